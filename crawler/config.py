@@ -1,0 +1,188 @@
+"""CrawlConfig: every wish of the user, in slices, each with one default and one help text.
+
+The command line takes defaults and help texts from here (`describe`), so that they are written once. A slice checks its
+own values when it is made and raises `UsageError` with the name of the option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from importlib.metadata import version
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from crawler.errors import UsageError
+
+DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-this-crawler)"
+_PRODUCT_TOKEN = re.compile(r"^(?:Mozilla/[\d.]+ \(compatible; *)?([A-Za-z_-]+)")
+MIB = 1024 * 1024
+
+
+class ScopeRule(StrEnum):
+    """How far from the seeds a crawl may go."""
+
+    HOST = "host"  # the seeds' host names
+    DOMAIN = "domain"  # the seeds' registrable domains (Public Suffix List) and all their subdomains
+    PREFIX = "prefix"  # below the seeds' folders
+    ANY = "any"  # anywhere
+
+
+def _option(default: Any, help_text: str) -> Any:
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"help": help_text})
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeConfig:
+    """Which URLs may enter, and how many."""
+
+    scope: ScopeRule = _option(ScopeRule.HOST, "How far from the seeds to go.")
+    include: tuple[str, ...] = _option((), "Only URLs that match one of these regular expressions (seeds always may).")
+    exclude: tuple[str, ...] = _option((), "No URL that matches one of these regular expressions.")
+    drop_param: tuple[str, ...] = _option(
+        (), "Drop the query parameters whose name matches this glob, such as 'utm_*'."
+    )
+    max_depth: int | None = _option(None, "Links to follow from a seed; 0 fetches the seeds alone.")
+    max_pages: int | None = _option(None, "Stop after storing exactly this many pages.")
+    max_pages_per_host: int | None = _option(None, "Store at most this many pages of one host in this run.")
+    follow_nofollow: bool = _option(False, "Follow links marked rel=nofollow too.")
+
+    def __post_init__(self) -> None:
+        _at_least("--max-depth", self.max_depth, 0)
+        _at_least("--max-pages", self.max_pages, 1)
+        _at_least("--max-pages-per-host", self.max_pages_per_host, 1)
+        for option, patterns in (("--include", self.include), ("--exclude", self.exclude)):
+            for pattern in patterns:
+                _check_regex(option, pattern)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolitenessConfig:
+    """How gently hosts are treated."""
+
+    delay_s: float = _option(1.0, "Seconds between the starts of two requests to one host.")
+    per_host: int = _option(2, "Requests in flight to one host.")
+    per_ip: int = _option(16, "Requests in flight to one address.")
+    concurrency: int = _option(64, "Requests in flight in all.")
+    ignore_robots: bool = _option(False, "Do not fetch or obey robots.txt. Only for sites that are yours.")
+
+    def __post_init__(self) -> None:
+        _between("--delay", self.delay_s, 0, 86400)
+        _between("--per-host", self.per_host, 1, 1024)
+        _between("--per-ip", self.per_ip, 1, 4096)
+        _between("--concurrency", self.concurrency, 1, 4096)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """How requests are made. `headers` may hold secrets: it is never stored, logged or shown."""
+
+    user_agent: str = _option(DEFAULT_USER_AGENT, "User-Agent; put a URL or an address in it where you can be reached.")
+    timeout_s: float = _option(30.0, "Deadline of a whole request, in seconds.")
+    connect_timeout_s: float = _option(10.0, "Deadline for a connection, TLS included, in seconds.")
+    read_timeout_s: float = _option(20.0, "Deadline for the next bytes of an answer, in seconds.")
+    max_bytes: int = _option(10 * MIB, "Decoded bytes of a body that are read; the rest is cut off.")
+    memory_bytes: int = _option(64 * MIB, "Bodies in flight share this many bytes of memory.")
+    retries: int = _option(2, "Further attempts after a failure that may pass.")
+    dns_server: str | None = _option(None, "Ask this DNS server, IP[:PORT], instead of the system's.")
+    allow_private: tuple[str, ...] = _option((), "Allow addresses in this private or local range, such as 10.0.0.0/8.")
+    headers: Mapping[str, str] = _option({}, "Send this header with every request, 'Name: value'. Never stored.")
+
+    def __post_init__(self) -> None:
+        _between("--timeout", self.timeout_s, 0.1, 3600)
+        _between("--connect-timeout", self.connect_timeout_s, 0.1, 3600)
+        _between("--read-timeout", self.read_timeout_s, 0.1, 3600)
+        _between("--max-bytes", self.max_bytes, 1, 1024 * MIB)
+        _between("--memory", self.memory_bytes, MIB, 64 * 1024 * MIB)
+        _between("--retries", self.retries, 0, 100)
+        _check_user_agent(self.user_agent)
+        _ = self.allowed_networks
+
+    @property
+    def product_token(self) -> str:
+        """The name in the User-Agent that robots.txt speaks to (RFC 9309, 2.2.1): 'crawler' of 'crawler/1.0 (...)'."""
+        found = _PRODUCT_TOKEN.match(self.user_agent)
+        return found[1] if found else self.user_agent
+
+    @property
+    def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """`allow_private`, parsed."""
+        return tuple(_network(text) for text in self.allow_private)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """When a run ends, and what it keeps."""
+
+    max_runtime_s: float | None = _option(None, "Stop cleanly after this long, such as 90s, 30m, 2h.")
+    max_wait_s: float = _option(60.0, "End rather than wait longer than this for a host that backs off.")
+    grace_s: float = _option(5.0, "After the first Ctrl-C, how long requests in flight may take to finish.")
+    bodies: bool = _option(True, "Keep the body of each page, compressed.")
+
+    def __post_init__(self) -> None:
+        if self.max_runtime_s is not None:
+            _between("--max-runtime", self.max_runtime_s, 0.1, 10 * 365 * 86400)
+        _between("--max-wait", self.max_wait_s, 0, 7 * 86400)
+        _between("--grace", self.grace_s, 0, 3600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrawlConfig:
+    """All that a crawl needs beside its seeds.
+
+    Raises `UsageError`, from whichever slice is wrong, when a value cannot be used.
+    """
+
+    db: Path = Path("data/crawl.db")
+    scope: ScopeConfig = field(default_factory=ScopeConfig)
+    politeness: PolitenessConfig = field(default_factory=PolitenessConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def storable(self) -> dict[str, Any]:
+        """The options as plain data, without any secret: of the headers only the names remain."""
+        options = {name: asdict(getattr(self, name)) for name in ("scope", "politeness", "network", "run")}
+        options["network"]["headers"] = sorted(name.lower() for name, value in self.network.headers.items() if value)
+        return options
+
+
+def describe(config_slice: type, name: str) -> tuple[Any, str]:
+    """The default and the help text of one option."""
+    for option in fields(config_slice):
+        if option.name == name:
+            return option.default, option.metadata["help"]
+    raise KeyError(name)
+
+
+def _between(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{option} must be between {low:g} and {high:g}, not {value:g}")
+
+
+def _at_least(option: str, value: int | None, low: int) -> None:
+    if value is not None and value < low:
+        raise UsageError(f"{option} must be at least {low}, not {value}")
+
+
+def _check_regex(option: str, pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{option} {pattern!r} is not a regular expression: {error}") from None
+
+
+def _check_user_agent(text: str) -> None:
+    if not text.strip() or not text.isascii() or not text.isprintable():
+        raise UsageError("--user-agent must be printable ASCII and not empty")
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise UsageError(f"--allow-private {text!r} is not a network; write it like 127.0.0.0/8 or fd00::/8") from None

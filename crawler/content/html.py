@@ -1,0 +1,178 @@
+"""HTML: a document's bytes in, a `Page` out.
+
+Invariant: whatever the bytes, a `Page` comes back, equal for equal input; its URLs have passed through `normalize`, its
+text is scalar, and all that a hostile page could make grow is capped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
+
+from crawler.config import NetworkConfig
+from crawler.content.encoding import decode, sniff
+from crawler.content.hyperlinks import LINKING_TAGS, read_links
+from crawler.content.robots_meta import robots_directives
+from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
+from crawler.records import Link, Page
+from crawler.urls import normalize
+
+MAX_FIELD_CHARS = 10_000  # title, description, and each Open Graph value
+MAX_HEADINGS = 1_000
+MAX_OPEN_GRAPH = 100
+MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that exceeds what is left is no JSON when cut: dropped
+CONTENT_HASH_BYTES = 16
+DEFAULT_PRODUCT_TOKEN = NetworkConfig().product_token
+
+_PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
+_HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")
+_GROUPS = {
+    **dict.fromkeys(LINKING_TAGS, "links"),
+    **dict.fromkeys(tag_ids("link"), "relations"),
+    **dict.fromkeys(_HEADING_TAGS, "headings"),
+    **dict.fromkeys(tag_ids("base"), "bases"),
+    **dict.fromkeys(tag_ids("meta"), "metas"),
+    **dict.fromkeys(tag_ids("script"), "scripts"),
+}
+_REFRESH = re.compile(
+    r"[\t\n\f\r ]*+(?:\d|(?=\.))[\d.]*+(?=[\t\n\f\r ;,])[\t\n\f\r ]*+[;,]?[\t\n\f\r ]*+(.*)", re.DOTALL | re.ASCII
+)
+_REFRESH_URL = re.compile(r"url[\t\n\f\r ]*=[\t\n\f\r ]*", re.IGNORECASE)
+
+
+def read_page(
+    body: bytes, url: str, content_type: str | None = None, *, product_token: str = DEFAULT_PRODUCT_TOKEN
+) -> Page:
+    """Read the HTML document `body`, that was fetched from `url` (normalized) with the header `content_type`.
+
+    `product_token` is the name that this crawler answers to in `<meta name=...>`, beside `robots`. URLs are resolved
+    against the first `<base href>` where it is valid, else `url`. Titles and other fields have their whitespace
+    collapsed and are None where empty.
+    """
+    encoding = sniff(body, content_type)
+    tree = LexborHTMLParser(decode(body, encoding), options=_PARSER_OPTIONS)
+    title = _title(tree)
+    found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
+    text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
+    base = _base_url(found["bases"], url)
+    metas = [meta.attributes for meta in found["metas"]]
+    names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
+    links, links_total = read_links(found["relations"] + found["links"], base)
+    directives = names.get("robots", []) + names.get(product_token.lower(), [])
+    noindex, nofollow = robots_directives(directives, product_token)
+    return Page(
+        url=url,
+        title=title,
+        description=_field(next(iter(names.get("description", [])), None)),
+        language=_language(tree, pragmas),
+        canonical_url=_canonical_url(found["relations"], base),
+        text=text,
+        encoding=encoding,
+        headings=_headings(found["headings"]),
+        open_graph=_open_graph(metas),
+        json_ld=_json_ld(found["scripts"]),
+        links=links,
+        links_total=links_total,
+        refresh_url=_refresh_url(pragmas.get("refresh", []), base, url),
+        noindex=noindex,
+        nofollow=nofollow,
+        content_hash=_content_hash(title, text, links),
+    )
+
+
+def _base_url(bases: list[LexborNode], url: str) -> str:
+    """What URLs are resolved against: the first `href` of a `<base>` decides, and counts for nothing where invalid."""
+    href = next((attributes["href"] for base in bases if "href" in (attributes := base.attributes)), None)
+    return (normalize(href, url) if href else None) or url
+
+
+def _contents_by(metas: list[dict[str, str | None]], attribute: str) -> dict[str, list[str]]:
+    """The contents of the `<meta>` elements by their `attribute` in lower case, each list in document order."""
+    contents: dict[str, list[str]] = {}
+    for meta in metas:
+        key, content = meta.get(attribute), meta.get("content")
+        if key and content:
+            contents.setdefault(key.strip().lower(), []).append(content)
+    return contents
+
+
+def _field(text: str | None) -> str | None:
+    return collapse(text, MAX_FIELD_CHARS) or None
+
+
+def _title(tree: LexborHTMLParser) -> str | None:
+    title = tree.css_first("title:not(svg title)")  # in SVG it names a part of a drawing
+    return _field(title.text()) if title else None
+
+
+def _language(tree: LexborHTMLParser, pragmas: dict[str, list[str]]) -> str | None:
+    """The `lang` of `<html>`, else that of the pragma, which counts only where it names one language."""
+    declared = tree.root.attributes.get("lang") if tree.root else None
+    if not declared:
+        declared = next((content for content in pragmas.get("content-language", []) if "," not in content), None)
+    return next(iter((_field(declared) or "").split()), None)
+
+
+def _canonical_url(relations: list[LexborNode], base: str) -> str | None:
+    for attributes in (link.attributes for link in relations):
+        href = attributes.get("href")
+        if href and "canonical" in (attributes.get("rel") or "").lower().split():
+            return normalize(href, base)
+    return None
+
+
+def _headings(nodes: list[LexborNode]) -> tuple[tuple[int, str], ...]:
+    headings = ((int(_HEADING_TAGS[node.tag_id][1]), label_of(node)) for node in nodes[:MAX_HEADINGS])
+    return tuple((level, text) for level, text in headings if text)
+
+
+def _open_graph(metas: list[dict[str, str | None]]) -> dict[str, str]:
+    """The `og:` properties; the first of equal names wins."""
+    properties: dict[str, str] = {}
+    for meta in metas:
+        name = (meta.get("property") or "").strip().lower()
+        if name.startswith("og:") and len(properties) < MAX_OPEN_GRAPH:
+            properties.setdefault(collapse(name), collapse(meta.get("content"), MAX_FIELD_CHARS))
+    return properties
+
+
+def _json_ld(scripts: list[LexborNode]) -> tuple[str, ...]:
+    """The texts of the JSON-LD scripts as they stand, as far as they fit."""
+    texts: list[str] = []
+    room = MAX_JSON_LD_CHARS
+    for script in scripts:
+        media_type = (script.attributes.get("type") or "").partition(";")[0]
+        if media_type.strip().lower() != "application/ld+json":
+            continue
+        text = script.text()
+        if text.strip() and len(text) <= room:
+            texts.append(text)
+            room -= len(text)
+    return tuple(texts)
+
+
+def _refresh_url(contents: list[str], base: str, url: str) -> str | None:
+    """The URL that a `<meta http-equiv=refresh>` leads to; None where it reloads the page itself.
+
+    Source: WHATWG HTML, "shared declarative refresh steps".
+    """
+    for content in contents:
+        if not (refresh := _REFRESH.match(content)):
+            continue
+        target = refresh[1]
+        if named := _REFRESH_URL.match(target):
+            target = target[named.end() :]
+        if target[:1] in ("'", '"'):
+            target = target[1:].partition(target[0])[0]
+        refreshed = normalize(target, base) if target.strip() else None
+        return None if refreshed == url else refreshed
+    return None
+
+
+def _content_hash(title: str | None, text: str, links: Iterable[Link]) -> bytes:
+    """BLAKE2b over what the page says and where it leads; NUL, which none of it holds, keeps the parts apart."""
+    said = "\0".join((title or "", text, *(link.url for link in links)))
+    return blake2b(said.encode(), digest_size=CONTENT_HASH_BYTES).digest()

@@ -1,0 +1,82 @@
+"""The links of a page: what they name, and what is said of them.
+
+Followed: `<a>`, `<area>`, frames (they are pages), and `<link rel=next>` / `<link rel=prev>`. Not `rel=alternate`:
+those are other forms of this page or feeds, and translations are linked visibly too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from selectolax.lexbor import LexborNode
+
+from crawler.content.visible_text import collapse, label_of, tag_ids
+from crawler.records import Link
+from crawler.urls import normalize
+
+MAX_LINKS = 10_000
+
+LINKING_TAGS = tag_ids("a area iframe frame link")
+_WHITESPACE = "\t\n\f\r "
+_FRAMES = frozenset({"iframe", "frame"})
+_SERIES = frozenset({"next", "prev"})
+
+_Attributes = dict[str, str | None]
+
+
+def read_links(nodes: Iterable[LexborNode], base: str) -> tuple[tuple[Link, ...], int]:
+    """The links of `nodes` (elements of `LINKING_TAGS`), one for each distinct URL in order of appearance, and their
+    total.
+
+    `base` is what hrefs are resolved against. A repeated URL keeps its first anchor and rel, but is nofollow only
+    where every repeat is. An href that is empty or only a fragment names this page and is no link. Once `MAX_LINKS`
+    are kept, the total counts distinct hrefs without resolving them.
+    """
+    kept: dict[str, Link] = {}
+    resolved: dict[str, str | None] = {}  # joining is what costs: once for each href, fragments aside
+    beyond: set[str] = set()
+    for node in nodes:
+        attributes = node.attributes
+        tag = LINKING_TAGS[node.tag_id]
+        href = _href(tag, attributes)
+        if not href:
+            continue
+        if href not in resolved:
+            if len(kept) >= MAX_LINKS:
+                beyond.add(href)
+                continue
+            resolved[href] = normalize(href, base)
+        url = resolved[href]
+        if url is None:
+            continue
+        known = kept.get(url)
+        if known is None:
+            kept[url] = _link(url, node, tag, attributes)
+        elif known.nofollow and "nofollow" not in _rel(attributes).split():
+            kept[url] = replace(known, nofollow=False)
+    return tuple(kept.values()), len(kept) + len(beyond)
+
+
+def _href(tag: str, attributes: _Attributes) -> str | None:
+    """The href as written, without its fragment; None or empty where the element leads nowhere else."""
+    if tag in _FRAMES:
+        href = attributes.get("src")
+    elif tag == "link" and _SERIES.isdisjoint(_rel(attributes).split()):
+        return None
+    else:
+        href = attributes.get("href") or attributes.get("xlink:href")  # the latter in SVG
+    return href.partition("#")[0].strip(_WHITESPACE) if href else None
+
+
+def _link(url: str, node: LexborNode, tag: str, attributes: _Attributes) -> Link:
+    if tag == "a":
+        anchor = label_of(node)
+    else:
+        anchor = collapse(attributes.get("alt")) if tag == "area" else ""
+    rel = _rel(attributes)
+    return Link(url=url, anchor=anchor, rel=rel, nofollow="nofollow" in rel.split())
+
+
+def _rel(attributes: _Attributes) -> str:
+    return collapse(attributes.get("rel")).lower()

@@ -1,0 +1,89 @@
+"""The text that a reader of a document sees, and the one walk over its tree.
+
+Block-level elements and `<br>` separate lines; what is inline joins without a gap ('J<b>o</b>hn' is 'John'). Unknown
+elements are inline, as in browsers. Left out: scripts, styles, templates, SVG, what form controls hold, and what stands
+in for media. `<noscript>` is kept: this is a client without scripts. A stylesheet's `display` is not known here.
+
+Invariant: the work is linear in the number of nodes and never recurses, however the elements are nested. That the tree
+is marked and cut, and its text then taken in one call, is because the parser does that in C: following the text nodes
+in Python takes longer (measured), and so does unwrapping the inline elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+MAX_LABEL_CHARS = 1_000
+MAX_LABEL_NODES = 500  # labels may be nested in labels: without a bound, reading them all would be quadratic
+
+_BREAK = "\0"  # a text of its own wherever a block begins or ends; no text that was decoded holds a NUL
+_BREAK_BYTES = _BREAK.encode()
+
+
+def tag_ids(names: str) -> dict[int, str]:
+    """The parser's number of each tag in `names` (separated by spaces): far quicker to compare than the name."""
+    document = LexborHTMLParser("")
+    return {document.create_node(name).tag_id: name for name in names.split()}
+
+
+_BLOCKS = frozenset(
+    tag_ids(
+        "address article aside blockquote br caption center dd details dialog dir div dl dt fieldset figcaption figure"
+        " footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li listing main menu nav ol p plaintext pre search"
+        " section summary table tbody td tfoot th thead tr ul xmp"
+    )
+)
+_HIDDEN = frozenset(
+    tag_ids("audio canvas datalist head iframe noembed noframes script select style svg template textarea title video")
+)
+_IMAGE = frozenset(tag_ids("img"))
+
+
+def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
+    """The visible text below `root`, one line a block, each run of whitespace a single space.
+
+    Every element whose tag number is in `wanted` is appended to that list, in document order, hidden ones too. The tree
+    is used up: blocks are marked for `label_of`, and what is hidden is cut from it (what it holds stays readable).
+    """
+    hidden: list[LexborNode] = []
+    for node in root.traverse():
+        tag = node.tag_id
+        if tag in _BLOCKS:
+            node.insert_before(_BREAK_BYTES)
+            node.insert_after(_BREAK_BYTES)
+        elif tag in _HIDDEN:
+            hidden.append(node)  # to be cut after the walk, which would end at a node that is gone
+        if tag in wanted:
+            wanted[tag].append(node)
+    for node in hidden:
+        node.decompose(recursive=False)
+    lines = (" ".join(line.split()) for line in root.text().split(_BREAK))
+    return "\n".join(filter(None, lines))
+
+
+def label_of(node: LexborNode) -> str:
+    """The text of a link or a heading on one line, at most `MAX_LABEL_CHARS`; of an image alone, its `alt`.
+
+    The tree has been through `take_text`.
+    """
+    child = node.first_child
+    if child is None:
+        return ""
+    if child.next is None and (text := child.text_content) is not None:
+        return collapse(text)
+    nodes = list(islice(node.traverse(include_text=True), MAX_LABEL_NODES))
+    label = collapse("".join(node.text_content or "" for node in nodes).replace(_BREAK, " "))
+    if label:
+        return label
+    alternatives = (collapse(node.attributes.get("alt")) for node in nodes if node.tag_id in _IMAGE)
+    return next(filter(None, alternatives), "")
+
+
+def collapse(text: str | None, max_chars: int = MAX_LABEL_CHARS) -> str:
+    """`text` with each run of whitespace a single space and none at the ends, cut at `max_chars`."""
+    if not text:
+        return ""
+    return " ".join(text.split(None, max_chars)[:max_chars])[:max_chars].rstrip()

@@ -1,0 +1,34 @@
+"""Running totals of this process, written by the engine's parts and read by the output room.
+
+A plain mutable object on purpose: one event loop writes it, nobody needs a lock, and reading it costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the process started; `connections_open` and `in_flight` are gauges."""
+
+    requests: int = 0  # request headers sent, robots.txt and sitemaps included
+    pages: int = 0  # documents committed
+    bytes: int = 0  # decoded body bytes read
+    in_flight: int = 0
+    connections_opened: int = 0
+    connections_reused: int = 0
+    connections_open: int = 0
+    connections_peak: int = 0
+    dns_lookups: int = 0
+    dns_cache_hits: int = 0
+    retries: int = 0
+    by_status: Counter[int] = field(default_factory=Counter)
+    by_failure: Counter[str] = field(default_factory=Counter)
+    latest_errors: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=5))  # (url, what happened)
+
+    @property
+    def connections_per_request(self) -> float:
+        """Connections opened for each request sent: near zero is what the shared session is for."""
+        return self.connections_opened / self.requests if self.requests else 0.0

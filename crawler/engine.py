@@ -1,0 +1,339 @@
+"""The composition root: opens everything, starts the workers, stops cleanly.
+
+Invariants: one session for the run, closed after the workers have drained, in every way out; the writer lives outside
+the workers' task group, is never cancelled, and its last commit is awaited before anything is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from crawler.clock import Clock
+from crawler.config import CrawlConfig
+from crawler.counters import Counters
+from crawler.errors import CrawlerError, UsageError
+from crawler.frontier.frontier import Frontier, seed_target
+from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.session import fit_concurrency, open_file_limit
+from crawler.output.summary import Summary, summarize
+from crawler.parsing import Parser
+from crawler.records import Page, Target
+from crawler.storage.lock import database_lock
+from crawler.storage.store import Store, open_store
+from crawler.urls import credentials_of, host_of, origin_of, without_credentials
+from crawler.visit import Visitor
+
+_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+class Observer(Protocol):
+    """Who is told what happens: the live view, plain lines, or nobody."""
+
+    def started(self, frontier: Frontier, counters: Counters) -> None:
+        """The crawl begins; both objects are live."""
+
+    def notify(self, text: str) -> None:
+        """Something that a person should know, in one line."""
+
+    def finished(self, summary: Summary) -> None:
+        """The crawl has ended and everything is committed."""
+
+
+class Silent:
+    """Nobody is told anything."""
+
+    def started(self, frontier: Frontier, counters: Counters) -> None:
+        """Nothing to show."""
+
+    def notify(self, text: str) -> None:
+        """Nothing to show."""
+
+    def finished(self, summary: Summary) -> None:
+        """Nothing to show."""
+
+
+class Crawl:
+    """One run. Await it for its `Summary`, or iterate it for each `Page` as it is committed; either way, once.
+
+    Leaving the iteration early stops the crawl cleanly: what was finished is committed, the rest stays pending.
+    Raises `UsageError`, `DatabaseBusyError` or `DatabaseFailedError`.
+    """
+
+    def __init__(
+        self,
+        seeds: Iterable[str],
+        config: CrawlConfig,
+        *,
+        observer: Observer | None = None,
+        handle_signals: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        self._seeds = parse_seeds(seeds)
+        self._config = config
+        self._observer = observer or Silent()
+        self._handle_signals = handle_signals
+        self._clock = clock or Clock()
+        self.summary: Summary | None = None
+
+    def __await__(self) -> Generator[Any, None, Summary]:
+        return self._run(None).__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Page]:
+        pages: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=256)  # a slow reader slows the crawl
+        run = asyncio.create_task(self._run_into(pages))
+        run.add_done_callback(lambda run: _wake_reader(run, pages))
+        try:
+            while (page := await pages.get()) is not None:
+                yield page
+            await run
+        finally:
+            run.cancel()
+            while not run.done():
+                _empty(pages)  # the writer may be waiting to deliver to a reader who has left
+                await asyncio.wait({run}, timeout=0.05)
+
+    async def _run_into(self, pages: asyncio.Queue[Page | None]) -> Summary:
+        summary = await self._run(pages)
+        await pages.put(None)
+        return summary
+
+    async def _run(self, pages: asyncio.Queue[Page | None] | None) -> Summary:
+        if self.summary is not None:
+            raise UsageError("this crawl has run; make another one with crawl()")
+        async with AsyncExitStack() as stack:
+            stack.enter_context(database_lock(self._config.db))
+            run = await stack.enter_async_context(_open_run(self._config, self._observer, self._clock))
+            await run.begin(self._seeds)
+            if pages is not None:
+                run.frontier.writer.deliver_to(pages)
+            if self._handle_signals:
+                stack.enter_context(_signals_handled(run))
+            self._observer.started(run.frontier, run.counters)
+            self.summary = await run.crawl()
+        self._observer.finished(self.summary)
+        return self.summary
+
+
+def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:
+    """Crawl from these URLs (a bare host name is tried by https, then http) into `config.db`.
+
+    `await crawl(...)` gives a `Summary`; `async for page in crawl(...)` gives each `Page` once it is committed.
+    Without seeds, the crawl in `config.db` goes on. Raises `UsageError` for a seed that is no http(s) URL.
+    """
+    return Crawl(seeds, config or CrawlConfig())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """What the user named, and the credentials that came with it, which are stored nowhere."""
+
+    target: Target
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+
+def parse_seeds(texts: Iterable[str]) -> list[Seed]:
+    """The seeds, each once. Raises `UsageError` for one that is no http(s) URL."""
+    seeds: dict[str, Seed] = {}
+    for text in texts:
+        target = seed_target(text)
+        if target is None:
+            raise UsageError(f"{text.strip()!r} is not an http(s) URL or a host name")
+        clean = without_credentials(target.url)
+        seeds.setdefault(
+            clean,
+            Seed(
+                target=Target(url=clean, host=host_of(clean), seed=target.seed), credentials=credentials_of(target.url)
+            ),
+        )
+    return list(seeds.values())
+
+
+class _Run:
+    """One run's parts, open."""
+
+    def __init__(
+        self, config: CrawlConfig, store: Store, fetcher: Fetcher, counters: Counters, observer: Observer, clock: Clock
+    ) -> None:
+        self.counters = counters
+        self.frontier = Frontier(config, store, counters, clock, observer.notify)
+        self._config = config
+        self._store = store
+        self._fetcher = fetcher
+        self._observer = observer
+        self._clock = clock
+        self._visitor = Visitor(config, fetcher, Parser(), self.frontier, counters, clock)
+        self._stop_reason: str | None = None
+        self._out_of_grace = asyncio.Event()
+        self._started = clock.monotonic()
+        self._run_pages_before = 0
+
+    async def begin(self, seeds: Sequence[Seed]) -> None:
+        """Record the run and add the seeds. Raises `UsageError` where there are none, or a header is missing."""
+        options = self._config.storable()
+        options["credentials"] = sorted({origin_of(seed.target.url) for seed in seeds if seed.credentials})
+        earlier = await self._store.last_options()
+        if earlier is None and not seeds:
+            raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
+        if earlier is not None and (await self._store.counts())["pending"]:
+            _check_secrets(options, earlier)
+        run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
+        if self._run_pages_before:
+            self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
+        widened = await self.frontier.open([seed.target for seed in seeds], self._run_pages_before)
+        await self._open_doors(seeds)
+        if earlier is not None and (widened or earlier["scope"] != options["scope"]):
+            readmitted = await self.frontier.readmit()
+            if readmitted:
+                self._observer.notify(f"{readmitted} URLs that were excluded may be fetched now")
+
+    async def crawl(self) -> Summary:
+        """Work until nothing is left, a limit is reached, or somebody stops it; then drain, commit and report."""
+        loop = asyncio.get_running_loop()
+        if self._config.run.max_runtime_s is not None:
+            loop.call_later(self._config.run.max_runtime_s, self.stop, "max_runtime")
+        writer = loop.create_task(self.frontier.writer.run())
+        writer.add_done_callback(lambda _writer: self.frontier.stop())
+        end_reason = "failed"
+        try:
+            end_reason = await self._work()
+        finally:
+            await self.frontier.writer.close()
+            await _outlasting_cancellation(writer)
+            summary = await self._summarize(self._stop_reason or end_reason)
+            await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
+        return summary
+
+    def stop(self, reason: str) -> None:
+        """No new claims, a few seconds for those under way; a second call ends those, too."""
+        if self._stop_reason is not None:
+            self._out_of_grace.set()
+            return
+        self._stop_reason = reason
+        self.frontier.stop()
+
+    async def _work(self) -> str:
+        try:
+            async with asyncio.TaskGroup() as group:
+                workers = [group.create_task(self._worker()) for _ in range(self._config.politeness.concurrency)]
+                end_reason = await self.frontier.feed()
+                await self._drain()
+                for worker in workers:
+                    worker.cancel()
+        except BaseExceptionGroup as errors:
+            expected, _others = errors.split(CrawlerError)
+            raise (expected.exceptions[0] if expected is not None else errors) from None
+        return end_reason
+
+    async def _worker(self) -> None:
+        while True:
+            claim = await self.frontier.claim()
+            visit = await self._visitor.visit(claim)
+            if visit is not None:
+                await self.frontier.finish(visit)
+
+    async def _drain(self) -> None:
+        """Give what is under way a few seconds, but not past a second signal."""
+        loop = asyncio.get_running_loop()
+        waits = [loop.create_task(event.wait()) for event in (self.frontier.all_idle, self._out_of_grace)]
+        await asyncio.wait(waits, timeout=self._config.run.grace_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _open_doors(self, seeds: Sequence[Seed]) -> None:
+        """The origins that the user named may see the user's credentials, and be on a private address."""
+        for url in await self._store.named_seeds():
+            self._fetcher.trust_origin(origin_of(url))
+            self._fetcher.open_origin(origin_of(url))
+        for seed in seeds:
+            if seed.credentials:
+                self._fetcher.authorize(origin_of(seed.target.url), *seed.credentials)
+
+    async def _summarize(self, end_reason: str) -> Summary:
+        counts = await self._store.counts()
+        return summarize(
+            self.counters,
+            run_id=self._store.run_id,
+            complete=end_reason == "complete",
+            end_reason=end_reason,
+            seeds_failed=end_reason == "complete" and not await self._store.any_seed_fetched(),
+            elapsed_s=round(self._clock.monotonic() - self._started, 3),
+            run_pages=self._run_pages_before + self.counters.pages,
+            excluded=await self._store.exclusions(),
+            urls=counts,
+            pending=counts["pending"],
+            backing_off=tuple(await self._store.barred_hosts(self._clock.wall(), limit=20)),
+        )
+
+
+@asynccontextmanager
+async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> AsyncIterator[_Run]:
+    counters = Counters()
+    fitting = fit_concurrency(config.politeness.concurrency, open_file_limit())
+    if fitting.workers < config.politeness.concurrency:
+        observer.notify(f"--concurrency lowered to {fitting.workers}: more does not fit below `ulimit -n`")
+        config = replace(config, politeness=replace(config.politeness, concurrency=fitting.workers))
+    async with (
+        open_store(config.db) as store,
+        open_fetcher(config.network, config.politeness, counters, concurrency=fitting) as fetcher,
+    ):
+        yield _Run(config, store, fetcher, counters, observer, clock)
+
+
+@contextmanager
+def _signals_handled(run: _Run) -> Iterator[None]:
+    """The first SIGINT or SIGTERM stops the run cleanly, the second one at once."""
+    loop = asyncio.get_running_loop()
+    for number, reason in _SIGNALS.items():
+        loop.add_signal_handler(number, run.stop, reason)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _check_secrets(options: dict[str, Any], earlier: dict[str, Any]) -> None:
+    """Secrets are stored nowhere, so a run that goes on needs them again; going on without would fetch other pages."""
+    missing = sorted(set(earlier["network"]["headers"]) - set(options["network"]["headers"]))
+    if missing:
+        again = " ".join(f"--header '{name}: VALUE'" for name in missing)
+        raise UsageError(
+            f"the last run sent headers whose values are not stored: {', '.join(missing)}; give them again ({again}),"
+            " or with no value to go on without"
+        )
+    origins = sorted(set(earlier.get("credentials", ())) - set(options["credentials"]))
+    if origins:
+        raise UsageError(
+            f"the last run used a user and password that are not stored, for {', '.join(origins)};"
+            " give the seed with user:password@ again"
+        )
+
+
+async def _outlasting_cancellation(task: asyncio.Task[None]) -> None:
+    """Wait for the task even while being cancelled: what is finished gets committed in every way out."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+def _wake_reader(run: asyncio.Task[Summary], pages: asyncio.Queue[Page | None]) -> None:
+    """A run that failed sends no last word; what it has not delivered is in the database."""
+    if run.cancelled() or run.exception() is not None:
+        _empty(pages)
+        pages.put_nowait(None)
+
+
+def _empty(pages: asyncio.Queue[Page | None]) -> None:
+    while not pages.empty():
+        pages.get_nowait()

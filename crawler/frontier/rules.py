@@ -1,0 +1,79 @@
+"""What is known of the origins' robots.txt in this run, and which claims wait for one.
+
+Invariant: a claim is either judged by rules that have not expired, or it waits here for its origin's robots.txt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crawler.policy.robots import RobotsRules
+from crawler.records import Claim, RobotsCopy, UrlKind
+from crawler.urls import origin_of
+
+_MAX_ORIGINS = 8192
+MAX_CRAWL_DELAY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    rules: RobotsRules
+    expires_at: float
+
+
+class RulesBook:
+    """Rules by origin, for one user agent."""
+
+    def __init__(self, user_agent: str) -> None:
+        self._user_agent = user_agent
+        self._known: dict[str, _Known] = {}
+        self._waiting: dict[str, list[Claim]] = {}
+
+    def learn(self, copy: RobotsCopy) -> RobotsRules:
+        """Believe this copy until it expires. A body that is no longer wanted (4xx) is an empty one: all is allowed."""
+        rules = RobotsRules.parse(copy.body)
+        if len(self._known) >= _MAX_ORIGINS:
+            for origin in list(self._known)[: _MAX_ORIGINS // 4]:
+                del self._known[origin]
+        self._known[copy.origin] = _Known(rules=rules, expires_at=copy.expires_at)
+        return rules
+
+    def knows(self, origin: str, now: float) -> bool:
+        """Whether the origin's rules are known and fresh (`now` in Unix seconds)."""
+        known = self._known.get(origin)
+        return known is not None and known.expires_at > now
+
+    def forbids(self, claim: Claim) -> str | None:
+        """The reason why the claim may not be fetched, with the rule and its line; None where it may."""
+        verdict = self._known[origin_of(claim.url)].rules.verdict(self._user_agent, claim.url)
+        if verdict is None or verdict.allowed:
+            return None
+        return f"robots: line {verdict.line}: {verdict.text}"
+
+    def crawl_delay_s(self, origins: Iterable[str]) -> float:
+        """The longest Crawl-delay that these origins ask for, up to a minute; 0 where none does."""
+        asked = [self._known[origin].rules.crawl_delay(self._user_agent) for origin in origins if origin in self._known]
+        return min(max((delay for delay in asked if delay is not None), default=0.0), MAX_CRAWL_DELAY_S)
+
+    def await_rules(self, claim: Claim) -> Claim | None:
+        """Keep the claim until its origin's rules arrive; the robots.txt to fetch, where nobody asked for it yet."""
+        origin = origin_of(claim.url)
+        first = origin not in self._waiting
+        self._waiting.setdefault(origin, []).append(claim)
+        if not first:
+            return None
+        return Claim(url_id=0, url=f"{origin}/robots.txt", host_id=claim.host_id, host=claim.host, kind=UrlKind.ROBOTS)
+
+    def waiting(self, origin: str) -> list[Claim]:
+        """The claims that wait for this origin's rules."""
+        return self._waiting.get(origin, [])
+
+    def release(self, origin: str) -> list[Claim]:
+        """The claims that waited for this origin's rules; they wait no more."""
+        return self._waiting.pop(origin, [])
+
+    def release_host(self, host: str) -> list[Claim]:
+        """The same for all origins of a host."""
+        origins = [origin for origin, claims in self._waiting.items() if claims and claims[0].host == host]
+        return [claim for origin in origins for claim in self.release(origin)]

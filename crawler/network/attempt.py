@@ -1,0 +1,104 @@
+"""What is asked of one request, and what is learnt about it while it is under way.
+
+The fetcher makes an `Attempt`, the guard asks it for whom a socket is wanted, the session's response class tells it
+when the request was really sent. A `ContextVar` carries it, because neither aiohttp's socket factory nor its response
+class is told which call it works for; the object is mutable because a connect runs in child tasks with copied contexts.
+
+Invariant: exactly one `Attempt` a fetch, and it is sent at most once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from aiohttp.connector import Connection
+
+from crawler.counters import Counters
+
+current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", default=None)
+
+
+class KeptConnections:
+    """Bounds the connections that outlive their request.
+
+    aiohttp's `limit` counts connections in use only: with many hosts the idle ones would eat every descriptor. A
+    connection beyond the bound is marked, when its request is sent, to be closed by its answer: after the answer is
+    too late, aiohttp has returned it to the pool by then. Those that are kept already stay: when more hosts take turns
+    than there is room for, keeping some beats replacing all of them in turn.
+    """
+
+    __slots__ = ("_counters", "_limit", "_marked")
+
+    def __init__(self, counters: Counters, limit: int) -> None:
+        self._counters = counters
+        self._limit = limit
+        self._marked = 0
+
+    def mark_if_full(self) -> bool:
+        """Whether the connection that is about to be used has to be closed after its answer; `unmark` follows then."""
+        if self._counters.connections_open - self._marked <= self._limit:
+            return False
+        self._marked += 1
+        return True
+
+    def unmark(self) -> None:
+        """The marked connection's request is over."""
+        self._marked -= 1
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request, from the call of `fetch` to its result. Times are Unix seconds, durations seconds."""
+
+    url: str
+    origin: str
+    counters: Counters
+    kept: KeptConnections
+    timeout_s: float
+    max_bytes: int
+    readable: Callable[[str | None], bool]
+    on_sent: Callable[[], None] | None = None
+    sockets: int = 0  # made for this request: none means that a connection was reused
+    refused: str | None = None  # why the guard refused the address tried last
+    address: str | None = None  # the address tried last; once sent, the peer's
+    sent: bool = False
+    marked: bool = False
+    started_at: float = field(default_factory=time.time)
+    _started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def reused(self) -> bool:
+        """Whether the request went out on a connection that was open already."""
+        return self.sent and not self.sockets
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the request was sent; since the fetch began where it has not been."""
+        return time.perf_counter() - self._started
+
+    def record_sent(self, connection: Connection) -> None:
+        """The bytes of the request have been handed to the kernel on `connection`."""
+        self.sent = True
+        self.started_at = time.time()
+        self._started = time.perf_counter()
+        self.counters.requests += 1
+        if self.sockets:
+            self.counters.connections_opened += 1
+        else:
+            self.counters.connections_reused += 1
+        peer = connection.transport.get_extra_info("peername") if connection.transport else None
+        if peer:
+            self.address = peer[0]
+        if connection.protocol is not None and self.kept.mark_if_full():
+            self.marked = True
+            connection.protocol.force_close()
+        if self.on_sent is not None:
+            self.on_sent()
+
+    def finish(self) -> None:
+        """The request is over, in whatever way."""
+        if self.marked:
+            self.kept.unmark()

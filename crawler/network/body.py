@@ -1,0 +1,80 @@
+"""Reads the body of an answer as far as it is wanted.
+
+Invariants: no body is ever read whole (one of a few kilobytes may decode to gigabytes): it is taken chunk by chunk, and
+left at the limit; while there is no room in the memory budget nothing is read, so that TCP holds the peer back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import aiohttp
+from aiohttp.http_exceptions import PayloadEncodingError
+
+from crawler.network.attempt import Attempt
+from crawler.network.memory import Share
+
+DRAINED_BYTES = 64 * 1024  # up to here, reading what nobody wants is cheaper than a new connection
+DRAIN_PATIENCE_S = 2.0
+
+
+async def read_body(answer: aiohttp.ClientResponse, attempt: Attempt, share: Share) -> tuple[bytes, bool]:
+    """The decoded body up to the limit, and whether there was more; then the connection is closed, not drained."""
+    content = answer.content
+    chunks: list[bytes] = []
+    size = 0
+    with _noticing_the_end(answer):
+        while chunk := await content.readany():
+            if not share.try_take(len(chunk)):
+                async with asyncio.timeout(attempt.timeout_s - attempt.elapsed_s):
+                    await share.take(len(chunk))
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > attempt.max_bytes:
+                answer.close()
+                break
+    attempt.counters.bytes += min(size, attempt.max_bytes)
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return body[: attempt.max_bytes], size > attempt.max_bytes
+
+
+async def drain_body(answer: aiohttp.ClientResponse) -> None:
+    """Read away a small body that nobody wants, so that the connection lives on; with a large one it is closed.
+
+    The length of an error page or a redirect is often not declared, but seldom large; that of a document or a stream is.
+    """
+    declared = answer.content_length
+    if (declared is None and answer.status < 300) or (declared or 0) > DRAINED_BYTES:
+        return
+    size = 0
+    with suppress(aiohttp.ClientError, OSError):  # the answer is known already, whatever becomes of its connection
+        async with asyncio.timeout(DRAIN_PATIENCE_S):
+            while size <= DRAINED_BYTES and (chunk := await answer.content.readany()):
+                size += len(chunk)
+
+
+@contextmanager
+def _noticing_the_end(answer: aiohttp.ClientResponse) -> Iterator[None]:
+    """Ends the reading when the connection is gone and nothing more can come.
+
+    aiohttp closes the connection over a broken chunk but does not tell the body, which would wait for its deadline.
+    Where the peer ended the connection, aiohttp has told the body before this looks.
+    """
+    content = answer.content
+    protocol = answer.connection.protocol if answer.connection else None
+    gone = protocol.closed if protocol else None
+    if content.is_eof() or gone is None:
+        yield
+        return
+
+    def end(_gone: asyncio.Future[None]) -> None:
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(PayloadEncodingError("the framing of the body is broken"))
+
+    gone.add_done_callback(end)
+    try:
+        yield
+    finally:
+        gone.remove_done_callback(end)

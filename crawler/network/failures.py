@@ -1,0 +1,72 @@
+"""Where aiohttp's exceptions become kinds of failure: the one table of what may go wrong on the way to an answer.
+
+Invariant: a message is one printable line for people. It never quotes the request, which may carry credentials, and of
+what the server sent only what the parser says about it.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+import aiohttp
+from aiohttp import http_exceptions
+
+from crawler.network.attempt import Attempt
+from crawler.network.session import ConnectionEndedError
+from crawler.records import FailureKind
+
+MAX_MESSAGE_CHARS = 300
+
+
+def explain(error: Exception, attempt: Attempt) -> tuple[FailureKind, str]:
+    """What kind of failure an exception of a request is, and a line about it."""
+    kind, message = _explain_connect(error, attempt) if not attempt.sent else _explain_answer(error)
+    line = message.partition("\n")[0].rstrip(":") or type(error).__name__
+    return kind, "".join(character if character.isprintable() else " " for character in line)[:MAX_MESSAGE_CHARS]
+
+
+def _explain_connect(error: Exception, attempt: Attempt) -> tuple[FailureKind, str]:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return FailureKind.DNS, cause.args[1] if len(cause.args) > 1 else str(cause)
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):
+            return FailureKind.TLS, f"certificate refused: {refused.verify_message}"
+        case aiohttp.ClientSSLError():
+            return FailureKind.TLS, f"TLS failed: {getattr(cause, 'reason', None) or cause}"
+    if isinstance(cause, TimeoutError):
+        return FailureKind.TIMEOUT, "no connection in time"
+    if attempt.refused and not attempt.sockets:
+        return FailureKind.BLOCKED_ADDRESS, attempt.refused
+    if isinstance(cause, (ConnectionResetError, ConnectionAbortedError)) and attempt.origin.startswith("https:"):
+        return FailureKind.TLS, "the connection ended during the TLS handshake"
+    return FailureKind.CONNECT, str(getattr(cause, "strerror", None) or cause)
+
+
+def _explain_answer(error: Exception) -> tuple[FailureKind, str]:
+    causes = tuple(_chain(error))
+    for cause in causes:
+        match cause:
+            case TimeoutError():
+                return FailureKind.TIMEOUT, "the answer did not come in time"
+            case http_exceptions.LineTooLong():
+                return FailureKind.TOO_LARGE, "a line of the header section is too long"
+            case http_exceptions.BadHttpMessage(message=message) if message.startswith("Too many headers"):
+                return FailureKind.TOO_LARGE, "the header section has too many fields"
+            case http_exceptions.ContentLengthError() | http_exceptions.TransferEncodingError():
+                return FailureKind.DISCONNECTED, "the connection ended within the body"
+            case http_exceptions.HttpProcessingError(message=message) if message:
+                return FailureKind.BAD_RESPONSE, message
+    if isinstance(error, (ConnectionEndedError, ConnectionError, aiohttp.ClientConnectionError)):
+        return FailureKind.DISCONNECTED, "the connection ended before the answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return FailureKind.DISCONNECTED, "the connection ended within the body"
+    # The rest is what a parser or decoder raises over hostile bytes without meaning to.
+    return FailureKind.BAD_RESPONSE, f"{type(error).__name__}: {error}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

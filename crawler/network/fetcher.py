@@ -1,0 +1,217 @@
+"""One URL in, a `Response` or a `Failure` out: exactly one GET on the shared session.
+
+aiohttp's exceptions end here. No redirect is followed, no request is repeated, no body is read beyond its limit.
+`open_fetcher` is the room's door: it opens the resolver, the guard and the session, and closes them.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+from yarl import URL
+
+from crawler.config import NetworkConfig, PolitenessConfig
+from crawler.counters import Counters
+from crawler.network.attempt import Attempt, KeptConnections, current_attempt
+from crawler.network.body import drain_body, read_body
+from crawler.network.failures import explain
+from crawler.network.fields import coding_problem, field, fields, framing_problem
+from crawler.network.guard import AddressGuard
+from crawler.network.memory import MemoryBudget
+from crawler.network.resolver import Resolver, Unresolved
+from crawler.network.session import (
+    Concurrency,
+    credential_headers,
+    fit_concurrency,
+    open_file_limit,
+    open_session,
+    request_timeout,
+)
+from crawler.records import Failure, FailureKind, Response
+from crawler.urls import authority_of, origin_of, scheme_of, target_of, without_credentials
+
+
+def any_type(content_type: str | None) -> bool:
+    """Every type is readable."""
+    return True
+
+
+class Fetcher:
+    """Makes requests. `network` gives limits and headers, `kept_connections` bounds what stays open."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        resolver: Resolver,
+        guard: AddressGuard,
+        network: NetworkConfig,
+        counters: Counters,
+        kept_connections: int,
+    ) -> None:
+        self._session = session
+        self._resolver = resolver
+        self._guard = guard
+        self._network = network
+        self._counters = counters
+        self._kept = KeptConnections(counters, kept_connections)
+        self._memory = MemoryBudget(network.memory_bytes)
+        self._credentials: dict[str, dict[str, str]] = {}
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        readable: Callable[[str | None], bool] = any_type,
+        max_bytes: int | None = None,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Response | Failure:
+        """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
+
+        The body is read where the status is 2xx and `readable(content_type)` says so, up to `max_bytes` decoded bytes;
+        elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request. `on_sent` is
+        called at the moment in which the request was sent. The body counts in the memory budget until this returns.
+        """
+        attempt = Attempt(
+            url=without_credentials(url),
+            origin=origin_of(url),
+            counters=self._counters,
+            kept=self._kept,
+            timeout_s=timeout_s or self._network.timeout_s,
+            max_bytes=max_bytes or self._network.max_bytes,
+            readable=readable,
+            on_sent=on_sent,
+        )
+        token = current_attempt.set(attempt)
+        self._counters.in_flight += 1
+        try:
+            return await self._request(attempt, headers)
+        except Exception as error:  # what hostile bytes make parsers raise cannot be listed
+            if self._session.closed:
+                raise  # our mistake, not the web's
+            return _failure(attempt, *explain(error, attempt))
+        finally:
+            attempt.finish()
+            self._counters.in_flight -= 1
+            current_attempt.reset(token)
+
+    async def address_of(self, host: str) -> str | Unresolved:
+        """The address that politeness counts requests to `host` (a name or an IP literal) under."""
+        return await self._resolver.address_of(host)
+
+    def open_origin(self, origin: str) -> None:
+        """Let requests to `origin` reach the private address that it names, being a seed's."""
+        self._guard.open_origin(origin)
+
+    def trust_origin(self, origin: str) -> None:
+        """Send the user's `Authorization` and `Cookie` headers to `origin`, being a seed's, and to no other."""
+        self._credentials[origin] = credential_headers(self._network) | self._credentials.get(origin, {})
+
+    def authorize(self, origin: str, user: str, password: str) -> None:
+        """Send these credentials with every request to `origin`, and to no other (RFC 7617)."""
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._credentials[origin] = self._credentials.get(origin, {}) | {"Authorization": f"Basic {token}"}
+
+    async def _request(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Response | Failure:
+        async with self._session.get(
+            request_target(attempt.url),
+            headers=self._headers(attempt.origin, headers),
+            timeout=request_timeout(self._network, attempt.timeout_s),
+            allow_redirects=False,
+        ) as answer:
+            if problem := framing_problem(answer):
+                answer.close()
+                return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
+            if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, "Content-Type"))):
+                await drain_body(answer)
+                return _response(attempt, answer)
+            if problem := coding_problem(answer):
+                answer.close()
+                return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
+            share = self._memory.share()
+            try:
+                body, truncated = await read_body(answer, attempt, share)
+            finally:
+                share.give_back()
+            return _response(attempt, answer, body, truncated)
+
+    def _headers(self, origin: str, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        credentials = self._credentials.get(origin)
+        return {**credentials, **(headers or {})} if credentials else headers
+
+
+@asynccontextmanager
+async def open_fetcher(
+    network: NetworkConfig,
+    politeness: PolitenessConfig,
+    counters: Counters,
+    *,
+    concurrency: Concurrency | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> AsyncIterator[Fetcher]:
+    """The network room, opened inside the running event loop and closed in every way out.
+
+    `concurrency` is what fits below the open-file limit, found out where it is not given. `ssl_context` replaces the
+    default trust in the system's CAs. Raises `UsageError` where the DNS server or a header cannot be used.
+    """
+    if concurrency is None:
+        concurrency = fit_concurrency(politeness.concurrency, open_file_limit())
+    guard = AddressGuard(network.allowed_networks, counters)
+    resolver = Resolver(counters, network.dns_server)
+    try:
+        async with open_session(
+            network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
+        ) as session:
+            yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections)
+    finally:
+        await resolver.close()
+
+
+def request_target(url: str) -> URL:
+    """`url` (normalized) as yarl keeps its hands off it.
+
+    The query goes with the path: yarl would drop an empty one, and 'http://h/a?' is another resource than 'http://h/a'.
+    """
+    return URL.build(scheme=scheme_of(url), authority=authority_of(url), path=target_of(url), encoded=True)
+
+
+def _response(
+    attempt: Attempt, answer: aiohttp.ClientResponse, body: bytes | None = None, truncated: bool = False
+) -> Response:
+    headers = answer.headers
+    return Response(
+        url=attempt.url,
+        status_code=answer.status,
+        body=body or b"",
+        read=body is not None,
+        truncated=truncated,
+        size=answer.content_length if body is None else len(body),
+        content_type=field(headers, "Content-Type"),
+        location=field(headers, "Location"),
+        retry_after=field(headers, "Retry-After"),
+        etag=field(headers, "ETag"),
+        last_modified=field(headers, "Last-Modified"),
+        robots_tags=fields(headers, "X-Robots-Tag"),
+        address=attempt.address,
+        started_at=attempt.started_at,
+        elapsed_s=attempt.elapsed_s,
+        reused=attempt.reused,
+    )
+
+
+def _failure(attempt: Attempt, kind: FailureKind, message: str) -> Failure:
+    return Failure(
+        url=attempt.url,
+        kind=kind,
+        message=message,
+        address=attempt.address,
+        started_at=attempt.started_at,
+        elapsed_s=attempt.elapsed_s,
+        reused=attempt.reused,
+        sent=attempt.sent,
+    )

@@ -1,0 +1,67 @@
+"""What the head of an answer says: header fields as clean text, and whether its framing can be trusted.
+
+Invariant: no string leaves this room with control characters or lone surrogates in it.
+"""
+
+from __future__ import annotations
+
+import aiohttp
+from multidict import MultiMapping
+
+_DECODED = frozenset({"gzip", "deflate", "br", "zstd"})  # by aiohttp, where it stands alone
+_COMPRESSIONS = _DECODED | {"x-gzip", "compress", "x-compress", "dcb", "dcz"}
+
+
+def field(headers: MultiMapping[str], name: str) -> str | None:
+    """The first value of a field, None where it is absent."""
+    value = headers.get(name)
+    return None if value is None else clean(value)
+
+
+def fields(headers: MultiMapping[str], name: str) -> tuple[str, ...]:
+    """All the values of a field that may be repeated."""
+    return tuple(clean(value) for value in headers.getall(name, ()))
+
+
+def clean(value: str) -> str:
+    """A value as aiohttp decodes it (UTF-8 with surrogate escapes), made proper text: as UTF-8 if it is that, else as
+    Latin-1 (RFC 9110, 5.5). Control characters become spaces.
+    """
+    if value.isascii() and value.isprintable():
+        return value
+    raw = value.encode("utf-8", "surrogateescape")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return "".join(" " if character < " " or "\x7f" <= character < "\xa0" else character for character in text).strip()
+
+
+def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
+    """What is wrong with how the answer is delimited; None where nothing is.
+
+    Not every parser agrees on an answer with an unknown coding, so aiohttp's reading of it is not to be trusted
+    (RFC 9112, 6.1 and 6.3).
+    """
+    if answer.status < 200:
+        return f"unexpected status {answer.status}"
+    codings = [coding.strip().lower() for coding in ",".join(answer.headers.getall("Transfer-Encoding", ())).split(",")]
+    if codings == [""] and "Transfer-Encoding" not in answer.headers:
+        return None
+    if codings != ["chunked"]:
+        return f"Transfer-Encoding is {clean(', '.join(codings))!r}, not chunked"
+    return "both Transfer-Encoding and Content-Length" if "Content-Length" in answer.headers else None
+
+
+def coding_problem(answer: aiohttp.ClientResponse) -> str | None:
+    """Which compression of the body is none that is decoded; None where there is none.
+
+    A coding that is no compression at all ('utf-8') is a server's mistake, and passed over as browsers do.
+    """
+    values = answer.headers.getall("Content-Encoding", ())
+    if not values or (len(values) == 1 and values[0].lower() in _DECODED):
+        return None
+    codings = [coding.strip().lower() for coding in ",".join(values).split(",")]
+    if _COMPRESSIONS.isdisjoint(codings):
+        return None
+    return f"Content-Encoding is {clean(', '.join(codings))!r}, which cannot be decoded"

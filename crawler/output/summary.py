@@ -1,0 +1,100 @@
+"""What a run reports about itself: one frozen record, and its JSON."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from crawler.counters import Counters
+from crawler.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A run's account. Durations in seconds, sizes in bytes; counts are of this process, but for those of `pending`,
+    `excluded` and `urls`, which are what the database holds now. `run_pages` also counts what the run stored before it
+    was killed. `backing_off` names hosts whose pages stay pending for a later run, because they asked for it or their
+    robots.txt was unreachable. `seeds_failed`: no seed could be fetched.
+
+    `complete` says that nothing was left that could be fetched in this run. `end_reason` is one of complete,
+    max_pages, max_runtime, interrupted, terminated. `by_status` counts answers by HTTP status, `by_failure` attempts
+    without an answer by kind.
+    """
+
+    run_id: int
+    complete: bool
+    end_reason: str
+    seeds_failed: bool = False
+    elapsed_s: float = 0.0
+    requests: int = 0
+    pages: int = 0
+    run_pages: int = 0
+    pages_per_s: float = 0.0
+    bytes: int = 0
+    connections_opened: int = 0
+    connections_reused: int = 0
+    connections_peak: int = 0
+    connections_per_request: float = 0.0
+    dns_lookups: int = 0
+    dns_cache_hits: int = 0
+    retries: int = 0
+    by_status: Mapping[str, int] = field(default_factory=dict)
+    by_failure: Mapping[str, int] = field(default_factory=dict)
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    urls: Mapping[str, int] = field(default_factory=dict)
+    pending: int = 0
+    backing_off: tuple[str, ...] = ()
+    peak_rss_bytes: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def summarize(counters: Counters, **facts: Any) -> Summary:
+    """The summary of a run that ends now; `facts` are the fields that the counters do not know."""
+    elapsed_s = facts["elapsed_s"]
+    return Summary(
+        requests=counters.requests,
+        pages=counters.pages,
+        pages_per_s=round(counters.pages / elapsed_s, 2) if elapsed_s > 0 else 0.0,
+        bytes=counters.bytes,
+        connections_opened=counters.connections_opened,
+        connections_reused=counters.connections_reused,
+        connections_peak=counters.connections_peak,
+        connections_per_request=round(counters.connections_per_request, 4),
+        dns_lookups=counters.dns_lookups,
+        dns_cache_hits=counters.dns_cache_hits,
+        retries=counters.retries,
+        by_status={str(status): count for status, count in sorted(counters.by_status.items())},
+        by_failure={str(kind): count for kind, count in sorted(counters.by_failure.items())},
+        peak_rss_bytes=peak_rss_bytes(),
+        **facts,
+    )
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def write_summary(summary: Summary, path: Path) -> None:
+    """Write it as JSON, atomically: whoever reads the file sees the old or the new one, whole.
+
+    Raises `UsageError` where the file cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(f"--summary {path}: {error.strerror}") from error

@@ -1,0 +1,175 @@
+"""Response or failure -> next status and next time. A table to read; what is random or timed is passed in.
+
+The rules:
+
+    2xx, 304                        fetched
+    301 302 303 307 308 + Location  redirected: the target is a URL of its own
+    404, 410                        gone
+    429, 503                        the host is left alone (Retry-After, else longer each time); the URL is tried again
+    408, 425, other 5xx             tried again
+    anything else                   failed, reason "http <status>"
+    dns connect timeout disconnected    tried again; the third in a row of a host backs it off
+    tls too_large bad_response blocked_address parse_timeout    failed
+
+'Tried again' ends after `retries` further attempts; then the URL has failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from crawler.records import Claim, Failure, FailureKind, Response, UrlStatus, Verdict
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_GONE = frozenset({404, 410})
+_BACK_OFF = frozenset({429, 503})
+_PASSING = frozenset({408, 425}) | frozenset(range(500, 600))
+_RETRYABLE = frozenset({FailureKind.DNS, FailureKind.CONNECT, FailureKind.TIMEOUT, FailureKind.DISCONNECTED})
+
+RETRY_BASE_S = 2.0
+BACK_OFF_BASE_S = 5.0
+MAX_BACK_OFF_S = 3600.0
+MAX_RETRY_AFTER_S = 86400.0
+FAILURES_BEFORE_BACK_OFF = 3
+
+
+def decide(
+    claim: Claim, attempt: Response | Failure, *, retries: int, host_failures: int, jitter: float, now: float
+) -> Verdict:
+    """What becomes of the URL and its host.
+
+    `host_failures` counts the host's failures in a row before this attempt; `jitter` is a random number in [0, 1);
+    `now` (Unix seconds) is for a Retry-After that is a date.
+    """
+    if isinstance(attempt, Failure):
+        return _after_failure(claim, attempt, retries, host_failures, jitter)
+    return _after_response(claim, attempt, retries, host_failures, jitter, now)
+
+
+def _after_response(
+    claim: Claim, response: Response, retries: int, host_failures: int, jitter: float, now: float
+) -> Verdict:
+    status = response.status_code
+    if 200 <= status < 300 or status == 304:
+        return Verdict(status=UrlStatus.FETCHED, host_failed=False)
+    if status in REDIRECTS and response.location:
+        return Verdict(status=UrlStatus.REDIRECTED, host_failed=False)
+    if status in _GONE:
+        return Verdict(status=UrlStatus.GONE, host_failed=False)
+    reason = f"http {status}"
+    if status in _BACK_OFF:
+        pause_s = back_off_s(host_failures, jitter)
+        asked_s = retry_after_s(response.retry_after, now)
+        return _again(claim, reason, retries, asked_s if asked_s is not None else pause_s, backs_off=True)
+    if status in _PASSING:
+        return _again(claim, reason, retries, retry_s(claim.attempts, jitter))
+    return Verdict(status=UrlStatus.FAILED, reason=reason, attempts=claim.attempts + 1, host_failed=False)
+
+
+def _after_failure(claim: Claim, failure: Failure, retries: int, host_failures: int, jitter: float) -> Verdict:
+    if failure.kind not in _RETRYABLE:
+        return Verdict(status=UrlStatus.FAILED, reason=failure.kind, attempts=claim.attempts + 1)
+    if failure.kind is FailureKind.DISCONNECTED and failure.reused:
+        # The server closed a kept-alive connection as we wrote to it: that is nobody's fault, so one more try is free.
+        return _again(claim, failure.kind, retries + 1, 0.0, blame_host=False)
+    pause_s = retry_s(claim.attempts, jitter)
+    if host_failures + 1 >= FAILURES_BEFORE_BACK_OFF:
+        pause_s = max(pause_s, back_off_s(host_failures + 1 - FAILURES_BEFORE_BACK_OFF, jitter))
+        return _again(claim, failure.kind, retries, pause_s, backs_off=True)
+    return _again(claim, failure.kind, retries, pause_s)
+
+
+def _again(
+    claim: Claim, reason: str, retries: int, pause_s: float, *, backs_off: bool = False, blame_host: bool = True
+) -> Verdict:
+    host_failed = True if blame_host else None
+    back_off = pause_s if backs_off else None
+    attempts = claim.attempts + 1
+    if attempts > retries:
+        return Verdict(
+            status=UrlStatus.FAILED, reason=reason, attempts=attempts, back_off_s=back_off, host_failed=host_failed
+        )
+    return Verdict(
+        status=UrlStatus.PENDING,
+        reason=reason,
+        attempts=attempts,
+        retry_in_s=pause_s,
+        back_off_s=back_off,
+        host_failed=host_failed,
+    )
+
+
+def retry_s(attempts: int, jitter: float) -> float:
+    """Seconds before a URL is tried again: 2, 4, 8 ... with up to a quarter more, so that retries spread."""
+    return float(min(RETRY_BASE_S * 2.0 ** min(attempts, 20), MAX_BACK_OFF_S) * (1 + jitter / 4))
+
+
+def back_off_s(failures: int, jitter: float) -> float:
+    """Seconds for which a host is left alone: 5, 10, 20 ... up to an hour, with up to a quarter more."""
+    return float(min(BACK_OFF_BASE_S * 2.0 ** min(failures, 20), MAX_BACK_OFF_S) * (1 + jitter / 4))
+
+
+def retry_after_s(value: str | None, now: float) -> float | None:
+    """Retry-After in seconds from `now`, at most a day; None where it is absent or unreadable (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), MAX_RETRY_AFTER_S)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    seconds = _unix(date) - now
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _unix(date: datetime) -> float:
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)  # "-0000": the date is in UTC, its origin is unknown (RFC 5322, 3.3)
+    return date.timestamp()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobotsVerdict:
+    """What an attempt to fetch robots.txt means (RFC 9309, 2.3.1).
+
+    Exactly one holds: `rules` is the body to obey (empty: all is allowed), `failed` fails the origin's pages, or
+    `retry_in_s` leaves the host alone for so long, since nothing may be fetched while robots.txt is unreachable.
+    """
+
+    rules: bytes | None = None
+    failed: FailureKind | None = None
+    retry_in_s: float | None = None
+
+
+_UNREACHABLE_ORIGIN = frozenset({FailureKind.DNS, FailureKind.CONNECT})
+_REFUSED_ORIGIN = frozenset({FailureKind.TLS, FailureKind.BLOCKED_ADDRESS})
+LATER_S = 3600.0  # when the retries of a run are spent
+
+
+def decide_robots(
+    claim: Claim, attempt: Response | Failure, *, retries: int, impatient: bool, jitter: float, now: float
+) -> RobotsVerdict:
+    """What becomes of an origin after its robots.txt answered, or did not.
+
+    2xx: its rules; other statuses below 500 but 429, and endless redirects: no rules; 5xx, 429, time-outs and broken
+    answers: unreachable. No name, no connection: the pages fail with that once the retries are spent; at once where
+    `impatient` (something else will be tried instead) or where trying again cannot help.
+    """
+    spent = claim.attempts >= retries
+    if isinstance(attempt, Response):
+        status = attempt.status_code
+        if status < 500 and status != 429:
+            return RobotsVerdict(rules=attempt.body if 200 <= status < 300 else b"")
+        asked_s = retry_after_s(attempt.retry_after, now)
+    elif attempt.kind in _REFUSED_ORIGIN or impatient or (spent and attempt.kind in _UNREACHABLE_ORIGIN):
+        return RobotsVerdict(failed=attempt.kind)
+    elif attempt.kind in _UNREACHABLE_ORIGIN:
+        return RobotsVerdict(retry_in_s=retry_s(claim.attempts, jitter))
+    else:
+        asked_s = None
+    pause_s = LATER_S if spent else back_off_s(claim.attempts, jitter)
+    return RobotsVerdict(retry_in_s=max(pause_s, asked_s or 0.0))

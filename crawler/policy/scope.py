@@ -1,0 +1,78 @@
+"""May this URL enter? The answer carries its reason, which is stored with the URL.
+
+Reasons are one word each: scope, include, exclude, depth, hops, length. Invariant: the answer depends on the URL, its
+depth and its hops alone, so that it may be cached and taken again later when the options change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from publicsuffixlist import PublicSuffixList
+
+from crawler.config import ScopeConfig, ScopeRule
+from crawler.records import SeedMark, UrlKind
+from crawler.urls import host_of, target_of
+
+MAX_URL_LENGTH = 2083  # characters; what browsers and search engines agree on
+MAX_HOPS = 10  # redirects in a row (RFC 9110, 15.4 leaves the number to the client)
+
+
+class Scope:
+    """The seeds' surroundings. Roots may be added while a crawl runs: a seed's redirect widens the scope."""
+
+    def __init__(self, config: ScopeConfig, roots: Iterable[str] = ()) -> None:
+        self._config = config
+        self._include = [re.compile(pattern) for pattern in config.include]
+        self._exclude = [re.compile(pattern) for pattern in config.exclude]
+        self._hosts: set[str] = set()
+        self._prefixes: set[tuple[str, str]] = set()
+        self._suffixes = PublicSuffixList() if config.scope is ScopeRule.DOMAIN else None
+        for url in roots:
+            self.add_root(url)
+
+    def add_root(self, url: str) -> bool:
+        """Make the URL's surroundings part of the scope; False where they were already."""
+        host = host_of(url)
+        folder = target_of(url).partition("?")[0].rpartition("/")[0] + "/"
+        new = self._key(host) not in self._hosts or (host, folder) not in self._prefixes
+        self._hosts.add(self._key(host))
+        self._prefixes.add((host, folder))
+        return new
+
+    def judge(
+        self, url: str, *, depth: int, hops: int = 0, seed: SeedMark = SeedMark.NO, kind: UrlKind = UrlKind.PAGE
+    ) -> str | None:
+        """Why the URL may not enter; None where it may. A seed is bound by --exclude alone."""
+        if len(url) > MAX_URL_LENGTH:
+            return "length"
+        if hops > MAX_HOPS:
+            return "hops"
+        if any(pattern.search(url) for pattern in self._exclude):
+            return "exclude"
+        if seed:
+            return None
+        if not self._contains(url, kind):
+            return "scope"
+        if self._config.max_depth is not None and depth > self._config.max_depth:
+            return "depth"
+        if kind is UrlKind.PAGE and self._include and not any(pattern.search(url) for pattern in self._include):
+            return "include"
+        return None
+
+    def _contains(self, url: str, kind: UrlKind) -> bool:
+        rule = self._config.scope
+        if rule is ScopeRule.ANY:
+            return True
+        host = host_of(url)
+        if rule is ScopeRule.PREFIX and kind is UrlKind.PAGE:
+            path = target_of(url).partition("?")[0]
+            return any(host == root and path.startswith(folder) for root, folder in self._prefixes)
+        return self._key(host) in self._hosts
+
+    def _key(self, host: str) -> str:
+        """What two hosts must have in common: the registrable domain, or the whole name where there is none."""
+        if self._suffixes is None or host.startswith("[") or host.replace(".", "").isdigit():
+            return host
+        return self._suffixes.privatesuffix(host) or host

@@ -1,0 +1,239 @@
+"""The nouns that the rooms hand to each other.
+
+Everything here is frozen: a record is made once, by the room that knows, and read by the others. The web's misbehaviour
+is data (`Failure`), never an exception. Times are Unix seconds (UTC), durations are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+
+class UrlStatus(StrEnum):
+    """Where a URL stands. The words are stored as they are; other people's SQL relies on them."""
+
+    PENDING = "pending"  # to be fetched; also while a request is under way: nothing 'in flight' is ever stored
+    FETCHED = "fetched"  # answered with something that we accept (2xx), or unchanged (304)
+    REDIRECTED = "redirected"  # answered with another URL, which has a row of its own
+    EXCLUDED = "excluded"  # not wanted; `reason` says by what
+    GONE = "gone"  # 404 or 410
+    FAILED = "failed"  # given up; `reason` is a FailureKind, or "http <status>"
+
+
+class UrlKind(StrEnum):
+    """What a URL is fetched for."""
+
+    PAGE = "page"
+    ROBOTS = "robots"
+    SITEMAP = "sitemap"
+
+
+class FailureKind(StrEnum):
+    """Why an attempt brought no answer. The words are stored as they are."""
+
+    DNS = "dns"  # the name does not resolve
+    CONNECT = "connect"  # no TCP connection
+    TLS = "tls"  # the certificate or the handshake was refused
+    TIMEOUT = "timeout"  # a deadline passed: connect, read or total
+    DISCONNECTED = "disconnected"  # the connection ended before the answer did
+    TOO_LARGE = "too_large"  # the header section exceeds the limits
+    BAD_RESPONSE = "bad_response"  # not HTTP, or HTTP that contradicts itself
+    BLOCKED_ADDRESS = "blocked_address"  # the address guard refused to connect
+    PARSE_TIMEOUT = "parse_timeout"  # the reader took too long over the body
+
+
+class SeedMark(IntEnum):
+    """Whether a URL was named by the user. Every mark but NO makes the URL's host a root of the scope."""
+
+    NO = 0
+    HEIR = 1  # what a seed redirects to: not named by the user, so that it is trusted with nothing
+    YES = 2  # a seed
+    BARE = 3  # a seed given without a scheme: https is tried first, then http
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Claim:
+    """One URL lent to a worker. `attempts` counts those that failed since the last success.
+
+    `url_id` is 0 where the URL has no row yet (a robots.txt). A claim equals itself alone: it stands for one loan.
+    """
+
+    url_id: int
+    url: str
+    host_id: int
+    host: str
+    kind: UrlKind = UrlKind.PAGE
+    depth: int = 0
+    hops: int = 0
+    attempts: int = 0
+    seed: SeedMark = SeedMark.NO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An HTTP answer. `body` is decoded (no Content-Encoding left) and may be cut at the size limit.
+
+    `read` is False where the type is not one that we read: then `body` is empty and `size` is the declared
+    Content-Length (None where none was declared). Header values are as sent, None where absent.
+    """
+
+    url: str
+    status_code: int
+    body: bytes = b""
+    read: bool = True
+    truncated: bool = False
+    size: int | None = None
+    content_type: str | None = None
+    location: str | None = None
+    retry_after: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    robots_tags: tuple[str, ...] = ()
+    address: str | None = None
+    started_at: float = 0.0
+    elapsed_s: float = 0.0
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An attempt that brought no answer. `message` is for people; `sent` says whether the request left at all."""
+
+    url: str
+    kind: FailureKind
+    message: str = ""
+    address: str | None = None
+    started_at: float = 0.0
+    elapsed_s: float = 0.0
+    reused: bool = False
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link as found on a page. `url` is absolute, normalized, without fragment."""
+
+    url: str
+    anchor: str = ""
+    rel: str = ""  # the tokens as written, lower case, one space between
+    nofollow: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What the reader made of a document. Text holds no NULs and no lone surrogates.
+
+    `refresh_url` is the target of a `<meta http-equiv=refresh>`. `content_hash` covers text and links: two versions
+    with the same hash say the same. `links_total` exceeds `len(links)` where the page holds more than are kept.
+    """
+
+    url: str
+    title: str | None = None
+    description: str | None = None
+    language: str | None = None
+    canonical_url: str | None = None
+    text: str = ""
+    encoding: str = "utf-8"
+    headings: tuple[tuple[int, str], ...] = ()
+    open_graph: Mapping[str, str] = field(default_factory=dict)
+    json_ld: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+    links_total: int = 0
+    refresh_url: str | None = None
+    noindex: bool = False
+    nofollow: bool = False
+    content_hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SitemapEntry:
+    """One `<loc>` of a sitemap, index or feed. `lastmod` is Unix seconds; `is_sitemap` marks an index's children."""
+
+    url: str
+    lastmod: float | None = None
+    is_sitemap: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A URL that was found and judged: either to be fetched (pending) or excluded, with the reason."""
+
+    url: str
+    host: str
+    kind: UrlKind = UrlKind.PAGE
+    depth: int = 0
+    hops: int = 0
+    seed: SeedMark = SeedMark.NO
+    reason: str | None = None
+
+    @property
+    def status(self) -> UrlStatus:
+        """The status with which the URL is stored."""
+        return UrlStatus.EXCLUDED if self.reason else UrlStatus.PENDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of a URL and of its host after an attempt.
+
+    `retry_in_s` None plans nothing more. `back_off_s` asks the host to be left alone that long; `host_failed` says
+    whether the attempt speaks against the host (None: it says nothing either way).
+    """
+
+    status: UrlStatus
+    reason: str | None = None
+    attempts: int = 0
+    retry_in_s: float | None = None
+    back_off_s: float | None = None
+    host_failed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobotsCopy:
+    """The robots.txt of one origin as it is kept. `status_code` None: it could not be fetched."""
+
+    origin: str
+    status_code: int | None = None
+    body: bytes = b""
+    fetched_at: float = 0.0
+    expires_at: float = 0.0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRecord:
+    """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned."""
+
+    host_id: int
+    name: str
+    next_due_at: float | None = None
+    back_off_until: float = 0.0
+    failures: int = 0
+    run_pages: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Everything that one claim led to; it is committed as a whole or not at all.
+
+    `attempt` None: decided without a request (a rule forbids the URL). A worker fills what comes before `targets`; the
+    frontier adds the rest: `targets` are what the visit found, judged; `links` pairs the page's links with their
+    targets; `origin_failed` fails all that is pending for the claim's origin; times are Unix seconds.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    attempt: Response | Failure | None = None
+    page: Page | None = None
+    body: bytes | None = None
+    entries: tuple[SitemapEntry, ...] = ()
+    redirect_url: str | None = None
+    targets: tuple[Target, ...] = ()
+    links: tuple[tuple[Target, Link], ...] = ()
+    robots: RobotsCopy | None = None
+    origin_failed: FailureKind | None = None
+    next_fetch_at: float | None = None
+    back_off_until: float | None = None
+    host_failures: int | None = None

@@ -1,0 +1,1 @@
+"""The only room that knows SQL. One task writes; everybody else reads through a connection that cannot write."""

@@ -1,0 +1,148 @@
+"""Connections, pragmas and migrations.
+
+Invariant: one connection of one process writes (SQLite 3.7.0-3.51.2 can damage a WAL that two connections write or
+checkpoint at once); every other connection is opened read-only and sees what is committed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import aiosqlite
+
+from crawler.errors import DatabaseFailedError
+
+APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
+MIN_SQLITE = (3, 35, 0)  # RETURNING
+_BUSY_TIMEOUT_S = 10.0
+
+_WRITER_PRAGMAS = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA cache_size = -65536;
+PRAGMA temp_store = MEMORY;
+PRAGMA journal_size_limit = 67108864;
+"""
+
+
+@asynccontextmanager
+async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """The one connection that writes; makes the file, or brings its schema up to date.
+
+    Raises `DatabaseFailedError` where the file is no crawl database, is newer than this program, or cannot be used.
+    """
+    check_sqlite()
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+    try:
+        with explained(path):
+            await _prepare(connection, path)
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def open_reader(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection that cannot write. Raises `DatabaseFailedError` where there is no crawl database."""
+    check_sqlite()
+    uri = _read_only_uri(path)
+    with explained(path):
+        connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+    try:
+        with explained(path):
+            if await _identify(connection, path) < schema_version():
+                raise DatabaseFailedError(f"{path} has an older schema; `crawler crawl --db {path}` updates it")
+        yield connection
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns SQLite's and the file system's errors into one line that names the cause."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise DatabaseFailedError(f"{path}: {_explanation(error)}") from error
+
+
+def schema_version() -> int:
+    """The schema that this program writes."""
+    return len(_migrations())
+
+
+def check_sqlite() -> None:
+    """Raises `DatabaseFailedError` where Python's SQLite is too old."""
+    if sqlite3.sqlite_version_info < MIN_SQLITE:
+        wanted = ".".join(map(str, MIN_SQLITE))
+        raise DatabaseFailedError(f"Python here has SQLite {sqlite3.sqlite_version}; {wanted} or newer is needed")
+
+
+def _read_only_uri(path: Path) -> str:
+    if not path.exists():
+        raise DatabaseFailedError(f"there is no {path}; `crawler crawl SEED --db {path}` makes it")
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
+async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
+    version = await _identify(connection, path)
+    await connection.executescript(_WRITER_PRAGMAS)
+    for number, script in enumerate(_migrations()[version:], start=version + 1):
+        # One transaction a migration: a kill between two of them leaves a schema that the next start completes.
+        await connection.executescript(
+            f"BEGIN IMMEDIATE; {script}\n"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
+        )
+
+
+async def _identify(connection: aiosqlite.Connection, path: Path) -> int:
+    """The file's schema version; 0 for a new file."""
+    application_id = await _pragma(connection, "application_id")
+    version = await _pragma(connection, "user_version")
+    if application_id == APPLICATION_ID:
+        if version > schema_version():
+            raise DatabaseFailedError(f"{path} was written by a newer version of this program; update the program")
+        return version
+    if application_id or version or await _has_tables(connection):
+        raise DatabaseFailedError(f"{path} is a SQLite file but not a crawl database; choose another --db")
+    return 0
+
+
+async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
+    async with connection.execute(f"PRAGMA {name}") as cursor:
+        row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def _has_tables(connection: aiosqlite.Connection) -> bool:
+    async with connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1") as cursor:
+        return await cursor.fetchone() is not None
+
+
+def _migrations() -> list[str]:
+    folder = files("crawler.storage.migrations")
+    scripts = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
+    return [script.read_text(encoding="utf-8") for script in scripts]
+
+
+def _explanation(error: sqlite3.Error | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}; choose another --db or make room"
+    text = str(error)
+    if "not a database" in text:
+        return "this file is not a crawl database; choose another --db"
+    if "malformed" in text or "corrupt" in text:
+        return "the database is damaged; restore a copy, or save what is readable with `sqlite3 FILE .recover`"
+    if "full" in text:
+        return "the disk is full; what was committed is safe: make room and run the same command again"
+    if "readonly" in text or "unable to open" in text:
+        return f"{text}; check that the file and its folder can be written"
+    if "locked" in text:
+        return "another program keeps the database locked; close it and run the same command again"
+    return text

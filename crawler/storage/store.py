@@ -1,0 +1,207 @@
+"""Named operations over records: what is due, what is known, what a run did. No operation decides anything.
+
+Reads go through a connection of their own that cannot write, so that they never wait behind a commit. Writes are
+`Store.commit` (see writer.py's `Transaction`) and the few below it; the caller must not run two of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import orjson
+
+from crawler.records import Claim, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
+from crawler.storage.database import explained, open_reader, open_writer
+from crawler.storage.transaction import KnownUrls, Transaction
+
+_DUE_HOSTS = """
+SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END
+FROM hosts WHERE next_due_at <= ?1 AND NOT (run_id IS ?2 AND run_pages >= ?3)
+ORDER BY next_due_at LIMIT ?4
+"""
+
+# CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
+_DUE_URLS = """
+SELECT u.id, u.url, u.host_id, h.name, u.kind, u.depth, u.hops, u.attempts, u.seed
+FROM json_each(?1) AS wanted
+CROSS JOIN hosts AS h ON h.id = wanted.value
+CROSS JOIN urls AS u ON u.id IN (
+    SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 ORDER BY next_fetch_at, id LIMIT ?3
+)
+ORDER BY u.next_fetch_at, u.id
+"""
+
+_ORIGINS = """
+SELECT origin, robots_status, robots_body, robots_fetched_at, robots_expires_at, robots_failures
+FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
+"""
+
+# In the order of UrlStatus.
+_COUNTS = """
+SELECT total(pending), total(fetched), total(redirected), total(excluded), total(gone), total(failed) FROM hosts
+"""
+
+_EXCLUSIONS = """
+SELECT substr(reason, 1, instr(reason || ':', ':') - 1) AS word, count(*) FROM urls
+WHERE status = 'excluded' GROUP BY word ORDER BY word
+"""
+
+_BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
+
+_EXCLUDED = """
+SELECT id, url, host_id, kind, depth, hops, reason FROM urls
+WHERE id > ? AND status = 'excluded' AND substr(reason, 1, 6) <> 'robots' ORDER BY id LIMIT ?
+"""
+
+
+class Store:
+    """The crawl database, open for one run."""
+
+    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self.path = path
+        self._writer = writer
+        self._reader = reader
+        self._known = KnownUrls()
+        self.run_id = 0
+
+    async def last_options(self) -> dict[str, Any] | None:
+        """The options of the newest run; None where there was none."""
+        rows = await self._read("SELECT options FROM runs ORDER BY id DESC LIMIT 1")
+        return dict(orjson.loads(rows[0][0])) if rows else None
+
+    async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
+        """Start a run, or go on with the one that was killed; returns its id and the pages that it has stored."""
+        text = orjson.dumps(options).decode()
+        rows = await self._read("SELECT id, ended_at, pages FROM runs ORDER BY id DESC LIMIT 1")
+        if rows and rows[0][1] is None:
+            self.run_id, pages = rows[0][0], rows[0][2]
+            await self._write("UPDATE runs SET options = ? WHERE id = ?", (text, self.run_id))
+            return self.run_id, pages
+        rows = await self._write("INSERT INTO runs (started_at, options) VALUES (?, ?) RETURNING id", (now, text))
+        self.run_id = rows[0][0]
+        return self.run_id, 0
+
+    async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
+        """Record why and when the run ended, and what it reports."""
+        await self._write(
+            "UPDATE runs SET ended_at = ?, end_reason = ?, summary = ? WHERE id = ?",
+            (now, reason, orjson.dumps(summary).decode(), self.run_id),
+        )
+
+    async def commit(self, visits: Sequence[Visit], now: float) -> list[HostRecord]:
+        """Store the visits in one transaction; returns the hosts touched that have something planned."""
+        with explained(self.path):
+            return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
+
+    async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
+        """Add URLs that no visit found (seeds); returns their hosts."""
+        with explained(self.path):
+            return await Transaction(self._writer, self._known, self.run_id).run((), now, targets)
+
+    async def due_hosts(self, now: float, max_pages_per_host: int | None, limit: int) -> list[HostRecord]:
+        """Hosts that have a URL due and have not reached their number of pages, longest due first."""
+        most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
+        rows = await self._read(_DUE_HOSTS, (now, self.run_id, most, limit))
+        return [host_record(row) for row in rows]
+
+    async def due_urls(self, host_ids: Iterable[int], limit: int, now: float) -> list[Claim]:
+        """At most `limit` due URLs of each of these hosts, longest due first. Also those lent already."""
+        rows = await self._read(_DUE_URLS, (orjson.dumps(list(host_ids)).decode(), now, limit))
+        return [_claim(row) for row in rows]
+
+    async def next_due_at(self, after: float) -> float | None:
+        """When the next host falls due, of those that are not due at `after`; Unix seconds."""
+        rows = await self._read("SELECT min(next_due_at) FROM hosts WHERE next_due_at > ?", (after,))
+        return rows[0][0] if rows else None
+
+    async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
+        """The copies of robots.txt kept for these hosts' origins."""
+        rows = await self._read(_ORIGINS, (orjson.dumps(list(host_ids)).decode(),))
+        return [_robots_copy(row) for row in rows]
+
+    async def roots(self) -> list[str]:
+        """The seeds of this database, and what they redirect to."""
+        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0")]
+
+    async def named_seeds(self) -> list[str]:
+        """The URLs that the user named."""
+        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed >= ?", (int(SeedMark.YES),))]
+
+    async def any_seed_fetched(self) -> bool:
+        """Whether at least one seed was ever answered."""
+        return bool(await self._read("SELECT 1 FROM urls WHERE seed > 0 AND status = 'fetched' LIMIT 1"))
+
+    async def counts(self) -> dict[str, int]:
+        """URLs by status, robots.txt not counted."""
+        rows = await self._read(_COUNTS)
+        return {status.value: int(value) for status, value in zip(UrlStatus, rows[0], strict=True)}
+
+    async def exclusions(self) -> dict[str, int]:
+        """Excluded URLs by the first word of their reason."""
+        return {row[0]: row[1] for row in await self._read(_EXCLUSIONS)}
+
+    async def barred_hosts(self, now: float, limit: int) -> list[str]:
+        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not."""
+        rows = await self._read(_BARRED, (now, limit))
+        return [row[0] for row in rows]
+
+    async def excluded(self, after_id: int, limit: int) -> list[tuple[int, Target]]:
+        """A batch of the URLs that were excluded by scope, depth or limits, with their ids, in order of id."""
+        rows = await self._read(_EXCLUDED, (after_id, limit))
+        return [(row[0], Target(url=row[1], host="", kind=UrlKind(row[3]), depth=row[4], hops=row[5])) for row in rows]
+
+    async def readmit(self, ids: Sequence[int], now: float) -> None:
+        """Make excluded URLs pending again."""
+        with explained(self.path):
+            await Transaction(self._writer, self._known, self.run_id).readmit(ids, now)
+
+    async def _read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+        with explained(self.path):
+            return list(await self._reader.execute_fetchall(sql, parameters))
+
+    async def _write(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+        with explained(self.path):
+            return list(await self._writer.execute_fetchall(sql, parameters))
+
+
+@asynccontextmanager
+async def open_store(path: Path) -> AsyncIterator[Store]:
+    """Open (or make) the crawl database for a run; the caller holds its lock."""
+    async with open_writer(path) as writer, open_reader(path) as reader:
+        yield Store(path, writer, reader)
+
+
+def host_record(row: Sequence[Any]) -> HostRecord:
+    """id, name, next_due_at, back_off_until, failures, run_pages."""
+    return HostRecord(
+        host_id=row[0], name=row[1], next_due_at=row[2], back_off_until=row[3], failures=row[4], run_pages=row[5]
+    )
+
+
+def _claim(row: Sequence[Any]) -> Claim:
+    return Claim(
+        url_id=row[0],
+        url=row[1],
+        host_id=row[2],
+        host=row[3],
+        kind=UrlKind(row[4]),
+        depth=row[5],
+        hops=row[6],
+        attempts=row[7],
+        seed=SeedMark(row[8]),
+    )
+
+
+def _robots_copy(row: Sequence[Any]) -> RobotsCopy:
+    return RobotsCopy(
+        origin=row[0],
+        status_code=row[1],
+        body=row[2] or b"",
+        fetched_at=row[3] or 0.0,
+        expires_at=row[4] or 0.0,
+        failures=row[5],
+    )

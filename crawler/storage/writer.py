@@ -1,0 +1,116 @@
+"""The one writer: collects finished visits and commits many of them in one transaction.
+
+Invariant: what `put` took is committed, in order, before `run` returns; `run` is never cancelled. When a commit fails,
+`run` raises and every later or waiting `put` raises the same error, so that nobody waits for a writer that is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from crawler.errors import DatabaseFailedError
+from crawler.records import HostRecord, Page, Visit
+from crawler.storage.store import Store
+
+MAX_BATCH = 256  # visits
+MAX_WAIT_S = 0.25  # what a kill can cost: the visits of this long, and those that arrive while a commit runs
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+
+
+class Writer:
+    """Group commit with back-pressure: `put` waits while too much is waiting, which slows the fetching."""
+
+    def __init__(
+        self,
+        store: Store,
+        wall_clock: Callable[[], float],
+        on_commit: Callable[[Sequence[Visit], Sequence[HostRecord]], None],
+    ) -> None:
+        self._store = store
+        self._wall_clock = wall_clock
+        self._on_commit = on_commit
+        self._waiting: list[Visit] = []
+        self._waiting_bytes = 0
+        self._changed = asyncio.Condition()
+        self._full = asyncio.Event()
+        self._closing = False
+        self._error: DatabaseFailedError | None = None
+        self._reader: asyncio.Queue[Page | None] | None = None
+
+    def deliver_to(self, reader: asyncio.Queue[Page | None]) -> None:
+        """Put each page on this queue once it is committed; when it is full, the crawl waits."""
+        self._reader = reader
+
+    async def put(self, visit: Visit) -> None:
+        """Hand over a finished visit. Raises `DatabaseFailedError` once a commit has failed."""
+        async with self._changed:
+            await self._changed.wait_for(self._has_room)
+            if self._error is not None:
+                raise self._error
+            self._waiting.append(visit)
+            self._waiting_bytes += _weight(visit)
+            if self._is_batch():
+                self._full.set()
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """No more visits will come: commit what is waiting, then let `run` return."""
+        async with self._changed:
+            self._closing = True
+            self._full.set()
+            self._changed.notify_all()
+
+    async def run(self) -> None:
+        """Commit batches until closed. Raises `DatabaseFailedError` when one cannot be committed."""
+        try:
+            while batch := await self._next_batch():
+                hosts = await self._store.commit(batch, self._wall_clock())
+                self._on_commit(batch, hosts)
+                await self._deliver(batch)
+        except DatabaseFailedError as error:
+            self._error = error
+            async with self._changed:
+                self._changed.notify_all()
+            raise
+
+    async def _deliver(self, batch: Sequence[Visit]) -> None:
+        if self._reader is not None:
+            for visit in batch:
+                if visit.page is not None:
+                    await self._reader.put(visit.page)
+
+    async def _next_batch(self) -> list[Visit]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._waiting or self._closing)
+        if not self._closing and not self._is_batch():
+            await self._linger()
+        async with self._changed:
+            batch = self._waiting[:MAX_BATCH]
+            del self._waiting[:MAX_BATCH]
+            self._waiting_bytes -= sum(map(_weight, batch))
+            if not self._closing:
+                self._full.clear()
+            self._changed.notify_all()
+        return batch
+
+    async def _linger(self) -> None:
+        """Let a batch fill up, for a moment."""
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                await self._full.wait()
+        except TimeoutError:
+            pass
+
+    def _is_batch(self) -> bool:
+        return len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_WAITING_BYTES // 2
+
+    def _has_room(self) -> bool:
+        few = len(self._waiting) < 2 * MAX_BATCH and self._waiting_bytes < MAX_WAITING_BYTES
+        return few or self._error is not None
+
+
+def _weight(visit: Visit) -> int:
+    """About what a visit holds in memory, in bytes."""
+    text = len(visit.page.text) if visit.page is not None else 0
+    return len(visit.body or b"") + text + 200 * len(visit.links)

@@ -1,0 +1,99 @@
+"""What 'the same URL' means. Everything stored or requested has passed through `normalize`.
+
+The functions below `normalize` take its output and rely on it: a special-scheme URL in WHATWG serialization always has
+a non-empty lower-case host and a path that begins with '/'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from urllib.parse import unquote, unquote_plus
+
+from ada_url import join_url, normalize_url
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def normalize(href: str, base: str | None = None) -> str | None:
+    """The WHATWG href of `href` (resolved against `base`) without its fragment; None where it is no http(s) URL.
+
+    Nothing else is changed: no parameter is dropped, no case folded beyond what the standard says.
+    Source: WHATWG URL Standard, "URL parsing" and "URL serializing".
+    """
+    try:
+        url = normalize_url(href) if base is None else join_url(base, href)
+    except ValueError:
+        return None
+    if not url.startswith(("http://", "https://")):
+        return None
+    return url.partition("#")[0]
+
+
+def scheme_of(url: str) -> str:
+    """'http' or 'https'."""
+    return url[: url.index(":")]
+
+
+def authority_of(url: str) -> str:
+    """What stands between '://' and the path, credentials included."""
+    start = url.index("://") + 3
+    return url[start : url.index("/", start)]
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and (where it is not the default) port: 'https://example.com:8443'."""
+    return f"{scheme_of(url)}://{authority_of(url).rpartition('@')[2]}"
+
+
+def host_of(url: str) -> str:
+    """The host name or address, lower case; an IPv6 address keeps its brackets."""
+    host, _port = _split_port(authority_of(url).rpartition("@")[2])
+    return host
+
+
+def port_of(url: str) -> int:
+    """The port, the scheme's default where none is written."""
+    _host, port = _split_port(authority_of(url).rpartition("@")[2])
+    return port or _DEFAULT_PORTS[scheme_of(url)]
+
+
+def target_of(url: str) -> str:
+    """Path and query: what goes on the request line (RFC 9112, origin-form)."""
+    return url[url.index("/", url.index("://") + 3) :]
+
+
+def credentials_of(url: str) -> tuple[str, str] | None:
+    """The decoded user and password in the URL; None where there are none."""
+    userinfo, at, _host = authority_of(url).rpartition("@")
+    if not at:
+        return None
+    user, _, password = userinfo.partition(":")
+    return unquote(user), unquote(password)
+
+
+def without_credentials(url: str) -> str:
+    """The URL as it may be stored and shown."""
+    _userinfo, at, host = authority_of(url).rpartition("@")
+    return f"{scheme_of(url)}://{host}{target_of(url)}" if at else url
+
+
+def drop_params(url: str, globs: Iterable[str]) -> str:
+    """The URL without the query parameters whose decoded name matches one of `globs` ('utm_*'); order is kept."""
+    base, mark, query = url.partition("?")
+    if not mark:
+        return url
+    kept = [part for part in query.split("&") if not _matches(part, globs)]
+    return f"{base}?{'&'.join(kept)}" if kept else base
+
+
+def _matches(parameter: str, globs: Iterable[str]) -> bool:
+    name = unquote_plus(parameter.partition("=")[0])
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _split_port(host_and_port: str) -> tuple[str, int | None]:
+    host, colon, port = host_and_port.rpartition(":")
+    if not colon or port.endswith("]"):
+        return host_and_port, None
+    return host, int(port)

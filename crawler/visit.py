@@ -1,0 +1,140 @@
+"""The story of one URL, top to bottom: locate, ask to be let in, fetch, read, decide.
+
+Invariant: a visit stores nothing and waits for no politeness. All that it learns comes back as one frozen `Visit`.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Protocol
+
+from crawler.clock import Clock
+from crawler.config import CrawlConfig
+from crawler.content.reader import readable
+from crawler.content.robots_meta import robots_directives
+from crawler.counters import Counters
+from crawler.network.fetcher import Fetcher, any_type
+from crawler.network.resolver import Unresolved
+from crawler.parsing import Parser
+from crawler.policy.outcome import REDIRECTS, decide
+from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
+from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, UrlStatus, Visit
+from crawler.urls import host_of, normalize
+
+MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
+
+
+class Ledger(Protocol):
+    """What a visit asks of the frontier."""
+
+    def admit(self, claim: Claim, address: str) -> bool:
+        """Whether a request may go to this address now; where not, the claim is no longer the worker's."""
+
+    def sent(self, claim: Claim) -> None:
+        """The claim's request has just been sent."""
+
+    def failures_of(self, claim: Claim) -> int:
+        """How often in a row the claim's host has failed."""
+
+
+class Visitor:
+    """Makes visits, with what they all share."""
+
+    def __init__(
+        self,
+        config: CrawlConfig,
+        fetcher: Fetcher,
+        parser: Parser,
+        ledger: Ledger,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._fetcher = fetcher
+        self._parser = parser
+        self._ledger = ledger
+        self._counters = counters
+        self._clock = clock
+
+    async def visit(self, claim: Claim) -> Visit | None:
+        """Everything that the claim led to; None where it was given back, because its address is busy."""
+        address = await self._fetcher.address_of(host_of(claim.url))
+        if isinstance(address, Unresolved):
+            return self._conclude(claim, self._unresolved(claim, address))
+        if not self._ledger.admit(claim, address):
+            return None
+        if claim.kind is UrlKind.ROBOTS:
+            return self._conclude(claim, await self._fetch_robots(claim))
+        attempt = await self._fetcher.fetch(
+            claim.url,
+            readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
+            on_sent=lambda: self._ledger.sent(claim),
+        )
+        visit = self._conclude(claim, attempt)
+        if isinstance(attempt, Response) and visit.verdict.status is UrlStatus.FETCHED and attempt.read:
+            return await self._read(visit, attempt)
+        return visit
+
+    def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
+        return Failure(url=claim.url, kind=FailureKind.DNS, message=reason.message, started_at=self._clock.wall())
+
+    async def _fetch_robots(self, claim: Claim) -> Response | Failure:
+        """robots.txt, its redirects followed: the last of too many stands for 'no rules' (RFC 9309, 2.3.1.2)."""
+        url = claim.url
+        for _hop in range(MAX_ROBOTS_REDIRECTS + 1):
+            attempt = await self._fetcher.fetch(
+                url, max_bytes=MAX_ROBOTS_BYTES, on_sent=lambda: self._ledger.sent(claim)
+            )
+            onward = _redirect_url(attempt)
+            if onward is None:
+                break
+            url = onward
+        return attempt
+
+    async def _read(self, visit: Visit, response: Response) -> Visit:
+        content = await self._parser.read(visit.claim.kind, response)
+        if isinstance(content, list):
+            return replace(visit, entries=tuple(content))
+        if content is None:
+            return visit
+        body = response.body if self._config.run.bodies else None
+        return replace(visit, page=self._with_header_directives(content, response), body=body)
+
+    def _with_header_directives(self, page: Page, response: Response) -> Page:
+        """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds."""
+        if not response.robots_tags:
+            return page
+        noindex, nofollow = robots_directives(response.robots_tags, self._config.network.product_token)
+        return replace(page, noindex=page.noindex or noindex, nofollow=page.nofollow or nofollow)
+
+    def _conclude(self, claim: Claim, attempt: Response | Failure) -> Visit:
+        redirect_url = _redirect_url(attempt)
+        if isinstance(attempt, Response) and redirect_url is None and attempt.location is not None:
+            attempt = replace(attempt, location=None)  # it leads nowhere that we can go
+        verdict = decide(
+            claim,
+            attempt,
+            retries=self._config.network.retries,
+            host_failures=self._ledger.failures_of(claim),
+            jitter=random.random(),
+            now=self._clock.wall(),
+        )
+        self._count(claim, attempt, will_retry=verdict.retry_in_s is not None)
+        return Visit(claim=claim, verdict=verdict, attempt=attempt, redirect_url=redirect_url)
+
+    def _count(self, claim: Claim, attempt: Response | Failure, *, will_retry: bool) -> None:
+        self._counters.retries += will_retry
+        if isinstance(attempt, Failure):
+            self._counters.by_failure[attempt.kind] += 1
+            self._counters.latest_errors.append((claim.url, f"{attempt.kind}: {attempt.message}"))
+            return
+        self._counters.by_status[attempt.status_code] += 1
+        if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS:
+            self._counters.latest_errors.append((claim.url, f"HTTP {attempt.status_code}"))
+
+
+def _redirect_url(attempt: Response | Failure) -> str | None:
+    if isinstance(attempt, Failure) or attempt.status_code not in REDIRECTS or attempt.location is None:
+        return None
+    return normalize(attempt.location, attempt.url)

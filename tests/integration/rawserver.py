@@ -1,0 +1,146 @@
+"""Servers that say exactly what a test wants: HTTP byte by byte, and DNS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from dnslib import AAAA, CNAME, QTYPE, RCODE, RR, A, DNSRecord  # type: ignore[import-untyped]
+
+Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+def ok(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
+    """A complete answer with a Content-Length."""
+    head = "".join(f"{field}\r\n" for field in (f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}"))
+    return head.encode("latin-1") + b"\r\n" + body
+
+
+class RawServer:
+    """Answers each request head with the same bytes, or as a coroutine writes. Returning None from it goes on, any
+    exception of a connection ends that connection. `closing` closes after the first answer.
+    """
+
+    def __init__(
+        self,
+        answer: bytes | Answer,
+        *,
+        closing: bool = False,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._answer = answer
+        self._closing = closing
+        self._host = host
+        self._tls = tls
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.requests: list[bytes] = []
+        self.connections = 0
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """Its root, without the last slash."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http{'s' if self._tls else ''}://{host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls, backlog=1024)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        self._tasks.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.requests.append(head)
+                if isinstance(self._answer, bytes):
+                    writer.write(self._answer)
+                else:
+                    await self._answer(head, writer)
+                await writer.drain()
+                if self._closing:
+                    writer.close()
+        except (asyncio.IncompleteReadError, OSError):
+            writer.close()
+
+
+class DnsServer(asyncio.DatagramProtocol):
+    """Answers A and AAAA from `zone`: name -> addresses. `trouble` maps names to a response code, or None for silence.
+
+    `ttls` and `aliases` (name -> name) as well. What was asked is in `asked`, as (name, type).
+    """
+
+    def __init__(
+        self,
+        zone: dict[str, list[str]] | None = None,
+        *,
+        trouble: dict[str, str | None] | None = None,
+        aliases: dict[str, str] | None = None,
+        ttl: int = 60,
+    ) -> None:
+        self.zone = zone or {}
+        self.trouble = trouble or {}
+        self.aliases = aliases or {}
+        self.ttl = ttl
+        self.asked: list[tuple[str, str]] = []
+        self.hold: asyncio.Event | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+        self.address = "127.0.0.1:{}".format(self._transport.get_extra_info("sockname")[1])
+        self._closed = asyncio.Event()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transport.close()
+        await self._closed.wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        query = DNSRecord.parse(data)
+        name, kind = str(query.q.qname).rstrip(".").lower(), QTYPE[query.q.qtype]
+        self.asked.append((name, kind))
+        if self.trouble.get(name, "") is None:
+            return
+        answer = query.reply()
+        if name in self.trouble:
+            answer.header.rcode = getattr(RCODE, self.trouble[name] or "")
+        elif name not in self.zone and name not in self.aliases:
+            answer.header.rcode = RCODE.NXDOMAIN
+        for alias in [name] if name in self.aliases else []:
+            answer.add_answer(RR(alias, QTYPE.CNAME, rdata=CNAME(self.aliases[alias]), ttl=self.ttl))
+        owner = self.aliases.get(name, name)
+        for address in self.zone.get(owner, []):
+            if (":" in address) == (kind == "AAAA"):
+                data_of = AAAA(address) if kind == "AAAA" else A(address)
+                answer.add_answer(RR(owner, query.q.qtype, rdata=data_of, ttl=self.ttl))
+        self._transport.sendto(answer.pack(), addr)
