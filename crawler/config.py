@@ -19,6 +19,7 @@ from crawler.errors import UsageError
 
 DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-this-crawler)"
 _PRODUCT_TOKEN = re.compile(r"^(?:Mozilla/[\d.]+ \(compatible; *)?([A-Za-z_-]+)")
+DEFAULT_DB = Path("data/crawl.db")
 MIB = 1024 * 1024
 
 
@@ -138,7 +139,7 @@ class CrawlConfig:
     Raises `UsageError`, from whichever slice is wrong, when a value cannot be used.
     """
 
-    db: Path = Path("data/crawl.db")
+    db: Path = DEFAULT_DB
     scope: ScopeConfig = field(default_factory=ScopeConfig)
     politeness: PolitenessConfig = field(default_factory=PolitenessConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)

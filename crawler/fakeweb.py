@@ -605,9 +605,11 @@ class _HttpConnection(asyncio.Protocol):
             self._served.errors.append(error)
         finally:
             self._transport.abort()
-            with suppress(ConnectionError):  # wait: asyncio complains of streams that are dropped while still open
-                await writer.wait_closed()
-            self._leave()
+            try:
+                with suppress(ConnectionError):  # `cut` promises that the socket is closed
+                    await writer.wait_closed()
+            finally:  # even where a second cancellation ends the wait: `cut` would wait for ever
+                self._leave()
 
 
 class _DnsServer(asyncio.DatagramProtocol):

@@ -177,7 +177,8 @@ def _prescan(head: bytes) -> str | None:
             end = head.find(b"-->", markup.start() + 2)  # '<!-->' is a whole comment
             position = end + 3 if end >= 0 else len(head)
         elif markup["meta"] or markup["tag"]:
-            attributes, position = _attributes(head, markup.end())
+            start = markup.end() if markup["meta"] else _end_of(_REST_OF_TAG_NAME, head, markup.end())
+            attributes, position = _attributes(head, start)
             if markup["meta"] and (name := _meta_encoding(attributes)):
                 return name
         else:
@@ -187,9 +188,8 @@ def _prescan(head: bytes) -> str | None:
 
 
 def _attributes(head: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """The attributes of the tag whose name begins before `position` (the first of equal names), and the tag's end."""
+    """The attributes of the tag whose name ends at `position` (the first of equal names), and the tag's end."""
     attributes: dict[bytes, bytes] = {}
-    position = _end_of(_REST_OF_TAG_NAME, head, position)
     while found := _ATTRIBUTE.match(head, position):
         value = next((group for group in found.groups()[1:] if group is not None), b"")
         attributes.setdefault(found["name"].lower(), value)
@@ -238,6 +238,8 @@ def _single_byte_table(encoding: str) -> str:
         encoding = "windows-1252"
     codec = _SINGLE_BYTE_CODECS.get(encoding, encoding)
     table = bytes(range(256)).decode(codec, "replace")
+    if encoding == "koi8-u":
+        table = table.translate({0x255D: "ў", 0x256C: "Ў"})  # the standard's KOI8-U is KOI8-RU, which has these letters
     return "".join(chr(byte) if char == "\ufffd" and byte < 0xA0 else char for byte, char in enumerate(table))
 
 

@@ -70,10 +70,7 @@ def _href(tag: str, attributes: _Attributes) -> str | None:
 
 
 def _link(url: str, node: LexborNode, tag: str, attributes: _Attributes) -> Link:
-    if tag == "a":
-        anchor = label_of(node)
-    else:
-        anchor = collapse(attributes.get("alt")) if tag == "area" else ""
+    anchor = label_of(node) if tag == "a" else collapse(attributes.get("alt"))  # only areas have the latter
     rel = _rel(attributes)
     return Link(url=url, anchor=anchor, rel=rel, nofollow="nofollow" in rel.split())
 

@@ -32,7 +32,8 @@ def read(
 ) -> Page | list[SitemapEntry] | None:
     """What the reader for this `kind` makes of `body`; None where it is no document that we read.
 
-    `product_token` is as for `read_page`. A page without a type is read where it begins like HTML. Source: WHATWG MIME Sniffing, 7.1.
+    `product_token` is as for `read_page`. A page without a type is read where it begins like HTML (WHATWG MIME
+    Sniffing, 7.1).
     """
     if kind is UrlKind.SITEMAP:
         return read_sitemap(body, url)
@@ -43,5 +44,5 @@ def read(
 
 
 def _essence(content_type: str | None) -> str:
-    """The media type without its parameters."""
-    return (content_type or "").partition(";")[0].strip().lower()
+    """The media type without its parameters; the first where the header came twice."""
+    return (content_type or "").partition(";")[0].partition(",")[0].strip().lower()

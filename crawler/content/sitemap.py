@@ -108,13 +108,11 @@ def _gunzipped(body: bytes) -> Iterator[bytes]:
     members_left = MAX_GZIP_MEMBERS
     for start in range(0, len(body), _GZIP_INPUT_BYTES):
         packed = body[start : start + _GZIP_INPUT_BYTES]
-        piece = b""
-        while packed or len(piece) == _PIECE_BYTES:  # a full piece: the inflater may hold more without more input
+        while packed:
             try:
-                piece = inflater.decompress(packed, _PIECE_BYTES)
+                yield inflater.decompress(packed, _PIECE_BYTES)
             except zlib.error:
                 return
-            yield piece
             packed = inflater.unconsumed_tail
             if inflater.eof:
                 members_left -= 1
@@ -197,7 +195,7 @@ def _xml_entries(pieces: Iterable[str]) -> Iterator[_Found]:
         yield from document.take()
         if not reads_on:
             return
-    document.feed("", last=True)
+    document.feed("", last=True)  # newer versions of expat may have put off what came last
     yield from document.take()
 
 
@@ -306,7 +304,7 @@ def _unix_time(text: str) -> float | None:
         return None
     try:
         seconds = _w3c_time(match) if (match := _W3C_DATE.fullmatch(text)) else _rfc5322_time(text)
-    except (ValueError, OverflowError, TypeError, IndexError):  # the last two: email.utils, on some garbage
+    except (ValueError, OverflowError, IndexError):  # the last: older releases of email.utils, on some garbage
         return None
     return seconds if seconds >= 0 else None
 

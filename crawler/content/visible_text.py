@@ -60,8 +60,7 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
             wanted[tag].append(node)
     for node in hidden:
         node.decompose(recursive=False)
-    lines = (" ".join(line.split()) for line in root.text().split(_BREAK))
-    return "\n".join(filter(None, lines))
+    return "\n".join([" ".join(words) for line in root.text().split(_BREAK) if (words := line.split())])
 
 
 def label_of(node: LexborNode) -> str:

@@ -5,12 +5,11 @@ Invariant: a claim is either judged by rules that have not expired, or it waits 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crawler.policy.robots import RobotsRules
 from crawler.records import Claim, RobotsCopy, UrlKind
-from crawler.urls import origin_of
+from crawler.urls import host_of, origin_of
 
 _MAX_ORIGINS = 8192
 MAX_CRAWL_DELAY_S = 60.0
@@ -28,6 +27,7 @@ class RulesBook:
     def __init__(self, user_agent: str) -> None:
         self._user_agent = user_agent
         self._known: dict[str, _Known] = {}
+        self._delays_s: dict[str, float] = {}  # by host
         self._waiting: dict[str, list[Claim]] = {}
 
     def learn(self, copy: RobotsCopy) -> RobotsRules:
@@ -36,7 +36,11 @@ class RulesBook:
         if len(self._known) >= _MAX_ORIGINS:
             for origin in list(self._known)[: _MAX_ORIGINS // 4]:
                 del self._known[origin]
+                self._delays_s.pop(host_of(f"{origin}/"), None)
         self._known[copy.origin] = _Known(rules=rules, expires_at=copy.expires_at)
+        delay_s = min(rules.crawl_delay(self._user_agent) or 0.0, MAX_CRAWL_DELAY_S)
+        host = host_of(f"{copy.origin}/")
+        self._delays_s[host] = max(delay_s, self._delays_s.get(host, 0.0))
         return rules
 
     def knows(self, origin: str, now: float) -> bool:
@@ -51,10 +55,9 @@ class RulesBook:
             return None
         return f"robots: line {verdict.line}: {verdict.text}"
 
-    def crawl_delay_s(self, origins: Iterable[str]) -> float:
-        """The longest Crawl-delay that these origins ask for, up to a minute; 0 where none does."""
-        asked = [self._known[origin].rules.crawl_delay(self._user_agent) for origin in origins if origin in self._known]
-        return min(max((delay for delay in asked if delay is not None), default=0.0), MAX_CRAWL_DELAY_S)
+    def crawl_delay_s(self, host: str) -> float:
+        """The longest Crawl-delay that this host's origins asked for, up to a minute; 0 where none did."""
+        return self._delays_s.get(host, 0.0)
 
     def await_rules(self, claim: Claim) -> Claim | None:
         """Keep the claim until its origin's rules arrive; the robots.txt to fetch, where nobody asked for it yet."""

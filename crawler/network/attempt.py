@@ -24,9 +24,9 @@ current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", defa
 class KeptConnections:
     """Bounds the connections that outlive their request.
 
-    aiohttp's `limit` counts connections in use only: with many hosts the idle ones would eat every descriptor. A
-    connection beyond the bound is marked, when its request is sent, to be closed by its answer: after the answer is
-    too late, aiohttp has returned it to the pool by then. Those that are kept already stay: when more hosts take turns
+    aiohttp's `limit` counts connections in use only: with many hosts the idle ones would eat every descriptor. A new
+    connection beyond the bound is marked, when its request is sent, to be closed by its answer: after the answer is too
+    late, aiohttp has returned it to the pool by then. Those that are kept already stay: when more hosts take turns
     than there is room for, keeping some beats replacing all of them in turn.
     """
 
@@ -38,7 +38,7 @@ class KeptConnections:
         self._marked = 0
 
     def mark_if_full(self) -> bool:
-        """Whether the connection that is about to be used has to be closed after its answer; `unmark` follows then."""
+        """Whether a new connection has to be closed after its first answer; if so, `unmark` follows then."""
         if self._counters.connections_open - self._marked <= self._limit:
             return False
         self._marked += 1
@@ -92,7 +92,7 @@ class Attempt:
         peer = connection.transport.get_extra_info("peername") if connection.transport else None
         if peer:
             self.address = peer[0]
-        if connection.protocol is not None and self.kept.mark_if_full():
+        if self.sockets and connection.protocol is not None and self.kept.mark_if_full():
             self.marked = True
             connection.protocol.force_close()
         if self.on_sent is not None:

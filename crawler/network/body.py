@@ -43,7 +43,7 @@ async def read_body(answer: aiohttp.ClientResponse, attempt: Attempt, share: Sha
 async def drain_body(answer: aiohttp.ClientResponse) -> None:
     """Read away a small body that nobody wants, so that the connection lives on; with a large one it is closed.
 
-    The length of an error page or a redirect is often not declared, but seldom large; that of a document or a stream is.
+    An error page or a redirect often declares no length, but is seldom large; a document without one may be a stream.
     """
     declared = answer.content_length
     if (declared is None and answer.status < 300) or (declared or 0) > DRAINED_BYTES:
@@ -63,8 +63,8 @@ def _noticing_the_end(answer: aiohttp.ClientResponse) -> Iterator[None]:
     Where the peer ended the connection, aiohttp has told the body before this looks.
     """
     content = answer.content
-    protocol = answer.connection.protocol if answer.connection else None
-    gone = protocol.closed if protocol else None
+    protocol = answer.connection.protocol if answer.connection is not None else None
+    gone = protocol.closed if protocol is not None else None  # `is not None`: with nothing to read, it is falsy
     if content.is_eof() or gone is None:
         yield
         return
@@ -73,8 +73,16 @@ def _noticing_the_end(answer: aiohttp.ClientResponse) -> Iterator[None]:
         if not content.is_eof() and content.exception() is None:
             content.set_exception(PayloadEncodingError("the framing of the body is broken"))
 
+    gone.remove_done_callback(_retrieve)  # one is enough, however often the connection is used again
+    gone.add_done_callback(_retrieve)
     gone.add_done_callback(end)
     try:
         yield
     finally:
         gone.remove_done_callback(end)
+
+
+def _retrieve(gone: asyncio.Future[None]) -> None:
+    """A connection that is reset, in the pool too, is no news; asyncio would log what nobody has looked at."""
+    if not gone.cancelled():
+        gone.exception()

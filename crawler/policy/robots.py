@@ -268,8 +268,6 @@ class _Index:
 
     def _add(self, line: _RuleLine) -> None:
         pattern, anchored = _canonical_pattern(line.path)
-        if not pattern.startswith(("/", "*")):
-            return
         rule = _Rule(len(pattern) + anchored, line.allowed, -line.line, line.path)
         prefix, *parts = pattern.split("*")
         tail = parts.pop() if anchored and parts else ""

@@ -42,11 +42,6 @@ class RawServer:
         self.connections = 0
 
     @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return int(self._server.sockets[0].getsockname()[1])
-
-    @property
     def url(self) -> str:
         """Its root, without the last slash."""
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -54,6 +49,7 @@ class RawServer:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls, backlog=1024)
+        self.port = int(self._server.sockets[0].getsockname()[1])
         return self
 
     async def __aexit__(

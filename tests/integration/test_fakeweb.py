@@ -186,6 +186,33 @@ async def test_pipelined_requests_are_answered_in_order_even_if_the_first_takes_
         assert [hit.target for hit in served.log] == ["/slow", "/fast"]
 
 
+async def test_a_request_that_comes_while_another_is_answered_waits_for_its_turn() -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    arrived, released = asyncio.Event(), asyncio.Event()
+
+    async def wait_for_release(_request: Request) -> Answer:
+        arrived.set()
+        await released.wait()
+        return Answer(body="first")
+
+    site.answer("/first", wait_for_release)
+    site.page("/second", body="second", close=True)
+    site.page("/elsewhere")
+    async with web.serve() as served:
+        reader, writer = await asyncio.open_connection(site.address, served.port)
+        writer.write(b"GET /first HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        await arrived.wait()
+        writer.write(b"GET /second HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        await _get(served, served.url("a.test", "/elsewhere"))  # by its answer, the second request has come too
+        released.set()
+        received = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        assert received.index(b"first") < received.index(b"second")
+        assert [hit.target for hit in served.log] == ["/first", "/elsewhere", "/second"]
+
+
 async def test_an_answer_that_waits_holds_up_no_other_host_and_the_log_shows_it_waiting() -> None:
     web = FakeWeb()
     arrived, released = asyncio.Event(), asyncio.Event()
@@ -444,6 +471,27 @@ async def test_a_raw_handler_whose_client_leaves_is_no_error() -> None:
         await left.wait()
 
 
+async def test_closing_ends_although_the_stream_handlers_were_cancelled_before() -> None:
+    arrived = asyncio.Event()
+
+    async def wait_for_more(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.read()
+
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.connection(wait_for_more)
+    async with web.serve() as served:
+        reader, writer = await asyncio.open_connection(site.address, served.port)
+        await arrived.wait()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0)  # the handler is on its way out when the web closes
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_host_may_take_over_connections_before_anything_is_read() -> None:
     async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-nothing\r\n")
@@ -552,6 +600,20 @@ async def test_the_same_port_can_be_asked_for_again() -> None:
         assert (await _get(again, served.url("a.test")))[1] == b"hello"
 
 
+def test_where_one_address_has_the_port_taken_the_others_are_let_go() -> None:
+    occupied, web = FakeWeb(), FakeWeb()
+    second = occupied.host("b.test", address="127.1.0.2").address
+    first = web.host("a.test").address
+    web.host("b.test", address=second)
+    with occupied.running() as served:
+        with pytest.raises(OSError, match="in use"), web.running(port=served.port):
+            pass
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((first, served.port))
+        with web.running() as elsewhere:
+            assert elsewhere.port != served.port
+
+
 def test_a_host_name_is_declared_once() -> None:
     web = FakeWeb()
     web.host("a.test")
@@ -616,15 +678,17 @@ def test_a_name_that_is_not_declared_does_not_exist() -> None:
     assert answer.header.rcode == RCODE.NXDOMAIN
 
 
-def test_nonsense_sent_to_the_dns_server_is_ignored() -> None:
+def test_nonsense_sent_to_the_dns_server_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
     web = FakeWeb()
     web.host("a.test")
+    unknown_type = bytes(DNSRecord.question("a.test").pack()[:-4]) + b"\xff\x77\x00\x01"
     with web.running() as served:
         host, _colon, port = served.dns.partition(":")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            for nonsense in (b"", b"\x00", b"\xff" * 40):
+            for nonsense in (b"", b"\x00", b"\x00" * 12, b"\xff" * 40, unknown_type):
                 client.sendto(nonsense, (host, int(port)))
         assert _ask_dns(served, "a.test") is not None
+    assert [record for record in caplog.records if record.name == "asyncio" and record.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize(("pages", "links_per_page"), [(1, 3), (2, 1), (40, 1), (300, 8)])

@@ -197,6 +197,10 @@ def test_patterns_match_from_the_start_of_the_path(path: str, matching: list[str
         (("Allow: /fish*$", "Disallow: /fish/"), "/fish/", True),
         (("Allow: /*a", "Disallow: /*aa", "Allow: /*aaa"), "/xaa", False),
         (("Allow: /*a", "Disallow: /*aa", "Allow: /*aaa"), "/xaaa", True),
+        (("Allow: /a", "Disallow: /a$"), "/a", False),
+        # a URL with two forms (2.2.2): the rules that match either compete
+        (("Allow: /*?n=/", "Disallow: /*%2Fprint"), "/p?n=%2Fprint", False),
+        (("Disallow: /*?n=/", "Allow: /*%2Fprint"), "/p?n=%2Fprint", True),
         (("Disallow:",), "/", True),
         (("Disallow: /", "Disallow:"), "/", False),
         (("Disallow: /", "Allow:"), "/", False),
@@ -453,8 +457,9 @@ def test_very_many_rules_are_all_obeyed() -> None:
 
 
 def test_very_many_agents_may_share_very_many_rules() -> None:
-    agents = [f"User-agent: {chr(97 + number // 26 % 26)}{chr(97 + number % 26)}" for number in range(15_000)]
-    body = "\n".join([*agents, *("Disallow: /x" for _ in range(15_000)), *("Crawl-delay: 2" for _ in range(1_000))])
+    agents = [f"User-agent: {chr(97 + number // 26 % 26)}{chr(97 + number % 26)}" for number in range(8_000)]
+    agents += ["User-agent: zz"] * 8_000
+    body = "\n".join([*agents, *("Disallow: /x" for _ in range(8_000)), *("Crawl-delay: 2" for _ in range(1_000))])
     rules = RobotsRules.parse(body.encode())
     assert not rules.allows("zz", HOST + "/x")
     assert rules.crawl_delay("zz") == 2

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,7 +73,7 @@ RSS = f"""{DECLARATION}
   <atom:link href="http://example.com/feed" rel="self"/>
   <image><link>http://example.com/logo</link></image>
   <item><title>One</title><atom:link rel="self" href="http://example.com/wrong"/><link>http://example.com/one</link>
-    <pubDate>Sun, 19 May 2002 15:21:36 GMT</pubDate></item>
+    <pubDate>Sun, 19 May 2002 15:21:36 GMT</pubDate><dc:date>1999-01-01</dc:date></item>
   <item><link>/two</link><dc:date>2002-05-19T17:21:36+02:00</dc:date><source><link>/nested</link></source></item>
   <item><title>No link</title></item>
 </channel></rss>
@@ -85,9 +88,9 @@ ATOM = f"""{DECLARATION}
 <feed xmlns="http://www.w3.org/2005/Atom">
   <link href="http://example.com/"/><updated>2003-12-13T18:30:02Z</updated>
   <entry>
+    <source><link href="/source"/><updated>1999-01-01T00:00:00Z</updated></source>
     <link rel="edit" href="/edit/1"/><link rel="alternate" href="/1"/><link href="/other-1"/>
     <updated>2003-12-13T18:30:02.25+01:00</updated><published>2003-01-01T00:00:00Z</published>
-    <source><link href="/source"/><updated>1999-01-01T00:00:00Z</updated></source>
   </entry>
   <entry><link href=" /2?a=1&amp;b=2 "/></entry>
   <entry><link rel="enclosure" href="/film.mp4"/></entry>
@@ -174,6 +177,12 @@ def test_a_declared_legacy_encoding_is_obeyed(label: str, encoding: str) -> None
     ]
     body = f"\n<?xml version='1.0' encoding = '{label}'?>{urlset('/' + letter)}".encode(encoding)
     assert urls(body) == [normalize("http://example.com/" + letter)]
+
+
+def test_a_declared_encoding_may_arrive_in_pieces() -> None:
+    body = ("<?xml version='1.0' encoding='windows-1251'?>" + urlset("/\u0439")).encode("cp1251")
+    one_byte_members = b"".join(gzip.compress(body[at : at + 1]) for at in range(len(body)))
+    assert urls(one_byte_members) == ["http://example.com/%D0%B9"]
 
 
 @pytest.mark.parametrize(
@@ -302,6 +311,18 @@ def test_a_lastmod_becomes_unix_seconds(text: str, moment: datetime | float) -> 
 )
 def test_a_lastmod_that_is_no_date_since_1970_is_none(text: str) -> None:
     assert lastmod_of(text) is None
+
+
+def test_a_date_without_a_zone_is_utc_wherever_the_crawler_runs() -> None:
+    script = (
+        "from crawler.content.sitemap import read_sitemap\n"
+        "for date in ('Sun, 19 May 2002 15:21:36 -0000', '19 May 2002 15:21:36', '2002-05-19T15:21:36'):\n"
+        "    body = f'<rss><item><link>/a</link><pubDate>{date}</pubDate></item></rss>'.encode()\n"
+        "    print(read_sitemap(body, 'http://example.com/')[0].lastmod)\n"
+    )
+    in_japan = {**os.environ, "TZ": "JST-9"}
+    done = subprocess.run([sys.executable, "-c", script], env=in_japan, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [str(MAY_19)] * 3, done.stderr
 
 
 # --- bodies that mean harm --------------------------------------------------------------------------------------------
@@ -448,6 +469,7 @@ def test_no_bytes_raise_and_every_entry_is_normalized(body: bytes) -> None:
 @example("0001-01-01T00:00:00+23:59")
 @example("1 1 1 1:1:1:1")
 @example("Mon, , ")
+@example("1 Jan 2020 10:00:00 +999999999999")
 def test_no_date_raises(text: str) -> None:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
     for entry in read_sitemap(f"<rss><item><link>/a</link><pubDate>{escaped}</pubDate></item></rss>".encode(), URL):

@@ -1,0 +1,32 @@
+"""`crawler demo`: a crawl to watch, without internet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crawler.cli.crawl import exit_status, run_crawl
+from crawler.demo import DEFAULT_DB, demo_crawl, next_steps
+from crawler.demoweb import demo_web
+from crawler.errors import UsageError
+from crawler.output.progress import observer_for
+
+
+def demo(
+    db: Annotated[Path, typer.Option(help="Where to put the demo's crawl database.")] = DEFAULT_DB,
+) -> int:
+    """Crawl a small web that is served on loopback: several hosts, rules, redirects, errors. Needs no internet."""
+    try:
+        with demo_web().running() as served:
+            summary = run_crawl(demo_crawl(served, db, observer_for(db, quiet=False)))
+    except OSError as error:
+        raise UsageError(f"the demo's web cannot be served on 127.0.0.0/8 here: {error.strerror or error}") from error
+    if summary.complete:
+        console = Console(highlight=False, soft_wrap=True)
+        console.print("\nThree things to try on it:")
+        for shows, command in next_steps(db):
+            console.print(f"\n  [dim]# {shows}[/dim]\n  [bold]{command}[/bold]", highlight=False)
+    return exit_status(summary)

@@ -1,0 +1,55 @@
+"""The demo: the main job in small. It crawls a small web served on loopback and says what to try next.
+
+It needs no internet. Invariant: it only ever removes the database that it made itself, the one at its default path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
+from crawler.demoweb import DEMO_SEEDS
+from crawler.engine import Crawl, Observer
+from crawler.errors import UsageError
+from crawler.fakeweb import Served
+from crawler.storage.lock import database_lock
+
+DEFAULT_DB = Path("data/demo.db")
+
+
+def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
+    """A crawl of the demo's web. Raises `UsageError` where `db` exists and is not the demo's own."""
+    _make_room(db)
+    config = CrawlConfig(
+        db=db,
+        scope=ScopeConfig(scope=ScopeRule.DOMAIN),
+        politeness=PolitenessConfig(delay_s=0.1),
+        network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
+        run=RunConfig(max_wait_s=10),
+    )
+    seeds = [served.with_ports(url) for url in DEMO_SEEDS]
+    return Crawl(seeds, config, observer=observer, handle_signals=True)
+
+
+def next_steps(db: Path) -> list[tuple[str, str]]:
+    """Three things to try on the database, as (what it shows, command)."""
+    broken = (
+        "SELECT p.title AS page, u.url AS leads_to, u.status FROM links l JOIN pages p ON p.id = l.page_id"
+        " JOIN urls u ON u.id = l.target_id WHERE u.status IN ('gone', 'failed') LIMIT 10"
+    )
+    lighthouse = "SELECT title, description FROM pages WHERE text LIKE '%lighthouse%' AND NOT noindex LIMIT 5"
+    return [
+        ("what was found, what was left out, and why", f"crawler status --db {db}"),
+        ("which pages link to something that is not there", f'sqlite3 -box {db} "{broken}"'),
+        ("which pages speak of lighthouses", f'sqlite3 -box {db} "{lighthouse}"'),
+    ]
+
+
+def _make_room(db: Path) -> None:
+    if not db.exists():
+        return
+    if db != DEFAULT_DB:
+        raise UsageError(f"{db} exists, and the demo begins with a new file; name another --db")
+    with database_lock(db):
+        for name in (db.name, f"{db.name}-wal", f"{db.name}-shm"):
+            db.with_name(name).unlink(missing_ok=True)

@@ -1,0 +1,191 @@
+"""What a worker brought back -> what is stored: links admitted, robots.txt obeyed, the claim returned.
+
+Invariant: each function takes one visit and returns every visit that follows from it, with all that is stored: a
+robots.txt settles the claims that waited for it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+from crawler.clock import Clock
+from crawler.config import CrawlConfig
+from crawler.frontier.admission import Admission
+from crawler.frontier.rules import RulesBook
+from crawler.frontier.workbench import HostState, Workbench
+from crawler.policy.outcome import decide_robots
+from crawler.records import (
+    Claim,
+    Failure,
+    FailureKind,
+    Response,
+    RobotsCopy,
+    SeedMark,
+    Target,
+    UrlKind,
+    UrlStatus,
+    Verdict,
+    Visit,
+)
+from crawler.urls import origin_of, scheme_of
+
+ROBOTS_MAX_AGE_S = 86400.0  # RFC 9309, 2.4
+
+
+class Conclusion:
+    """Concludes visits, with what that needs."""
+
+    def __init__(
+        self,
+        config: CrawlConfig,
+        workbench: Workbench,
+        admission: Admission,
+        rules: RulesBook,
+        clock: Clock,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._workbench = workbench
+        self._admission = admission
+        self._rules = rules
+        self._clock = clock
+        self._notify = notify
+
+    def of(self, visit: Visit) -> list[Visit]:
+        """All that is to be stored, now that this visit is over."""
+        if visit.claim.kind is UrlKind.ROBOTS:
+            return self._of_robots(visit)
+        return [self._of_page(visit)]
+
+    def _of_page(self, visit: Visit) -> Visit:
+        claim = visit.claim
+        links = tuple(self._admission.links(visit.page, claim)) if visit.page is not None else ()
+        targets = [target for target, _link in links]
+        targets += self._admission.entries(visit.entries, claim)
+        onward = self._onward(visit)
+        if onward is not None:
+            targets.append(onward)
+        if _should_fall_back(claim, visit.attempt):
+            verdict = replace(visit.verdict, status=UrlStatus.FAILED, retry_in_s=None, back_off_s=None)
+            visit = replace(visit, verdict=verdict)
+            targets.append(self._fall_back(claim))
+        return self._take_back(replace(visit, links=links, targets=tuple(targets), entries=()))
+
+    def _onward(self, visit: Visit) -> Target | None:
+        target = self._admission.onward(visit)
+        if target is not None and target.seed and target.reason is None and self._admission.widen(target.url):
+            self._notify(f"{visit.claim.url} leads to {target.url}: {target.host} belongs to the scope now")
+        return target
+
+    def _fall_back(self, claim: Claim) -> Target:
+        """A seed without a scheme that does not answer by https is tried by http."""
+        url = "http" + claim.url.removeprefix("https")
+        self._admission.widen(url)
+        self._notify(f"{claim.url} does not answer; trying {url}")
+        return self._admission.target(url, depth=0, seed=SeedMark.YES)
+
+    # --- robots.txt ---------------------------------------------------------------------------------------------
+
+    def _of_robots(self, visit: Visit) -> list[Visit]:
+        claim, attempt = visit.claim, visit.attempt
+        if attempt is None:
+            raise AssertionError("a robots.txt is never decided without a request")
+        waiting = self._rules.waiting(origin_of(claim.url))
+        decision = decide_robots(
+            claim,
+            attempt,
+            retries=self._config.network.retries,
+            impatient=any(_should_fall_back(one, attempt) for one in waiting),
+            jitter=random.random(),
+            now=self._clock.wall(),
+        )
+        if decision.rules is not None:
+            return self._obey(visit, decision.rules)
+        if decision.failed is not None:
+            return self._fail_origin(visit, decision.failed)
+        return [self._try_robots_again(visit, decision.retry_in_s)]
+
+    def _obey(self, visit: Visit, rules: bytes) -> list[Visit]:
+        claim, now = visit.claim, self._clock.wall()
+        host, origin = self._workbench.host(claim.host_id), origin_of(claim.url)
+        copy = replace(_copy(visit, now), body=rules, expires_at=now + ROBOTS_MAX_AGE_S)
+        known = self._rules.learn(copy)
+        host.delay_s = max(host.delay_s, self._rules.crawl_delay_s(host.name))
+        targets = tuple(self._admission.sitemaps(known.sitemaps))
+        visits = [self._take_back(replace(visit, robots=copy, targets=targets))]
+        for one in self._release_waiting(host, origin):
+            reason = self._rules.forbids(one)
+            if reason is None:
+                self._workbench.offer(host, [one])
+            else:
+                visits.append(excluded(one, reason))
+        return visits
+
+    def _fail_origin(self, visit: Visit, kind: FailureKind) -> list[Visit]:
+        """Nothing of this origin can be fetched: its pages fail with that, and a bare seed is tried by http."""
+        host = self._workbench.host(visit.claim.host_id)
+        visits = [self._take_back(replace(visit, origin_failed=kind))]
+        for one in self._release_waiting(host, origin_of(visit.claim.url)):
+            fallback = (self._fall_back(one),) if _should_fall_back(one, visit.attempt) else ()
+            verdict = Verdict(status=UrlStatus.FAILED, reason=kind, attempts=visit.claim.attempts + 1)
+            visits.append(Visit(claim=one, verdict=verdict, targets=fallback))
+        return visits
+
+    def _try_robots_again(self, visit: Visit, retry_in_s: float | None) -> Visit:
+        """Nothing may be fetched while robots.txt is unreachable: the host is left alone, its pages stay pending."""
+        again = replace(visit.claim, attempts=visit.claim.attempts + 1)
+        verdict = replace(visit.verdict, back_off_s=retry_in_s, host_failed=True)
+        copy = replace(_copy(visit, self._clock.wall()), failures=again.attempts)
+        visit = self._take_back(replace(visit, verdict=verdict, robots=copy))
+        self._workbench.offer(self._workbench.host(again.host_id), [again], first=True)
+        return visit
+
+    def _release_waiting(self, host: HostState, origin: str) -> list[Claim]:
+        claims = self._rules.release(origin)
+        host.waiting -= len(claims)
+        return claims
+
+    # --- returning the claim ------------------------------------------------------------------------------------
+
+    def _take_back(self, visit: Visit) -> Visit:
+        """Return the claim to the workbench; the visit gets the times that are stored."""
+        claim, verdict = visit.claim, visit.verdict
+        host = self._workbench.host(claim.host_id)
+        if verdict.host_failed is not None:
+            host.failures = host.failures + 1 if verdict.host_failed else 0
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        self._workbench.done(
+            claim,
+            now,
+            stored=visit.page is not None,
+            timed_out=isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.TIMEOUT,
+            back_off_until=None if verdict.back_off_s is None else now + verdict.back_off_s,
+        )
+        again = claim.kind is not UrlKind.ROBOTS and verdict.retry_in_s is not None
+        return replace(
+            visit,
+            next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
+            back_off_until=None if verdict.back_off_s is None else wall + verdict.back_off_s,
+            host_failures=host.failures,
+        )
+
+
+def excluded(claim: Claim, reason: str) -> Visit:
+    """The claim is not fetched, for this reason."""
+    return Visit(claim=claim, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=reason))
+
+
+def _copy(visit: Visit, now: float) -> RobotsCopy:
+    status = visit.attempt.status_code if isinstance(visit.attempt, Response) else None
+    return RobotsCopy(origin=origin_of(visit.claim.url), status_code=status, fetched_at=now)
+
+
+def _should_fall_back(claim: Claim, attempt: Response | Failure | None) -> bool:
+    return (
+        claim.seed is SeedMark.BARE
+        and scheme_of(claim.url) == "https"
+        and isinstance(attempt, Failure)
+        and attempt.kind not in (FailureKind.DNS, FailureKind.BLOCKED_ADDRESS)
+    )

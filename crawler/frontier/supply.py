@@ -1,0 +1,197 @@
+"""Brings due hosts and URLs from the store into memory, a bounded window of them, and lets them go again.
+
+Invariants: the ids that are in memory, lent or not yet committed are held, so that no URL is taken twice; an id is let
+go only before a read begins, since a read that began before its commit may still show it as due. A host that is let go
+has nothing lent and may start a request at once, or backs off for longer than a run waits (the store knows until when).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from crawler.clock import Clock
+from crawler.config import CrawlConfig
+from crawler.frontier.rules import RulesBook
+from crawler.frontier.workbench import HostState, Workbench
+from crawler.records import Claim, HostRecord, Visit
+from crawler.storage.store import Store
+
+_WINDOW = 4096  # claims in memory, all hosts together
+_MAX_WINDOW_PER_HOST = 512
+_MIN_WINDOW_PER_HOST = 8
+_MAX_HOSTS = 4096  # in memory; the others wait on disk
+_HOSTS_PER_READ = 256
+_SWEEP_EVERY_S = 1.0
+_POLL_AT_LEAST_EVERY_S = 60.0
+
+
+class Supply:
+    """What the workbench gets to lend."""
+
+    def __init__(self, config: CrawlConfig, store: Store, workbench: Workbench, rules: RulesBook, clock: Clock) -> None:
+        self._config = config
+        self._store = store
+        self._workbench = workbench
+        self._rules = rules
+        self._clock = clock
+        self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
+        self._released: list[Claim] = []  # since the last read
+        self._hungry: set[int] = set()  # hosts in memory that have few claims, while the store may have more
+        self._gained: dict[int, HostRecord] = {}  # hosts that a commit found due and that are not in memory
+        self._poll_at = 0.0  # when to ask the store for due hosts again (monotonic)
+        self._sweep_at = 0.0
+
+    async def refill(self) -> list[Claim]:
+        """Claims that are due and not held yet, for hosts that have few; they are held from now on."""
+        self._sweep()
+        await self._load_hosts()
+        hungry = [self._workbench.host(host_id) for host_id in self._hungry if host_id in self._workbench]
+        hungry = [host for host in hungry if host.more and not host.waiting and host.allowance != 0]
+        self._hungry = {host.host_id for host in hungry[_HOSTS_PER_READ:]}
+        return await self._due_claims(hungry[:_HOSTS_PER_READ])
+
+    def note_hunger(self, host: HostState) -> None:
+        """To be called whenever a host's claims have become fewer, or the store may have gained some."""
+        if host.more and 2 * len(host.claims) < self._window():
+            self._hungry.add(host.host_id)
+
+    def committed(self, visits: Sequence[Visit], hosts: Sequence[HostRecord]) -> None:
+        """These visits are stored; `hosts` are those touched that have something planned."""
+        self._released += [visit.claim for visit in visits]
+        now = self._clock.wall()
+        for record in hosts:
+            if record.host_id in self._workbench:
+                host = self._workbench.host(record.host_id)
+                host.more = True
+                self.note_hunger(host)
+            elif record.next_due_at is not None and record.next_due_at > now:
+                self._poll_at = min(self._poll_at, self._clock.monotonic() + record.next_due_at - now)
+            elif len(self._gained) < _MAX_HOSTS:
+                self._gained[record.host_id] = record
+            else:
+                self._poll_at = 0.0
+
+    def next_look_at(self) -> float:
+        """When `refill` may next have something although nothing was committed (monotonic)."""
+        return min(self._poll_at, self._sweep_at)
+
+    async def is_exhausted(self) -> bool:
+        """Whether nothing is in memory, and nothing falls due on disk soon enough to wait for."""
+        if self._hungry or self._gained or any(_has_work(host) for host in self._workbench.hosts()):
+            return False
+        if await self._due_hosts(1):
+            self._poll_at = 0.0
+            return False
+        now = self._clock.wall()
+        due_at = await self._store.next_due_at(now)
+        return due_at is None or due_at - now > self._config.run.max_wait_s
+
+    # --- hosts --------------------------------------------------------------------------------------------------
+
+    async def _load_hosts(self) -> None:
+        room = _MAX_HOSTS - len(self._workbench)
+        if room <= 0:
+            return
+        records = [record for record in self._gained.values() if record.host_id not in self._workbench]
+        self._gained = {record.host_id: record for record in records[room:]}
+        del records[room:]
+        if self._clock.monotonic() >= self._poll_at:
+            records += await self._due_hosts(room)
+        if not records:
+            return
+        for copy in await self._store.robots_of(record.host_id for record in records):
+            if copy.expires_at > self._clock.wall():
+                self._rules.learn(copy)
+        for record in records:
+            self._add_host(record)
+
+    async def _due_hosts(self, room: int) -> list[HostRecord]:
+        """Hosts on disk that are due and not in memory; and when to look again."""
+        now = self._clock.wall()
+        limit = len(self._workbench) + min(room, _HOSTS_PER_READ)
+        records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
+        if len(records) < limit:
+            due_at = await self._store.next_due_at(now)
+            pause_s = _POLL_AT_LEAST_EVERY_S if due_at is None else max(0.05, due_at - now)
+            self._poll_at = self._clock.monotonic() + min(pause_s, _POLL_AT_LEAST_EVERY_S)
+        return [record for record in records if record.host_id not in self._workbench]
+
+    def _add_host(self, record: HostRecord) -> None:
+        if record.host_id in self._workbench:
+            return
+        most = self._config.scope.max_pages_per_host
+        host = self._workbench.add_host(
+            record.host_id,
+            record.name,
+            ready_at=self._clock.monotonic() + max(0.0, record.back_off_until - self._clock.wall()),
+            failures=record.failures,
+            allowance=None if most is None else max(0, most - record.run_pages),
+        )
+        if not self._config.politeness.ignore_robots:
+            host.delay_s = max(host.delay_s, self._rules.crawl_delay_s(record.name))
+        self._hungry.add(record.host_id)
+
+    def _sweep(self) -> None:
+        """Let go of hosts that have nothing to lend, and of those that back off for longer than a run waits."""
+        now = self._clock.monotonic()
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_EVERY_S
+        for host in list(self._workbench.hosts()):
+            idle = not host.lent and host.host_id not in self._hungry
+            if idle and (_is_done_with(host, now) or self._is_put_off(host, now)):
+                self._released += self._workbench.withdraw(host.host_id)
+                self._released += self._rules.release_host(host.name)
+
+    def _is_put_off(self, host: HostState, now: float) -> bool:
+        return host.backing_off and host.ready_at - now > self._config.run.max_wait_s
+
+    # --- claims -------------------------------------------------------------------------------------------------
+
+    async def _due_claims(self, hosts: Sequence[HostState]) -> list[Claim]:
+        self._let_go()
+        window = self._window()
+        few = [host for host in hosts if len(self._held[host.host_id]) <= window]
+        claims = await self._read_due(few, 2 * window)
+        for host in hosts:
+            held = len(self._held[host.host_id])
+            if held > window and host not in few:  # most of what a read shows is held: this one looks further
+                claims += await self._read_due([host], window + held)
+        return claims
+
+    async def _read_due(self, hosts: Sequence[HostState], limit: int) -> list[Claim]:
+        if not hosts:
+            return []
+        for host in hosts:
+            host.more = False  # before the read: a commit meanwhile sets it again
+        rows = await self._store.due_urls([host.host_id for host in hosts], limit, self._clock.wall())
+        read = Counter(claim.host_id for claim in rows)
+        for host in hosts:
+            host.more = host.more or read[host.host_id] >= limit
+        claims = [claim for claim in rows if claim.url_id not in self._held[claim.host_id]]
+        for claim in claims:
+            self._held[claim.host_id].add(claim.url_id)
+        return claims
+
+    def _let_go(self) -> None:
+        for claim in self._released:
+            held = self._held[claim.host_id]
+            held.discard(claim.url_id)
+            if not held:
+                del self._held[claim.host_id]
+        self._released.clear()
+
+    def _window(self) -> int:
+        """Claims to keep in memory for each host."""
+        return max(_MIN_WINDOW_PER_HOST, min(_MAX_WINDOW_PER_HOST, _WINDOW // max(1, len(self._workbench))))
+
+
+def _has_work(host: HostState) -> bool:
+    return host.allowance != 0 and bool(host.claims or host.waiting)
+
+
+def _is_done_with(host: HostState, now: float) -> bool:
+    if host.allowance == 0:
+        return True
+    return not host.claims and not host.waiting and not host.more and host.ready_at <= now
