@@ -166,7 +166,7 @@ class _Run:
         self._fetcher = fetcher
         self._observer = observer
         self._clock = clock
-        self._visitor = Visitor(config, fetcher, Parser(), self.frontier, counters, clock)
+        self._visitor = Visitor(config, fetcher, Parser(config.network.product_token), self.frontier, counters, clock)
         self._stop_reason: str | None = None
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
@@ -180,7 +180,9 @@ class _Run:
         if earlier is None and not seeds:
             raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
         if earlier is not None and (await self._store.counts())["pending"]:
-            _check_secrets(options, earlier)
+            _check_secrets(options, earlier, given={name.lower() for name in self._config.network.headers})
+        if self._config.politeness.ignore_robots:
+            self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
         run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
         if self._run_pages_before:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
@@ -297,14 +299,17 @@ def _signals_handled(run: _Run) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _check_secrets(options: dict[str, Any], earlier: dict[str, Any]) -> None:
-    """Secrets are stored nowhere, so a run that goes on needs them again; going on without would fetch other pages."""
-    missing = sorted(set(earlier["network"]["headers"]) - set(options["network"]["headers"]))
+def _check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: set[str]) -> None:
+    """Secrets are stored nowhere, so a run that goes on needs them again; going on without would fetch other pages.
+
+    A header that is `given` without a value is one that the user does not want any more.
+    """
+    missing = sorted(set(earlier["network"]["headers"]) - given)
     if missing:
         again = " ".join(f"--header '{name}: VALUE'" for name in missing)
         raise UsageError(
             f"the last run sent headers whose values are not stored: {', '.join(missing)}; give them again ({again}),"
-            " or with no value to go on without"
+            " or with no VALUE to go on without"
         )
     origins = sorted(set(earlier.get("credentials", ())) - set(options["credentials"]))
     if origins:

@@ -11,8 +11,11 @@ from crawler.records import Page, Response, SitemapEntry, UrlKind
 
 
 class Parser:
-    """Bytes -> records."""
+    """Bytes -> records. `product_token` is the name that `<meta name=...>` directives may speak to."""
+
+    def __init__(self, product_token: str) -> None:
+        self._product_token = product_token
 
     async def read(self, kind: UrlKind, response: Response) -> Page | list[SitemapEntry] | None:
         """What the body says; None where it is not a document."""
-        return read(kind, response.body, response.url, response.content_type)
+        return read(kind, response.body, response.url, response.content_type, product_token=self._product_token)

@@ -17,6 +17,7 @@ from itertools import islice
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 MAX_LABEL_CHARS = 1_000
+MAX_BLOCKS = 100_000  # marking costs time and memory; a page of more is cut into lines at every element
 MAX_LABEL_NODES = 500  # labels may be nested in labels: without a bound, reading them all would be quadratic
 
 _BREAK = "\0"  # a text of its own wherever a block begins or ends; no text that was decoded holds a NUL
@@ -49,18 +50,22 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
     is used up: blocks are marked for `label_of`, and what is hidden is cut from it (what it holds stays readable).
     """
     hidden: list[LexborNode] = []
+    blocks = 0
     for node in root.traverse():
         tag = node.tag_id
         if tag in _BLOCKS:
-            node.insert_before(_BREAK_BYTES)
-            node.insert_after(_BREAK_BYTES)
+            blocks += 1
+            if blocks <= MAX_BLOCKS:
+                node.insert_before(_BREAK_BYTES)
+                node.insert_after(_BREAK_BYTES)
         elif tag in _HIDDEN:
             hidden.append(node)  # to be cut after the walk, which would end at a node that is gone
         if tag in wanted:
             wanted[tag].append(node)
     for node in hidden:
         node.decompose(recursive=False)
-    return "\n".join([" ".join(words) for line in root.text().split(_BREAK) if (words := line.split())])
+    text = root.text(separator="" if blocks <= MAX_BLOCKS else _BREAK)
+    return "\n".join([" ".join(words) for line in text.split(_BREAK) if (words := line.split())])
 
 
 def label_of(node: LexborNode) -> str:

@@ -7,8 +7,9 @@ Synchronous and without a clock: `now` (seconds, monotonic) is passed in. Invari
 - slow hosts (a request over 5 s, or a time-out) get one claim each and together at most half of the workers;
 - every claim offered is lent until it is done, given back, or withdrawn with its host; none is lent twice.
 
-A host is in exactly one place: the heap (it may lend at `ready_at`), a queue of those that wait for an address or for a
-slow host's turn, or none (nothing to lend, at its limit, or its last request has not been sent yet).
+A host is in exactly one place: the heap (it may lend at `ready_at`), a queue of those that wait for room at an address
+or among the slow ones, or none (nothing to lend, at its limit, or its last request has not been sent yet). Room is
+counted, never handed on: whatever happens to a host that was woken for it, `take` wakes another while there is some.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ class HostState:
     claims: deque[Claim] = field(default_factory=deque)
     lent: int = 0
     unsent: int = 0  # lent, and the request not yet sent: with a delay, the next one waits for that moment
-    address: str | None = None
+    address: str | None = None  # the last one known
     slow: bool = False
     queued: bool = False  # in the heap or in a waiting queue
     more: bool = True  # the store may hold more due URLs than `claims`
-    backing_off: bool = False
+    backing_off: bool = False  # until something is lent again
     allowance: int | None = None  # pages that may still be lent in this run; None: any number
     waiting: int = 0  # claims that wait for rules, outside of the workbench
     requests: int = 0
@@ -51,7 +52,7 @@ class _Loan:
     claim: Claim
     lent_at: float
     sent: bool = False
-    address: str | None = None
+    address: str | None = None  # the one that it is counted on: it was admitted there, or is expected there
 
 
 class Workbench:
@@ -69,6 +70,7 @@ class Workbench:
         self._young: OrderedDict[Claim, _Loan] = OrderedDict()  # loans not yet old enough to call their host slow
         self._on_address: Counter[str] = Counter()
         self._waiting_for_address: dict[str, deque[HostState]] = {}
+        self._left: dict[str, None] = {}  # addresses that a loan left since, and that hosts wait for, in order
         self._slow_lent = 0
         self._waiting_slow: deque[HostState] = deque()
 
@@ -124,7 +126,9 @@ class Workbench:
     def take(self, now: float) -> Claim | None:
         """Lend the next claim that may start now; None where there is none."""
         self._notice_slow(now)
-        while self._heap and self._heap[0][0] <= now:
+        while self._wake_waiting() or (self._heap and self._heap[0][0] <= now):
+            if not self._heap or self._heap[0][0] > now:
+                continue  # who was woken has to wait for its time as well
             ready_at, _sequence, host = heapq.heappop(self._heap)
             host.queued = False
             if host.ready_at > ready_at:
@@ -134,21 +138,22 @@ class Workbench:
         return None
 
     def next_ready_at(self) -> float | None:
-        """When `take` may next have something; None where no host waits for its time alone."""
+        """When `take`, which had nothing, may have something though no loan ends; None where it will not."""
         return self._heap[0][0] if self._heap else None
 
     def admit(self, claim: Claim, address: str) -> bool:
         """The claim's host has this address: False gives the claim back, since too many requests go there already."""
         loan = self._loans[claim]
         loan.host.address = address
-        if self._on_address[address] >= self._per_ip:
-            self._return(loan)
-            _allow(loan.host, claim, 1)
-            loan.host.claims.appendleft(claim)
-            self._queue(loan.host)
-            return False
-        self._on_address[address] += 1
-        loan.address = address
+        if loan.address != address:
+            self._leave_address(loan)
+            if self._on_address[address] >= self._per_ip:
+                self._return(loan)
+                _allow(loan.host, claim, 1)
+                loan.host.claims.appendleft(claim)
+                self._queue(loan.host)
+                return False
+            self._enter_address(loan, address)
         return True
 
     def sent(self, claim: Claim, now: float) -> None:
@@ -180,18 +185,21 @@ class Workbench:
             host.ready_at = max(host.ready_at, now + host.delay_s)
         self._return(loan)
         self._set_slow(host, slow=slow)
-        host.backing_off = back_off_until is not None
         if back_off_until is not None:
+            host.backing_off = True
             host.ready_at = max(host.ready_at, back_off_until)
         self._queue(host)
 
     def _lend(self, host: HostState, now: float) -> Claim:
         claim = host.claims.popleft()
-        self._loans[claim] = self._young[claim] = _Loan(host=host, claim=claim, lent_at=now)
+        loan = self._loans[claim] = self._young[claim] = _Loan(host=host, claim=claim, lent_at=now)
+        if host.address is not None:
+            self._enter_address(loan, host.address)
+        host.backing_off = False
         host.lent += 1
         host.unsent += 1
         _allow(host, claim, -1)
-        self._change_slow_lent(int(host.slow))
+        self._slow_lent += host.slow
         self._queue(host)
         return claim
 
@@ -201,27 +209,40 @@ class Workbench:
         self._young.pop(loan.claim, None)
         host.lent -= 1
         host.unsent -= not loan.sent
-        if host.slow:
-            self._change_slow_lent(-1)
-        if loan.address is not None:
-            self._leave_address(loan.address)
+        self._slow_lent -= host.slow
+        self._leave_address(loan)
 
-    def _leave_address(self, address: str) -> None:
+    def _enter_address(self, loan: _Loan, address: str) -> None:
+        loan.address = address
+        self._on_address[address] += 1
+
+    def _leave_address(self, loan: _Loan) -> None:
+        address, loan.address = loan.address, None
+        if address is None:
+            return
         self._on_address[address] -= 1
         if not self._on_address[address]:
             del self._on_address[address]
-        waiting = self._waiting_for_address.get(address)
-        self._wake_one(waiting)
-        if not waiting:
-            self._waiting_for_address.pop(address, None)
+        if address in self._waiting_for_address:
+            self._left[address] = None
 
-    def _wake_one(self, waiting: deque[HostState] | None) -> None:
-        while waiting:
-            host = waiting.popleft()
+    def _wake_waiting(self) -> bool:
+        """Take out of its queue one host for each address that has room again, and one for the slow ones' share."""
+        woken = []
+        if self._waiting_slow and self._slow_lent < self._max_slow:
+            woken.append(self._waiting_slow.popleft())
+        for address in list(self._left):
+            if self._on_address[address] >= self._per_ip:
+                del self._left[address]
+                continue
+            waiting = self._waiting_for_address[address]
+            woken.append(waiting.popleft())
+            if not waiting:
+                del self._waiting_for_address[address], self._left[address]
+        for host in woken:
             host.queued = False
-            if host.claims:
-                self._queue(host)
-                return
+            self._queue(host)
+        return bool(woken)
 
     def _queue(self, host: HostState) -> None:
         """Put the host where it belongs, if it is not there."""
@@ -234,18 +255,13 @@ class Workbench:
         heapq.heappush(self._heap, (host.ready_at, self._sequence, host))
 
     def _must_wait(self, host: HostState) -> bool:
-        """Park a host whose time has come but which has to wait for others.
-
-        A host that is parked for one reason passes on the turn that it may have been woken with for the other.
-        """
+        """Whether a host whose time has come has to wait for others; then it is where it waits."""
         if host.lent >= self._limit(host):
             return True  # it became slow while in the heap; `done` queues it again
         if host.slow and self._slow_lent >= self._max_slow:
             self._park(host, self._waiting_slow)
-            self._wake_one(self._waiting_for_address.get(host.address or ""))
         elif host.address is not None and self._on_address[host.address] >= self._per_ip:
             self._park(host, self._waiting_for_address.setdefault(host.address, deque()))
-            self._wake_one(self._waiting_slow if host.slow else None)
         else:
             return False
         return True
@@ -269,12 +285,7 @@ class Workbench:
     def _set_slow(self, host: HostState, *, slow: bool) -> None:
         if host.slow != slow:
             host.slow = slow
-            self._change_slow_lent(host.lent if slow else -host.lent)
-
-    def _change_slow_lent(self, change: int) -> None:
-        self._slow_lent += change
-        for _ in range(-change):
-            self._wake_one(self._waiting_slow)
+            self._slow_lent += host.lent if slow else -host.lent
 
 
 def _allow(host: HostState, claim: Claim, change: int) -> None:

@@ -22,22 +22,29 @@ DRAIN_PATIENCE_S = 2.0
 
 async def read_body(answer: aiohttp.ClientResponse, attempt: Attempt, share: Share) -> tuple[bytes, bool]:
     """The decoded body up to the limit, and whether there was more; then the connection is closed, not drained."""
-    content = answer.content
-    chunks: list[bytes] = []
-    size = 0
-    with _noticing_the_end(answer):
-        while chunk := await content.readany():
-            if not share.try_take(len(chunk)):
-                async with asyncio.timeout(attempt.timeout_s - attempt.elapsed_s):
-                    await share.take(len(chunk))
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > attempt.max_bytes:
-                answer.close()
-                break
+    if answer.content.is_eof():
+        chunks, size = await _read_chunks(answer, attempt, share)
+    else:
+        with _noticing_the_end(answer):
+            chunks, size = await _read_chunks(answer, attempt, share)
     attempt.counters.bytes += min(size, attempt.max_bytes)
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     return body[: attempt.max_bytes], size > attempt.max_bytes
+
+
+async def _read_chunks(answer: aiohttp.ClientResponse, attempt: Attempt, share: Share) -> tuple[list[bytes], int]:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await answer.content.readany():
+        if not share.try_take(len(chunk)):
+            async with asyncio.timeout(attempt.timeout_s - attempt.elapsed_s):
+                await share.take(len(chunk))
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > attempt.max_bytes:
+            answer.close()
+            break
+    return chunks, size
 
 
 async def drain_body(answer: aiohttp.ClientResponse) -> None:
@@ -65,7 +72,7 @@ def _noticing_the_end(answer: aiohttp.ClientResponse) -> Iterator[None]:
     content = answer.content
     protocol = answer.connection.protocol if answer.connection is not None else None
     gone = protocol.closed if protocol is not None else None  # `is not None`: with nothing to read, it is falsy
-    if content.is_eof() or gone is None:
+    if gone is None:
         yield
         return
 

@@ -6,8 +6,8 @@ what the server sent only what the parser says about it.
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Iterator
 
 import aiohttp
 from aiohttp import http_exceptions
@@ -41,12 +41,12 @@ def _explain_connect(error: Exception, attempt: Attempt) -> tuple[FailureKind, s
         return FailureKind.BLOCKED_ADDRESS, attempt.refused
     if isinstance(cause, (ConnectionResetError, ConnectionAbortedError)) and attempt.origin.startswith("https:"):
         return FailureKind.TLS, "the connection ended during the TLS handshake"
-    return FailureKind.CONNECT, str(getattr(cause, "strerror", None) or cause)
+    number = getattr(cause, "errno", None)
+    return FailureKind.CONNECT, os.strerror(number) if number else str(cause)
 
 
 def _explain_answer(error: Exception) -> tuple[FailureKind, str]:
-    causes = tuple(_chain(error))
-    for cause in causes:
+    for cause in _chain(error):  # the last of these is what happened, the others are what aiohttp made of it
         match cause:
             case TimeoutError():
                 return FailureKind.TIMEOUT, "the answer did not come in time"
@@ -58,15 +58,16 @@ def _explain_answer(error: Exception) -> tuple[FailureKind, str]:
                 return FailureKind.DISCONNECTED, "the connection ended within the body"
             case http_exceptions.HttpProcessingError(message=message) if message:
                 return FailureKind.BAD_RESPONSE, message
-    if isinstance(error, (ConnectionEndedError, ConnectionError, aiohttp.ClientConnectionError)):
-        return FailureKind.DISCONNECTED, "the connection ended before the answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return FailureKind.DISCONNECTED, "the connection ended within the body"
+            case aiohttp.ClientPayloadError():
+                return FailureKind.DISCONNECTED, "the connection ended within the body"
+            case ConnectionError() | aiohttp.ClientConnectionError() | ConnectionEndedError():
+                return FailureKind.DISCONNECTED, "the connection ended before the answer"
     # The rest is what a parser or decoder raises over hostile bytes without meaning to.
     return FailureKind.BAD_RESPONSE, f"{type(error).__name__}: {error}"
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
+def _chain(error: BaseException) -> list[BaseException]:
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    return causes[::-1]

@@ -19,7 +19,18 @@ from crawler.counters import Counters
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
 from crawler.network.failures import explain
-from crawler.network.fields import coding_problem, field, fields, framing_problem
+from crawler.network.fields import (
+    CONTENT_TYPE,
+    ETAG,
+    LAST_MODIFIED,
+    LOCATION,
+    RETRY_AFTER,
+    X_ROBOTS_TAG,
+    coding_problem,
+    field,
+    fields,
+    framing_problem,
+)
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
 from crawler.network.resolver import Resolver, Unresolved
@@ -32,7 +43,7 @@ from crawler.network.session import (
     request_timeout,
 )
 from crawler.records import Failure, FailureKind, Response
-from crawler.urls import authority_of, origin_of, scheme_of, target_of, without_credentials
+from crawler.urls import origin_of, without_credentials
 
 
 def any_type(content_type: str | None) -> bool:
@@ -60,6 +71,7 @@ class Fetcher:
         self._kept = KeptConnections(counters, kept_connections)
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials: dict[str, dict[str, str]] = {}
+        self._timeout = request_timeout(network, network.timeout_s)
 
     async def fetch(
         self,
@@ -90,7 +102,7 @@ class Fetcher:
         token = current_attempt.set(attempt)
         self._counters.in_flight += 1
         try:
-            return await self._request(attempt, headers)
+            return await self._request(attempt, headers, timeout_s)
         except Exception as error:  # what hostile bytes make parsers raise cannot be listed
             if self._session.closed:
                 raise  # our mistake, not the web's
@@ -117,17 +129,19 @@ class Fetcher:
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._credentials[origin] = self._credentials.get(origin, {}) | {"Authorization": f"Basic {token}"}
 
-    async def _request(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Response | Failure:
+    async def _request(
+        self, attempt: Attempt, headers: Mapping[str, str] | None, timeout_s: float | None
+    ) -> Response | Failure:
         async with self._session.get(
             request_target(attempt.url),
             headers=self._headers(attempt.origin, headers),
-            timeout=request_timeout(self._network, attempt.timeout_s),
+            timeout=self._timeout if timeout_s is None else request_timeout(self._network, timeout_s),
             allow_redirects=False,
         ) as answer:
             if problem := framing_problem(answer):
                 answer.close()
                 return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
-            if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, "Content-Type"))):
+            if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, CONTENT_TYPE))):
                 await drain_body(answer)
                 return _response(attempt, answer)
             if problem := coding_problem(answer):
@@ -177,7 +191,9 @@ def request_target(url: str) -> URL:
 
     The query goes with the path: yarl would drop an empty one, and 'http://h/a?' is another resource than 'http://h/a'.
     """
-    return URL.build(scheme=scheme_of(url), authority=authority_of(url), path=target_of(url), encoded=True)
+    scheme, _, rest = url.partition("://")
+    authority, _, target = rest.partition("/")
+    return URL.build(scheme=scheme, authority=authority, path=f"/{target}", encoded=True)
 
 
 def _response(
@@ -191,12 +207,12 @@ def _response(
         read=body is not None,
         truncated=truncated,
         size=answer.content_length if body is None else len(body),
-        content_type=field(headers, "Content-Type"),
-        location=field(headers, "Location"),
-        retry_after=field(headers, "Retry-After"),
-        etag=field(headers, "ETag"),
-        last_modified=field(headers, "Last-Modified"),
-        robots_tags=fields(headers, "X-Robots-Tag"),
+        content_type=field(headers, CONTENT_TYPE),
+        location=field(headers, LOCATION),
+        retry_after=field(headers, RETRY_AFTER),
+        etag=field(headers, ETAG),
+        last_modified=field(headers, LAST_MODIFIED),
+        robots_tags=fields(headers, X_ROBOTS_TAG),
         address=attempt.address,
         started_at=attempt.started_at,
         elapsed_s=attempt.elapsed_s,

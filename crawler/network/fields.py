@@ -6,7 +6,18 @@ Invariant: no string leaves this room with control characters or lone surrogates
 from __future__ import annotations
 
 import aiohttp
-from multidict import MultiMapping
+from multidict import MultiMapping, istr
+
+# Made once: a look-up by plain text folds its case each time.
+CONTENT_TYPE = istr("Content-Type")
+ETAG = istr("ETag")
+LAST_MODIFIED = istr("Last-Modified")
+LOCATION = istr("Location")
+RETRY_AFTER = istr("Retry-After")
+X_ROBOTS_TAG = istr("X-Robots-Tag")
+_CONTENT_ENCODING = istr("Content-Encoding")
+_CONTENT_LENGTH = istr("Content-Length")
+_TRANSFER_ENCODING = istr("Transfer-Encoding")
 
 _DECODED = frozenset({"gzip", "deflate", "br", "zstd"})  # by aiohttp, where it stands alone
 _COMPRESSIONS = _DECODED | {"x-gzip", "compress", "x-compress", "dcb", "dcz"}
@@ -20,7 +31,7 @@ def field(headers: MultiMapping[str], name: str) -> str | None:
 
 def fields(headers: MultiMapping[str], name: str) -> tuple[str, ...]:
     """All the values of a field that may be repeated."""
-    return tuple(clean(value) for value in headers.getall(name, ()))
+    return tuple(map(clean, headers.getall(name, ())))
 
 
 def clean(value: str) -> str:
@@ -34,7 +45,9 @@ def clean(value: str) -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    return "".join(" " if character < " " or "\x7f" <= character < "\xa0" else character for character in text).strip()
+    return "".join(" " if character < " " or "\x7f" <= character < "\xa0" else character for character in text).strip(
+        " "
+    )
 
 
 def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
@@ -45,12 +58,13 @@ def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
     """
     if answer.status < 200:
         return f"unexpected status {answer.status}"
-    codings = [coding.strip().lower() for coding in ",".join(answer.headers.getall("Transfer-Encoding", ())).split(",")]
-    if codings == [""] and "Transfer-Encoding" not in answer.headers:
+    values = answer.headers.getall(_TRANSFER_ENCODING, ())
+    if not values:
         return None
+    codings = [coding.strip().lower() for coding in ",".join(values).split(",")]
     if codings != ["chunked"]:
         return f"Transfer-Encoding is {clean(', '.join(codings))!r}, not chunked"
-    return "both Transfer-Encoding and Content-Length" if "Content-Length" in answer.headers else None
+    return "both Transfer-Encoding and Content-Length" if _CONTENT_LENGTH in answer.headers else None
 
 
 def coding_problem(answer: aiohttp.ClientResponse) -> str | None:
@@ -58,7 +72,7 @@ def coding_problem(answer: aiohttp.ClientResponse) -> str | None:
 
     A coding that is no compression at all ('utf-8') is a server's mistake, and passed over as browsers do.
     """
-    values = answer.headers.getall("Content-Encoding", ())
+    values = answer.headers.getall(_CONTENT_ENCODING, ())
     if not values or (len(values) == 1 and values[0].lower() in _DECODED):
         return None
     codings = [coding.strip().lower() for coding in ",".join(values).split(",")]

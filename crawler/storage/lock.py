@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
 
+_SECOND_TRY_S = 0.05
+
 
 @contextmanager
 def database_lock(database: Path) -> Iterator[None]:
     """Hold the database for this process. Raises `DatabaseBusyError` at once where another run holds it."""
-    path = database.with_name(database.name + ".lock")
+    path = _lock_file(database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -33,12 +36,45 @@ def database_lock(database: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(database: Path) -> bool:
+    """Whether a run holds the database at this moment.
+
+    Takes a shared lock and lets go of it at once: several may ask at a time, and a run that starts meanwhile tries
+    twice. Raises `DatabaseFailedError` where the lock's file cannot be read.
+    """
+    try:
+        descriptor = os.open(_lock_file(database), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DatabaseFailedError(f"cannot read {_lock_file(database)}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock_file(database: Path) -> Path:
+    return database.with_name(database.name + ".lock")
+
+
 def _lock(descriptor: int, database: Path) -> None:
+    if _try_lock(descriptor):
+        return
+    time.sleep(_SECOND_TRY_S)  # it may be `is_held`, which lets go at once
+    if _try_lock(descriptor):
+        return
+    holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    who = f" (process {holder})" if holder.isdigit() else ""
+    raise DatabaseBusyError(f"another run{who} is crawling into {database}; wait for it, or choose another --db")
+
+
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        who = f" (process {holder})" if holder.isdigit() else ""
-        raise DatabaseBusyError(
-            f"another run{who} is crawling into {database}; wait for it, or choose another --db"
-        ) from None
+        return False
+    return True

@@ -200,7 +200,7 @@ async def test_closing_ends_lookups_under_way_with_a_failure() -> None:
     async with DnsServer(trouble={"silent.test": None}) as server:
         resolver = Resolver(Counters(), server.address, timeout_s=30)
         lookup = asyncio.create_task(resolver.lookup("silent.test"))
-        while not server.asked:  # noqa: ASYNC110 - the server has no event for it
+        while not server.asked:
             await asyncio.sleep(0.01)
         await resolver.close()
         assert isinstance(await lookup, Unresolved)

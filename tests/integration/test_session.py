@@ -390,7 +390,7 @@ def contexts(ca: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what other people's loops and servers do sets no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -146,6 +146,7 @@ def test_xml_declaration(body: bytes, name: str) -> None:
         ("naïve 日本".encode(), "utf-8"),
         (NOT_UTF8, "windows-1252"),
         (b"caf\xe9", "windows-1252"),
+        (NOT_UTF8 * UTF8_SAMPLE_BYTES, "windows-1252"),
         ("日本".encode()[:-1], "utf-8"),  # cut at a size limit
         (b"a" * (UTF8_SAMPLE_BYTES - 1) + "é".encode(), "utf-8"),
         (b"a" * (UTF8_SAMPLE_BYTES - 1) + b"\xe9\xe9", "utf-8"),  # the price of a bounded sample

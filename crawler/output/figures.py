@@ -1,0 +1,43 @@
+"""Numbers, sizes and times as people read them. Invariant: plain text, no styles, nothing from the web."""
+
+from __future__ import annotations
+
+from rich.filesize import decimal
+
+_UNITS = (("day", 86400.0), ("h", 3600.0), ("min", 60.0))
+
+
+def amount(number: int) -> str:
+    """1234567 -> '1,234,567'."""
+    return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 page', '2 pages'."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def rate(per_second: float) -> str:
+    """'20.8/s', or '1,204/s' where the fraction says nothing."""
+    return f"{per_second:,.1f}/s" if per_second < 100 else f"{per_second:,.0f}/s"
+
+
+def size(number: int) -> str:
+    """Bytes in decimal units: '8.1 MB'."""
+    return decimal(number)
+
+
+def stopwatch(seconds: float) -> str:
+    """'00:15', or '1:02:03' from an hour on."""
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in words: '0.8 s', '12 s', '4 min', '2 h', '3 days'."""
+    for unit, length_s in _UNITS:
+        if seconds >= length_s:
+            number = round(seconds / length_s)
+            return counted(number, unit) if unit == "day" else f"{number} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{max(0.0, seconds):.1f} s"

@@ -1,0 +1,149 @@
+"""The live view's picture: figures, the busiest hosts, the latest errors.
+
+Invariant: it is never taller than the terminal less one line (a live region that scrolls cannot be erased again), and
+leaves out from the bottom: errors, then hosts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from crawler.counters import Counters
+from crawler.output.figures import amount, counted, rate, size, span, stopwatch
+from crawler.output.meter import SHOWN_HOSTS, HostView, Reading, queued
+from crawler.output.safe_text import printable
+
+_CLASS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
+_MAX_URL = 300  # cells; far beyond any terminal, the table cuts the rest
+_MAX_MESSAGE = 34
+_LOW = 16  # lines: below, none is left empty
+_NARROW = 56  # columns: below, a host's queue is not shown
+
+
+class Screen:
+    """A rich renderable: one reading and the counters that go with it."""
+
+    def __init__(self, reading: Reading, counters: Counters) -> None:
+        self._reading = reading
+        self._counters = counters
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = max(1, options.size.height - 1)
+        lines: list[list[Segment]] = [[]] if room > _LOW else []  # a space below the notices
+        for part in (self._figures(), self._hosts(options.max_width), self._errors(options.max_width)):
+            if part is not None:
+                lines += console.render_lines(part, options.update(height=None), pad=False)
+        for number, line in enumerate(lines[:room]):
+            if number:
+                yield Segment.line()
+            yield from line
+
+    def _figures(self) -> Table:
+        reading, counters = self._reading, self._counters
+        pending = amount(reading.pending) + ("+" if reading.pending_more else "")
+        rows = Table.grid(padding=(0, 2, 0, 1), pad_edge=True)
+        rows.add_column(style="dim", no_wrap=True)
+        rows.add_column(no_wrap=True, overflow="ellipsis")
+        rows.add_row("elapsed", stopwatch(reading.elapsed_s))
+        rows.add_row("pages", _pages(reading))
+        rows.add_row("pending", f"{pending}, {amount(counters.in_flight)} in flight")
+        rows.add_row("answers", answers(counters.by_status, counters.by_failure))
+        rows.add_row("received", size(counters.bytes))
+        rows.add_row(
+            "connections",
+            f"{amount(counters.connections_opened)} for {counted(counters.requests, 'request')},"
+            f" {amount(counters.connections_open)} open now",
+        )
+        rows.add_row(
+            "DNS", f"{counted(counters.dns_lookups, 'lookup')}, {amount(counters.dns_cache_hits)} answered from memory"
+        )
+        return rows
+
+    def _hosts(self, width: int) -> Table | None:
+        reading = self._reading
+        if not reading.busiest:
+            return None
+        title = "host" if reading.host_count <= SHOWN_HOSTS else f"host ({SHOWN_HOSTS} of {amount(reading.host_count)})"
+        table = Table(box=None, padding=(0, 2, 0, 1), header_style="dim")
+        table.add_column("\n" + title, no_wrap=True, overflow="ellipsis", max_width=max(12, width - 50))
+        table.add_column("\nrequests", justify="right", no_wrap=True)
+        if width >= _NARROW:
+            table.add_column("\npending", justify="right", no_wrap=True)
+        table.add_column("\nstate", no_wrap=True, overflow="ellipsis", min_width=14)
+        for host in reading.busiest:
+            pending = [amount(queued(host)) + ("+" if host.more else " ")] if width >= _NARROW else []
+            table.add_row(Text(printable(host.name)), amount(host.requests), *pending, host_state(host, reading.now))
+        return table
+
+    def _errors(self, width: int) -> RenderableType | None:
+        latest = list(islice(reversed(self._counters.latest_errors), 5))
+        if not latest:
+            return None
+        table = Table(box=None, padding=(0, 2, 0, 1), header_style="dim", expand=True)
+        table.add_column("\nlatest errors", no_wrap=True, overflow="ellipsis", max_width=max(10, width // 3))
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+        for url, what in latest:
+            table.add_row(Text(printable(what, _MAX_MESSAGE), style="red"), Text(printable(url, _MAX_URL), style="dim"))
+        return table
+
+
+def host_state(host: HostView, now: float) -> Text:
+    """What the host does or waits for, in words; `now` is monotonic seconds."""
+    words, style = _state(host, host.ready_at - now)
+    text = Text(words, style=style)
+    if host.slow:
+        text.append(", slow", style="yellow")
+    return text
+
+
+def _state(host: HostView, wait_s: float) -> tuple[str, str]:
+    if host.backing_off and wait_s > 0:
+        return f"backing off, {span(wait_s)}", "yellow"
+    if host.waiting:
+        return "waiting for robots.txt", "cyan"
+    if host.lent:
+        return "fetching" if host.lent == 1 else f"fetching {host.lent}", "green"
+    if host.allowance == 0:
+        return "has given its pages", "dim"
+    if host.claims:
+        return (f"next in {span(max(0.1, wait_s))}", "dim") if wait_s > 0 else ("ready", "")
+    return "idle", "dim"
+
+
+def answers(by_status: Mapping[int, int], by_failure: Mapping[str, int]) -> Text:
+    """Answers by class of status, in colours, and the attempts that brought none."""
+    parts = [
+        Text(f"{status_class}xx {amount(number)}", style=_CLASS_STYLES.get(status_class, ""))
+        for status_class, number in sorted(by_class(by_status).items())
+    ]
+    failed = sum(by_failure.values())
+    if failed:
+        parts.append(Text(f"failed {amount(failed)}", style="red"))
+    return joined(parts) if parts else Text("none yet", style="dim")
+
+
+def by_class(by_status: Mapping[int, int]) -> Counter[int]:
+    """Answers by the first digit of their status."""
+    classes: Counter[int] = Counter()
+    for status, number in by_status.items():
+        classes[status // 100] += number
+    return classes
+
+
+def joined(parts: Iterable[Text]) -> Text:
+    """The parts in a row, three spaces between."""
+    return Text("   ").join(parts)
+
+
+def _pages(reading: Reading) -> Text:
+    return Text.assemble(
+        (amount(reading.pages), "bold"),
+        f", {rate(reading.recent_per_s)} now, {rate(reading.overall_per_s)} overall",
+    )

@@ -1,0 +1,218 @@
+"""What a database holds, for people (tables) and for programs (one JSON object).
+
+Invariant: only reads, and never waits for a crawl that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from crawler.clock import Clock
+from crawler.output.ending import print_rows, tally
+from crawler.output.figures import amount, counted, size, span
+from crawler.output.safe_text import printable
+from crawler.records import UrlStatus
+from crawler.storage.lock import is_held
+from crawler.storage.report import HostTally, Report, RunRecord, read_report
+
+_MAX_NAME, _MIN_NAME = 60, 12  # cells
+_GAP = 2  # cells between columns
+_END_STYLES = {"complete": "green", "max_pages": "green", "max_runtime": "green", "running": "cyan", "killed": "red"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A database at the moment `now` (Unix seconds). `size_bytes` covers the file and its write-ahead log."""
+
+    path: Path
+    size_bytes: int
+    running: bool
+    now: float
+    report: Report
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON.
+
+        `last_run` is what the newest run reported, None until it has ended; the same figures stand at the top, under
+        the names of the summary. Beside them: path, size_bytes, running, runs, urls, pending, next_due_at, hosts,
+        suspects, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions, bodies, fetches.
+        `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
+        """
+        report = self.report
+        newest = report.runs[0] if report.runs else None
+        return {
+            **_known_of(newest),
+            **asdict(report),
+            "path": str(self.path),
+            "size_bytes": self.size_bytes,
+            "running": self.running,
+            "pending": report.urls[UrlStatus.PENDING],
+            "runs": [{**_run_fields(run), "state": self.state_of(run)} for run in report.runs],
+            "last_run": newest.summary if newest else None,
+        }
+
+    def state_of(self, run: RunRecord) -> str:
+        """Why the run ended, or 'running', or 'killed'."""
+        if run.ended_at is not None:
+            return run.end_reason or "unknown"
+        return "running" if self.running else "killed"
+
+
+async def read_status(db: Path, clock: Clock | None = None) -> Status:
+    """Read it. Raises `DatabaseFailedError` where there is no crawl database, or it cannot be read."""
+    now = (clock or Clock()).wall()
+    report = await read_report(db, now)
+    return Status(path=db, size_bytes=_size_on_disk(db), running=is_held(db), now=now, report=report)
+
+
+def print_status(console: Console, status: Status) -> None:
+    """Print it: boxes and colours on a terminal, columns of plain text elsewhere."""
+    report = status.report
+    print_rows(console, _overview(status))
+    if report.runs:
+        _print_runs(console, status)
+    if report.hosts:
+        _print_hosts(console, status)
+    if report.suspects:
+        _print_suspects(console, status)
+
+
+def _overview(status: Status) -> list[tuple[str, Text]]:
+    report = status.report
+    rows = [
+        ("database", Text(f"{printable(str(status.path))}, {size(status.size_bytes)}")),
+        ("crawl", Text("running now", style="cyan") if status.running else Text("none is running")),
+        ("URLs", Text(tally(report.urls) or "none")),
+        ("pending", Text(_pending(status))),
+        ("failed", Text(tally(report.failures), style="red")),
+        ("excluded", Text(tally(report.excluded))),
+        ("stored", Text(_stored(report))),
+    ]
+    return [(label, value) for label, value in rows if value.plain]
+
+
+def _pending(status: Status) -> str:
+    report = status.report
+    pending = report.urls[UrlStatus.PENDING]
+    if report.next_due_at is None:
+        return amount(pending) if pending else "none"
+    due = f"next due {_moment(report.next_due_at - status.now)}"
+    left_alone = report.hosts_backing_off
+    alone = f"; {counted(left_alone, 'host')} left alone for now" if left_alone else ""
+    return f"{amount(pending)}, {due}{alone}"
+
+
+def _stored(report: Report) -> str:
+    return (
+        f"{counted(report.page_versions, 'page version')},"
+        f" {amount(report.bodies)} distinct bodies, {counted(report.fetches, 'attempt')}"
+    )
+
+
+def _print_runs(console: Console, status: Status) -> None:
+    rows = []
+    for run in status.report.runs:
+        state = status.state_of(run)
+        ended_at = run.ended_at or (status.now if state == "running" else None)
+        row = [
+            Text(str(run.run_id)),
+            Text(_date(run.started_at)),
+            Text(span(ended_at - run.started_at) if ended_at else "?"),
+            _number(run.pages),
+            _number(run.requests),
+            Text(printable(state), style=_END_STYLES.get(state, "yellow")),
+        ]
+        rows.append(row)
+    _print_table(console, ["run", "started", "took", "pages", "requests", "state"], rows, left=("started", "state"))
+
+
+def _print_hosts(console: Console, status: Status) -> None:
+    report = status.report
+    title = "host"
+    if len(report.hosts) < report.hosts_crawled:
+        title = f"host ({len(report.hosts)} of {amount(report.hosts_crawled)})"
+    shown = [word.value for word in UrlStatus if any(host.urls[word] for host in report.hosts)]
+    rows = [[_name(host), *(_number(host.urls[word]) for word in shown)] for host in report.hosts]
+    due = ["next due"] if report.next_due_at is not None else []
+    if due:
+        rows = [[*row, _due(host, status.now)] for row, host in zip(rows, report.hosts, strict=True)]
+    _print_table(console, [title, *shown, *due], rows, left=due)
+
+
+def _print_suspects(console: Console, status: Status) -> None:
+    rows = [
+        [_name(host), *map(_number, (host.urls[UrlStatus.FAILED], host.urls[UrlStatus.FETCHED], host.failures))]
+        for host in status.report.suspects
+    ]
+    _print_table(console, ["most failures", "failed", "fetched", "in a row"], rows)
+
+
+def _print_table(console: Console, header: list[str], rows: list[list[Text]], left: Sequence[str] = ()) -> None:
+    """Where the terminal is narrow the first column gives way: figures that are cut say something else."""
+    others = sum(max(cell_len(header[n]), *(row[n].cell_len for row in rows)) + _GAP for n in range(1, len(header)))
+    for row in rows:
+        row[0].truncate(max(_MIN_NAME, console.width - others - _GAP), overflow="ellipsis")
+    box = SIMPLE_HEAD if console.is_terminal else None
+    table = Table(box=box, padding=(0, _GAP - (box is not None), 0, 0), border_style="dim")  # a box adds a cell
+    for number, column in enumerate(header):
+        justify: JustifyMethod = "left" if number == 0 or column in left else "right"
+        table.add_column(column, header_style="dim", justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    if not console.is_terminal:
+        console.print()  # the box brings its own space
+    console.print(table)
+
+
+def _name(host: HostTally) -> Text:
+    return Text(printable(host.name, _MAX_NAME))
+
+
+def _number(number: int) -> Text:
+    return Text(amount(number), style="" if number else "dim")
+
+
+def _due(host: HostTally, now: float) -> Text:
+    if host.next_due_at is None:
+        return Text("-", style="dim")
+    backs_off = ", backs off" if host.back_off_until > now else ""
+    return Text(_moment(host.next_due_at - now) + backs_off, style="yellow" if backs_off else "")
+
+
+def _moment(seconds: float) -> str:
+    return f"in {span(seconds)}" if seconds > 0 else "now"
+
+
+def _date(time_s: float) -> str:
+    """Local time, as a person's watch has it."""
+    return datetime.fromtimestamp(time_s, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _known_of(run: RunRecord | None) -> dict[str, Any]:
+    """The summary's fields; of a run that has not ended only what the database knows."""
+    if run is None:
+        return {}
+    if run.summary is not None:
+        return dict(run.summary)
+    return {"run_id": run.run_id, "complete": False, "pages": run.pages, "requests": run.requests}
+
+
+def _run_fields(run: RunRecord) -> dict[str, Any]:
+    fields = asdict(run)
+    del fields["summary"]
+    return fields
+
+
+def _size_on_disk(db: Path) -> int:
+    log = db.with_name(db.name + "-wal")
+    return sum(file.stat().st_size for file in (db, log) if file.exists())

@@ -1,0 +1,108 @@
+"""What the acceptance tests share: the `crawler` command in a process of its own, against a real small web."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.fakeweb import FakeWeb, Served
+
+COMMAND = (sys.executable, "-W", "error::ResourceWarning", "-m", "crawler")
+LOOPBACK = ("--allow-private", "127.0.0.0/8")
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+class Cli:
+    """Runs the command line on one database, with the web's own DNS server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.db = folder / "crawl.db"
+        self.summary_file = folder / "summary.json"
+        self.folder = folder
+
+    def arguments(self, served: Served | None, *arguments: str) -> list[str]:
+        """The whole command line of a crawl."""
+        network = (*LOOPBACK, "--dns-server", served.dns) if served is not None else ()
+        return [*COMMAND, "crawl", "--db", str(self.db), "--summary", str(self.summary_file), *network, *arguments]
+
+    def crawl(self, served: Served | None, *arguments: str, stdin: str = "", status: int | None = 0) -> Outcome:
+        """`crawler crawl`; fails the test where it ends with another status (None: any) or prints a traceback."""
+        outcome = self.run(self.arguments(served, *arguments), stdin=stdin, status=status)
+        if self.summary_file.exists():
+            outcome.summary = json.loads(self.summary_file.read_text())
+        return outcome
+
+    def run(self, arguments: list[str], *, stdin: str = "", status: int | None = 0) -> Outcome:
+        """Any command line."""
+        done = subprocess.run(
+            arguments, input=stdin, capture_output=True, text=True, timeout=55, cwd=self.folder, check=False
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert "Unclosed" not in done.stderr, done.stderr
+        assert "ResourceWarning" not in done.stderr, done.stderr
+        if status is not None:
+            assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+        return Outcome(status=done.returncode, out=done.stdout, err=done.stderr)
+
+    def command(self, *arguments: str, status: int | None = 0) -> Outcome:
+        """`crawler` with these arguments."""
+        return self.run([*COMMAND, *arguments], status=status)
+
+    def start(self, served: Served, *arguments: str) -> subprocess.Popen[str]:
+        """`crawler crawl` in the background."""
+        return subprocess.Popen(
+            self.arguments(served, *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+        )
+
+    def rows(self, sql: str, *parameters: Any) -> list[Any]:
+        """What a query gives on the database; single columns as plain values."""
+        with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(sql, parameters).fetchall()
+        return [row[0] if len(row) == 1 else row for row in rows]
+
+    def pages(self) -> list[str]:
+        """The URLs of the stored pages, sorted; a page that is stored twice stands twice."""
+        return sorted(self.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id"))
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command line with an empty folder."""
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[FakeWeb], Served]]:
+    """Serve a declared web until the test ends."""
+    running = []
+
+    def start(web: FakeWeb) -> Served:
+        context = web.running()
+        running.append(context)
+        return context.__enter__()
+
+    yield start
+    for context in running:
+        context.__exit__(None, None, None)

@@ -1,0 +1,223 @@
+"""Exit statuses, bad input, and what is printed: one clear line, the documented status, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crawler.fakeweb import FakeWeb, Served
+from tests.acceptance.conftest import Cli
+
+Serve = Callable[[FakeWeb], Served]
+
+
+def _one_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["https://example.com/", "--delay", "-1"], "--delay"),
+        (["https://example.com/", "--delay", "soon"], "--delay"),
+        (["https://example.com/", "--concurrency", "0"], "--concurrency"),
+        (["https://example.com/", "--max-pages", "0"], "--max-pages"),
+        (["https://example.com/", "--max-runtime", "soon"], "--max-runtime"),
+        (["https://example.com/", "--include", "("], "--include"),
+        (["https://example.com/", "--allow-private", "home"], "--allow-private"),
+        (["https://example.com/", "--dns-server", "dns.example"], "--dns-server"),
+        (["https://example.com/", "--header", "secret"], "--header"),
+        (["https://example.com/", "--header", "Host: x"], "--header"),
+        (["https://example.com/", "--scope", "planet"], "--scope"),
+        (["https://example.com/", "--frobnicate"], "--frobnicate"),
+        (["ftp://example.com/"], "ftp://example.com/"),
+        (["http://exa mple.com/"], "http://exa mple.com/"),
+        (["nosuchfile.txt"], "nosuchfile.txt"),
+        (["seeds/"], "seeds/"),
+        ([], "nothing to crawl"),
+    ],
+)
+def test_usage_errors_are_one_line_that_names_the_cause_and_end_with_2(
+    cli: Cli, arguments: list[str], named: str
+) -> None:
+    outcome = cli.crawl(None, *arguments, status=2)
+    assert named in _one_line(outcome.err)
+    assert outcome.out == ""
+
+
+def test_seed_files_have_comments_blank_lines_any_line_ending_and_a_bom(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    for name in ("a.test", "b.test"):
+        web.host(name).page("/")
+    served = serve(web)
+    lines = ["\ufeff# seeds", "", f"  {served.url('a.test')}   # the first", served.url("b.test") + "#part"]
+    (cli.folder / "list").write_bytes("\r\n".join(lines).encode())
+    cli.crawl(served, "list", "--delay", "0")
+    assert cli.pages() == [served.url("a.test"), served.url("b.test")]
+
+
+def test_seeds_come_from_standard_input_too(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/")
+    served = serve(web)
+    cli.crawl(served, "-", "--delay", "0", stdin=f"# comment\n{served.url('a.test')}\n")
+    assert len(cli.pages()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"https://a.example/\nnot a url\n", "line 2: 'not a url'"),
+        (b"\x00\xff\xfe\x80binary\n", "line 1"),
+        (b"# nothing here\n\n", "no URL"),
+        (b"", "no URL"),
+        (b"http://\nhttps://[::1\njavascript:x\nx\n", "and 1 more"),
+    ],
+)
+def test_broken_seed_files_are_refused_before_anything_is_fetched(cli: Cli, content: bytes, named: str) -> None:
+    (cli.folder / "list").write_bytes(content)
+    outcome = cli.crawl(None, "list", status=2)
+    assert named in _one_line(outcome.err)
+    assert not cli.db.exists()
+
+
+def test_no_seed_that_could_be_fetched_ends_with_4(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").status("/", 404)
+    web.host("dead.test", dns="nxdomain")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), "http://dead.test/", "--delay", "0", "--retries", "0", status=4)
+
+
+def test_one_seed_that_could_be_fetched_is_enough_for_0(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/")
+    web.host("dead.test", dns="nxdomain")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), "http://dead.test/", "--delay", "0", "--retries", "0")
+
+
+def test_a_bare_host_is_tried_by_https_then_by_http(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/")
+    served = serve(web)
+    outcome = cli.crawl(served, f"a.test:{served.port}", "--delay", "0")
+    assert cli.pages() == [served.url("a.test")]
+    assert f"trying http://a.test:{served.port}/" in outcome.err
+
+
+def test_a_second_crawl_on_the_same_file_is_refused_at_once_with_5(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", delay_s=20)
+    served = serve(web)
+    first = cli.start(served, served.url("a.test"))
+    while not served.hits("a.test", "/"):
+        pass
+    outcome = cli.crawl(served, served.url("a.test"), status=5)
+    first.kill()
+    first.communicate()
+    assert str(first.pid) in _one_line(outcome.err)
+
+
+@pytest.mark.parametrize("command", ["crawl", "status"])
+def test_what_is_no_crawl_database_ends_with_6(cli: Cli, command: str) -> None:
+    cli.db.write_bytes(b"this is a letter to my aunt, not a database" * 100)
+    arguments = [command, "--db", str(cli.db)] + (["https://example.com/"] if command == "crawl" else [])
+    outcome = cli.command(*arguments, status=6)
+    assert "not a crawl database" in _one_line(outcome.err)
+    assert cli.db.read_bytes().startswith(b"this is a letter")
+
+
+def test_another_programs_sqlite_file_and_a_newer_schema_end_with_6(cli: Cli) -> None:
+    with closing(sqlite3.connect(cli.db)) as connection:
+        connection.execute("CREATE TABLE recipes (id INTEGER)")
+    outcome = cli.crawl(None, "https://example.com/", status=6)
+    assert "not a crawl database" in _one_line(outcome.err)
+    newer = Cli(cli.folder)
+    newer.db = cli.folder / "newer.db"
+    with closing(sqlite3.connect(newer.db)) as connection:
+        connection.executescript("PRAGMA application_id = 1129466962; PRAGMA user_version = 9999")
+    outcome = newer.crawl(None, "https://example.com/", status=6)
+    assert "newer version" in _one_line(outcome.err)
+
+
+def test_a_database_that_cannot_be_made_ends_with_6(cli: Cli) -> None:
+    (cli.folder / "file").write_text("")
+    outcome = cli.command("crawl", "https://example.com/", "--db", str(cli.folder / "file" / "x.db"), status=6)
+    assert "file" in _one_line(outcome.err)
+    assert "there is no" in cli.command("status", "--db", "missing.db", status=6).err
+
+
+def test_quiet_prints_nothing(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/")
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), "--quiet")
+    assert (outcome.out, outcome.err) == ("", "")
+    assert outcome.summary["pages"] == 1
+
+
+def test_the_summary_has_all_its_fields(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=5)
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), "--delay", "0")
+    fields = (
+        "run_id complete elapsed_s requests pages pages_per_s bytes connections_opened connections_per_request"
+        " dns_lookups by_status by_failure excluded pending peak_rss_bytes"
+    )
+    assert set(fields.split()) <= set(outcome.summary)
+    assert outcome.summary["complete"] is True
+    assert outcome.summary["pages"] == 5
+    status = json.loads(cli.command("status", "--db", str(cli.db), "--json").out)
+    assert status["pending"] == 0
+    assert status["urls"]["fetched"] == 5
+
+
+def test_the_file_limit_lowers_the_concurrency_with_a_notice(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.hosts(60, pages_each=3)
+    served = serve(web)
+    arguments = cli.arguments(
+        served, served.url("h000.test"), "--scope", "any", "--delay", "0", "--concurrency", "1000"
+    )
+    outcome = cli.run(["sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *arguments])
+    assert "--concurrency lowered to" in outcome.err
+    assert len(cli.pages()) == 180
+
+
+def test_control_characters_from_the_web_do_not_reach_the_screen(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    evil = "\x1b[2J\x1b]0;owned\x07"
+    site = web.host("a.test")
+    site.page("/", title=evil, text=evil, links=[f"/{evil}"])
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), "--delay", "0")
+    shown = outcome.out + outcome.err + cli.command("status", "--db", str(cli.db)).out
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
+def test_version_and_help(cli: Cli) -> None:
+    assert cli.command("--version").out.startswith("crawler ")
+    shown = cli.command("crawl", "--help").out
+    for panel in ("Scope", "Politeness", "Network", "Run"):
+        assert panel in shown
+    assert "crawl" in cli.command().out
+
+
+def test_the_demo_crawls_its_web_and_says_what_to_try(cli: Cli) -> None:
+    outcome = cli.command("demo", "--db", str(Path("demo.db")))
+    assert "Three things to try" in outcome.out
+    cli.db = cli.folder / "demo.db"
+    assert len(cli.pages()) > 200
+    again = cli.command("demo", "--db", "demo.db", status=2)
+    assert "demo.db exists" in _one_line(again.err)

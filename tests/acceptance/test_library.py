@@ -1,0 +1,110 @@
+"""The library's door: awaitable, iterable, clean in every way out."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crawler import CrawlConfig, DatabaseBusyError, NetworkConfig, Page, PolitenessConfig, UsageError, crawl
+from crawler.fakeweb import FakeWeb, Served
+from crawler.storage.lock import database_lock
+
+
+def _config(served: Served, db: Path) -> CrawlConfig:
+    return CrawlConfig(
+        db=db,
+        politeness=PolitenessConfig(delay_s=0),
+        network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
+    )
+
+
+async def test_awaited_it_gives_a_summary(tmp_path: Path) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=20)
+    async with web.serve() as served:
+        summary = await crawl([served.url("a.test")], _config(served, tmp_path / "x.db"))
+    assert (summary.pages, summary.complete) == (20, True)
+
+
+async def test_iterated_it_gives_each_page_once_it_is_committed(tmp_path: Path) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=40)
+    pages: list[Page] = []
+    async with web.serve() as served:
+        async for page in crawl([served.url("a.test")], _config(served, tmp_path / "x.db")):
+            with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+                stored = connection.execute("SELECT status FROM urls WHERE url = ?", (page.url,)).fetchone()
+            assert stored == ("fetched",)
+            pages.append(page)
+    assert len({page.url for page in pages}) == 40
+
+
+async def test_leaving_the_iteration_stops_the_crawl_and_keeps_what_was_done(tmp_path: Path) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=2000)
+    async with web.serve() as served:
+        config = _config(served, tmp_path / "x.db")
+        run = crawl([served.url("a.test")], config)
+        iteration = aiter(run)
+        first = await anext(iteration)
+        await iteration.aclose()  # type: ignore[attr-defined]
+        assert first.url == served.url("a.test")
+        summary = await crawl([], config)
+        assert summary.complete
+        with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+            assert connection.execute("SELECT count(*), count(DISTINCT url_id) FROM pages").fetchone() == (2000, 2000)
+
+
+async def test_cancelled_it_commits_what_was_finished(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/hang"])
+    site.page("/hang", delay_s=60)
+    async with web.serve() as served:
+        config = _config(served, tmp_path / "x.db")
+
+        async def run() -> None:
+            await crawl([served.url("a.test")], config)
+
+        task = asyncio.create_task(run())
+        while not served.hits("a.test", "/hang"):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM pages").fetchone() == (1,)
+
+
+async def test_mistakes_of_the_caller_are_typed_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ftp"):
+        crawl(["ftp://example.com/"])
+    with pytest.raises(UsageError, match="name a seed"):
+        await crawl([], CrawlConfig(db=tmp_path / "new.db"))
+    with database_lock(tmp_path / "held.db"), pytest.raises(DatabaseBusyError):
+        await crawl(["https://example.com/"], CrawlConfig(db=tmp_path / "held.db"))
+
+
+async def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert example is not None
+    assert len(example[1].splitlines()) <= 15
+    web = FakeWeb()
+    web.site("a.test", pages=30)
+    async with web.serve() as served:
+        code = example[1].replace("https://example.com/", served.url("a.test"))
+        code = code.replace("asyncio.run(main())", "").replace(
+            "CrawlConfig(",
+            f"CrawlConfig(network=NetworkConfig(dns_server={served.dns!r}, allow_private=('127.0.0.0/8',)),",
+        )
+        names: dict[str, object] = {"NetworkConfig": NetworkConfig}
+        monkeypatch.chdir(tmp_path)
+        exec(compile(code, "README.md", "exec"), names)
+        await names["main"]()  # type: ignore[operator]
+    assert list(tmp_path.glob("**/*.db"))

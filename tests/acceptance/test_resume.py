@@ -1,0 +1,143 @@
+"""Killed at any instant, the same command goes on; nothing committed is lost or fetched again."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from crawler.fakeweb import FakeWeb, Served
+from crawler.storage.writer import MAX_BATCH
+from tests.acceptance.conftest import Cli
+
+Serve = Callable[[FakeWeb], Served]
+
+PAGES = 400
+CONCURRENCY = 8
+OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", str(CONCURRENCY))
+
+
+def _web() -> FakeWeb:
+    web = FakeWeb()
+    site = web.site("a.test", pages=PAGES)
+    for path in list(site.links):
+        site.page(path, title=path, links=site.links[path], delay_s=0.02)
+    return web
+
+
+def _kill_after(crawler: subprocess.Popen[str], served: Served, requests: int) -> None:
+    """SIGKILL once the server has seen that many requests; fails where the crawl ends before."""
+    while len(served.log) < requests and crawler.poll() is None:
+        time.sleep(0.002)
+    crawler.kill()
+    crawler.communicate()
+    assert crawler.returncode == -signal.SIGKILL
+
+
+def _page_hits(served: Served, since: int = 0) -> Counter[str]:
+    return Counter(hit.target for hit in served.log[since:] if hit.target != "/robots.txt")
+
+
+# Eight of ten between a tenth and nine tenths of the pages, one at the very start, one near the end.
+FRACTIONS = [0.01, *sorted(random.Random(20261122).uniform(0.1, 0.9) for _ in range(8)), 0.97]
+
+
+@pytest.mark.parametrize("fraction", FRACTIONS)
+def test_kill_9_at_any_instant_loses_and_repeats_nothing_that_was_committed(
+    cli: Cli, serve: Serve, fraction: float
+) -> None:
+    served = serve(_web())
+    seed = served.url("a.test")
+    _kill_after(cli.start(served, seed, *OPTIONS), served, int(fraction * PAGES))
+    committed = set(cli.rows("SELECT url FROM urls WHERE status = 'fetched'")) if cli.db.exists() else set()
+    before = len(served.log)
+    cli.crawl(served, seed, *OPTIONS)
+    paths = sorted(served.url("a.test", "/" if number == 0 else f"/p{number}") for number in range(PAGES))
+    assert cli.pages() == paths
+    refetched = {served.url("a.test", target) for target in _page_hits(served, before)}
+    assert not committed & refetched
+    repeated = sum(count - 1 for count in _page_hits(served).values())
+    assert repeated <= CONCURRENCY + MAX_BATCH
+
+
+def test_several_kills_in_a_row_give_the_same_pages(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    seed = served.url("a.test")
+    for requests in (90, 190, 300):
+        _kill_after(cli.start(served, seed, *OPTIONS), served, requests)
+    cli.crawl(served, seed, *OPTIONS)
+    assert len(cli.pages()) == len(set(cli.pages())) == PAGES
+    assert cli.rows("PRAGMA integrity_check") == ["ok"]
+
+
+def test_max_pages_is_not_bent_by_a_kill_and_a_resume(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    seed = served.url("a.test")
+    _kill_after(cli.start(served, seed, *OPTIONS, "--max-pages", "250"), served, 150)
+    stored = len(cli.pages())
+    outcome = cli.crawl(served, seed, *OPTIONS, "--max-pages", "250")
+    assert len(cli.pages()) == 250
+    assert outcome.summary["run_pages"] == 250
+    assert outcome.summary["pages"] == 250 - stored
+    assert cli.rows("SELECT count(*) FROM runs") == [1]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_cleanly_and_the_next_run_goes_on(
+    cli: Cli, serve: Serve, number: signal.Signals, status: int
+) -> None:
+    served = serve(_web())
+    seed = served.url("a.test")
+    crawler = cli.start(served, seed, *OPTIONS)
+    while len(served.log) < 120:
+        time.sleep(0.002)
+    crawler.send_signal(number)
+    _out, err = crawler.communicate(timeout=20)
+    assert crawler.returncode == status, err
+    assert "Traceback" not in err
+    assert "Unclosed" not in err
+    finished = _page_hits(served)
+    assert len(cli.pages()) == sum(finished.values())  # what was under way was finished and committed
+    cli.crawl(served, seed, *OPTIONS)
+    assert len(cli.pages()) == PAGES
+    assert max(_page_hits(served).values()) == 1
+
+
+def test_a_second_signal_ends_at_once_although_a_request_hangs(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/hang"])
+    site.page("/hang", delay_s=3600)
+    served = serve(web)
+    crawler = cli.start(served, served.url("a.test"), *OPTIONS, "--grace", "1000s")
+    while not served.hits("a.test", "/hang"):
+        time.sleep(0.01)
+    crawler.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert crawler.poll() is None  # it waits for the request
+    crawler.send_signal(signal.SIGINT)
+    crawler.communicate(timeout=20)
+    assert crawler.returncode == 130
+    assert len(cli.pages()) == 1
+
+
+def test_resuming_without_the_headers_of_the_last_run_names_them(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    seed = served.url("a.test")
+    secret = "X-Token: do-not-store-me"
+    cli.crawl(served, seed, *OPTIONS, "--header", secret, "--max-pages", "5")
+    assert served.hits("a.test", "/")[0].headers["x-token"] == "do-not-store-me"
+    outcome = cli.crawl(served, seed, *OPTIONS, status=2)
+    assert "x-token" in outcome.err
+    assert "do-not-store-me" not in outcome.err
+    before = len(served.log)
+    cli.crawl(served, seed, *OPTIONS, "--header", "X-Token:", "--max-pages", "5")
+    assert all("x-token" not in hit.headers for hit in served.log[before:])
+    cli.crawl(served, seed, *OPTIONS)  # the last run sent none, so none is missed
+    stored = b"".join(path.read_bytes() for path in cli.folder.iterdir())
+    assert b"do-not-store-me" not in stored

@@ -1,0 +1,163 @@
+"""robots.txt comes first and is kept to (RFC 9309); sitemaps feed the frontier; robots meta tags are heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from crawler.fakeweb import Answer, FakeWeb, Served
+from tests.acceptance.conftest import Cli
+
+Serve = Callable[[FakeWeb], Served]
+FAST = ("--delay", "0", "--concurrency", "16")
+
+
+def _three_pages() -> FakeWeb:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/open", "/private/a"])
+    site.page("/open")
+    site.page("/private/a")
+    return web
+
+
+def test_a_forbidden_url_is_never_asked_for_and_its_rule_is_recorded(cli: Cli, serve: Serve) -> None:
+    web = _three_pages()
+    web.sites["a.test"].robots("# be kind\nUser-agent: *\nDisallow: /private\n")
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), *FAST)
+    assert [hit.target for hit in served.log] == ["/robots.txt", "/", "/open"]
+    assert cli.rows("SELECT reason FROM urls WHERE url LIKE '%private%'") == ["robots: line 3: Disallow: /private"]
+    assert outcome.summary["excluded"] == {"robots": 1}
+
+
+def test_ignore_robots_says_so_and_asks_for_no_robots_txt(cli: Cli, serve: Serve) -> None:
+    web = _three_pages()
+    web.sites["a.test"].robots("User-agent: *\nDisallow: /\n")
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), *FAST, "--ignore-robots")
+    assert len(cli.pages()) == 3
+    assert not served.hits("a.test", "/robots.txt")
+    assert "--ignore-robots" in outcome.err
+
+
+def test_the_group_is_chosen_by_the_product_token_of_the_user_agent(cli: Cli, serve: Serve) -> None:
+    web = _three_pages()
+    web.sites["a.test"].robots("User-agent: *\nDisallow: /\n\nUser-agent: MyBot\nDisallow: /private\n")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--user-agent", "mybot/2.0 (+https://me.example/)")
+    assert len(cli.pages()) == 2
+
+
+@pytest.mark.parametrize(("status", "pages"), [(404, 3), (403, 3), (401, 3)])
+def test_a_robots_txt_that_is_not_there_allows_everything(cli: Cli, serve: Serve, status: int, pages: int) -> None:
+    web = _three_pages()
+    web.sites["a.test"].status("/robots.txt", status)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert len(cli.pages()) == pages
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_nothing_is_fetched_while_robots_txt_is_unreachable_and_nothing_is_lost(
+    cli: Cli, serve: Serve, status: int
+) -> None:
+    web = _three_pages()
+    site = web.sites["a.test"]
+    site.robots("", status=status)
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), *FAST, "--max-wait", "1s", status=4)
+    assert {hit.target for hit in served.log} == {"/robots.txt"}
+    assert outcome.summary["pending"] == 1
+    assert outcome.summary["backing_off"] == ["a.test"]
+    assert "a.test" in outcome.out
+
+
+def test_a_robots_txt_that_recovers_lets_the_pages_in(cli: Cli, serve: Serve) -> None:
+    web = _three_pages()
+    web.sites["a.test"].sequence("/robots.txt", Answer(status=500), Answer(body="", content_type="text/plain"))
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert len(served.hits("a.test", "/robots.txt")) == 2
+    assert len(cli.pages()) == 3
+
+
+def test_robots_redirects_are_followed_five_times_and_then_allow_all(cli: Cli, serve: Serve) -> None:
+    web = _three_pages()
+    site = web.sites["a.test"]
+    site.redirect("/robots.txt", "/r1")
+    for number in range(1, 5):
+        site.redirect(f"/r{number}", f"/r{number + 1}")
+    site.page("/r5", body="User-agent: *\nDisallow: /private\n", content_type="text/plain")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert len(cli.pages()) == 2
+    site.redirect("/r5", "/r6")
+    endless = Cli(cli.folder / "..")
+    endless.db = cli.folder / "other.db"
+    endless.crawl(served, served.url("a.test"), *FAST)
+    assert len(endless.pages()) == 3
+
+
+def test_a_kept_copy_is_used_by_the_next_run(cli: Cli, serve: Serve) -> None:
+    web = _three_pages()
+    web.sites["a.test"].robots("User-agent: *\nDisallow: /private\n")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--max-pages", "1")
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert len(served.hits("a.test", "/robots.txt")) == 1
+    assert len(cli.pages()) == 2
+
+
+def test_each_origin_has_its_own_robots_txt_and_hosts_that_cannot_be_reached_fail(cli: Cli, serve: Serve) -> None:
+    web = _three_pages()
+    web.host("dead.test", dns="nxdomain")
+    web.host("closed.test", listening=False)
+    served = serve(web)
+    seeds = [served.url("a.test"), "http://dead.test/x", served.url("closed.test", "/y")]
+    outcome = cli.crawl(served, *seeds, *FAST, "--retries", "1")
+    assert dict(cli.rows("SELECT url, reason FROM urls WHERE status = 'failed' AND kind = 'page'")) == {
+        "http://dead.test/x": "dns",
+        served.url("closed.test", "/y"): "connect",
+    }
+    assert outcome.summary["by_failure"] == {"connect": 2, "dns": 2}
+    assert len(cli.pages()) == 3
+
+
+def test_sitemaps_named_in_robots_txt_feed_the_frontier(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/")
+    site.page("/hidden")
+    site.page("/zipped")
+    site.robots("Sitemap: http://a.test/index.xml\n")
+    index = "<sitemapindex><sitemap><loc>/one.xml</loc></sitemap><sitemap><loc>/two.xml</loc></sitemap></sitemapindex>"
+    site.page("/index.xml", body=index, content_type="application/xml")
+    site.sitemap("/one.xml", ["/hidden", "http://other.test/"])
+    site.sitemap("/two.xml", ["/zipped"], gzip=True)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert cli.pages() == [served.url("a.test", path) for path in ("/", "/hidden", "/zipped")]
+    assert cli.rows("SELECT count(*) FROM urls WHERE kind = 'sitemap' AND status = 'fetched'") == [3]
+
+
+def test_noindex_flags_the_page_and_nofollow_keeps_its_links_unfollowed(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/meta", "/header", "/rel"])
+    site.page("/meta", head='<meta name="robots" content="noindex, nofollow">', links=["/from-meta"])
+    site.page("/header", headers={"X-Robots-Tag": "nofollow"}, links=["/from-header"])
+    site.page("/rel", markup='<a href="/from-rel" rel="nofollow">x</a>')
+    for path in ("/from-meta", "/from-header", "/from-rel"):
+        site.page(path)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert len(cli.pages()) == 4
+    assert cli.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id WHERE p.noindex") == [
+        served.url("a.test", "/meta")
+    ]
+    assert cli.rows("SELECT DISTINCT reason FROM urls WHERE status = 'excluded'") == ["nofollow"]
+    assert cli.rows("SELECT count(*) FROM links") == [6]
+    cli.crawl(served, *FAST, "--follow-nofollow")
+    assert len(cli.pages()) == 7

@@ -1,0 +1,561 @@
+"""HTML pages: what is read out of a document's bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.content.encoding import scalar_text
+from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
+from crawler.content.hyperlinks import MAX_LINKS
+from crawler.content.robots_meta import robots_directives
+from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
+from crawler.records import Link, Page
+from crawler.urls import normalize
+
+URL = "http://example.com/dir/page.html"
+
+
+def page_of(html: str) -> Page:
+    return read_page(html.encode(), URL, "text/html; charset=utf-8")
+
+
+def urls_of(html: str) -> list[str]:
+    return [link.url for link in page_of(html).links]
+
+
+def link_of(html: str) -> Link:
+    (link,) = page_of(html).links
+    return link
+
+
+# Text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("J<b>o</b>hn", "John"),
+        ("<p>a</p><p>b</p>", "a\nb"),
+        ("<p>a<p>b", "a\nb"),
+        ("<b>a</b> <i>b</i>", "a b"),
+        ("<b>a</b>\n<i>b</i>", "a b"),
+        ("a<br>b<br/>c", "a\nb\nc"),
+        ("a<hr>b", "a\nb"),
+        ("a<div></div>b", "a\nb"),
+        ("<div>a</div>b<span>c</span>", "a\nbc"),
+        ("<div>a<div>b</div>c</div>d", "a\nb\nc\nd"),
+        ("<span>a<p>b</p>c</span>d", "a\nb\ncd"),
+        ("<b><p>a</p></b>b", "a\nb"),
+        ("<ul><li>1<li>2<ul><li>3</ul>4</ul>5", "1\n2\n3\n4\n5"),
+        ("<table><tr><td>a<td>b<tr><td>c</table>d", "a\nb\nc\nd"),
+        ("<dl><dt>t<dd>d</dl>", "t\nd"),
+        ("  a \n\t b\xa0\u3000c  ", "a b c"),
+        ("<pre>a\n  b</pre>", "a b"),
+        ("a<!-- x -->b <!-- y --> c", "ab c"),
+        ("a<wbr>b<img alt=x>c", "abc"),
+        ("<my-element>a</my-element>b", "ab"),
+        ("a<h1>b</h1>c", "a\nb\nc"),
+        ("<title>t</title><p>a", "a"),
+        ("a<script>x</script>b<style>y</style>c", "abc"),
+        ("a<template><p>x</template>b", "ab"),
+        ("a<svg><title>t</title><text>x</text></svg>b", "ab"),
+        ("a<textarea>x</textarea><select><option>y</select>b", "ab"),
+        ("a<iframe>x</iframe><noembed>y</noembed><noframes>z</noframes>b", "ab"),
+        ("a<video>x</video><audio>y</audio><canvas>z</canvas>b", "ab"),
+        ("a<noscript>x<p>y</p></noscript>b", "ax\ny\nb"),
+        ("<head><noscript><img src=x></noscript><title>t</title></head>a", "a"),
+        ("&lt;b&gt; &amp; &eacute;", "<b> & é"),
+        ("a&#0;b&#xD800;c", "a\ufffdb\ufffdc"),
+        ("a\0b", "a\ufffdb"),
+        ("1 \x1e 2", "1 2"),
+        ("", ""),
+        ("<p> </p>\n<p>&nbsp;</p>", ""),
+    ],
+)
+def test_visible_text(html: str, text: str) -> None:
+    assert page_of(html).text == text
+
+
+def test_a_page_of_endless_blocks_still_gives_its_words_apart() -> None:
+    blocks = "<p>a<b>b</b>" * (MAX_BLOCKS + 10)
+    assert page_of(blocks).text == "\n".join("ab" * (MAX_BLOCKS + 10))
+    assert page_of(blocks[: 12 * MAX_BLOCKS]).text == "\n".join(["ab"] * MAX_BLOCKS)
+
+
+def test_text_is_decoded_by_what_the_document_declares() -> None:
+    page = read_page("<meta charset=shift_jis><title>日本</title>語".encode("cp932"), URL)
+    assert (page.encoding, page.title, page.text) == ("shift_jis", "日本", "語")
+
+
+def test_header_charset_wins_over_the_document() -> None:
+    page = read_page("<meta charset=utf-8>Привет".encode("cp1251"), URL, "text/html; charset=windows-1251")
+    assert (page.encoding, page.text) == ("windows-1251", "Привет")
+
+
+# Metadata
+
+
+@pytest.mark.parametrize(
+    ("html", "title"),
+    [
+        ("<title> A\n <b>B &amp; </title>", "A <b>B &"),
+        ("<title>A</title><title>B</title>", "A"),
+        ("<svg><title>no</title></svg><title>A</title>", "A"),
+        ("<body><svg><g><title>no</title></g></svg>", None),
+        ("<body><p>x<title>late</title>", "late"),
+        ("<title> </title>", None),
+        ("<title></title>", None),
+        ("x", None),
+        ("<title>a&#0;b</title>", "a\ufffdb"),
+    ],
+)
+def test_title(html: str, title: str | None) -> None:
+    assert page_of(html).title == title
+
+
+@pytest.mark.parametrize(
+    ("html", "description"),
+    [
+        ('<meta name=description content=" a\n b ">', "a b"),
+        ('<META NAME=" Description " CONTENT=a>', "a"),
+        ("<meta name=description content=a><meta name=description content=b>", "a"),
+        ("<body><p><meta name=description content=late>", "late"),
+        ('<meta name=description content="  ">', None),
+        ("<meta name=description>", None),
+        ("<meta name content=x>", None),
+    ],
+)
+def test_description(html: str, description: str | None) -> None:
+    assert page_of(html).description == description
+
+
+@pytest.mark.parametrize(
+    ("html", "language"),
+    [
+        ("<html lang=de-AT>", "de-AT"),
+        ('<html lang=" en ">', "en"),
+        ('<html lang=""><meta http-equiv=content-language content=fr>', "fr"),
+        ("<meta http-equiv=Content-Language content=' fr  x'>", "fr"),
+        ("<meta http-equiv=content-language content='fr, de'>", None),
+        ("<html lang>", None),
+        ("<p lang=de>", None),
+    ],
+)
+def test_language(html: str, language: str | None) -> None:
+    assert page_of(html).language == language
+
+
+@pytest.mark.parametrize(
+    ("html", "canonical_url"),
+    [
+        ("<link rel=canonical href='../a#f'>", "http://example.com/a"),
+        ("<link rel='Shortlink CANONICAL' href=HTTPS://EXAMPLE.com>", "https://example.com/"),
+        ("<base href=http://b.example/x/><link rel=canonical href=y>", "http://b.example/x/y"),
+        ("<link rel=canonical href=/a><link rel=canonical href=/b>", "http://example.com/a"),
+        ("<link rel=canonical><link rel=canonical href=/b>", "http://example.com/b"),
+        ("<link rel=canonical href=mailto:x>", None),
+        ("<link rel=stylesheet href=/a><link href=/b>", None),
+    ],
+)
+def test_canonical_url(html: str, canonical_url: str | None) -> None:
+    assert page_of(html).canonical_url == canonical_url
+
+
+def test_open_graph_keeps_the_first_of_equal_names() -> None:
+    html = (
+        "<meta property=og:title content=' a  b '><meta property=og:title content=c><meta property=OG:Type content=x>"
+        "<meta property=twitter:card content=no><meta property=og:empty><meta content=no>"
+    )
+    assert page_of(html).open_graph == {"og:title": "a b", "og:type": "x", "og:empty": ""}
+
+
+def test_open_graph_is_capped() -> None:
+    html = "".join(f"<meta property=og:{number} content=x>" for number in range(MAX_OPEN_GRAPH + 5))
+    assert len(page_of(html).open_graph) == MAX_OPEN_GRAPH
+
+
+def test_json_ld_is_kept_as_it_stands() -> None:
+    html = (
+        '<script type="application/ld+json">\n{"a": "&lt;"}</script>'
+        "<script>no</script><script type=text/json>no</script>"
+        '<script type="APPLICATION/LD+JSON; charset=utf-8">[]</script><script type=application/ld+json> </script>'
+    )
+    assert page_of(html).json_ld == ('\n{"a": "&lt;"}', "[]")
+
+
+def test_json_ld_that_does_not_fit_is_dropped_whole() -> None:
+    scripts = ["1" * (MAX_JSON_LD_CHARS - 10), "2" * 20, "3" * 10]
+    html = "".join(f"<script type=application/ld+json>{script}</script>" for script in scripts)
+    assert page_of(html).json_ld == (scripts[0], scripts[2])
+
+
+def test_headings_come_in_document_order_with_their_levels() -> None:
+    html = "<h2>He<em>a</em>d</h2><div><h1><a href=x>One</a><br>line</h1></div><h6> </h6><h3><img alt=pic></h3>"
+    assert page_of(html).headings == ((2, "Head"), (1, "One line"), (3, "pic"))
+
+
+def test_headings_are_capped() -> None:
+    assert len(page_of("<h1>x</h1>" * (MAX_HEADINGS + 5)).headings) == MAX_HEADINGS
+
+
+def test_fields_are_capped() -> None:
+    page = page_of(f"<title>{'t ' * MAX_FIELD_CHARS}</title><h1>{'h' * 5_000}</h1><a href=x>{'<b>x</b> ' * 5_000}</a>")
+    assert page.title is not None
+    assert MAX_FIELD_CHARS - 2 <= len(page.title) <= MAX_FIELD_CHARS
+    assert len(page.headings[0][1]) == MAX_LABEL_CHARS
+    assert 0 < len(page.links[0].anchor) <= MAX_LABEL_CHARS
+
+
+# Links
+
+
+@pytest.mark.parametrize(
+    ("html", "urls"),
+    [
+        ("<a href=a>", ["http://example.com/dir/a"]),
+        ("<a href='\n ../x y \t'>", ["http://example.com/x%20y"]),
+        ("<a href='/a\nb'>", ["http://example.com/ab"]),
+        ("<a href=//other.example>", ["http://other.example/"]),
+        ("<a href=?q#f>", ["http://example.com/dir/page.html?q"]),
+        ("<a href=page.html#part>", [URL]),
+        ("<a href='#top'><a href=' #'><a href=''><a href><a>", []),
+        ("<a href=mailto:a@b><a href=javascript:x><a href=ftp://x/><a href=http://[><a href=data:,x>", []),
+        ("<a href=b><a href=a><a href=./b><a href=b#x>", ["http://example.com/dir/b", "http://example.com/dir/a"]),
+        ("<map><area href=a></map>", ["http://example.com/dir/a"]),
+        ("<iframe src=a></iframe><iframe srcdoc=x></iframe>", ["http://example.com/dir/a"]),
+        ("<iframe src=about:blank></iframe>", []),
+        ("<frameset><frame src=a><frame src=b></frameset>", ["http://example.com/dir/a", "http://example.com/dir/b"]),
+        ("<link rel=next href=2><link rel='x PREV' href=0>", ["http://example.com/dir/2", "http://example.com/dir/0"]),
+        ("<link rel=alternate href=a><link rel=stylesheet href=b><link href=c>", []),
+        ("<noscript><a href=a></a></noscript>", ["http://example.com/dir/a"]),
+        ("<template><a href=a></a></template><!-- <a href=b> --><script>'<a href=c>'</script>", []),
+        ("<svg><a href=a /><a xlink:href=b /></svg>", ["http://example.com/dir/a", "http://example.com/dir/b"]),
+        ("<a href='a&amp;b&#0;'>", ["http://example.com/dir/a&b%EF%BF%BD"]),
+        ("<p href=a><img src=b>", []),
+    ],
+)
+def test_what_is_a_link(html: str, urls: list[str]) -> None:
+    assert urls_of(html) == urls
+
+
+@pytest.mark.parametrize(
+    ("html", "url"),
+    [
+        ("<base href=http://b.example/x/><a href=y>", "http://b.example/x/y"),
+        ("<base href=/x/><base href=/z/><a href=y>", "http://example.com/x/y"),
+        ("<base target=_top><base href=/x/><a href=y>", "http://example.com/x/y"),
+        ("<base href=http://[><base href=/z/><a href=y>", "http://example.com/dir/y"),
+        ("<base href=data:,x><a href=y>", "http://example.com/dir/y"),
+        ("<base href><a href=y>", "http://example.com/dir/y"),
+        ("<a href=y><base href=/x/>", "http://example.com/x/y"),
+    ],
+)
+def test_links_are_resolved_against_the_base(html: str, url: str) -> None:
+    assert urls_of(html) == [url]
+
+
+@pytest.mark.parametrize(
+    ("html", "anchor"),
+    [
+        ("<a href=x> J<b>o</b>hn\n Doe </a>", "John Doe"),
+        ("<a href=x></a>", ""),
+        ("<a href=x><h3>Title</h3><p>Text</p></a>", "Title Text"),
+        ("<a href=x><img alt=' a  picture '></a>", "a picture"),
+        ("<a href=x><img alt=''><span><img alt=second></span></a>", "second"),
+        ("<a href=x><img alt=no>yes</a>", "yes"),
+        ("<a href=x><script>no</script><style>no</style><svg><title>no</title></svg>yes</a>", "yes"),
+        ("<a href=x><!-- no -->yes</a>", "yes"),
+        ("<a href=x><!-- no --></a>", ""),
+        ("<area href=x alt=' an  area '>", "an area"),
+        ("<a href=x>first</a><a href=x>second</a>", "first"),
+        ("<a href=x>a&#0;</a>", "a\ufffd"),
+    ],
+)
+def test_anchor(html: str, anchor: str) -> None:
+    assert link_of(html).anchor == anchor
+
+
+@pytest.mark.parametrize(
+    ("html", "rel", "nofollow"),
+    [
+        ("<a href=x>", "", False),
+        ("<a href=x rel>", "", False),
+        ("<a href=x rel=' UGC\n NoFollow '>", "ugc nofollow", True),
+        ("<a href=x rel=nofollowing>", "nofollowing", False),
+        ("<area href=x rel=nofollow>", "nofollow", True),
+        ("<a href=x rel=nofollow><a href=x>", "nofollow", False),
+        ("<a href=x rel=nofollow><a href=./x#y rel=next>", "nofollow", False),
+        ("<a href=x><a href=x rel=nofollow>", "", False),
+        ("<a href=x rel=nofollow><a href=x rel=nofollow>", "nofollow", True),
+    ],
+)
+def test_rel(html: str, rel: str, nofollow: bool) -> None:
+    link = link_of(html)
+    assert (link.rel, link.nofollow) == (rel, nofollow)
+
+
+def test_links_are_capped_but_counted() -> None:
+    html = "".join(f"<a href={number}>x</a>" for number in range(MAX_LINKS + 7)) + f"<a href={MAX_LINKS + 1}#x>x</a>"
+    page = page_of(html)
+    assert (len(page.links), page.links_total) == (MAX_LINKS, MAX_LINKS + 7)
+    assert page.links[-1].url == f"http://example.com/dir/{MAX_LINKS - 1}"
+
+
+def test_a_repeat_beyond_the_cap_still_lifts_nofollow() -> None:
+    html = "<a rel=nofollow href=0></a>" + "".join(f"<a href={number}></a>" for number in range(1, MAX_LINKS + 3))
+    assert page_of(html).links[0].nofollow
+    assert not page_of(html + "<a href=0>").links[0].nofollow
+
+
+def test_links_total_is_the_number_of_links_where_all_are_kept() -> None:
+    assert page_of("<a href=a><a href=b><a href=a>").links_total == 2
+
+
+# Directives
+
+
+@pytest.mark.parametrize(
+    ("html", "noindex", "nofollow"),
+    [
+        ("", False, False),
+        ("<meta name=robots content='index, follow'>", False, False),
+        ("<meta name=robots content=noindex>", True, False),
+        ("<meta name=ROBOTS content=' NoFollow '>", False, True),
+        ("<meta name=robots content='noindex,nofollow'>", True, True),
+        ("<meta name=robots content='noindex nofollow'>", True, True),
+        ("<meta name=robots content=none>", True, True),
+        ("<meta name=robots content=all><meta name=robots content=noindex>", True, False),
+        ("<meta name=crawler content=noindex>", True, False),
+        ("<meta name=Crawler content=none><meta name=robots content=all>", True, True),
+        ("<meta name=otherbot content=noindex>", False, False),
+        ("<meta name=robots content=noindexing>", False, False),
+        ("<meta name=robots content='max-snippet:-1, noindex'>", True, False),
+        ("<meta property=robots content=noindex>", False, False),
+    ],
+)
+def test_meta_robots(html: str, noindex: bool, nofollow: bool) -> None:
+    page = page_of(html)
+    assert (page.noindex, page.nofollow) == (noindex, nofollow)
+
+
+def test_meta_robots_speaks_to_the_name_that_the_crawler_goes_by() -> None:
+    body = b"<meta name=mybot content=noindex>"
+    assert read_page(body, URL, product_token="MyBot").noindex
+    assert not read_page(body, URL).noindex
+
+
+@pytest.mark.parametrize(
+    ("tags", "directives"),
+    [
+        ([], (False, False)),
+        (["noindex"], (True, False)),
+        (["NOINDEX, nofollow"], (True, True)),
+        (["none"], (True, True)),
+        (["noarchive", "nofollow"], (False, True)),
+        (["mybot: noindex"], (True, False)),
+        (["MyBot: noindex, nofollow"], (True, True)),
+        (["otherbot: noindex, nofollow"], (False, False)),
+        (["nofollow, otherbot: noindex"], (False, True)),
+        (["otherbot: noindex, mybot: nofollow"], (False, True)),
+        (["otherbot: noindex", "nofollow"], (False, True)),
+        (["mybots: noindex"], (False, False)),
+        (["*: noindex"], (True, False)),
+        (["unavailable_after: 25 Jun 2010 15:00:00 PST"], (False, False)),
+        (["unavailable_after: Wed, 25 Jun 2010 15:00:00 GMT, noindex"], (True, False)),
+        (["otherbot: unavailable_after: 25 Jun 2010 15:00:00 PST, noindex"], (False, False)),
+        (["mybot: max-snippet: 5, noindex"], (True, False)),
+        (["max-image-preview:large,nofollow"], (False, True)),
+        ([":", ",", "::,", " : noindex"], (False, False)),
+    ],
+)
+def test_robots_directives(tags: list[str], directives: tuple[bool, bool]) -> None:
+    assert robots_directives(tags, "mybot") == directives
+
+
+@pytest.mark.parametrize(
+    ("content", "refresh_url"),
+    [
+        ("5; url=/next", "http://example.com/next"),
+        ("0;URL='/next'", "http://example.com/next"),
+        ('0;url="/next" trailing', "http://example.com/next"),
+        ("0; url = /next ", "http://example.com/next"),
+        ("0,url=/next", "http://example.com/next"),
+        ("0 url=/next", "http://example.com/next"),
+        ("0 ; /next", "http://example.com/next"),
+        ("0;'/next'", "http://example.com/next"),
+        ("0;'/next", "http://example.com/next"),
+        (" 1.5.2;url=/next", "http://example.com/next"),
+        (".5;url=/next", "http://example.com/next"),
+        ("0;url", "http://example.com/dir/url"),
+        ("0;unknown", "http://example.com/dir/unknown"),
+        ("0;uRl/next", "http://example.com/dir/uRl/next"),
+        ("0;url=/next#part", "http://example.com/next"),
+        ("0;;url=/next", "http://example.com/dir/;url=/next"),
+        ("5", None),
+        ("5;", None),
+        ("5; url=", None),
+        ("5; url=''", None),
+        ("5url=/next", None),
+        ("url=/next", None),
+        ("-1;url=/next", None),
+        ("", None),
+        ("0;url=page.html#part", None),
+        ("0;url=javascript:x", None),
+    ],
+)
+def test_refresh_url(content: str, refresh_url: str | None) -> None:
+    assert (
+        page_of(f'<meta http-equiv=Refresh content="{content.replace(chr(34), "&quot;")}">').refresh_url == refresh_url
+    )
+
+
+def test_refresh_is_resolved_against_the_base_and_the_first_counts() -> None:
+    html = "<base href=/x/>" + "".join(
+        f"<meta http-equiv=refresh content='{c}'>" for c in ("bad", "0;url=a", "0;url=b")
+    )
+    assert page_of(html).refresh_url == "http://example.com/x/a"
+
+
+# Hash
+
+
+def test_content_hash_is_stable() -> None:
+    html = "<title>t</title><p>a<a href=x>b</a>"
+    assert page_of(html).content_hash.hex() == "bf7db41a598b8a080acdb3fcd09622e1"
+    assert page_of(html.replace("<p>", "<p class=other>\n ")).content_hash == page_of(html).content_hash
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "<title>u</title><p>a<a href=x>b</a>",
+        "<title>t</title><p>a<a href=y>b</a>",
+        "<title>t</title><p>a<a href=x>c</a>",
+        "<title>t</title><p>a <a href=x>b</a>",
+        "<title>t</title><p>ab",
+        "<title>t</title><p>a<a href=x>b</a><a href=y></a>",
+    ],
+)
+def test_content_hash_covers_title_text_and_links(other: str) -> None:
+    assert page_of(other).content_hash != page_of("<title>t</title><p>a<a href=x>b</a>").content_hash
+
+
+# Whatever the bytes
+
+_PIECES = [
+    *(
+        "<p>",
+        "</p>",
+        "<b>",
+        "</b>",
+        "<a href=x>",
+        "<a href='#f'>",
+        "</a>",
+        "<div>",
+        "</div>",
+        "<br>",
+        "text",
+        " ",
+        "\n",
+    ),
+    *(
+        "<svg>",
+        "</svg>",
+        "<title>",
+        "</title>",
+        "<template>",
+        "</template>",
+        "<script>",
+        "</script>",
+        "<select>",
+        "<option>",
+    ),
+    *("<table>", "<tr>", "<td>", "</table>", "<frameset>", "<frame src=y>", "<head>", "</head>", "<body>", "</body>"),
+    *(
+        "<base href='http://b/'>",
+        "<base href=http://[>",
+        "<meta name=robots content=none>",
+        "<math>",
+        "<mi>",
+        "<plaintext>",
+    ),
+    *(
+        "<meta http-equiv=refresh content='0;url=z'>",
+        "<link rel=canonical href=c>",
+        "<link rel=next href=n>",
+        "<h1>",
+        "</h1>",
+    ),
+    *(
+        "<img alt=i>",
+        "<noscript>",
+        "</noscript>",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "&#0;",
+        "&#xD800;",
+        "\0",
+        "<html lang=x>",
+    ),
+    *(
+        "<area href=//h alt=q>",
+        "<iframe src=i>",
+        "</iframe>",
+        "<li>",
+        "</ul>",
+        "<form>",
+        "<caption>",
+        "<col>",
+        "<a rel=nofollow",
+    ),
+]
+
+
+def assert_sound(page: Page) -> None:
+    strings = [page.text, page.title or "", page.description or "", page.language or "", *page.json_ld]
+    strings += [text for _level, text in page.headings] + [f"{link.anchor}{link.rel}" for link in page.links]
+    strings += [f"{name}{value}" for name, value in page.open_graph.items()]
+    for string in strings:
+        assert scalar_text(string) is string
+    for url in [link.url for link in page.links] + [page.canonical_url, page.refresh_url]:
+        assert url is None or normalize(url) == url
+    assert len({link.url for link in page.links}) == len(page.links) == page.links_total
+    assert not any(line != " ".join(line.split()) or not line for line in page.text.split("\n") if page.text)
+
+
+@given(st.binary(max_size=300), st.sampled_from([None, "text/html", "text/html; charset=utf-16le", "x; charset=gbk"]))
+def test_no_bytes_make_reading_fail(body: bytes, content_type: str | None) -> None:
+    assert_sound(read_page(body, URL, content_type))
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=40))
+def test_no_markup_makes_reading_fail(pieces: list[str]) -> None:
+    page = page_of("".join(pieces))
+    assert_sound(page)
+    assert page == page_of("".join(pieces))
+
+
+@given(st.text(max_size=60))
+def test_no_href_makes_reading_fail(href: str) -> None:
+    quoted = href.encode("utf-8", "replace").decode().replace("&", "&amp;").replace('"', "&quot;")
+    assert_sound(page_of(f'<base href="{quoted}"><a href="{quoted}">x</a>'))
+
+
+@pytest.mark.parametrize(
+    "opening", ["<div>", "<b>", "<a href=x>", "<p><a href=x>", "<svg>", "<h1><div>", "<table><td>"]
+)
+def test_deep_nesting_is_read(opening: str) -> None:
+    page = page_of(opening * 2_000 + "text<a href=end>")
+    assert_sound(page)
+    assert page.url == URL
+
+
+def test_nested_labels_do_not_multiply_the_work() -> None:
+    page = page_of("<a href=x><table><td>text" * 1_500)
+    assert len(page.links) == 1
+    headings = page_of("<h1>text<div>" * 1_500).headings
+    assert len(headings) == MAX_HEADINGS
+    assert all(len(text) <= MAX_LABEL_CHARS for _level, text in headings)

@@ -1,0 +1,121 @@
+"""Which responses are read, and by which reader."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.content.reader import read, readable
+from crawler.records import Page, SitemapEntry, UrlKind
+
+URL = "http://example.com/"
+HTML = b"<html><title>t</title>"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("text/html", True),
+        ("TEXT/HTML ; charset=utf-8", True),
+        ("application/xhtml+xml", True),
+        ("text/html, text/html", True),
+        (None, True),
+        ("", True),
+        ("  ; charset=utf-8", True),
+        ("*/*", True),
+        ("application/unknown", True),
+        ("text/plain", False),
+        ("application/pdf", False),
+        ("image/png", False),
+        ("text/htmlx", False),
+        ("nonsense", False),
+    ],
+)
+def test_which_types_are_readable(content_type: str | None, expected: bool) -> None:
+    assert readable(content_type) is expected
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "application/xhtml+xml; charset=utf-8"])
+@pytest.mark.parametrize("body", [HTML, b"plain", b""])
+def test_a_declared_page_is_read_whatever_it_looks_like(content_type: str, body: bytes) -> None:
+    assert isinstance(read(UrlKind.PAGE, body, URL, content_type), Page)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json", "image/png"])
+def test_another_type_is_not_read_even_where_it_looks_like_a_page(content_type: str) -> None:
+    assert read(UrlKind.PAGE, HTML, URL, content_type) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!DOCTYPE html>",
+        b"<!doctype HTML ",
+        b"<html>",
+        b" \r\n\t\x0c<HTML lang=en>",
+        b"\xef\xbb\xbf<head>",
+        b"<script >",
+        b"<iframe >",
+        b"<h1>",
+        b"<div class=x>",
+        b"<font >",
+        b"<table>",
+        b"<a href=x>",
+        b"<style>",
+        b"<title>",
+        b"<b>",
+        b"<body>",
+        b"<br>",
+        b"<p>",
+        b"<!-- x",
+        b"<!--[if IE]>",
+        b"<?xml version='1.0'?>\n<!DOCTYPE html>",
+    ],
+)
+def test_an_untyped_body_that_begins_like_html_is_a_page(body: bytes) -> None:
+    assert isinstance(read(UrlKind.PAGE, body, URL, None), Page)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"plain <html>",
+        b"%PDF-1.7",
+        b"\x89PNG\r\n\x1a\n",
+        b"{}",
+        b"<",
+        b"<html",
+        b"<htmlx>",
+        b"<article>",
+        b"<abbr>",
+        b"<?xml version='1.0'?><rss>",
+        b"<?xml",
+    ],
+)
+def test_an_untyped_body_that_does_not_is_none(body: bytes) -> None:
+    assert read(UrlKind.PAGE, body, URL, None) is None
+
+
+def test_a_sitemap_is_read_as_one_whatever_its_type() -> None:
+    body = b"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'><url><loc>http://example.com/a</loc></url></urlset>"
+    for content_type in (None, "text/xml", "text/html", "application/octet-stream"):
+        assert read(UrlKind.SITEMAP, body, URL, content_type) == [SitemapEntry(url="http://example.com/a")]
+
+
+def test_robots_txt_is_not_read_here() -> None:
+    assert read(UrlKind.ROBOTS, HTML, URL, "text/html") is None
+
+
+def test_the_type_and_the_name_of_the_crawler_reach_the_page() -> None:
+    body = "<meta name=mybot content=noindex>Привет".encode("koi8-r")
+    page = read(UrlKind.PAGE, body, URL, "text/html; charset=koi8-r", product_token="mybot")
+    assert isinstance(page, Page)
+    assert (page.url, page.text, page.encoding, page.noindex) == (URL, "Привет", "koi8-r", True)
+
+
+@given(st.sampled_from([UrlKind.PAGE, UrlKind.SITEMAP]), st.binary(max_size=200), st.none() | st.text(max_size=30))
+def test_nothing_that_a_server_sends_makes_reading_fail(kind: UrlKind, body: bytes, content_type: str | None) -> None:
+    content = read(kind, body, URL, content_type)
+    assert content is None or isinstance(content, Page | list)

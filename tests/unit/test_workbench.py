@@ -1,0 +1,484 @@
+"""The workbench in virtual time: politeness as a property of what is handed out, tested as a state machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from crawler.frontier.workbench import SLOW_AFTER_S, HostState, Workbench
+from crawler.records import Claim, UrlKind
+
+ADDRESSES = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
+NAMES = 5
+
+
+def a_claim(host_id: int, number: int = 1, kind: UrlKind = UrlKind.PAGE) -> Claim:
+    host = f"h{host_id}.test"
+    return Claim(url_id=number, url=f"http://{host}/{number}", host_id=host_id, host=host, kind=kind)
+
+
+def a_workbench(
+    *, delay_s: float = 0.0, per_host: int = 2, per_ip: int = 16, concurrency: int = 64, hosts: int = 1, claims: int = 3
+) -> Workbench:
+    """`hosts` hosts (ids from 1), each with `claims` claims, all ready at 0."""
+    bench = Workbench(delay_s=delay_s, per_host=per_host, per_ip=per_ip, concurrency=concurrency)
+    for host_id in range(1, hosts + 1):
+        host = bench.add_host(host_id, f"h{host_id}.test", ready_at=0.0)
+        bench.offer(host, [a_claim(host_id, number) for number in range(1, claims + 1)])
+    return bench
+
+
+def take(bench: Workbench, now: float) -> Claim:
+    claim = bench.take(now)
+    assert claim is not None
+    return claim
+
+
+def fetch(bench: Workbench, claim: Claim, address: str, now: float) -> None:
+    assert bench.admit(claim, address)
+    bench.sent(claim, now)
+
+
+# --- one thing at a time --------------------------------------------------------------------------------------------
+
+
+def test_an_empty_workbench_lends_nothing() -> None:
+    bench = a_workbench(hosts=0)
+    assert (bench.take(1e9), bench.next_ready_at(), len(bench), bench.lent) == (None, None, 0, 0)
+
+
+def test_claims_of_one_host_are_lent_in_the_order_in_which_they_were_offered() -> None:
+    bench = a_workbench(per_host=3)
+    assert [take(bench, 0.0).url_id for _ in range(3)] == [1, 2, 3]
+
+
+def test_claims_offered_first_are_lent_first_and_in_their_order() -> None:
+    bench = a_workbench(per_host=5)
+    bench.offer(bench.host(1), [a_claim(1, 8), a_claim(1, 9)], first=True)
+    assert [take(bench, 0.0).url_id for _ in range(5)] == [8, 9, 1, 2, 3]
+
+
+def test_the_next_request_waits_until_the_last_one_was_sent_and_the_delay_has_passed() -> None:
+    bench = a_workbench(delay_s=2.0)
+    first = take(bench, 0.0)
+    assert bench.take(4.0) is None  # lent, but nobody knows yet when it starts
+    assert bench.admit(first, ADDRESSES[0])
+    bench.sent(first, 4.0)
+    assert bench.next_ready_at() == 6.0
+    bench.done(first, 4.5)
+    assert bench.take(5.9) is None
+    assert bench.take(6.0) is not None
+
+
+def test_a_claim_that_was_never_sent_delays_the_host_from_its_end() -> None:
+    bench = a_workbench(delay_s=2.0)
+    bench.done(take(bench, 0.0), 1.0)
+    assert bench.take(2.9) is None
+    assert bench.take(3.0) is not None
+
+
+def test_a_second_request_of_one_claim_delays_the_host_again() -> None:
+    bench = a_workbench(delay_s=2.0)
+    claim = take(bench, 0.0)
+    fetch(bench, claim, ADDRESSES[0], 0.0)
+    bench.sent(claim, 1.5)  # a redirect of a robots.txt
+    assert bench.take(3.4) is None
+    assert bench.take(3.5) is not None
+
+
+def test_a_host_that_asks_for_more_delay_gets_it() -> None:
+    bench = a_workbench(delay_s=1.0)
+    bench.host(1).delay_s = 10.0
+    fetch(bench, take(bench, 0.0), ADDRESSES[0], 0.0)
+    assert bench.next_ready_at() == 10.0
+
+
+def test_a_host_that_is_taken_in_while_it_backs_off_lends_nothing_before_its_time() -> None:
+    bench = a_workbench(hosts=0)
+    bench.offer(bench.add_host(1, "h1.test", ready_at=50.0), [a_claim(1)])
+    assert bench.take(49.9) is None
+    assert bench.take(50.0) is not None
+
+
+def test_no_more_pages_are_lent_than_the_host_is_allowed() -> None:
+    bench = a_workbench(hosts=0, per_host=9)
+    bench.offer(bench.add_host(1, "h1.test", ready_at=0.0, allowance=2), [a_claim(1, number) for number in range(5)])
+    first, second = take(bench, 0.0), take(bench, 0.0)
+    assert bench.take(0.0) is None
+    bench.done(first, 0.0, stored=True)
+    assert bench.take(0.0) is None
+    bench.done(second, 0.0, stored=False)
+    assert bench.take(0.0) is not None
+
+
+def test_robots_txt_and_sitemaps_do_not_count_against_the_allowance() -> None:
+    bench = a_workbench(hosts=0, per_host=9)
+    host = bench.add_host(1, "h1.test", ready_at=0.0, allowance=1)
+    bench.offer(host, [a_claim(1, 1, UrlKind.ROBOTS), a_claim(1, 2, UrlKind.SITEMAP), a_claim(1, 3)])
+    assert [take(bench, 0.0).url_id for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_claim_for_a_busy_address_is_given_back_and_lent_again_when_there_is_room() -> None:
+    bench = a_workbench(hosts=2, per_ip=1, claims=1)
+    first, second = take(bench, 0.0), take(bench, 0.0)
+    fetch(bench, first, ADDRESSES[0], 0.0)
+    assert not bench.admit(second, ADDRESSES[0])
+    assert (bench.take(0.0), bench.lent) == (None, 1)
+    bench.done(first, 0.0)
+    assert bench.take(0.0) is second
+
+
+def test_a_host_withdrawn_while_it_waits_for_an_address_leaves_its_turn_to_the_next() -> None:
+    bench = a_workbench(hosts=3, per_ip=1, claims=1)
+    first, second, third = (take(bench, 0.0) for _ in range(3))
+    fetch(bench, first, ADDRESSES[0], 0.0)
+    assert not bench.admit(second, ADDRESSES[0])
+    assert not bench.admit(third, ADDRESSES[0])
+    assert bench.take(0.0) is None
+    bench.done(first, 0.0)
+    assert bench.withdraw(2) == [second]
+    assert bench.take(0.0) is third
+
+
+def test_a_host_that_backs_off_does_not_keep_the_turn_of_one_that_is_ready() -> None:
+    bench = a_workbench(hosts=3, per_ip=1, per_host=2, claims=0)
+    for host_id, claims in ((1, 1), (2, 3), (3, 1)):
+        bench.offer(bench.host(host_id), [a_claim(host_id, number) for number in range(claims)])
+    first, second, third, unresolved = (take(bench, 0.0) for _ in range(4))
+    assert [claim.host_id for claim in (first, second, third, unresolved)] == [1, 2, 3, 2]
+    fetch(bench, first, ADDRESSES[0], 0.0)
+    assert not bench.admit(second, ADDRESSES[0])
+    assert not bench.admit(third, ADDRESSES[0])
+    assert bench.take(0.0) is None  # hosts 2 and 3 wait for the address, in this order
+    bench.done(unresolved, 0.0, back_off_until=3600.0)
+    bench.done(first, 0.0)
+    assert bench.take(0.0) is third
+
+
+def test_a_host_stays_backed_off_when_an_earlier_request_ends_well() -> None:
+    bench = a_workbench()
+    first, second = take(bench, 0.0), take(bench, 0.0)
+    bench.done(first, 0.0, back_off_until=3600.0)
+    bench.done(second, 1.0)
+    assert bench.host(1).backing_off
+    assert bench.take(3599.0) is None
+
+
+def test_a_host_backs_off_no_more_once_it_is_asked_again() -> None:
+    bench = a_workbench(delay_s=100.0)
+    bench.done(take(bench, 0.0), 0.0, back_off_until=3600.0)
+    claim = take(bench, 3600.0)
+    fetch(bench, claim, ADDRESSES[0], 3600.0)
+    bench.done(claim, 3600.1)
+    assert not bench.host(1).backing_off
+
+
+def test_a_time_out_makes_a_host_slow_and_a_quick_answer_makes_it_quick_again() -> None:
+    bench = a_workbench(per_host=2)
+    bench.done(take(bench, 0.0), 0.0, timed_out=True)
+    alone = take(bench, 0.0)
+    assert bench.take(0.0) is None
+    bench.done(alone, 1.0)
+    assert [bench.take(1.0) is not None, bench.take(1.0)] == [True, None]  # one claim is left
+
+
+def test_a_host_is_slow_while_its_request_is_still_out() -> None:
+    bench = a_workbench(per_host=2)
+    take(bench, 0.0)
+    assert bench.take(SLOW_AFTER_S + 0.1) is None
+    assert bench.host(1).slow
+
+
+def test_slow_hosts_together_get_at_most_half_of_the_workers() -> None:
+    bench = a_workbench(hosts=5, per_host=1, concurrency=4)
+    for _ in range(5):
+        bench.done(take(bench, 0.0), 0.0, timed_out=True)
+    assert [bench.take(0.0) is not None for _ in range(3)] == [True, True, False]
+
+
+def test_a_withdrawn_host_lends_nothing_and_returns_its_claims() -> None:
+    bench = a_workbench()
+    assert [claim.url_id for claim in bench.withdraw(1)] == [1, 2, 3]
+    assert (bench.take(0.0), len(bench), 1 in bench) == (None, 0, False)
+
+
+def test_a_host_may_come_back_after_it_was_withdrawn() -> None:
+    bench = a_workbench()
+    claims = bench.withdraw(1)
+    bench.offer(bench.add_host(1, "h1.test", ready_at=5.0), claims)
+    assert bench.take(4.0) is None
+    assert take(bench, 5.0) is claims[0]
+
+
+def test_a_host_that_is_not_in_memory_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        a_workbench().host(7)
+
+
+# --- all of it at once ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Loan:
+    claim: Claim
+    lent_at: float
+    address: str | None  # the one that it is counted on
+    admitted: bool = False
+    sent: bool = False
+    noticed: bool = False  # as one that takes long
+
+
+@dataclass(slots=True)
+class ModelHost:
+    """What must be true of a host, kept apart from the workbench."""
+
+    state: HostState
+    ready_at: float
+    allowance: int | None
+    slow: bool = False
+    last_sent: float | None = None
+    address: str | None = None
+    waiting: set[Claim] = field(default_factory=set)
+    loans: dict[Claim, Loan] = field(default_factory=dict)
+
+    @property
+    def may_lend(self) -> bool:
+        return bool(self.waiting) and self.allowance != 0
+
+
+class WorkbenchMachine(RuleBasedStateMachine):
+    """Random hosts, claims, answers and time, against a model that only knows the promises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.hosts: dict[int, ModelHost] = {}
+        self.next_number = 1
+
+    @initialize(
+        delay_s=st.sampled_from([0.0, 0.0, 1.0, 7.0]),
+        per_host=st.integers(1, 3),
+        per_ip=st.integers(1, 3),
+        concurrency=st.integers(1, 8),
+        addresses=st.integers(1, 2),
+    )
+    def open(self, delay_s: float, per_host: int, per_ip: int, concurrency: int, addresses: int) -> None:
+        self.delay_s, self.per_host, self.per_ip, self.concurrency = delay_s, per_host, per_ip, concurrency
+        self.addresses = addresses  # that hosts usually have: few, so that they wait for each other
+        self.bench = Workbench(delay_s=delay_s, per_host=per_host, per_ip=per_ip, concurrency=concurrency)
+        for host_id in range(1, NAMES):
+            self.offer(host_id, 0.0, None, 3, False, UrlKind.PAGE)
+
+    # --- what happens -----------------------------------------------------------------------------------------------
+
+    @rule(
+        host_id=st.integers(1, NAMES),
+        ready_in=st.sampled_from([0.0, 0.0, 3.0]),
+        allowance=st.sampled_from([None, None, None, 0, 1, 3]),
+        count=st.integers(1, 4),
+        first=st.booleans(),
+        kind=st.sampled_from([UrlKind.PAGE, UrlKind.PAGE, UrlKind.ROBOTS]),
+    )
+    def offer(
+        self, host_id: int, ready_in: float, allowance: int | None, count: int, first: bool, kind: UrlKind
+    ) -> None:
+        if host_id not in self.hosts:
+            ready_at = self.now + ready_in
+            state = self.bench.add_host(host_id, f"h{host_id}.test", ready_at=ready_at, allowance=allowance)
+            self.hosts[host_id] = ModelHost(state=state, ready_at=ready_at, allowance=allowance)
+        numbers = range(self.next_number, self.next_number + count)
+        claims = [a_claim(host_id, number, kind) for number in numbers]
+        self.next_number += count
+        self.hosts[host_id].waiting.update(claims)
+        self.bench.offer(self.hosts[host_id].state, claims, first=first)
+
+    @rule(times=st.integers(1, 6))
+    def take(self, times: int) -> None:
+        for _ in range(times):
+            if len(self.loans()) < self.concurrency:
+                self.take_one()
+
+    @precondition(lambda self: self.loans())
+    @rule(data=st.data(), address=st.sampled_from(ADDRESSES), moves=st.integers(0, 3))
+    def admit(self, data: st.DataObject, address: str, moves: int) -> None:
+        """Hosts keep their address most of the time: that is what makes them wait for one."""
+        choices = [loan for loan in self.loans() if not loan.admitted]
+        if choices:
+            loan = data.draw(st.sampled_from(choices), label="loan")
+            host = self.hosts[loan.claim.host_id]
+            self.admit_one(loan, address if moves == 0 else self.usual_address(host))
+
+    @rule(times=st.integers(1, 6))
+    def take_and_admit(self, times: int) -> None:
+        self.take(times)
+        for loan in self.loans():
+            if not loan.admitted:
+                self.admit_one(loan, self.usual_address(self.hosts[loan.claim.host_id]))
+
+    @precondition(lambda self: any(loan.admitted and not loan.sent for loan in self.loans()))
+    @rule(data=st.data())
+    def send(self, data: st.DataObject) -> None:
+        choices = [loan for loan in self.loans() if loan.admitted and not loan.sent]
+        self.send_one(data.draw(st.sampled_from(choices), label="loan"))
+
+    @precondition(lambda self: self.loans())
+    @rule(
+        data=st.data(),
+        stored=st.booleans(),
+        timed_out=st.sampled_from([False, False, True]),
+        back_off_s=st.sampled_from([None, None, None, 2.0, 30.0]),
+    )
+    def finish(self, data: st.DataObject, stored: bool, timed_out: bool, back_off_s: float | None) -> None:
+        loan = data.draw(st.sampled_from(self.loans()), label="loan")
+        self.finish_one(loan, stored=stored, timed_out=timed_out, back_off_s=back_off_s)
+
+    @rule(seconds=st.sampled_from([0.125, 1.0, 1.0, 4.0, 6.0, 40.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def sleep(self) -> None:
+        ready_at = self.bench.next_ready_at()
+        if ready_at is not None:
+            self.now = max(self.now, ready_at)
+
+    @precondition(lambda self: any(not host.loans for host in self.hosts.values()))
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        choices = sorted(host_id for host_id, host in self.hosts.items() if not host.loans)
+        host_id = data.draw(st.sampled_from(choices), label="host")
+        host = self.hosts.pop(host_id)
+        assert set(self.bench.withdraw(host_id)) == host.waiting
+
+    # --- what must hold ---------------------------------------------------------------------------------------------
+
+    def loans(self) -> list[Loan]:
+        return [loan for host in self.hosts.values() for loan in host.loans.values()]
+
+    def usual_address(self, host: ModelHost) -> str:
+        return host.address or ADDRESSES[host.state.host_id % self.addresses]
+
+    def on_address(self, address: str | None) -> int:
+        return sum(loan.address == address for loan in self.loans())
+
+    def slow_lent(self) -> int:
+        return sum(len(host.loans) for host in self.hosts.values() if host.slow)
+
+    def limit(self, host: ModelHost) -> int:
+        return 1 if host.slow else self.per_host
+
+    def take_one(self) -> Claim | None:
+        claim = self.bench.take(self.now)
+        for loan in self.loans():
+            if not loan.noticed and self.now - loan.lent_at > SLOW_AFTER_S:
+                loan.noticed = self.hosts[loan.claim.host_id].slow = True
+        if claim is None:
+            self.nobody_could_have_been_served()
+            return None
+        host = self.hosts[claim.host_id]
+        assert claim in host.waiting, "lent twice, or never offered"
+        assert host.ready_at <= self.now, "lent too early"
+        assert len(host.loans) < self.limit(host), "beyond the host's limit"
+        assert not (self.delay_s and any(not loan.sent for loan in host.loans.values())), "the last one is not sent yet"
+        assert not host.slow or self.slow_lent() < max(1, self.concurrency // 2), "too many slow ones"
+        assert host.allowance != 0, "more pages than allowed"
+        if host.allowance is not None and claim.kind is UrlKind.PAGE:
+            host.allowance -= 1
+        host.waiting.remove(claim)
+        host.loans[claim] = Loan(claim=claim, lent_at=self.now, address=host.address)
+        return claim
+
+    def nobody_could_have_been_served(self) -> None:
+        for host in self.hosts.values():
+            if not host.may_lend or host.ready_at > self.now or len(host.loans) >= self.limit(host):
+                continue
+            if self.delay_s and any(not loan.sent for loan in host.loans.values()):
+                continue
+            if host.slow and self.slow_lent() >= max(1, self.concurrency // 2):
+                continue
+            assert host.address is not None, f"{host.state.name} was passed over"
+            assert self.on_address(host.address) >= self.per_ip, f"{host.state.name} was passed over"
+
+    def admit_one(self, loan: Loan, address: str) -> bool:
+        host = self.hosts[loan.claim.host_id]
+        host.address = address
+        admitted = self.bench.admit(loan.claim, address)
+        if admitted:
+            loan.address, loan.admitted = address, True
+            there = sum(other.admitted and other.address == address for other in self.loans())
+            assert there <= self.per_ip, "too many on one address"
+            return True
+        del host.loans[loan.claim]
+        assert self.on_address(address) >= self.per_ip, "turned away from an address that has room"
+        if host.allowance is not None and loan.claim.kind is UrlKind.PAGE:
+            host.allowance += 1
+        host.waiting.add(loan.claim)
+        return False
+
+    def send_one(self, loan: Loan) -> None:
+        host = self.hosts[loan.claim.host_id]
+        if host.last_sent is not None:
+            assert self.now - host.last_sent >= self.delay_s, "two requests start too close to each other"
+        host.last_sent = self.now
+        host.ready_at = max(host.ready_at, self.now + self.delay_s)
+        loan.sent = True
+        self.bench.sent(loan.claim, self.now)
+
+    def finish_one(
+        self, loan: Loan, *, stored: bool = True, timed_out: bool = False, back_off_s: float | None = None
+    ) -> None:
+        host = self.hosts[loan.claim.host_id]
+        until = None if back_off_s is None else self.now + back_off_s
+        self.bench.done(loan.claim, self.now, stored=stored, timed_out=timed_out, back_off_until=until)
+        del host.loans[loan.claim]
+        if not loan.sent:
+            host.ready_at = max(host.ready_at, self.now + self.delay_s)
+        host.ready_at = max(host.ready_at, until or 0.0)
+        host.slow = timed_out or self.now - loan.lent_at > SLOW_AFTER_S
+        if not stored and host.allowance is not None and loan.claim.kind is UrlKind.PAGE:
+            host.allowance += 1
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        for host in self.hosts.values():
+            assert set(host.state.claims) == host.waiting
+            assert len(host.state.claims) == len(host.waiting)
+            assert host.state.lent == len(host.loans)
+            assert host.state.allowance == host.allowance
+            assert host.state.slow == host.slow
+        if self.hosts:
+            assert self.bench.lent == len(self.loans())
+
+    def teardown(self) -> None:
+        """Whatever happened before: everything that may be lent is lent in the end, nothing is stuck in a queue."""
+        for loan in self.loans():
+            self.finish_one(loan)
+        self.now += 1000.0
+        while any(host.may_lend for host in self.hosts.values()):
+            lent = 0
+            while len(self.loans()) < self.concurrency and (claim := self.take_one()) is not None:
+                lent += 1
+            if not lent:
+                ready_at = self.bench.next_ready_at()
+                assert ready_at is not None, "stuck"
+                assert ready_at > self.now, "it says that there is something now, and there is not"
+                self.now = ready_at
+                continue
+            for loan in self.loans():
+                if self.admit_one(loan, self.usual_address(self.hosts[loan.claim.host_id])):
+                    self.send_one(loan)
+                    self.finish_one(loan, stored=False if loan.claim.kind is not UrlKind.PAGE else True)
+
+
+TestWorkbench = WorkbenchMachine.TestCase
+TestWorkbench.settings = settings(
+    max_examples=int(os.environ.get("WORKBENCH_EXAMPLES", "60")),
+    stateful_step_count=int(os.environ.get("WORKBENCH_STEPS", "50")),
+    deadline=None,
+    report_multiple_bugs=False,
+)
