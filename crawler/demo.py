@@ -31,15 +31,15 @@ def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
     return Crawl(seeds, config, observer=observer, handle_signals=True)
 
 
-def next_steps(db: Path) -> list[tuple[str, str]]:
-    """Three things to try on the database, as (what it shows, command)."""
+def next_steps(db: Path, program: str) -> list[tuple[str, str]]:
+    """Three things to try on the database, as (what it shows, command); `program` is how to call us."""
     broken = (
         "SELECT p.title AS page, u.url AS leads_to, u.status FROM links l JOIN pages p ON p.id = l.page_id"
         " JOIN urls u ON u.id = l.target_id WHERE u.status IN ('gone', 'failed') LIMIT 10"
     )
     lighthouse = "SELECT title, description FROM pages WHERE text LIKE '%lighthouse%' AND NOT noindex LIMIT 5"
     return [
-        ("what was found, what was left out, and why", f"crawler status --db {db}"),
+        ("what was found, what was left out, and why", f"{program} status --db {db}"),
         ("which pages link to something that is not there", f'sqlite3 -box {db} "{broken}"'),
         ("which pages speak of lighthouses", f'sqlite3 -box {db} "{lighthouse}"'),
     ]

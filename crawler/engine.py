@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from crawler.clock import Clock
-from crawler.config import CrawlConfig
+from crawler.config import CrawlConfig, NetworkConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
 from crawler.frontier.frontier import Frontier, seed_target
@@ -281,9 +281,14 @@ async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> As
         config = replace(config, politeness=replace(config.politeness, concurrency=fitting.workers))
     async with (
         open_store(config.db) as store,
-        open_fetcher(config.network, config.politeness, counters, concurrency=fitting) as fetcher,
+        open_fetcher(_sendable(config.network), config.politeness, counters, concurrency=fitting) as fetcher,
     ):
         yield _Run(config, store, fetcher, counters, observer, clock)
+
+
+def _sendable(network: NetworkConfig) -> NetworkConfig:
+    """A header without a value is not sent: it was given to say that it is not wanted any more."""
+    return replace(network, headers={name: value for name, value in network.headers.items() if value})
 
 
 @contextmanager

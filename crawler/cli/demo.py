@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +16,7 @@ from crawler.cli.crawl import exit_status, run_crawl
 from crawler.demo import DEFAULT_DB, demo_crawl, next_steps
 from crawler.demoweb import demo_web
 from crawler.errors import UsageError
+from crawler.fakeweb import Served
 from crawler.output.progress import observer_for
 
 
@@ -19,14 +24,26 @@ def demo(
     db: Annotated[Path, typer.Option(help="Where to put the demo's crawl database.")] = DEFAULT_DB,
 ) -> int:
     """Crawl a small web that is served on loopback: several hosts, rules, redirects, errors. Needs no internet."""
-    try:
-        with demo_web().running() as served:
-            summary = run_crawl(demo_crawl(served, db, observer_for(db, quiet=False)))
-    except OSError as error:
-        raise UsageError(f"the demo's web cannot be served on 127.0.0.0/8 here: {error.strerror or error}") from error
+    with _demo_web_served() as served:
+        summary = run_crawl(demo_crawl(served, db, observer_for(db, quiet=False)))
     if summary.complete:
         console = Console(highlight=False, soft_wrap=True)
         console.print("\nThree things to try on it:")
-        for shows, command in next_steps(db):
+        for shows, command in next_steps(db, _program()):
             console.print(f"\n  [dim]# {shows}[/dim]\n  [bold]{command}[/bold]", highlight=False)
     return exit_status(summary)
+
+
+@contextmanager
+def _demo_web_served() -> Iterator[Served]:
+    with ExitStack() as stack:
+        try:
+            served = stack.enter_context(demo_web().running())
+        except OSError as error:  # outside Linux, 127.0.0.2 and its neighbours have to be set up first
+            raise UsageError(f"the demo's web cannot be served on 127.0.0.0/8 here: {error.strerror}") from error
+        yield served
+
+
+def _program() -> str:
+    """How this program can be called again: by its name where that is found, else as it was called."""
+    return "crawler" if shutil.which("crawler") else sys.argv[0]

@@ -49,7 +49,7 @@ class Screen:
         reading, counters = self._reading, self._counters
         pending = amount(reading.pending) + ("+" if reading.pending_more else "")
         rows = Table.grid(padding=(0, 2, 0, 1), pad_edge=True)
-        rows.add_column(style="dim", no_wrap=True)
+        rows.add_column(style="dim", no_wrap=True, min_width=len("connections"))
         rows.add_column(no_wrap=True, overflow="ellipsis")
         rows.add_row("elapsed", stopwatch(reading.elapsed_s))
         rows.add_row("pages", _pages(reading))
@@ -87,7 +87,7 @@ class Screen:
         if not latest:
             return None
         table = Table(box=None, padding=(0, 2, 0, 1), header_style="dim", expand=True)
-        table.add_column("\nlatest errors", no_wrap=True, overflow="ellipsis", max_width=max(10, width // 3))
+        table.add_column("\nlatest errors", no_wrap=True, overflow="ellipsis", max_width=max(10, width * 2 // 5))
         table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
         for url, what in latest:
             table.add_row(Text(printable(what, _MAX_MESSAGE), style="red"), Text(printable(url, _MAX_URL), style="dim"))

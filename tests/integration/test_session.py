@@ -10,6 +10,7 @@ import resource
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
@@ -18,7 +19,6 @@ import aiohttp
 import pytest
 import trustme
 import uvloop
-from rawserver import DnsServer, RawServer, ok
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
@@ -36,6 +36,7 @@ from crawler.network.session import (
     open_session,
 )
 from crawler.records import Failure, FailureKind, Response
+from tests.integration.rawserver import DnsServer, RawServer, ok
 
 LOOPBACK = NetworkConfig(allow_private=("127.0.0.0/8", "::1/128"), timeout_s=10)
 EAGER = PolitenessConfig(delay_s=0, per_host=64)
@@ -105,16 +106,21 @@ def test_the_gauge_follows_every_way_in_which_a_socket_ends(new_loop: NewLoop) -
 def test_a_peer_that_never_says_goodbye_does_not_hold_up_the_end(new_loop: NewLoop) -> None:
     """A TLS connection that is closed with data unread waits for the peer, for half a minute if it is silent."""
     counters = Counters()
+    server_context, client_context = contexts(trustme.CA())
 
-    async def crawl() -> None:
-        server_context, client_context = contexts(trustme.CA())
-        async with RawServer(slow_body, tls=server_context) as server:
-            async with open_fetcher(LOOPBACK, EAGER, counters, ssl_context=client_context) as fetcher:
-                await asyncio.gather(*(fetcher.fetch(f"{server.url}/", max_bytes=1) for _ in range(5)))
-            assert counters.connections_open == 0
+    async def crawl(url: str) -> None:
+        async with open_fetcher(LOOPBACK, EAGER, counters, ssl_context=client_context) as fetcher:
+            answer = await fetcher.fetch(url, max_bytes=1)
+            assert isinstance(answer, Response), answer
+            assert counters.connections_open == 1
+        assert counters.connections_open == 0
 
-    with unclosed_things_are_errors(), asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(crawl())
+    with (
+        silent_tls_server(server_context) as port,
+        unclosed_things_are_errors(),
+        asyncio.Runner(loop_factory=new_loop) as runner,
+    ):
+        runner.run(crawl(f"https://127.0.0.1:{port}/"))
 
 
 @both_loops
@@ -261,12 +267,11 @@ async def test_what_every_request_carries() -> None:
 
 
 async def test_cookies_are_not_kept() -> None:
-    async with (
-        RawServer(ok(b"", "Set-Cookie: a=b; Path=/")) as server,
-        open_fetcher(LOOPBACK, EAGER, Counters()) as fetcher,
-    ):
-        await fetcher.fetch(f"{server.url}/")
-        await fetcher.fetch(f"{server.url}/")
+    async with RawServer(ok(b"", "Set-Cookie: a=b; Path=/")) as server, DnsServer({"name.test": ["127.0.0.1"]}) as dns:
+        network = NetworkConfig(allow_private=LOOPBACK.allow_private, dns_server=dns.address)
+        async with open_fetcher(network, EAGER, Counters()) as fetcher:
+            for _ in range(2):
+                await fetcher.fetch(f"http://name.test:{server.port}/")
     assert b"Cookie" not in server.requests[1]
 
 
@@ -405,6 +410,28 @@ def unclosed_things_are_errors() -> Iterator[None]:
     """Unclosed sockets, transports and sessions warn when they are collected; pytest makes that an error."""
     yield
     gc.collect()
+
+
+@contextmanager
+def silent_tls_server(context: ssl.SSLContext) -> Iterator[int]:
+    """Answers one request with half a body and then neither reads nor closes, until the test is over."""
+    over = threading.Event()
+
+    def serve() -> None:
+        plain, _address = listening.accept()
+        with context.wrap_socket(plain, server_side=True) as peer:
+            peer.recv(10_000)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbeginning")
+            over.wait(20)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            over.set()
+            thread.join()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from io import StringIO
@@ -19,16 +20,21 @@ from crawler.storage.lock import database_lock, is_held
 from crawler.storage.store import open_store
 
 
-@pytest.fixture
-async def crawled(tmp_path: Path) -> Path:
-    """The database of a finished run: 12 pages on one host, and one of each thing that goes otherwise."""
+@pytest.fixture(scope="module")
+def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a finished run, only to be read: 12 pages of one host, and one of each thing that goes wrong."""
+    db = tmp_path_factory.mktemp("status") / "crawl.db"
+    asyncio.run(crawl_small_web(db))
+    return db
+
+
+async def crawl_small_web(db: Path) -> None:
     web = FakeWeb()
     site = web.site("site.test", pages=10)
     site.robots("User-agent: *\nDisallow: /private\n")
     site.page("/start", links=["/", "/private/1", "/private/2", "/missing", "/forbidden", "/other", "http://b.test/"])
     site.page("/other")
     site.status("/forbidden", 403)
-    db = tmp_path / "crawl.db"
     async with web.serve() as served:
         config = CrawlConfig(
             db=db,
@@ -36,7 +42,6 @@ async def crawled(tmp_path: Path) -> Path:
             network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
         )
         await crawl([served.url("site.test", "/start")], config)
-    return db
 
 
 @pytest.fixture
@@ -150,7 +155,7 @@ async def test_what_is_no_crawl_database_is_refused(tmp_path: Path, content: byt
     if content is not None:
         db.write_bytes(content)
 
-    with pytest.raises(DatabaseFailedError, match="other.db"):
+    with pytest.raises(DatabaseFailedError, match=r"other\.db"):
         await read_status(db)
 
     assert [file.name for file in tmp_path.iterdir()] == ([] if content is None else ["other.db"])

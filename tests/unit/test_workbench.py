@@ -461,7 +461,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
         self.now += 1000.0
         while any(host.may_lend for host in self.hosts.values()):
             lent = 0
-            while len(self.loans()) < self.concurrency and (claim := self.take_one()) is not None:
+            while len(self.loans()) < self.concurrency and self.take_one() is not None:
                 lent += 1
             if not lent:
                 ready_at = self.bench.next_ready_at()
@@ -472,7 +472,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
             for loan in self.loans():
                 if self.admit_one(loan, self.usual_address(self.hosts[loan.claim.host_id])):
                     self.send_one(loan)
-                    self.finish_one(loan, stored=False if loan.claim.kind is not UrlKind.PAGE else True)
+                    self.finish_one(loan, stored=loan.claim.kind is UrlKind.PAGE)
 
 
 TestWorkbench = WorkbenchMachine.TestCase
