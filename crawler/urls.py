@@ -55,7 +55,7 @@ def host_of(url: str) -> str:
 def port_of(url: str) -> int:
     """The port, the scheme's default where none is written."""
     _host, port = _split_port(authority_of(url).rpartition("@")[2])
-    return port or _DEFAULT_PORTS[scheme_of(url)]
+    return _DEFAULT_PORTS[scheme_of(url)] if port is None else port
 
 
 def target_of(url: str) -> str:

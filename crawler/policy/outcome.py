@@ -117,7 +117,7 @@ def retry_after_s(value: str | None, now: float) -> float | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:12]), MAX_RETRY_AFTER_S)
+        return min(float(text), MAX_RETRY_AFTER_S)
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

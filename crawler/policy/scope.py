@@ -27,18 +27,18 @@ class Scope:
         self._include = [re.compile(pattern) for pattern in config.include]
         self._exclude = [re.compile(pattern) for pattern in config.exclude]
         self._hosts: set[str] = set()
-        self._prefixes: set[tuple[str, str]] = set()
+        self._folders: dict[str, set[str]] = {}  # by host
         self._suffixes = PublicSuffixList() if config.scope is ScopeRule.DOMAIN else None
         for url in roots:
             self.add_root(url)
 
     def add_root(self, url: str) -> bool:
-        """Make the URL's surroundings part of the scope; False where they were already."""
+        """Make the URL's surroundings part of the scope; False where the rule let all of them in already."""
         host = host_of(url)
         folder = target_of(url).partition("?")[0].rpartition("/")[0] + "/"
-        new = self._key(host) not in self._hosts or (host, folder) not in self._prefixes
+        new = not self._contains(url, UrlKind.PAGE)
         self._hosts.add(self._key(host))
-        self._prefixes.add((host, folder))
+        self._folders.setdefault(host, set()).add(folder)
         return new
 
     def judge(
@@ -68,7 +68,7 @@ class Scope:
         host = host_of(url)
         if rule is ScopeRule.PREFIX and kind is UrlKind.PAGE:
             path = target_of(url).partition("?")[0]
-            return any(host == root and path.startswith(folder) for root, folder in self._prefixes)
+            return any(path.startswith(folder) for folder in self._folders.get(host, ()))
         return self._key(host) in self._hosts
 
     def _key(self, host: str) -> str:

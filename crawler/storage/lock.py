@@ -15,12 +15,12 @@ from pathlib import Path
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
 
-_SECOND_TRY_S = 0.05
+_TRIES, _PAUSE_S = 10, 0.02  # `is_held` may be asking at that moment; it lets go at once
 
 
 @contextmanager
 def database_lock(database: Path) -> Iterator[None]:
-    """Hold the database for this process. Raises `DatabaseBusyError` at once where another run holds it."""
+    """Hold the database for this process. Raises `DatabaseBusyError`, within a moment, where another run holds it."""
     path = _lock_file(database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def is_held(database: Path) -> bool:
     """Whether a run holds the database at this moment.
 
     Takes a shared lock and lets go of it at once: several may ask at a time, and a run that starts meanwhile tries
-    twice. Raises `DatabaseFailedError` where the lock's file cannot be read.
+    again. Raises `DatabaseFailedError` where the lock's file cannot be read.
     """
     try:
         descriptor = os.open(_lock_file(database), os.O_RDONLY | os.O_CLOEXEC)
@@ -62,11 +62,10 @@ def _lock_file(database: Path) -> Path:
 
 
 def _lock(descriptor: int, database: Path) -> None:
-    if _try_lock(descriptor):
-        return
-    time.sleep(_SECOND_TRY_S)  # it may be `is_held`, which lets go at once
-    if _try_lock(descriptor):
-        return
+    for _ in range(_TRIES):
+        if _try_lock(descriptor):
+            return
+        time.sleep(_PAUSE_S)
     holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
     who = f" (process {holder})" if holder.isdigit() else ""
     raise DatabaseBusyError(f"another run{who} is crawling into {database}; wait for it, or choose another --db")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import threading
 import time
 from io import StringIO
 from pathlib import Path
@@ -22,7 +24,7 @@ from crawler.storage.store import open_store
 
 @pytest.fixture(scope="module")
 def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a finished run, only to be read: 12 pages of one host, and one of each thing that goes wrong."""
+    """The database of a finished run, only to be read: 13 pages of two hosts, and one of each thing that goes wrong."""
     db = tmp_path_factory.mktemp("status") / "crawl.db"
     asyncio.run(crawl_small_web(db))
     return db
@@ -35,13 +37,14 @@ async def crawl_small_web(db: Path) -> None:
     site.page("/start", links=["/", "/private/1", "/private/2", "/missing", "/forbidden", "/other", "http://b.test/"])
     site.page("/other")
     site.status("/forbidden", 403)
+    web.site("closed.test", pages=1).robots("", status=403)  # no rules, then; and no page, so that it counts nowhere
     async with web.serve() as served:
         config = CrawlConfig(
             db=db,
             politeness=PolitenessConfig(delay_s=0),
             network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
         )
-        await crawl([served.url("site.test", "/start")], config)
+        await crawl([served.url("site.test", "/start"), served.url("closed.test")], config)
 
 
 @pytest.fixture
@@ -68,13 +71,13 @@ async def test_a_finished_run_is_reported_with_all_that_its_summary_says(crawled
     assert status["path"] == str(crawled)
     assert status["size_bytes"] == crawled.stat().st_size
     assert status["running"] is False
-    assert status["urls"] == {"pending": 0, "fetched": 12, "redirected": 0, "excluded": 3, "gone": 1, "failed": 1}
+    assert status["urls"] == {"pending": 0, "fetched": 13, "redirected": 0, "excluded": 3, "gone": 1, "failed": 1}
     assert (status["pending"], status["next_due_at"]) == (0, None)
     assert status["failures"] == {"http 403": 1}
     assert status["excluded"] == {"robots": 2, "scope": 1}
-    assert (status["page_versions"], status["fetches"]) == (12, 15)  # and robots.txt, a 404 and a 403
+    assert (status["page_versions"], status["fetches"]) == (13, 17)  # and two robots.txt, a 404 and a 403
     (run,) = status["runs"]
-    assert (run["run_id"], run["state"], run["pages"], run["requests"]) == (1, "complete", 12, 15)
+    assert (run["run_id"], run["state"], run["pages"], run["requests"]) == (1, "complete", 13, 17)
     assert status["last_run"]["complete"] is True
     assert {name: status[name] for name in status["last_run"]} == status["last_run"]
 
@@ -82,9 +85,9 @@ async def test_a_finished_run_is_reported_with_all_that_its_summary_says(crawled
 async def test_hosts_are_listed_but_those_that_were_only_linked_to(crawled: Path) -> None:
     status = (await read_status(crawled)).as_dict()
 
-    (host,) = status["hosts"]
-    assert (host["name"], host["urls"]["fetched"], host["urls"]["excluded"]) == ("site.test", 12, 2)
-    assert (status["hosts_total"], status["hosts_crawled"], status["hosts_backing_off"]) == (2, 1, 0)
+    rows = [(host["name"], host["urls"]["fetched"], host["urls"]["excluded"]) for host in status["hosts"]]
+    assert rows == [("site.test", 12, 2), ("closed.test", 1, 0)]
+    assert (status["hosts_total"], status["hosts_crawled"], status["hosts_backing_off"]) == (3, 2, 0)
     assert [suspect["name"] for suspect in status["suspects"]] == ["site.test"]
 
 
@@ -125,7 +128,7 @@ async def test_without_a_terminal_the_text_is_plain(crawled: Path) -> None:
 
     assert "\x1b" not in text
     assert "─" not in text
-    assert "URLs      fetched: 12   excluded: 3   gone: 1   failed: 1" in text
+    assert "URLs      fetched: 13   excluded: 3   gone: 1   failed: 1" in text
     assert "failed    http 403: 1" in text
     assert any(line.split()[:2] == ["site.test", "12"] for line in text.splitlines())
 
@@ -177,11 +180,26 @@ def test_asking_whether_a_run_holds_the_database_leaves_no_trace(tmp_path: Path)
         pass
 
 
+def test_two_may_ask_at_a_time_and_a_run_that_starts_then_is_not_refused(tmp_path: Path) -> None:
+    db = tmp_path / "crawl.db"
+    with database_lock(db):
+        pass
+    asking = (tmp_path / "crawl.db.lock").open()
+    fcntl.flock(asking, fcntl.LOCK_SH)
+
+    assert not is_held(db)
+    done = threading.Timer(0.01, asking.close)
+    done.start()
+    with database_lock(db):
+        assert is_held(db)
+    done.join()
+
+
 def test_the_command_prints_json_or_text(crawled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["status", "--db", str(crawled), "--json"])
     assert ended.value.code == 0
-    assert json.loads(capsys.readouterr().out)["urls"]["fetched"] == 12
+    assert json.loads(capsys.readouterr().out)["urls"]["fetched"] == 13
 
     with pytest.raises(SystemExit):
         main(["status", "--db", str(crawled)])

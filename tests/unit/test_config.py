@@ -1,0 +1,147 @@
+"""Every option checks itself and names itself; nothing secret is kept."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from crawler.config import (
+    MIB,
+    CrawlConfig,
+    NetworkConfig,
+    PolitenessConfig,
+    RunConfig,
+    ScopeConfig,
+    ScopeRule,
+    describe,
+)
+from crawler.errors import UsageError
+
+SLICES = [ScopeConfig, PolitenessConfig, NetworkConfig, RunConfig]
+
+WRONG: list[tuple[type, str, Any, str]] = [
+    (ScopeConfig, "max_depth", -1, "--max-depth"),
+    (ScopeConfig, "max_pages", 0, "--max-pages"),
+    (ScopeConfig, "max_pages_per_host", 0, "--max-pages-per-host"),
+    (ScopeConfig, "include", ("ok", "("), "--include"),
+    (ScopeConfig, "exclude", ("*",), "--exclude"),
+    (PolitenessConfig, "delay_s", -0.1, "--delay"),
+    (PolitenessConfig, "delay_s", 86401, "--delay"),
+    (PolitenessConfig, "delay_s", math.nan, "--delay"),
+    (PolitenessConfig, "delay_s", math.inf, "--delay"),
+    (PolitenessConfig, "per_host", 0, "--per-host"),
+    (PolitenessConfig, "per_host", 1025, "--per-host"),
+    (PolitenessConfig, "per_ip", 0, "--per-ip"),
+    (PolitenessConfig, "per_ip", 4097, "--per-ip"),
+    (PolitenessConfig, "concurrency", 0, "--concurrency"),
+    (PolitenessConfig, "concurrency", 4097, "--concurrency"),
+    (NetworkConfig, "timeout_s", 0, "--timeout"),
+    (NetworkConfig, "timeout_s", 3601, "--timeout"),
+    (NetworkConfig, "connect_timeout_s", 0, "--connect-timeout"),
+    (NetworkConfig, "read_timeout_s", 0, "--read-timeout"),
+    (NetworkConfig, "max_bytes", 0, "--max-bytes"),
+    (NetworkConfig, "max_bytes", 1024 * MIB + 1, "--max-bytes"),
+    (NetworkConfig, "memory_bytes", MIB - 1, "--memory"),
+    (NetworkConfig, "retries", -1, "--retries"),
+    (NetworkConfig, "retries", 101, "--retries"),
+    (NetworkConfig, "user_agent", "", "--user-agent"),
+    (NetworkConfig, "user_agent", "  ", "--user-agent"),
+    (NetworkConfig, "user_agent", "bot\r\nX: y", "--user-agent"),
+    (NetworkConfig, "user_agent", "böt", "--user-agent"),
+    (NetworkConfig, "allow_private", ("10.0.0.0/8", "10.0.0.0/33"), "--allow-private"),
+    (NetworkConfig, "allow_private", ("localhost",), "--allow-private"),
+    (RunConfig, "max_runtime_s", 0, "--max-runtime"),
+    (RunConfig, "max_wait_s", -1, "--max-wait"),
+    (RunConfig, "grace_s", -1, "--grace"),
+]
+
+RIGHT: list[tuple[type, str, Any]] = [
+    (ScopeConfig, "max_depth", 0),
+    (ScopeConfig, "max_pages", 1),
+    (PolitenessConfig, "delay_s", 0),
+    (PolitenessConfig, "delay_s", 86400),
+    (PolitenessConfig, "per_host", 1),
+    (NetworkConfig, "max_bytes", 1),
+    (NetworkConfig, "retries", 0),
+    (NetworkConfig, "allow_private", ("10.1.2.3/8", "::1", "fd00::/8")),
+    (RunConfig, "max_runtime_s", 0.1),
+    (RunConfig, "max_wait_s", 0),
+]
+
+
+@pytest.mark.parametrize(("config_slice", "name", "value", "option"), WRONG)
+def test_a_value_that_cannot_be_used_is_refused_with_the_option_s_name(
+    config_slice: type, name: str, value: Any, option: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{option} ") as raised:
+        config_slice(**{name: value})
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("config_slice", "name", "value"), RIGHT)
+def test_a_value_at_the_limit_is_taken(config_slice: type, name: str, value: Any) -> None:
+    assert getattr(config_slice(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("config_slice", SLICES)
+def test_every_option_has_one_default_and_one_help_text(config_slice: type) -> None:
+    for option in fields(config_slice):
+        default, text = describe(config_slice, option.name)
+        assert text.endswith(".")
+        assert default is option.default
+        if option.name != "headers":
+            assert getattr(config_slice(), option.name) == default
+
+
+def test_an_option_that_does_not_exist_cannot_be_described() -> None:
+    with pytest.raises(KeyError, match="speed"):
+        describe(PolitenessConfig, "speed")
+
+
+def test_what_is_stored_holds_no_header_value() -> None:
+    network = NetworkConfig(headers={"Authorization": "Bearer s3cret", "X-Key": "t0ken", "X-Gone": ""})
+    options = CrawlConfig(network=network).storable()
+    assert options["network"]["headers"] == ["authorization", "x-key"]
+    text = json.dumps(options)
+    assert "s3cret" not in text
+    assert "t0ken" not in text
+
+
+def test_what_is_stored_is_plain_data_and_complete() -> None:
+    options = json.loads(json.dumps(CrawlConfig(scope=ScopeConfig(scope=ScopeRule.ANY, max_pages=5)).storable()))
+    assert options["scope"]["scope"] == "any"
+    assert options["scope"]["max_pages"] == 5
+    assert set(options) == {"scope", "politeness", "network", "run"}
+    for name, config_slice in zip(options, SLICES, strict=True):
+        assert set(options[name]) == {option.name for option in fields(config_slice)}
+
+
+TOKENS = [
+    ("MyBot", "MyBot"),
+    ("my-bot_x/1.0 (+https://example.com/)", "my-bot_x"),
+    ("MyBot2/1.0", "MyBot"),
+    ("Mozilla/5.0 (compatible; MyBot/1.0; +https://example.com/)", "MyBot"),
+    ("Mozilla/5.0 (compatible;MyBot/1.0)", "MyBot"),
+    ("Mozilla/5.0 (X11; Linux x86_64)", "Mozilla"),
+    ("123", "123"),
+]
+
+
+@pytest.mark.parametrize(("user_agent", "token"), TOKENS)
+def test_robots_txt_speaks_to_the_name_in_the_user_agent(user_agent: str, token: str) -> None:
+    assert NetworkConfig(user_agent=user_agent).product_token == token
+
+
+def test_the_default_user_agent_names_this_program_and_a_place_to_ask() -> None:
+    network = NetworkConfig()
+    assert network.product_token == "crawler"
+    assert "(+https://" in network.user_agent
+
+
+def test_allowed_networks_are_parsed_with_their_host_bits_dropped() -> None:
+    networks = NetworkConfig(allow_private=("10.1.2.3/8", "::1")).allowed_networks
+    assert [str(network) for network in networks] == ["10.0.0.0/8", "::1/128"]

@@ -1,0 +1,333 @@
+"""What 'the same URL' means: the WHATWG standard's answers, and what the rest of the crawler relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from crawler.urls import (
+    authority_of,
+    credentials_of,
+    drop_params,
+    host_of,
+    normalize,
+    origin_of,
+    port_of,
+    scheme_of,
+    target_of,
+    without_credentials,
+)
+
+NORMALIZED = [
+    # what is already normal
+    ("http://example.com/", "http://example.com/"),
+    ("https://example.com/a/b?c=d&e", "https://example.com/a/b?c=d&e"),
+    # scheme and host fold, path and query do not
+    ("HTTP://EXAMPLE.com/PaTh?Q=A", "http://example.com/PaTh?Q=A"),
+    # an empty path, slashes
+    ("http://example.com", "http://example.com/"),
+    ("http://example.com?q", "http://example.com/?q"),
+    ("http:example.com", "http://example.com/"),
+    ("http:/example.com/x", "http://example.com/x"),
+    ("http:////example.com/x", "http://example.com/x"),
+    ("http:\\\\example.com\\a\\b", "http://example.com/a/b"),
+    ("http://example.com/a?b\\c", "http://example.com/a?b\\c"),
+    ("http://example.com//a//b", "http://example.com//a//b"),
+    # ports
+    ("http://example.com:80/", "http://example.com/"),
+    ("https://example.com:443/", "https://example.com/"),
+    ("http://example.com:443/", "http://example.com:443/"),
+    ("https://example.com:80/", "https://example.com:80/"),
+    ("http://example.com:/", "http://example.com/"),
+    ("http://example.com:0008080/", "http://example.com:8080/"),
+    ("http://example.com:0/", "http://example.com:0/"),
+    ("http://example.com:65535/", "http://example.com:65535/"),
+    # dots
+    ("http://example.com/a/./b/../c", "http://example.com/a/c"),
+    ("http://example.com/../../a", "http://example.com/a"),
+    ("http://example.com/a/..", "http://example.com/"),
+    ("http://example.com/a/.", "http://example.com/a/"),
+    ("http://example.com/a/%2e%2E/b", "http://example.com/b"),
+    ("http://example.com/a/...", "http://example.com/a/..."),
+    ("http://example.com/?a/../b", "http://example.com/?a/../b"),
+    # percent-encoding is kept as written, and added where it is needed
+    ("http://example.com/%7Euser", "http://example.com/%7Euser"),
+    ("http://example.com/~user", "http://example.com/~user"),
+    ("http://example.com/%2f%2F", "http://example.com/%2f%2F"),
+    ("http://example.com/%zz%", "http://example.com/%zz%"),
+    ("http://example.com/a b", "http://example.com/a%20b"),
+    ("http://example.com/é?é", "http://example.com/%C3%A9?%C3%A9"),
+    ('http://example.com/"<>^`{|}', "http://example.com/%22%3C%3E%5E%60%7B|%7D"),
+    ("http://example.com/?\"<>^`{|}'", "http://example.com/?%22%3C%3E^`{|}%27"),
+    ("http://example.com/a\0b", "http://example.com/a%00b"),
+    ("http://example.com/\U0001f600", "http://example.com/%F0%9F%98%80"),
+    # what is stripped and removed
+    ("  http://example.com/a \n", "http://example.com/a"),
+    ("\x00\x1fhttp://example.com/\x00", "http://example.com/"),
+    ("ht\ntp://exam\rple.com/\ta\nb?c\td", "http://example.com/ab?cd"),
+    # query and fragment
+    ("http://example.com/?", "http://example.com/?"),
+    ("http://example.com/?#", "http://example.com/?"),
+    ("http://example.com/#", "http://example.com/"),
+    ("http://example.com/a#b?c#d", "http://example.com/a"),
+    ("http://example.com/?a#b", "http://example.com/?a"),
+    # hosts: international, percent-encoded, with a trailing dot
+    ("http://bücher.example/", "http://xn--bcher-kva.example/"),
+    ("http://BÜCHER.example/", "http://xn--bcher-kva.example/"),
+    ("http://xn--bcher-kva.example/", "http://xn--bcher-kva.example/"),
+    ("http://ｅｘａｍｐｌｅ.com/", "http://example.com/"),
+    ("http://例え。テスト/", "http://xn--r8jz45g.xn--zckzah/"),
+    ("http://fa\u00adss.example/", "http://fass.example/"),
+    ("http://%65xample.com/", "http://example.com/"),
+    ("http://example.com./", "http://example.com./"),
+    ("http://a_b.example/", "http://a_b.example/"),
+    # IPv4 in all its forms, IPv6
+    ("http://127.1/", "http://127.0.0.1/"),
+    ("http://0x7f.0.0.1/", "http://127.0.0.1/"),
+    ("http://0177.0.0.01/", "http://127.0.0.1/"),
+    ("http://2130706433/", "http://127.0.0.1/"),
+    ("http://0x7F000001/", "http://127.0.0.1/"),
+    ("http://127.0.0.1./", "http://127.0.0.1/"),
+    ("http://%31%32%37.1/", "http://127.0.0.1/"),
+    ("http://１２７.１/", "http://127.0.0.1/"),
+    ("http://[0:0::0:1]:80/", "http://[::1]/"),
+    ("http://[2001:DB8::0:1]:8080/", "http://[2001:db8::1]:8080/"),
+    ("http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/"),
+    # credentials are kept here; `without_credentials` takes them away
+    ("http://user:p%40ss@example.com/", "http://user:p%40ss@example.com/"),
+    ("http://user@example.com/", "http://user@example.com/"),
+    ("http://:pw@example.com/", "http://:pw@example.com/"),
+    ("http://@example.com/", "http://example.com/"),
+    ("http://a@b@example.com/", "http://a%40b@example.com/"),
+]
+
+REFUSED = [
+    "",
+    " ",
+    "example.com",
+    "/path",
+    "//example.com/",
+    "#fragment",
+    "ftp://example.com/",
+    "file:///etc/passwd",
+    "mailto:a@example.com",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "blob:http://example.com/x",
+    "view-source:http://example.com/",
+    "httpx://example.com/",
+    "http",
+    "http:",
+    "http://",
+    "http:///",
+    "http://?q",
+    "http://:80/",
+    "http://user@/",
+    "http://exa mple.com/",
+    "http://exa<mple.com/",
+    "http://exa%20mple.com/",
+    "http://example.com:65536/",
+    "http://example.com:http/",
+    "http://example.com:-1/",
+    "http://256.0.0.1/",
+    "http://1.2.3.4.5/",
+    "http://4294967296/",
+    "http://1.2.3.08/",
+    "http://[::1/",
+    "http://[::g]/",
+    "http://[1.2.3.4]/",
+    "http://[::1%25eth0]/",
+    "http://\ud800.example/",
+    "http://example.com/\ud800",
+    "http://example.com/?\udfff",
+]
+
+RESOLVED = [
+    ("b", "http://example.com/a/c", "http://example.com/a/b"),
+    ("", "http://example.com/a?q#f", "http://example.com/a?q"),
+    ("#top", "http://example.com/a?q", "http://example.com/a?q"),
+    ("?x", "http://example.com/a?q", "http://example.com/a?x"),
+    ("/b", "http://example.com:8080/a/c", "http://example.com:8080/b"),
+    ("//other.example/b", "https://example.com/a", "https://other.example/b"),
+    ("../../../b", "http://example.com/a/c/d", "http://example.com/b"),
+    ("..", "http://example.com/a/b/c", "http://example.com/a/"),
+    ("\\b", "http://example.com/a", "http://example.com/b"),
+    ("http:b", "http://example.com/a/c", "http://example.com/a/b"),
+    ("https:b", "http://example.com/a/c", "https://b/"),
+    ("HTTP://OTHER.example", "http://example.com/", "http://other.example/"),
+    ("b", "http://user:pw@example.com/a", "http://user:pw@example.com/b"),
+    ("http://example.com/x", "about:blank", "http://example.com/x"),
+]
+
+UNRESOLVED = [
+    ("mailto:a@example.com", "http://example.com/"),
+    ("b", "mailto:a@example.com"),
+    ("b", ""),
+    ("b", "/relative"),
+    ("b", "file:///etc/"),
+    ("//", "http://example.com/"),
+    ("b\ud800", "http://example.com/"),
+    ("b", "http://example.com/\ud800"),
+]
+
+
+@pytest.mark.parametrize(("href", "url"), NORMALIZED)
+def test_a_url_is_normalized_as_the_standard_says(href: str, url: str) -> None:
+    assert normalize(href) == url
+
+
+@pytest.mark.parametrize("href", REFUSED)
+def test_what_is_no_http_url_is_refused(href: str) -> None:
+    assert normalize(href) is None
+
+
+@pytest.mark.parametrize(("href", "base", "url"), RESOLVED)
+def test_a_reference_is_resolved_against_its_base(href: str, base: str, url: str) -> None:
+    assert normalize(href, base) == url
+
+
+@pytest.mark.parametrize(("href", "base"), UNRESOLVED)
+def test_a_reference_that_leads_to_no_http_url_is_refused(href: str, base: str) -> None:
+    assert normalize(href, base) is None
+
+
+PARTS: list[tuple[Callable[[str], object], str, object]] = [
+    (scheme_of, "http://example.com/", "http"),
+    (scheme_of, "https://http:80@example.com/", "https"),
+    (authority_of, "http://u:p@example.com:81/a@b", "u:p@example.com:81"),
+    (authority_of, "http://[::1]:81/", "[::1]:81"),
+    (host_of, "http://example.com/a:b@c", "example.com"),
+    (host_of, "http://u:p@example.com:81/", "example.com"),
+    (host_of, "http://[::1]/", "[::1]"),
+    (host_of, "http://u@[::1]:81/", "[::1]"),
+    (host_of, "http://127.0.0.1:81/", "127.0.0.1"),
+    (port_of, "http://example.com/", 80),
+    (port_of, "https://example.com/", 443),
+    (port_of, "https://u:1@example.com:81/", 81),
+    (port_of, "http://[::1]/", 80),
+    (port_of, "http://[::1]:81/", 81),
+    (port_of, "http://example.com:0/", 0),
+    (origin_of, "http://u:p@example.com/a?b", "http://example.com"),
+    (origin_of, "https://example.com:81/", "https://example.com:81"),
+    (origin_of, "https://[::1]:81/", "https://[::1]:81"),
+    (target_of, "http://example.com/", "/"),
+    (target_of, "http://example.com/?", "/?"),
+    (target_of, "http://u:p@example.com:81/a//b?c=/d", "/a//b?c=/d"),
+    (credentials_of, "http://example.com/u:p@", None),
+    (credentials_of, "http://user@example.com/", ("user", "")),
+    (credentials_of, "http://:pw@example.com/", ("", "pw")),
+    (credentials_of, "http://u%40x:p%3A%2F@example.com/", ("u@x", "p:/")),
+    (credentials_of, "http://u:p%C3%A9@example.com/", ("u", "pé")),
+    (without_credentials, "http://example.com/a@b", "http://example.com/a@b"),
+    (without_credentials, "http://u:p@example.com:81/a?b@c", "http://example.com:81/a?b@c"),
+    (without_credentials, "https://:p@[::1]/", "https://[::1]/"),
+]
+
+
+@pytest.mark.parametrize(("part", "url", "value"), PARTS, ids=lambda value: getattr(value, "__name__", None))
+def test_a_part_of_a_url(part: Callable[[str], object], url: str, value: object) -> None:
+    assert part(url) == value
+
+
+DROPPED = [
+    ("http://a/?utm_source=x&b=1", ("utm_*",), "http://a/?b=1"),
+    ("http://a/?b=1&utm_source=x&c", ("utm_*",), "http://a/?b=1&c"),
+    ("http://a/?utm_source=x", ("utm_*",), "http://a/"),
+    ("http://a/?a=1&b=2&a=3", ("a",), "http://a/?b=2"),
+    ("http://a/?a=1&b=2&c=3", ("a", "c"), "http://a/?b=2"),
+    ("http://a/?%61=1&b=2", ("a",), "http://a/?b=2"),
+    ("http://a/?x+y=1&b=2", ("x y",), "http://a/?b=2"),
+    ("http://a/?A=1", ("a",), "http://a/?A=1"),
+    ("http://a/?ab=1", ("a",), "http://a/?ab=1"),
+    ("http://a/?b=a", ("a",), "http://a/?b=a"),
+    ("http://a/?b=1?a=2", ("a",), "http://a/?b=1?a=2"),
+    ("http://a/utm_x", ("utm_*",), "http://a/utm_x"),
+    ("http://a/?b=%7E&&c", ("a",), "http://a/?b=%7E&&c"),
+    ("http://a/?", ("a",), "http://a/?"),
+    ("http://a/?a=1", (), "http://a/?a=1"),
+    ("http://a/?[x]=1&b", ("[[]x]",), "http://a/?b"),
+    ("http://a/?a=1&b=2", ("*",), "http://a/"),
+]
+
+
+@pytest.mark.parametrize(("url", "globs", "kept"), DROPPED)
+def test_parameters_that_a_glob_names_are_dropped_and_nothing_else_changes(
+    url: str, globs: tuple[str, ...], kept: str
+) -> None:
+    assert drop_params(url, globs) == kept
+
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+_PIECES = st.sampled_from(
+    [
+        *("http:", "https:", "HTTP:", "ftp:", "/", "//", "\\", ":", "@", "?", "#", "&", "=", "%", "%2e", "%7E", "%zz"),
+        *(
+            "example.com",
+            "EXAMPLE.",
+            "bücher",
+            "xn--a",
+            "127.1",
+            "0x7f",
+            "[::1]",
+            "[",
+            "]",
+            ":80",
+            ":443",
+            ":0",
+            "user",
+        ),
+        *("..", ".", "a", "é", " ", "\t", "\n", "\0", "\ud800", "\U0001f600", "。", "\u00ad", "|", "'", '"', "<", ";"),
+    ]
+)
+_URL_LIKE = st.lists(_PIECES, max_size=12).map("".join)
+_HTTP_LIKE = st.tuples(st.sampled_from(["http://", "https://"]), _URL_LIKE).map("".join)
+_ANY = st.text(alphabet=st.characters(codec=None, categories=None), max_size=40) | _URL_LIKE | _HTTP_LIKE
+_BASES = st.none() | _ANY | st.sampled_from(["http://example.com/a/b?c", "https://u:p@[::1]:81/", "mailto:x"])
+
+
+@given(href=_ANY, base=_BASES)
+@example(href="http://example.com/ ?", base=None)
+@example(href="//a", base="http://example.com/")
+def test_what_is_normal_stays_as_it_is(href: str, base: str | None) -> None:
+    url = normalize(href, base)
+    if url is not None:
+        assert normalize(url) == url
+        assert normalize("", url) == url
+
+
+@given(href=_ANY, base=_BASES)
+def test_a_normal_url_is_printable_ascii_and_http(href: str, base: str | None) -> None:
+    url = normalize(href, base)
+    if url is not None:
+        assert url.isascii()
+        assert url.isprintable()
+        assert not set(url) & {" ", "#"}
+        assert url.startswith(("http://", "https://"))
+
+
+@given(href=_ANY, base=_BASES)
+def test_the_parts_of_a_normal_url_make_up_the_whole(href: str, base: str | None) -> None:
+    url = normalize(href, base)
+    if url is not None:
+        assert f"{scheme_of(url)}://{authority_of(url)}{target_of(url)}" == url
+        assert origin_of(url) + target_of(url) == without_credentials(url)
+        assert credentials_of(without_credentials(url)) is None
+        assert normalize(without_credentials(url)) == without_credentials(url)
+        assert target_of(url).startswith("/")
+        assert host_of(url) == host_of(url).lower() != ""
+        assert 0 <= port_of(url) <= 65535
+        assert normalize(origin_of(url)) == origin_of(url) + "/"
+
+
+@given(href=_HTTP_LIKE, globs=st.lists(st.sampled_from(["*", "a*", "user", "[a"]), max_size=2))
+def test_dropping_parameters_keeps_a_url_normal_and_is_done_at_once(href: str, globs: list[str]) -> None:
+    url = normalize(href)
+    if url is not None:
+        kept = drop_params(url, globs)
+        assert normalize(kept) == kept
+        assert drop_params(kept, globs) == kept
+        assert origin_of(kept) == origin_of(url)
