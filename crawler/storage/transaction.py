@@ -6,8 +6,11 @@ many rows where there are blobs): a statement a row would take and give up the G
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any
 
 import aiosqlite
@@ -22,6 +25,7 @@ from crawler.records import (
     SeedMark,
     Target,
     UrlKind,
+    UrlStatus,
     Visit,
 )
 from crawler.storage.bodies import StoredBody, compress
@@ -29,6 +33,7 @@ from crawler.urls import origin_of
 
 _MAX_KNOWN = 131_072  # URLs; about 30 MB
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
+_MAX_INTEGER = 2**63 - 1  # SQLite's; a Content-Length may claim more
 
 _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
 
@@ -50,19 +55,21 @@ ON CONFLICT (url) DO UPDATE SET
     next_fetch_at = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.next_fetch_at
         ELSE next_fetch_at END,
     reason = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.reason ELSE reason END
-WHERE excluded.depth < depth OR excluded.seed > seed OR (status = 'excluded' AND excluded.status = 'pending')
+WHERE excluded.depth < depth OR excluded.seed > seed
+    OR (status = 'excluded' AND substr(reason, 1, 6) <> 'robots' AND excluded.status = 'pending')
 """
 
 _URL_IDS = """
-SELECT u.url, u.id, u.depth, u.seed, u.status = 'excluded'
+SELECT u.url, u.id, u.depth, u.seed, u.status = 'excluded' AND substr(u.reason, 1, 6) <> 'robots'
 FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
 """
 
 _ADD_LINKS = """
-INSERT OR IGNORE INTO links (page_id, target_id, anchor, rel, nofollow)
+INSERT INTO links (page_id, target_id, anchor, rel, nofollow)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
     json_extract(value, '$[3]'), json_extract(value, '$[4]')
-FROM json_each(?)
+FROM json_each(?) WHERE true
+ON CONFLICT DO NOTHING
 """
 
 _SET_URLS = """
@@ -82,7 +89,7 @@ _SET_HOSTS = """
 UPDATE hosts SET
     run_pages = json_extract(v.value, '$[1]') + CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
     run_id = ?2,
-    back_off_until = coalesce(json_extract(v.value, '$[2]'), back_off_until),
+    back_off_until = max(json_extract(v.value, '$[2]'), back_off_until),
     failures = coalesce(json_extract(v.value, '$[3]'), failures)
 FROM json_each(?1) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
 """
@@ -95,12 +102,20 @@ UPDATE hosts SET next_due_at = (
 RETURNING id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ? THEN run_pages ELSE 0 END
 """
 
+# An attempt that failed says nothing about the rules: what was known of them stays, though it has expired.
 _SET_ROBOTS = """
 INSERT INTO origins (host_id, origin, robots_status, robots_body, robots_fetched_at, robots_expires_at, robots_failures)
 VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status, robots_body = excluded.robots_body,
+ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status,
+    robots_body = CASE WHEN excluded.robots_failures > 0 THEN robots_body ELSE excluded.robots_body END,
     robots_fetched_at = excluded.robots_fetched_at, robots_expires_at = excluded.robots_expires_at,
     robots_failures = excluded.robots_failures
+"""
+
+_READMIT = """
+UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
+WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded'
+RETURNING host_id
 """
 
 _READMIT_FORBIDDEN = """
@@ -117,11 +132,13 @@ WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND substr(url, 1, length(?2) +
 class KnownUrls:
     """A bounded cache of stored URLs in front of the unique index: most links on a page are known already.
 
-    Only the writer fills it, so it never disagrees with what the next transaction will find.
+    Only the writer fills it, so it never disagrees with what the next transaction will find. 'Liftable' rows are
+    excluded for another reason than robots.txt.
     """
 
-    def __init__(self) -> None:
-        self._rows: dict[str, tuple[int, int, int, bool]] = {}  # url -> id, depth, seed, excluded
+    def __init__(self, max_rows: int = _MAX_KNOWN) -> None:
+        self._max_rows = max_rows
+        self._rows: dict[str, tuple[int, int, int, bool]] = {}  # url -> id, depth, seed, liftable
 
     def id_of(self, url: str) -> int | None:
         """The row id, where it is known."""
@@ -133,16 +150,22 @@ class KnownUrls:
         row = self._rows.get(target.url)
         if row is None:
             return False
-        _id, depth, seed, excluded = row
-        return target.depth >= depth and target.seed <= seed and not (excluded and target.reason is None)
+        _id, depth, seed, liftable = row
+        return target.depth >= depth and target.seed <= seed and not (liftable and target.reason is None)
 
     def learn(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Remember rows of url, id, depth, seed, excluded; the oldest are forgotten when there are too many."""
-        for url, row_id, depth, seed, excluded in rows:
-            self._rows[url] = (row_id, depth, seed, bool(excluded))
-        if len(self._rows) > _MAX_KNOWN:
-            for url in list(self._rows)[: _MAX_KNOWN // 4]:
+        """Remember rows of url, id, depth, seed, liftable; the oldest are forgotten when there are too many."""
+        for url, row_id, depth, seed, liftable in rows:
+            self._rows[url] = (row_id, depth, seed, bool(liftable))
+        excess = len(self._rows) - self._max_rows
+        if excess > 0:
+            for url in list(islice(self._rows, excess + self._max_rows // 4)):
                 del self._rows[url]
+
+    def forget(self, urls: Iterable[str]) -> None:
+        """Ask the database about these again."""
+        for url in urls:
+            self._rows.pop(url, None)
 
     def clear(self) -> None:
         """Forget everything: a transaction was rolled back, or rows were changed past this cache."""
@@ -160,29 +183,27 @@ class Transaction:
     async def run(self, visits: Sequence[Visit], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
         """Store it all; returns the hosts touched that have something planned."""
         hashes, bodies = await compress(visits)
+        async with self._begun():
+            return await self._store(visits, targets, hashes, bodies, now)
+
+    async def readmit(self, ids: Sequence[int], now: float) -> None:
+        """Excluded URLs become pending; their hosts' next due time follows."""
+        async with self._begun():
+            rows = await self._execute(_READMIT, _json(list(ids)), now)
+            await self._set_due({row[0] for row in rows})
+        self._known.clear()
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[None]:
         await self._execute("BEGIN IMMEDIATE")
         try:
-            hosts = await self._store(visits, targets, hashes, bodies, now)
+            yield
             await self._execute("COMMIT")
         except BaseException:
             self._known.clear()
             if self._connection.in_transaction:
                 await self._execute("ROLLBACK")
             raise
-        return hosts
-
-    async def readmit(self, ids: Sequence[int], now: float) -> None:
-        """Excluded URLs become pending; their hosts' next due time follows."""
-        await self._execute("BEGIN IMMEDIATE")
-        rows = await self._execute(
-            "UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2"
-            " WHERE id IN (SELECT value FROM json_each(?1)) RETURNING host_id",
-            _json(list(ids)),
-            now,
-        )
-        await self._set_due({row[0] for row in rows})
-        await self._execute("COMMIT")
-        self._known.clear()
 
     async def _store(
         self,
@@ -194,7 +215,8 @@ class Transaction:
     ) -> list[HostRecord]:
         found = [target for visit in visits for target in (*visit.targets, *_robots_target(visit))]
         touched = await self._add_urls([*targets, *found], now)
-        ids = [visit.claim.url_id or self._id_of(visit.claim.url) for visit in visits]
+        rows = await self._ids_of(visit.claim.url for visit in visits if not visit.claim.url_id)
+        ids = [visit.claim.url_id or rows[visit.claim.url] for visit in visits]
         fetch_ids = await self._add_fetches(visits, ids)
         await self._add_bodies(bodies)
         page_ids = await self._add_pages(visits, ids, fetch_ids, hashes)
@@ -218,11 +240,14 @@ class Transaction:
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}
 
-    def _id_of(self, url: str) -> int:
-        row_id = self._known.id_of(url)
-        if row_id is None:  # it was learnt in this very transaction: a cache too small to hold one batch is a mistake
-            raise AssertionError(f"{url} has no row")
-        return row_id
+    async def _ids_of(self, urls: Iterable[str]) -> dict[str, int]:
+        """The row ids of URLs that are stored. A batch may hold more of them than the cache, which then forgot some."""
+        known = {url: self._known.id_of(url) for url in urls}
+        ids = {url: row_id for url, row_id in known.items() if row_id is not None}
+        if len(ids) < len(known):
+            missing = [url for url, row_id in known.items() if row_id is None]
+            ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, _json(missing))}
+        return ids
 
     async def _add_fetches(self, visits: Sequence[Visit], ids: Sequence[int]) -> list[int | None]:
         rows: list[tuple[Any, ...]] = []
@@ -240,7 +265,7 @@ class Transaction:
 
     async def _add_bodies(self, bodies: dict[bytes, StoredBody]) -> None:
         rows = [(digest, body.size, body.zstd) for digest, body in bodies.items()]
-        await self._insert("bodies", ("hash", "size", "zstd"), rows)
+        await self._insert("bodies", ("hash", "size", "zstd"), rows, "ON CONFLICT DO NOTHING")
 
     async def _add_pages(
         self,
@@ -263,9 +288,9 @@ class Transaction:
         return page_ids
 
     async def _add_links(self, visits: Sequence[Visit], page_ids: Sequence[int | None]) -> None:
-        await self._learn_again(target.url for visit in visits for target, _link in visit.links)
+        ids = await self._ids_of(target.url for visit in visits for target, _link in visit.links)
         rows = [
-            (page_id, self._id_of(target.url), link.anchor, link.rel, int(link.nofollow))
+            (page_id, ids[target.url], link.anchor, link.rel, int(link.nofollow))
             for visit, page_id in zip(visits, page_ids, strict=True)
             if page_id is not None
             for target, link in visit.links
@@ -273,16 +298,12 @@ class Transaction:
         if rows:
             await self._execute(_ADD_LINKS, _json(rows))
 
-    async def _learn_again(self, urls: Iterable[str]) -> None:
-        """A batch with more URLs than the cache holds has pushed some of them out."""
-        missing = list({url for url in urls if self._known.id_of(url) is None})
-        if missing:
-            self._known.learn(await self._execute(_URL_IDS, _json(missing)))
-
     async def _set_urls(self, visits: Sequence[Visit], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
-        rows = [_url_columns(*triple) for triple in zip(visits, ids, page_ids, strict=True)]
+        # A robots.txt may have been asked for twice in one batch: the last answer counts.
+        rows = {triple[1]: _url_columns(*triple) for triple in zip(visits, ids, page_ids, strict=True)}
         if rows:
-            await self._execute(_SET_URLS, _json(rows))
+            await self._execute(_SET_URLS, _json(list(rows.values())))
+        self._known.forget(visit.claim.url for visit in visits if visit.verdict.status is UrlStatus.EXCLUDED)
 
     async def _set_origins(self, visits: Sequence[Visit], now: float) -> None:
         for visit in visits:
@@ -304,15 +325,15 @@ class Transaction:
             robots.expires_at,
             robots.failures,
         )
-        if old and old[0][0] != robots.body:
+        if old and not robots.failures and old[0][0] != robots.body:
             await self._execute(_READMIT_FORBIDDEN, host_id, now)
 
     async def _set_hosts(self, visits: Sequence[Visit]) -> None:
         rows: dict[int, list[Any]] = {}
         for visit in visits:
-            row = rows.setdefault(visit.claim.host_id, [visit.claim.host_id, 0, None, None])
+            row = rows.setdefault(visit.claim.host_id, [visit.claim.host_id, 0, 0.0, None])
             row[1] += visit.page is not None
-            row[2] = visit.back_off_until if visit.back_off_until is not None else row[2]
+            row[2] = max(row[2], visit.back_off_until or 0.0)
             row[3] = visit.host_failures if visit.host_failures is not None else row[3]
         if rows:
             await self._execute(_SET_HOSTS, _json(list(rows.values())), self._run_id)
@@ -346,16 +367,20 @@ class Transaction:
         rows = await self._execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - our own names
         return int(rows[0][0])
 
-    async def _insert(self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+    async def _insert(
+        self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]], conflict: str = ""
+    ) -> None:
         """One VALUES with many rows: blobs cannot travel as JSON."""
         step = _MAX_PARAMETERS // len(columns)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
-            await self._execute(
-                f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES {values}",  # noqa: S608 - our own names
-                *(value for row in part for value in row),
-            )
+            sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608 - our own names
+            parameters = [value for row in part for value in row]
+            try:
+                await self._execute(sql, *parameters)
+            except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
+                await self._execute(sql, *_clean(parameters))
 
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
@@ -370,9 +395,11 @@ _FETCH_COLUMNS = (
 def _fetch_columns(visit: Visit, attempt: Response | Failure) -> tuple[Any, ...]:
     shared = (visit.redirect_url, attempt.address, int(attempt.reused))
     if isinstance(attempt, Failure):
-        return (attempt.started_at, attempt.elapsed_s, None, attempt.kind, attempt.message, None, None, 0, *shared)
+        message = _clean(attempt.message)
+        return (attempt.started_at, attempt.elapsed_s, None, attempt.kind, message, None, None, 0, *shared)
     size = len(attempt.body) if attempt.read else attempt.size
-    answer = (attempt.status_code, None, None, attempt.content_type, size, int(attempt.truncated))
+    size = size if size is None else min(size, _MAX_INTEGER)
+    answer = (attempt.status_code, None, None, _clean(attempt.content_type), size, int(attempt.truncated))
     return (attempt.started_at, attempt.elapsed_s, *answer, *shared)
 
 
@@ -440,5 +467,23 @@ def _rank(target: Target) -> tuple[int, bool, int]:
     return -target.seed, target.reason is not None, target.depth
 
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite cuts JSON at a NUL, and no lone surrogate is UTF-8
+
+
 def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    """JSON for json_each, or to be stored."""
+    try:
+        data = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # a lone surrogate
+        data = orjson.dumps(_clean(value))
+    return (orjson.dumps(_clean(value)) if b"\\u0000" in data else data).decode()
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(part) for part in value]
+    return value

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from crawler.errors import DatabaseFailedError
 from crawler.records import HostRecord, Page, Visit
 from crawler.storage.store import Store
 
@@ -35,7 +34,7 @@ class Writer:
         self._changed = asyncio.Condition()
         self._full = asyncio.Event()
         self._closing = False
-        self._error: DatabaseFailedError | None = None
+        self._error: BaseException | None = None
         self._reader: asyncio.Queue[Page | None] | None = None
 
     def deliver_to(self, reader: asyncio.Queue[Page | None]) -> None:
@@ -43,7 +42,7 @@ class Writer:
         self._reader = reader
 
     async def put(self, visit: Visit) -> None:
-        """Hand over a finished visit. Raises `DatabaseFailedError` once a commit has failed."""
+        """Hand over a finished visit. Raises what `run` raised, `DatabaseFailedError` as a rule, once it has."""
         async with self._changed:
             await self._changed.wait_for(self._has_room)
             if self._error is not None:
@@ -68,7 +67,7 @@ class Writer:
                 hosts = await self._store.commit(batch, self._wall_clock())
                 self._on_commit(batch, hosts)
                 await self._deliver(batch)
-        except DatabaseFailedError as error:
+        except BaseException as error:  # a mistake of ours must not leave others waiting, either
             self._error = error
             async with self._changed:
                 self._changed.notify_all()
@@ -113,4 +112,4 @@ class Writer:
 def _weight(visit: Visit) -> int:
     """About what a visit holds in memory, in bytes."""
     text = len(visit.page.text) if visit.page is not None else 0
-    return len(visit.body or b"") + text + 200 * len(visit.links)
+    return len(visit.body or b"") + text + 200 * (len(visit.links) + len(visit.targets))

@@ -1,0 +1,91 @@
+"""Targets and visits to store, and a look at what became of them in the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+from crawler.records import (
+    Claim,
+    Failure,
+    FailureKind,
+    HostRecord,
+    Link,
+    Page,
+    Response,
+    Target,
+    UrlKind,
+    UrlStatus,
+    Verdict,
+    Visit,
+)
+from crawler.storage.store import Store, open_store
+from crawler.urls import host_of
+
+NOW = 1_700_000_000.0
+
+
+def a_target(url: str, **fields: Any) -> Target:
+    return Target(url=url, host=host_of(url), **fields)
+
+
+def a_visit(claim: Claim, *, links: Iterable[str | Target] = (), page: bool = True, **fields: Any) -> Visit:
+    """A visit that fetched a page with these links; `fields` change what is different."""
+    targets = tuple(a_target(link, depth=claim.depth + 1) if isinstance(link, str) else link for link in links)
+    pairs = tuple((target, Link(url=target.url, anchor=f"to {target.url}")) for target in targets)
+    usual: dict[str, Any] = {
+        "verdict": Verdict(status=UrlStatus.FETCHED),
+        "attempt": Response(url=claim.url, status_code=200, body=b"x", content_type="text/html", started_at=NOW),
+        "page": Page(url=claim.url, title="T", text="text", content_hash=b"h") if page else None,
+        "links": pairs,
+        "targets": targets,
+    }
+    return Visit(claim=claim, **(usual | fields))
+
+
+def a_failure(claim: Claim, kind: FailureKind = FailureKind.TIMEOUT, **fields: Any) -> Visit:
+    usual: dict[str, Any] = {
+        "verdict": Verdict(status=UrlStatus.FAILED, reason=kind, attempts=1),
+        "attempt": Failure(url=claim.url, kind=kind, message="no answer", started_at=NOW),
+    }
+    return Visit(claim=claim, **(usual | fields))
+
+
+def robots_claim(claim: Claim) -> Claim:
+    """The robots.txt of the claim's host, which has no row yet."""
+    url = f"http://{claim.host}/robots.txt"
+    return Claim(url_id=0, url=url, host_id=claim.host_id, host=claim.host, kind=UrlKind.ROBOTS)
+
+
+@asynccontextmanager
+async def a_store(path: Path, *urls: str) -> AsyncIterator[Store]:
+    """A crawl database in which a run has begun and these URLs are pending."""
+    async with open_store(path) as store:
+        await store.begin_run({}, NOW)
+        await store.add([a_target(url) for url in urls], NOW)
+        yield store
+
+
+async def claims_of(store: Store, now: float = NOW) -> dict[str, Claim]:
+    """All that is due, by URL."""
+    hosts = await store.due_hosts(now, None, 10_000)
+    return {claim.url: claim for claim in await store.due_urls([host.host_id for host in hosts], 10_000, now)}
+
+
+def rows(path: Path, sql: str, *parameters: Any) -> list[Any]:
+    """What another program sees in the file."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql, parameters).fetchall()
+
+
+def row_of(path: Path, url: str, columns: str = "status, reason, next_fetch_at") -> Any:
+    """Some columns of one URL."""
+    [row] = rows(path, f"SELECT {columns} FROM urls WHERE url = ?", url)
+    return row
+
+
+def by_name(hosts: Iterable[HostRecord]) -> dict[str, HostRecord]:
+    return {host.name: host for host in hosts}
