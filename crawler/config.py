@@ -123,6 +123,7 @@ class RunConfig:
     max_runtime_s: float | None = _option(None, "Stop cleanly after this long, such as 90s, 30m, 2h.")
     max_wait_s: float = _option(60.0, "End rather than wait longer than this for a host that backs off.")
     grace_s: float = _option(5.0, "After the first Ctrl-C, how long requests in flight may take to finish.")
+    parse_timeout_s: float = _option(10.0, "Deadline for reading one page's markup, in seconds.")
     bodies: bool = _option(True, "Keep the body of each page, compressed.")
 
     def __post_init__(self) -> None:
@@ -130,6 +131,7 @@ class RunConfig:
             _between("--max-runtime", self.max_runtime_s, 0.1, 10 * 365 * 86400)
         _between("--max-wait", self.max_wait_s, 0, 7 * 86400)
         _between("--grace", self.grace_s, 0, 3600)
+        _between("--parse-timeout", self.parse_timeout_s, 0.1, 3600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

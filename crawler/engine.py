@@ -21,7 +21,7 @@ from crawler.frontier.frontier import Frontier, seed_target
 from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.summary import Summary, summarize
-from crawler.parsing import Parser
+from crawler.parsing import Parser, open_parser
 from crawler.records import Page, Target
 from crawler.storage.lock import database_lock
 from crawler.storage.store import Store, open_store
@@ -157,7 +157,14 @@ class _Run:
     """One run's parts, open."""
 
     def __init__(
-        self, config: CrawlConfig, store: Store, fetcher: Fetcher, counters: Counters, observer: Observer, clock: Clock
+        self,
+        config: CrawlConfig,
+        store: Store,
+        fetcher: Fetcher,
+        parser: Parser,
+        counters: Counters,
+        observer: Observer,
+        clock: Clock,
     ) -> None:
         self.counters = counters
         self.frontier = Frontier(config, store, counters, clock, observer.notify)
@@ -166,7 +173,7 @@ class _Run:
         self._fetcher = fetcher
         self._observer = observer
         self._clock = clock
-        self._visitor = Visitor(config, fetcher, Parser(config.network.product_token), self.frontier, counters, clock)
+        self._visitor = Visitor(config, fetcher, parser, self.frontier, counters, clock)
         self._stop_reason: str | None = None
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
@@ -216,6 +223,8 @@ class _Run:
             self._out_of_grace.set()
             return
         self._stop_reason = reason
+        if reason in _SIGNALS.values():
+            self._observer.notify("stopping: finishing what is under way; the same again stops at once")
         self.frontier.stop()
 
     async def _work(self) -> str:
@@ -282,8 +291,9 @@ async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> As
     async with (
         open_store(config.db) as store,
         open_fetcher(_sendable(config.network), config.politeness, counters, concurrency=fitting) as fetcher,
+        open_parser(config.network.product_token, config.run.parse_timeout_s) as parser,
     ):
-        yield _Run(config, store, fetcher, counters, observer, clock)
+        yield _Run(config, store, fetcher, parser, counters, observer, clock)
 
 
 def _sendable(network: NetworkConfig) -> NetworkConfig:

@@ -93,12 +93,15 @@ class Visitor:
         return attempt
 
     async def _read(self, visit: Visit, response: Response) -> Visit:
-        content = await self._parser.read(visit.claim.kind, response)
+        keep_body = self._config.run.bodies
+        reading = await self._parser.read(visit.claim.kind, response, keep_body=keep_body)
+        if isinstance(reading, Failure):
+            return self._conclude(visit.claim, reading)
+        content, body = reading
         if isinstance(content, list):
             return replace(visit, entries=tuple(content))
         if content is None:
             return visit
-        body = response.body if self._config.run.bodies else None
         return replace(visit, page=self._with_header_directives(content, response), body=body)
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:

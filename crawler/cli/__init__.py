@@ -5,6 +5,7 @@ Whatever the user did wrong ends as one line on standard error and the documente
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -46,6 +47,9 @@ def start(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the documented status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a title may hold what the terminal's encoding does not
     try:
         status_code = app(list(arguments) if arguments is not None else None, standalone_mode=False)
     except CrawlerError as error:

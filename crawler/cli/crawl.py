@@ -102,6 +102,9 @@ def crawl(
     ] = None,
     max_wait: Annotated[str, option(RunConfig, "max_wait_s", "--max-wait", panel=RUN, metavar="AGE")] = "60s",
     grace: Annotated[str, option(RunConfig, "grace_s", "--grace", panel=RUN, metavar="AGE")] = "5s",
+    parse_timeout: Annotated[
+        float, option(RunConfig, "parse_timeout_s", "--parse-timeout", panel=RUN, metavar="S")
+    ] = default(RunConfig, "parse_timeout_s"),
     bodies: Annotated[bool, option(RunConfig, "bodies", "--bodies/--no-bodies", panel=RUN)] = True,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=RUN)
@@ -147,6 +150,7 @@ def crawl(
             max_runtime_s=age_s("--max-runtime", max_runtime),
             max_wait_s=age_s("--max-wait", max_wait) or 0.0,
             grace_s=age_s("--grace", grace) or 0.0,
+            parse_timeout_s=parse_timeout,
             bodies=bodies,
         ),
     )

@@ -7,7 +7,6 @@ those are other forms of this page or feeds, and translations are linked visibly
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from selectolax.lexbor import LexborNode
 
@@ -54,7 +53,7 @@ def read_links(nodes: Iterable[LexborNode], base: str) -> tuple[tuple[Link, ...]
         if known is None:
             kept[url] = _link(url, node, tag, attributes)
         elif known.nofollow and "nofollow" not in _rel(attributes).split():
-            kept[url] = replace(known, nofollow=False)
+            kept[url] = known._replace(nofollow=False)
     return tuple(kept.values()), len(kept) + len(beyond)
 
 

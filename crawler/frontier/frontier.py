@@ -96,6 +96,8 @@ class Frontier:
                 continue
             if not self._workbench.lent and not self._uncommitted and await self._supply.is_exhausted():
                 return "complete"
+            if self._idle_workers and self._workbench.next_ready_at() is None:
+                self.writer.flush()  # what the next claims may come from
             await self._sleep()
         return "stopped"
 

@@ -18,6 +18,7 @@ from crawler.errors import DatabaseFailedError
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
 MIN_SQLITE = (3, 35, 0)  # RETURNING
+_MAGIC = b"SQLite format 3\0"
 _BUSY_TIMEOUT_S = 10.0
 
 _WRITER_PRAGMAS = """
@@ -38,6 +39,7 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     check_sqlite()
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_magic(path)
         connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
     try:
         with explained(path):
@@ -53,6 +55,7 @@ async def open_reader(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     check_sqlite()
     uri = _read_only_uri(path)
     with explained(path):
+        _check_magic(path)
         connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
     try:
         with explained(path):
@@ -88,6 +91,16 @@ def _read_only_uri(path: Path) -> str:
     if not path.exists():
         raise DatabaseFailedError(f"there is no {path}; `crawler crawl SEED --db {path}` makes it")
     return f"{path.absolute().as_uri()}?mode=ro"
+
+
+def _check_magic(path: Path) -> None:
+    """SQLite takes any file that is shorter than a page for an empty database, and would write over it."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC))
+    if head not in (b"", _MAGIC):
+        raise DatabaseFailedError(f"{path} is not a crawl database; choose another --db")
 
 
 async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:

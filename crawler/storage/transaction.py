@@ -28,7 +28,6 @@ from crawler.records import (
     UrlStatus,
     Visit,
 )
-from crawler.storage.bodies import StoredBody, compress
 from crawler.urls import origin_of
 
 _MAX_KNOWN = 131_072  # URLs; about 30 MB
@@ -182,9 +181,8 @@ class Transaction:
 
     async def run(self, visits: Sequence[Visit], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
         """Store it all; returns the hosts touched that have something planned."""
-        hashes, bodies = await compress(visits)
         async with self._begun():
-            return await self._store(visits, targets, hashes, bodies, now)
+            return await self._store(visits, targets, now)
 
     async def readmit(self, ids: Sequence[int], now: float) -> None:
         """Excluded URLs become pending; their hosts' next due time follows."""
@@ -205,21 +203,14 @@ class Transaction:
                 await self._execute("ROLLBACK")
             raise
 
-    async def _store(
-        self,
-        visits: Sequence[Visit],
-        targets: Sequence[Target],
-        hashes: Sequence[bytes | None],
-        bodies: dict[bytes, StoredBody],
-        now: float,
-    ) -> list[HostRecord]:
+    async def _store(self, visits: Sequence[Visit], targets: Sequence[Target], now: float) -> list[HostRecord]:
         found = [target for visit in visits for target in (*visit.targets, *_robots_target(visit))]
         touched = await self._add_urls([*targets, *found], now)
         rows = await self._ids_of(visit.claim.url for visit in visits if not visit.claim.url_id)
         ids = [visit.claim.url_id or rows[visit.claim.url] for visit in visits]
         fetch_ids = await self._add_fetches(visits, ids)
-        await self._add_bodies(bodies)
-        page_ids = await self._add_pages(visits, ids, fetch_ids, hashes)
+        await self._add_bodies(visits)
+        page_ids = await self._add_pages(visits, ids, fetch_ids)
         await self._add_links(visits, page_ids)
         await self._set_urls(visits, ids, page_ids)
         await self._set_origins(visits, now)
@@ -263,26 +254,23 @@ class Transaction:
         await self._insert("fetches", _FETCH_COLUMNS, rows)
         return fetch_ids
 
-    async def _add_bodies(self, bodies: dict[bytes, StoredBody]) -> None:
+    async def _add_bodies(self, visits: Sequence[Visit]) -> None:
+        bodies = {visit.body.digest: visit.body for visit in visits if visit.body is not None}
         rows = [(digest, body.size, body.zstd) for digest, body in bodies.items()]
         await self._insert("bodies", ("hash", "size", "zstd"), rows, "ON CONFLICT DO NOTHING")
 
     async def _add_pages(
-        self,
-        visits: Sequence[Visit],
-        ids: Sequence[int],
-        fetch_ids: Sequence[int | None],
-        hashes: Sequence[bytes | None],
+        self, visits: Sequence[Visit], ids: Sequence[int], fetch_ids: Sequence[int | None]
     ) -> list[int | None]:
         rows: list[tuple[Any, ...]] = []
         page_ids: list[int | None] = []
         next_id = await self._next_id("pages")
-        for visit, url_id, fetch_id, digest in zip(visits, ids, fetch_ids, hashes, strict=True):
+        for visit, url_id, fetch_id in zip(visits, ids, fetch_ids, strict=True):
             if visit.page is None:
                 page_ids.append(None)
                 continue
             page_ids.append(next_id)
-            rows.append((next_id, url_id, fetch_id, *_page_columns(visit, visit.page, digest)))
+            rows.append((next_id, url_id, fetch_id, *_page_columns(visit, visit.page)))
             next_id += 1
         await self._insert("pages", _PAGE_COLUMNS, rows)
         return page_ids
@@ -409,7 +397,7 @@ _PAGE_COLUMNS = (
 )  # fmt: skip
 
 
-def _page_columns(visit: Visit, page: Page, body_hash: bytes | None) -> tuple[Any, ...]:
+def _page_columns(visit: Visit, page: Page) -> tuple[Any, ...]:
     truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
     return (
         page.title,
@@ -425,7 +413,7 @@ def _page_columns(visit: Visit, page: Page, body_hash: bytes | None) -> tuple[An
         int(page.nofollow),
         int(truncated),
         page.links_total,
-        body_hash,
+        visit.body.digest if visit.body is not None else None,
         page.content_hash,
     )
 

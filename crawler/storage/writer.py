@@ -53,6 +53,11 @@ class Writer:
                 self._full.set()
             self._changed.notify_all()
 
+    def flush(self) -> None:
+        """Commit what is waiting now: somebody has nothing to do until it is."""
+        if self._waiting:
+            self._full.set()
+
     async def close(self) -> None:
         """No more visits will come: commit what is waiting, then let `run` return."""
         async with self._changed:
@@ -112,4 +117,5 @@ class Writer:
 def _weight(visit: Visit) -> int:
     """About what a visit holds in memory, in bytes."""
     text = len(visit.page.text) if visit.page is not None else 0
-    return len(visit.body or b"") + text + 200 * (len(visit.links) + len(visit.targets))
+    body = len(visit.body.zstd) if visit.body is not None else 0
+    return body + text + 200 * (len(visit.links) + len(visit.targets))

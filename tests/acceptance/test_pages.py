@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from crawler.storage.bodies import decompress
+from crawler.content.bodies import decompress
 from tests.acceptance.conftest import Cli
 
 Serve = Callable[[FakeWeb], Served]

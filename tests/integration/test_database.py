@@ -142,7 +142,7 @@ async def test_a_damaged_database_is_named_as_such(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(100)
         file.write(b"\xff" * 4000)
-    with pytest.raises(DatabaseFailedError, match="damaged|not a crawl database"):
+    with pytest.raises(DatabaseFailedError, match=r"damaged|not a crawl database"):
         async with open_store(path) as store:
             await store.counts()
 

@@ -49,9 +49,12 @@ def test_a_second_process_is_refused_and_told_who_holds_the_database(tmp_path: P
 
 def test_a_second_run_in_the_same_process_is_refused(tmp_path: Path) -> None:
     database = tmp_path / "crawl.db"
-    with database_lock(database):
-        with pytest.raises(DatabaseBusyError, match=f"process {os.getpid()}"), database_lock(database):
-            raise AssertionError
+    with (
+        database_lock(database),
+        pytest.raises(DatabaseBusyError, match=f"process {os.getpid()}"),
+        database_lock(database),
+    ):
+        raise AssertionError
     with database_lock(database):
         pass
 

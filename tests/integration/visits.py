@@ -32,14 +32,18 @@ def a_target(url: str, **fields: Any) -> Target:
     return Target(url=url, host=host_of(url), **fields)
 
 
-def a_visit(claim: Claim, *, links: Iterable[str | Target] = (), page: bool = True, **fields: Any) -> Visit:
+def a_visit(
+    claim: Claim, *, links: Iterable[str | Target] = (), page: bool | Page | None = True, **fields: Any
+) -> Visit:
     """A visit that fetched a page with these links; `fields` change what is different."""
     targets = tuple(a_target(link, depth=claim.depth + 1) if isinstance(link, str) else link for link in links)
     pairs = tuple((target, Link(url=target.url, anchor=f"to {target.url}")) for target in targets)
+    if isinstance(page, bool):
+        page = Page(url=claim.url, title="T", text="text", content_hash=b"h") if page else None
     usual: dict[str, Any] = {
         "verdict": Verdict(status=UrlStatus.FETCHED),
         "attempt": Response(url=claim.url, status_code=200, body=b"x", content_type="text/html", started_at=NOW),
-        "page": Page(url=claim.url, title="T", text="text", content_hash=b"h") if page else None,
+        "page": page,
         "links": pairs,
         "targets": targets,
     }

@@ -64,6 +64,7 @@ CREATE TABLE urls (
 CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
 CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;
 CREATE INDEX urls_excluded ON urls (host_id, reason) WHERE status = 'excluded';
+CREATE INDEX urls_failed ON urls (reason) WHERE status = 'failed' AND kind <> 'robots';
 
 CREATE TRIGGER urls_counted AFTER INSERT ON urls WHEN NEW.kind <> 'robots' BEGIN
     UPDATE hosts SET

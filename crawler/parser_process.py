@@ -1,0 +1,95 @@
+"""The other end of `parsing`: a process that reads one document after the other from its standard input.
+
+`parsing.Parser` starts it; it shares nothing with the crawl, and ends when its input does, so that it cannot outlive a
+crawl that was killed. Hostile markup can cost it its life, but no more.
+
+A request is a header (`REQUEST`), then the URL, the Content-Type and the body. The answer is a header (`ANSWER`), then
+JSON (the fields of `Page` in `PAGE_FIELDS` order with the links as columns, or a sitemap's entries, or null) and the
+body compressed with zstd, which is empty where it is not to be kept. Columns and positions instead of named fields
+keep a message small: the crawl's one event loop has to read them all.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import orjson
+
+from crawler.content.bodies import body_hash, compress
+from crawler.content.reader import read
+from crawler.records import Link, Page, SitemapEntry, UrlKind
+
+REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
+ANSWER = struct.Struct("<II16s")  # lengths: JSON, compressed body; hash of the body
+KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
+
+PAGE_FIELDS = (
+    "title", "description", "language", "canonical_url", "text", "encoding", "headings", "open_graph", "json_ld",
+    "links_total", "refresh_url", "noindex", "nofollow",
+)  # fmt: skip
+_MAX_MEMORY_BYTES = 2 * 1024**3  # a document that needs more than this to be read is an attack
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # Ctrl-C and service managers reach the whole group: the crawl decides
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
+    gc.disable()  # a document's objects hold no cycles; collecting them costs 5 %
+    serve(sys.stdin.buffer, sys.stdout.buffer, product_token=sys.argv[1])
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, product_token: str) -> None:
+    """Answer requests until the input ends."""
+    take = requests.read
+    while len(header := take(REQUEST.size)) == REQUEST.size:
+        answers.write(_answer(header, take, product_token))
+        answers.flush()
+
+
+def _answer(header: bytes, take: Callable[[int], bytes], product_token: str) -> bytes:
+    kind, keeps_body, url_length, type_length, body_length = REQUEST.unpack(header)
+    url = take(url_length).decode()
+    content_type = take(type_length - 1).decode() if type_length else None
+    body = take(body_length)
+    content = read(KINDS[kind], body, url, content_type, product_token=product_token)
+    kept = compress(body) if keeps_body and isinstance(content, Page) else b""
+    digest = body_hash(body) if kept else bytes(16)
+    text = orjson.dumps(_columns(content))
+    return ANSWER.pack(len(text), len(kept), digest) + text + kept
+
+
+def _columns(content: Page | list[SitemapEntry] | None) -> Any:
+    if content is None:
+        return None
+    if isinstance(content, list):
+        return {"entries": [(entry.url, entry.lastmod, entry.is_sitemap) for entry in content]}
+    links = tuple(zip(*content.links, strict=True)) or ((), (), (), ())
+    return [*(getattr(content, name) for name in PAGE_FIELDS), content.content_hash.hex(), *links]
+
+
+def rebuild(columns: Any, url: str) -> Page | list[SitemapEntry] | None:
+    """The record that the process made of the document at `url`, from the JSON of its answer."""
+    if columns is None:
+        return None
+    if isinstance(columns, dict):
+        return [
+            SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap)
+            for entry, lastmod, is_sitemap in columns["entries"]
+        ]
+    *values, content_hash, urls, anchors, rels, nofollows = columns
+    fields = dict(zip(PAGE_FIELDS, values, strict=True))
+    fields["headings"] = tuple(map(tuple, fields["headings"]))
+    fields["json_ld"] = tuple(fields["json_ld"])
+    links = tuple(map(Link, urls, anchors, rels, nofollows))
+    return Page(url=url, links=links, content_hash=bytes.fromhex(content_hash), **fields)
+
+
+if __name__ == "__main__":
+    main()
