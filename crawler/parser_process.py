@@ -17,7 +17,8 @@ import signal
 import struct
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from itertools import repeat
+from typing import Any, BinaryIO, cast
 
 import orjson
 
@@ -27,6 +28,7 @@ from crawler.records import Link, Page, SitemapEntry, UrlKind
 
 REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
 ANSWER = struct.Struct("<II16s")  # lengths: JSON, compressed body; hash of the body
+_new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
 KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
 
 PAGE_FIELDS = (
@@ -87,7 +89,7 @@ def rebuild(columns: Any, url: str) -> Page | list[SitemapEntry] | None:
     fields = dict(zip(PAGE_FIELDS, values, strict=True))
     fields["headings"] = tuple(map(tuple, fields["headings"]))
     fields["json_ld"] = tuple(fields["json_ld"])
-    links = tuple(map(Link, urls, anchors, rels, nofollows))
+    links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
     return Page(url=url, links=links, content_hash=bytes.fromhex(content_hash), **fields)
 
 

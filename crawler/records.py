@@ -65,6 +65,7 @@ class Claim:
     url: str
     host_id: int
     host: str
+    origin: str
     kind: UrlKind = UrlKind.PAGE
     depth: int = 0
     hops: int = 0
@@ -230,9 +231,9 @@ class HostRecord:
 class Visit:
     """Everything that one claim led to; it is committed as a whole or not at all.
 
-    `attempt` None: decided without a request (a rule forbids the URL). A worker fills what comes before `targets`; the
-    frontier adds the rest: `targets` are what the visit found, judged; `links` pairs the page's links with their
-    targets; `origin_failed` fails all that is pending for the claim's origin; times are Unix seconds.
+    `attempt` None: decided without a request (a rule forbids the URL). A worker fills what comes before `link_targets`;
+    the frontier adds the rest: `link_targets` are the page's links, judged, in their order, `targets` what else the
+    visit found; `origin_failed` fails all that is pending for the claim's origin; times are Unix seconds.
     """
 
     claim: Claim
@@ -242,8 +243,8 @@ class Visit:
     body: StoredBody | None = None
     entries: tuple[SitemapEntry, ...] = ()
     redirect_url: str | None = None
+    link_targets: tuple[Target, ...] = ()
     targets: tuple[Target, ...] = ()
-    links: tuple[tuple[Target, Link], ...] = ()
     robots: RobotsCopy | None = None
     origin_failed: FailureKind | None = None
     next_fetch_at: float | None = None

@@ -20,7 +20,7 @@ from crawler.parsing import Parser
 from crawler.policy.outcome import REDIRECTS, decide
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, UrlStatus, Visit
-from crawler.urls import host_of, normalize
+from crawler.urls import normalize
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
 
@@ -59,7 +59,7 @@ class Visitor:
 
     async def visit(self, claim: Claim) -> Visit | None:
         """Everything that the claim led to; None where it was given back, because its address is busy."""
-        address = await self._fetcher.address_of(host_of(claim.url))
+        address = await self._fetcher.address_of(claim.host)
         if isinstance(address, Unresolved):
             return self._conclude(claim, self._unresolved(claim, address))
         if not self._ledger.admit(claim, address):

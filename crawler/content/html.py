@@ -12,7 +12,6 @@ from hashlib import blake2b
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
-from crawler.config import NetworkConfig
 from crawler.content.encoding import decode, sniff
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
 from crawler.content.robots_meta import robots_directives
@@ -25,7 +24,7 @@ MAX_HEADINGS = 1_000
 MAX_OPEN_GRAPH = 100
 MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that exceeds what is left is no JSON when cut: dropped
 CONTENT_HASH_BYTES = 16
-DEFAULT_PRODUCT_TOKEN = NetworkConfig().product_token
+DEFAULT_PRODUCT_TOKEN = "crawler"  # noqa: S105 - a name, as in the default User-Agent
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
 _HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")

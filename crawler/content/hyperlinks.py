@@ -7,6 +7,7 @@ those are other forms of this page or feeds, and translations are linked visibly
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from selectolax.lexbor import LexborNode
 
@@ -45,7 +46,7 @@ def read_links(nodes: Iterable[LexborNode], base: str) -> tuple[tuple[Link, ...]
             if len(kept) >= MAX_LINKS:
                 beyond.add(href)
                 continue
-            resolved[href] = normalize(href, base)
+            resolved[href] = _resolve(href, base)
         url = resolved[href]
         if url is None:
             continue
@@ -55,6 +56,19 @@ def read_links(nodes: Iterable[LexborNode], base: str) -> tuple[tuple[Link, ...]
         elif known.nofollow and "nofollow" not in _rel(attributes).split():
             kept[url] = known._replace(nofollow=False)
     return tuple(kept.values()), len(kept) + len(beyond)
+
+
+def _resolve(href: str, base: str) -> str | None:
+    """`href` against `base`. The pages of a folder share most of their links, and joining is what costs."""
+    if href[0] == "?":
+        return normalize(href, base)  # the one form that depends on more of the base than its folder
+    folder = base.partition("?")[0].rpartition("/")[0] + "/"
+    return _resolve_in_folder(href, folder)
+
+
+@lru_cache(maxsize=32_768)
+def _resolve_in_folder(href: str, folder: str) -> str | None:
+    return normalize(href, folder)
 
 
 def _href(tag: str, attributes: _Attributes) -> str | None:

@@ -41,6 +41,8 @@ _HIDDEN = frozenset(
     tag_ids("audio canvas datalist head iframe noembed noframes script select style svg template textarea title video")
 )
 _IMAGE = frozenset(tag_ids("img"))
+_BLOCK, _CUT, _INLINE = "block", "cut", "inline"
+_ROLES = dict.fromkeys(_BLOCKS, _BLOCK) | dict.fromkeys(_HIDDEN, _CUT)
 
 
 def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
@@ -51,14 +53,18 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
     """
     hidden: list[LexborNode] = []
     blocks = 0
+    role_of = {**_ROLES, **dict.fromkeys(wanted.keys() - _ROLES.keys(), _INLINE)}.get
     for node in root.traverse():
         tag = node.tag_id
-        if tag in _BLOCKS:
+        role = role_of(tag)
+        if role is None:
+            continue  # most elements: one look-up decides
+        if role is _BLOCK:
             blocks += 1
             if blocks <= MAX_BLOCKS:
                 node.insert_before(_BREAK_BYTES)
                 node.insert_after(_BREAK_BYTES)
-        elif tag in _HIDDEN:
+        elif role is _CUT:
             hidden.append(node)  # to be cut after the walk, which would end at a node that is gone
         if tag in wanted:
             wanted[tag].append(node)
@@ -90,4 +96,6 @@ def collapse(text: str | None, max_chars: int = MAX_LABEL_CHARS) -> str:
     """`text` with each run of whitespace a single space and none at the ends, cut at `max_chars`."""
     if not text:
         return ""
+    if len(text) <= max_chars and text.isalnum():
+        return text  # a single word, as most labels are
     return " ".join(text.split(None, max_chars)[:max_chars])[:max_chars].rstrip()

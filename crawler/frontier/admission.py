@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from crawler.config import ScopeConfig
 from crawler.policy.scope import Scope
-from crawler.records import Claim, Link, Page, SeedMark, SitemapEntry, Target, UrlKind, Visit
+from crawler.records import Claim, Page, SeedMark, SitemapEntry, Target, UrlKind, Visit
 from crawler.urls import drop_params, host_of, without_credentials
 
-_MAX_JUDGED = 65_536  # URLs
+_MAX_JUDGED = 32_768  # URLs of one depth
 
 
 class Admission:
@@ -19,7 +19,7 @@ class Admission:
     def __init__(self, config: ScopeConfig, scope: Scope) -> None:
         self._config = config
         self._scope = scope
-        self._judged: dict[tuple[str, int], Target] = {}
+        self._judged: dict[int, dict[str, Target]] = {}  # by depth, then URL
 
     def target(
         self, url: str, *, depth: int, hops: int = 0, seed: SeedMark = SeedMark.NO, kind: UrlKind = UrlKind.PAGE
@@ -36,14 +36,16 @@ class Admission:
             self._judged.clear()
         return widened
 
-    def links(self, page: Page, claim: Claim) -> Iterator[tuple[Target, Link]]:
-        """The page's links with their targets."""
-        followed = not page.nofollow or self._config.follow_nofollow
-        for link in page.links:
-            target = self._link_target(link.url, claim.depth + 1)
-            if target.reason is None and not (followed and (not link.nofollow or self._config.follow_nofollow)):
-                target = replace(target, reason="nofollow")
-            yield target, link
+    def links(self, page: Page, claim: Claim) -> tuple[Target, ...]:
+        """The targets of the page's links, in their order."""
+        targets = self._link_targets([link.url for link in page.links], claim.depth + 1)
+        if self._config.follow_nofollow:
+            return tuple(targets)
+        if page.nofollow:
+            return tuple(map(_unfollowed, targets))
+        return tuple(
+            _unfollowed(target) if link.nofollow else target for target, link in zip(targets, page.links, strict=True)
+        )
 
     def onward(self, visit: Visit) -> Target | None:
         """Where a redirect or a meta refresh leads; a seed's mark goes along, and no depth is counted."""
@@ -60,18 +62,23 @@ class Admission:
             if entry.is_sitemap:
                 yield self.target(entry.url, depth=claim.depth, hops=claim.hops + 1, kind=UrlKind.SITEMAP)
             else:
-                yield self._link_target(entry.url, claim.depth + 1)
+                yield from self._link_targets((entry.url,), claim.depth + 1)
 
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
         """The sitemaps that a robots.txt names; none where the seeds alone are wanted."""
         if self._config.max_depth != 0:
             yield from (self.target(url, depth=0, kind=UrlKind.SITEMAP) for url in urls)
 
-    def _link_target(self, url: str, depth: int) -> Target:
-        key = (url, depth)
-        target = self._judged.get(key)
-        if target is None:
-            if len(self._judged) >= _MAX_JUDGED:
-                self._judged.clear()
-            target = self._judged[key] = self.target(url, depth=depth)
-        return target
+    def _link_targets(self, urls: Sequence[str], depth: int) -> list[Target]:
+        """Links of one depth. The same ones stand on most pages of a site: one look-up each decides."""
+        judged = self._judged.setdefault(depth, {})
+        if len(judged) >= _MAX_JUDGED:
+            judged.clear()
+        for url in urls:
+            if url not in judged:
+                judged[url] = self.target(url, depth=depth)
+        return [judged[url] for url in urls]
+
+
+def _unfollowed(target: Target) -> Target:
+    return replace(target, reason="nofollow") if target.reason is None else target

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
@@ -29,7 +30,7 @@ from crawler.records import (
     Verdict,
     Visit,
 )
-from crawler.urls import origin_of, scheme_of
+from crawler.urls import scheme_of
 
 ROBOTS_MAX_AGE_S = 86400.0  # RFC 9309, 2.4
 
@@ -61,9 +62,8 @@ class Conclusion:
 
     def _of_page(self, visit: Visit) -> Visit:
         claim = visit.claim
-        links = tuple(self._admission.links(visit.page, claim)) if visit.page is not None else ()
-        targets = [target for target, _link in links]
-        targets += self._admission.entries(visit.entries, claim)
+        link_targets = self._admission.links(visit.page, claim) if visit.page is not None else ()
+        targets = list(self._admission.entries(visit.entries, claim))
         onward = self._onward(visit)
         if onward is not None:
             targets.append(onward)
@@ -71,7 +71,7 @@ class Conclusion:
             verdict = replace(visit.verdict, status=UrlStatus.FAILED, retry_in_s=None, back_off_s=None)
             visit = replace(visit, verdict=verdict)
             targets.append(self._fall_back(claim))
-        return self._take_back(replace(visit, links=links, targets=tuple(targets), entries=()))
+        return self._take_back(visit, link_targets=link_targets, targets=tuple(targets), entries=())
 
     def _onward(self, visit: Visit) -> Target | None:
         target = self._admission.onward(visit)
@@ -92,7 +92,7 @@ class Conclusion:
         claim, attempt = visit.claim, visit.attempt
         if attempt is None:
             raise AssertionError("a robots.txt is never decided without a request")
-        waiting = self._rules.waiting(origin_of(claim.url))
+        waiting = self._rules.waiting(claim.origin)
         decision = decide_robots(
             claim,
             attempt,
@@ -109,12 +109,12 @@ class Conclusion:
 
     def _obey(self, visit: Visit, rules: bytes) -> list[Visit]:
         claim, now = visit.claim, self._clock.wall()
-        host, origin = self._workbench.host(claim.host_id), origin_of(claim.url)
+        host, origin = self._workbench.host(claim.host_id), claim.origin
         copy = replace(_copy(visit, now), body=rules, expires_at=now + ROBOTS_MAX_AGE_S)
         known = self._rules.learn(copy)
         host.delay_s = max(host.delay_s, self._rules.crawl_delay_s(host.name))
         targets = tuple(self._admission.sitemaps(known.sitemaps))
-        visits = [self._take_back(replace(visit, robots=copy, targets=targets))]
+        visits = [self._take_back(visit, robots=copy, targets=targets)]
         for one in self._release_waiting(host, origin):
             reason = self._rules.forbids(one)
             if reason is None:
@@ -126,8 +126,8 @@ class Conclusion:
     def _fail_origin(self, visit: Visit, kind: FailureKind) -> list[Visit]:
         """Nothing of this origin can be fetched: its pages fail with that, and a bare seed is tried by http."""
         host = self._workbench.host(visit.claim.host_id)
-        visits = [self._take_back(replace(visit, origin_failed=kind))]
-        for one in self._release_waiting(host, origin_of(visit.claim.url)):
+        visits = [self._take_back(visit, origin_failed=kind)]
+        for one in self._release_waiting(host, visit.claim.origin):
             fallback = (self._fall_back(one),) if _should_fall_back(one, visit.attempt) else ()
             verdict = Verdict(status=UrlStatus.FAILED, reason=kind, attempts=visit.claim.attempts + 1)
             visits.append(Visit(claim=one, verdict=verdict, targets=fallback))
@@ -149,8 +149,8 @@ class Conclusion:
 
     # --- returning the claim ------------------------------------------------------------------------------------
 
-    def _take_back(self, visit: Visit) -> Visit:
-        """Return the claim to the workbench; the visit gets the times that are stored."""
+    def _take_back(self, visit: Visit, **found: Any) -> Visit:
+        """Return the claim to the workbench; the visit gets what was `found`, and the times that are stored."""
         claim, verdict = visit.claim, visit.verdict
         host = self._workbench.host(claim.host_id)
         if verdict.host_failed is not None:
@@ -166,6 +166,7 @@ class Conclusion:
         again = claim.kind is not UrlKind.ROBOTS and verdict.retry_in_s is not None
         return replace(
             visit,
+            **found,
             next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
             back_off_until=None if verdict.back_off_s is None else wall + verdict.back_off_s,
             host_failures=host.failures,
@@ -179,7 +180,7 @@ def excluded(claim: Claim, reason: str) -> Visit:
 
 def _copy(visit: Visit, now: float) -> RobotsCopy:
     status = visit.attempt.status_code if isinstance(visit.attempt, Response) else None
-    return RobotsCopy(origin=origin_of(visit.claim.url), status_code=status, fetched_at=now)
+    return RobotsCopy(origin=visit.claim.origin, status_code=status, fetched_at=now)
 
 
 def _should_fall_back(claim: Claim, attempt: Response | Failure | None) -> bool:

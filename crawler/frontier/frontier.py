@@ -21,7 +21,7 @@ from crawler.policy.scope import Scope
 from crawler.records import Claim, HostRecord, SeedMark, Target, UrlKind, Visit
 from crawler.storage.store import Store
 from crawler.storage.writer import Writer
-from crawler.urls import normalize, origin_of
+from crawler.urls import normalize
 
 _READMIT_BATCH = 5000
 
@@ -177,7 +177,7 @@ class Frontier:
         host = self._workbench.host(claim.host_id)
         reason = self._refusal(claim)  # the options may have changed since it was found
         if reason is None and not self._config.politeness.ignore_robots:
-            if not self._rules.knows(origin_of(claim.url), self._clock.wall()):
+            if not self._rules.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
                 return
             reason = self._rules.forbids(claim)

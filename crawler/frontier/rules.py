@@ -5,11 +5,11 @@ Invariant: a claim is either judged by rules that have not expired, or it waits 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crawler.policy.robots import RobotsRules
-from crawler.records import Claim, RobotsCopy, UrlKind
-from crawler.urls import host_of, origin_of
+from crawler.records import Claim, RobotsCopy, SeedMark, UrlKind
+from crawler.urls import host_of
 
 _MAX_ORIGINS = 8192
 MAX_CRAWL_DELAY_S = 60.0
@@ -50,7 +50,7 @@ class RulesBook:
 
     def forbids(self, claim: Claim) -> str | None:
         """The reason why the claim may not be fetched, with the rule and its line; None where it may."""
-        verdict = self._known[origin_of(claim.url)].rules.verdict(self._user_agent, claim.url)
+        verdict = self._known[claim.origin].rules.verdict(self._user_agent, claim.url)
         if verdict is None or verdict.allowed:
             return None
         return f"robots: line {verdict.line}: {verdict.text}"
@@ -61,12 +61,12 @@ class RulesBook:
 
     def await_rules(self, claim: Claim) -> Claim | None:
         """Keep the claim until its origin's rules arrive; the robots.txt to fetch, where nobody asked for it yet."""
-        origin = origin_of(claim.url)
+        origin = claim.origin
         first = origin not in self._waiting
         self._waiting.setdefault(origin, []).append(claim)
         if not first:
             return None
-        return Claim(url_id=0, url=f"{origin}/robots.txt", host_id=claim.host_id, host=claim.host, kind=UrlKind.ROBOTS)
+        return replace(claim, url_id=0, url=f"{origin}/robots.txt", kind=UrlKind.ROBOTS, attempts=0, seed=SeedMark.NO)
 
     def waiting(self, origin: str) -> list[Claim]:
         """The claims that wait for this origin's rules."""

@@ -17,6 +17,7 @@ import orjson
 from crawler.records import Claim, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
 from crawler.storage.database import explained, open_reader, open_writer
 from crawler.storage.transaction import KnownUrls, Transaction
+from crawler.urls import origin_of
 
 _DUE_HOSTS = """
 SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END
@@ -188,6 +189,7 @@ def _claim(row: Sequence[Any]) -> Claim:
         url=row[1],
         host_id=row[2],
         host=row[3],
+        origin=origin_of(row[1]),
         kind=UrlKind(row[4]),
         depth=row[5],
         hops=row[6],

@@ -139,18 +139,20 @@ class KnownUrls:
         self._max_rows = max_rows
         self._rows: dict[str, tuple[int, int, int, bool]] = {}  # url -> id, depth, seed, liftable
 
-    def id_of(self, url: str) -> int | None:
-        """The row id, where it is known."""
-        row = self._rows.get(url)
-        return row[0] if row else None
+    def ids(self, urls: Iterable[str]) -> dict[str, int]:
+        """The row ids of those URLs that are known."""
+        rows = self._rows
+        return {url: rows[url][0] for url in urls if url in rows}
 
-    def settles(self, target: Target) -> bool:
-        """Whether storing this target would change nothing."""
-        row = self._rows.get(target.url)
-        if row is None:
-            return False
-        _id, depth, seed, liftable = row
-        return target.depth >= depth and target.seed <= seed and not (liftable and target.reason is None)
+    def unsettled(self, targets: Iterable[Target]) -> list[Target]:
+        """Those of the targets that would change something if they were stored. One tight loop: they are many."""
+        row_of = self._rows.get
+        unsettled = []
+        for target in targets:
+            row = row_of(target.url)
+            if row is None or target.depth < row[1] or target.seed > row[2] or (row[3] and target.reason is None):
+                unsettled.append(target)
+        return unsettled
 
     def learn(self, rows: Iterable[Sequence[Any]]) -> None:
         """Remember rows of url, id, depth, seed, liftable; the oldest are forgotten when there are too many."""
@@ -204,7 +206,7 @@ class Transaction:
             raise
 
     async def _store(self, visits: Sequence[Visit], targets: Sequence[Target], now: float) -> list[HostRecord]:
-        found = [target for visit in visits for target in (*visit.targets, *_robots_target(visit))]
+        found = [target for visit in visits for target in (*visit.link_targets, *visit.targets, *_robots_target(visit))]
         touched = await self._add_urls([*targets, *found], now)
         rows = await self._ids_of(visit.claim.url for visit in visits if not visit.claim.url_id)
         ids = [visit.claim.url_id or rows[visit.claim.url] for visit in visits]
@@ -220,7 +222,7 @@ class Transaction:
 
     async def _add_urls(self, targets: Iterable[Target], now: float) -> set[int]:
         """Insert what is new, improve what is known; returns the hosts that may have gained a URL."""
-        news = _nearest(target for target in targets if not self._known.settles(target))
+        news = _nearest(self._known.unsettled(targets))
         if not news:
             return set()
         await self._execute(_ADD_HOSTS, _json(sorted({target.host for target in news})))
@@ -233,11 +235,11 @@ class Transaction:
 
     async def _ids_of(self, urls: Iterable[str]) -> dict[str, int]:
         """The row ids of URLs that are stored. A batch may hold more of them than the cache, which then forgot some."""
-        known = {url: self._known.id_of(url) for url in urls}
-        ids = {url: row_id for url, row_id in known.items() if row_id is not None}
-        if len(ids) < len(known):
-            missing = [url for url, row_id in known.items() if row_id is None]
-            ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, _json(missing))}
+        wanted = set(urls)
+        ids = self._known.ids(wanted)
+        if len(ids) < len(wanted):
+            missing = _json(list(wanted - ids.keys()))
+            ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, missing)}
         return ids
 
     async def _add_fetches(self, visits: Sequence[Visit], ids: Sequence[int]) -> list[int | None]:
@@ -276,12 +278,12 @@ class Transaction:
         return page_ids
 
     async def _add_links(self, visits: Sequence[Visit], page_ids: Sequence[int | None]) -> None:
-        ids = await self._ids_of(target.url for visit in visits for target, _link in visit.links)
+        ids = await self._ids_of(target.url for visit in visits for target in visit.link_targets)
         rows = [
-            (page_id, ids[target.url], link.anchor, link.rel, int(link.nofollow))
+            (page_id, ids[target.url], anchor, rel, nofollow)
             for visit, page_id in zip(visits, page_ids, strict=True)
-            if page_id is not None
-            for target, link in visit.links
+            if visit.page is not None
+            for target, (_url, anchor, rel, nofollow) in zip(visit.link_targets, visit.page.links, strict=True)
         ]
         if rows:
             await self._execute(_ADD_LINKS, _json(rows))

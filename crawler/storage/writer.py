@@ -118,4 +118,4 @@ def _weight(visit: Visit) -> int:
     """About what a visit holds in memory, in bytes."""
     text = len(visit.page.text) if visit.page is not None else 0
     body = len(visit.body.zstd) if visit.body is not None else 0
-    return body + text + 200 * (len(visit.links) + len(visit.targets))
+    return body + text + 400 * (len(visit.link_targets) + len(visit.targets))

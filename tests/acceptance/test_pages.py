@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
 from crawler.content.bodies import decompress
+from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import Cli
 
 Serve = Callable[[FakeWeb], Served]

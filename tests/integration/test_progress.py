@@ -48,7 +48,10 @@ class Bench:
         host = self.workbench.add_host(next(self.ids), name, ready_at=self.now)
         host.more = False
         host.requests = requests
-        offered = [Claim(url_id=n, url=f"http://{name}/{n}", host_id=host.host_id, host=name) for n in range(claims)]
+        offered = [
+            Claim(url_id=n, url=f"http://{name}/{n}", host_id=host.host_id, host=name, origin=f"http://{name}")
+            for n in range(claims)
+        ]
         self.workbench.offer(host, offered)
         return host
 

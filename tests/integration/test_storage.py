@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crawler.content.bodies import body_hash, decompress
 from crawler.errors import DatabaseFailedError
 from crawler.records import (
     Claim,
@@ -24,12 +25,13 @@ from crawler.records import (
     Verdict,
     Visit,
 )
-from crawler.content.bodies import body_hash, decompress
 from crawler.storage.database import open_reader, open_writer
 from crawler.storage.store import Store, open_store
 from crawler.storage.transaction import KnownUrls, Transaction
+from crawler.urls import origin_of
 from tests.integration.visits import (
     NOW,
+    a_body,
     a_failure,
     a_store,
     a_target,
@@ -55,7 +57,7 @@ def path(tmp_path: Path) -> Path:
 async def test_a_page_its_links_the_new_urls_and_the_state_are_there_together(path: Path) -> None:
     async with a_store(path, A) as store:
         claim = (await claims_of(store))[A]
-        hosts = by_name(await store.commit([a_visit(claim, links=[B, C], body=b"<html>")], NOW))
+        hosts = by_name(await store.commit([a_visit(claim, links=[B, C], body=a_body(b"<html>"))], NOW))
         assert rows(path, "SELECT url, status, depth FROM urls ORDER BY id") == [
             (A, "fetched", 0),
             (B, "pending", 1),
@@ -129,9 +131,9 @@ async def test_what_a_later_answer_does_not_say_is_kept(path: Path) -> None:
 async def test_equal_bodies_are_kept_once(path: Path) -> None:
     async with a_store(path, A, B, C) as store:
         claims = await claims_of(store)
-        same = [a_visit(claims[url], body=b"same" * 100) for url in (A, B)]
+        same = [a_visit(claims[url], body=a_body(b"same" * 100)) for url in (A, B)]
         await store.commit(same, NOW)
-        await store.commit([a_visit(claims[C], body=b"same" * 100)], NOW)
+        await store.commit([a_visit(claims[C], body=a_body(b"same" * 100))], NOW)
         assert rows(path, "SELECT hash, size FROM bodies") == [(body_hash(b"same" * 100), 400)]
         assert rows(path, "SELECT count(*) FROM pages WHERE body_hash IS NOT NULL") == [(3,)]
 
@@ -139,7 +141,7 @@ async def test_equal_bodies_are_kept_once(path: Path) -> None:
 async def test_a_page_without_a_body_has_no_hash(path: Path) -> None:
     async with a_store(path, A, B) as store:
         claims = await claims_of(store)
-        await store.commit([a_visit(claims[A]), a_visit(claims[B], body=b"")], NOW)
+        await store.commit([a_visit(claims[A]), a_visit(claims[B], body=a_body(b""))], NOW)
         assert rows(path, "SELECT body_hash FROM pages ORDER BY id") == [(None,), (body_hash(b""),)]
 
 
@@ -173,6 +175,16 @@ async def test_a_shorter_path_lowers_the_depth_and_a_longer_one_does_not(path: P
         for depth, stored in ((5, 5), (3, 3), (4, 3), (0, 0)):
             await store.add([a_target(A, depth=depth)], NOW)
             assert row_of(path, A, "depth") == (stored,)
+
+
+async def test_what_changes_for_another_reason_keeps_the_best_that_was_known(path: Path) -> None:
+    async with a_store(path) as store:
+        await store.add([a_target(A, depth=3, hops=1, reason="scope"), a_target(B, depth=3, hops=1)], NOW)
+        await store.add([a_target(A, depth=5, hops=2), a_target(B, depth=5, hops=2, seed=SeedMark.YES)], NOW)
+        assert row_of(path, A, "status, depth, hops, seed") == ("pending", 3, 1, 0)
+        assert row_of(path, B, "status, depth, hops, seed") == ("pending", 3, 1, 2)
+        await store.add([a_target(B, depth=2, hops=0)], NOW)
+        assert row_of(path, B, "status, depth, hops, seed") == ("pending", 2, 0, 2)
 
 
 async def test_in_one_batch_the_nearest_counts(path: Path) -> None:
@@ -405,11 +417,10 @@ async def test_text_that_sqlite_cannot_hold_is_replaced_and_breaks_nothing(path:
             headings=((1, ODD),),
             open_graph={ODD: ODD},
             json_ld=(ODD,),
+            links=(Link(url=C, anchor=ODD, rel=ODD),),
             content_hash=b"h",
         )
-        link = (a_target(C), Link(url=C, anchor=ODD, rel=ODD))
-        visit = a_visit(claims[A], attempt=answer, page=page)
-        visit = replace(visit, links=(link,), targets=(link[0],))
+        visit = a_visit(claims[A], attempt=answer, page=page, link_targets=(a_target(C),))
         failed = a_failure(claims[B], verdict=Verdict(status=UrlStatus.FAILED, reason=ODD))
         failed = replace(failed, attempt=replace(failed.attempt, message=ODD))  # type: ignore[type-var]
         await store.commit([visit, failed], NOW)
@@ -433,15 +444,19 @@ async def test_a_length_beyond_sqlite_s_integers_breaks_nothing(path: Path, size
 
 async def test_a_batch_may_need_more_parameters_than_a_statement_takes(path: Path) -> None:
     urls = [f"http://a.test/{number}" for number in range(3000)]
+    statements: list[str] = []
     async with a_store(path, *urls) as store:
         claims = await claims_of(store)
-        visits = [a_visit(claims[url], body=url.encode(), links=[A]) for url in urls]
-        await store.commit(visits, NOW)
-        assert rows(path, "SELECT count(*) FROM fetches") == [(3000,)]
-        assert rows(path, "SELECT count(*) FROM pages JOIN bodies ON hash = body_hash") == [(3000,)]
-        assert rows(path, "SELECT count(*) FROM urls JOIN pages ON pages.id = page_id AND url_id = urls.id") == [
-            (3000,)
-        ]
+    async with open_writer(path) as writer:
+        await writer.set_trace_callback(statements.append)
+        visits = [a_visit(claims[url], body=a_body(url.encode()), links=[A]) for url in urls]
+        await Transaction(writer, KnownUrls(), 1).run(visits, NOW)
+    assert sum(statement.startswith("INSERT INTO pages") for statement in statements) == 2
+    assert sum(statement.startswith("INSERT INTO fetches") for statement in statements) == 2
+    assert rows(path, "SELECT count(*) FROM fetches") == [(3000,)]
+    assert rows(path, "SELECT count(*) FROM pages JOIN bodies ON hash = body_hash") == [(3000,)]
+    agreeing = "SELECT count(*) FROM urls JOIN pages ON pages.id = page_id AND url_id = urls.id"
+    assert rows(path, agreeing) == [(3000,)]
 
 
 @pytest.mark.parametrize("max_known", [0, 1, 3, 10, 50, 100_000])
@@ -518,7 +533,10 @@ async def _store_batches(path: Path, batches: list[list[dict[str, Any]]], max_kn
         known = KnownUrls(max_known)
         await Transaction(writer, known, store.run_id).run((), NOW, [a_target(URLS[0]), a_target(URLS[3])])
         for batch in batches:
-            claims = {row[1]: Claim(url_id=row[0], url=row[1], host_id=row[2], host=row[3]) for row in rows(path, _ALL)}
+            claims = {
+                row[1]: Claim(url_id=row[0], url=row[1], host_id=row[2], host=row[3], origin=origin_of(row[1]))
+                for row in rows(path, _ALL)
+            }
             # As in a crawl, a URL's visit is committed before it is lent again.
             one_each = {changes["url"]: _visit(claims, changes) for changes in batch}
             visits = [visit for visit in one_each.values() if visit is not None]

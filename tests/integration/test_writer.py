@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from crawler.errors import DatabaseFailedError
-from crawler.records import Claim, HostRecord, Page, Visit
+from crawler.records import Claim, HostRecord, Page, StoredBody, Visit
 from crawler.storage.store import Store
 from crawler.storage.writer import MAX_BATCH, MAX_WAITING_BYTES, Writer
 from tests.integration.visits import NOW, a_store, a_visit, claims_of, rows
 
-URLS = [f"http://a.test/{number}" for number in range(700)]
+URLS = [f"http://a.test/{number}" for number in range(4 * MAX_BATCH)]
 
 
 class Desk:
@@ -129,10 +129,11 @@ def a_heavy_visit(claim: Claim, heavy: str) -> Visit:
     """A visit that holds about a ninth of what may wait."""
     size = MAX_WAITING_BYTES // 9
     if heavy == "body":
-        return a_visit(claim, body=bytes(size))
+        body = StoredBody(digest=claim.url.encode(), size=size, zstd=bytes(size))
+        return a_visit(claim, body=body)
     if heavy == "text":
         return a_visit(claim, page=Page(url=claim.url, text="x" * size))
-    return a_visit(claim, links=[f"http://b.test/{number}" for number in range(size // 400)])
+    return a_visit(claim, links=[f"http://b.test/{number}" for number in range(size // 200)])
 
 
 async def test_a_commit_that_fails_ends_run_and_whoever_waits_or_comes_later(tmp_path: Path) -> None:
@@ -155,7 +156,9 @@ async def test_a_commit_that_fails_ends_run_and_whoever_waits_or_comes_later(tmp
 
 async def test_a_mistake_of_ours_leaves_nobody_waiting_either(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
-        stranger = Claim(url_id=0, url="http://nowhere.test/", host_id=0, host="nowhere.test")
+        stranger = Claim(
+            url_id=0, url="http://nowhere.test/", host_id=0, host="nowhere.test", origin="http://nowhere.test"
+        )
         for claim in [stranger, *desk.claims[: 2 * MAX_BATCH - 1]]:
             await desk.writer.put(a_visit(claim))
         waiting = asyncio.create_task(desk.writer.put(a_visit(desk.claims[-2])))

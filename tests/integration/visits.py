@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from crawler.content.bodies import body_hash, compress
 from crawler.records import (
     Claim,
     Failure,
@@ -16,6 +18,7 @@ from crawler.records import (
     Link,
     Page,
     Response,
+    StoredBody,
     Target,
     UrlKind,
     UrlStatus,
@@ -32,20 +35,24 @@ def a_target(url: str, **fields: Any) -> Target:
     return Target(url=url, host=host_of(url), **fields)
 
 
+def a_body(body: bytes) -> StoredBody:
+    return StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body))
+
+
 def a_visit(
     claim: Claim, *, links: Iterable[str | Target] = (), page: bool | Page | None = True, **fields: Any
 ) -> Visit:
     """A visit that fetched a page with these links; `fields` change what is different."""
     targets = tuple(a_target(link, depth=claim.depth + 1) if isinstance(link, str) else link for link in links)
-    pairs = tuple((target, Link(url=target.url, anchor=f"to {target.url}")) for target in targets)
     if isinstance(page, bool):
         page = Page(url=claim.url, title="T", text="text", content_hash=b"h") if page else None
+    if page is not None and targets:
+        page = replace(page, links=tuple(Link(target.url, f"to {target.url}") for target in targets))
     usual: dict[str, Any] = {
         "verdict": Verdict(status=UrlStatus.FETCHED),
         "attempt": Response(url=claim.url, status_code=200, body=b"x", content_type="text/html", started_at=NOW),
         "page": page,
-        "links": pairs,
-        "targets": targets,
+        "link_targets": targets,
     }
     return Visit(claim=claim, **(usual | fields))
 
@@ -61,7 +68,7 @@ def a_failure(claim: Claim, kind: FailureKind = FailureKind.TIMEOUT, **fields: A
 def robots_claim(claim: Claim) -> Claim:
     """The robots.txt of the claim's host, which has no row yet."""
     url = f"http://{claim.host}/robots.txt"
-    return Claim(url_id=0, url=url, host_id=claim.host_id, host=claim.host, kind=UrlKind.ROBOTS)
+    return replace(claim, url_id=0, url=url, kind=UrlKind.ROBOTS)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ URL = "http://example.com/"
 
 
 def a_claim(attempts: int = 0) -> Claim:
-    return Claim(url_id=1, url=URL, host_id=1, host="example.com", attempts=attempts)
+    return Claim(url_id=1, url=URL, host_id=1, host="example.com", origin="https://example.com", attempts=attempts)
 
 
 def answer(status: int, **fields: Any) -> Response:

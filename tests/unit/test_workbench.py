@@ -19,7 +19,9 @@ NAMES = 5
 
 def a_claim(host_id: int, number: int = 1, kind: UrlKind = UrlKind.PAGE) -> Claim:
     host = f"h{host_id}.test"
-    return Claim(url_id=number, url=f"http://{host}/{number}", host_id=host_id, host=host, kind=kind)
+    return Claim(
+        url_id=number, url=f"http://{host}/{number}", host_id=host_id, host=host, origin=f"http://{host}", kind=kind
+    )
 
 
 def a_workbench(
@@ -388,6 +390,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
         assert not (self.delay_s and any(not loan.sent for loan in host.loans.values())), "the last one is not sent yet"
         assert not host.slow or self.slow_lent() < max(1, self.concurrency // 2), "too many slow ones"
         assert host.allowance != 0, "more pages than allowed"
+        assert host.address is None or self.on_address(host.address) < self.per_ip, "no room at its address"
         if host.allowance is not None and claim.kind is UrlKind.PAGE:
             host.allowance -= 1
         host.waiting.remove(claim)

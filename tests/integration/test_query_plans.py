@@ -1,0 +1,156 @@
+"""What a page costs must not grow with the crawl: every statement of the hot path finds its rows by an index.
+
+The statements are those that really run, as SQLite reports them, so that none can be forgotten here. No ANALYZE is run
+on the database, as none is run in a crawl.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import aiosqlite
+import pytest
+
+from crawler.records import FailureKind, RobotsCopy, SeedMark, UrlStatus, Verdict, Visit
+from crawler.storage.database import open_reader, open_writer
+from crawler.storage.store import Store
+from tests.integration.visits import NOW, a_body, a_failure, a_store, a_target, a_visit, claims_of, robots_claim
+
+HOSTS = 500
+FILL = """
+WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+INSERT INTO urls (url, host_id, kind, status, reason, depth, discovered_at, next_fetch_at)
+SELECT 'http://h' || h.id || '.test/' || i, h.id, 'page',
+    CASE i % 4 WHEN 0 THEN 'fetched' WHEN 1 THEN 'excluded' ELSE 'pending' END,
+    CASE i % 8 WHEN 1 THEN 'scope' WHEN 5 THEN 'robots: line 1: Disallow: /' END,
+    1, ?2, CASE WHEN i % 4 > 1 THEN ?2 + i % 97 END
+FROM n JOIN hosts h ON h.id = 1 + CASE WHEN i % 2 THEN 0 ELSE i / 2 % (SELECT count(*) FROM hosts) END
+"""
+
+
+async def fill(path: Path, urls: int) -> None:
+    """So many URLs, half of them of one host."""
+    async with a_store(path) as store:
+        await store.add([a_target(f"http://h{number + 1}.test/") for number in range(HOSTS)], NOW)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(FILL, (urls, NOW))
+        connection.execute("UPDATE hosts SET next_due_at = ?", (NOW,))
+
+
+@asynccontextmanager
+async def opened(path: Path, watch: Callable[[aiosqlite.Connection], Awaitable[None]]) -> AsyncIterator[Store]:
+    """The store, each of its connections shown to `watch`."""
+    async with open_writer(path) as writer, open_reader(path) as reader:
+        store = Store(path, writer, reader)
+        await store.begin_run({}, NOW)
+        for connection in (writer, reader):
+            await watch(connection)
+        yield store
+
+
+async def crawl_a_little(store: Store, rules: Callable[[int], bytes] = lambda _round: b"") -> None:
+    """All that the store is asked to do while a crawl runs; `rules` gives the body of each round's robots.txt."""
+    hosts = await store.due_hosts(NOW, 100, 8)
+    await store.due_hosts(NOW, None, 8)
+    await store.next_due_at(NOW + 5)
+    ids = [host.host_id for host in hosts]
+    await store.robots_of(ids)
+    claims = await store.due_urls(ids, 16, NOW)
+    again = Verdict(status=UrlStatus.PENDING, reason="timeout", attempts=1)
+    excluded = Verdict(status=UrlStatus.EXCLUDED, reason="robots: line 1: Disallow: /")
+    for round_number in range(3):
+        robots = RobotsCopy(origin=f"http://{claims[0].host}", status_code=200, body=rules(round_number))
+        links = [f"http://new{number % 8}.test/{round_number}/{number}" for number in range(64)]
+        visits = [
+            *(a_visit(claim, links=[*links, claims[-1].url], body=a_body(claim.url.encode())) for claim in claims[:8]),
+            a_failure(claims[8], verdict=again, next_fetch_at=NOW + 9, back_off_until=NOW + 5, host_failures=3),
+            Visit(claim=claims[9], verdict=excluded),
+            a_visit(robots_claim(claims[0]), page=False, robots=robots),
+        ]
+        await store.commit(visits, NOW)
+    await store.add([a_target(claims[11].url, seed=SeedMark.YES)], NOW)
+    await store.add([a_target("http://new.test/", reason="scope"), a_target("http://new.test/", depth=1)], NOW)
+
+
+async def test_no_statement_of_the_hot_path_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    await fill(path, 50_000)
+    statements: set[str] = set()
+
+    async with opened(path, lambda connection: connection.set_trace_callback(statements.add)) as store:
+        await crawl_a_little(store, rules=bytes)  # other rules each time
+    with closing(sqlite3.connect(path)) as connection:
+        faults = {
+            (statement.strip()[:200], *found)
+            for statement in statements
+            if not statement.startswith(("--", "BEGIN", "COMMIT"))
+            and (found := faults_of(plan_of(connection, statement), statement))
+        }
+    assert len(statements) > 15
+    assert not faults
+
+
+def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+
+
+def faults_of(plan: list[str], statement: str) -> list[str]:
+    """A batch (json_each, or what hangs on its rows) may be read and sorted; a table may not."""
+    scans = [
+        step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step and "CONSTANT" not in step
+    ]
+    sorts = [step for step in plan if "TEMP B-TREE" in step and "json_each" not in statement]
+    automatic = [step for step in plan if "AUTOMATIC" in step]
+    return scans + sorts + automatic
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT url FROM urls WHERE status = 'pending'",
+        "SELECT id FROM urls WHERE host_id = 1 AND next_fetch_at IS NOT NULL ORDER BY url",
+        "SELECT count(*) FROM hosts",
+    ],
+)
+async def test_the_check_sees_what_it_is_there_for(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "crawl.db"
+    await fill(path, 100)
+    with closing(sqlite3.connect(path)) as connection:
+        assert faults_of(plan_of(connection, statement), statement)
+
+
+async def test_a_page_costs_as_much_in_a_large_crawl_as_in_a_small_one(tmp_path: Path) -> None:
+    """A plan does not show how many rows the search of an index visits."""
+    small, large = tmp_path / "small.db", tmp_path / "large.db"
+    await fill(small, 4_000)
+    await fill(large, 40_000)
+    assert await steps_of_a_little_crawl(large) < 1.2 * await steps_of_a_little_crawl(small)
+
+
+async def steps_of_a_little_crawl(path: Path) -> int:
+    """Counted in hundreds, by SQLite's virtual machine."""
+    steps = 0
+
+    def tick() -> int:
+        nonlocal steps
+        steps += 1
+        return 0  # go on
+
+    async with opened(path, lambda connection: connection.set_progress_handler(tick, 100)) as store:
+        await crawl_a_little(store)
+    return steps
+
+
+async def test_failing_an_origin_costs_as_much_as_its_host_has_urls(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    await fill(path, 50_000)
+    statements: set[str] = set()
+    async with opened(path, lambda connection: connection.set_trace_callback(statements.add)) as store:
+        claim = next(iter((await claims_of(store)).values()))
+        await store.commit([a_failure(robots_claim(claim), origin_failed=FailureKind.DNS)], NOW)
+    with closing(sqlite3.connect(path)) as connection:
+        [failing] = [one for one in statements if "'failed'" in one and one.strip().startswith("UPDATE urls")]
+        assert any("urls_due (host_id=?" in step for step in plan_of(connection, failing))
