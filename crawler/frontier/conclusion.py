@@ -136,7 +136,7 @@ class Conclusion:
     def _try_robots_again(self, visit: Visit, retry_in_s: float | None) -> Visit:
         """Nothing may be fetched while robots.txt is unreachable: the host is left alone, its pages stay pending."""
         again = replace(visit.claim, attempts=visit.claim.attempts + 1)
-        verdict = replace(visit.verdict, back_off_s=retry_in_s, host_failed=True)
+        verdict = replace(visit.verdict, status=UrlStatus.FAILED, back_off_s=retry_in_s, host_failed=True)
         copy = replace(_copy(visit, self._clock.wall()), failures=again.attempts)
         visit = self._take_back(replace(visit, verdict=verdict, robots=copy))
         self._workbench.offer(self._workbench.host(again.host_id), [again], first=True)

@@ -74,16 +74,17 @@ class Supply:
 
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""
-        return min(self._poll_at, self._sweep_at)
+        has_room = len(self._workbench) < _MAX_HOSTS  # without room there is nothing to ask the store for
+        return min(self._poll_at, self._sweep_at) if has_room else self._sweep_at
 
     async def is_exhausted(self) -> bool:
         """Whether nothing is in memory, and nothing falls due on disk soon enough to wait for."""
         if self._hungry or self._gained or any(_has_work(host) for host in self._workbench.hosts()):
             return False
-        if await self._due_hosts(1):
+        now = self._clock.wall()  # one moment for both questions: nothing may fall due between them
+        if await self._due_hosts(1, now) or self._hungry:
             self._poll_at = 0.0
             return False
-        now = self._clock.wall()
         due_at = await self._store.next_due_at(now)
         return due_at is None or due_at - now > self._config.run.max_wait_s
 
@@ -97,7 +98,7 @@ class Supply:
         self._gained = {record.host_id: record for record in records[room:]}
         del records[room:]
         if self._clock.monotonic() >= self._poll_at:
-            records += await self._due_hosts(room)
+            records += await self._due_hosts(room, self._clock.wall())
         if not records:
             return
         for copy in await self._store.robots_of(record.host_id for record in records):
@@ -106,16 +107,25 @@ class Supply:
         for record in records:
             self._add_host(record)
 
-    async def _due_hosts(self, room: int) -> list[HostRecord]:
+    async def _due_hosts(self, room: int, now: float) -> list[HostRecord]:
         """Hosts on disk that are due and not in memory; and when to look again."""
-        now = self._clock.wall()
         limit = len(self._workbench) + min(room, _HOSTS_PER_READ)
         records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
         if len(records) < limit:
             due_at = await self._store.next_due_at(now)
             pause_s = _POLL_AT_LEAST_EVERY_S if due_at is None else max(0.05, due_at - now)
             self._poll_at = self._clock.monotonic() + min(pause_s, _POLL_AT_LEAST_EVERY_S)
-        return [record for record in records if record.host_id not in self._workbench]
+        return [record for record in records if not self._is_here(record.host_id)]
+
+    def _is_here(self, host_id: int) -> bool:
+        """Whether the host is in memory; one that has nothing to lend there gets what has become due since."""
+        if host_id not in self._workbench:
+            return False
+        host = self._workbench.host(host_id)
+        if not host.claims:
+            host.more = True
+            self.note_hunger(host)
+        return True
 
     def _add_host(self, record: HostRecord) -> None:
         if record.host_id in self._workbench:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
+from crawler.storage.database import explained
 
 _TRIES, _PAUSE_S = 10, 0.02  # `is_held` may be asking at that moment; it lets go at once
 
@@ -28,9 +29,10 @@ def database_lock(database: Path) -> Iterator[None]:
     except OSError as error:
         raise DatabaseFailedError(f"cannot write beside {database}: {error.strerror}; choose another --db") from error
     try:
-        _lock(descriptor, database)
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        with explained(database):  # some network file systems have no locks, and a full disk takes no number
+            _lock(descriptor, database)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(descriptor)

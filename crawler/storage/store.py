@@ -6,6 +6,7 @@ Reads go through a connection of their own that cannot write, so that they never
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -72,11 +73,11 @@ class Store:
     async def last_options(self) -> dict[str, Any] | None:
         """The options of the newest run; None where there was none."""
         rows = await self._read("SELECT options FROM runs ORDER BY id DESC LIMIT 1")
-        return dict(orjson.loads(rows[0][0])) if rows else None
+        return dict(json.loads(rows[0][0])) if rows else None
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with the one that was killed; returns its id and the pages that it has stored."""
-        text = orjson.dumps(options).decode()
+        text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
         rows = await self._read("SELECT id, ended_at, pages FROM runs ORDER BY id DESC LIMIT 1")
         if rows and rows[0][1] is None:
             self.run_id, pages = rows[0][0], rows[0][2]

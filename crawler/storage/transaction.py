@@ -124,7 +124,7 @@ WHERE host_id = ?1 AND status = 'excluded' AND reason >= 'robots' AND reason < '
 
 _FAIL_ORIGIN = """
 UPDATE urls SET status = 'failed', reason = ?3, next_fetch_at = NULL
-WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND substr(url, 1, length(?2) + 1) = ?2 || '/'
+WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND substr(url, 1, length(?2) + 1) = ?2 || '/'
 """
 
 
