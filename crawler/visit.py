@@ -102,7 +102,10 @@ class Visitor:
             return replace(visit, entries=tuple(content))
         if content is None:
             return visit
-        return replace(visit, page=self._with_header_directives(content, response), body=body)
+        # The body itself is kept compressed, so that visits can wait to be committed without holding both.
+        return replace(
+            visit, attempt=replace(response, body=b""), page=self._with_header_directives(content, response), body=body
+        )
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:
         """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds."""

@@ -40,7 +40,7 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_magic(path)
-        connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+        connection = await _connect(str(path), uri=False)
     try:
         with explained(path):
             await _prepare(connection, path)
@@ -56,7 +56,7 @@ async def open_reader(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     uri = _read_only_uri(path)
     with explained(path):
         _check_magic(path)
-        connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+        connection = await _connect(uri, uri=True)
     try:
         with explained(path):
             if await _identify(connection, path) < schema_version():
@@ -85,6 +85,12 @@ def check_sqlite() -> None:
     if sqlite3.sqlite_version_info < MIN_SQLITE:
         wanted = ".".join(map(str, MIN_SQLITE))
         raise DatabaseFailedError(f"Python here has SQLite {sqlite3.sqlite_version}; {wanted} or newer is needed")
+
+
+async def _connect(target: str, *, uri: bool) -> aiosqlite.Connection:
+    """Tried without a thread first: after a connect that fails, aiosqlite's thread may answer a loop that is closed."""
+    sqlite3.connect(target, uri=uri).close()
+    return await aiosqlite.connect(target, uri=uri, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
 
 
 def _read_only_uri(path: Path) -> str:

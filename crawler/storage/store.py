@@ -17,7 +17,8 @@ import orjson
 
 from crawler.records import Claim, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
 from crawler.storage.database import explained, open_reader, open_writer
-from crawler.storage.transaction import KnownUrls, Transaction
+from crawler.storage.known import KnownUrls
+from crawler.storage.transaction import Transaction
 from crawler.urls import origin_of
 
 _DUE_HOSTS = """

@@ -6,21 +6,15 @@ many rows where there are blobs): a statement a row would take and give up the G
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
 from typing import Any
 
 import aiosqlite
-import orjson
 
 from crawler.records import (
-    Failure,
     HostRecord,
-    Page,
-    Response,
     RobotsCopy,
     SeedMark,
     Target,
@@ -28,11 +22,18 @@ from crawler.records import (
     UrlStatus,
     Visit,
 )
-from crawler.urls import origin_of
+from crawler.storage.columns import (
+    FETCH_COLUMNS,
+    PAGE_COLUMNS,
+    as_json,
+    fetch_values,
+    page_values,
+    storable,
+    url_values,
+)
+from crawler.storage.known import KnownUrls, nearest
 
-_MAX_KNOWN = 131_072  # URLs; about 30 MB
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
-_MAX_INTEGER = 2**63 - 1  # SQLite's; a Content-Length may claim more
 
 _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
 
@@ -128,51 +129,6 @@ WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND subs
 """
 
 
-class KnownUrls:
-    """A bounded cache of stored URLs in front of the unique index: most links on a page are known already.
-
-    Only the writer fills it, so it never disagrees with what the next transaction will find. 'Liftable' rows are
-    excluded for another reason than robots.txt.
-    """
-
-    def __init__(self, max_rows: int = _MAX_KNOWN) -> None:
-        self._max_rows = max_rows
-        self._rows: dict[str, tuple[int, int, int, bool]] = {}  # url -> id, depth, seed, liftable
-
-    def ids(self, urls: Iterable[str]) -> dict[str, int]:
-        """The row ids of those URLs that are known."""
-        rows = self._rows
-        return {url: rows[url][0] for url in urls if url in rows}
-
-    def unsettled(self, targets: Iterable[Target]) -> list[Target]:
-        """Those of the targets that would change something if they were stored. One tight loop: they are many."""
-        row_of = self._rows.get
-        unsettled = []
-        for target in targets:
-            row = row_of(target.url)
-            if row is None or target.depth < row[1] or target.seed > row[2] or (row[3] and target.reason is None):
-                unsettled.append(target)
-        return unsettled
-
-    def learn(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Remember rows of url, id, depth, seed, liftable; the oldest are forgotten when there are too many."""
-        for url, row_id, depth, seed, liftable in rows:
-            self._rows[url] = (row_id, depth, seed, bool(liftable))
-        excess = len(self._rows) - self._max_rows
-        if excess > 0:
-            for url in list(islice(self._rows, excess + self._max_rows // 4)):
-                del self._rows[url]
-
-    def forget(self, urls: Iterable[str]) -> None:
-        """Ask the database about these again."""
-        for url in urls:
-            self._rows.pop(url, None)
-
-    def clear(self) -> None:
-        """Forget everything: a transaction was rolled back, or rows were changed past this cache."""
-        self._rows.clear()
-
-
 class Transaction:
     """One BEGIN ... COMMIT on the writing connection."""
 
@@ -189,7 +145,7 @@ class Transaction:
     async def readmit(self, ids: Sequence[int], now: float) -> None:
         """Excluded URLs become pending; their hosts' next due time follows."""
         async with self._begun():
-            rows = await self._execute(_READMIT, _json(list(ids)), now)
+            rows = await self._execute(_READMIT, as_json(list(ids)), now)
             await self._set_due({row[0] for row in rows})
         self._known.clear()
 
@@ -222,14 +178,14 @@ class Transaction:
 
     async def _add_urls(self, targets: Iterable[Target], now: float) -> set[int]:
         """Insert what is new, improve what is known; returns the hosts that may have gained a URL."""
-        news = _nearest(self._known.unsettled(targets))
+        news = nearest(self._known.unsettled(targets))
         if not news:
             return set()
-        await self._execute(_ADD_HOSTS, _json(sorted({target.host for target in news})))
+        await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
         rows = [(t.url, t.host, t.kind, t.status, t.reason, t.depth, t.hops, int(t.seed)) for t in news]
-        await self._execute(_ADD_URLS, _json(rows), now)
-        self._known.learn(await self._execute(_URL_IDS, _json([target.url for target in news])))
-        gained = _json(sorted({target.host for target in news if target.reason is None}))
+        await self._execute(_ADD_URLS, as_json(rows), now)
+        self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in news])))
+        gained = as_json(sorted({target.host for target in news if target.reason is None}))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}
 
@@ -238,7 +194,7 @@ class Transaction:
         wanted = set(urls)
         ids = self._known.ids(wanted)
         if len(ids) < len(wanted):
-            missing = _json(list(wanted - ids.keys()))
+            missing = as_json(list(wanted - ids.keys()))
             ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, missing)}
         return ids
 
@@ -251,9 +207,9 @@ class Transaction:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            rows.append((next_id, url_id, self._run_id, *_fetch_columns(visit, visit.attempt)))
+            rows.append((next_id, url_id, self._run_id, *fetch_values(visit, visit.attempt)))
             next_id += 1
-        await self._insert("fetches", _FETCH_COLUMNS, rows)
+        await self._insert("fetches", FETCH_COLUMNS, rows)
         return fetch_ids
 
     async def _add_bodies(self, visits: Sequence[Visit]) -> None:
@@ -272,9 +228,9 @@ class Transaction:
                 page_ids.append(None)
                 continue
             page_ids.append(next_id)
-            rows.append((next_id, url_id, fetch_id, *_page_columns(visit, visit.page)))
+            rows.append((next_id, url_id, fetch_id, *page_values(visit, visit.page)))
             next_id += 1
-        await self._insert("pages", _PAGE_COLUMNS, rows)
+        await self._insert("pages", PAGE_COLUMNS, rows)
         return page_ids
 
     async def _add_links(self, visits: Sequence[Visit], page_ids: Sequence[int | None]) -> None:
@@ -286,13 +242,13 @@ class Transaction:
             for target, (_url, anchor, rel, nofollow) in zip(visit.link_targets, visit.page.links, strict=True)
         ]
         if rows:
-            await self._execute(_ADD_LINKS, _json(rows))
+            await self._execute(_ADD_LINKS, as_json(rows))
 
     async def _set_urls(self, visits: Sequence[Visit], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
-        rows = {triple[1]: _url_columns(*triple) for triple in zip(visits, ids, page_ids, strict=True)}
+        rows = {triple[1]: url_values(*triple) for triple in zip(visits, ids, page_ids, strict=True)}
         if rows:
-            await self._execute(_SET_URLS, _json(list(rows.values())))
+            await self._execute(_SET_URLS, as_json(list(rows.values())))
         self._known.forget(visit.claim.url for visit in visits if visit.verdict.status is UrlStatus.EXCLUDED)
 
     async def _set_origins(self, visits: Sequence[Visit], now: float) -> None:
@@ -301,7 +257,7 @@ class Transaction:
             if visit.robots is not None:
                 await self._set_robots(visit.robots, host_id, now)
             if visit.origin_failed is not None:
-                await self._execute(_FAIL_ORIGIN, host_id, origin_of(visit.claim.url), visit.origin_failed)
+                await self._execute(_FAIL_ORIGIN, host_id, visit.claim.origin, visit.origin_failed)
 
     async def _set_robots(self, robots: RobotsCopy, host_id: int, now: float) -> None:
         old = await self._execute("SELECT robots_body FROM origins WHERE origin = ?", robots.origin)
@@ -326,7 +282,7 @@ class Transaction:
             row[2] = max(row[2], visit.back_off_until or 0.0)
             row[3] = visit.host_failures if visit.host_failures is not None else row[3]
         if rows:
-            await self._execute(_SET_HOSTS, _json(list(rows.values())), self._run_id)
+            await self._execute(_SET_HOSTS, as_json(list(rows.values())), self._run_id)
 
     async def _count_run(self, visits: Sequence[Visit]) -> None:
         done = Counter(page=sum(visit.page is not None for visit in visits))
@@ -339,7 +295,7 @@ class Transaction:
         )
 
     async def _set_due(self, host_ids: Iterable[int]) -> list[HostRecord]:
-        rows = await self._execute(_SET_DUE, _json(sorted(host_ids)), self._run_id)
+        rows = await self._execute(_SET_DUE, as_json(sorted(host_ids)), self._run_id)
         return [
             HostRecord(
                 host_id=row[0],
@@ -370,70 +326,10 @@ class Transaction:
             try:
                 await self._execute(sql, *parameters)
             except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
-                await self._execute(sql, *_clean(parameters))
+                await self._execute(sql, *storable(parameters))
 
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
-
-
-_FETCH_COLUMNS = (
-    "id", "url_id", "run_id", "started_at", "elapsed_s", "status_code", "failure", "message", "content_type", "bytes",
-    "truncated", "redirect_url", "address", "reused",
-)  # fmt: skip
-
-
-def _fetch_columns(visit: Visit, attempt: Response | Failure) -> tuple[Any, ...]:
-    shared = (visit.redirect_url, attempt.address, int(attempt.reused))
-    if isinstance(attempt, Failure):
-        message = _clean(attempt.message)
-        return (attempt.started_at, attempt.elapsed_s, None, attempt.kind, message, None, None, 0, *shared)
-    size = len(attempt.body) if attempt.read else attempt.size
-    size = size if size is None else min(size, _MAX_INTEGER)
-    answer = (attempt.status_code, None, None, _clean(attempt.content_type), size, int(attempt.truncated))
-    return (attempt.started_at, attempt.elapsed_s, *answer, *shared)
-
-
-_PAGE_COLUMNS = (
-    "id", "url_id", "fetch_id", "title", "description", "language", "canonical_url", "text", "encoding", "headings",
-    "open_graph", "json_ld", "noindex", "nofollow", "truncated", "links_total", "body_hash", "content_hash",
-)  # fmt: skip
-
-
-def _page_columns(visit: Visit, page: Page) -> tuple[Any, ...]:
-    truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
-    return (
-        page.title,
-        page.description,
-        page.language,
-        page.canonical_url,
-        page.text,
-        page.encoding,
-        _json(page.headings),
-        _json(dict(page.open_graph)),
-        _json(page.json_ld),
-        int(page.noindex),
-        int(page.nofollow),
-        int(truncated),
-        page.links_total,
-        visit.body.digest if visit.body is not None else None,
-        page.content_hash,
-    )
-
-
-def _url_columns(visit: Visit, url_id: int, page_id: int | None) -> tuple[Any, ...]:
-    verdict, attempt = visit.verdict, visit.attempt
-    response = attempt if isinstance(attempt, Response) else None
-    return (
-        url_id,
-        verdict.status,
-        verdict.reason,
-        verdict.attempts,
-        visit.next_fetch_at,
-        response.started_at if response else None,
-        page_id,
-        response.etag if response else None,
-        response.last_modified if response else None,
-    )
 
 
 def _robots_target(visit: Visit) -> tuple[Target, ...]:
@@ -441,39 +337,3 @@ def _robots_target(visit: Visit) -> tuple[Target, ...]:
     if visit.claim.kind is not UrlKind.ROBOTS:
         return ()
     return (Target(url=visit.claim.url, host=visit.claim.host, kind=UrlKind.ROBOTS, seed=SeedMark.NO),)
-
-
-def _nearest(targets: Iterable[Target]) -> list[Target]:
-    """One target a URL: the dearest, then an admitted one, then the nearest."""
-    best: dict[str, Target] = {}
-    for target in targets:
-        known = best.get(target.url)
-        if known is None or _rank(target) < _rank(known):
-            best[target.url] = target
-    return list(best.values())
-
-
-def _rank(target: Target) -> tuple[int, bool, int]:
-    return -target.seed, target.reason is not None, target.depth
-
-
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite cuts JSON at a NUL, and no lone surrogate is UTF-8
-
-
-def _json(value: Any) -> str:
-    """JSON for json_each, or to be stored."""
-    try:
-        data = orjson.dumps(value)
-    except orjson.JSONEncodeError:  # a lone surrogate
-        data = orjson.dumps(_clean(value))
-    return (orjson.dumps(_clean(value)) if b"\\u0000" in data else data).decode()
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return _UNSTORABLE.sub("\ufffd", value)
-    if isinstance(value, Mapping):
-        return {_clean(key): _clean(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(part) for part in value]
-    return value

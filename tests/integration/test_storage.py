@@ -26,8 +26,9 @@ from crawler.records import (
     Visit,
 )
 from crawler.storage.database import open_reader, open_writer
+from crawler.storage.known import KnownUrls
 from crawler.storage.store import Store, open_store
-from crawler.storage.transaction import KnownUrls, Transaction
+from crawler.storage.transaction import Transaction
 from crawler.urls import origin_of
 from tests.integration.visits import (
     NOW,

@@ -1,0 +1,70 @@
+"""What the writer knows of stored URLs without asking the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from crawler.records import Target
+
+_MAX_KNOWN = 131_072  # URLs; about 30 MB
+
+
+class KnownUrls:
+    """A bounded cache of stored URLs in front of the unique index: most links on a page are known already.
+
+    Only the writer fills it, so it never disagrees with what the next transaction will find. 'Liftable' rows are
+    excluded for another reason than robots.txt.
+    """
+
+    def __init__(self, max_rows: int = _MAX_KNOWN) -> None:
+        self._max_rows = max_rows
+        self._rows: dict[str, tuple[int, int, int, bool]] = {}  # url -> id, depth, seed, liftable
+
+    def ids(self, urls: Iterable[str]) -> dict[str, int]:
+        """The row ids of those URLs that are known."""
+        rows = self._rows
+        return {url: rows[url][0] for url in urls if url in rows}
+
+    def unsettled(self, targets: Iterable[Target]) -> list[Target]:
+        """Those of the targets that would change something if they were stored. One tight loop: they are many."""
+        row_of = self._rows.get
+        unsettled = []
+        for target in targets:
+            row = row_of(target.url)
+            if row is None or target.depth < row[1] or target.seed > row[2] or (row[3] and target.reason is None):
+                unsettled.append(target)
+        return unsettled
+
+    def learn(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Remember rows of url, id, depth, seed, liftable; the oldest are forgotten when there are too many."""
+        for url, row_id, depth, seed, liftable in rows:
+            self._rows[url] = (row_id, depth, seed, bool(liftable))
+        excess = len(self._rows) - self._max_rows
+        if excess > 0:
+            for url in list(islice(self._rows, excess + self._max_rows // 4)):
+                del self._rows[url]
+
+    def forget(self, urls: Iterable[str]) -> None:
+        """Ask the database about these again."""
+        for url in urls:
+            self._rows.pop(url, None)
+
+    def clear(self) -> None:
+        """Forget everything: a transaction was rolled back, or rows were changed past this cache."""
+        self._rows.clear()
+
+
+def nearest(targets: Iterable[Target]) -> list[Target]:
+    """One target a URL: the dearest, then an admitted one, then the nearest."""
+    best: dict[str, Target] = {}
+    for target in targets:
+        known = best.get(target.url)
+        if known is None or _rank(target) < _rank(known):
+            best[target.url] = target
+    return list(best.values())
+
+
+def _rank(target: Target) -> tuple[int, bool, int]:
+    return -target.seed, target.reason is not None, target.depth

@@ -1,0 +1,110 @@
+"""What a case is made of: contenders that run in turn, for several rounds, and the figures that they bring home."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TypeAlias
+
+Figures: TypeAlias = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """The wishes of who runs the benchmarks. `work` is a folder that is thrown away at the end."""
+
+    rounds: int
+    quick: bool
+    work: Path
+    corpus: str
+    peers_python: str
+    node_modules: Path | None
+    pending: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """Somebody who takes part. `run` is called once a round with an empty folder; `missing` says how to install it."""
+
+    name: str
+    settings: str
+    run: Callable[[Path], Figures]
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A column of the table. Those with a `panel` are drawn in the picture, under that title."""
+
+    key: str
+    title: str
+    digits: int = 0
+    panel: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Score:
+    """A contender's rounds."""
+
+    contender: Contender
+    rounds: list[Figures] = field(default_factory=list)
+    failure: str | None = None
+
+    @property
+    def absence(self) -> str | None:
+        """Why there are no figures; None where there are."""
+        if self.contender.missing is not None:
+            return f"not installed: {self.contender.missing}"
+        return self.failure
+
+    def values(self, key: str) -> list[float]:
+        """One figure, round by round; empty where it was not measured."""
+        return [figures[key] for figures in self.rounds if key in figures]
+
+    def median(self, key: str) -> float | None:
+        """Of all rounds; None where it was not measured."""
+        values = self.values(key)
+        return median(values) if values else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A finished case. The first of `figures` is the one that decides, and `reference` whom the others are held to."""
+
+    case: str
+    title: str
+    notes: Sequence[str]
+    figures: Sequence[Figure]
+    scores: Sequence[Score]
+    reference: str
+
+
+class ContenderFailedError(Exception):
+    """A contender did not do what it was asked; the text says what it said."""
+
+
+def in_turn(setup: Setup, case: str, contenders: Sequence[Contender]) -> list[Score]:
+    """Run everybody once a round, so that whatever disturbs the machine disturbs all of them."""
+    scores = [Score(contender=contender) for contender in contenders]
+    for number in range(1, setup.rounds + 1):
+        for place, score in enumerate(scores):
+            if score.absence is not None:
+                continue
+            folder = setup.work / case / f"{number}-{place}"
+            folder.mkdir(parents=True)
+            started = time.monotonic()
+            try:
+                score.rounds.append(score.contender.run(folder))
+            except ContenderFailedError as error:
+                score.failure = f"failed: {error}"
+            say(f"{case}, round {number} of {setup.rounds}: {score.contender.name}, {time.monotonic() - started:.1f} s")
+    return scores
+
+
+def say(text: str) -> None:
+    """Progress, for who waits."""
+    print(text, file=sys.stderr, flush=True)

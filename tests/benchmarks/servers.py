@@ -1,0 +1,185 @@
+"""The servers that contenders are pointed at: nginx, a name server, and one that answers late. All on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from dnslib import QTYPE, RR, A, DNSRecord  # type: ignore[import-untyped]
+from dnslib.server import BaseResolver, DNSLogger, DNSServer  # type: ignore[import-untyped]
+
+from tests.benchmarks.measure import ROOT
+
+NGINX_HINT = "apt-get install nginx-light"
+LOOPBACK = "127.0.0.1"
+_FIRST_ADDRESS = IPv4Address("127.16.0.1")
+_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A request, as nginx logged it. `at` is Unix time, when the answer was sent; to the millisecond."""
+
+    at: float
+    connection: int
+    status: int
+    host: str
+    target: str
+    content_type: str
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a page of HTML was served."""
+        return self.status == 200 and self.content_type.startswith("text/html")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nginx:
+    """A running nginx."""
+
+    port: int
+    log: Path
+
+    def hits(self) -> list[Hit]:
+        """The requests so far."""
+        return [_hit(line) for line in self.log.read_text().splitlines()]
+
+
+def program(name: str) -> str | None:
+    """The path of an installed program, daemons included."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+@contextmanager
+def nginx(
+    folder: Path, body: str, *, certificate: tuple[Path, Path] | None = None, wildcard: bool = False
+) -> Iterator[Nginx]:
+    """nginx with one worker on a free port; `body` says what it serves, in its own language.
+
+    `certificate`: chain and key, to speak TLS. `wildcard`: at every address of 127/8, each host name having one.
+    """
+    path = program("nginx")
+    if path is None:
+        raise FileNotFoundError(NGINX_HINT)
+    folder.mkdir(parents=True, exist_ok=True)
+    served = Nginx(port=_free_port("0.0.0.0" if wildcard else LOOPBACK), log=folder / "access.log")
+    config = folder / "nginx.conf"
+    config.write_text(_nginx_config(folder, served, body, certificate, wildcard))
+    with _started([path, "-c", str(config), "-e", str(folder / "error.log")], folder, served.port):
+        yield served
+
+
+@contextmanager
+def late_server(folder: Path, *, delay_s: float) -> Iterator[tuple[int, Path]]:
+    """A server that answers any path after `delay_s`; gives its port and the file of its requests' times.
+
+    The file is there once the context is left.
+    """
+    port, times = _free_port(LOOPBACK), folder / "times"
+    command = [sys.executable, "-m", "tests.benchmarks.late_server", str(port), str(delay_s), str(times)]
+    with _started(command, folder, port):
+        yield port, times
+
+
+@contextmanager
+def name_server() -> Iterator[str]:
+    """A DNS server for the hosts of `host_name`; gives its IP:PORT. It runs in a thread, since it has little to do."""
+    server = DNSServer(_Names(), address=LOOPBACK, port=0, logger=DNSLogger("", prefix=False))
+    server.start_thread()
+    try:
+        yield f"{LOOPBACK}:{server.server.server_address[1]}"
+    finally:
+        server.stop()
+        server.server.server_close()
+
+
+def host_name(number: int) -> str:
+    """A host that `name_server` knows, at an address of its own."""
+    return f"h{number:06d}.bench.test"
+
+
+class _Names(BaseResolver):  # type: ignore[misc]
+    def resolve(self, request: DNSRecord, _handler: object) -> DNSRecord:
+        reply = request.reply()
+        label = str(request.q.qname).partition(".")[0]
+        if request.q.qtype == QTYPE.A and label[:1] == "h" and label[1:].isdigit():
+            address = str(_FIRST_ADDRESS + int(label[1:]))
+            reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(address), ttl=3600))
+        return reply
+
+
+@contextmanager
+def _started(command: Sequence[str], folder: Path, port: int) -> Iterator[None]:
+    with (folder / "server.err").open("w") as err:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+        try:
+            _wait_for(process, port)
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    for _ in range(200):
+        try:
+            socket.create_connection((LOOPBACK, port)).close()
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"the server does not answer: {process.args!r}")
+
+
+def _free_port(address: str) -> int:
+    with closing(socket.create_server((address, 0))) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _nginx_config(
+    folder: Path, served: Nginx, body: str, certificate: tuple[Path, Path] | None, wildcard: bool
+) -> str:
+    temporary = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in _TEMPORARY)
+    address = "0.0.0.0" if wildcard else LOOPBACK
+    tls = f"ssl_certificate {certificate[0]}; ssl_certificate_key {certificate[1]};" if certificate else ""
+    # Nothing of a socket that listens everywhere is for others than this machine.
+    guard = "if ($remote_addr !~ ^127[.]) { return 444; }" if wildcard else ""
+    return f"""
+daemon off; pid {folder}/pid; worker_processes 1;
+{"user root;" if os.geteuid() == 0 else ""}
+events {{ worker_connections 8192; }}
+http {{
+    {temporary}
+    types {{ text/html html htm; text/css css; application/javascript js; image/png png; image/svg+xml svg;
+        text/plain txt; application/xml xml; application/json json; application/zip zip; }}
+    default_type application/octet-stream;
+    log_format hits '$msec $connection $status $host $request_uri $sent_http_content_type';
+    access_log {served.log} hits;
+    keepalive_requests 100000000; keepalive_timeout 300s; sendfile on; tcp_nopush on;
+    server {{
+        listen {address}:{served.port} backlog=4096 {"ssl" if certificate else ""};
+        {tls}
+        {guard}
+        {body}
+    }}
+}}
+"""
+
+
+def _hit(line: str) -> Hit:
+    at, connection, status, host, target, content_type = line.split(" ", 5)
+    return Hit(
+        at=float(at), connection=int(connection), status=int(status), host=host, target=target, content_type=content_type
+    )
