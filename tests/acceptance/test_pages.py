@@ -250,3 +250,16 @@ def test_credentials_in_a_seed_go_to_its_origin_alone_and_are_stored_nowhere(cli
     for secret in (b"s3cr", b"joe", b"am9lOn"):
         assert secret not in stored
         assert secret.decode() not in outcome.out + outcome.err
+
+
+def test_markup_that_would_keep_a_parser_busy_is_a_failure_and_the_crawl_goes_on(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/deep", "/fine"])
+    site.page("/deep", body=b"<div>" * 100_000)
+    site.page("/fine")
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), *FAST, "--parse-timeout", "0.5")
+    assert cli.pages() == [served.url("a.test"), served.url("a.test", "/fine")]
+    assert cli.rows("SELECT status, reason FROM urls WHERE url LIKE '%/deep'") == [("failed", "parse_timeout")]
+    assert outcome.summary["by_failure"] == {"parse_timeout": 1}

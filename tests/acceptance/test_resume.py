@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -141,3 +142,16 @@ def test_resuming_without_the_headers_of_the_last_run_names_them(cli: Cli, serve
     cli.crawl(served, seed, *OPTIONS)  # the last run sent none, so none is missed
     stored = b"".join(path.read_bytes() for path in cli.folder.iterdir())
     assert b"do-not-store-me" not in stored
+
+
+def test_no_parser_process_outlives_a_crawl_that_was_killed(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    crawler = cli.start(served, served.url("a.test"), *OPTIONS)
+    while len(served.log) < 50:
+        time.sleep(0.002)
+    children = [int(pid) for pid in Path(f"/proc/{crawler.pid}/task/{crawler.pid}/children").read_text().split()]
+    crawler.kill()
+    crawler.communicate()
+    assert children
+    while any(Path(f"/proc/{pid}").exists() for pid in children):  # the test's own time limit ends a hopeless wait
+        time.sleep(0.01)

@@ -55,7 +55,7 @@ def run(command: Sequence[str], folder: Path, *, environment: dict[str, str] | N
             stderr=err,
             start_new_session=True,
         )
-        with _deadline(process, timeout_s) as deadline, _MemoryWatch(process.pid) as memory:
+        with _Deadline(process, timeout_s) as deadline, _MemoryWatch(process.pid) as memory:
             _pid, status, used = os.wait4(process.pid, 0)
             wall_s = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -72,7 +72,7 @@ def run(command: Sequence[str], folder: Path, *, environment: dict[str, str] | N
         )
 
 
-class _deadline:  # noqa: N801 - reads as a verb in `with`
+class _Deadline:
     """Ends the program's whole session when its time is up, or when the benchmark is interrupted."""
 
     def __init__(self, process: subprocess.Popen[bytes] | subprocess.Popen[str], timeout_s: float) -> None:
@@ -80,7 +80,7 @@ class _deadline:  # noqa: N801 - reads as a verb in `with`
         self._process = process
         self._timer = threading.Timer(timeout_s, self._pass)
 
-    def __enter__(self) -> _deadline:
+    def __enter__(self) -> _Deadline:
         self._timer.start()
         return self
 

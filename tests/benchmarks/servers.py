@@ -148,9 +148,7 @@ def _free_port(address: str) -> int:
         return port
 
 
-def _nginx_config(
-    folder: Path, served: Nginx, body: str, certificate: tuple[Path, Path] | None, wildcard: bool
-) -> str:
+def _nginx_config(folder: Path, served: Nginx, body: str, certificate: tuple[Path, Path] | None, wildcard: bool) -> str:
     temporary = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in _TEMPORARY)
     address = "0.0.0.0" if wildcard else LOOPBACK
     tls = f"ssl_certificate {certificate[0]}; ssl_certificate_key {certificate[1]};" if certificate else ""
@@ -181,5 +179,10 @@ http {{
 def _hit(line: str) -> Hit:
     at, connection, status, host, target, content_type = line.split(" ", 5)
     return Hit(
-        at=float(at), connection=int(connection), status=int(status), host=host, target=target, content_type=content_type
+        at=float(at),
+        connection=int(connection),
+        status=int(status),
+        host=host,
+        target=target,
+        content_type=content_type,
     )

@@ -50,7 +50,9 @@ def a_visit(
         page = replace(page, links=tuple(Link(target.url, f"to {target.url}") for target in targets))
     usual: dict[str, Any] = {
         "verdict": Verdict(status=UrlStatus.FETCHED),
-        "attempt": Response(url=claim.url, status_code=200, body=b"x", size=1, content_type="text/html", started_at=NOW),
+        "attempt": Response(
+            url=claim.url, status_code=200, body=b"x", size=1, content_type="text/html", started_at=NOW
+        ),
         "page": page,
         "link_targets": targets,
     }

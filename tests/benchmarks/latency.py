@@ -1,0 +1,104 @@
+"""A slow server: how much of what the concurrency allows is reached. All of it is concurrency / latency."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from statistics import linear_regression
+
+from tests.benchmarks.contest import ContenderFailedError, Contender, Figure, Figures, Outcome, Setup, in_turn
+from tests.benchmarks.measure import Usage, run
+from tests.benchmarks.ours import crawl
+from tests.benchmarks.servers import LOOPBACK, late_server
+
+_LATENCY_S = 0.2
+_CONCURRENCIES = (64, 128, 256, 512)
+_STEADY_S, _QUICK_STEADY_S = 12.0, 4.0
+_FIGURES = (
+    Figure(key="share", title="of the possible", digits=3, panel="share of concurrency / latency"),
+    Figure(key="requests_per_s", title="requests/s", panel="requests a second, steady state"),
+    Figure(key="requests", title="requests"),
+    Figure(key="wall_s", title="seconds", digits=1),
+    Figure(key="cpu_s", title="CPU s", digits=1),
+    Figure(key="peak_mb", title="peak MB"),
+)
+
+
+def compete(setup: Setup) -> list[Outcome]:
+    """The case."""
+    steady_s = _QUICK_STEADY_S if setup.quick else _STEADY_S
+    contenders = [
+        contender
+        for concurrency in _CONCURRENCIES
+        for contender in (
+            Contender(
+                name=f"crawler, {concurrency} at once",
+                settings=" ".join(_arguments(concurrency)),
+                run=partial(_crawl, concurrency, steady_s),
+            ),
+            Contender(
+                name=f"bare session, {concurrency} at once",
+                settings="aiohttp's shared session, which reads the body and stores nothing",
+                run=partial(_fetch, concurrency, steady_s),
+            ),
+        )
+    ]
+    notes = [
+        f"One host that answers every request {_LATENCY_S * 1000:g} ms after it came, from a process of its own;"
+        f" requests enough for {steady_s:g} s, named as seeds.",
+        "Steady state: the slope of the server's count of requests over time, its first and last fifth left out.",
+        "The bare session shows what client and server could do at all on this machine.",
+    ]
+    return [
+        Outcome(
+            case="latency",
+            title=f"A server that answers after {_LATENCY_S * 1000:g} ms",
+            notes=notes,
+            figures=_FIGURES,
+            scores=in_turn(setup, "latency", contenders),
+            reference=contenders[1].name,
+        )
+    ]
+
+
+def _arguments(concurrency: int) -> list[str]:
+    limit = str(concurrency)
+    return ["--delay", "0", "--concurrency", limit, "--per-host", limit, "--per-ip", limit]
+
+
+def _crawl(concurrency: int, steady_s: float, folder: Path) -> Figures:
+    seeds = folder / "seeds.txt"
+    with late_server(folder, delay_s=_LATENCY_S) as (port, times):
+        paths = range(_requests(concurrency, steady_s))
+        seeds.write_text("".join(f"http://{LOOPBACK}:{port}/p/{number}\n" for number in paths))
+        usage, _summary = crawl(folder, [*_arguments(concurrency), str(seeds)])
+    return _figures(concurrency, usage, times)
+
+
+def _fetch(concurrency: int, steady_s: float, folder: Path) -> Figures:
+    amount = ("--requests", str(_requests(concurrency, steady_s)), "--concurrency", str(concurrency))
+    with late_server(folder, delay_s=_LATENCY_S) as (port, times):
+        url = f"http://{LOOPBACK}:{port}"
+        command = [sys.executable, "-m", "tests.benchmarks.session_client", "shared", url, *amount]
+        usage = run(command, folder, timeout_s=900)
+        if failed := json.loads(usage.out)["failed"]:
+            raise ContenderFailedError(f"{failed} requests failed")
+    return _figures(concurrency, usage, times)
+
+
+def _requests(concurrency: int, steady_s: float) -> int:
+    return round(concurrency / _LATENCY_S * steady_s)
+
+
+def _figures(concurrency: int, usage: Usage, times: Path) -> Figures:
+    moments = sorted(float(line) for line in times.read_text().splitlines())
+    steady = range(len(moments) // 5, len(moments) * 4 // 5)
+    rate = linear_regression([moments[number] for number in steady], steady).slope
+    return {
+        **usage.figures(),
+        "requests": len(moments),
+        "requests_per_s": rate,
+        "share": rate / (concurrency / _LATENCY_S),
+    }

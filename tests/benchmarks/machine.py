@@ -1,0 +1,62 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import ssl
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.measure import ROOT
+from tests.benchmarks.servers import program
+
+_PACKAGES = ("crawler", "aiohttp", "uvloop", "selectolax", "orjson")
+
+
+def machine(peers_python: str) -> dict[str, Any]:
+    """Cores, processor, memory, and the versions of all that takes part. `load` is the system's, over one minute."""
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": _cpu(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "sqlite": sqlite3.sqlite_version,
+        "versions": {name: version(name) for name in _PACKAGES} | _programs(peers_python),
+        "commit": _said(["git", "describe", "--always", "--dirty"]),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _programs(peers_python: str) -> dict[str, str]:
+    ask = "from importlib.metadata import version; print(version('{}'))"
+    commands = {
+        "nginx": [program("nginx") or "nginx", "-v"],
+        "wget2": ["wget2", "--version"],
+        "node": ["node", "--version"],
+        "scrapy": [peers_python, "-c", ask.format("scrapy")],
+        "crawlee": [peers_python, "-c", ask.format("crawlee")],
+    }
+    return {name: _said(command) for name, command in commands.items()}
+
+
+def _said(command: Sequence[str]) -> str:
+    """The first line of what a program prints."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "not installed"
+    return (done.stdout or done.stderr).partition("\n")[0].strip()
+
+
+def _cpu() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

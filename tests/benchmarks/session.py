@@ -1,0 +1,114 @@
+"""What the shared session buys: a session per request against the shared one, over HTTP and over TLS."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+
+import trustme
+
+from tests.benchmarks.contest import Contender, Figure, Figures, Outcome, Setup, in_turn
+from tests.benchmarks.measure import run
+from tests.benchmarks.pages import page
+from tests.benchmarks.servers import LOOPBACK, NGINX_HINT, nginx, program
+
+_CONCURRENCY = 32
+_REQUESTS, _QUICK_REQUESTS = 10_000, 2_000
+_TIME_WAIT = "06"  # include/net/tcp_states.h
+_NAMES = {
+    "per-request": "a session per request",
+    "shared": "one shared session",
+    "fetcher": "the crawler's fetcher",
+}
+_FIGURES = (
+    Figure(key="requests_per_s", title="requests/s", panel="requests a second"),
+    Figure(key="p50_ms", title="p50 ms", digits=1),
+    Figure(key="p99_ms", title="p99 ms", digits=1, panel="99th percentile of a request's time, ms"),
+    Figure(key="connections", title="connections", panel="connections opened"),
+    Figure(key="time_wait", title="TIME_WAIT", panel="sockets left in TIME_WAIT"),
+    Figure(key="cpu_s", title="CPU s", digits=1),
+    Figure(key="peak_mb", title="peak MB"),
+)
+
+
+def compete(setup: Setup) -> list[Outcome]:
+    """The case."""
+    requests = _QUICK_REQUESTS if setup.quick else _REQUESTS
+    certificate = _certificate(setup.work)
+    contenders = [
+        Contender(
+            name=f"{_NAMES[mode]}, {'TLS' if tls else 'HTTP'}",
+            settings=f"aiohttp {mode}, {_CONCURRENCY} at once, uvloop",
+            run=partial(_fetch, mode, requests, certificate if tls else None),
+            missing=None if program("nginx") else NGINX_HINT,
+        )
+        for tls in (False, True)
+        for mode in _NAMES
+    ]
+    scores = in_turn(setup, "session", contenders)
+    notes = [
+        f"{requests:,} requests for pages of 2 KB, {_CONCURRENCY} at once, from nginx with keep-alive on loopback.",
+        "On loopback a handshake costs no round trip, only CPU: over a real network a session per request loses more.",
+        "Connections as nginx counted them; TIME_WAIT as /proc/net/tcp shows it right after the run (Linux).",
+    ]
+    notes += _ratios({score.contender.name: score.median("requests_per_s") for score in scores})
+    return [
+        Outcome(
+            case="session",
+            title="A session per request against one shared session",
+            notes=notes,
+            figures=_FIGURES,
+            scores=scores,
+            reference=contenders[0].name,
+        )
+    ]
+
+
+def _fetch(mode: str, requests: int, certificate: tuple[Path, Path, Path] | None, folder: Path) -> Figures:
+    """A server of its own for each run, so that no socket of an earlier one is counted."""
+    (folder / "page.html").write_text(page("A page", [f"/p/{number}" for number in range(10)]))
+    body = f"location / {{ root {folder}; try_files /page.html =404; }}"
+    with nginx(folder / "nginx", body, certificate=certificate[1:] if certificate else None) as server:
+        url = f"{'https' if certificate else 'http'}://{LOOPBACK}:{server.port}"
+        trust = ("--ca", str(certificate[0])) if certificate else ()
+        amount = ("--requests", str(requests), "--concurrency", str(_CONCURRENCY))
+        usage = run(
+            [sys.executable, "-m", "tests.benchmarks.session_client", mode, url, *amount, *trust], folder, timeout_s=900
+        )
+        time_wait = _sockets_in_time_wait(server.port)
+        connections = len({hit.connection for hit in server.hits()})
+    return {**usage.figures(), **json.loads(usage.out), "connections": connections, **time_wait}
+
+
+def _ratios(rates: dict[str, float | None]) -> list[str]:
+    notes = []
+    for protocol in ("HTTP", "TLS"):
+        shared, single = (rates[f"{_NAMES[mode]}, {protocol}"] for mode in ("shared", "per-request"))
+        if shared and single:
+            notes.append(f"Over {protocol}, the shared session makes {shared / single:.1f} times the requests a second.")
+    return notes
+
+
+def _certificate(folder: Path) -> tuple[Path, Path, Path]:
+    """CA, chain and key."""
+    authority = trustme.CA()
+    issued = authority.issue_cert(LOOPBACK)
+    ca, chain, key = (folder / name for name in ("ca.pem", "chain.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca)
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(chain, append=True)
+    issued.private_key_pem.write_to_path(key)
+    return ca, chain, key
+
+
+def _sockets_in_time_wait(port: int) -> Figures:
+    """Both ends are on this machine; whoever closes first keeps the socket for a minute."""
+    table = Path("/proc/net/tcp")
+    if not table.exists():
+        return {}
+    rows = (line.split() for line in table.read_text().splitlines()[1:])
+    address = f"{socket.htonl(int.from_bytes(socket.inet_aton(LOOPBACK))):08X}:{port:04X}"
+    return {"time_wait": sum(row[3] == _TIME_WAIT and address in row[1:3] for row in rows)}
