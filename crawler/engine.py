@@ -289,9 +289,9 @@ async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> As
         observer.notify(f"--concurrency lowered to {fitting.workers}: more does not fit below `ulimit -n`")
         config = replace(config, politeness=replace(config.politeness, concurrency=fitting.workers))
     async with (
+        open_parser(config.network.product_token, config.run.parse_timeout_s) as parser,  # first: it takes longest
         open_store(config.db) as store,
         open_fetcher(_sendable(config.network), config.politeness, counters, concurrency=fitting) as fetcher,
-        open_parser(config.network.product_token, config.run.parse_timeout_s) as parser,
     ):
         yield _Run(config, store, fetcher, parser, counters, observer, clock)
 

@@ -26,6 +26,8 @@ from crawler.records import Failure, FailureKind, Page, Response, SitemapEntry, 
 
 Content: TypeAlias = Page | list[SitemapEntry] | None
 
+_EAGER_PROCESSES = 2
+_MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _DEATHS_PER_DOCUMENT = 2
 _MAX_TYPE_BYTES = 1000
@@ -51,7 +53,7 @@ class Parser:
     def __init__(self, product_token: str, timeout_s: float, processes: int | None = None) -> None:
         self._product_token = product_token
         self._timeout_s = timeout_s
-        self._most = processes or max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        self._most = processes or min(_processors(), _MAX_PROCESSES)
         self._processes: list[_Process] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: deque[_Job] = deque()
@@ -77,6 +79,11 @@ class Parser:
                 sent=True,
             )
         return outcome
+
+    def warm_up(self) -> None:
+        """Start what a busy crawl will need at once: a process takes a tenth of a second to come up."""
+        for _ in range(min(_EAGER_PROCESSES, self._most)):
+            self._start()
 
     async def close(self) -> None:
         """End the processes; documents that are still being read are given up."""
@@ -206,10 +213,17 @@ class _Process:
 async def open_parser(product_token: str, timeout_s: float) -> AsyncIterator[Parser]:
     """A `Parser` in the running event loop; its processes are gone when the context is left."""
     parser = Parser(product_token, timeout_s)
+    parser.warm_up()
     try:
         yield parser
     finally:
         await parser.close()
+
+
+def _processors() -> int:
+    """How many this process may use, at least one."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable is not None else os.cpu_count() or 1
 
 
 def _request(kind: UrlKind, response: Response, keep_body: bool) -> tuple[bytes, ...]:

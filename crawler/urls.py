@@ -6,7 +6,7 @@ a non-empty lower-case host and a path that begins with '/'.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from urllib.parse import unquote, unquote_plus
 
@@ -74,20 +74,22 @@ def credentials_of(url: str) -> tuple[str, str] | None:
 
 def without_credentials(url: str) -> str:
     """The URL as it may be stored and shown."""
+    if "@" not in url:
+        return url
     _userinfo, at, host = authority_of(url).rpartition("@")
     return f"{scheme_of(url)}://{host}{target_of(url)}" if at else url
 
 
-def drop_params(url: str, globs: Iterable[str]) -> str:
+def drop_params(url: str, globs: Collection[str]) -> str:
     """The URL without the query parameters whose decoded name matches one of `globs` ('utm_*'); order is kept."""
     base, mark, query = url.partition("?")
-    if not mark:
+    if not globs or not mark:
         return url
     kept = [part for part in query.split("&") if not _matches(part, globs)]
     return f"{base}?{'&'.join(kept)}" if kept else base
 
 
-def _matches(parameter: str, globs: Iterable[str]) -> bool:
+def _matches(parameter: str, globs: Collection[str]) -> bool:
     name = unquote_plus(parameter.partition("=")[0])
     return any(fnmatchcase(name, glob) for glob in globs)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
@@ -19,7 +19,7 @@ from crawler.network.resolver import Unresolved
 from crawler.parsing import Parser
 from crawler.policy.outcome import REDIRECTS, decide
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
-from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, UrlStatus, Visit
+from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, Visit
 from crawler.urls import normalize
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
@@ -71,10 +71,9 @@ class Visitor:
             readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
             on_sent=lambda: self._ledger.sent(claim),
         )
-        visit = self._conclude(claim, attempt)
-        if isinstance(attempt, Response) and visit.verdict.status is UrlStatus.FETCHED and attempt.read:
-            return await self._read(visit, attempt)
-        return visit
+        if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
+            return self._conclude(claim, attempt)
+        return await self._read(claim, attempt)
 
     def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
         return Failure(url=claim.url, kind=FailureKind.DNS, message=reason.message, started_at=self._clock.wall())
@@ -92,20 +91,14 @@ class Visitor:
             url = onward
         return attempt
 
-    async def _read(self, visit: Visit, response: Response) -> Visit:
-        keep_body = self._config.run.bodies
-        reading = await self._parser.read(visit.claim.kind, response, keep_body=keep_body)
+    async def _read(self, claim: Claim, response: Response) -> Visit:
+        reading = await self._parser.read(claim.kind, response, keep_body=self._config.run.bodies)
         if isinstance(reading, Failure):
-            return self._conclude(visit.claim, reading)
+            return self._conclude(claim, reading)
         content, body = reading
-        if isinstance(content, list):
-            return replace(visit, entries=tuple(content))
-        if content is None:
-            return visit
-        # The body itself is kept compressed, so that visits can wait to be committed without holding both.
-        return replace(
-            visit, attempt=replace(response, body=b""), page=self._with_header_directives(content, response), body=body
-        )
+        if isinstance(content, Page):
+            return self._conclude(claim, response, page=self._with_header_directives(content, response), body=body)
+        return self._conclude(claim, response, entries=tuple(content or ()))
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:
         """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds."""
@@ -114,7 +107,8 @@ class Visitor:
         noindex, nofollow = robots_directives(response.robots_tags, self._config.network.product_token)
         return replace(page, noindex=page.noindex or noindex, nofollow=page.nofollow or nofollow)
 
-    def _conclude(self, claim: Claim, attempt: Response | Failure) -> Visit:
+    def _conclude(self, claim: Claim, attempt: Response | Failure, **found: Any) -> Visit:
+        """Decide; `found` are the fields of the visit that the reader filled."""
         redirect_url = _redirect_url(attempt)
         if isinstance(attempt, Response) and redirect_url is None and attempt.location is not None:
             attempt = replace(attempt, location=None)  # it leads nowhere that we can go
@@ -127,7 +121,7 @@ class Visitor:
             now=self._clock.wall(),
         )
         self._count(claim, attempt, will_retry=verdict.retry_in_s is not None)
-        return Visit(claim=claim, verdict=verdict, attempt=attempt, redirect_url=redirect_url)
+        return Visit(claim=claim, verdict=verdict, attempt=attempt, redirect_url=redirect_url, **found)
 
     def _count(self, claim: Claim, attempt: Response | Failure, *, will_retry: bool) -> None:
         self._counters.retries += will_retry

@@ -10,7 +10,7 @@ from crawler.policy.scope import Scope
 from crawler.records import Claim, Page, SeedMark, SitemapEntry, Target, UrlKind, Visit
 from crawler.urls import drop_params, host_of, without_credentials
 
-_MAX_JUDGED = 32_768  # URLs of one depth
+_MAX_JUDGED = 65_536  # URLs
 
 
 class Admission:
@@ -19,15 +19,16 @@ class Admission:
     def __init__(self, config: ScopeConfig, scope: Scope) -> None:
         self._config = config
         self._scope = scope
-        self._judged: dict[int, dict[str, Target]] = {}  # by depth, then URL
+        self._judged: dict[str, Target] = {}
 
     def target(
         self, url: str, *, depth: int, hops: int = 0, seed: SeedMark = SeedMark.NO, kind: UrlKind = UrlKind.PAGE
     ) -> Target:
         """The URL as it is stored, with the reason why it may not enter, if there is one."""
         url = drop_params(without_credentials(url), self._config.drop_param)
-        reason = self._scope.judge(url, depth=depth, hops=hops, seed=seed, kind=kind)
-        return Target(url=url, host=host_of(url), kind=kind, depth=depth, hops=hops, seed=seed, reason=reason)
+        host = host_of(url)
+        reason = self._scope.judge(url, host=host, depth=depth, hops=hops, seed=seed, kind=kind)
+        return Target(url=url, host=host, kind=kind, depth=depth, hops=hops, seed=seed, reason=reason)
 
     def widen(self, url: str) -> bool:
         """Make the URL a root of the scope; False where that changes nothing."""
@@ -70,12 +71,16 @@ class Admission:
             yield from (self.target(url, depth=0, kind=UrlKind.SITEMAP) for url in urls)
 
     def _link_targets(self, urls: Sequence[str], depth: int) -> list[Target]:
-        """Links of one depth. The same ones stand on most pages of a site: one look-up each decides."""
-        judged = self._judged.setdefault(depth, {})
+        """Links of one depth. The same ones stand on most pages of a site: one look-up each decides.
+
+        A URL that was judged nearer to a seed stays so: nothing that is said further away changes its row.
+        """
+        judged = self._judged
         if len(judged) >= _MAX_JUDGED:
             judged.clear()
         for url in urls:
-            if url not in judged:
+            known = judged.get(url)
+            if known is None or known.depth > depth:
                 judged[url] = self.target(url, depth=depth)
         return [judged[url] for url in urls]
 

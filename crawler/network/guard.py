@@ -14,6 +14,7 @@ import errno
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
@@ -155,6 +156,7 @@ def is_localhost(host: str) -> bool:
     return name == "localhost" or name.endswith(".localhost")
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address | None:
     """The IP address that `text` is, IPv6 with or without brackets, without its zone; None where it is none."""
     try:

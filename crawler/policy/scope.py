@@ -36,15 +36,25 @@ class Scope:
         """Make the URL's surroundings part of the scope; False where the rule let all of them in already."""
         host = host_of(url)
         folder = target_of(url).partition("?")[0].rpartition("/")[0] + "/"
-        new = not self._contains(url, UrlKind.PAGE)
+        new = not self._contains(url, host_of(url), UrlKind.PAGE)
         self._hosts.add(self._key(host))
         self._folders.setdefault(host, set()).add(folder)
         return new
 
     def judge(
-        self, url: str, *, depth: int, hops: int = 0, seed: SeedMark = SeedMark.NO, kind: UrlKind = UrlKind.PAGE
+        self,
+        url: str,
+        *,
+        host: str | None = None,
+        depth: int,
+        hops: int = 0,
+        seed: SeedMark = SeedMark.NO,
+        kind: UrlKind = UrlKind.PAGE,
     ) -> str | None:
-        """Why the URL may not enter; None where it may. A seed is bound by --exclude alone."""
+        """Why the URL may not enter; None where it may. A seed is bound by --exclude alone.
+
+        `host` is the URL's, where the caller knows it.
+        """
         if len(url) > MAX_URL_LENGTH:
             return "length"
         if hops > MAX_HOPS:
@@ -53,7 +63,7 @@ class Scope:
             return "exclude"
         if seed:
             return None
-        if not self._contains(url, kind):
+        if not self._contains(url, host or host_of(url), kind):
             return "scope"
         if self._config.max_depth is not None and depth > self._config.max_depth:
             return "depth"
@@ -61,11 +71,10 @@ class Scope:
             return "include"
         return None
 
-    def _contains(self, url: str, kind: UrlKind) -> bool:
+    def _contains(self, url: str, host: str, kind: UrlKind) -> bool:
         rule = self._config.scope
         if rule is ScopeRule.ANY:
             return True
-        host = host_of(url)
         if rule is ScopeRule.PREFIX and kind is UrlKind.PAGE:
             path = target_of(url).partition("?")[0]
             return any(path.startswith(folder) for folder in self._folders.get(host, ()))

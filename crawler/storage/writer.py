@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from crawler.records import HostRecord, Page, Visit
+from crawler.records import HostRecord, Page, Response, Visit
 from crawler.storage.store import Store
 
 MAX_BATCH = 256  # visits
@@ -116,6 +116,7 @@ class Writer:
 
 def _weight(visit: Visit) -> int:
     """About what a visit holds in memory, in bytes."""
+    received = len(visit.attempt.body) if isinstance(visit.attempt, Response) else 0
+    kept = len(visit.body.zstd) if visit.body is not None else 0
     text = len(visit.page.text) if visit.page is not None else 0
-    body = len(visit.body.zstd) if visit.body is not None else 0
-    return body + text + 400 * (len(visit.link_targets) + len(visit.targets))
+    return received + kept + text + 400 * (len(visit.link_targets) + len(visit.targets))

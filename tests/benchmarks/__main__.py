@@ -13,6 +13,7 @@ from tests.benchmarks import frontier, hosts, latency, session, site
 from tests.benchmarks.contest import Outcome, Setup, say
 from tests.benchmarks.machine import machine
 from tests.benchmarks.report import draw, table, write_json
+from tests.benchmarks.servers import program
 
 CASES: dict[str, Callable[[Setup], list[Outcome]]] = {
     "site": site.compete,
@@ -27,6 +28,8 @@ def main() -> None:
     """Run the cases, print their tables, and write a JSON and a picture for each."""
     options = _options()
     _raise_open_file_limit()
+    if program("nginx") is None:
+        sys.exit("nginx is not installed: apt-get install nginx-light")
     out = options.out or Path(tempfile.mkdtemp(prefix="benchmarks-"))
     out.mkdir(parents=True, exist_ok=True)
     for case in options.cases or CASES:
@@ -50,7 +53,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder for the JSON and PNG files (default: a new temporary one)")
     parser.add_argument("--quick", action="store_true", help="small cases, to try it: the figures mean little")
     parser.add_argument("--work", type=Path, help="folder for databases while it runs (default: the temporary one)")
-    parser.add_argument("--corpus", help="site: openjdk-17-doc (default), postgresql-doc-15 (with --quick), or a folder")
+    parser.add_argument(
+        "--corpus", help="site: openjdk-17-doc (default), postgresql-doc-15 (with --quick), or a folder"
+    )
     parser.add_argument("--pending", type=int, help="frontier: URLs in the large database (default 10,000,000)")
     parser.add_argument("--peers-python", default=sys.executable, help="the Python that has Scrapy and Crawlee")
     parser.add_argument("--node-modules", type=Path, help="a node_modules folder that has @spider-rs/spider-rs")

@@ -73,14 +73,14 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A finished case. The first of `figures` is the one that decides, and `reference` whom the others are held to."""
+    """A finished case. The first of `figures` decides; `reference` names the contender that the others are held to."""
 
     case: str
     title: str
     notes: Sequence[str]
     figures: Sequence[Figure]
     scores: Sequence[Score]
-    reference: str
+    reference: str | None
 
 
 class ContenderFailedError(Exception):

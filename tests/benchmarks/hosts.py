@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.benchmarks.contest import Contender, Figure, Figures, Outcome, Setup, in_turn
 from tests.benchmarks.ours import LOOPBACK, crawl
 from tests.benchmarks.pages import page
-from tests.benchmarks.servers import NGINX_HINT, Hit, host_name, name_server, nginx, program
+from tests.benchmarks.servers import Hit, host_name, name_server, nginx
 
 _DELAY_S = 2.0
 _SIZES, _QUICK_SIZES = (500, 30), (100, 8)  # hosts, pages each
@@ -35,7 +35,6 @@ def compete(setup: Setup) -> list[Outcome]:
             name="crawler",
             settings=f"--delay {_DELAY_S:g}, all else as by default",
             run=partial(_crawl, hosts, pages),
-            missing=None if program("nginx") else NGINX_HINT,
         ),
     ]
     notes = [

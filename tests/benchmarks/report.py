@@ -51,15 +51,13 @@ def write_json(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None
 
 def draw(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None:
     """A bar a contender and a panel a figure; the whiskers reach from the worst round to the best."""
-    import matplotlib  # type: ignore[import-not-found, unused-ignore]
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot  # type: ignore[import-not-found, unused-ignore]
+    from matplotlib.figure import Figure as Picture  # type: ignore[import-not-found, unused-ignore]
 
     panels = [figure for figure in outcome.figures if figure.panel]
     present = [score for score in outcome.scores if score.rounds]
     height = 1.2 + len(panels) * (0.6 + 0.32 * len(present))
-    picture, axes = pyplot.subplots(len(panels), 1, figsize=(9, height), squeeze=False, layout="constrained")
+    picture = Picture(figsize=(9, height), layout="constrained")
+    axes = picture.subplots(len(panels), squeeze=False)
     for axis, figure in zip(axes[:, 0], panels, strict=True):
         _draw_panel(axis, figure, present, outcome.reference)
     rounds = max((len(score.rounds) for score in present), default=0)
@@ -68,10 +66,9 @@ def draw(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None:
         f"median of {rounds} rounds; {machine['cores']} cores, {machine['cpu']}, Python {machine['python']}", fontsize=8
     )
     picture.savefig(path, dpi=130)
-    pyplot.close(picture)
 
 
-def _draw_panel(axis: Any, figure: Figure, scores: Sequence[Score], reference: str) -> None:
+def _draw_panel(axis: Any, figure: Figure, scores: Sequence[Score], reference: str | None) -> None:
     shown = [score for score in scores if score.values(figure.key)]
     medians = [score.median(figure.key) or 0.0 for score in shown]
     reaches = [(min(score.values(figure.key)), max(score.values(figure.key))) for score in shown]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -19,9 +20,9 @@ from dnslib.server import BaseResolver, DNSLogger, DNSServer  # type: ignore[imp
 
 from tests.benchmarks.measure import ROOT
 
-NGINX_HINT = "apt-get install nginx-light"
 LOOPBACK = "127.0.0.1"
 _FIRST_ADDRESS = IPv4Address("127.16.0.1")
+_RESET = struct.pack("ii", 1, 0)
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -67,14 +68,13 @@ def nginx(
 
     `certificate`: chain and key, to speak TLS. `wildcard`: at every address of 127/8, each host name having one.
     """
-    path = program("nginx")
-    if path is None:
-        raise FileNotFoundError(NGINX_HINT)
     folder.mkdir(parents=True, exist_ok=True)
     served = Nginx(port=_free_port("0.0.0.0" if wildcard else LOOPBACK), log=folder / "access.log")
     config = folder / "nginx.conf"
     config.write_text(_nginx_config(folder, served, body, certificate, wildcard))
-    with _started([path, "-c", str(config), "-e", str(folder / "error.log")], folder, served.port):
+    with _started(
+        [program("nginx") or "nginx", "-c", str(config), "-e", str(folder / "error.log")], folder, served.port
+    ):
         yield served
 
 
@@ -132,7 +132,8 @@ def _started(command: Sequence[str], folder: Path, port: int) -> Iterator[None]:
 def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
     for _ in range(200):
         try:
-            socket.create_connection((LOOPBACK, port)).close()
+            with socket.create_connection((LOOPBACK, port)) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)  # leaves nothing in TIME_WAIT
         except OSError:
             if process.poll() is not None:
                 break

@@ -13,7 +13,7 @@ import trustme
 from tests.benchmarks.contest import Contender, Figure, Figures, Outcome, Setup, in_turn
 from tests.benchmarks.measure import run
 from tests.benchmarks.pages import page
-from tests.benchmarks.servers import LOOPBACK, NGINX_HINT, nginx, program
+from tests.benchmarks.servers import LOOPBACK, nginx
 
 _CONCURRENCY = 32
 _REQUESTS, _QUICK_REQUESTS = 10_000, 2_000
@@ -43,7 +43,6 @@ def compete(setup: Setup) -> list[Outcome]:
             name=f"{_NAMES[mode]}, {'TLS' if tls else 'HTTP'}",
             settings=f"aiohttp {mode}, {_CONCURRENCY} at once, uvloop",
             run=partial(_fetch, mode, requests, certificate if tls else None),
-            missing=None if program("nginx") else NGINX_HINT,
         )
         for tls in (False, True)
         for mode in _NAMES
@@ -88,7 +87,9 @@ def _ratios(rates: dict[str, float | None]) -> list[str]:
     for protocol in ("HTTP", "TLS"):
         shared, single = (rates[f"{_NAMES[mode]}, {protocol}"] for mode in ("shared", "per-request"))
         if shared and single:
-            notes.append(f"Over {protocol}, the shared session makes {shared / single:.1f} times the requests a second.")
+            notes.append(
+                f"Over {protocol}, the shared session makes {shared / single:.1f} times the requests a second."
+            )
     return notes
 
 
