@@ -4,6 +4,7 @@
 
     summary = await crawl(["https://example.com/"], CrawlConfig(db=Path("example.db")))
     async for page in crawl(["https://example.com/"]): ...
+    async with open_crawl("example.db") as archive: ...
 
 These are the library's doors; everything else may move. They open when they are used: a parser process, which needs
 none of them, starts in a third of the time.
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from crawler.errors import CrawlerError, DatabaseBusyError, DatabaseFailedError, UsageError
     from crawler.output.summary import Summary
     from crawler.records import Link, Page
+    from crawler.storage.archive import Archive, open_crawl
 
 __all__ = [
+    "Archive",
     "Crawl",
     "CrawlConfig",
     "CrawlerError",
@@ -35,6 +38,7 @@ __all__ = [
     "Summary",
     "UsageError",
     "crawl",
+    "open_crawl",
 ]
 
 _ROOMS = {
@@ -43,6 +47,7 @@ _ROOMS = {
     "crawler.errors": "CrawlerError DatabaseBusyError DatabaseFailedError UsageError",
     "crawler.output.summary": "Summary",
     "crawler.records": "Link Page",
+    "crawler.storage.archive": "Archive open_crawl",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -43,11 +43,11 @@ class ScopeConfig:
     """Which URLs may enter, and how many."""
 
     scope: ScopeRule = _option(ScopeRule.HOST, "How far from the seeds to go.")
-    include: tuple[str, ...] = _option((), "Only URLs that match one of these regular expressions (seeds always may).")
-    exclude: tuple[str, ...] = _option((), "No URL that matches one of these regular expressions.")
-    drop_param: tuple[str, ...] = _option(
-        (), "Drop the query parameters whose name matches this glob, such as 'utm_*'."
+    include: tuple[str, ...] = _option(
+        (), "Only URLs that match this regular expression, repeatable; seeds always may."
     )
+    exclude: tuple[str, ...] = _option((), "No URL that matches this regular expression, repeatable.")
+    drop_param: tuple[str, ...] = _option((), "Drop query parameters by name, such as 'utm_*', repeatable.")
     max_depth: int | None = _option(None, "Links to follow from a seed; 0 fetches the seeds alone.")
     max_pages: int | None = _option(None, "Stop after storing exactly this many pages.")
     max_pages_per_host: int | None = _option(None, "Store at most this many pages of one host in this run.")
@@ -91,8 +91,10 @@ class NetworkConfig:
     memory_bytes: int = _option(64 * MIB, "Bodies in flight share this many bytes of memory.")
     retries: int = _option(2, "Further attempts after a failure that may pass.")
     dns_server: str | None = _option(None, "Ask this DNS server, IP[:PORT], instead of the system's.")
-    allow_private: tuple[str, ...] = _option((), "Allow addresses in this private or local range, such as 10.0.0.0/8.")
-    headers: Mapping[str, str] = _option({}, "Send this header with every request, 'Name: value'. Never stored.")
+    allow_private: tuple[str, ...] = _option(
+        (), "Allow addresses of this private or local range, such as 10.0.0.0/8, repeatable."
+    )
+    headers: Mapping[str, str] = _option({}, "Send this header, repeatable. Values are never stored.")
 
     def __post_init__(self) -> None:
         _between("--timeout", self.timeout_s, 0.1, 3600)

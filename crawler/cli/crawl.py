@@ -27,7 +27,7 @@ def crawl(
     seeds: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SEED]...",
+            metavar="SEED",
             help="A URL, a host name, a file with one URL a line, or - for standard input. None: go on with --db.",
             show_default=False,
         ),

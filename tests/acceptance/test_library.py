@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from crawler import CrawlConfig, DatabaseBusyError, NetworkConfig, Page, PolitenessConfig, UsageError, crawl
+from crawler import (
+    CrawlConfig,
+    DatabaseBusyError,
+    NetworkConfig,
+    Page,
+    PolitenessConfig,
+    UsageError,
+    crawl,
+    open_crawl,
+)
 from crawler.fakeweb import FakeWeb, Served
 from crawler.storage.lock import database_lock
 
@@ -108,3 +117,21 @@ async def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.Monk
         exec(compile(code, "README.md", "exec"), names)
         await names["main"]()  # type: ignore[operator]
     assert list(tmp_path.glob("**/*.db"))
+
+
+async def test_what_was_stored_can_be_read_again(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", title="Home", text="Hello.", head='<meta property="og:title" content="H">', links=[("/b", "next")])
+    site.page("/b", title="B")
+    async with web.serve() as served:
+        config = _config(served, tmp_path / "x.db")
+        committed = [page async for page in crawl([served.url("a.test")], config)]
+        async with open_crawl(config.db) as archive:
+            stored = [page async for page in archive.pages()]
+            body = await archive.body(served.url("a.test"))
+            assert await archive.page(served.url("a.test", "/b")) == stored[1]
+            assert await archive.page("http://a.test/none") is None
+    assert sorted(stored, key=lambda page: page.url) == sorted(committed, key=lambda page: page.url)
+    assert body is not None
+    assert b"<title>Home</title>" in body

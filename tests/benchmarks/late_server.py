@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 from tests.benchmarks.pages import page
 
@@ -34,7 +35,7 @@ class _LateAnswers(asyncio.Protocol):
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
 
     def data_received(self, data: bytes) -> None:
         *heads, self._unread = (self._unread + data).split(_END_OF_HEAD)
@@ -44,7 +45,7 @@ class _LateAnswers(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self._delay_s, self._send, answer)
 
     def _send(self, answer: bytes) -> None:
-        if isinstance(self._transport, asyncio.WriteTransport) and not self._transport.is_closing():
+        if not self._transport.is_closing():
             self._transport.write(answer)
 
 
