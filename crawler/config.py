@@ -149,6 +149,9 @@ class CrawlConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "db", Path(self.db))  # a str is as good
+
     def storable(self) -> dict[str, Any]:
         """The options as plain data, without any secret: of the headers only the names remain."""
         options = {name: asdict(getattr(self, name)) for name in ("scope", "politeness", "network", "run")}

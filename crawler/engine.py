@@ -7,28 +7,30 @@ the workers' task group, is never cancelled, and its last commit is awaited befo
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig, NetworkConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
-from crawler.frontier.frontier import Frontier, seed_target
+from crawler.frontier.frontier import Frontier
 from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
-from crawler.records import Page, Target
+from crawler.records import Page, SeedMark
+from crawler.seeds import Seed, parse_seeds
 from crawler.storage.lock import database_lock
 from crawler.storage.store import Store, open_store
-from crawler.urls import credentials_of, host_of, origin_of, without_credentials
+from crawler.urls import origin_of
 from crawler.visit import Visitor
 
-_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
 
 
 class Observer(Protocol):
@@ -60,8 +62,8 @@ class Silent:
 class Crawl:
     """One run. Await it for its `Summary`, or iterate it for each `Page` as it is committed; either way, once.
 
-    Leaving the iteration early stops the crawl cleanly: what was finished is committed, the rest stays pending.
-    Raises `UsageError`, `DatabaseBusyError` or `DatabaseFailedError`.
+    To leave the iteration early, use `async with crawl(...) as run`: then what was finished is committed when the block
+    is left, and the rest stays pending. Raises `UsageError`, `DatabaseBusyError` or `DatabaseFailedError`.
     """
 
     def __init__(
@@ -78,6 +80,9 @@ class Crawl:
         self._observer = observer or Silent()
         self._handle_signals = handle_signals
         self._clock = clock or Clock()
+        self._task: asyncio.Task[Summary] | None = None  # of an iteration
+        self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
+        self._active: _Run | None = None
         self.summary: Summary | None = None
 
     def __await__(self) -> Generator[Any, None, Summary]:
@@ -85,17 +90,36 @@ class Crawl:
 
     async def __aiter__(self) -> AsyncIterator[Page]:
         pages: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=256)  # a slow reader slows the crawl
-        run = asyncio.create_task(self._run_into(pages))
-        run.add_done_callback(lambda run: _wake_reader(run, pages))
+        self._pages = pages
+        self._task = task = asyncio.create_task(self._run_into(pages))
+        task.add_done_callback(lambda task: _wake_reader(task, pages))
         try:
             while (page := await pages.get()) is not None:
                 yield page
-            await run
+            await task
         finally:
-            run.cancel()
-            while not run.done():
-                _empty(pages)  # the writer may be waiting to deliver to a reader who has left
-                await asyncio.wait({run}, timeout=0.05)
+            await self.aclose()
+
+    async def __aenter__(self) -> Crawl:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop an iteration that was left early: what is finished is committed, and `summary` says so.
+
+        A bare `break` leaves this to the event loop, which does it some time later.
+        """
+        if self._task is None or self._task.done():
+            return
+        if self._active is not None:
+            self._active.stop("stopped", at_once=True)
+        else:
+            self._task.cancel()
+        while not self._task.done():
+            _empty(self._pages)  # the writer may be waiting to deliver to a reader who has left
+            await asyncio.wait({self._task}, timeout=0.05)
 
     async def _run_into(self, pages: asyncio.Queue[Page | None]) -> Summary:
         summary = await self._run(pages)
@@ -103,11 +127,12 @@ class Crawl:
         return summary
 
     async def _run(self, pages: asyncio.Queue[Page | None] | None) -> Summary:
-        if self.summary is not None:
+        if self._active is not None:
             raise UsageError("this crawl has run; make another one with crawl()")
         async with AsyncExitStack() as stack:
             stack.enter_context(database_lock(self._config.db))
             run = await stack.enter_async_context(_open_run(self._config, self._observer, self._clock))
+            self._active = run
             await run.begin(self._seeds)
             if pages is not None:
                 run.frontier.writer.deliver_to(pages)
@@ -126,31 +151,6 @@ def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:
     Without seeds, the crawl in `config.db` goes on. Raises `UsageError` for a seed that is no http(s) URL.
     """
     return Crawl(seeds, config or CrawlConfig())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seed:
-    """What the user named, and the credentials that came with it, which are stored nowhere."""
-
-    target: Target
-    credentials: tuple[str, str] | None = field(default=None, repr=False)
-
-
-def parse_seeds(texts: Iterable[str]) -> list[Seed]:
-    """The seeds, each once. Raises `UsageError` for one that is no http(s) URL."""
-    seeds: dict[str, Seed] = {}
-    for text in texts:
-        target = seed_target(text)
-        if target is None:
-            raise UsageError(f"{text.strip()!r} is not an http(s) URL or a host name")
-        clean = without_credentials(target.url)
-        seeds.setdefault(
-            clean,
-            Seed(
-                target=Target(url=clean, host=host_of(clean), seed=target.seed), credentials=credentials_of(target.url)
-            ),
-        )
-    return list(seeds.values())
 
 
 class _Run:
@@ -182,7 +182,7 @@ class _Run:
     async def begin(self, seeds: Sequence[Seed]) -> None:
         """Record the run and add the seeds. Raises `UsageError` where there are none, or a header is missing."""
         options = self._config.storable()
-        options["credentials"] = sorted({origin_of(seed.target.url) for seed in seeds if seed.credentials})
+        options["credentials"] = sorted({origin_of(seed.url) for seed in seeds if seed.credentials})
         earlier = await self._store.last_options()
         if earlier is None and not seeds:
             raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
@@ -193,9 +193,9 @@ class _Run:
         run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
         if self._run_pages_before:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
-        widened = await self.frontier.open([seed.target for seed in seeds], self._run_pages_before)
+        widened = await self.frontier.open(seeds, self._run_pages_before)
         await self._open_doors(seeds)
-        if earlier is not None and (widened or earlier["scope"] != options["scope"]):
+        if earlier is not None and (widened or _scope_rules(earlier) != _scope_rules(options)):
             readmitted = await self.frontier.readmit()
             if readmitted:
                 self._observer.notify(f"{readmitted} URLs that were excluded may be fetched now")
@@ -210,22 +210,40 @@ class _Run:
         end_reason = "failed"
         try:
             end_reason = await self._work()
+        except asyncio.CancelledError:
+            end_reason = "stopped"
+            raise
         finally:
             await self.frontier.writer.close()
-            await _outlasting_cancellation(writer)
+            await self._last_commit(writer)
             summary = await self._summarize(self._stop_reason or end_reason)
             await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
         return summary
 
-    def stop(self, reason: str) -> None:
-        """No new claims, a few seconds for those under way; a second call ends those, too."""
-        if self._stop_reason is not None:
+    async def _last_commit(self, writer: asyncio.Task[None]) -> None:
+        """Wait for it even while being cancelled; where a closing loop has cancelled the writer too, take its place."""
+        cancelled: asyncio.CancelledError | None = None
+        while not writer.done():
+            try:
+                await asyncio.shield(writer)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if writer.cancelled():
+            await self.frontier.writer.run()
+        else:
+            writer.result()
+        if cancelled is not None:
+            raise cancelled
+
+    def stop(self, reason: str, *, at_once: bool = False) -> None:
+        """No new claims, a few seconds for those under way; a second call, or `at_once`, ends those, too."""
+        if at_once or self._stop_reason is not None:
             self._out_of_grace.set()
-            return
-        self._stop_reason = reason
-        if reason in _SIGNALS.values():
-            self._observer.notify("stopping: finishing what is under way; the same again stops at once")
-        self.frontier.stop()
+        if self._stop_reason is None:
+            self._stop_reason = reason
+            if reason in _SIGNALS.values():
+                self._observer.notify("stopping: finishing what is under way; the same again stops at once")
+            self.frontier.stop()
 
     async def _work(self) -> str:
         try:
@@ -257,12 +275,15 @@ class _Run:
 
     async def _open_doors(self, seeds: Sequence[Seed]) -> None:
         """The origins that the user named may see the user's credentials, and be on a private address."""
-        for url in await self._store.named_seeds():
-            self._fetcher.trust_origin(origin_of(url))
-            self._fetcher.open_origin(origin_of(url))
+        named = [Seed(url=url, bare=mark is SeedMark.BARE) for url, mark in await self._store.named_seeds()]
+        for seed in named:
+            self._fetcher.trust_origin(origin_of(seed.url))
+            self._fetcher.open_origin(origin_of(seed.url))
+            if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
+                self._fetcher.open_origin(origin_of(seed.twin))
         for seed in seeds:
             if seed.credentials:
-                self._fetcher.authorize(origin_of(seed.target.url), *seed.credentials)
+                self._fetcher.authorize(origin_of(seed.url), *seed.credentials)
 
     async def _summarize(self, end_reason: str) -> Summary:
         counts = await self._store.counts()
@@ -305,12 +326,13 @@ def _sendable(network: NetworkConfig) -> NetworkConfig:
 def _signals_handled(run: _Run) -> Iterator[None]:
     """The first SIGINT or SIGTERM stops the run cleanly, the second one at once."""
     loop = asyncio.get_running_loop()
-    for number, reason in _SIGNALS.items():
-        loop.add_signal_handler(number, run.stop, reason)
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    for number in handled:
+        loop.add_signal_handler(number, run.stop, _SIGNALS[number])
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in handled:
             loop.remove_signal_handler(number)
 
 
@@ -334,17 +356,10 @@ def _check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: set[
         )
 
 
-async def _outlasting_cancellation(task: asyncio.Task[None]) -> None:
-    """Wait for the task even while being cancelled: what is finished gets committed in every way out."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
+def _scope_rules(options: dict[str, Any]) -> dict[str, Any]:
+    """What decides about a URL, as it is after a round trip through JSON; the numbers of pages exclude nothing."""
+    rules = json.loads(json.dumps(options["scope"]))
+    return {name: value for name, value in rules.items() if not name.startswith("max_pages")}
 
 
 def _wake_reader(run: asyncio.Task[Summary], pages: asyncio.Queue[Page | None]) -> None:

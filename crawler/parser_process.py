@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 
 import orjson
 
-from crawler.content.bodies import body_hash, compress
+from crawler.bodies import body_hash, compress
 from crawler.content.reader import read
 from crawler.records import Link, Page, SitemapEntry, UrlKind
 

@@ -5,6 +5,7 @@ Invariant: a visit stores nothing and waits for no politeness. All that it learn
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from crawler.parsing import Parser
 from crawler.policy.outcome import REDIRECTS, decide
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, Visit
-from crawler.urls import normalize
+from crawler.urls import normalize, without_credentials
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
 
@@ -36,6 +37,9 @@ class Ledger(Protocol):
 
     def failures_of(self, claim: Claim) -> int:
         """How often in a row the claim's host has failed."""
+
+    def delay_of(self, claim: Claim) -> float:
+        """Seconds between the starts of two requests to the claim's host."""
 
 
 class Visitor:
@@ -79,14 +83,19 @@ class Visitor:
         return Failure(url=claim.url, kind=FailureKind.DNS, message=reason.message, started_at=self._clock.wall())
 
     async def _fetch_robots(self, claim: Claim) -> Response | Failure:
-        """robots.txt, its redirects followed: the last of too many stands for 'no rules' (RFC 9309, 2.3.1.2)."""
+        """robots.txt, its redirects followed: the last of too many stands for 'no rules' (RFC 9309, 2.3.1.2).
+
+        The one place where a worker waits for politeness: a redirect of robots.txt is rare, and within the visit.
+        """
         url = claim.url
-        for _hop in range(MAX_ROBOTS_REDIRECTS + 1):
+        for hop in range(MAX_ROBOTS_REDIRECTS + 1):
+            if hop:
+                await asyncio.sleep(self._ledger.delay_of(claim))
             attempt = await self._fetcher.fetch(
                 url, max_bytes=MAX_ROBOTS_BYTES, on_sent=lambda: self._ledger.sent(claim)
             )
             onward = _redirect_url(attempt)
-            if onward is None:
+            if onward is None or onward == url:
                 break
             url = onward
         return attempt
@@ -137,4 +146,5 @@ class Visitor:
 def _redirect_url(attempt: Response | Failure) -> str | None:
     if isinstance(attempt, Failure) or attempt.status_code not in REDIRECTS or attempt.location is None:
         return None
-    return normalize(attempt.location, attempt.url)
+    url = normalize(attempt.location, attempt.url)
+    return None if url is None else without_credentials(url)  # a server's are not ours to keep

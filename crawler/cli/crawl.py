@@ -14,8 +14,10 @@ from crawler.cli.options import age_s, default, headers, option
 from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
 from crawler.engine import Crawl
+from crawler.errors import UsageError
 from crawler.output.progress import observer_for
-from crawler.output.summary import Summary, write_summary
+from crawler.output.summary import Summary, check_summary_file, write_summary
+from crawler.storage.database import check_file
 
 SCOPE, POLITENESS, NETWORK, RUN = "Scope", "Politeness", "Network", "Run"
 
@@ -155,10 +157,22 @@ def crawl(
             bodies=bodies,
         ),
     )
-    result = run_crawl(Crawl(read_seeds(seeds or ()), config, observer=observer_for(db, quiet), handle_signals=True))
+    named = read_seeds(seeds or ())
+    _check_files(db, summary, goes_on=not named)
+    result = run_crawl(Crawl(named, config, observer=observer_for(db, quiet), handle_signals=True))
     if summary is not None:
         write_summary(result, summary)
     return exit_status(result)
+
+
+def _check_files(db: Path, summary: Path | None, *, goes_on: bool) -> None:
+    """What can be known before anything is made or fetched."""
+    if not check_file(db) and goes_on:
+        raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
+    if summary is not None:
+        if summary.absolute() == db.absolute():
+            raise UsageError(f"--summary {summary} is the database; name another file")
+        check_summary_file(summary)
 
 
 def run_crawl(crawl: Crawl) -> Summary:

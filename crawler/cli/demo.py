@@ -18,6 +18,7 @@ from crawler.demoweb import demo_web
 from crawler.errors import UsageError
 from crawler.fakeweb import Served
 from crawler.output.progress import observer_for
+from crawler.output.streams import lasting_stream
 
 
 def demo(
@@ -27,7 +28,7 @@ def demo(
     with _demo_web_served() as served:
         summary = run_crawl(demo_crawl(served, db, observer_for(db, quiet=False)))
     if summary.complete:
-        console = Console(highlight=False, soft_wrap=True)
+        console = Console(file=lasting_stream(1), highlight=False, soft_wrap=True)
         console.print("\nThree things to try on it:")
         for shows, command in next_steps(db, _program()):
             console.print(f"\n  [dim]# {shows}[/dim]\n  [bold]{command}[/bold]", highlight=False)

@@ -1,60 +1,95 @@
 """Seeds as the user gives them: URLs, bare host names, files of these, or '-' for standard input.
 
-A file has one URL a line; what follows a '#' at the start of a line or after white space is a comment. A file with
-lines that are no URLs is refused whole, before anything is fetched: half a list crawled by night is found out too late.
+A file is UTF-8 and has one URL a line; what follows a '#' at the start of a line or after white space is a comment. A
+file with lines that are no URLs is refused whole, before anything is fetched: half a list crawled by night is found out
+too late.
 """
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Address
 from pathlib import Path
 
-from crawler.engine import parse_seeds
 from crawler.errors import UsageError
+from crawler.seeds import parse_seeds
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
-_HOST = re.compile(r"^(?:localhost|\[[0-9a-fA-F:.]+\]|[^\s/:@.]+(?:\.[^\s/:@.]+)+\.?)(?::\d+)?(?:[/?].*)?$")
+_CREDENTIALS = r"(?!mailto:)[^\s/:@]+:[^\s/@]*@"
+_NAME = r"[^\s/:@.]+"
+_HOST = re.compile(  # with a user and password, one label will do: that is no file
+    rf"(?:localhost\.?|\[[0-9a-f:.]+\]|{_NAME}(?:\.{_NAME})+\.?|{_CREDENTIALS}(?:\[[0-9a-f:.]+\]|{_NAME}(?:\.{_NAME})*\.?))"
+    r"(?::\d+)?(?:[/?].*)?",
+    re.IGNORECASE,
+)
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 _SHOWN = 3
 
 
-def read_seeds(arguments: Iterable[str]) -> list[str]:
+def read_seeds(arguments: Sequence[str]) -> list[str]:
     """The seeds in order. Raises `UsageError` for what is neither a URL, a host name nor a readable file of these."""
+    if arguments.count("-") > 1:
+        raise UsageError("- is standard input, which can be read only once; give it once")
     return [seed for argument in arguments for seed in _seeds_of(argument)]
 
 
 def _seeds_of(argument: str) -> list[str]:
     if argument == "-":
-        return _from_text(sys.stdin.buffer.read(), "standard input")
+        return _from_text(_read_standard_input(), "standard input")
+    if not argument.strip():
+        raise UsageError("a seed is empty; give a URL such as https://example.com/, a host name or a file")
     if "://" in argument:
         return [_checked(argument)]
-    path = Path(argument)
-    if path.is_dir():
-        raise UsageError(f"{argument} is a folder; name a file with one URL a line")
-    if path.exists():
-        return _from_text(_read(path), argument)
-    if _looks_like_a_file(argument) or not _HOST.match(argument):
+    file = _read(Path(argument))
+    if file is not None:
+        return _from_text(file, argument)
+    seed = _in_brackets(argument)
+    if _looks_like_a_file(argument) or not _HOST.fullmatch(seed):
         raise UsageError(f"{argument!r} is neither a URL, a host name nor a file that exists")
-    return [_checked(argument)]
+    return [_checked(seed)]
 
 
 def _looks_like_a_file(argument: str) -> bool:
     return argument.startswith((".", "/")) or Path(argument).suffix.lower() in {".txt", ".csv", ".list", ".seeds"}
 
 
-def _read(path: Path) -> bytes:
+def _read_standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise UsageError(f"cannot read standard input: {error.strerror}") from error
+
+
+def _read(path: Path) -> bytes | None:
+    """What is in the file; None where there is none."""
     try:
         return path.read_bytes()
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder; name a file with one URL a line") from error
     except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _in_brackets(argument: str) -> str:
+    """An IPv6 address as it has to stand in a URL."""
+    try:
+        return f"[{IPv6Address(argument)}]"
+    except ValueError:
+        return argument
 
 
 def _from_text(data: bytes, name: str) -> list[str]:
     seeds, bad = [], []
-    for number, line in _lines(data):
-        if _is_seed(line):
-            seeds.append(line)
+    for number, line in _lines(data, name):
+        seed = _in_brackets(line)
+        if _is_seed(seed):
+            seeds.append(seed)
         else:
             bad.append(f"line {number}: {line[:60]!r}")
     if bad:
@@ -67,24 +102,28 @@ def _from_text(data: bytes, name: str) -> list[str]:
     return seeds
 
 
-def _lines(data: bytes) -> Iterator[tuple[int, str]]:
-    text = data.decode("utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = _COMMENT.sub("", line).strip()
+def _lines(data: bytes, name: str) -> Iterator[tuple[int, str]]:
+    for number, encoded in enumerate(data.removeprefix(BOM_UTF8).splitlines(), start=1):
+        try:
+            line = _COMMENT.sub("", encoded.decode("utf-8")).strip()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{name}, line {number}, is not UTF-8; save the file as UTF-8") from error
         if line:
             yield number, line
 
 
 def _is_seed(line: str) -> bool:
-    if "://" not in line and not _HOST.match(line):
+    if "://" not in line and not _HOST.fullmatch(line):
         return False
     try:
-        parse_seeds([line])
+        _checked(line)
     except UsageError:
         return False
-    return not re.search(r"\s", line)
+    return True
 
 
-def _checked(argument: str) -> str:
-    parse_seeds([argument])
-    return argument
+def _checked(seed: str) -> str:
+    parse_seeds([seed])
+    if re.search(r"\s", seed.strip()):
+        raise UsageError(f"{seed!r} has white space in it; write %20 for a space that belongs to the URL")
+    return seed

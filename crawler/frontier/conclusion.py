@@ -30,6 +30,7 @@ from crawler.records import (
     Verdict,
     Visit,
 )
+from crawler.seeds import http_twin
 from crawler.urls import scheme_of
 
 ROBOTS_MAX_AGE_S = 86400.0  # RFC 9309, 2.4
@@ -81,10 +82,10 @@ class Conclusion:
 
     def _fall_back(self, claim: Claim) -> Target:
         """A seed without a scheme that does not answer by https is tried by http."""
-        url = "http" + claim.url.removeprefix("https")
+        url = http_twin(claim.url)
         self._admission.widen(url)
         self._notify(f"{claim.url} does not answer; trying {url}")
-        return self._admission.target(url, depth=0, seed=SeedMark.YES)
+        return self._admission.target(url, depth=0, seed=SeedMark.HEIR)  # what was meant for https is not sent by http
 
     # --- robots.txt ---------------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ class Conclusion:
         host, origin = self._workbench.host(claim.host_id), claim.origin
         copy = replace(_copy(visit, now), body=rules, expires_at=now + ROBOTS_MAX_AGE_S)
         known = self._rules.learn(copy)
-        host.delay_s = max(host.delay_s, self._rules.crawl_delay_s(host.name))
+        self._workbench.slow_down(host, self._rules.crawl_delay_s(host.name))
         targets = tuple(self._admission.sitemaps(known.sitemaps))
         visits = [self._take_back(visit, robots=copy, targets=targets)]
         for one in self._release_waiting(host, origin):

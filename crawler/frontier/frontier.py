@@ -18,10 +18,10 @@ from crawler.frontier.rules import RulesBook
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import HostState, Workbench
 from crawler.policy.scope import Scope
-from crawler.records import Claim, HostRecord, SeedMark, Target, UrlKind, Visit
+from crawler.records import Claim, HostRecord, Target, UrlKind, Visit
+from crawler.seeds import Seed
 from crawler.storage.store import Store
 from crawler.storage.writer import Writer
-from crawler.urls import normalize
 
 _READMIT_BATCH = 5000
 
@@ -57,18 +57,22 @@ class Frontier:
 
     # --- the story: open, feed, claim, finish -------------------------------------------------------------------
 
-    async def open(self, seeds: Sequence[Target], pages_stored: int) -> bool:
+    async def open(self, seeds: Sequence[Seed], pages_stored: int) -> bool:
         """Add the seeds, take up the scope of earlier ones, and count what this run has stored before it was killed.
 
-        Returns whether the new seeds widen the scope.
+        A seed that failed before is due again: it was asked for. Returns whether the new seeds widen the scope.
         """
         if self._allowance is not None:
             self._allowance = max(0, self._allowance - pages_stored)
         for url in await self._store.roots():
             self._admission.widen(url)
         widened = [self._admission.widen(seed.url) for seed in seeds]
-        targets = [self._admission.target(seed.url, depth=0, seed=seed.seed) for seed in seeds]
-        await self._store.add(targets, self._clock.wall())
+        targets = [self._admission.target(seed.url, depth=0, seed=seed.target.seed) for seed in seeds]
+        now = self._clock.wall()
+        await self._store.add(targets, now)
+        again = [url for seed in seeds for url in (seed.url, seed.twin) if url is not None]
+        await self._store.retry(again, now)
+        await self._store.forget_forbidden(now, every=self._config.politeness.ignore_robots)
         return any(widened)
 
     async def readmit(self) -> int:
@@ -76,7 +80,7 @@ class Frontier:
         readmitted, last_id = 0, 0
         while batch := await self._store.excluded(last_id, limit=_READMIT_BATCH):
             last_id = batch[-1][0]
-            ids = [row_id for row_id, target in batch if self._refusal(target) is None]
+            ids = [row_id for row_id, target in batch if self._may_enter(target)]
             readmitted += len(ids)
             if ids:
                 await self._store.readmit(ids, self._clock.wall())
@@ -147,6 +151,10 @@ class Frontier:
         """How often in a row the claim's host has failed."""
         return self._workbench.host(claim.host_id).failures
 
+    def delay_of(self, claim: Claim) -> float:
+        """Seconds between the starts of two requests to the claim's host."""
+        return self._workbench.host(claim.host_id).delay_s
+
     # --- for the screen -----------------------------------------------------------------------------------------
 
     def hosts(self) -> Iterable[HostState]:
@@ -192,6 +200,11 @@ class Frontier:
         if robots is not None:
             self._workbench.offer(host, [robots], first=True)
 
+    def _may_enter(self, excluded: Target) -> bool:
+        if excluded.reason == "nofollow" and not self._config.scope.follow_nofollow:
+            return False
+        return self._refusal(excluded) is None
+
     def _refusal(self, found: Claim | Target) -> str | None:
         return self._admission.target(
             found.url, depth=found.depth, hops=found.hops, seed=found.seed, kind=found.kind
@@ -221,13 +234,3 @@ class Frontier:
         self._counters.pages += sum(visit.page is not None for visit in visits)
         self._supply.committed(visits, hosts)
         self._wake.set()
-
-
-def seed_target(text: str) -> Target | None:
-    """A seed as the user wrote it: a URL, or a bare host name (https is tried first); None where it is neither."""
-    text = text.strip()
-    bare = "://" not in text
-    url = normalize(f"https://{text}" if bare else text)
-    if url is None:
-        return None
-    return Target(url=url, host="", seed=SeedMark.BARE if bare else SeedMark.YES)

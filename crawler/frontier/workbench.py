@@ -108,6 +108,12 @@ class Workbench:
         self._hosts[host_id] = host
         return host
 
+    def slow_down(self, host: HostState, delay_s: float) -> None:
+        """Its robots.txt asks for this delay; it counts from the request that brought it, and is never lowered."""
+        if delay_s > host.delay_s:
+            host.ready_at += delay_s - host.delay_s
+            host.delay_s = delay_s
+
     def offer(self, host: HostState, claims: Iterable[Claim], *, first: bool = False) -> None:
         """Add claims to a host's queue; `first` puts them in front."""
         if first:

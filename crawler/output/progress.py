@@ -1,8 +1,9 @@
 """What a person sees while a crawl runs: a live view on a terminal, plain lines elsewhere, or nothing.
 
 Invariants: progress and notices go to standard error, the account of the finished run to standard output, so that
-`> summary.txt` keeps just that. Everything is drawn on the event loop's thread, where the figures are written. The live
-region belongs to one task: however the crawl ends, ending the task gives the terminal back.
+`> summary.txt` keeps just that; where nobody reads them any more, they are lost and the crawl goes on. Everything is
+drawn on the event loop's thread, where the figures are written. The live region belongs to one task: however the crawl
+ends, ending the task gives the terminal back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from crawler.output.figures import amount, rate, stopwatch
 from crawler.output.meter import HostSource, Meter, Reading
 from crawler.output.safe_text import printable
 from crawler.output.screen import Screen, by_class
+from crawler.output.streams import lasting_stream
 from crawler.output.summary import Summary
 
 _REFRESH_S = 0.25
@@ -142,16 +144,16 @@ def observer_for(
 ) -> LiveView | PlainLines | Quiet:
     """Who shows the crawl into `db`: nobody if `quiet`, the live view on a terminal, else plain lines.
 
-    `screen` is standard error and `results` standard output unless given. `interactive` None: as `screen` is; only a
-    real terminal counts, whatever asks for colours.
+    `screen` is standard error and `results` standard output unless given; these two never raise. `interactive` None:
+    as `screen` is; only a real terminal counts, whatever asks for colours.
     """
     if quiet:
         return Quiet()
-    screen = screen or Console(stderr=True)
+    screen = screen or Console(file=lasting_stream(2))
     if interactive is None:
         interactive = screen.file.isatty() and screen.is_interactive
     view = LiveView if interactive else PlainLines
-    return view(db, screen, results or Console(), clock or Clock())
+    return view(db, screen, results or Console(file=lasting_stream(1)), clock or Clock())
 
 
 def progress_line(reading: Reading, counters: Counters) -> str:

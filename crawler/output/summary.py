@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,8 @@ class Summary:
     robots.txt was unreachable. `seeds_failed`: no seed could be fetched.
 
     `complete` says that nothing was left that could be fetched in this run. `end_reason` is one of complete,
-    max_pages, max_runtime, interrupted, terminated. `by_status` counts answers by HTTP status, `by_failure` attempts
-    without an answer by kind.
+    max_pages, max_runtime, interrupted, terminated, stopped (by a program that uses the library). `by_status` counts
+    answers by HTTP status, `by_failure` attempts without an answer by kind.
     """
 
     run_id: int
@@ -86,15 +88,49 @@ def peak_rss_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def check_summary_file(path: Path) -> None:
+    """Raises `UsageError` where `write_summary` could not write there: found out before the crawl, not after it."""
+    with _explained(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
+        if not _takes_the_place_of_a_file(path):
+            return
+        temporary = _temporary(path)
+        temporary.touch()
+        temporary.unlink()
+
+
 def write_summary(summary: Summary, path: Path) -> None:
     """Write it as JSON, atomically: whoever reads the file sees the old or the new one, whole.
 
-    Raises `UsageError` where the file cannot be written.
+    A device or a pipe, such as /dev/stdout, is written to as it is. Raises `UsageError` where it cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    data = orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2) + b"\n"
+    with _explained(path):
+        if not _takes_the_place_of_a_file(path):
+            path.write_bytes(data)
+            return
+        temporary = _temporary(path)
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _takes_the_place_of_a_file(path: Path) -> bool:
+    return path.is_file() or not path.exists()
+
+
+def _temporary(path: Path) -> Path:
+    """In the same folder; its length does not depend on the name, which may be as long as names can be."""
+    return path.parent / f".summary.{os.getpid()}.tmp"
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        temporary.write_bytes(orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
-        temporary.replace(path)
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UsageError(f"--summary {path}: {error.strerror}") from error
+        raise UsageError(f"--summary {path}: {error.strerror or error}") from error

@@ -165,6 +165,8 @@ def decide_robots(
         if status < 500 and status != 429:
             return RobotsVerdict(rules=attempt.body if 200 <= status < 300 else b"")
         asked_s = retry_after_s(attempt.retry_after, now)
+    elif attempt.url != claim.url:
+        asked_s = None  # a redirect led there: that says nothing about this origin
     elif attempt.kind in _REFUSED_ORIGIN or impatient or (spent and attempt.kind in _UNREACHABLE_ORIGIN):
         return RobotsVerdict(failed=attempt.kind)
     elif attempt.kind in _UNREACHABLE_ORIGIN:

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiosqlite
 
-from crawler.content.bodies import decompress
+from crawler.bodies import decompress
 from crawler.records import Link, Page
 from crawler.storage.database import explained, open_reader
 

@@ -1,14 +1,17 @@
 """Connections, pragmas and migrations.
 
-Invariant: one connection of one process writes (SQLite 3.7.0-3.51.2 can damage a WAL that two connections write or
-checkpoint at once); every other connection is opened read-only and sees what is committed.
+Invariants: one connection of one process writes (SQLite 3.7.0-3.51.2 can damage a WAL that two connections write or
+checkpoint at once); every other connection is opened read-only and sees what is committed. Only SQLite ever opens the
+file: whoever else closes a handle on it drops SQLite's POSIX locks (https://sqlite.org/howtocorrupt.html, 2.2), and
+the next program to close the database would delete the WAL under a crawl that runs.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from crawler.errors import DatabaseFailedError
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
 MIN_SQLITE = (3, 35, 0)  # RETURNING
-_MAGIC = b"SQLite format 3\0"
+_MIN_SIZE = 512  # bytes: the smallest page; SQLite takes a file of one byte for an empty database
 _BUSY_TIMEOUT_S = 10.0
 
 _WRITER_PRAGMAS = """
@@ -37,9 +40,9 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     Raises `DatabaseFailedError` where the file is no crawl database, is newer than this program, or cannot be used.
     """
     check_sqlite()
+    check_file(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _check_magic(path)
         connection = await _connect(str(path), uri=False)
     try:
         with explained(path):
@@ -53,13 +56,17 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 async def open_reader(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     """A connection that cannot write. Raises `DatabaseFailedError` where there is no crawl database."""
     check_sqlite()
-    uri = _read_only_uri(path)
+    nothing = DatabaseFailedError(f"there is no crawl in {path}; `crawler crawl SEED --db {path}` makes one")
+    if not check_file(path):
+        raise nothing
     with explained(path):
-        _check_magic(path)
-        connection = await _connect(uri, uri=True)
+        connection = await _connect(_read_only_uri(path), uri=True)
     try:
         with explained(path):
-            if await _identify(connection, path) < schema_version():
+            version = await _identify(connection, path)
+            if not version and not await _has_tables(connection):
+                raise nothing
+            if version < schema_version():
                 raise DatabaseFailedError(f"{path} has an older schema; `crawler crawl --db {path}` updates it")
         yield connection
     finally:
@@ -87,6 +94,25 @@ def check_sqlite() -> None:
         raise DatabaseFailedError(f"Python here has SQLite {sqlite3.sqlite_version}; {wanted} or newer is needed")
 
 
+def check_file(path: Path) -> int:
+    """The size in bytes of what may be a database by its size and kind; 0 where a new one can be begun.
+
+    Looks without opening: a FIFO would wait for ever. Raises `DatabaseFailedError` for a folder, a device and the like.
+    """
+    with explained(path):
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+    if stat.S_ISDIR(found.st_mode):
+        raise DatabaseFailedError(f"{path} is a folder; name a file with --db")
+    if not stat.S_ISREG(found.st_mode):
+        raise DatabaseFailedError(f"{path} is not a regular file; choose another --db")
+    if 0 < found.st_size < _MIN_SIZE:
+        raise DatabaseFailedError(f"{path} is not a crawl database; choose another --db")
+    return found.st_size
+
+
 async def _connect(target: str, *, uri: bool) -> aiosqlite.Connection:
     """Tried without a thread first: after a connect that fails, aiosqlite's thread may answer a loop that is closed."""
     sqlite3.connect(target, uri=uri).close()
@@ -94,19 +120,23 @@ async def _connect(target: str, *, uri: bool) -> aiosqlite.Connection:
 
 
 def _read_only_uri(path: Path) -> str:
-    if not path.exists():
-        raise DatabaseFailedError(f"there is no {path}; `crawler crawl SEED --db {path}` makes it")
-    return f"{path.absolute().as_uri()}?mode=ro"
+    """A reader of a WAL database makes its -shm file; where the folder forbids that, it reads the file as it is.
+
+    SQLite then takes no locks and overlooks a WAL, so that is for a database that was cleanly closed.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    if path.with_name(f"{path.name}-wal").exists() or _opens(uri):
+        return uri
+    return f"{uri}&immutable=1"
 
 
-def _check_magic(path: Path) -> None:
-    """SQLite takes any file that is shorter than a page for an empty database, and would write over it."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        head = file.read(len(_MAGIC))
-    if head not in (b"", _MAGIC):
-        raise DatabaseFailedError(f"{path} is not a crawl database; choose another --db")
+def _opens(uri: str) -> bool:
+    with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.Error as error:
+            return error.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN
+    return True
 
 
 async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:

@@ -14,14 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
-from crawler.storage.database import explained
+from crawler.storage.database import check_file, explained
 
 _TRIES, _PAUSE_S = 10, 0.02  # `is_held` may be asking at that moment; it lets go at once
 
 
 @contextmanager
 def database_lock(database: Path) -> Iterator[None]:
-    """Hold the database for this process. Raises `DatabaseBusyError`, within a moment, where another run holds it."""
+    """Hold the database for this process. Raises `DatabaseBusyError`, within a moment, where another run holds it.
+
+    Raises `DatabaseFailedError`, and leaves nothing behind, where there is something that cannot be a database.
+    """
+    check_file(database)
     path = _lock_file(database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,9 @@ from typing import Any
 import aiosqlite
 import orjson
 
+from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
+from crawler.storage.columns import as_json
 from crawler.storage.database import explained, open_reader, open_writer
 from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
@@ -48,6 +50,22 @@ _COUNTS = """
 SELECT total(pending), total(fetched), total(redirected), total(excluded), total(gone), total(failed) FROM hosts
 """
 
+_READMIT = """
+UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
+WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
+"""
+
+_RETRY = """
+UPDATE urls SET status = 'pending', reason = NULL, attempts = 0, next_fetch_at = ?2
+WHERE url IN (SELECT value FROM json_each(?1)) AND status = 'failed' RETURNING host_id
+"""
+
+_FORGET_FORBIDDEN = """
+UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?1
+WHERE status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
+    AND host_id IN (SELECT host_id FROM origins WHERE ?2 OR robots_expires_at <= ?1) RETURNING host_id
+"""
+
 _EXCLUSIONS = """
 SELECT substr(reason, 1, instr(reason || ':', ':') - 1) AS word, count(*) FROM urls
 WHERE status = 'excluded' GROUP BY word ORDER BY word
@@ -69,6 +87,7 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._known = KnownUrls()
+        self._inode = path.stat().st_ino
         self.run_id = 0
 
     async def last_options(self) -> dict[str, Any] | None:
@@ -77,13 +96,17 @@ class Store:
         return dict(json.loads(rows[0][0])) if rows else None
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
-        """Start a run, or go on with the one that was killed; returns its id and the pages that it has stored."""
+        """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
+
+        A killed run is gone on with where the same number of pages is asked for; else its count means nothing now.
+        """
         text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
-        rows = await self._read("SELECT id, ended_at, pages FROM runs ORDER BY id DESC LIMIT 1")
-        if rows and rows[0][1] is None:
-            self.run_id, pages = rows[0][0], rows[0][2]
+        rows = await self._read("SELECT id, pages, options FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1")
+        if rows and json.loads(rows[0][2])["scope"]["max_pages"] == options["scope"]["max_pages"]:
+            self.run_id, pages = rows[0][0], rows[0][1]
             await self._write("UPDATE runs SET options = ? WHERE id = ?", (text, self.run_id))
             return self.run_id, pages
+        await self._write("UPDATE runs SET ended_at = ?, end_reason = 'killed' WHERE ended_at IS NULL", (now,))
         rows = await self._write("INSERT INTO runs (started_at, options) VALUES (?, ?) RETURNING id", (now, text))
         self.run_id = rows[0][0]
         return self.run_id, 0
@@ -98,7 +121,17 @@ class Store:
     async def commit(self, visits: Sequence[Visit], now: float) -> list[HostRecord]:
         """Store the visits in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
+            self._check_file()
             return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
+
+    def _check_file(self) -> None:
+        """SQLite writes into a file that was deleted as if nothing had happened."""
+        try:
+            there = self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            there = False
+        if not there:
+            raise DatabaseFailedError(f"{self.path} was deleted or replaced while the crawl was writing to it")
 
     async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
         """Add URLs that no visit found (seeds); returns their hosts."""
@@ -130,9 +163,10 @@ class Store:
         """The seeds of this database, and what they redirect to."""
         return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0")]
 
-    async def named_seeds(self) -> list[str]:
+    async def named_seeds(self) -> list[tuple[str, SeedMark]]:
         """The URLs that the user named."""
-        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed >= ?", (int(SeedMark.YES),))]
+        rows = await self._read("SELECT url, seed FROM urls WHERE seed >= ?", (int(SeedMark.YES),))
+        return [(row[0], SeedMark(row[1])) for row in rows]
 
     async def any_seed_fetched(self) -> bool:
         """Whether at least one seed was ever answered."""
@@ -155,12 +189,26 @@ class Store:
     async def excluded(self, after_id: int, limit: int) -> list[tuple[int, Target]]:
         """A batch of the URLs that were excluded by scope, depth or limits, with their ids, in order of id."""
         rows = await self._read(_EXCLUDED, (after_id, limit))
-        return [(row[0], Target(url=row[1], host="", kind=UrlKind(row[3]), depth=row[4], hops=row[5])) for row in rows]
+        return [
+            (row[0], Target(url=row[1], host="", kind=UrlKind(row[3]), depth=row[4], hops=row[5], reason=row[6]))
+            for row in rows
+        ]
+
+    async def retry(self, urls: Sequence[str], now: float) -> None:
+        """Make those of these URLs that have failed due again, as if they had never been tried."""
+        await self._change(_RETRY, as_json(list(urls)), now)
+
+    async def forget_forbidden(self, now: float, *, every: bool) -> None:
+        """What robots.txt forbade is decided again where its copy has expired; `every`: wherever it did."""
+        await self._change(_FORGET_FORBIDDEN, now, every)
 
     async def readmit(self, ids: Sequence[int], now: float) -> None:
         """Make excluded URLs pending again."""
+        await self._change(_READMIT, as_json(list(ids)), now)
+
+    async def _change(self, sql: str, *parameters: Any) -> None:
         with explained(self.path):
-            await Transaction(self._writer, self._known, self.run_id).readmit(ids, now)
+            await Transaction(self._writer, self._known, self.run_id).change(sql, *parameters)
 
     async def _read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         with explained(self.path):

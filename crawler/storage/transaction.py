@@ -112,12 +112,6 @@ ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status,
     robots_failures = excluded.robots_failures
 """
 
-_READMIT = """
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
-WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded'
-RETURNING host_id
-"""
-
 _READMIT_FORBIDDEN = """
 UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
 WHERE host_id = ?1 AND status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
@@ -142,10 +136,10 @@ class Transaction:
         async with self._begun():
             return await self._store(visits, targets, now)
 
-    async def readmit(self, ids: Sequence[int], now: float) -> None:
-        """Excluded URLs become pending; their hosts' next due time follows."""
+    async def change(self, sql: str, *parameters: Any) -> None:
+        """One statement that changes URLs past the cache and returns their host ids; the hosts' due times follow."""
         async with self._begun():
-            rows = await self._execute(_READMIT, as_json(list(ids)), now)
+            rows = await self._execute(sql, *parameters)
             await self._set_due({row[0] for row in rows})
         self._known.clear()
 

@@ -221,3 +221,14 @@ def test_the_demo_crawls_its_web_and_says_what_to_try(cli: Cli) -> None:
     assert len(cli.pages()) > 200
     again = cli.command("demo", "--db", "demo.db", status=2)
     assert "demo.db exists" in _one_line(again.err)
+
+
+def test_a_bare_localhost_seed_opens_itself_by_http_too_and_sends_no_secret_there(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("localhost", address="127.0.0.1").page("/")
+    served = serve(web)
+    command = ["crawl", f"localhost:{served.port}", "--db", str(cli.db), "--header", "Authorization: Bearer x"]
+    for _run in range(2):
+        cli.command(*command, "--delay", "0", "--connect-timeout", "0.5")
+    assert cli.pages() == [served.url("localhost")]
+    assert {hit.headers.get("authorization") for hit in served.hits("localhost", "/")} == {None}

@@ -135,3 +135,17 @@ async def test_what_was_stored_can_be_read_again(tmp_path: Path) -> None:
     assert sorted(stored, key=lambda page: page.url) == sorted(committed, key=lambda page: page.url)
     assert body is not None
     assert b"<title>Home</title>" in body
+
+
+async def test_async_with_makes_leaving_early_clean_at_once(tmp_path: Path) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=2000)
+    async with web.serve() as served:
+        config = _config(served, tmp_path / "x.db")
+        async with crawl([served.url("a.test")], config) as run:
+            async for _page in run:
+                break
+        assert run.summary is not None
+        assert (run.summary.end_reason, run.summary.complete) == ("stopped", False)
+        again = await crawl([], config)  # the database is free
+    assert again.complete

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from crawler.content.bodies import decompress
+from crawler.bodies import decompress
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import Cli
 

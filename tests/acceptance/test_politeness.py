@@ -117,3 +117,12 @@ def test_a_hanging_host_does_not_hold_up_the_others(cli: Cli, serve: Serve) -> N
     options = ("--delay", "0", "--concurrency", "8", "--timeout", "3", "--retries", "0", "--max-runtime", "9s")
     cli.crawl(served, served.url("good.test"), *hanging, *options, "--grace", "0s")
     assert len([url for url in cli.pages() if "good.test" in url]) == 40
+
+
+def test_a_crawl_delay_counts_from_the_robots_txt_that_asks_for_it(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("slow.test", pages=2).robots("User-agent: *\nCrawl-delay: 0.8\n")
+    served = serve(web)
+    cli.crawl(served, served.url("slow.test"), "--delay", "0.1")
+    starts = [hit.start for hit in served.log]
+    assert min(later - earlier for earlier, later in pairwise(starts)) >= 0.95 * 0.8

@@ -155,3 +155,36 @@ def test_no_parser_process_outlives_a_crawl_that_was_killed(cli: Cli, serve: Ser
     assert children
     while any(Path(f"/proc/{pid}").exists() for pid in children):  # the test's own time limit ends a hopeless wait
         time.sleep(0.01)
+
+
+def test_a_seed_that_failed_is_tried_again_by_the_next_run(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.status("/", 500)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--retries", "0", status=4)
+    site.page("/")
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--retries", "0")
+    assert len(cli.pages()) == 1
+
+
+def test_a_killed_run_lends_its_count_only_to_one_with_the_same_limit(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    seed = served.url("a.test")
+    _kill_after(cli.start(served, seed, *OPTIONS), served, 150)
+    stored = len(cli.pages())
+    outcome = cli.crawl(served, seed, *OPTIONS, "--max-pages", "20")
+    assert outcome.summary["pages"] == 20
+    assert len(cli.pages()) == stored + 20
+
+
+def test_a_database_that_is_deleted_under_the_crawl_ends_it_with_6(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    crawler = cli.start(served, served.url("a.test"), *OPTIONS)
+    while len(served.log) < 50:
+        time.sleep(0.002)
+    cli.db.unlink()
+    _out, err = crawler.communicate(timeout=20)
+    assert crawler.returncode == 6, err
+    assert "was deleted or replaced" in err
+    assert "Traceback" not in err

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from itertools import pairwise
 
 import pytest
 
@@ -161,3 +164,55 @@ def test_noindex_flags_the_page_and_nofollow_keeps_its_links_unfollowed(cli: Cli
     assert cli.rows("SELECT count(*) FROM links") == [6]
     cli.crawl(served, *FAST, "--follow-nofollow")
     assert len(cli.pages()) == 7
+
+
+def test_redirects_of_a_robots_txt_are_paced_and_a_redirect_to_itself_is_asked_for_once(cli: Cli, serve: Serve) -> None:
+    web = _three_pages()
+    site = web.sites["a.test"]
+    site.redirect("/robots.txt", "/r1")
+    site.redirect("/r1", "/r1")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), "--delay", "0.3", "--max-pages", "1")
+    starts = [hit.start for hit in served.log]
+    assert [hit.target for hit in served.log] == ["/robots.txt", "/r1", "/"]
+    assert min(later - earlier for earlier, later in pairwise(starts)) >= 0.95 * 0.3
+
+
+def test_a_robots_txt_that_redirects_to_where_nobody_may_go_is_unreachable_and_fails_no_page(
+    cli: Cli, serve: Serve
+) -> None:
+    web = _three_pages()
+    web.sites["a.test"].redirect("/robots.txt", "http://10.0.0.1/robots.txt")
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), *FAST, "--max-wait", "1s", status=4)
+    assert outcome.summary["pending"] == 1
+    assert {hit.target for hit in served.log} == {"/robots.txt"}
+
+
+def test_the_same_command_again_follows_no_nofollow_link(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", markup='<a href="/not-followed" rel="nofollow">x</a>', links=["/other"])
+    site.page("/other")
+    served = serve(web)
+    for options in ((), (), ("--max-depth", "9"), ("--max-pages", "50")):
+        cli.crawl(served, served.url("a.test"), *FAST, *options)
+    assert not served.hits("a.test", "/not-followed")
+
+
+def test_what_robots_txt_forbade_is_decided_again_once_its_copy_has_expired_or_is_ignored(
+    cli: Cli, serve: Serve
+) -> None:
+    web = _three_pages()
+    site = web.sites["a.test"]
+    site.robots("User-agent: *\nDisallow: /\n")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, status=4)
+    site.robots("User-agent: *\nDisallow: /private\n")
+    cli.crawl(served, served.url("a.test"), *FAST, status=4)  # the copy is believed for a day
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute("UPDATE origins SET robots_expires_at = 1")
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert len(cli.pages()) == 2
+    cli.crawl(served, *FAST, "--ignore-robots")
+    assert len(cli.pages()) == 3

@@ -7,6 +7,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.benchmarks import frontier, hosts, latency, session, site
@@ -28,8 +29,7 @@ def main() -> None:
     """Run the cases, print their tables, and write a JSON and a picture for each."""
     options = _options()
     _raise_open_file_limit()
-    if program("nginx") is None:
-        sys.exit("nginx is not installed: apt-get install nginx-light")
+    _check_needs()
     out = options.out or Path(tempfile.mkdtemp(prefix="benchmarks-"))
     out.mkdir(parents=True, exist_ok=True)
     for case in options.cases or CASES:
@@ -76,6 +76,15 @@ def _setup(options: argparse.Namespace, work: Path) -> Setup:
         node_modules=options.node_modules,
         pending=options.pending,
     )
+
+
+def _check_needs() -> None:
+    """Before anything runs: the picture comes last, and would be missed only then."""
+    missing = [name for name in ("matplotlib", "trustme") if find_spec(name) is None]
+    if missing:
+        sys.exit(f"not installed: {' and '.join(missing)}; pip install '.[bench]'")
+    if program("nginx") is None:
+        sys.exit("not installed: nginx; apt-get install nginx-light")
 
 
 def _raise_open_file_limit() -> None:

@@ -28,12 +28,16 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """Somebody who takes part. `run` is called once a round with an empty folder; `missing` says how to install it."""
+    """Somebody who takes part. `run` is called once a round with an empty folder; `missing` says how to install it.
+
+    `against` names the contender that this one is compared with.
+    """
 
     name: str
     settings: str
     run: Callable[[Path], Figures]
     missing: str | None = None
+    against: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +77,20 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A finished case. The first of `figures` decides; `reference` names the contender that the others are held to."""
+    """A finished case. The first of its figures is the one that decides."""
 
     case: str
     title: str
     notes: Sequence[str]
     figures: Sequence[Figure]
     scores: Sequence[Score]
-    reference: str | None
+
+    def ratio(self, score: Score) -> float | None:
+        """A contender's deciding figure over that of the one that it is compared with; None where there is none."""
+        key = self.figures[0].key
+        others = [other.median(key) for other in self.scores if other.contender.name == score.contender.against]
+        own = score.median(key)
+        return own / others[0] if own is not None and others and others[0] else None
 
 
 class ContenderFailedError(Exception):

@@ -75,6 +75,7 @@ def compete(setup: Setup) -> list[Outcome]:
                 name=name,
                 settings=" ".join(_ARGUMENTS),
                 run=partial(_resume, server, dns, databases[pending], cold),
+                against=f"{_FEW:,} pending" if pending != _FEW else None,
             )
             for name, pending, cold in (
                 (f"{_FEW:,} pending", _FEW, False),
@@ -96,7 +97,6 @@ def compete(setup: Setup) -> list[Outcome]:
             notes=notes,
             figures=_FIGURES,
             scores=scores,
-            reference=contenders[0].name,
         )
     ]
 

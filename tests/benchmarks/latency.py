@@ -37,6 +37,7 @@ def compete(setup: Setup) -> list[Outcome]:
                 name=f"crawler, {concurrency} at once",
                 settings=" ".join(_arguments(concurrency)),
                 run=partial(_crawl, concurrency, steady_s),
+                against=f"bare session, {concurrency} at once",
             ),
             Contender(
                 name=f"bare session, {concurrency} at once",
@@ -58,7 +59,6 @@ def compete(setup: Setup) -> list[Outcome]:
             notes=notes,
             figures=_FIGURES,
             scores=in_turn(setup, "latency", contenders),
-            reference=None,
         )
     ]
 

@@ -20,9 +20,9 @@ def table(outcome: Outcome) -> str:
     lines = [_line(head, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
     lines += [_line(row, widths) for row in rows]
     absent = [f"{score.contender.name}: {score.absence}" for score in outcome.scores if score.absence]
-    settings = [f"{score.contender.name}: {score.contender.settings}" for score in outcome.scores]
+    settings = [_settings(score) for score in outcome.scores]
     notes = "".join(f"- {note}\n" for note in (*outcome.notes, *absent, *settings))
-    return f"## {outcome.title}\n\n" + "\n".join(lines) + f"\n\nRatio of {_ratio_of(outcome)}\n\n{notes}"
+    return f"## {outcome.title}\n\n" + "\n".join(lines) + f"\n\n- Ratio: of {outcome.figures[0].title}\n{notes}"
 
 
 def write_json(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None:
@@ -34,7 +34,8 @@ def write_json(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None
             "absence": score.absence,
             "rounds": score.rounds,
             "median": {key: score.median(key) for key in _keys(score)},
-            "ratio": _ratio(outcome, score),
+            "against": score.contender.against,
+            "ratio": outcome.ratio(score),
         }
         for score in outcome.scores
     ]
@@ -43,14 +44,14 @@ def write_json(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None
         "title": outcome.title,
         "machine": machine,
         "notes": list(outcome.notes),
-        "ratio_of": _ratio_of(outcome),
+        "ratio_of": outcome.figures[0].key,
         "contenders": contenders,
     }
     path.write_text(json.dumps(data, indent=2) + "\n")
 
 
 def draw(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None:
-    """A bar a contender and a panel a figure; the whiskers reach from the worst round to the best."""
+    """A bar a contender and a panel a figure; whiskers reach from the lowest round to the highest."""
     from matplotlib.figure import Figure as Picture  # type: ignore[import-not-found, unused-ignore]
 
     panels = [figure for figure in outcome.figures if figure.panel]
@@ -59,16 +60,18 @@ def draw(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None:
     picture = Picture(figsize=(9, height), layout="constrained")
     axes = picture.subplots(len(panels), squeeze=False)
     for axis, figure in zip(axes[:, 0], panels, strict=True):
-        _draw_panel(axis, figure, present, outcome.reference)
+        _draw_panel(axis, figure, present)
     rounds = max((len(score.rounds) for score in present), default=0)
+    measured = "one round" if rounds == 1 else f"median of {rounds} rounds"
     picture.suptitle(outcome.title, fontweight="bold")
     picture.supxlabel(
-        f"median of {rounds} rounds; {machine['cores']} cores, {machine['cpu']}, Python {machine['python']}", fontsize=8
+        f"{measured}; {machine['cores']} cores, {machine['cpu']}, Python {machine['python']}",
+        fontsize=8,
     )
     picture.savefig(path, dpi=130)
 
 
-def _draw_panel(axis: Any, figure: Figure, scores: Sequence[Score], reference: str | None) -> None:
+def _draw_panel(axis: Any, figure: Figure, scores: Sequence[Score]) -> None:
     shown = [score for score in scores if score.values(figure.key)]
     medians = [score.median(figure.key) or 0.0 for score in shown]
     reaches = [(min(score.values(figure.key)), max(score.values(figure.key))) for score in shown]
@@ -77,7 +80,8 @@ def _draw_panel(axis: Any, figure: Figure, scores: Sequence[Score], reference: s
         [high - middle for middle, (_low, high) in zip(medians, reaches, strict=True)],
     ]
     names = [score.contender.name for score in shown]
-    colours = [_REFERENCE_BAR if name == reference else _BAR for name in names]
+    references = {score.contender.against for score in shown}
+    colours = [_REFERENCE_BAR if name in references else _BAR for name in names]
     axis.barh(names, medians, xerr=whiskers, color=colours, ecolor=_WHISKER, capsize=3)
     for place, (middle, (_low, high)) in enumerate(zip(medians, reaches, strict=True)):
         axis.annotate(
@@ -90,7 +94,7 @@ def _draw_panel(axis: Any, figure: Figure, scores: Sequence[Score], reference: s
 
 
 def _row(outcome: Outcome, score: Score) -> list[str]:
-    ratio = _ratio(outcome, score)
+    ratio = outcome.ratio(score)
     cells = [_number(score.median(figure.key), figure) for figure in outcome.figures]
     return [score.contender.name, *cells, "" if ratio is None else f"{ratio:.2f}"]
 
@@ -107,15 +111,9 @@ def _number(value: float | None, figure: Figure) -> str:
     return "" if value is None else f"{value:,.{figure.digits}f}"
 
 
-def _ratio(outcome: Outcome, score: Score) -> float | None:
-    key = outcome.figures[0].key
-    references = [other.median(key) for other in outcome.scores if other.contender.name == outcome.reference]
-    value, reference = score.median(key), references[0] if references else None
-    return value / reference if value is not None and reference else None
-
-
-def _ratio_of(outcome: Outcome) -> str:
-    return f"{outcome.figures[0].title} to that of: {outcome.reference}"
+def _settings(score: Score) -> str:
+    against = f"; ratio to {score.contender.against}" if score.contender.against else ""
+    return f"{score.contender.name}: {score.contender.settings}{against}"
 
 
 def _keys(score: Score) -> list[str]:

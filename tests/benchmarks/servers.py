@@ -93,7 +93,7 @@ def late_server(folder: Path, *, delay_s: float) -> Iterator[tuple[int, Path]]:
 @contextmanager
 def name_server() -> Iterator[str]:
     """A DNS server for the hosts of `host_name`; gives its IP:PORT. It runs in a thread, since it has little to do."""
-    server = DNSServer(_Names(), address=LOOPBACK, port=0, logger=DNSLogger("", prefix=False))
+    server = DNSServer(_Names(), address=LOOPBACK, port=0, logger=DNSLogger(logf=lambda _text: None))
     server.start_thread()
     try:
         yield f"{LOOPBACK}:{server.server.server_address[1]}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.content.bodies import body_hash, decompress
+from crawler.bodies import body_hash, decompress
 from crawler.content.html import read_page
 from crawler.parsing import open_parser
 from crawler.records import Failure, FailureKind, Page, Response, SitemapEntry, UrlKind

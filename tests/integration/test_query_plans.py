@@ -45,7 +45,7 @@ async def opened(path: Path, watch: Callable[[aiosqlite.Connection], Awaitable[N
     """The store, each of its connections shown to `watch`."""
     async with open_writer(path) as writer, open_reader(path) as reader:
         store = Store(path, writer, reader)
-        await store.begin_run({}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
         for connection in (writer, reader):
             await watch(connection)
         yield store

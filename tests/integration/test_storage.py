@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crawler.content.bodies import body_hash, decompress
+from crawler.bodies import body_hash, decompress
 from crawler.errors import DatabaseFailedError
 from crawler.records import (
     Claim,
@@ -82,7 +82,7 @@ async def test_nothing_is_seen_of_a_commit_that_fails(path: Path) -> None:
     """The disk is full, as far as SQLite can tell; afterwards the same visits are stored as if nothing had happened."""
     async with open_writer(path) as writer, open_reader(path) as reader:
         store = Store(path, writer, reader)
-        await store.begin_run({}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
         await store.add([a_target(A)], NOW)
         claim = (await claims_of(store))[A]
         before = rows(path, "SELECT * FROM urls") + rows(path, "SELECT * FROM hosts") + rows(path, "SELECT * FROM runs")
@@ -200,7 +200,8 @@ async def test_a_url_that_the_user_names_becomes_a_seed(path: Path) -> None:
         assert row_of(path, A, "seed") == (2,)
         await store.add([a_target(A, depth=0, seed=SeedMark.HEIR)], NOW)
         assert row_of(path, A, "seed") == (2,)
-        assert await store.named_seeds() == await store.roots() == [A]
+        assert await store.named_seeds() == [(A, SeedMark.YES)]
+        assert await store.roots() == [A]
 
 
 @pytest.mark.parametrize("reason", ["scope", "depth", "nofollow", "include", "hops", "length"])
@@ -358,7 +359,7 @@ async def test_pages_are_counted_for_the_run_and_for_the_host_in_this_run(path: 
         await store.commit([a_visit(claims[B])], NOW)
         assert rows(path, "SELECT run_pages FROM hosts WHERE name = 'a.test'") == [(2,)]
         await store.end_run("complete", {}, NOW)
-        await store.begin_run({}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
         await store.add([a_target(A, depth=-1)], NOW)
         await store.commit([a_visit(claims[B])], NOW)
         assert rows(path, "SELECT run_pages FROM hosts WHERE name = 'a.test'") == [(1,)]
@@ -370,7 +371,7 @@ async def test_a_host_that_has_its_pages_is_due_again_only_in_the_next_run(path:
         assert await store.due_hosts(NOW, 1, 9) == []
         assert len(await store.due_hosts(NOW, 2, 9)) == 1
         await store.end_run("max_pages", {}, NOW)
-        await store.begin_run({}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
         [host] = await store.due_hosts(NOW, 1, 9)
         assert host.run_pages == 0
 
@@ -380,12 +381,15 @@ async def test_a_run_that_was_killed_goes_on_with_what_it_has_stored(path: Path)
         run_id = store.run_id
         await store.commit([a_visit((await claims_of(store))[A])], NOW)
     async with open_store(path) as store:
-        assert await store.begin_run({"delay": 2}, NOW) == (run_id, 1)
-        assert await store.last_options() == {"delay": 2}
+        options = {"scope": {"max_pages": None}, "delay": 2}
+        assert await store.begin_run(options, NOW) == (run_id, 1)
+        assert await store.last_options() == options
         await store.end_run("complete", {"pages": 1}, NOW + 5)
-        assert await store.begin_run({}, NOW) == (run_id + 1, 0)
+        assert await store.begin_run(options, NOW) == (run_id + 1, 0)
+        assert await store.begin_run({"scope": {"max_pages": 7}}, NOW + 9) == (run_id + 2, 0)
     assert rows(path, "SELECT ended_at, end_reason, summary FROM runs ORDER BY id") == [
         (NOW + 5, "complete", '{"pages":1}'),
+        (NOW + 9, "killed", None),
         (None, None, None),
     ]
 
@@ -530,7 +534,7 @@ def _visit(claims: dict[str, Claim], changes: dict[str, Any]) -> Visit | None:
 async def _store_batches(path: Path, batches: list[list[dict[str, Any]]], max_known: int) -> dict[str, list[Any]]:
     async with open_writer(path) as writer, open_reader(path) as reader:
         store = Store(path, writer, reader)
-        await store.begin_run({}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
         known = KnownUrls(max_known)
         await Transaction(writer, known, store.run_id).run((), NOW, [a_target(URLS[0]), a_target(URLS[3])])
         for batch in batches:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crawler.content.bodies import body_hash, compress
+from crawler.bodies import body_hash, compress
 from crawler.records import (
     Claim,
     Failure,
@@ -77,7 +77,7 @@ def robots_claim(claim: Claim) -> Claim:
 async def a_store(path: Path, *urls: str) -> AsyncIterator[Store]:
     """A crawl database in which a run has begun and these URLs are pending."""
     async with open_store(path) as store:
-        await store.begin_run({}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
         await store.add([a_target(url) for url in urls], NOW)
         yield store
 

@@ -1,0 +1,81 @@
+"""The commands put together, and what their errors end as."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from crawler.cli.crawl import crawl
+from crawler.cli.demo import demo
+from crawler.cli.status import status
+from crawler.errors import CrawlerError
+from crawler.output.streams import flush_output, flush_stream
+
+app = typer.Typer(
+    name="crawler",
+    help="A polite, resumable web crawler: one shared session in, one SQLite file out.",
+    epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
+    " database, 6 the database failed, 130/143 stopped by SIGINT/SIGTERM after a clean end.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(crawl)
+app.command()(status)
+app.command()(demo)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    show_version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+) -> None:
+    """A polite, resumable web crawler: one shared session in, one SQLite file out."""
+    if show_version:
+        from importlib.metadata import version
+
+        typer.echo(f"crawler {version('crawler')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run the command line; returns the documented exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a title may hold what the terminal's encoding does not
+    try:
+        result = app(list(arguments) if arguments is not None else None, standalone_mode=False)
+    except CrawlerError as error:
+        return _failed(str(error), error.exit_status)
+    except typer.TyperException as error:
+        return _failed(f"{error.format_message()} (see `crawler --help`)", 2)
+    except typer.Abort:
+        return 130
+    except OSError:
+        unwritten = flush_output()
+        if unwritten is None:
+            raise  # it was not about our output
+        return _unwritten(unwritten)
+    unwritten = flush_output()
+    if unwritten is not None:
+        return _unwritten(unwritten)
+    return result if isinstance(result, int) else 0
+
+
+def _unwritten(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
+        return 1  # whoever read our output has gone; there is nobody to complain to
+    return _failed(f"cannot write to standard output: {error.strerror}", 1)
+
+
+def _failed(message: str, exit_status: int) -> int:
+    try:
+        print(f"crawler: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is the command line
+    except OSError:
+        flush_stream(sys.stderr)  # nobody reads it: the exit status has to do
+    return exit_status

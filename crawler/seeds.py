@@ -1,0 +1,54 @@
+"""What the user names: seeds, as written, to URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from crawler.errors import UsageError
+from crawler.records import SeedMark, Target
+from crawler.urls import credentials_of, host_of, normalize, without_credentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """What the user named, and the credentials that came with it, which are stored nowhere.
+
+    `bare`: given without a scheme, so that https is tried first, then http.
+    """
+
+    url: str
+    bare: bool = False
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def target(self) -> Target:
+        """The seed as it is stored."""
+        return Target(url=self.url, host=host_of(self.url), seed=SeedMark.BARE if self.bare else SeedMark.YES)
+
+    @property
+    def twin(self) -> str | None:
+        """What a bare seed is tried as when https does not answer; None for another one."""
+        return http_twin(self.url) if self.bare else None
+
+
+def parse_seeds(texts: Iterable[str]) -> list[Seed]:
+    """The seeds, each once. Raises `UsageError` for one that is no http(s) URL."""
+    seeds: dict[str, Seed] = {}
+    for text in [texts] if isinstance(texts, str) else texts:
+        seed = _parse(text.strip())
+        seeds.setdefault(seed.url, seed)
+    return list(seeds.values())
+
+
+def http_twin(url: str) -> str:
+    """The same URL by http."""
+    return "http" + url.removeprefix("https")
+
+
+def _parse(text: str) -> Seed:
+    bare = "://" not in text
+    url = normalize(f"https://{text}" if bare else text)
+    if url is None:
+        raise UsageError(f"{text!r} is not an http(s) URL or a host name")
+    return Seed(url=without_credentials(url), bare=bare, credentials=credentials_of(url))
