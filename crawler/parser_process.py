@@ -1,12 +1,14 @@
 """The other end of `parsing`: a process that reads one document after the other from its standard input.
 
-`parsing.Parser` starts it; it shares nothing with the crawl, and ends when its input does, so that it cannot outlive a
-crawl that was killed. Hostile markup can cost it its life, but no more.
+`parsing.Parser` starts it with `command`. It shares nothing with the crawl and imports nothing from the current folder;
+it ends when its input does, and on Linux at once when the crawl is killed. Hostile markup can cost it its life, but no
+more.
 
-A request is a header (`REQUEST`), then the URL, the Content-Type and the body. The answer is a header (`ANSWER`), then
-JSON (the fields of `Page` in `PAGE_FIELDS` order with the links as columns, or a sitemap's entries, or null) and the
-body compressed with zstd, which is empty where it is not to be kept. Columns and positions instead of named fields
-keep a message small: the crawl's one event loop has to read them all.
+It writes `READY` once it can read, and is given nothing before. A request is a header (`REQUEST`), then the URL, the
+Content-Type and the body. The answer is a header (`ANSWER`), then JSON (the fields of `Page` in `PAGE_FIELDS` order
+with the links as columns, or a sitemap's entries, or null) and the body compressed with zstd, which is empty where it
+is not to be kept. Columns and positions instead of named fields keep a message small: the crawl's one event loop has to
+read them all.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import signal
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import repeat
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import orjson
@@ -26,6 +30,7 @@ from crawler.bodies import body_hash, compress
 from crawler.content.reader import read
 from crawler.records import Link, Page, SitemapEntry, UrlKind
 
+READY = b"ready\n"
 REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
 ANSWER = struct.Struct("<II16s")  # lengths: JSON, compressed body; hash of the body
 _new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
@@ -38,13 +43,59 @@ PAGE_FIELDS = (
 _MAX_MEMORY_BYTES = 2 * 1024**3  # a document that needs more than this to be read is an attack
 
 
+_START = "import sys; sys.path[:] = sys.argv[2:]; from crawler.parser_process import main; main()"
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def command(product_token: str) -> list[str]:
+    """The command line of a process. It imports from where its parent does, except from the current folder.
+
+    `python -c` looks there first: a file `orjson.py` in the folder where somebody crawls would be run (`-P`: it does
+    not). The folder of this package stays, wherever it is, so that `python -m crawler` works in a checkout.
+    """
+    home = str(Path(__file__).parents[1])
+    path = [entry for entry in sys.path if entry == home or (Path(entry).is_absolute() and not _is_here(entry))]
+    return [sys.executable, "-P", "-c", _START, product_token, *([] if home in path else [home]), *path]
+
+
+def _is_here(folder: str) -> bool:
+    try:
+        return Path(folder).samefile(Path())
+    except OSError:  # one of them does not exist
+        return False
+
+
 def main() -> None:
     """Answer requests until the input ends."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C and service managers reach the whole group: the crawl decides
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
+    _die_with_parent()
+    _limit_memory()
     gc.disable()  # a document's objects hold no cycles; collecting them costs 5 %
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
     serve(sys.stdin.buffer, sys.stdout.buffer, product_token=sys.argv[1])
+
+
+def _die_with_parent() -> None:
+    """Be killed when the crawl's event loop is: a document that takes long would keep a processor busy for nobody.
+
+    Where the parent has died before this, no document will come, and the input has ended. Systems other than Linux
+    have no such signal; there, the process ends after the document.
+    """
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):  # a Python without libffi, a libc without prctl
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+
+
+def _limit_memory() -> None:
+    """Keep to `_MAX_MEMORY_BYTES`, or to less where the system has set less."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _MAX_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(_MAX_MEMORY_BYTES, hard)
+    with suppress(ValueError, OSError):  # macOS refuses
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, product_token: str) -> None:
@@ -58,7 +109,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, product_token: str) -> None:
 def _answer(header: bytes, take: Callable[[int], bytes], product_token: str) -> bytes:
     kind, keeps_body, url_length, type_length, body_length = REQUEST.unpack(header)
     url = take(url_length).decode()
-    content_type = take(type_length - 1).decode() if type_length else None
+    content_type = take(type_length - 1).decode(errors="replace") if type_length else None
     body = take(body_length)
     content = read(KINDS[kind], body, url, content_type, product_token=product_token)
     kept = compress(body) if keeps_body and isinstance(content, Page) else b""
@@ -91,7 +142,3 @@ def rebuild(columns: Any, url: str) -> Page | list[SitemapEntry] | None:
     fields["json_ld"] = tuple(fields["json_ld"])
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
     return Page(url=url, links=links, content_hash=bytes.fromhex(content_hash), **fields)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,9 +3,11 @@
 Processes, because a thread that reads markup fights the event loop for the GIL (two threads halve the pages per
 second), and because nothing else bounds a parser: 100,000 nested elements keep it busy for 13 s, uninterruptible. A
 document that takes longer than its time, or that costs its process the life twice, is a `Failure`; the crawl goes on.
+Where processes cannot be started, or end before they can read, no document is to blame: that is a `CrawlerError`.
 
-Invariants: the processes share no file with the crawl and end when their input does, also after a `kill -9`; each has
-at most two documents, so that it need not wait for the next one and little is to be done again when it dies.
+Invariants: every `read` ends, whatever dies; the processes share no file with the crawl and end with it, also after a
+`kill -9`; each has at most two documents, so that it need not wait for the next one and little is to be done again when
+it dies.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from typing import TypeAlias
 
 import orjson
 
-from crawler.parser_process import ANSWER, KINDS, REQUEST, rebuild
+from crawler.errors import CrawlerError
+from crawler.parser_process import ANSWER, KINDS, READY, REQUEST, command, rebuild
 from crawler.records import Failure, FailureKind, Page, Response, SitemapEntry, StoredBody, UrlKind
 
 Content: TypeAlias = Page | list[SitemapEntry] | None
@@ -30,8 +33,14 @@ _EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _DEATHS_PER_DOCUMENT = 2
-_MAX_TYPE_BYTES = 1000
+_STILLBIRTHS_PER_PROCESS = 3  # in a row: it is not chance
+_START_TIMEOUT_S = 30.0
+_HANG_UP_S = 2.0
+_RETRY_PAUSES_S = (0.1, 0.3, 1.0)
+_MAX_TYPE_LENGTH = 1000
 _PIPE_BYTES = 1 << 20
+_LAST_WORDS_BYTES = 2048
+_BROKEN = (EOFError, OSError, ValueError, TypeError, LookupError)  # how an answer fails: none, or nonsense
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +55,11 @@ class _Job:
     )
     deaths: int = 0
 
+    def settle(self, outcome: tuple[Content, StoredBody | None] | str) -> None:
+        """Answer who asked, or say why there is no answer; who asked may have been cancelled."""
+        if not self.done.done():
+            self.done.set_result(outcome)
+
 
 class Parser:
     """Reads documents in a few processes. `product_token` is the name that robots directives may speak to."""
@@ -57,12 +71,18 @@ class Parser:
         self._processes: list[_Process] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: deque[_Job] = deque()
-        self._closing = False
+        self._stillbirths = 0
+        self._ended: CrawlerError | None = None  # why nothing is read any more
 
     async def read(
         self, kind: UrlKind, response: Response, *, keep_body: bool
     ) -> tuple[Content, StoredBody | None] | Failure:
-        """What the body says (None where it is no document) and, if it is to be kept, the body; or why not."""
+        """What the body says (None where it is no document) and, if it is to be kept, the body; or why not.
+
+        Raises `CrawlerError` where no process can be had, and once the parser is closed.
+        """
+        if self._ended is not None:
+            raise self._ended
         job = _Job(_request(kind, response, keep_body), response.url, len(response.body))
         self._jobs.append(job)
         self._send()
@@ -87,15 +107,15 @@ class Parser:
 
     async def close(self) -> None:
         """End the processes; documents that are still being read are given up."""
-        self._closing = True
-        for process in self._processes:
-            process.end()
-        await asyncio.gather(*self._tasks)
+        self._end(CrawlerError("the parser is closed: nothing can be read any more"))
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _send(self) -> None:
         """Give waiting documents to processes that have room, the emptiest first; start one where there is none."""
         while self._jobs:
-            free = min(self._processes, key=lambda process: len(process.jobs), default=None)
+            ready = (process for process in self._processes if process.ready)
+            free = min(ready, key=lambda process: len(process.jobs), default=None)
             if (free is None or free.jobs) and len(self._tasks) < self._most:
                 self._start()
             if free is None or len(free.jobs) >= _DOCUMENTS_PER_PROCESS:
@@ -105,97 +125,155 @@ class Parser:
     def _start(self) -> None:
         task = asyncio.create_task(self._run())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._retire)
 
     async def _run(self) -> None:
-        """One process from start to end; what it leaves undone is done by another one."""
-        process = await _Process.start(self._product_token, self._timeout_s)
-        if self._closing:
-            process.end()
+        """One process from start to end; what it leaves undone is for another one."""
+        process = _Process(await _spawn(command(self._product_token)), self._timeout_s)
         self._processes.append(process)
-        self._send()
         try:
-            await process.run(self._send)
+            if self._ended is None and await process.comes_up():
+                self._stillbirths = 0
+                self._send()
+                await process.run(self._send)
         finally:
+            process.kill()
             self._processes.remove(process)
-        if not self._closing:
             self._jobs.extendleft(reversed(process.undone()))
-            self._start()
+            await process.gone()
+        if not process.ready:
+            self._count_stillbirth(process)
+
+    def _count_stillbirth(self, process: _Process) -> None:
+        self._stillbirths += 1
+        if self._stillbirths >= _STILLBIRTHS_PER_PROCESS * self._most:
+            raise CrawlerError(
+                f"parser processes end before they can read ({process.obituary()});"
+                f" see whether `{sys.executable} -c 'import crawler.parser_process'` works here, then crawl again"
+            )
+
+    def _retire(self, task: asyncio.Task[None]) -> None:
+        """A process is gone: another one takes over, or those that are left, or nothing can be read any more."""
+        self._tasks.discard(task)
+        error = asyncio.CancelledError("the event loop shuts down") if task.cancelled() else task.exception()
+        if isinstance(error, CrawlerError) and self._tasks:
+            self._most = len(self._tasks)
+        elif error is not None:
+            self._end(error)
+        self._send()
+
+    def _end(self, reason: BaseException) -> None:
+        """Kill the processes, without waiting, and let every `read` raise."""
+        if self._ended is None:
+            self._ended = reason if isinstance(reason, CrawlerError) else CrawlerError(f"the parser failed: {reason!r}")
+            self._ended.__cause__ = None if reason is self._ended else reason
+        jobs = [*self._jobs]
+        self._jobs.clear()
+        for process in self._processes:
+            process.kill()
+            jobs += process.jobs
+            process.jobs.clear()
+        for job in jobs:
+            if not job.done.done():
+                job.done.set_exception(self._ended)
 
 
 class _Process:
     """One parser process."""
 
     def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise AssertionError("the process was started with pipes")
         self._process = process
+        self._requests, self._answers = process.stdin, process.stdout
         self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
         self._too_slow = False
+        self._last_words = b""
+        self._listening = asyncio.create_task(self._listen(process.stderr))
+        self.ready = False
         self.jobs: deque[_Job] = deque()  # the first is being read
 
-    @classmethod
-    async def start(cls, product_token: str, timeout_s: float) -> _Process:
-        """A new process; it does not inherit our files, and keeps no lock of ours when we are killed."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-c", "from crawler.parser_process import main; main()", product_token),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            limit=_PIPE_BYTES,
-        )
-        return cls(process, timeout_s)
+    async def comes_up(self) -> bool:
+        """Wait until the process can read; whether it can."""
+        with suppress(*_BROKEN):
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                self.ready = await self._answers.readexactly(len(READY)) == READY
+        return self.ready
 
     def give(self, job: _Job) -> None:
         """Send a document."""
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self._start_timer()
-        if self._process.stdin is not None:  # one that has just died loses the document, and then says so
-            self._process.stdin.writelines(job.request)
+        with suppress(OSError, RuntimeError):  # it has just died: `run` will notice. uvloop raises RuntimeError
+            self._requests.writelines(job.request)
 
     async def run(self, has_room: Callable[[], None]) -> None:
-        """Receive answers, until the process ends."""
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                await self._receive()
-                has_room()
-        await self._process.wait()
-        self._stop_timer()
+        """Receive answers, until the process ends or answers nonsense."""
+        while await self._receive():
+            has_room()
 
     def undone(self) -> list[_Job]:
         """The documents that another process has to read, now that this one has ended; the guilty one is given up."""
+        self._stop_timer()
         if self.jobs:
             first = self.jobs[0]
             first.deaths += 1
             if self._too_slow:
-                self._settle(self.jobs.popleft(), f"reading took longer than {self._timeout_s:g} s")
+                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s:g} s")
             elif first.deaths >= _DEATHS_PER_DOCUMENT:
-                self._settle(self.jobs.popleft(), f"reading it ended the parser process {first.deaths} times")
+                self.jobs.popleft().settle("the parser process died while reading it")
         return list(self.jobs)
 
-    def end(self) -> None:
-        """End the process, whatever it is doing: it holds nothing that could be lost."""
+    def kill(self) -> None:
+        """End the process, whatever it is doing: it holds nothing that could be lost.
+
+        One that has hung up is ending by itself: asyncio loses the exit status of what dies just before it is killed.
+        """
+        if not self._answers.at_eof():
+            self._kill()
+
+    async def gone(self) -> None:
+        """Wait until the process has ended; one that has hung up but lives on does not delay us for long."""
+        reminder = asyncio.get_running_loop().call_later(_HANG_UP_S, self._kill)
+        try:
+            await self._process.wait()
+            await self._listening
+        finally:
+            reminder.cancel()
+
+    def obituary(self) -> str:
+        """How the process ended and what it said last, in one line."""
+        status = self._process.returncode or 0
+        ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        return " | ".join([ending, *self._last_words.decode(errors="replace").split("\n")]).rstrip(" |")
+
+    def _kill(self) -> None:
         with suppress(ProcessLookupError):
             self._process.kill()
 
-    async def _receive(self) -> None:
-        stream = self._process.stdout
-        if stream is None:
-            raise AssertionError("the process was started with a pipe")
-        json_length, body_length, digest = ANSWER.unpack(await stream.readexactly(ANSWER.size))
-        columns = orjson.loads(await stream.readexactly(json_length))
-        kept = await stream.readexactly(body_length)
+    async def _listen(self, stream: asyncio.StreamReader) -> None:
+        """Keep what the process says last, and let it say as much as it likes."""
+        with suppress(OSError):
+            while words := await stream.read(_PIPE_BYTES):
+                self._last_words = (self._last_words + words)[-_LAST_WORDS_BYTES:]
+
+    async def _receive(self) -> bool:
+        try:
+            json_length, body_length, digest = ANSWER.unpack(await self._answers.readexactly(ANSWER.size))
+            columns = orjson.loads(await self._answers.readexactly(json_length))
+            kept = await self._answers.readexactly(body_length)
+            job = self.jobs[0]
+            content = rebuild(columns, job.url)
+        except _BROKEN:
+            return False
         self._stop_timer()
-        job = self.jobs.popleft()
+        self.jobs.popleft()
         if self.jobs:
             self._start_timer()
-        body = StoredBody(digest=digest, size=job.size, zstd=kept) if kept else None
-        self._settle(job, (rebuild(columns, job.url), body))
-
-    def _settle(self, job: _Job, outcome: tuple[Content, StoredBody | None] | str) -> None:
-        if not job.done.done():  # who asked may have been cancelled
-            job.done.set_result(outcome)
+        job.settle((content, StoredBody(digest=digest, size=job.size, zstd=kept) if kept else None))
+        return True
 
     def _start_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._give_up)
@@ -206,7 +284,7 @@ class _Process:
 
     def _give_up(self) -> None:
         self._too_slow = True
-        self.end()
+        self.kill()
 
 
 @asynccontextmanager
@@ -220,6 +298,30 @@ async def open_parser(product_token: str, timeout_s: float) -> AsyncIterator[Par
         await parser.close()
 
 
+async def _spawn(arguments: list[str]) -> asyncio.subprocess.Process:
+    """A new process, which inherits no file of ours, and so keeps no lock of ours when we are killed.
+
+    Raises `CrawlerError` where there is no room for one, also after a while.
+    """
+    for pause_s in (*_RETRY_PAUSES_S, None):
+        try:
+            return await asyncio.create_subprocess_exec(
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_PIPE_BYTES,
+            )
+        except OSError as error:
+            reason = error
+        if pause_s is not None:
+            await asyncio.sleep(pause_s)
+    raise CrawlerError(
+        f"cannot start a parser process ({reason.strerror}): make room with `ulimit -n`, `ulimit -u` or memory,"
+        " then crawl again"
+    ) from reason
+
+
 def _processors() -> int:
     """How many this process may use, at least one."""
     usable = getattr(os, "sched_getaffinity", None)
@@ -228,7 +330,9 @@ def _processors() -> int:
 
 def _request(kind: UrlKind, response: Response, keep_body: bool) -> tuple[bytes, ...]:
     url = response.url.encode()
-    content_type = None if response.content_type is None else response.content_type.encode()[:_MAX_TYPE_BYTES]
+    content_type = (
+        None if response.content_type is None else response.content_type[:_MAX_TYPE_LENGTH].encode(errors="replace")
+    )
     type_length = 0 if content_type is None else len(content_type) + 1
     header = REQUEST.pack(KINDS.index(kind), keep_body, len(url), type_length, len(response.body))
     return header, url, content_type or b"", response.body

@@ -57,6 +57,7 @@ def run(arguments: Sequence[str] | None) -> int:
     except typer.Abort:
         return 130
     except OSError:
+        sys.stdout.write("\n")  # what could not be written is lost, so ask once more
         unwritten = flush_output()
         if unwritten is None:
             raise  # it was not about our output

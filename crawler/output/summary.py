@@ -83,21 +83,13 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
 
 
 def peak_rss_bytes() -> int:
-    """The most memory that this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def check_summary_file(path: Path) -> None:
-    """Raises `UsageError` where `write_summary` could not write there: found out before the crawl, not after it."""
-    with _explained(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
-        if not _takes_the_place_of_a_file(path):
-            return
-        temporary = _temporary(path)
-        temporary.touch()
-        temporary.unlink()
+    """The most memory that this process has held; its parser processes are not counted."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:  # no Linux: what getrusage says, which there is not inherited from whoever started us
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def write_summary(summary: Summary, path: Path) -> None:

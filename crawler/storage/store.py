@@ -165,7 +165,7 @@ class Store:
 
     async def named_seeds(self) -> list[tuple[str, SeedMark]]:
         """The URLs that the user named."""
-        rows = await self._read("SELECT url, seed FROM urls WHERE seed >= ?", (int(SeedMark.YES),))
+        rows = await self._read("SELECT url, seed FROM urls WHERE seed > 0 AND seed >= ?", (int(SeedMark.YES),))
         return [(row[0], SeedMark(row[1])) for row in rows]
 
     async def any_seed_fetched(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -41,7 +42,20 @@ def _one_line(text: str) -> str:
         (["http://exa mple.com/"], "http://exa mple.com/"),
         (["nosuchfile.txt"], "nosuchfile.txt"),
         (["seeds/"], "seeds/"),
+        (["/"], "is a folder"),
+        ([""], "seed is empty"),
+        (["https://example.com/a b"], "white space"),
+        (["example.com/a b"], "white space"),
+        (["mailto:me@example.com"], "mailto:me@example.com"),
+        (["-", "https://example.com/", "-"], "only once"),
         ([], "nothing to crawl"),
+        (["https://example.com/", "--summary", "."], "--summary"),
+        (["https://example.com/", "--summary", "/"], "--summary"),
+        (["https://example.com/", "--summary", ""], "--summary"),
+        (["https://example.com/", "--summary", "no/such/folder.json"], "--summary"),
+        (["https://example.com/", "--summary", "/proc/self/summary"], "--summary"),
+        (["https://example.com/", "--summary", "x" * 256], "--summary"),
+        (["https://example.com/", "--summary", "crawl.db", "--db", "crawl.db"], "is the database"),
     ],
 )
 def test_usage_errors_are_one_line_that_names_the_cause_and_end_with_2(
@@ -50,6 +64,7 @@ def test_usage_errors_are_one_line_that_names_the_cause_and_end_with_2(
     outcome = cli.crawl(None, *arguments, status=2)
     assert named in _one_line(outcome.err)
     assert outcome.out == ""
+    assert not list(cli.folder.iterdir())
 
 
 def test_seed_files_have_comments_blank_lines_any_line_ending_and_a_bom(cli: Cli, serve: Serve) -> None:
@@ -76,6 +91,9 @@ def test_seeds_come_from_standard_input_too(cli: Cli, serve: Serve) -> None:
     [
         (b"https://a.example/\nnot a url\n", "line 2: 'not a url'"),
         (b"\x00\xff\xfe\x80binary\n", "line 1"),
+        ("https://a.example/\nhttps://b.example/f\u00fcr\n".encode("latin-1"), "line 2, is not UTF-8"),
+        ("https://a.example/\n".encode("utf-16"), "line 1, is not UTF-8"),
+        (b"https://a.example/a b\n", "line 1"),
         (b"# nothing here\n\n", "no URL"),
         (b"", "no URL"),
         (b"http://\nhttps://[::1\njavascript:x\nx\n", "and 1 more"),
@@ -86,6 +104,22 @@ def test_broken_seed_files_are_refused_before_anything_is_fetched(cli: Cli, cont
     outcome = cli.crawl(None, "list", status=2)
     assert named in _one_line(outcome.err)
     assert not cli.db.exists()
+
+
+@pytest.mark.parametrize("seed", ["LOCALHOST:{}", "localhost.:{}", "127.0.0.1:{}", "me:secret@localhost:{}"])
+def test_a_bare_seed_may_be_written_in_many_ways(cli: Cli, serve: Serve, seed: str) -> None:
+    web = FakeWeb()
+    for name in ("localhost", "localhost.", "127.0.0.1"):
+        web.host(name).page("/")
+    served = serve(web)
+    cli.crawl(served, seed.format(served.port), "--delay", "0")
+    assert len(cli.pages()) == 1
+
+
+@pytest.mark.parametrize(("seed", "url"), [("::1", "https://[::1]/"), ("[::1]:1", "https://[::1]:1/")])
+def test_a_bare_ipv6_address_is_a_seed(cli: Cli, seed: str, url: str) -> None:
+    cli.crawl(None, seed, "--delay", "0", "--retries", "0", status=4)
+    assert url in cli.rows("SELECT url FROM urls WHERE kind = 'page'")
 
 
 def test_no_seed_that_could_be_fetched_ends_with_4(cli: Cli, serve: Serve) -> None:
@@ -154,6 +188,31 @@ def test_a_database_that_cannot_be_made_ends_with_6(cli: Cli) -> None:
     outcome = cli.command("crawl", "https://example.com/", "--db", str(cli.folder / "file" / "x.db"), status=6)
     assert "file" in _one_line(outcome.err)
     assert "there is no" in cli.command("status", "--db", "missing.db", status=6).err
+
+
+@pytest.mark.parametrize("command", [["crawl", "https://example.com/"], ["crawl"], ["status"], ["status", "--json"]])
+@pytest.mark.parametrize("db", [".", "/", "", "..", "folder", "/dev/null", "fifo", "letter"])
+def test_what_cannot_be_a_database_ends_with_6_and_leaves_nothing(cli: Cli, command: list[str], db: str) -> None:
+    (cli.folder / "folder").mkdir()
+    os.mkfifo(cli.folder / "fifo")
+    (cli.folder / "letter").write_text("Dear aunt")
+    outcome = cli.command(*command, "--db", db, status=6)
+    _one_line(outcome.err)
+    assert {file.name for file in cli.folder.iterdir()} == {"folder", "fifo", "letter"}
+
+
+def test_the_summary_may_have_a_long_name_or_go_to_a_device(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/")
+    served = serve(web)
+    cli.summary_file = cli.folder / ("s" * 250)
+    assert cli.crawl(served, served.url("a.test"), "--quiet").summary["pages"] == 1
+    cli.summary_file = Path("/dev/stdout")
+    outcome = cli.run(cli.arguments(served, served.url("a.test"), "--quiet"))
+    assert json.loads(outcome.out)["complete"] is True
+    cli.summary_file = Path("/dev/full")
+    outcome = cli.run(cli.arguments(served, served.url("a.test"), "--quiet"), status=2)
+    assert "No space left" in _one_line(outcome.err)
 
 
 def test_quiet_prints_nothing(cli: Cli, serve: Serve) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,18 @@ class Usage:
         return {"wall_s": self.wall_s, "cpu_s": self.cpu_s, "peak_mb": self.peak_rss_bytes / 1e6}
 
 
-def run(command: Sequence[str], folder: Path, *, environment: dict[str, str] | None = None, timeout_s: float) -> Usage:
-    """Run it to its end in the checkout's root, its output in `folder`. Raises `ContenderFailedError`."""
+def run(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    timeout_s: float,
+    environment: dict[str, str] | None = None,
+    good: Container[int] = (0,),
+) -> Usage:
+    """Run it to its end in the checkout's root, its output in `folder`.
+
+    Raises `ContenderFailedError` where it takes too long or ends with a status that is not `good`.
+    """
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         started_at, started = time.time(), time.monotonic()
         process = subprocess.Popen(
@@ -59,7 +69,7 @@ def run(command: Sequence[str], folder: Path, *, environment: dict[str, str] | N
             _pid, status, used = os.wait4(process.pid, 0)
             wall_s = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        if process.returncode not in good:
             late = f" (stopped after {timeout_s:g} s)" if deadline.passed else ""
             raise ContenderFailedError(f"status {process.returncode}{late}: {_last_line(folder)}")
         out.seek(0)

@@ -27,6 +27,7 @@ _PER_HOST, _CONCURRENCY, _PER_IP = 16, 32, 64
 _LIMIT, _QUICK_LIMIT = 1500, 300  # pages, for those who would take minutes
 _FEWEST = 100  # pages; spider, for one, sees no links below an XML declaration, as postgresql-doc-15 has them
 _TIMEOUT_S = 900
+_WGET_SAW_ERRORS = 8  # wget2(1), "Exit status": such as a link that is dead
 _PEERS = Path(__file__).with_name("peers")
 _SPIDER = ("@spider-rs/spider-rs", "@spider-rs/spider-rs-linux-x64-gnu")
 _OURS = ["--delay", "0", "--per-host", str(_PER_HOST), "--concurrency", str(_CONCURRENCY), "--per-ip", str(_PER_IP)]
@@ -129,7 +130,7 @@ def _ours(folder: Path, url: str) -> tuple[Usage, float]:
 
 def _wget2(path: str, folder: Path, url: str) -> tuple[Usage, float]:
     options = ["-q", "-r", "-l", "inf", f"--max-threads={_PER_HOST}", "-P", str(folder / "store")]
-    usage = run([path, *options, url], folder, timeout_s=_TIMEOUT_S)
+    usage = run([path, *options, url], folder, timeout_s=_TIMEOUT_S, good=(0, _WGET_SAW_ERRORS))
     return usage, usage.wall_s
 
 

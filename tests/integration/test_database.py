@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from crawler.errors import DatabaseFailedError
+from crawler.errors import DatabaseBusyError, DatabaseFailedError
+from crawler.records import Target
 from crawler.storage.database import APPLICATION_ID, open_reader, open_writer, schema_version
+from crawler.storage.lock import database_lock
 from crawler.storage.store import open_store
 
 TABLES = {"runs", "hosts", "origins", "urls", "fetches", "pages", "links", "bodies"}
@@ -120,9 +126,91 @@ async def test_a_file_that_is_no_crawl_database_is_refused_and_left_as_it_is(
     assert path.read_bytes() == before
 
 
-async def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseFailedError, match="unable to open"):
-        await make(tmp_path)
+@pytest.mark.parametrize("path", [".", "/", "", "..", "/dev/null", "/dev/full"])
+async def test_what_is_no_regular_file_is_refused(path: str) -> None:
+    for opened in (open_writer(Path(path)), open_reader(Path(path))):
+        with pytest.raises(DatabaseFailedError, match=r"is a folder|not a regular file"):
+            await opened.__aenter__()
+
+
+async def test_a_fifo_is_refused_without_waiting_for_its_other_end(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    os.mkfifo(path)
+    for opened in (open_writer(path), open_reader(path)):
+        with pytest.raises(DatabaseFailedError, match="not a regular file"):
+            await opened.__aenter__()
+
+
+async def test_another_program_that_closes_the_database_leaves_the_log_of_a_crawl_that_runs(tmp_path: Path) -> None:
+    """The last one to close deletes the log, and the crawl's own lock is all that tells it that it is not the last."""
+    path = tmp_path / "crawl.db"
+    query = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM hosts').fetchall()"
+    async with open_store(path) as store:
+        await store.add([Target(url="http://a.test/", host="a.test")], 0.0)
+        async with open_reader(path):
+            pass
+        with pytest.raises(DatabaseBusyError), database_lock(path), database_lock(path):
+            pass
+        subprocess.run([sys.executable, "-c", query, str(path)], check=True)
+        assert path.with_name("crawl.db-wal").exists()
+
+
+@pytest.mark.parametrize(("kept", "why"), [(1, "not a crawl database"), (5000, "damaged"), (20_000, "damaged")])
+async def test_a_database_that_was_cut_is_named_as_such(tmp_path: Path, kept: int, why: str) -> None:
+    path = tmp_path / "crawl.db"
+    await make(path)
+    with path.open("r+b") as file:
+        file.truncate(kept)
+    with pytest.raises(DatabaseFailedError, match=why):
+        async with open_reader(path) as reader:
+            await reader.execute_fetchall("SELECT * FROM urls")
+
+
+async def test_a_reader_of_a_file_without_a_crawl_says_so(tmp_path: Path) -> None:
+    empty, vacuumed = tmp_path / "empty.db", tmp_path / "vacuumed.db"
+    empty.touch()
+    sql(vacuumed, "VACUUM")
+    for path in (empty, vacuumed):
+        with pytest.raises(DatabaseFailedError, match="there is no crawl in"):
+            await open_reader(path).__aenter__()
+
+
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    """A folder in which this process may make nothing; root gives up its rights until the test ends."""
+    with TemporaryDirectory(dir="/tmp") as name:  # pytest's own folders are closed to other users
+        folder = Path(name)
+        user = os.geteuid()
+        yield folder
+        if user == 0:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+def give_up_writing(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    folder.chmod(0o555)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+
+
+async def test_a_database_that_was_cleanly_closed_is_read_where_nothing_can_be_written(read_only_folder: Path) -> None:
+    path = read_only_folder / "crawl.db"
+    await make(path)
+    sql(path, "INSERT INTO hosts (name) VALUES ('a.test')")
+    give_up_writing(read_only_folder)
+    async with open_reader(path) as reader:
+        assert list(await reader.execute_fetchall("SELECT name FROM hosts")) == [("a.test",)]
+
+
+async def test_a_log_that_cannot_be_read_is_not_overlooked(read_only_folder: Path) -> None:
+    path = read_only_folder / "crawl.db"
+    await make(path)
+    path.with_name("crawl.db-wal").write_bytes(b"what a run that was killed has left")
+    give_up_writing(read_only_folder)
+    with pytest.raises(DatabaseFailedError, match="check that the file and its folder"):
+        await open_reader(path).__aenter__()
 
 
 async def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
@@ -156,7 +244,7 @@ async def test_a_reader_needs_a_database(tmp_path: Path) -> None:
 
 async def test_a_reader_does_not_update_an_older_schema(tmp_path: Path) -> None:
     path = tmp_path / "crawl.db"
-    sql(path, f"PRAGMA application_id = {APPLICATION_ID}")
+    sql(path, f"PRAGMA application_id = {APPLICATION_ID}", "CREATE TABLE urls (id INTEGER)")
     with pytest.raises(DatabaseFailedError, match="older schema"):
         await open_reader(path).__aenter__()
 

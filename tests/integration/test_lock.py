@@ -100,3 +100,15 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
 def test_the_folder_is_made(tmp_path: Path) -> None:
     with database_lock(tmp_path / "new" / "folder" / "crawl.db"):
         assert (tmp_path / "new" / "folder").is_dir()
+
+
+def test_what_cannot_be_a_database_is_refused_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    folder, fifo, letter = tmp_path / "folder", tmp_path / "fifo", tmp_path / "letter"
+    folder.mkdir()
+    os.mkfifo(fifo)
+    letter.write_text("Dear aunt, ...")
+    for database in (folder, fifo, letter, Path(), Path("/"), Path("/dev/null")):
+        with pytest.raises(DatabaseFailedError, match=r"folder|regular file|not a crawl"), database_lock(database):
+            raise AssertionError
+    assert sorted(tmp_path.iterdir()) == [fifo, folder, letter]
+    assert not Path("/dev/null.lock").exists()

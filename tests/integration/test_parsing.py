@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from crawler.bodies import body_hash, decompress
 from crawler.content.html import read_page
-from crawler.parsing import open_parser
+from crawler.errors import CrawlerError
+from crawler.parser_process import ANSWER
+from crawler.parsing import Parser, open_parser
 from crawler.records import Failure, FailureKind, Page, Response, SitemapEntry, UrlKind
 
 URL = "http://a.test/folder/page"
@@ -21,6 +29,7 @@ HTML = (
     b"<meta http-equiv=refresh content='3; url=/next'><a href=/y>y</a>"
 )
 NESTED = b"<div>" * 100_000 + b"text"
+LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 
 
 def _response(body: bytes, content_type: str | None = "text/html") -> Response:
@@ -92,7 +101,7 @@ async def test_a_process_that_dies_once_costs_nothing_and_twice_its_document() -
                 os.kill(pid, signal.SIGKILL)
         outcome = await reading
         assert isinstance(outcome, Failure)
-        assert "2 times" in outcome.message
+        assert outcome.message == "the parser process died while reading it"
         again = await parser.read(UrlKind.PAGE, _response(HTML), keep_body=False)
         assert not isinstance(again, Failure)
 
@@ -106,3 +115,203 @@ async def test_no_process_outlives_its_parser(body: bytes) -> None:
         assert _children() - before
         reading.cancel()
     assert _children() <= before
+
+
+@LOOPS
+def test_what_is_given_to_a_process_that_has_just_died_is_read_by_another(loop: Any) -> None:
+    async def read_between_deaths() -> None:
+        async with open_parser("crawler", 60) as parser:
+            for _death in range(20):
+                readings = [asyncio.create_task(_title_read(parser)) for _ in range(4)]
+                await asyncio.sleep(0)
+                for pid in _children():
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.01)  # they die while the event loop looks away; what it learns first is up to it
+                readings += [asyncio.create_task(_title_read(parser)) for _ in range(4)]
+                for outcome in await asyncio.gather(*readings):
+                    assert outcome in ("T", "the parser process died while reading it")
+            assert await _title_read(parser) == "T"
+
+    _run(loop, read_between_deaths())
+
+
+@LOOPS
+def test_no_read_waits_for_ever_whenever_processes_are_killed(loop: Any) -> None:
+    async def read_under_fire() -> None:
+        async with open_parser("crawler", 60) as parser:
+            readings = asyncio.gather(*(_title_read(parser) for _ in range(3000)))
+            for _shot in range(12):
+                await asyncio.sleep(0.09)
+                for pid in sorted(_children())[:1]:
+                    os.kill(pid, signal.SIGKILL)
+            assert set(await readings) <= {"T", "the parser process died while reading it"}
+            assert await _title_read(parser) == "T"
+
+    _run(loop, read_under_fire())
+
+
+@LOOPS
+def test_where_no_process_can_be_started_every_read_says_so(loop: Any) -> None:
+    async def read_without_room() -> None:
+        async with _closed_later(Parser("crawler", 60)) as parser:
+            with _no_file_to_open():
+                waiting = await asyncio.gather(*(_title_read(parser) for _ in range(5)), return_exceptions=True)
+            assert all(isinstance(outcome, CrawlerError) and "ulimit -n" in str(outcome) for outcome in waiting), (
+                waiting
+            )
+            with pytest.raises(CrawlerError, match="ulimit -n"):
+                await _title_read(parser)
+
+    _run(loop, read_without_room())
+
+
+@LOOPS
+def test_a_process_is_started_as_soon_as_there_is_room_for_it(loop: Any) -> None:
+    async def read_with_room_later() -> None:
+        async with _closed_later(Parser("crawler", 60)) as parser:
+            with _no_file_to_open():
+                reading = asyncio.create_task(_title_read(parser))
+                await asyncio.sleep(0.2)
+            assert await reading == "T"
+
+    _run(loop, read_with_room_later())
+
+
+@LOOPS
+def test_processes_that_cannot_run_at_all_are_not_the_documents_fault(
+    loop: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def read_without_a_standard_library() -> None:
+        async with open_parser("crawler", 60) as parser:
+            waiting = await asyncio.gather(*(_title_read(parser) for _ in range(5)), return_exceptions=True)
+            for outcome in waiting:
+                assert isinstance(outcome, CrawlerError)
+                assert "exit status 1" in str(outcome)
+                assert "No module named" in str(outcome)  # what the process said last
+                assert "\n" not in str(outcome)
+            with pytest.raises(CrawlerError, match="end before they can read"):
+                await _title_read(parser)
+
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))
+    _run(loop, read_without_a_standard_library())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ANSWER.pack(3, 0, bytes(16)) + b"{{{",
+        ANSWER.pack(2, 0, bytes(16)) + b"[]",
+        ANSWER.pack(2, 0, bytes(16)) + b"{}",
+        ANSWER.pack(1, 0, bytes(16)) + b"7",
+    ],
+)
+async def test_a_process_that_answers_nonsense_is_replaced(answer: bytes) -> None:
+    async with _closed_later(Parser("crawler", 60, processes=1)) as parser:
+        await _title_read(parser)
+        (broken,) = _children()
+        reading = asyncio.create_task(parser.read(UrlKind.PAGE, _response(NESTED), keep_body=False))
+        await asyncio.sleep(0)
+        following = asyncio.create_task(_title_read(parser))
+        await asyncio.sleep(0.3)
+        Path(f"/proc/{broken}/fd/1").write_bytes(answer)  # its standard output
+        while broken in _children():
+            await asyncio.sleep(0.01)
+        while not _children():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        for pid in _children():
+            os.kill(pid, signal.SIGKILL)  # the second death of the long document
+        outcome = await reading
+        assert isinstance(outcome, Failure)
+        assert await following == "T"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["a" * 999 + "\N{EURO SIGN}" * 9, "\N{GRINNING FACE}" * 70_000, "text/html;\udce9"]
+)
+async def test_any_content_type_reaches_the_reader(content_type: str) -> None:
+    async with open_parser("crawler", 60) as parser:
+        reading = await parser.read(UrlKind.PAGE, _response(HTML, content_type), keep_body=False)
+    assert not isinstance(reading, Failure)
+
+
+async def test_a_closed_parser_reads_nothing_and_leaves_nobody_waiting() -> None:
+    async with open_parser("crawler", 60) as parser:
+        readings = [asyncio.create_task(_title_read(parser)) for _ in range(20)]
+        await asyncio.sleep(0)
+    for outcome in await asyncio.gather(*readings, return_exceptions=True):
+        assert isinstance(outcome, CrawlerError)
+    with pytest.raises(CrawlerError, match="closed"):
+        await _title_read(parser)
+
+
+@LOOPS
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.6])
+def test_a_loop_that_shuts_down_leaves_no_process(loop: Any, delay_s: float) -> None:
+    before = _children()
+    kept = []
+
+    async def leave_the_parser_open() -> None:
+        context = open_parser("crawler", 60)
+        parser = await context.__aenter__()
+        reading = asyncio.create_task(parser.read(UrlKind.PAGE, _response(NESTED), keep_body=False))
+        kept.extend([context, reading])
+        await asyncio.sleep(delay_s)
+
+    _run(loop, leave_the_parser_open())
+    assert _children() <= before
+
+
+@LOOPS
+def test_a_close_that_is_cancelled_has_killed_the_processes(loop: Any) -> None:
+    async def cancel_close() -> None:
+        before = _children()
+        async with open_parser("crawler", 60) as parser:
+            reading = asyncio.create_task(parser.read(UrlKind.PAGE, _response(NESTED), keep_body=False))
+            await asyncio.sleep(0.6)
+            closing = asyncio.create_task(parser.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            with pytest.raises(CrawlerError):
+                await reading
+            while _children() - before:
+                await asyncio.sleep(0.01)
+
+    _run(loop, cancel_close())
+
+
+def _run(loop: Any, main: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main)
+
+
+async def _title_read(parser: Parser) -> str | None:
+    """The title that the parser finds in `HTML`, or why it does not."""
+    reading = await parser.read(UrlKind.PAGE, _response(HTML), keep_body=False)
+    if isinstance(reading, Failure):
+        return reading.message
+    page, _body = reading
+    assert isinstance(page, Page)
+    return page.title
+
+
+@asynccontextmanager
+async def _closed_later(parser: Parser) -> AsyncIterator[Parser]:
+    """A parser that starts no process before it needs one."""
+    try:
+        yield parser
+    finally:
+        await parser.close()
+
+
+@contextmanager
+def _no_file_to_open() -> Iterator[None]:
+    """No more files can be opened meanwhile, and so no pipes."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

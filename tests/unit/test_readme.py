@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import typer
 
-from crawler.cli import app
+from crawler.cli.commands import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+MIGRATIONS = sorted((Path(__file__).parents[2] / "crawler/storage/migrations").glob("*.sql"))
+SHELL_BLOCKS = "".join(re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 
 
 def _commands() -> dict[str, object]:
@@ -44,8 +48,17 @@ def test_every_exit_status_is_in_the_readme(status: int) -> None:
 
 
 def test_every_table_is_in_the_readme() -> None:
-    migrations = Path(__file__).parents[2] / "crawler/storage/migrations"
-    tables = re.findall(r"CREATE TABLE (\w+)", "".join(path.read_text() for path in sorted(migrations.glob("*.sql"))))
+    tables = re.findall(r"CREATE TABLE (\w+)", "".join(path.read_text() for path in MIGRATIONS))
     assert tables
     for table in tables:
         assert f"`{table}`" in README
+
+
+def test_every_query_of_the_readme_runs() -> None:
+    queries = re.findall(r'^sqlite3 [^"]*"([^"]+)"', SHELL_BLOCKS, re.MULTILINE)
+    assert len(queries) == SHELL_BLOCKS.count("sqlite3 ") >= 3
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for path in MIGRATIONS:
+            connection.executescript(path.read_text())
+        for query in queries:
+            connection.execute(query).fetchall()
