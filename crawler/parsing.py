@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import orjson
 
@@ -33,12 +35,13 @@ _EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _DEATHS_PER_DOCUMENT = 2
-_STILLBIRTHS_PER_PROCESS = 3  # in a row: it is not chance
+_STILLBIRTHS_PER_PROCESS = 10  # in a row: it is not chance
 _START_TIMEOUT_S = 30.0
-_HANG_UP_S = 2.0
+_REAP_S = 0.002
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0)
 _MAX_TYPE_LENGTH = 1000
-_PIPE_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 20
+_PIPE_BYTES = 1 << 16
 _LAST_WORDS_BYTES = 2048
 _BROKEN = (EOFError, OSError, ValueError, TypeError, LookupError)  # how an answer fails: none, or nonsense
 
@@ -129,7 +132,7 @@ class Parser:
 
     async def _run(self) -> None:
         """One process from start to end; what it leaves undone is for another one."""
-        process = _Process(await _spawn(command(self._product_token)), self._timeout_s)
+        process = await _start(command(self._product_token), self._timeout_s)
         self._processes.append(process)
         try:
             if self._ended is None and await process.comes_up():
@@ -179,18 +182,20 @@ class Parser:
 
 
 class _Process:
-    """One parser process."""
+    """One parser process, on the other end of a socket.
 
-    def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
-        if process.stdin is None or process.stdout is None or process.stderr is None:
-            raise AssertionError("the process was started with pipes")
-        self._process = process
-        self._requests, self._answers = process.stdin, process.stdout
+    Not asyncio's own kind: cancelled while it starts one, asyncio waits for ever, and uvloop leaves the process behind.
+    Raises `OSError` where there is no room for one.
+    """
+
+    def __init__(self, arguments: list[str], timeout_s: float) -> None:
+        self._process, self._socket, self._stderr = _spawn(arguments)
+        self._answers: asyncio.StreamReader
+        self._requests: asyncio.StreamWriter | None = None
         self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
         self._too_slow = False
         self._last_words = b""
-        self._listening = asyncio.create_task(self._listen(process.stderr))
         self.ready = False
         self.jobs: deque[_Job] = deque()  # the first is being read
 
@@ -198,6 +203,9 @@ class _Process:
         """Wait until the process can read; whether it can."""
         with suppress(*_BROKEN):
             async with asyncio.timeout(_START_TIMEOUT_S):
+                self._answers, self._requests = await asyncio.open_unix_connection(
+                    sock=self._socket, limit=_BUFFER_BYTES
+                )
                 self.ready = await self._answers.readexactly(len(READY)) == READY
         return self.ready
 
@@ -206,8 +214,9 @@ class _Process:
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self._start_timer()
-        with suppress(OSError, RuntimeError):  # it has just died: `run` will notice. uvloop raises RuntimeError
-            self._requests.writelines(job.request)
+        if self._requests is not None:
+            with suppress(OSError, RuntimeError):  # it has just died, and `run` will notice; uvloop: RuntimeError
+                self._requests.writelines(job.request)
 
     async def run(self, has_room: Callable[[], None]) -> None:
         """Receive answers, until the process ends or answers nonsense."""
@@ -227,37 +236,33 @@ class _Process:
         return list(self.jobs)
 
     def kill(self) -> None:
-        """End the process, whatever it is doing: it holds nothing that could be lost.
-
-        One that has hung up is ending by itself: asyncio loses the exit status of what dies just before it is killed.
-        """
-        if not self._answers.at_eof():
-            self._kill()
+        """End the process, whatever it is doing: it holds nothing that could be lost."""
+        self._process.kill()
 
     async def gone(self) -> None:
-        """Wait until the process has ended; one that has hung up but lives on does not delay us for long."""
-        reminder = asyncio.get_running_loop().call_later(_HANG_UP_S, self._kill)
+        """Wait for the end of the process, which has been killed, and close what it leaves."""
         try:
-            await self._process.wait()
-            await self._listening
+            while self._process.poll() is None:  # noqa: ASYNC110 - nothing tells both kinds of event loop
+                await asyncio.sleep(_REAP_S)
         finally:
-            reminder.cancel()
+            self._process.wait()  # at once; where we are cancelled, the end is near
+            with self._stderr:
+                self._last_words = (self._stderr.read(_PIPE_BYTES) or b"")[-_LAST_WORDS_BYTES:]
+            await self._hang_up()
 
     def obituary(self) -> str:
         """How the process ended and what it said last, in one line."""
-        status = self._process.returncode or 0
+        status = self._process.returncode
         ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        return " | ".join([ending, *self._last_words.decode(errors="replace").split("\n")]).rstrip(" |")
+        return " | ".join([ending, *self._last_words.decode(errors="replace").splitlines()])
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
-
-    async def _listen(self, stream: asyncio.StreamReader) -> None:
-        """Keep what the process says last, and let it say as much as it likes."""
+    async def _hang_up(self) -> None:
+        if self._requests is None:
+            self._socket.close()
+            return
+        self._requests.transport.abort()
         with suppress(OSError):
-            while words := await stream.read(_PIPE_BYTES):
-                self._last_words = (self._last_words + words)[-_LAST_WORDS_BYTES:]
+            await self._requests.wait_closed()
 
     async def _receive(self) -> bool:
         try:
@@ -298,28 +303,39 @@ async def open_parser(product_token: str, timeout_s: float) -> AsyncIterator[Par
         await parser.close()
 
 
-async def _spawn(arguments: list[str]) -> asyncio.subprocess.Process:
-    """A new process, which inherits no file of ours, and so keeps no lock of ours when we are killed.
+async def _start(arguments: list[str], timeout_s: float) -> _Process:
+    """A new process. Raises `CrawlerError` where there is no room for one, also after a while."""
+    for pause_s in _RETRY_PAUSES_S:
+        with suppress(OSError):
+            return _Process(arguments, timeout_s)
+        await asyncio.sleep(pause_s)
+    try:
+        return _Process(arguments, timeout_s)
+    except OSError as error:
+        raise CrawlerError(
+            f"cannot start a parser process ({error.strerror}): make room with `ulimit -n`, `ulimit -u` or memory,"
+            " then crawl again"
+        ) from error
 
-    Raises `CrawlerError` where there is no room for one, also after a while.
+
+def _spawn(arguments: list[str]) -> tuple[subprocess.Popen[bytes], socket.socket, BinaryIO]:
+    """A process, our end of its input and output, and what it says on standard error: never more than a pipe holds.
+
+    It inherits no file of ours, and so keeps no lock of ours when we are killed.
     """
-    for pause_s in (*_RETRY_PAUSES_S, None):
-        try:
-            return await asyncio.create_subprocess_exec(
-                *arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                limit=_PIPE_BYTES,
-            )
-        except OSError as error:
-            reason = error
-        if pause_s is not None:
-            await asyncio.sleep(pause_s)
-    raise CrawlerError(
-        f"cannot start a parser process ({reason.strerror}): make room with `ulimit -n`, `ulimit -u` or memory,"
-        " then crawl again"
-    ) from reason
+    with ExitStack() as ours, ExitStack() as its:
+        end, its_end = socket.socketpair()
+        ours.enter_context(end).setblocking(False)
+        its.enter_context(its_end)
+        read_fd, write_fd = os.pipe()
+        stderr = ours.enter_context(os.fdopen(read_fd, "rb", buffering=0))
+        its.callback(os.close, write_fd)
+        for fd in (read_fd, write_fd):
+            os.set_blocking(fd, False)  # nobody empties the pipe: what does not fit is lost
+        both = its_end.fileno()
+        process = subprocess.Popen(arguments, stdin=both, stdout=both, stderr=write_fd)  # noqa: S603 - all our own
+        ours.pop_all()
+    return process, end, stderr
 
 
 def _processors() -> int:

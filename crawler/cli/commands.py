@@ -12,7 +12,7 @@ from crawler.cli.crawl import crawl
 from crawler.cli.demo import demo
 from crawler.cli.status import status
 from crawler.errors import CrawlerError
-from crawler.output.streams import flush_output, flush_stream
+from crawler.output.streams import flush_output, write_out
 
 app = typer.Typer(
     name="crawler",
@@ -57,8 +57,7 @@ def run(arguments: Sequence[str] | None) -> int:
     except typer.Abort:
         return 130
     except OSError:
-        sys.stdout.write("\n")  # what could not be written is lost, so ask once more
-        unwritten = flush_output()
+        unwritten = flush_output(more="\n")  # what failed may be lost by now, so ask once more
         if unwritten is None:
             raise  # it was not about our output
         return _unwritten(unwritten)
@@ -75,8 +74,5 @@ def _unwritten(error: OSError) -> int:
 
 
 def _failed(message: str, exit_status: int) -> int:
-    try:
-        print(f"crawler: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is the command line
-    except OSError:
-        flush_stream(sys.stderr)  # nobody reads it: the exit status has to do
+    write_out(sys.stderr, f"crawler: {' '.join(message.split())}\n")  # where nobody reads it the exit status has to do
     return exit_status

@@ -42,19 +42,21 @@ def lasting_stream(number: int) -> TextIO:
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=True)
 
 
-def flush_output() -> OSError | None:
-    """Write out what standard output and error still hold; returns why standard output cannot take it.
+def flush_output(more: str = "") -> OSError | None:
+    """Write out what standard output and error still hold; returns why standard output cannot take it, or `more`.
 
     Such a stream leads to the null device from then on, so that the interpreter has nothing to complain of when it
     flushes it once more at its end.
     """
-    flush_stream(sys.stderr)
-    return flush_stream(sys.stdout)
+    write_out(sys.stderr)
+    return write_out(sys.stdout, more)
 
 
-def flush_stream(stream: TextIO) -> OSError | None:
+def write_out(stream: TextIO, text: str = "") -> OSError | None:
     """The same for one stream."""
     try:
+        if text:  # even an empty one would be written, and fail
+            stream.write(text)
         stream.flush()
     except OSError as error:
         null = os.open(os.devnull, os.O_WRONLY)

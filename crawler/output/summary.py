@@ -92,6 +92,18 @@ def peak_rss_bytes() -> int:
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
+def check_summary_file(path: Path) -> None:
+    """Raises `UsageError` where `write_summary` could not write there: found out before the crawl, not after it."""
+    with _explained(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
+        if not _takes_the_place_of_a_file(path):
+            return
+        temporary = _temporary(path)
+        temporary.touch()
+        temporary.unlink()
+
+
 def write_summary(summary: Summary, path: Path) -> None:
     """Write it as JSON, atomically: whoever reads the file sees the old or the new one, whole.
 

@@ -135,7 +135,7 @@ def _opens(uri: str) -> bool:
         try:
             connection.execute("PRAGMA schema_version")
         except sqlite3.Error as error:
-            return error.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN
+            return error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
     return True
 
 
