@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +36,8 @@ _EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _DEATHS_PER_DOCUMENT = 2
-_STILLBIRTHS_PER_PROCESS = 10  # in a row: it is not chance
+_STILLBIRTHS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
+_BY_ITSELF = 20  # a process that ends by itself counts for so many: it will do so again
 _START_TIMEOUT_S = 30.0
 _REAP_S = 0.002
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0)
@@ -148,7 +150,7 @@ class Parser:
             self._count_stillbirth(process)
 
     def _count_stillbirth(self, process: _Process) -> None:
-        self._stillbirths += 1
+        self._stillbirths += 1 if process.was_killed() else _BY_ITSELF
         if self._stillbirths >= _STILLBIRTHS_PER_PROCESS * self._most:
             raise CrawlerError(
                 f"parser processes end before they can read ({process.obituary()});"
@@ -250,11 +252,16 @@ class _Process:
                 self._last_words = (self._stderr.read(_PIPE_BYTES) or b"")[-_LAST_WORDS_BYTES:]
             await self._hang_up()
 
+    def was_killed(self) -> bool:
+        """Whether the process, which has ended, did not do so by itself."""
+        return self._process.returncode == -signal.SIGKILL
+
     def obituary(self) -> str:
         """How the process ended and what it said last, in one line."""
         status = self._process.returncode
         ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        return " | ".join([ending, *self._last_words.decode(errors="replace").splitlines()])
+        words = self._last_words.decode(errors="replace").splitlines()
+        return " | ".join([ending, *words])
 
     async def _hang_up(self) -> None:
         if self._requests is None:

@@ -12,6 +12,7 @@ import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -174,6 +175,7 @@ async def _has_tables(connection: aiosqlite.Connection) -> bool:
         return await cursor.fetchone() is not None
 
 
+@cache
 def _migrations() -> list[str]:
     folder = files("crawler.storage.migrations")
     scripts = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,15 @@ def test_nothing_in_the_current_folder_is_run(preparation: str, tmp_path: Path) 
     script = f"{READ_ONE}\n{preparation}\nrun()"
     _run(script, str(tmp_path), cwd=tmp_path if "chdir" not in preparation else None)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_parser_process_runs_the_package_of_its_parent_wherever_that_is(tmp_path: Path) -> None:
+    package = Path(sys.modules["crawler"].__path__[0])
+    shutil.copytree(package, tmp_path / "elsewhere" / "crawler", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "elsewhere" / "crawler" / "parser_process.py").open("a") as module:
+        module.write(f"open({str(tmp_path / 'run')!r}, 'a').write(f'{{sys.argv[1:2]}}')\n")
+    _run(f"import sys\nsys.path.insert(0, {str(tmp_path / 'elsewhere')!r})\n{READ_ONE}\nrun()", cwd=tmp_path)
+    assert "['crawler']" in (tmp_path / "run").read_text()
 
 
 def test_a_lower_limit_of_memory_is_kept(tmp_path: Path) -> None:
