@@ -53,7 +53,7 @@ def test_a_crawl_whose_parsers_are_killed_again_and_again_ends_with_every_page_r
         async with web.serve() as served:
             return await crawl([served.url("a.test")], _config(served, tmp_path))
 
-    with _shots(every_s=0.25), asyncio.Runner(loop_factory=loop) as runner:
+    with _shots(20, every_s=0.09), asyncio.Runner(loop_factory=loop) as runner:
         summary = runner.run(main())
     assert summary.complete
     assert summary.pages + summary.urls["failed"] == 150
@@ -169,13 +169,15 @@ def _wait_until(condition: Callable[[], bool], at_most_s: float = 30) -> None:
 
 
 @contextmanager
-def _shots(every_s: float) -> Iterator[None]:
+def _shots(number: int, every_s: float) -> Iterator[None]:
     """Kill all children of this process again and again."""
     over = threading.Event()
     before = _children()
 
     def shoot() -> None:
-        while not over.wait(every_s):
+        for _shot in range(number):
+            if over.wait(every_s):
+                return
             for pid in _children() - before:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
