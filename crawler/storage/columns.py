@@ -1,4 +1,4 @@
-"""Records -> what is bound to SQL statements: the values of each table's columns, and JSON for `json_each`.
+"""Records <-> SQL: the values that are bound to each table's columns, JSON for `json_each`, and a host's row read back.
 
 Invariant: whatever the web sent, what comes out of here can be stored and read again.
 """
@@ -6,12 +6,12 @@ Invariant: whatever the web sent, what comes out of here can be stored and read 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from crawler.records import Failure, Page, Response, Visit
+from crawler.records import Failure, HostRecord, Page, Response, Visit
 
 _MAX_INTEGER = 2**63 - 1  # SQLite's; a Content-Length may claim more
 
@@ -74,6 +74,13 @@ def url_values(visit: Visit, url_id: int, page_id: int | None) -> tuple[Any, ...
         page_id,
         response.etag if response else None,
         response.last_modified if response else None,
+    )
+
+
+def host_record(row: Sequence[Any]) -> HostRecord:
+    """id, name, next_due_at, back_off_until, failures, run_pages."""
+    return HostRecord(
+        host_id=row[0], name=row[1], next_due_at=row[2], back_off_until=row[3], failures=row[4], run_pages=row[5]
     )
 
 

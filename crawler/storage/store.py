@@ -17,7 +17,7 @@ import orjson
 
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
-from crawler.storage.columns import as_json
+from crawler.storage.columns import as_json, host_record
 from crawler.storage.database import explained, open_reader, open_writer
 from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
@@ -224,13 +224,6 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
     """Open (or make) the crawl database for a run; the caller holds its lock."""
     async with open_writer(path) as writer, open_reader(path) as reader:
         yield Store(path, writer, reader)
-
-
-def host_record(row: Sequence[Any]) -> HostRecord:
-    """id, name, next_due_at, back_off_until, failures, run_pages."""
-    return HostRecord(
-        host_id=row[0], name=row[1], next_due_at=row[2], back_off_until=row[3], failures=row[4], run_pages=row[5]
-    )
 
 
 def _claim(row: Sequence[Any]) -> Claim:

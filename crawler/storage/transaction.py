@@ -27,6 +27,7 @@ from crawler.storage.columns import (
     PAGE_COLUMNS,
     as_json,
     fetch_values,
+    host_record,
     page_values,
     storable,
     url_values,
@@ -290,18 +291,7 @@ class Transaction:
 
     async def _set_due(self, host_ids: Iterable[int]) -> list[HostRecord]:
         rows = await self._execute(_SET_DUE, as_json(sorted(host_ids)), self._run_id)
-        return [
-            HostRecord(
-                host_id=row[0],
-                name=row[1],
-                next_due_at=row[2],
-                back_off_until=row[3],
-                failures=row[4],
-                run_pages=row[5],
-            )
-            for row in rows
-            if row[2] is not None
-        ]
+        return [host_record(row) for row in rows if row[2] is not None]
 
     async def _next_id(self, table: str) -> int:
         rows = await self._execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - our own names
