@@ -100,7 +100,7 @@ class Frontier:
                 continue
             if not self._workbench.lent and not self._uncommitted and await self._supply.is_exhausted():
                 return "complete"
-            if self._idle_workers and self._workbench.next_ready_at() is None:
+            if self._idle_workers and self._workbench.is_empty():
                 self.writer.flush()  # what the next claims may come from
             await self._sleep()
         return "stopped"

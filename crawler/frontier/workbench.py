@@ -85,6 +85,10 @@ class Workbench:
         """Claims that are out."""
         return len(self._loans)
 
+    def is_empty(self) -> bool:
+        """Whether no claim is left to lend; a host at its limit, or whose time has not come, may still hold some."""
+        return not any(host.claims for host in self._hosts.values())
+
     def host(self, host_id: int) -> HostState:
         """A host that is in memory. Raises `KeyError` where it is not."""
         return self._hosts[host_id]
