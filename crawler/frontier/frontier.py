@@ -20,7 +20,7 @@ from crawler.frontier.workbench import HostState, Workbench
 from crawler.policy.scope import Scope
 from crawler.records import Claim, HostRecord, Target, UrlKind, Visit
 from crawler.seeds import Seed
-from crawler.storage.store import Store
+from crawler.storage.store import FIRST_PLACE, Store
 from crawler.storage.writer import Writer
 
 _READMIT_BATCH = 5000
@@ -77,10 +77,10 @@ class Frontier:
 
     async def readmit(self) -> int:
         """Decide again, in batches, about what earlier options excluded; returns how many URLs may enter now."""
-        readmitted, last_id = 0, 0
-        while batch := await self._store.excluded(last_id, limit=_READMIT_BATCH):
-            last_id = batch[-1][0]
-            ids = [row_id for row_id, target in batch if self._may_enter(target)]
+        readmitted, place = 0, FIRST_PLACE
+        while batch := await self._store.excluded(place, limit=_READMIT_BATCH):
+            place = batch[-1][0]
+            ids = [url_id for (_host_id, _reason, url_id), target in batch if self._may_enter(target)]
             readmitted += len(ids)
             if ids:
                 await self._store.readmit(ids, self._clock.wall())

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiosqlite
 import orjson
@@ -74,9 +74,13 @@ WHERE status = 'excluded' GROUP BY word ORDER BY word
 _BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
 
 _EXCLUDED = """
-SELECT id, url, host_id, kind, depth, hops, reason FROM urls
-WHERE id > ? AND status = 'excluded' AND substr(reason, 1, 6) <> 'robots' ORDER BY id LIMIT ?
+SELECT host_id, reason, id, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
+WHERE status = 'excluded' AND (host_id, reason, id) > (?, ?, ?) AND substr(reason, 1, 6) <> 'robots'
+ORDER BY host_id, reason, id LIMIT ?
 """
+
+Place: TypeAlias = tuple[int, str, int]  # of an excluded URL in its index: host id, reason, URL id
+FIRST_PLACE: Place = (0, "", 0)
 
 
 class Store:
@@ -186,11 +190,14 @@ class Store:
         rows = await self._read(_BARRED, (now, limit))
         return [row[0] for row in rows]
 
-    async def excluded(self, after_id: int, limit: int) -> list[tuple[int, Target]]:
-        """A batch of the URLs that were excluded by scope, depth or limits, with their ids, in order of id."""
-        rows = await self._read(_EXCLUDED, (after_id, limit))
+    async def excluded(self, after: Place, limit: int) -> list[tuple[Place, Target]]:
+        """A batch of the URLs that were excluded by scope, depth or limits, in order of their place."""
+        rows = await self._read(_EXCLUDED, (*after, limit))
         return [
-            (row[0], Target(url=row[1], host="", kind=UrlKind(row[3]), depth=row[4], hops=row[5], reason=row[6]))
+            (
+                (row[0], row[1], row[2]),
+                Target(url=row[3], host="", kind=UrlKind(row[4]), depth=row[5], hops=row[6], reason=row[1]),
+            )
             for row in rows
         ]
 

@@ -73,6 +73,7 @@ async def crawl_a_little(store: Store, rules: Callable[[int], bytes] = lambda _r
         await store.commit(visits, NOW)
     await store.add([a_target(claims[11].url, seed=SeedMark.YES)], NOW)
     await store.add([a_target("http://new.test/", reason="scope"), a_target("http://new.test/", depth=1)], NOW)
+    await store.excluded((HOSTS, "", 0), 64)
 
 
 async def test_no_statement_of_the_hot_path_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> None:

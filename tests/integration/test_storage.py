@@ -27,7 +27,7 @@ from crawler.records import (
 )
 from crawler.storage.database import open_reader, open_writer
 from crawler.storage.known import KnownUrls
-from crawler.storage.store import Store, open_store
+from crawler.storage.store import FIRST_PLACE, Store, open_store
 from crawler.storage.transaction import Transaction
 from crawler.urls import origin_of
 from tests.integration.visits import (
@@ -234,12 +234,27 @@ async def test_what_an_option_excluded_in_this_run_may_still_be_lifted(path: Pat
 async def test_readmitted_urls_are_due_with_their_hosts(path: Path) -> None:
     async with a_store(path) as store:
         await store.add([a_target(A, reason="scope"), a_target(C, reason="robots: line 1: Disallow: /")], NOW)
-        batch = await store.excluded(0, 10)
-        assert [target.url for _id, target in batch] == [A]
-        await store.readmit([row_id for row_id, _target in batch], NOW + 5)
+        batch = await store.excluded(FIRST_PLACE, 10)
+        assert [target.url for _place, target in batch] == [A]
+        await store.readmit([url_id for (_host_id, _reason, url_id), _target in batch], NOW + 5)
         assert row_of(path, A) == ("pending", None, NOW + 5)
         assert set(await claims_of(store, NOW + 5)) == {A}
         assert (await store.counts())["pending"] == 1
+
+
+async def test_every_excluded_url_is_decided_again_once_in_batches_of_any_size(path: Path) -> None:
+    excluded = {
+        f"http://{host}.test/{number}": reason
+        for host in "abc"
+        for number, reason in enumerate(("depth", "scope", "scope", "limit"))
+    }
+    async with a_store(path, "http://a.test/") as store:
+        await store.add([a_target(url, reason=reason) for url, reason in excluded.items()], NOW)
+        seen, place = [], FIRST_PLACE
+        while batch := await store.excluded(place, 3):
+            seen += [(target.url, target.reason) for _place, target in batch]
+            place = batch[-1][0]
+        assert sorted(seen) == sorted(excluded.items())
 
 
 # --- robots.txt -------------------------------------------------------------------------------------------------------
