@@ -40,6 +40,9 @@ _BLOCKS = frozenset(
 _HIDDEN = frozenset(
     tag_ids("audio canvas datalist head iframe noembed noframes script select style svg template textarea title video")
 )
+# Cython's choice among the forms of a method by the argument's type takes longer than the method: chosen here, once.
+_insert_before = LexborNode.insert_before[bytes]  # type: ignore[index]
+_insert_after = LexborNode.insert_after[bytes]  # type: ignore[index]
 _IMAGE = frozenset(tag_ids("img"))
 _BLOCK, _CUT, _INLINE = "block", "cut", "inline"
 _ROLES = dict.fromkeys(_BLOCKS, _BLOCK) | dict.fromkeys(_HIDDEN, _CUT)
@@ -62,9 +65,9 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
         if role is _BLOCK:
             blocks += 1
             if blocks <= MAX_BLOCKS:
-                node.insert_before(_BREAK_BYTES)
+                _insert_before(node, _BREAK_BYTES)
                 if not _precedes_block(node):
-                    node.insert_after(_BREAK_BYTES)
+                    _insert_after(node, _BREAK_BYTES)
         elif role is _CUT:
             hidden.append(node)  # to be cut after the walk, which would end at a node that is gone
         if tag in wanted:
