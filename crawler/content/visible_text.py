@@ -66,8 +66,7 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
             blocks += 1
             if blocks <= MAX_BLOCKS:
                 _insert_before(node, _BREAK_BYTES)
-                if not _precedes_block(node):
-                    _insert_after(node, _BREAK_BYTES)
+                _insert_after(node, _BREAK_BYTES)
         elif role is _CUT:
             hidden.append(node)  # to be cut after the walk, which would end at a node that is gone
         if tag in wanted:
@@ -76,14 +75,6 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
         node.decompose(recursive=False)
     text = root.text(separator="" if blocks <= MAX_BLOCKS else _BREAK)
     return "\n".join([" ".join(words) for line in text.split(_BREAK) if (words := line.split())])
-
-
-def _precedes_block(node: LexborNode) -> bool:
-    """Whether a block comes next, at most white space between: its own mark will do, and looking is cheaper."""
-    following = node.next
-    if following is not None and following.is_empty_text_node:
-        following = following.next
-    return following is not None and following.tag_id in _BLOCKS
 
 
 def label_of(node: LexborNode) -> str:
