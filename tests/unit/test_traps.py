@@ -180,7 +180,7 @@ def test_patterns(target: str, pattern: str) -> None:
     assert pattern_of("http://a.test" + target) == pattern
 
 
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905 - easier to read
 
 
 def month(number: int) -> tuple[str, str]:
