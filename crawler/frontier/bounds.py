@@ -20,6 +20,7 @@ SESSIONS = "trap: session ids"
 ALIKE = "trap: pages alike in "  # and the place
 _SESSIONS_PER_HOST = 16  # a server that keeps to the session of the first link needs one for each way in
 _MAX_SESSION_HOSTS = 4096
+_EVERY = 8  # pages: to look at each one would cost a crawl 3 % (50 us a page), and a trap has enough of them
 
 
 class Bounds:
@@ -28,6 +29,7 @@ class Bounds:
     def __init__(self, config: ScopeConfig) -> None:
         self._config = config
         self._monotony = Monotony()
+        self._pages = 0
         self._full: set[str] = set()  # hosts
         self._sessions: dict[str, set[str]] = {}  # by host
 
@@ -48,7 +50,10 @@ class Bounds:
 
     def note(self, page: Page) -> str | None:
         """A page is stored; returns the place that it closes, if it does."""
-        return self._monotony.note(page.url, page.title, page.text) if self._config.trap_rules else None
+        self._pages += 1
+        if self._pages % _EVERY or not self._config.trap_rules:
+            return None
+        return self._monotony.note(page.url, page.title, page.text)
 
     def fill(self, host: str) -> bool:
         """The host has as many URLs as it may have; False where that is known."""

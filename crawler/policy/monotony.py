@@ -3,7 +3,7 @@
 A place is a pattern of URLs (`traps.pattern_of`). Of each, the last texts are remembered, without the words that hold
 digits, so that the months of an empty calendar and the pages of a numbered maze are alike. A page that is like one of
 those counts one up, a page that says something new nine down (a CUSUM test, Page 1954): only a place where fewer than
-one page in ten is new ever reaches a thousand, and then it is closed.
+one page in ten is new ever reaches ALIKE_PAGES, and then it is closed.
 Invariant: what is kept has a bounded size, however many the pages and hosts.
 """
 
@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from crawler.policy.traps import pattern_of
 from crawler.urls import host_of
 
-ALIKE_PAGES = 1000  # beyond those that were new
+ALIKE_PAGES = 125  # beyond those that make up for new ones
 _WORTH = 9  # pages that one new text makes up for
 _TEXTS = 128  # remembered for each place
 _PLACES_PER_HOST = 64
 _MAX_PLACES = 16_384  # about 18 MB
-_SAMPLE = 4096  # characters, of the middle of a text: menus stand at its ends
+_SAMPLE = 2048  # characters, of the middle of a text: menus stand at its ends
 ELSEWHERE = "elsewhere"  # all other places of a host that has too many, as a maze of random words has
 
 
@@ -58,7 +58,7 @@ class Monotony:
         self._closed: dict[str, set[str]] = {}  # by host; as many as were found to be traps
 
     def note(self, url: str, title: str | None, text: str) -> str | None:
-        """A page was stored; returns the place that it closes, if it does."""
+        """A page is stored; returns the place that it closes, if it does."""
         host = host_of(url)
         name = self._name(host, pattern_of(url))
         place = self._places.get((host, name))

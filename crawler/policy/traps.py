@@ -40,10 +40,10 @@ _VARIABLE = re.compile(r"(?=[a-f]*\d)[\da-f]{8,}|\d+", re.IGNORECASE)
 def trap_of(url: str, config: ScopeConfig) -> str | None:
     """The reason why this (normalized) URL may not enter, 'trap: ...'; None where its shape is no trap's."""
     path, _, query = url.partition("?")
-    slashes = path.count("/") - 2
-    if slashes > config.max_path_segments:
+    parts = path.split("/")  # scheme, '', host, and the segments
+    if len(parts) - 3 > config.max_path_segments:
         return "trap: path segments"
-    if slashes >= _RUNS_OF_ONE and config.trap_rules and _repeats_segments(path.split("/")[3:]):
+    if len(parts) - len(set(parts)) >= _FEWEST_EXTRA and config.trap_rules and _repeats_segments(parts[3:]):
         return "trap: repeated path segments"
     if not query:
         return None
@@ -56,6 +56,8 @@ def trap_of(url: str, config: ScopeConfig) -> str | None:
 
 def session_of(url: str) -> str | None:
     """The session id in the URL, in its path (;jsessionid=, ASP.NET's (S(...))) or query; None where there is none."""
+    if "?" not in url and ";" not in url and "(" not in url:  # ten times as fast as the expression
+        return None
     found = _SESSION.search(url)
     return found and (found[1] or found[2])
 
@@ -76,8 +78,6 @@ def pattern_of(url: str) -> str:
 
 
 def _repeats_segments(segments: Sequence[str]) -> bool:
-    if len(segments) - len(set(segments)) < _FEWEST_EXTRA:
-        return False
     most = Counter(one for one in segments if len(one) > 1 and not one.isdigit()).most_common(1)
     if most and most[0][1] >= _SAME_ANYWHERE:
         return True

@@ -158,7 +158,7 @@ def test_what_no_rule_tells_from_a_wiki_is_bounded_by_the_number_of_urls(cli: Cl
 
     taken = dict(cli.rows("SELECT name, pending + fetched FROM hosts"))
     assert taken["a.test"] == 40
-    assert 500 <= taken["words.test"] < 500 + 2 * 256 * 10 + 64 * 10  # a commit, what waits for one, what is in flight
+    assert 500 <= taken["words.test"] < 500 + (3 * 256 + 64) * 10  # committing, waiting for it, in flight
     assert outcome.summary["pending"] == 0
     assert "words.test has 500 URLs" in outcome.err
     [trap] = json.loads(cli.command("status", "--db", str(cli.db), "--json").out)["traps"]
@@ -168,3 +168,16 @@ def test_what_no_rule_tells_from_a_wiki_is_bounded_by_the_number_of_urls(cli: Cl
     assert again.summary["requests"] == 0
     cli.crawl(served, *FAST, "--max-urls-per-host", "6000", "--max-pages", "100", "--no-bodies")
     assert len(cli.pages()) == sum(taken.values()) + 100
+
+
+def test_a_name_in_a_trap_cannot_act_on_the_screen(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/x%1b[2J/x%1b[2J/x%1b[2J/x%1b[2J", "/[red]/[red]/[red]/[red]", "/ok"])
+    site.page("/ok")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    text = cli.command("status", "--db", str(cli.db)).out
+    assert "/[red]/[red]/[red]/[red]" in text
+    assert "\x1b" not in text
+    assert len(cli.pages()) == 2

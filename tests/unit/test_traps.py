@@ -199,7 +199,7 @@ def test_an_endless_calendar_is_closed_and_nothing_else_of_its_host() -> None:
     assert monotony.closed("http://b.test/calendar?m=1", "b.test") is None
 
 
-def test_a_thousand_pages_must_be_alike() -> None:
+def test_so_many_pages_must_be_alike() -> None:
     monotony = Monotony()
     pages = [(f"http://a.test/{number}", "Not found", "Sorry.") for number in range(ALIKE_PAGES + 2)]
     assert [monotony.note(*page) for page in pages] == [None] * (ALIKE_PAGES + 1) + ["/"]
