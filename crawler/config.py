@@ -51,12 +51,19 @@ class ScopeConfig:
     max_depth: int | None = _option(None, "Links to follow from a seed; 0 fetches the seeds alone.")
     max_pages: int | None = _option(None, "Stop after storing exactly this many pages.")
     max_pages_per_host: int | None = _option(None, "Store at most this many pages of one host in this run.")
+    max_urls_per_host: int = _option(1_000_000, "Take in at most about this many URLs of one host, all runs together.")
+    max_path_segments: int = _option(25, "No URL with more segments in its path than this.")
+    max_query_params: int = _option(40, "No URL with more query parameters than this.")
+    trap_rules: bool = _option(True, "Keep out of what looks like a crawler trap.")
     follow_nofollow: bool = _option(False, "Follow links marked rel=nofollow too.")
 
     def __post_init__(self) -> None:
         _at_least("--max-depth", self.max_depth, 0)
         _at_least("--max-pages", self.max_pages, 1)
         _at_least("--max-pages-per-host", self.max_pages_per_host, 1)
+        _at_least("--max-urls-per-host", self.max_urls_per_host, 1)
+        _at_least("--max-path-segments", self.max_path_segments, 1)
+        _at_least("--max-query-params", self.max_query_params, 0)
         for option, patterns in (("--include", self.include), ("--exclude", self.exclude)):
             for pattern in patterns:
                 _check_regex(option, pattern)

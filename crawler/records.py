@@ -217,7 +217,10 @@ class RobotsCopy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRecord:
-    """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned."""
+    """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned.
+
+    `urls` counts those that were taken in: all but the excluded ones.
+    """
 
     host_id: int
     name: str
@@ -225,6 +228,7 @@ class HostRecord:
     back_off_until: float = 0.0
     failures: int = 0
     run_pages: int = 0
+    urls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,16 @@ def crawl(
     max_pages_per_host: Annotated[
         int | None, option(ScopeConfig, "max_pages_per_host", "--max-pages-per-host", panel=SCOPE, metavar="N")
     ] = None,
+    max_urls_per_host: Annotated[
+        int, option(ScopeConfig, "max_urls_per_host", "--max-urls-per-host", panel=SCOPE, metavar="N")
+    ] = default(ScopeConfig, "max_urls_per_host"),
+    max_path_segments: Annotated[
+        int, option(ScopeConfig, "max_path_segments", "--max-path-segments", panel=SCOPE, metavar="N")
+    ] = default(ScopeConfig, "max_path_segments"),
+    max_query_params: Annotated[
+        int, option(ScopeConfig, "max_query_params", "--max-query-params", panel=SCOPE, metavar="N")
+    ] = default(ScopeConfig, "max_query_params"),
+    trap_rules: Annotated[bool, option(ScopeConfig, "trap_rules", "--trap-rules/--no-trap-rules", panel=SCOPE)] = True,
     delay: Annotated[float, option(PolitenessConfig, "delay_s", "--delay", panel=POLITENESS, metavar="S")] = default(
         PolitenessConfig, "delay_s"
     ),
@@ -132,6 +142,10 @@ def crawl(
             max_depth=max_depth,
             max_pages=max_pages,
             max_pages_per_host=max_pages_per_host,
+            max_urls_per_host=max_urls_per_host,
+            max_path_segments=max_path_segments,
+            max_query_params=max_query_params,
+            trap_rules=trap_rules,
             follow_nofollow=follow_nofollow,
         ),
         politeness=PolitenessConfig(

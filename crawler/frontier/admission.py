@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from crawler.config import ScopeConfig
+from crawler.frontier.bounds import Bounds
 from crawler.policy.scope import Scope
 from crawler.records import Claim, Page, SeedMark, SitemapEntry, Target, UrlKind, Visit
 from crawler.urls import drop_params, host_of, without_credentials
@@ -16,9 +17,10 @@ _MAX_JUDGED = 65_536  # URLs
 class Admission:
     """Judges URLs. Most links of a site are the same on every page, so that judgements are kept for a while."""
 
-    def __init__(self, config: ScopeConfig, scope: Scope) -> None:
+    def __init__(self, config: ScopeConfig, scope: Scope, bounds: Bounds) -> None:
         self._config = config
         self._scope = scope
+        self._bounds = bounds
         self._judged: dict[str, Target] = {}
 
     def target(
@@ -29,6 +31,42 @@ class Admission:
         host = host_of(url)
         reason = self._scope.judge(url, host=host, depth=depth, hops=hops, seed=seed, kind=kind)
         return Target(url=url, host=host, kind=kind, depth=depth, hops=hops, seed=seed, reason=reason)
+
+    def new_target(
+        self, url: str, *, depth: int, hops: int = 0, seed: SeedMark = SeedMark.NO, kind: UrlKind = UrlKind.PAGE
+    ) -> Target:
+        """The same for a URL that would be one more of its host."""
+        target = self.target(url, depth=depth, hops=hops, seed=seed, kind=kind)
+        reason = self._bounds.reason(target) if target.reason is None else None
+        return target if reason is None else replace(target, reason=reason)
+
+    def refusal(self, claim: Claim) -> str | None:
+        """Why a URL that was admitted is not fetched after all: the options have changed, or its place is closed."""
+        target = self.target(claim.url, depth=claim.depth, hops=claim.hops, seed=claim.seed, kind=claim.kind)
+        if target.reason is not None or claim.seed or claim.kind is not UrlKind.PAGE:
+            return target.reason
+        return self._bounds.closed(target.url, target.host)
+
+    def may_enter(self, found: Target) -> bool:
+        """Whether a URL that was excluded may enter by the options of now."""
+        if found.reason == "nofollow" and not self._config.follow_nofollow:
+            return False
+        target = self.new_target(found.url, depth=found.depth, hops=found.hops, seed=found.seed, kind=found.kind)
+        return target.reason is None
+
+    def note(self, page: Page) -> str | None:
+        """A page will be stored; returns the place on its host that it closes, if it does."""
+        place = self._bounds.note(page)
+        if place is not None:
+            self._judged.clear()
+        return place
+
+    def fill(self, host: str) -> bool:
+        """Take no more URLs of this host; False where that changes nothing."""
+        filled = self._bounds.fill(host)
+        if filled:
+            self._judged.clear()
+        return filled
 
     def widen(self, url: str) -> bool:
         """Make the URL a root of the scope; False where that changes nothing."""
@@ -55,7 +93,7 @@ class Admission:
         if url is None:
             return None
         seed = SeedMark.HEIR if claim.seed else SeedMark.NO
-        return self.target(url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind)
+        return self.new_target(url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind)
 
     def entries(self, entries: tuple[SitemapEntry, ...], claim: Claim) -> Iterator[Target]:
         """What a sitemap names: pages a step further, and the other sitemaps of an index."""
@@ -81,7 +119,7 @@ class Admission:
         for url in urls:
             known = judged.get(url)
             if known is None or known.depth > depth:
-                judged[url] = self.target(url, depth=depth)
+                judged[url] = self.new_target(url, depth=depth)
         return [judged[url] for url in urls]
 
 

@@ -21,6 +21,7 @@ from crawler.records import (
     Claim,
     Failure,
     FailureKind,
+    Page,
     Response,
     RobotsCopy,
     SeedMark,
@@ -63,6 +64,8 @@ class Conclusion:
 
     def _of_page(self, visit: Visit) -> Visit:
         claim = visit.claim
+        if visit.page is not None:
+            self._note(visit.page, claim)
         link_targets = self._admission.links(visit.page, claim) if visit.page is not None else ()
         targets = list(self._admission.entries(visit.entries, claim))
         onward = self._onward(visit)
@@ -73,6 +76,13 @@ class Conclusion:
             visit = replace(visit, verdict=verdict)
             targets.append(self._fall_back(claim))
         return self._take_back(visit, link_targets=link_targets, targets=tuple(targets), entries=())
+
+    def _note(self, page: Page, claim: Claim) -> None:
+        place = self._admission.note(page)
+        if place is not None:
+            self._notify(
+                f"{claim.host}: the pages of {place} say the same again and again; no more of them (--no-trap-rules)"
+            )
 
     def _onward(self, visit: Visit) -> Target | None:
         target = self._admission.onward(visit)

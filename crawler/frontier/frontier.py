@@ -13,12 +13,14 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.frontier.admission import Admission
+from crawler.frontier.bounds import ALIKE, Bounds
 from crawler.frontier.conclusion import Conclusion, excluded
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import HostState, Workbench
+from crawler.policy.monotony import ALIKE_PAGES
 from crawler.policy.scope import Scope
-from crawler.records import Claim, HostRecord, Target, UrlKind, Visit
+from crawler.records import Claim, HostRecord, UrlKind, Visit
 from crawler.seeds import Seed
 from crawler.storage.store import FIRST_PLACE, Store
 from crawler.storage.writer import Writer
@@ -36,7 +38,9 @@ class Frontier:
         self._store = store
         self._counters = counters
         self._clock = clock
-        self._admission = Admission(config.scope, Scope(config.scope))
+        self._notify = notify
+        self._bounds = Bounds(config.scope)
+        self._admission = Admission(config.scope, Scope(config.scope), self._bounds)
         self._rules = RulesBook(config.network.product_token)
         self._workbench = Workbench(
             delay_s=config.politeness.delay_s,
@@ -66,6 +70,8 @@ class Frontier:
             self._allowance = max(0, self._allowance - pages_stored)
         for url in await self._store.roots():
             self._admission.widen(url)
+        self._bounds.restore(await self._store.reasons(ALIKE, ALIKE_PAGES))
+        await self._fill_hosts()
         widened = [self._admission.widen(seed.url) for seed in seeds]
         targets = [self._admission.target(seed.url, depth=0, seed=seed.target.seed) for seed in seeds]
         now = self._clock.wall()
@@ -80,11 +86,21 @@ class Frontier:
         readmitted, place = 0, FIRST_PLACE
         while batch := await self._store.excluded(place, limit=_READMIT_BATCH):
             place = batch[-1][0]
-            ids = [url_id for (_host_id, _reason, url_id), target in batch if self._may_enter(target)]
+            ids = [url_id for (_host_id, _reason, url_id), target in batch if self._admission.may_enter(target)]
             readmitted += len(ids)
             if ids:
                 await self._store.readmit(ids, self._clock.wall())
+                await self._fill_hosts()
         return readmitted
+
+    async def _fill_hosts(self) -> None:
+        self._fill(await self._store.full_hosts(self._config.scope.max_urls_per_host))
+
+    def _fill(self, hosts: Iterable[str]) -> None:
+        for host in hosts:
+            if self._admission.fill(host):
+                most = self._config.scope.max_urls_per_host
+                self._notify(f"{host} has {most:,} URLs; no more of them are taken in (--max-urls-per-host)")
 
     async def feed(self) -> str:
         """Lend claims until nothing is left to do; returns why: 'complete', 'max_pages' or 'stopped'."""
@@ -183,7 +199,7 @@ class Frontier:
     async def _take_in(self, claim: Claim) -> None:
         """A claim from the store goes to the workbench, waits for its rules, or is excluded."""
         host = self._workbench.host(claim.host_id)
-        reason = self._refusal(claim)  # the options may have changed since it was found
+        reason = self._admission.refusal(claim)
         if reason is None and not self._config.politeness.ignore_robots:
             if not self._rules.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
@@ -199,16 +215,6 @@ class Frontier:
         robots = self._rules.await_rules(claim)
         if robots is not None:
             self._workbench.offer(host, [robots], first=True)
-
-    def _may_enter(self, excluded: Target) -> bool:
-        if excluded.reason == "nofollow" and not self._config.scope.follow_nofollow:
-            return False
-        return self._refusal(excluded) is None
-
-    def _refusal(self, found: Claim | Target) -> str | None:
-        return self._admission.target(
-            found.url, depth=found.depth, hops=found.hops, seed=found.seed, kind=found.kind
-        ).reason
 
     async def _sleep(self) -> None:
         """Until something happens, a host's time comes, or the store has to be asked again."""
@@ -233,4 +239,5 @@ class Frontier:
         self._uncommitted -= len(visits)
         self._counters.pages += sum(visit.page is not None for visit in visits)
         self._supply.committed(visits, hosts)
+        self._fill(host.name for host in hosts if host.urls >= self._config.scope.max_urls_per_host)
         self._wake.set()

@@ -23,9 +23,10 @@ from crawler.output.figures import amount, counted, size, span
 from crawler.output.safe_text import printable
 from crawler.records import UrlStatus
 from crawler.storage.lock import is_held
-from crawler.storage.report import HostTally, Report, RunRecord, read_report
+from crawler.storage.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
+_MAX_URL = 160  # cells
 _GAP = 2  # cells between columns
 _END_STYLES = {"complete": "green", "max_pages": "green", "max_runtime": "green", "running": "cyan", "killed": "red"}
 
@@ -45,8 +46,8 @@ class Status:
 
         `last_run` is what the newest run reported, None until it has ended; the same figures stand at the top, under
         the names of the summary. Beside them: path, size_bytes, running, runs, urls, pending, next_due_at, hosts,
-        suspects, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions, bodies, fetches.
-        `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
+        suspects, traps, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions, bodies,
+        fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -85,6 +86,8 @@ def print_status(console: Console, status: Status) -> None:
         _print_hosts(console, status)
     if report.suspects:
         _print_suspects(console, status)
+    if report.traps:
+        _print_traps(console, report.traps)
 
 
 def _overview(status: Status) -> list[tuple[str, Text]]:
@@ -155,6 +158,15 @@ def _print_suspects(console: Console, status: Status) -> None:
         for host in status.report.suspects
     ]
     _print_table(console, ["most failures", "failed", "fetched", "in a row"], rows)
+
+
+def _print_traps(console: Console, traps: Sequence[Trap]) -> None:
+    rows = []
+    for trap in traps:
+        about = "about " if trap.rule == SAME_CONTENT else ""
+        rows.append([Text(printable(f"{trap.host}: {trap.rule}")), Text(about + amount(trap.urls))])
+        rows += [[Text("  " + printable(url, _MAX_URL), style="dim"), Text()] for url in trap.examples]
+    _print_table(console, ["suspected trap", "URLs"], rows)
 
 
 def _print_table(console: Console, header: list[str], rows: list[list[Text]], left: Sequence[str] = ()) -> None:

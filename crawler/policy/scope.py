@@ -1,7 +1,8 @@
 """May this URL enter? The answer carries its reason, which is stored with the URL.
 
-Reasons are one word each: scope, include, exclude, depth, hops, length. Invariant: the answer depends on the URL, its
-depth and its hops alone, so that it may be cached and taken again later when the options change.
+Reasons are one word each: scope, include, exclude, depth, hops, length; or a trap's (see `traps`). Invariant: the
+answer depends on the URL, its depth and its hops alone, so that it may be cached and taken again later when the options
+change.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from publicsuffixlist import PublicSuffixList
 
 from crawler.config import ScopeConfig, ScopeRule
+from crawler.policy.traps import trap_of
 from crawler.records import SeedMark, UrlKind
 from crawler.urls import host_of, target_of
 
@@ -69,7 +71,7 @@ class Scope:
             return "depth"
         if kind is UrlKind.PAGE and self._include and not any(pattern.search(url) for pattern in self._include):
             return "include"
-        return None
+        return trap_of(url, self._config)
 
     def _contains(self, url: str, host: str, kind: UrlKind) -> bool:
         rule = self._config.scope

@@ -78,9 +78,15 @@ def url_values(visit: Visit, url_id: int, page_id: int | None) -> tuple[Any, ...
 
 
 def host_record(row: Sequence[Any]) -> HostRecord:
-    """id, name, next_due_at, back_off_until, failures, run_pages."""
+    """id, name, next_due_at, back_off_until, failures, run_pages, urls."""
     return HostRecord(
-        host_id=row[0], name=row[1], next_due_at=row[2], back_off_until=row[3], failures=row[4], run_pages=row[5]
+        host_id=row[0],
+        name=row[1],
+        next_due_at=row[2],
+        back_off_until=row[3],
+        failures=row[4],
+        run_pages=row[5],
+        urls=row[6],
     )
 
 

@@ -2,11 +2,13 @@
 
 What it costs: tallies are kept by triggers, so totals and tables take one pass over `hosts`. Reasons are counted over
 the excluded URLs (about 0.4 s a million of them) and, only where some URL failed, in one pass over `urls` (about 0.1 s
-a million). The rest is a handful of rows, whatever the size.
+a million). Suspected traps are counted in one pass over the index of exclusions (about 0.1 s a million) and looked for
+in a sample of a thousand pages. The rest is a handful of rows, whatever the size.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +45,29 @@ _FAILURES = """
 SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' GROUP BY reason ORDER BY count(*) DESC
 """
 
+# By urls_excluded alone.
+_TRAPS = """
+SELECT g.host_id, h.name, g.reason, g.urls FROM (
+    SELECT host_id, reason, count(*) AS urls FROM urls
+    WHERE status = 'excluded' AND reason >= 'trap: ' AND reason < 'trap;' GROUP BY host_id, reason
+    ORDER BY urls DESC, host_id LIMIT ?
+) AS g JOIN hosts AS h ON h.id = g.host_id ORDER BY g.urls DESC, g.host_id
+"""
+
+_TRAP_EXAMPLES = "SELECT url FROM urls WHERE host_id = ? AND status = 'excluded' AND reason = ? LIMIT ?"
+
+# A page's hash stands behind its text: every one that is looked at costs a read of that.
+_SAMPLE = """
+SELECT h.name, p.content_hash, u.url FROM json_each(?) AS wanted
+CROSS JOIN pages AS p ON p.id = wanted.value
+CROSS JOIN urls AS u ON u.id = p.url_id AND u.page_id = p.id
+CROSS JOIN hosts AS h ON h.id = u.host_id
+"""
+SAME_CONTENT = "same content"
+_SAMPLED_PAGES = 1000
+_SUSPECT_PAGES = 10  # of the sample, that say the same
+_EXAMPLES = 3
+
 # Rows of these tables are only ever added, with ids in order: the highest one counts them.
 _ROWS = "SELECT (SELECT max(id) FROM pages), (SELECT max(rowid) FROM bodies), (SELECT max(id) FROM fetches)"
 
@@ -72,12 +97,26 @@ class HostTally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trap:
+    """A suspicion. `rule` is what speaks for it: an exclusion's reason, or 'same content' of pages that were stored.
+
+    `urls` counts the URLs that were kept out; for 'same content' it is estimated from a sample of the pages.
+    """
+
+    host: str
+    rule: str
+    urls: int
+    examples: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
-    most failed URLs. `hosts_crawled` counts hosts that have more than excluded URLs. `next_due_at` None: nothing is
-    planned. `failures` counts failed URLs by reason: a `FailureKind` or "http <status>".
+    most failed URLs; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than excluded
+    URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
+    "http <status>".
     """
 
     urls: Mapping[str, int]
@@ -85,6 +124,7 @@ class Report:
     runs: Sequence[RunRecord]
     hosts: Sequence[HostTally]
     suspects: Sequence[HostTally]
+    traps: Sequence[Trap]
     hosts_total: int
     hosts_crawled: int
     hosts_backing_off: int
@@ -95,7 +135,9 @@ class Report:
     fetches: int
 
 
-async def read_report(path: Path, now: float, *, runs: int = 5, hosts: int = 20, suspects: int = 5) -> Report:
+async def read_report(
+    path: Path, now: float, *, runs: int = 5, hosts: int = 20, suspects: int = 5, traps: int = 10
+) -> Report:
     """Read the figures, at most so many rows of each kind; `now` in Unix seconds. Works while a crawl runs.
 
     Raises `DatabaseFailedError` where there is no crawl database, or it cannot be read.
@@ -103,11 +145,11 @@ async def read_report(path: Path, now: float, *, runs: int = 5, hosts: int = 20,
     async with open_reader(path) as connection:
         with explained(path):
             await connection.execute("BEGIN")
-            return await _read(path, connection, now, runs, hosts, suspects)
+            return await _read(path, connection, now, runs, hosts, suspects, traps)
 
 
 async def _read(
-    path: Path, connection: aiosqlite.Connection, now: float, runs: int, hosts: int, suspects: int
+    path: Path, connection: aiosqlite.Connection, now: float, runs: int, hosts: int, suspects: int, traps: int
 ) -> Report:
     store = Store(path, connection, connection)  # its writing side cannot write, either
     urls = await store.counts()
@@ -120,6 +162,7 @@ async def _read(
         runs=[_run(row) for row in await _rows(connection, _RUNS, runs)],
         hosts=[_host(row) for row in await _rows(connection, _HOSTS, hosts)],
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
+        traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0, page_versions or 0),
         hosts_total=totals[0],
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
@@ -129,6 +172,33 @@ async def _read(
         bodies=bodies or 0,
         fetches=fetches or 0,
     )
+
+
+async def _traps(connection: aiosqlite.Connection, most: int, pages: int) -> list[Trap]:
+    traps = [
+        Trap(
+            host=name,
+            rule=reason.removeprefix("trap: "),
+            urls=urls,
+            examples=[row[0] for row in await _rows(connection, _TRAP_EXAMPLES, host_id, reason, _EXAMPLES)],
+        )
+        for host_id, name, reason, urls in await _rows(connection, _TRAPS, most)
+    ]
+    return [*traps, *await _same_content(connection, pages)]
+
+
+async def _same_content(connection: aiosqlite.Connection, pages: int) -> list[Trap]:
+    """Hosts that answer many URLs with the same page: soft 404s, for instance. Pages evenly spaced are looked at."""
+    step = max(1, pages // _SAMPLED_PAGES)
+    ids = orjson.dumps(list(range(1, pages + 1, step))).decode()
+    found: defaultdict[tuple[str, bytes], list[str]] = defaultdict(list)
+    for name, content_hash, url in await _rows(connection, _SAMPLE, ids):
+        found[name, content_hash].append(url)
+    return [
+        Trap(host=host, rule=SAME_CONTENT, urls=len(urls) * step, examples=urls[:_EXAMPLES])
+        for (host, _hash), urls in sorted(found.items(), key=lambda item: -len(item[1]))[:_EXAMPLES]
+        if len(urls) >= _SUSPECT_PAGES
+    ]
 
 
 async def _rows(connection: aiosqlite.Connection, sql: str, *parameters: Any) -> list[Any]:

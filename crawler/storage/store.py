@@ -24,7 +24,8 @@ from crawler.storage.transaction import Transaction
 from crawler.urls import origin_of
 
 _DUE_HOSTS = """
-SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END
+SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
+    pending + fetched + redirected + gone + failed
 FROM hosts WHERE next_due_at <= ?1 AND NOT (run_id IS ?2 AND run_pages >= ?3)
 ORDER BY next_due_at LIMIT ?4
 """
@@ -72,6 +73,22 @@ WHERE status = 'excluded' GROUP BY word ORDER BY word
 """
 
 _BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
+
+_FULL_HOSTS = "SELECT name FROM hosts WHERE pending + fetched + redirected + gone + failed >= ?"
+
+# From one reason to the next by urls_excluded: a place that is closed may have shut out a million URLs.
+_REASONS = """
+WITH RECURSIVE found (host_id, name, reason) AS (
+    SELECT id, name, ?1 FROM hosts WHERE excluded > 0 AND fetched >= ?2
+    UNION ALL
+    SELECT host_id, name, (
+        SELECT min(reason) FROM urls
+        WHERE host_id = found.host_id AND status = 'excluded'
+            AND reason > found.reason AND reason < ?1 || char(0x10ffff)
+    ) FROM found WHERE reason IS NOT NULL
+)
+SELECT name, reason FROM found WHERE reason > ?1
+"""
 
 _EXCLUDED = """
 SELECT host_id, reason, id, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
@@ -184,6 +201,14 @@ class Store:
     async def exclusions(self) -> dict[str, int]:
         """Excluded URLs by the first word of their reason."""
         return {row[0]: row[1] for row in await self._read(_EXCLUSIONS)}
+
+    async def full_hosts(self, urls: int) -> list[str]:
+        """Hosts that have so many URLs, the excluded ones not counted. One pass over the hosts."""
+        return [row[0] for row in await self._read(_FULL_HOSTS, (urls,))]
+
+    async def reasons(self, prefix: str, min_fetched: int) -> list[tuple[str, str]]:
+        """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
+        return [(row[0], row[1]) for row in await self._read(_REASONS, (prefix, min_fetched))]
 
     async def barred_hosts(self, now: float, limit: int) -> list[str]:
         """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not."""

@@ -100,7 +100,8 @@ UPDATE hosts SET next_due_at = (
     SELECT max(min(next_fetch_at), hosts.back_off_until) FROM urls
     WHERE host_id = hosts.id AND next_fetch_at IS NOT NULL
 ) WHERE id IN (SELECT value FROM json_each(?))
-RETURNING id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ? THEN run_pages ELSE 0 END
+RETURNING id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ? THEN run_pages ELSE 0 END,
+    pending + fetched + redirected + gone + failed
 """
 
 # An attempt that failed says nothing about the rules: what was known of them stays, though it has expired.

@@ -145,6 +145,19 @@ async def steps_of_a_little_crawl(path: Path) -> int:
     return steps
 
 
+async def test_looking_for_reasons_and_traps_reads_no_urls_but_by_the_index_of_exclusions(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    await fill(path, 100)
+    statements: set[str] = set()
+    async with opened(path, lambda connection: connection.set_trace_callback(statements.add)) as store:
+        await store.reasons("trap: pages alike in ", 1)
+    with closing(sqlite3.connect(path)) as connection:
+        [reasons] = [one for one in statements if "RECURSIVE" in one]
+        plan = plan_of(connection, reasons)
+    steps = [step for step in plan if "urls" in step]
+    assert steps == ["SEARCH urls USING INDEX urls_excluded (host_id=? AND reason>? AND reason<?)"]
+
+
 async def test_failing_an_origin_costs_as_much_as_its_host_has_urls(tmp_path: Path) -> None:
     path = tmp_path / "crawl.db"
     await fill(path, 50_000)

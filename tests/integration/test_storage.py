@@ -359,6 +359,35 @@ async def test_the_longest_back_off_counts_in_whichever_order_they_arrive(path: 
         assert rows(path, "SELECT back_off_until FROM hosts WHERE name = 'a.test'") == [(NOW + 3600,)]
 
 
+async def test_a_commit_tells_how_many_urls_a_host_has_but_those_that_are_excluded(path: Path) -> None:
+    async with a_store(path, A, B) as store:
+        claims = await claims_of(store)
+        shut_out = a_target("http://a.test/shut-out", reason="trap: pages alike in /")
+        [host] = await store.commit([a_visit(claims[A], links=["http://a.test/new", shut_out])], NOW)
+        assert (host.name, host.urls) == ("a.test", 3)
+        [due] = [one for one in await store.due_hosts(NOW, None, 9) if one.name == "a.test"]
+        assert due.urls == 3
+        assert await store.full_hosts(3) == ["a.test"]
+        assert await store.full_hosts(4) == []
+
+
+async def test_reasons_are_told_once_for_each_host_that_has_so_many_pages(path: Path) -> None:
+    async with a_store(path, A, C) as store:
+        targets = [
+            a_target(f"http://{host}.test/{number}", reason=f"trap: pages alike in /{number % 2}/")
+            for host in "ab"
+            for number in range(5)
+        ]
+        await store.add([*targets, a_target("http://a.test/long", reason="trap: session ids")], NOW)
+        await store.commit([a_visit(claim) for claim in (await claims_of(store)).values()], NOW)
+        found = await store.reasons("trap: pages alike in ", 1)
+        places = [f"trap: pages alike in /{number}/" for number in range(2)]
+        fetched = sorted({row[0] for row in rows(path, "SELECT name FROM hosts WHERE fetched > 0")})
+        assert sorted(found) == [(name, place) for name in ["a.test"] for place in places]
+        assert fetched == ["a.test", "c.test"]
+        assert await store.reasons("trap: pages alike in ", 2) == []
+
+
 async def test_a_host_with_nothing_planned_is_not_returned(path: Path) -> None:
     async with a_store(path, A) as store:
         assert await store.commit([a_visit((await claims_of(store))[A])], NOW) == []

@@ -1,0 +1,81 @@
+"""What bounds a host that never ends: its number of URLs, its session ids, its places where all pages are alike.
+
+These reasons depend on what the crawl has seen so far, unlike those of `Scope`. What they rest on is stored: a host's
+URLs are counted in its row, a closed place stands in the reason of the URLs that it shut out. Only session ids, and the
+pages of a place that is still open, are counted anew by each run.
+Invariant: a URL that was admitted once is shut out again only where its place is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from crawler.config import ScopeConfig
+from crawler.policy.monotony import ELSEWHERE, Monotony
+from crawler.policy.traps import session_of
+from crawler.records import Page, Target, UrlKind
+
+FULL = "trap: URLs of the host"
+SESSIONS = "trap: session ids"
+ALIKE = "trap: pages alike in "  # and the place
+_SESSIONS_PER_HOST = 16  # a server that keeps to the session of the first link needs one for each way in
+_MAX_SESSION_HOSTS = 4096
+_EVERY = 8  # pages: to look at each one would cost a crawl 3 % (50 us a page), and a trap has enough of them
+
+
+class Bounds:
+    """Asked about each new URL, told about each page."""
+
+    def __init__(self, config: ScopeConfig) -> None:
+        self._config = config
+        self._monotony = Monotony()
+        self._pages = 0
+        self._full: set[str] = set()  # hosts
+        self._sessions: dict[str, set[str]] = {}  # by host
+
+    def reason(self, target: Target) -> str | None:
+        """Why this URL, that nothing else speaks against, may not become one more of its host."""
+        if target.kind is not UrlKind.PAGE or target.seed:
+            return None
+        if target.host in self._full:
+            return FULL
+        if not self._config.trap_rules:
+            return None
+        return self.closed(target.url, target.host) or self._session_reason(target)
+
+    def closed(self, url: str, host: str) -> str | None:
+        """Why no URL of this one's place is fetched any more."""
+        place = self._monotony.closed(url, host)
+        return None if place is None else ALIKE + place
+
+    def note(self, page: Page) -> str | None:
+        """A page is stored; returns the place that it closes, if it does."""
+        self._pages += 1
+        if self._pages % _EVERY or not self._config.trap_rules:
+            return None
+        return self._monotony.note(page.url, page.title, page.text)
+
+    def fill(self, host: str) -> bool:
+        """The host has as many URLs as it may have; False where that is known."""
+        new = host not in self._full
+        self._full.add(host)
+        return new
+
+    def restore(self, exclusions: Iterable[tuple[str, str]]) -> None:
+        """The closed places of earlier runs, from hosts and reasons. ELSEWHERE means other places in each run."""
+        for host, reason in exclusions:
+            place = reason.removeprefix(ALIKE)
+            if self._config.trap_rules and place != ELSEWHERE:
+                self._monotony.close(host, place)
+
+    def _session_reason(self, target: Target) -> str | None:
+        session = session_of(target.url)
+        if session is None:
+            return None
+        if len(self._sessions) >= _MAX_SESSION_HOSTS and target.host not in self._sessions:
+            self._sessions.clear()
+        known = self._sessions.setdefault(target.host, set())
+        if session not in known and len(known) >= _SESSIONS_PER_HOST:
+            return SESSIONS
+        known.add(session)
+        return None
