@@ -94,6 +94,9 @@ class NetworkConfig:
     allow_private: tuple[str, ...] = _option(
         (), "Allow addresses of this private or local range, such as 10.0.0.0/8, repeatable."
     )
+    insecure: bool = _option(
+        False, "Do not verify TLS certificates: whoever sits on the way can read and change everything."
+    )
     headers: Mapping[str, str] = _option({}, "Send this header, repeatable. Values are never stored.")
 
     def __post_init__(self) -> None:

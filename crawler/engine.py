@@ -190,6 +190,8 @@ class _Run:
             _check_secrets(options, earlier, given={name.lower() for name in self._config.network.headers})
         if self._config.politeness.ignore_robots:
             self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
+        if self._config.network.insecure:
+            self._observer.notify("--insecure: TLS certificates are not verified; what is stored may come from anybody")
         run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
         if self._run_pages_before:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
@@ -298,6 +300,7 @@ class _Run:
             excluded=await self._store.exclusions(),
             urls=counts,
             pending=counts["pending"],
+            insecure=self._config.network.insecure,
             backing_off=tuple(await self._store.barred_hosts(self._clock.wall(), limit=20)),
         )
 

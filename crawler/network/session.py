@@ -72,7 +72,8 @@ async def open_session(
     guard: AddressGuard,
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """The session, closed in every way out. `ssl_context` replaces the default trust in the system's CAs.
+    """The session, closed in every way out. `ssl_context` replaces the default trust in the system's CAs; where
+    `network.insecure`, nobody is asked. (Old protocols are refused in either case.)
 
     Raises `UsageError` where a header of the user's cannot be sent.
     """
@@ -84,7 +85,7 @@ async def open_session(
         resolver=resolver,
         use_dns_cache=False,
         socket_factory=guard.socket_factory,
-        ssl=ssl_context or True,
+        ssl=False if network.insecure else ssl_context or True,
     )
     try:
         async with aiohttp.ClientSession(

@@ -65,6 +65,7 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("answers", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
         ("connections", Text(_connections(summary))),
+        ("TLS", Text("certificates were not verified (--insecure)" if summary.insecure else "", style="yellow")),
         (
             "DNS",
             Text(f"{counted(summary.dns_lookups, 'lookup')}, {amount(summary.dns_cache_hits)} answered from memory"),
