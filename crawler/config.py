@@ -81,7 +81,10 @@ class PolitenessConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """How requests are made. `headers` may hold secrets: it is never stored, logged or shown."""
+    """How requests are made. `headers` may hold secrets: it is never stored, logged or shown.
+
+    An empty path as `cookies`, or an empty value in `headers`: what an earlier run sent is not wanted any more.
+    """
 
     user_agent: str = _option(DEFAULT_USER_AGENT, "User-Agent; put a URL or an address in it where you can be reached.")
     timeout_s: float = _option(30.0, "Deadline of a whole request, in seconds.")
@@ -96,6 +99,9 @@ class NetworkConfig:
     )
     insecure: bool = _option(
         False, "Do not verify TLS certificates: whoever sits on the way can read and change everything."
+    )
+    cookies: str | Path | None = _option(
+        None, "Send the cookies of this file (Netscape format), each only where it belongs. Values are never stored."
     )
     headers: Mapping[str, str] = _option({}, "Send this header, repeatable. Values are never stored.")
 
@@ -156,9 +162,12 @@ class CrawlConfig:
         object.__setattr__(self, "db", Path(self.db))  # a str is as good
 
     def storable(self) -> dict[str, Any]:
-        """The options as plain data, without any secret: of the headers only the names remain."""
+        """The options as plain data, without any secret: of the headers only the names remain, of the cookies only
+        that there were some.
+        """
         options = {name: asdict(getattr(self, name)) for name in ("scope", "politeness", "network", "run")}
         options["network"]["headers"] = sorted(name.lower() for name, value in self.network.headers.items() if value)
+        options["network"]["cookies"] = bool(self.network.cookies)
         return options
 
 

@@ -19,6 +19,7 @@ from crawler.config import CrawlConfig, NetworkConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
 from crawler.frontier.frontier import Frontier
+from crawler.network.cookies import CookieFile, read_cookies
 from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.summary import Summary, summarize
@@ -63,7 +64,8 @@ class Crawl:
     """One run. Await it for its `Summary`, or iterate it for each `Page` as it is committed; either way, once.
 
     To leave the iteration early, use `async with crawl(...) as run`: then what was finished is committed when the block
-    is left, and the rest stays pending. Raises `UsageError`, `DatabaseBusyError` or `DatabaseFailedError`.
+    is left, and the rest stays pending. Raises `UsageError` (for seeds and cookies when it is made),
+    `DatabaseBusyError` or `DatabaseFailedError`.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Crawl:
         clock: Clock | None = None,
     ) -> None:
         self._seeds = parse_seeds(seeds)
+        self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
         self._config = config
         self._observer = observer or Silent()
         self._handle_signals = handle_signals
@@ -131,7 +134,7 @@ class Crawl:
             raise UsageError("this crawl has run; make another one with crawl()")
         async with AsyncExitStack() as stack:
             stack.enter_context(database_lock(self._config.db))
-            run = await stack.enter_async_context(_open_run(self._config, self._observer, self._clock))
+            run = await stack.enter_async_context(_open_run(self._config, self._cookies, self._observer, self._clock))
             self._active = run
             await run.begin(self._seeds)
             if pages is not None:
@@ -187,7 +190,7 @@ class _Run:
         if earlier is None and not seeds:
             raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
         if earlier is not None and (await self._store.counts())["pending"]:
-            _check_secrets(options, earlier, given={name.lower() for name in self._config.network.headers})
+            _check_secrets(options, earlier, self._config.network)
         if self._config.politeness.ignore_robots:
             self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
         if self._config.network.insecure:
@@ -306,7 +309,9 @@ class _Run:
 
 
 @asynccontextmanager
-async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> AsyncIterator[_Run]:
+async def _open_run(
+    config: CrawlConfig, cookies: CookieFile | None, observer: Observer, clock: Clock
+) -> AsyncIterator[_Run]:
     counters = Counters()
     fitting = fit_concurrency(config.politeness.concurrency, open_file_limit())
     if fitting.workers < config.politeness.concurrency:
@@ -315,7 +320,9 @@ async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> As
     async with (
         open_parser(config.network.product_token, config.run.parse_timeout_s) as parser,  # first: it takes longest
         open_store(config.db) as store,
-        open_fetcher(_sendable(config.network), config.politeness, counters, concurrency=fitting) as fetcher,
+        open_fetcher(
+            _sendable(config.network), config.politeness, counters, concurrency=fitting, cookies=cookies
+        ) as fetcher,
     ):
         yield _Run(config, store, fetcher, parser, counters, observer, clock)
 
@@ -339,17 +346,22 @@ def _signals_handled(run: _Run) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: set[str]) -> None:
+def _check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: NetworkConfig) -> None:
     """Secrets are stored nowhere, so a run that goes on needs them again; going on without would fetch other pages.
 
-    A header that is `given` without a value is one that the user does not want any more.
+    What is `given` without a value is what the user does not want any more.
     """
-    missing = sorted(set(earlier["network"]["headers"]) - given)
+    missing = sorted(set(earlier["network"]["headers"]) - {name.lower() for name in given.headers})
     if missing:
         again = " ".join(f"--header '{name}: VALUE'" for name in missing)
         raise UsageError(
             f"the last run sent headers whose values are not stored: {', '.join(missing)}; give them again ({again}),"
             " or with no VALUE to go on without"
+        )
+    if earlier["network"].get("cookies") and given.cookies is None:
+        raise UsageError(
+            "the last run sent cookies from a file, which are not stored; give it again (--cookies FILE),"
+            " or --cookies '' to go on without"
         )
     origins = sorted(set(earlier.get("credentials", ())) - set(options["credentials"]))
     if origins:

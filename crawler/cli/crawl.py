@@ -97,6 +97,7 @@ def crawl(
     allow_private: Annotated[
         list[str] | None, option(NetworkConfig, "allow_private", "--allow-private", panel=NETWORK, metavar="CIDR")
     ] = None,
+    cookies: Annotated[str | None, option(NetworkConfig, "cookies", "--cookies", panel=NETWORK, metavar="FILE")] = None,
     insecure: Annotated[bool, option(NetworkConfig, "insecure", "--insecure", panel=NETWORK)] = False,
     header: Annotated[
         list[str] | None, option(NetworkConfig, "headers", "--header", panel=NETWORK, metavar="'NAME: VALUE'")
@@ -148,6 +149,7 @@ def crawl(
             retries=retries,
             dns_server=dns_server,
             allow_private=tuple(allow_private or ()),
+            cookies=cookies,
             insecure=insecure,
             headers=headers(header or ()),
         ),

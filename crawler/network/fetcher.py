@@ -18,6 +18,7 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
+from crawler.network.cookies import CookieFile
 from crawler.network.failures import explain
 from crawler.network.fields import (
     CONTENT_TYPE,
@@ -52,7 +53,9 @@ def any_type(content_type: str | None) -> bool:
 
 
 class Fetcher:
-    """Makes requests. `network` gives limits and headers, `kept_connections` bounds what stays open."""
+    """Makes requests. `network` gives limits and headers, `cookies` are the user's, `kept_connections` bounds what
+    stays open.
+    """
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Fetcher:
         network: NetworkConfig,
         counters: Counters,
         kept_connections: int,
+        cookies: CookieFile | None = None,
     ) -> None:
         self._session = session
         self._resolver = resolver
@@ -69,6 +73,7 @@ class Fetcher:
         self._network = network
         self._counters = counters
         self._kept = KeptConnections(counters, kept_connections)
+        self._cookies = cookies
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials: dict[str, dict[str, str]] = {}
         self._timeout = request_timeout(network, network.timeout_s)
@@ -134,7 +139,7 @@ class Fetcher:
     ) -> Response | Failure:
         async with self._session.get(
             request_target(attempt.url),
-            headers=self._headers(attempt.origin, headers),
+            headers=self._headers(attempt, headers),
             timeout=self._timeout if timeout_s is None else request_timeout(self._network, timeout_s),
             allow_redirects=False,
         ) as answer:
@@ -154,8 +159,12 @@ class Fetcher:
                 share.give_back()
             return _response(attempt, answer, body, truncated)
 
-    def _headers(self, origin: str, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        credentials = self._credentials.get(origin)
+    def _headers(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        credentials = self._credentials.get(attempt.origin)
+        cookie = self._cookies.header(attempt.url) if self._cookies is not None else None
+        if cookie is not None:
+            given = (credentials or {}).get("Cookie")
+            credentials = {**(credentials or {}), "Cookie": f"{given}; {cookie}" if given else cookie}
         return {**credentials, **(headers or {})} if credentials else headers
 
 
@@ -166,12 +175,14 @@ async def open_fetcher(
     counters: Counters,
     *,
     concurrency: Concurrency | None = None,
+    cookies: CookieFile | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Fetcher]:
     """The network room, opened inside the running event loop and closed in every way out.
 
-    `concurrency` is what fits below the open-file limit, found out where it is not given. `ssl_context` replaces the
-    default trust in the system's CAs. Raises `UsageError` where the DNS server or a header cannot be used.
+    `concurrency` is what fits below the open-file limit, found out where it is not given. `cookies` are sent where they
+    belong. `ssl_context` replaces the default trust in the system's CAs. Raises `UsageError` where the DNS server or a
+    header cannot be used.
     """
     if concurrency is None:
         concurrency = fit_concurrency(politeness.concurrency, open_file_limit())
@@ -181,7 +192,7 @@ async def open_fetcher(
         async with open_session(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
-            yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections)
+            yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections, cookies)
     finally:
         await resolver.close()
 
