@@ -92,6 +92,9 @@ class NetworkConfig:
     read_timeout_s: float = _option(20.0, "Deadline for the next bytes of an answer, in seconds.")
     max_bytes: int = _option(10 * MIB, "Decoded bytes of a body that are read; the rest is cut off.")
     memory_bytes: int = _option(64 * MIB, "Bodies in flight share this many bytes of memory.")
+    max_rate: int | None = _option(
+        None, "Bytes of bodies a second, all hosts together, such as 500k or 2M (k = 1,024)."
+    )
     retries: int = _option(2, "Further attempts after a failure that may pass.")
     dns_server: str | None = _option(None, "Ask this DNS server, IP[:PORT], instead of the system's.")
     allow_private: tuple[str, ...] = _option(
@@ -111,6 +114,8 @@ class NetworkConfig:
         _between("--read-timeout", self.read_timeout_s, 0.1, 3600)
         _between("--max-bytes", self.max_bytes, 1, 1024 * MIB)
         _between("--memory", self.memory_bytes, MIB, 64 * 1024 * MIB)
+        if self.max_rate is not None:
+            _between("--max-rate", self.max_rate, 1024, 1024**4)
         _between("--retries", self.retries, 0, 100)
         _check_user_agent(self.user_agent)
         _ = self.allowed_networks

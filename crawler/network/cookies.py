@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crawler.errors import UsageError
-from crawler.network.guard import parse_address
 from crawler.urls import host_of, normalize, scheme_of, target_of
 
 _HTTP_ONLY = "#HttpOnly_"  # hidden from scripts, not from servers: the one comment that is none
@@ -63,8 +62,6 @@ class CookieFile:
 
     def _for_host(self, host: str) -> Iterator[Cookie]:
         yield from self._of_host.get(host, ())
-        if parse_address(host) is not None:
-            return  # an address has no subdomains
         while host := host.partition(".")[2]:
             yield from (cookie for cookie in self._of_host.get(host, ()) if cookie.subdomains)
 

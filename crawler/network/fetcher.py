@@ -6,6 +6,7 @@ aiohttp's exceptions end here. No redirect is followed, no request is repeated, 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -34,6 +35,7 @@ from crawler.network.fields import (
 )
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
+from crawler.network.rate import RateLimit, buffer_bytes
 from crawler.network.resolver import Resolver, Unresolved
 from crawler.network.session import (
     Concurrency,
@@ -41,7 +43,6 @@ from crawler.network.session import (
     fit_concurrency,
     open_file_limit,
     open_session,
-    request_timeout,
 )
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import origin_of, without_credentials
@@ -76,7 +77,7 @@ class Fetcher:
         self._cookies = cookies
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials: dict[str, dict[str, str]] = {}
-        self._timeout = request_timeout(network, network.timeout_s)
+        self._rate = RateLimit(network.max_rate) if network.max_rate is not None else None
 
     async def fetch(
         self,
@@ -91,15 +92,17 @@ class Fetcher:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
         The body is read where the status is 2xx and `readable(content_type)` says so, up to `max_bytes` decoded bytes;
-        elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request. `on_sent` is
+        elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request, in
+        which the time waited for our own rate limit does not count. `on_sent` is
         called at the moment in which the request was sent. The body counts in the memory budget until this returns.
         """
+        deadline = asyncio.timeout(timeout_s or self._network.timeout_s)
         attempt = Attempt(
             url=without_credentials(url),
             origin=origin_of(url),
             counters=self._counters,
             kept=self._kept,
-            timeout_s=timeout_s or self._network.timeout_s,
+            deadline=deadline,
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
             on_sent=on_sent,
@@ -107,7 +110,8 @@ class Fetcher:
         token = current_attempt.set(attempt)
         self._counters.in_flight += 1
         try:
-            return await self._request(attempt, headers, timeout_s)
+            async with deadline:  # the only one that stops a server that sends a byte now and then
+                return await self._request(attempt, headers)
         except Exception as error:  # what hostile bytes make parsers raise cannot be listed
             if self._session.closed:
                 raise  # our mistake, not the web's
@@ -134,27 +138,24 @@ class Fetcher:
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._credentials[origin] = self._credentials.get(origin, {}) | {"Authorization": f"Basic {token}"}
 
-    async def _request(
-        self, attempt: Attempt, headers: Mapping[str, str] | None, timeout_s: float | None
-    ) -> Response | Failure:
+    async def _request(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Response | Failure:
         async with self._session.get(
             request_target(attempt.url),
             headers=self._headers(attempt, headers),
-            timeout=self._timeout if timeout_s is None else request_timeout(self._network, timeout_s),
             allow_redirects=False,
         ) as answer:
             if problem := framing_problem(answer):
                 answer.close()
                 return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
             if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, CONTENT_TYPE))):
-                await drain_body(answer)
+                await drain_body(answer, attempt, self._rate)
                 return _response(attempt, answer)
             if problem := coding_problem(answer):
                 answer.close()
                 return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
             share = self._memory.share()
             try:
-                body, truncated = await read_body(answer, attempt, share)
+                body, truncated = await read_body(answer, attempt, share, self._rate)
             finally:
                 share.give_back()
             return _response(attempt, answer, body, truncated)
@@ -186,7 +187,8 @@ async def open_fetcher(
     """
     if concurrency is None:
         concurrency = fit_concurrency(politeness.concurrency, open_file_limit())
-    guard = AddressGuard(network.allowed_networks, counters)
+    receive_buffer_bytes = None if network.max_rate is None else buffer_bytes(network.max_rate)
+    guard = AddressGuard(network.allowed_networks, counters, receive_buffer_bytes)
     resolver = Resolver(counters, network.dns_server)
     try:
         async with open_session(

@@ -36,12 +36,16 @@ class AddressGuard:
     """Judges and makes the sockets of one session.
 
     `allowed_networks` are open to every request. `open_origin` opens what a seed names, to requests for its origin.
+    `receive_buffer_bytes` bounds what the kernel takes from a peer ahead of us, where it shall not decide itself.
     """
 
-    def __init__(self, allowed_networks: Iterable[Network], counters: Counters) -> None:
+    def __init__(
+        self, allowed_networks: Iterable[Network], counters: Counters, receive_buffer_bytes: int | None = None
+    ) -> None:
         self._allowed = tuple(allowed_networks)
         self._opened: dict[str, tuple[Network, ...]] = {}
         self._counters = counters
+        self._receive_buffer_bytes = receive_buffer_bytes
         self._sockets: set[CountedSocket] = set()
         self._all_closed = asyncio.Event()
 
@@ -82,6 +86,8 @@ class AddressGuard:
             raise BlockedAddressError(errno.EACCES, refused)
         made = CountedSocket(family, kind, proto, self._closed)
         self._opened_socket(made)
+        if self._receive_buffer_bytes is not None:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
         if attempt:
             attempt.sockets += 1
         return made

@@ -21,6 +21,7 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
+from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
 
 RESERVED_FILES = 64  # the database and its files, DNS, parser processes, standard streams
@@ -30,6 +31,7 @@ MIN_KEEPALIVE_S, MAX_KEEPALIVE_S = 15.0, 75.0
 MAX_LINE_BYTES = 16 * 1024
 MAX_FIELD_BYTES = 32 * 1024  # real sites send policies and cookies longer than aiohttp's default of 8 KiB
 MAX_FIELDS = 256
+READ_BUFFER_BYTES = 256 * 1024  # aiohttp holds twice this of a body that is not read, then TCP holds the peer back
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 CREDENTIAL_FIELDS = frozenset({"authorization", "cookie"})
@@ -92,7 +94,8 @@ async def open_session(
             connector=connector,
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=request_timeout(network, network.timeout_s),
+            timeout=request_timeout(network),
+            read_bufsize=READ_BUFFER_BYTES if network.max_rate is None else buffer_bytes(network.max_rate),
             response_class=WatchedResponse,
             requote_redirect_url=False,
             trust_env=False,
@@ -132,10 +135,10 @@ class WatchedResponse(aiohttp.ClientResponse):
             raise ConnectionEndedError from error
 
 
-def request_timeout(network: NetworkConfig, total_s: float) -> aiohttp.ClientTimeout:
-    """The deadlines of one request. Only the total stops a server that sends a byte now and then."""
+def request_timeout(network: NetworkConfig) -> aiohttp.ClientTimeout:
+    """The deadlines of a request's steps. That of the whole is the fetcher's, who can put it off."""
     return aiohttp.ClientTimeout(
-        total=total_s,
+        total=None,
         sock_connect=network.connect_timeout_s,
         sock_read=network.read_timeout_s,
     )
