@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import UsageError
+from crawler.proxy import ProxyServer, parse_proxy
 
 DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-this-crawler)"
 _PRODUCT_TOKEN = re.compile(r"^(?:Mozilla/[\d.]+ \(compatible; *)?([A-Za-z_-]+)")
@@ -81,7 +82,7 @@ class PolitenessConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """How requests are made. `headers` may hold secrets: it is never stored, logged or shown.
+    """How requests are made. `headers` and `proxy` may hold secrets, which are never stored, logged or shown.
 
     An empty path as `cookies`, or an empty value in `headers`: what an earlier run sent is not wanted any more.
     """
@@ -99,6 +100,9 @@ class NetworkConfig:
     dns_server: str | None = _option(None, "Ask this DNS server, IP[:PORT], instead of the system's.")
     allow_private: tuple[str, ...] = _option(
         (), "Allow addresses of this private or local range, such as 10.0.0.0/8, repeatable."
+    )
+    proxy: str | None = _option(
+        None, "Send every request through this proxy: http://, socks5:// or socks5h://[USER:PASSWORD@]HOST:PORT."
     )
     insecure: bool = _option(
         False, "Do not verify TLS certificates: whoever sits on the way can read and change everything."
@@ -118,7 +122,7 @@ class NetworkConfig:
             _between("--max-rate", self.max_rate, 1024, 1024**4)
         _between("--retries", self.retries, 0, 100)
         _check_user_agent(self.user_agent)
-        _ = self.allowed_networks
+        _ = self.allowed_networks, self.proxy_server
 
     @property
     def product_token(self) -> str:
@@ -130,6 +134,11 @@ class NetworkConfig:
     def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """`allow_private`, parsed."""
         return tuple(_network(text) for text in self.allow_private)
+
+    @property
+    def proxy_server(self) -> ProxyServer | None:
+        """`proxy`, parsed."""
+        return None if self.proxy is None else parse_proxy(self.proxy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +181,7 @@ class CrawlConfig:
         """
         options = {name: asdict(getattr(self, name)) for name in ("scope", "politeness", "network", "run")}
         options["network"]["headers"] = sorted(name.lower() for name, value in self.network.headers.items() if value)
+        options["network"]["proxy"] = proxy.name if (proxy := self.network.proxy_server) else None
         options["network"]["cookies"] = bool(self.network.cookies)
         return options
 

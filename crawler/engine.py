@@ -24,7 +24,7 @@ from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
-from crawler.records import Page, SeedMark
+from crawler.records import Failure, FailureKind, Page, SeedMark
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.lock import database_lock
 from crawler.storage.store import Store, open_store
@@ -181,6 +181,7 @@ class _Run:
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
         self._run_pages_before = 0
+        self._proxy_blamed = False
 
     async def begin(self, seeds: Sequence[Seed]) -> None:
         """Record the run and add the seeds. Raises `UsageError` where there are none, or a header is missing."""
@@ -268,7 +269,15 @@ class _Run:
             claim = await self.frontier.claim()
             visit = await self._visitor.visit(claim)
             if visit is not None:
+                if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
+                    self._blame_proxy(visit.attempt.message)
                 await self.frontier.finish(visit)
+
+    def _blame_proxy(self, message: str) -> None:
+        """Say it once: it concerns every URL, and none of them is to blame."""
+        if not self._proxy_blamed:
+            self._proxy_blamed = True
+            self._observer.notify(f"{message}; what is not fetched stays pending")
 
     async def _drain(self) -> None:
         """Give what is under way a few seconds, but not past a second signal."""

@@ -101,6 +101,7 @@ def crawl(
         list[str] | None, option(NetworkConfig, "allow_private", "--allow-private", panel=NETWORK, metavar="CIDR")
     ] = None,
     cookies: Annotated[str | None, option(NetworkConfig, "cookies", "--cookies", panel=NETWORK, metavar="FILE")] = None,
+    proxy: Annotated[str | None, option(NetworkConfig, "proxy", "--proxy", panel=NETWORK, metavar="URL")] = None,
     insecure: Annotated[bool, option(NetworkConfig, "insecure", "--insecure", panel=NETWORK)] = False,
     header: Annotated[
         list[str] | None, option(NetworkConfig, "headers", "--header", panel=NETWORK, metavar="'NAME: VALUE'")
@@ -154,6 +155,7 @@ def crawl(
             dns_server=dns_server,
             allow_private=tuple(allow_private or ()),
             cookies=cookies,
+            proxy=proxy,
             insecure=insecure,
             headers=headers(header or ()),
         ),

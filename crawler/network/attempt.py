@@ -62,9 +62,10 @@ class Attempt:
     max_bytes: int
     readable: Callable[[str | None], bool]
     on_sent: Callable[[], None] | None = None
+    proxy: str | None = None  # the name of the proxy that it goes through
     sockets: int = 0  # made for this request: none means that a connection was reused
     refused: str | None = None  # why the guard refused the address tried last
-    address: str | None = None  # the address tried last; once sent, the peer's
+    address: str | None = None  # tried last; once sent, the peer's; through a proxy, the target's as DNS has it
     sent: bool = False
     marked: bool = False
     throttled_s: float = 0.0  # waited for our own rate limit
@@ -115,7 +116,7 @@ class Attempt:
         else:
             self.counters.connections_reused += 1
         peer = connection.transport.get_extra_info("peername") if connection.transport else None
-        if peer:
+        if peer and self.proxy is None:
             self.address = peer[0]
         if self.sockets and connection.protocol is not None and self.kept.mark_if_full():
             self.marked = True

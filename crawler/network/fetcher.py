@@ -44,8 +44,10 @@ from crawler.network.session import (
     open_file_limit,
     open_session,
 )
+from crawler.network.tunnel import authorization, demands_credentials
+from crawler.proxy import ProxyServer
 from crawler.records import Failure, FailureKind, Response
-from crawler.urls import origin_of, without_credentials
+from crawler.urls import host_of, origin_of, scheme_of, without_credentials
 
 
 def any_type(content_type: str | None) -> bool:
@@ -75,6 +77,7 @@ class Fetcher:
         self._counters = counters
         self._kept = KeptConnections(counters, kept_connections)
         self._cookies = cookies
+        self._proxy = network.proxy_server
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials: dict[str, dict[str, str]] = {}
         self._rate = RateLimit(network.max_rate) if network.max_rate is not None else None
@@ -106,6 +109,7 @@ class Fetcher:
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
             on_sent=on_sent,
+            proxy=self._proxy.name if self._proxy is not None else None,
         )
         token = current_attempt.set(attempt)
         self._counters.in_flight += 1
@@ -139,11 +143,18 @@ class Fetcher:
         self._credentials[origin] = self._credentials.get(origin, {}) | {"Authorization": f"Basic {token}"}
 
     async def _request(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Response | Failure:
+        if self._proxy is not None and (refused := await self._refused_target(attempt)):
+            return refused
+        forwarder = self._forwarder(attempt)
         async with self._session.get(
             request_target(attempt.url),
-            headers=self._headers(attempt, headers),
+            headers=self._headers(attempt, headers, forwarder),
+            proxy=None if forwarder is None else forwarder.name,
             allow_redirects=False,
         ) as answer:
+            if answer.status == 407 and forwarder is not None:
+                answer.close()
+                raise demands_credentials(forwarder)
             if problem := framing_problem(answer):
                 answer.close()
                 return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
@@ -160,12 +171,35 @@ class Fetcher:
                 share.give_back()
             return _response(attempt, answer, body, truncated)
 
-    def _headers(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    async def _refused_target(self, attempt: Attempt) -> Failure | None:
+        """Why the target may not be asked for, whose socket is the proxy's: since the proxy may choose among the
+        addresses of a name, each has to be allowed.
+        """
+        answer = await self._resolver.lookup(host_of(attempt.url))
+        if isinstance(answer, Unresolved):
+            return _failure(attempt, FailureKind.DNS, answer.message)
+        for attempt.address in answer:
+            if refused := self._guard.refusal(attempt.address, attempt.origin):
+                return _failure(attempt, FailureKind.BLOCKED_ADDRESS, refused)
+        attempt.address = answer[0]
+        return None
+
+    def _forwarder(self, attempt: Attempt) -> ProxyServer | None:
+        """The proxy that is sent the whole URL, being an HTTP proxy; None where the connection is the target's."""
+        if self._proxy is None or self._proxy.scheme != "http" or scheme_of(attempt.url) != "http":
+            return None
+        return self._proxy
+
+    def _headers(
+        self, attempt: Attempt, headers: Mapping[str, str] | None, forwarder: ProxyServer | None
+    ) -> Mapping[str, str] | None:
         credentials = self._credentials.get(attempt.origin)
         cookie = self._cookies.header(attempt.url) if self._cookies is not None else None
         if cookie is not None:
             given = (credentials or {}).get("Cookie")
             credentials = {**(credentials or {}), "Cookie": f"{given}; {cookie}" if given else cookie}
+        if forwarder is not None:
+            credentials = {**(credentials or {}), **authorization(forwarder)}
         return {**credentials, **(headers or {})} if credentials else headers
 
 

@@ -84,7 +84,17 @@ class AddressGuard:
             attempt.address, attempt.refused = sockaddr[0], refused
         if refused:
             raise BlockedAddressError(errno.EACCES, refused)
+        return self.make_socket(family, kind, proto)
+
+    def make_socket(
+        self, family: int, kind: int = socket.SOCK_STREAM, proto: int = socket.IPPROTO_TCP
+    ) -> socket.socket:
+        """A socket that is counted and closed with the others, for an address that has been judged or that the user has
+        named as the proxy's. It does not block. Raises `OSError` where no descriptor is left.
+        """
+        attempt = current_attempt.get()
         made = CountedSocket(family, kind, proto, self._closed)
+        made.setblocking(False)
         self._opened_socket(made)
         if self._receive_buffer_bytes is not None:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -23,6 +24,7 @@ from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
 from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
+from crawler.network.tunnel import ProxyConnector
 
 RESERVED_FILES = 64  # the database and its files, DNS, parser processes, standard streams
 SOCKETS_PER_CONNECT = 2  # an address that hesitates gets company from the next one (RFC 8305)
@@ -35,7 +37,19 @@ READ_BUFFER_BYTES = 256 * 1024  # aiohttp holds twice this of a body that is not
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 CREDENTIAL_FIELDS = frozenset({"authorization", "cookie"})
-_OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "expect", "upgrade", "te", "trailer"})
+_OURS = frozenset(
+    {
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "expect",
+        "upgrade",
+        "te",
+        "trailer",
+        "proxy-authorization",
+    }
+)
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
@@ -80,15 +94,17 @@ async def open_session(
     Raises `UsageError` where a header of the user's cannot be sent.
     """
     headers = common_headers(network)
-    connector = aiohttp.TCPConnector(
-        limit=politeness.concurrency,
-        limit_per_host=politeness.per_host,
-        keepalive_timeout=min(max(MIN_KEEPALIVE_S, 2 * politeness.delay_s), MAX_KEEPALIVE_S),
-        resolver=resolver,
-        use_dns_cache=False,
-        socket_factory=guard.socket_factory,
-        ssl=False if network.insecure else ssl_context or True,
-    )
+    options: dict[str, Any] = {
+        "limit": politeness.concurrency,
+        "limit_per_host": politeness.per_host,
+        "keepalive_timeout": min(max(MIN_KEEPALIVE_S, 2 * politeness.delay_s), MAX_KEEPALIVE_S),
+        "resolver": resolver,
+        "use_dns_cache": False,
+        "socket_factory": guard.socket_factory,
+        "ssl": False if network.insecure else ssl_context or True,
+    }
+    proxy = network.proxy_server
+    connector = ProxyConnector(proxy, guard, **options) if proxy else aiohttp.TCPConnector(**options)
     try:
         async with aiohttp.ClientSession(
             connector=connector,

@@ -122,6 +122,8 @@ def _pending(summary: Summary) -> Text:
 
 
 def _why_left(summary: Summary) -> str:
+    if summary.by_failure.get("proxy"):
+        return "for want of the proxy, or not reached before the end"
     if summary.backing_off:
         return f"some on hosts that asked for a pause or have an unreachable robots.txt: {names(summary.backing_off)}"
     return "to be fetched later" if summary.complete else "not reached before the end"
