@@ -25,7 +25,7 @@ from tests.integration.rawserver import DnsServer, RawServer, ok
 
 SCHEMES = ["http", "socks5", "socks5h"]
 EAGER = PolitenessConfig(delay_s=0, per_host=64)
-LOCAL = ("127.0.0.1/32",)
+LOCAL = ("127.0.0.0/30",)
 AT_HOME = {"a.test": "127.0.0.1"}
 through = pytest.mark.parametrize("scheme", SCHEMES)
 
@@ -44,21 +44,21 @@ def test_every_request_goes_through_the_proxy_and_connections_are_kept_and_count
         ca.issue_cert("a.test").configure_cert(serving)
         ca.configure_trust(trusting)
         async with (
-            RawServer(ok(), tls=serving if tls else None) as server,
-            Proxy(names=AT_HOME, credentials="me:s3cret@/") as proxy,
-            DnsServer({"a.test": ["127.0.0.1"]}) as dns,
+            RawServer(ok(), host="127.0.0.2", tls=serving if tls else None) as server,
+            Proxy(names={"a.test": "127.0.0.2"}, credentials="me:s3cret@/") as proxy,
+            DnsServer({"a.test": ["127.0.0.2"]}) as dns,
             _opened(proxy.url(scheme, "me:s3cret%40%2F"), counters, dns=dns, ssl_context=trusting) as fetcher,
         ):
             url = f"http{'s' if tls else ''}://a.test:{server.port}/a?"
             for number in range(3):
                 answer = await fetcher.fetch(url)
                 assert isinstance(answer, Response), answer
-                assert (answer.body, answer.reused, answer.address) == (b"hello", number > 0, "127.0.0.1")
+                assert (answer.body, answer.reused, answer.address) == (b"hello", number > 0, "127.0.0.2")
             assert (server.connections, proxy.connections) == (1, 1)
             assert [head.split(b"\r\n")[0] for head in server.requests] == [b"GET /a? HTTP/1.1"] * 3
             assert all(b"roxy" not in head and b"s3cret" not in head for head in server.requests)
             by_name = scheme != "socks5"
-            assert set(proxy.asked) == {("a.test" if by_name else "127.0.0.1", server.port)}
+            assert set(proxy.asked) == {("a.test" if by_name else "127.0.0.2", server.port)}
             assert (counters.connections_opened, counters.connections_reused, counters.requests) == (1, 2, 3)
             assert counters.connections_open == 1
 
