@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import UsageError
+from crawler.proxy import ProxyServer, parse_proxy
 
 DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-this-crawler)"
 _PRODUCT_TOKEN = re.compile(r"^(?:Mozilla/[\d.]+ \(compatible; *)?([A-Za-z_-]+)")
@@ -88,7 +89,10 @@ class PolitenessConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """How requests are made. `headers` may hold secrets: it is never stored, logged or shown."""
+    """How requests are made. `headers` and `proxy` may hold secrets, which are never stored, logged or shown.
+
+    An empty path as `cookies`, or an empty value in `headers`: what an earlier run sent is not wanted any more.
+    """
 
     user_agent: str = _option(DEFAULT_USER_AGENT, "User-Agent; put a URL or an address in it where you can be reached.")
     timeout_s: float = _option(30.0, "Deadline of a whole request, in seconds.")
@@ -96,10 +100,22 @@ class NetworkConfig:
     read_timeout_s: float = _option(20.0, "Deadline for the next bytes of an answer, in seconds.")
     max_bytes: int = _option(10 * MIB, "Decoded bytes of a body that are read; the rest is cut off.")
     memory_bytes: int = _option(64 * MIB, "Bodies in flight share this many bytes of memory.")
+    max_rate: int | None = _option(
+        None, "Bytes of bodies a second, all hosts together, such as 500k or 2M (k = 1,024)."
+    )
     retries: int = _option(2, "Further attempts after a failure that may pass.")
     dns_server: str | None = _option(None, "Ask this DNS server, IP[:PORT], instead of the system's.")
     allow_private: tuple[str, ...] = _option(
         (), "Allow addresses of this private or local range, such as 10.0.0.0/8, repeatable."
+    )
+    proxy: str | None = _option(
+        None, "Send every request through this proxy: http://, socks5:// or socks5h://[USER:PASSWORD@]HOST:PORT."
+    )
+    insecure: bool = _option(
+        False, "Do not verify TLS certificates: whoever sits on the way can read and change everything."
+    )
+    cookies: str | Path | None = _option(
+        None, "Send the cookies of this file (Netscape format), each only where it belongs. Values are never stored."
     )
     headers: Mapping[str, str] = _option({}, "Send this header, repeatable. Values are never stored.")
 
@@ -109,9 +125,11 @@ class NetworkConfig:
         _between("--read-timeout", self.read_timeout_s, 0.1, 3600)
         _between("--max-bytes", self.max_bytes, 1, 1024 * MIB)
         _between("--memory", self.memory_bytes, MIB, 64 * 1024 * MIB)
+        if self.max_rate is not None:
+            _between("--max-rate", self.max_rate, 1024, 1024**4)
         _between("--retries", self.retries, 0, 100)
         _check_user_agent(self.user_agent)
-        _ = self.allowed_networks
+        _ = self.allowed_networks, self.proxy_server
 
     @property
     def product_token(self) -> str:
@@ -123,6 +141,11 @@ class NetworkConfig:
     def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """`allow_private`, parsed."""
         return tuple(_network(text) for text in self.allow_private)
+
+    @property
+    def proxy_server(self) -> ProxyServer | None:
+        """`proxy`, parsed."""
+        return None if self.proxy is None else parse_proxy(self.proxy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,9 +183,13 @@ class CrawlConfig:
         object.__setattr__(self, "db", Path(self.db))  # a str is as good
 
     def storable(self) -> dict[str, Any]:
-        """The options as plain data, without any secret: of the headers only the names remain."""
+        """The options as plain data, without any secret: of the headers only the names remain, of the cookies only
+        that there were some.
+        """
         options = {name: asdict(getattr(self, name)) for name in ("scope", "politeness", "network", "run")}
         options["network"]["headers"] = sorted(name.lower() for name, value in self.network.headers.items() if value)
+        options["network"]["proxy"] = proxy.name if (proxy := self.network.proxy_server) else None
+        options["network"]["cookies"] = bool(self.network.cookies)
         return options
 
 

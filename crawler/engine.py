@@ -19,11 +19,12 @@ from crawler.config import CrawlConfig, NetworkConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
 from crawler.frontier.frontier import Frontier
+from crawler.network.cookies import CookieFile, read_cookies
 from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
-from crawler.records import Page, SeedMark
+from crawler.records import Failure, FailureKind, Page, SeedMark
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.lock import database_lock
 from crawler.storage.store import Store, open_store
@@ -63,7 +64,8 @@ class Crawl:
     """One run. Await it for its `Summary`, or iterate it for each `Page` as it is committed; either way, once.
 
     To leave the iteration early, use `async with crawl(...) as run`: then what was finished is committed when the block
-    is left, and the rest stays pending. Raises `UsageError`, `DatabaseBusyError` or `DatabaseFailedError`.
+    is left, and the rest stays pending. Raises `UsageError` (for seeds and cookies when it is made),
+    `DatabaseBusyError` or `DatabaseFailedError`.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Crawl:
         clock: Clock | None = None,
     ) -> None:
         self._seeds = parse_seeds(seeds)
+        self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
         self._config = config
         self._observer = observer or Silent()
         self._handle_signals = handle_signals
@@ -131,7 +134,7 @@ class Crawl:
             raise UsageError("this crawl has run; make another one with crawl()")
         async with AsyncExitStack() as stack:
             stack.enter_context(database_lock(self._config.db))
-            run = await stack.enter_async_context(_open_run(self._config, self._observer, self._clock))
+            run = await stack.enter_async_context(_open_run(self._config, self._cookies, self._observer, self._clock))
             self._active = run
             await run.begin(self._seeds)
             if pages is not None:
@@ -178,6 +181,7 @@ class _Run:
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
         self._run_pages_before = 0
+        self._proxy_blamed = False
 
     async def begin(self, seeds: Sequence[Seed]) -> None:
         """Record the run and add the seeds. Raises `UsageError` where there are none, or a header is missing."""
@@ -187,9 +191,11 @@ class _Run:
         if earlier is None and not seeds:
             raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
         if earlier is not None and (await self._store.counts())["pending"]:
-            _check_secrets(options, earlier, given={name.lower() for name in self._config.network.headers})
+            _check_secrets(options, earlier, self._config.network)
         if self._config.politeness.ignore_robots:
             self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
+        if self._config.network.insecure:
+            self._observer.notify("--insecure: TLS certificates are not verified; what is stored may come from anybody")
         run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
         if self._run_pages_before:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
@@ -263,7 +269,15 @@ class _Run:
             claim = await self.frontier.claim()
             visit = await self._visitor.visit(claim)
             if visit is not None:
+                if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
+                    self._blame_proxy(visit.attempt.message)
                 await self.frontier.finish(visit)
+
+    def _blame_proxy(self, message: str) -> None:
+        """Say it once: it concerns every URL, and none of them is to blame."""
+        if not self._proxy_blamed:
+            self._proxy_blamed = True
+            self._observer.notify(f"{message}; what is not fetched stays pending")
 
     async def _drain(self) -> None:
         """Give what is under way a few seconds, but not past a second signal."""
@@ -298,12 +312,15 @@ class _Run:
             excluded=await self._store.exclusions(),
             urls=counts,
             pending=counts["pending"],
+            insecure=self._config.network.insecure,
             backing_off=tuple(await self._store.barred_hosts(self._clock.wall(), limit=20)),
         )
 
 
 @asynccontextmanager
-async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> AsyncIterator[_Run]:
+async def _open_run(
+    config: CrawlConfig, cookies: CookieFile | None, observer: Observer, clock: Clock
+) -> AsyncIterator[_Run]:
     counters = Counters()
     fitting = fit_concurrency(config.politeness.concurrency, open_file_limit())
     if fitting.workers < config.politeness.concurrency:
@@ -312,7 +329,9 @@ async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> As
     async with (
         open_parser(config.network.product_token, config.run.parse_timeout_s) as parser,  # first: it takes longest
         open_store(config.db) as store,
-        open_fetcher(_sendable(config.network), config.politeness, counters, concurrency=fitting) as fetcher,
+        open_fetcher(
+            _sendable(config.network), config.politeness, counters, concurrency=fitting, cookies=cookies
+        ) as fetcher,
     ):
         yield _Run(config, store, fetcher, parser, counters, observer, clock)
 
@@ -336,17 +355,22 @@ def _signals_handled(run: _Run) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: set[str]) -> None:
+def _check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: NetworkConfig) -> None:
     """Secrets are stored nowhere, so a run that goes on needs them again; going on without would fetch other pages.
 
-    A header that is `given` without a value is one that the user does not want any more.
+    What is `given` without a value is what the user does not want any more.
     """
-    missing = sorted(set(earlier["network"]["headers"]) - given)
+    missing = sorted(set(earlier["network"]["headers"]) - {name.lower() for name in given.headers})
     if missing:
         again = " ".join(f"--header '{name}: VALUE'" for name in missing)
         raise UsageError(
             f"the last run sent headers whose values are not stored: {', '.join(missing)}; give them again ({again}),"
             " or with no VALUE to go on without"
+        )
+    if earlier["network"].get("cookies") and given.cookies is None:
+        raise UsageError(
+            "the last run sent cookies from a file, which are not stored; give it again (--cookies FILE),"
+            " or --cookies '' to go on without"
         )
     origins = sorted(set(earlier.get("credentials", ())) - set(options["credentials"]))
     if origins:

@@ -42,6 +42,7 @@ class FailureKind(StrEnum):
     TOO_LARGE = "too_large"  # the header section exceeds the limits
     BAD_RESPONSE = "bad_response"  # not HTTP, or HTTP that contradicts itself
     BLOCKED_ADDRESS = "blocked_address"  # the address guard refused to connect
+    PROXY = "proxy"  # the user's proxy is down or refuses us: no fault of the site
     PARSE_TIMEOUT = "parse_timeout"  # the reader took too long over the body
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crawler.cli.options import age_s, default, headers, option
+from crawler.cli.options import age_s, default, headers, option, size_bytes
 from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
 from crawler.engine import Crawl
@@ -98,6 +98,9 @@ def crawl(
     memory: Annotated[int, option(NetworkConfig, "memory_bytes", "--memory", panel=NETWORK, metavar="N")] = default(
         NetworkConfig, "memory_bytes"
     ),
+    max_rate: Annotated[
+        str | None, option(NetworkConfig, "max_rate", "--max-rate", panel=NETWORK, metavar="BYTES")
+    ] = None,
     retries: Annotated[int, option(NetworkConfig, "retries", "--retries", panel=NETWORK, metavar="N")] = default(
         NetworkConfig, "retries"
     ),
@@ -107,6 +110,9 @@ def crawl(
     allow_private: Annotated[
         list[str] | None, option(NetworkConfig, "allow_private", "--allow-private", panel=NETWORK, metavar="CIDR")
     ] = None,
+    cookies: Annotated[str | None, option(NetworkConfig, "cookies", "--cookies", panel=NETWORK, metavar="FILE")] = None,
+    proxy: Annotated[str | None, option(NetworkConfig, "proxy", "--proxy", panel=NETWORK, metavar="URL")] = None,
+    insecure: Annotated[bool, option(NetworkConfig, "insecure", "--insecure", panel=NETWORK)] = False,
     header: Annotated[
         list[str] | None, option(NetworkConfig, "headers", "--header", panel=NETWORK, metavar="'NAME: VALUE'")
     ] = None,
@@ -158,9 +164,13 @@ def crawl(
             read_timeout_s=read_timeout,
             max_bytes=max_bytes,
             memory_bytes=memory,
+            max_rate=size_bytes("--max-rate", max_rate),
             retries=retries,
             dns_server=dns_server,
             allow_private=tuple(allow_private or ()),
+            cookies=cookies,
+            proxy=proxy,
+            insecure=insecure,
             headers=headers(header or ()),
         ),
         run=RunConfig(

@@ -1,4 +1,4 @@
-"""What the options of several commands share: texts and defaults from `config`, ages, headers."""
+"""What the options of several commands share: texts and defaults from `config`, ages, sizes, headers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from crawler.config import describe
 from crawler.errors import UsageError
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_UNITS_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
 
 
@@ -34,6 +36,16 @@ def age_s(flag: str, text: str | None) -> float | None:
     if found is None:
         raise UsageError(f"{flag} takes a number with s, m, h, d or w behind it, such as 90s or 12h, not {text!r}")
     return float(found[1]) * _UNITS_S[found[2]]
+
+
+def size_bytes(flag: str, text: str | None) -> int | None:
+    """Bytes of '500k', '2M', '1G' (powers of 1,024, as with wget and curl) or a bare number. Raises `UsageError`."""
+    if text is None:
+        return None
+    found = _SIZE.fullmatch(text.strip().lower())
+    if found is None:
+        raise UsageError(f"{flag} takes bytes, or a number with k, M or G behind it, such as 500k, not {text!r}")
+    return int(float(found[1]) * _UNITS_BYTES[found[2]])
 
 
 def headers(texts: Iterable[str]) -> dict[str, str]:

@@ -199,5 +199,5 @@ def _should_fall_back(claim: Claim, attempt: Response | Failure | None) -> bool:
         claim.seed is SeedMark.BARE
         and scheme_of(claim.url) == "https"
         and isinstance(attempt, Failure)
-        and attempt.kind not in (FailureKind.DNS, FailureKind.BLOCKED_ADDRESS)
+        and attempt.kind not in (FailureKind.DNS, FailureKind.BLOCKED_ADDRESS, FailureKind.PROXY)
     )

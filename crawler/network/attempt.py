@@ -9,6 +9,7 @@ Invariant: exactly one `Attempt` a fetch, and it is sent at most once.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -57,15 +58,17 @@ class Attempt:
     origin: str
     counters: Counters
     kept: KeptConnections
-    timeout_s: float
+    deadline: asyncio.Timeout
     max_bytes: int
     readable: Callable[[str | None], bool]
     on_sent: Callable[[], None] | None = None
+    proxy: str | None = None  # the name of the proxy that it goes through
     sockets: int = 0  # made for this request: none means that a connection was reused
     refused: str | None = None  # why the guard refused the address tried last
-    address: str | None = None  # the address tried last; once sent, the peer's
+    address: str | None = None  # tried last; once sent, the peer's; through a proxy, the target's as DNS has it
     sent: bool = False
     marked: bool = False
+    throttled_s: float = 0.0  # waited for our own rate limit
     started_at: float = field(default_factory=time.time)
     _started: float = field(default_factory=time.perf_counter)
 
@@ -76,8 +79,31 @@ class Attempt:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the request was sent; since the fetch began where it has not been."""
-        return time.perf_counter() - self._started
+        """Seconds since the request was sent; since the fetch began where it has not been. What our own rate limit
+        took is no slowness of the host's.
+        """
+        return time.perf_counter() - self._started - self.throttled_s
+
+    async def throttle(self, wait_s: float) -> None:
+        """Wait for our own rate limit, if there is something to wait for; the deadline waits, too."""
+        if wait_s <= 0:
+            return
+        self.throttled_s += wait_s
+        self.deadline.reschedule(self._ends_at + wait_s)
+        await asyncio.sleep(wait_s)
+
+    def patience(self, limit_s: float) -> asyncio.Timeout:
+        """A deadline `limit_s` from now, but not after the attempt's, which it replaces: the answer is known."""
+        ends_at = min(self._ends_at, asyncio.get_running_loop().time() + limit_s)
+        self.deadline.reschedule(None)
+        return asyncio.timeout_at(ends_at)
+
+    @property
+    def _ends_at(self) -> float:
+        when = self.deadline.when()
+        if when is None:
+            raise AssertionError("the deadline was given up")
+        return when
 
     def record_sent(self, connection: Connection) -> None:
         """The bytes of the request have been handed to the kernel on `connection`."""
@@ -90,7 +116,7 @@ class Attempt:
         else:
             self.counters.connections_reused += 1
         peer = connection.transport.get_extra_info("peername") if connection.transport else None
-        if peer:
+        if peer and self.proxy is None:
             self.address = peer[0]
         if self.sockets and connection.protocol is not None and self.kept.mark_if_full():
             self.marked = True

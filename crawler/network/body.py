@@ -1,7 +1,8 @@
 """Reads the body of an answer as far as it is wanted.
 
 Invariants: no body is ever read whole (one of a few kilobytes may decode to gigabytes): it is taken chunk by chunk, and
-left at the limit; while there is no room in the memory budget nothing is read, so that TCP holds the peer back.
+left at the limit; while there is no room in the memory budget, or our own rate limit is reached, nothing is read, so
+that TCP holds the peer back.
 """
 
 from __future__ import annotations
@@ -15,39 +16,46 @@ from aiohttp.http_exceptions import PayloadEncodingError
 
 from crawler.network.attempt import Attempt
 from crawler.network.memory import Share
+from crawler.network.rate import RateLimit
 
 DRAINED_BYTES = 64 * 1024  # up to here, reading what nobody wants is cheaper than a new connection
 DRAIN_PATIENCE_S = 2.0
 
 
-async def read_body(answer: aiohttp.ClientResponse, attempt: Attempt, share: Share) -> tuple[bytes, bool]:
+async def read_body(
+    answer: aiohttp.ClientResponse, attempt: Attempt, share: Share, rate: RateLimit | None
+) -> tuple[bytes, bool]:
     """The decoded body up to the limit, and whether there was more; then the connection is closed, not drained."""
     if answer.content.is_eof():
-        chunks, size = await _read_chunks(answer, attempt, share)
+        chunks, size = await _read_chunks(answer, attempt, share, rate)
     else:
         with _noticing_the_end(answer):
-            chunks, size = await _read_chunks(answer, attempt, share)
+            chunks, size = await _read_chunks(answer, attempt, share, rate)
     attempt.counters.bytes += min(size, attempt.max_bytes)
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     return body[: attempt.max_bytes], size > attempt.max_bytes
 
 
-async def _read_chunks(answer: aiohttp.ClientResponse, attempt: Attempt, share: Share) -> tuple[list[bytes], int]:
+async def _read_chunks(
+    answer: aiohttp.ClientResponse, attempt: Attempt, share: Share, rate: RateLimit | None
+) -> tuple[list[bytes], int]:
     chunks: list[bytes] = []
-    size = 0
+    size = received = 0
     while chunk := await answer.content.readany():
         if not share.try_take(len(chunk)):
-            async with asyncio.timeout(attempt.timeout_s - attempt.elapsed_s):
-                await share.take(len(chunk))
+            await share.take(len(chunk))
         chunks.append(chunk)
         size += len(chunk)
+        if rate is not None:
+            before, received = received, answer.content.total_raw_bytes
+            await attempt.throttle(rate.charge(received - before))
         if size > attempt.max_bytes:
             answer.close()
             break
     return chunks, size
 
 
-async def drain_body(answer: aiohttp.ClientResponse) -> None:
+async def drain_body(answer: aiohttp.ClientResponse, attempt: Attempt, rate: RateLimit | None) -> None:
     """Read away a small body that nobody wants, so that the connection lives on; with a large one it is closed.
 
     An error page or a redirect often declares no length, but is seldom large; a document without one may be a stream.
@@ -57,9 +65,11 @@ async def drain_body(answer: aiohttp.ClientResponse) -> None:
         return
     size = 0
     with suppress(aiohttp.ClientError, OSError):  # the answer is known already, whatever becomes of its connection
-        async with asyncio.timeout(DRAIN_PATIENCE_S):
+        async with attempt.patience(DRAIN_PATIENCE_S):
             while size <= DRAINED_BYTES and (chunk := await answer.content.readany()):
                 size += len(chunk)
+    if rate is not None:
+        rate.charge(answer.content.total_raw_bytes)  # the next one to read a body waits for it
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from aiohttp import http_exceptions
 
 from crawler.network.attempt import Attempt
 from crawler.network.session import ConnectionEndedError
+from crawler.network.tunnel import ProxyError
 from crawler.records import FailureKind
 
 MAX_MESSAGE_CHARS = 300
@@ -21,7 +22,10 @@ MAX_MESSAGE_CHARS = 300
 
 def explain(error: Exception, attempt: Attempt) -> tuple[FailureKind, str]:
     """What kind of failure an exception of a request is, and a line about it."""
-    kind, message = _explain_connect(error, attempt) if not attempt.sent else _explain_answer(error)
+    if isinstance(error, ProxyError):
+        kind, message = error.kind, str(error)
+    else:
+        kind, message = _explain_connect(error, attempt) if not attempt.sent else _explain_answer(error)
     line = message.partition("\n")[0].rstrip(":") or type(error).__name__
     return kind, "".join(character if character.isprintable() else " " for character in line)[:MAX_MESSAGE_CHARS]
 
@@ -29,6 +33,8 @@ def explain(error: Exception, attempt: Attempt) -> tuple[FailureKind, str]:
 def _explain_connect(error: Exception, attempt: Attempt) -> tuple[FailureKind, str]:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     match error:
+        case aiohttp.ClientConnectorDNSError() if attempt.proxy:  # the target was looked up before
+            return FailureKind.PROXY, f"cannot reach the proxy {attempt.proxy}: {cause.args[-1]}"
         case aiohttp.ClientConnectorDNSError():
             return FailureKind.DNS, cause.args[1] if len(cause.args) > 1 else str(cause)
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):

@@ -6,6 +6,7 @@ aiohttp's exceptions end here. No redirect is followed, no request is repeated, 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,6 +19,7 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
+from crawler.network.cookies import CookieFile
 from crawler.network.failures import explain
 from crawler.network.fields import (
     CONTENT_TYPE,
@@ -33,6 +35,7 @@ from crawler.network.fields import (
 )
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
+from crawler.network.rate import RateLimit, buffer_bytes
 from crawler.network.resolver import Resolver, Unresolved
 from crawler.network.session import (
     Concurrency,
@@ -40,10 +43,11 @@ from crawler.network.session import (
     fit_concurrency,
     open_file_limit,
     open_session,
-    request_timeout,
 )
+from crawler.network.tunnel import authorization, demands_credentials
+from crawler.proxy import ProxyServer
 from crawler.records import Failure, FailureKind, Response
-from crawler.urls import origin_of, without_credentials
+from crawler.urls import host_of, origin_of, scheme_of, without_credentials
 
 
 def any_type(content_type: str | None) -> bool:
@@ -52,7 +56,9 @@ def any_type(content_type: str | None) -> bool:
 
 
 class Fetcher:
-    """Makes requests. `network` gives limits and headers, `kept_connections` bounds what stays open."""
+    """Makes requests. `network` gives limits and headers, `cookies` are the user's, `kept_connections` bounds what
+    stays open.
+    """
 
     def __init__(
         self,
@@ -62,6 +68,7 @@ class Fetcher:
         network: NetworkConfig,
         counters: Counters,
         kept_connections: int,
+        cookies: CookieFile | None = None,
     ) -> None:
         self._session = session
         self._resolver = resolver
@@ -69,9 +76,11 @@ class Fetcher:
         self._network = network
         self._counters = counters
         self._kept = KeptConnections(counters, kept_connections)
+        self._cookies = cookies
+        self._proxy = network.proxy_server
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials: dict[str, dict[str, str]] = {}
-        self._timeout = request_timeout(network, network.timeout_s)
+        self._rate = RateLimit(network.max_rate) if network.max_rate is not None else None
 
     async def fetch(
         self,
@@ -86,23 +95,27 @@ class Fetcher:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
         The body is read where the status is 2xx and `readable(content_type)` says so, up to `max_bytes` decoded bytes;
-        elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request. `on_sent` is
+        elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request, in
+        which the time waited for our own rate limit does not count. `on_sent` is
         called at the moment in which the request was sent. The body counts in the memory budget until this returns.
         """
+        deadline = asyncio.timeout(timeout_s or self._network.timeout_s)
         attempt = Attempt(
             url=without_credentials(url),
             origin=origin_of(url),
             counters=self._counters,
             kept=self._kept,
-            timeout_s=timeout_s or self._network.timeout_s,
+            deadline=deadline,
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
             on_sent=on_sent,
+            proxy=self._proxy.name if self._proxy is not None else None,
         )
         token = current_attempt.set(attempt)
         self._counters.in_flight += 1
         try:
-            return await self._request(attempt, headers, timeout_s)
+            async with deadline:  # the only one that stops a server that sends a byte now and then
+                return await self._request(attempt, headers)
         except Exception as error:  # what hostile bytes make parsers raise cannot be listed
             if self._session.closed:
                 raise  # our mistake, not the web's
@@ -129,33 +142,64 @@ class Fetcher:
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._credentials[origin] = self._credentials.get(origin, {}) | {"Authorization": f"Basic {token}"}
 
-    async def _request(
-        self, attempt: Attempt, headers: Mapping[str, str] | None, timeout_s: float | None
-    ) -> Response | Failure:
+    async def _request(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Response | Failure:
+        if self._proxy is not None and (refused := await self._refused_target(attempt)):
+            return refused
+        forwarder = self._forwarder(attempt)
         async with self._session.get(
             request_target(attempt.url),
-            headers=self._headers(attempt.origin, headers),
-            timeout=self._timeout if timeout_s is None else request_timeout(self._network, timeout_s),
+            headers=self._headers(attempt, headers, forwarder),
+            proxy=None if forwarder is None else forwarder.name,
             allow_redirects=False,
         ) as answer:
+            if answer.status == 407 and forwarder is not None:
+                answer.close()
+                raise demands_credentials(forwarder)
             if problem := framing_problem(answer):
                 answer.close()
                 return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
             if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, CONTENT_TYPE))):
-                await drain_body(answer)
+                await drain_body(answer, attempt, self._rate)
                 return _response(attempt, answer)
             if problem := coding_problem(answer):
                 answer.close()
                 return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
             share = self._memory.share()
             try:
-                body, truncated = await read_body(answer, attempt, share)
+                body, truncated = await read_body(answer, attempt, share, self._rate)
             finally:
                 share.give_back()
             return _response(attempt, answer, body, truncated)
 
-    def _headers(self, origin: str, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        credentials = self._credentials.get(origin)
+    async def _refused_target(self, attempt: Attempt) -> Failure | None:
+        """Why the target may not be asked for, whose socket is the proxy's: since the proxy may choose among the
+        addresses of a name, each has to be allowed.
+        """
+        answer = await self._resolver.lookup(host_of(attempt.url))
+        if isinstance(answer, Unresolved):
+            return _failure(attempt, FailureKind.DNS, answer.message)
+        for attempt.address in answer:
+            if refused := self._guard.refusal(attempt.address, attempt.origin):
+                return _failure(attempt, FailureKind.BLOCKED_ADDRESS, refused)
+        attempt.address = answer[0]
+        return None
+
+    def _forwarder(self, attempt: Attempt) -> ProxyServer | None:
+        """The proxy that is sent the whole URL, being an HTTP proxy; None where the connection is the target's."""
+        if self._proxy is None or self._proxy.scheme != "http" or scheme_of(attempt.url) != "http":
+            return None
+        return self._proxy
+
+    def _headers(
+        self, attempt: Attempt, headers: Mapping[str, str] | None, forwarder: ProxyServer | None
+    ) -> Mapping[str, str] | None:
+        credentials = self._credentials.get(attempt.origin)
+        cookie = self._cookies.header(attempt.url) if self._cookies is not None else None
+        if cookie is not None:
+            given = (credentials or {}).get("Cookie")
+            credentials = {**(credentials or {}), "Cookie": f"{given}; {cookie}" if given else cookie}
+        if forwarder is not None:
+            credentials = {**(credentials or {}), **authorization(forwarder)}
         return {**credentials, **(headers or {})} if credentials else headers
 
 
@@ -166,22 +210,25 @@ async def open_fetcher(
     counters: Counters,
     *,
     concurrency: Concurrency | None = None,
+    cookies: CookieFile | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Fetcher]:
     """The network room, opened inside the running event loop and closed in every way out.
 
-    `concurrency` is what fits below the open-file limit, found out where it is not given. `ssl_context` replaces the
-    default trust in the system's CAs. Raises `UsageError` where the DNS server or a header cannot be used.
+    `concurrency` is what fits below the open-file limit, found out where it is not given. `cookies` are sent where they
+    belong. `ssl_context` replaces the default trust in the system's CAs. Raises `UsageError` where the DNS server or a
+    header cannot be used.
     """
     if concurrency is None:
         concurrency = fit_concurrency(politeness.concurrency, open_file_limit())
-    guard = AddressGuard(network.allowed_networks, counters)
+    receive_buffer_bytes = None if network.max_rate is None else buffer_bytes(network.max_rate)
+    guard = AddressGuard(network.allowed_networks, counters, receive_buffer_bytes)
     resolver = Resolver(counters, network.dns_server)
     try:
         async with open_session(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
-            yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections)
+            yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections, cookies)
     finally:
         await resolver.close()
 

@@ -36,12 +36,16 @@ class AddressGuard:
     """Judges and makes the sockets of one session.
 
     `allowed_networks` are open to every request. `open_origin` opens what a seed names, to requests for its origin.
+    `receive_buffer_bytes` bounds what the kernel takes from a peer ahead of us, where it shall not decide itself.
     """
 
-    def __init__(self, allowed_networks: Iterable[Network], counters: Counters) -> None:
+    def __init__(
+        self, allowed_networks: Iterable[Network], counters: Counters, receive_buffer_bytes: int | None = None
+    ) -> None:
         self._allowed = tuple(allowed_networks)
         self._opened: dict[str, tuple[Network, ...]] = {}
         self._counters = counters
+        self._receive_buffer_bytes = receive_buffer_bytes
         self._sockets: set[CountedSocket] = set()
         self._all_closed = asyncio.Event()
 
@@ -80,8 +84,20 @@ class AddressGuard:
             attempt.address, attempt.refused = sockaddr[0], refused
         if refused:
             raise BlockedAddressError(errno.EACCES, refused)
+        return self.make_socket(family, kind, proto)
+
+    def make_socket(
+        self, family: int, kind: int = socket.SOCK_STREAM, proto: int = socket.IPPROTO_TCP
+    ) -> socket.socket:
+        """A socket that is counted and closed with the others, for an address that has been judged or that the user has
+        named as the proxy's. It does not block. Raises `OSError` where no descriptor is left.
+        """
+        attempt = current_attempt.get()
         made = CountedSocket(family, kind, proto, self._closed)
+        made.setblocking(False)
         self._opened_socket(made)
+        if self._receive_buffer_bytes is not None:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
         if attempt:
             attempt.sockets += 1
         return made

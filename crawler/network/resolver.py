@@ -76,14 +76,14 @@ class Resolver(AbstractResolver):
 
     async def address_of(self, host: str) -> str | Unresolved:
         """The address that politeness counts requests to `host` under: its first. An IP literal is its own."""
-        literal = parse_address(host)
-        if literal is not None:
-            return str(literal)
         answer = await self.lookup(host)
         return answer if isinstance(answer, Unresolved) else answer[0]
 
     async def lookup(self, host: str) -> Answer:
-        """The addresses of a name, in a stable order, never empty; or why there are none."""
+        """The addresses of a name, in a stable order, never empty; or why there are none. A literal's is itself."""
+        literal = parse_address(host)
+        if literal is not None:
+            return (str(literal),)
         name = host.lower().rstrip(".")
         if is_localhost(name):
             return ("127.0.0.1", "::1")

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -21,7 +22,9 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
+from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
+from crawler.network.tunnel import ProxyConnector
 
 RESERVED_FILES = 64  # the database and its files, DNS, parser processes, standard streams
 SOCKETS_PER_CONNECT = 2  # an address that hesitates gets company from the next one (RFC 8305)
@@ -30,10 +33,23 @@ MIN_KEEPALIVE_S, MAX_KEEPALIVE_S = 15.0, 75.0
 MAX_LINE_BYTES = 16 * 1024
 MAX_FIELD_BYTES = 32 * 1024  # real sites send policies and cookies longer than aiohttp's default of 8 KiB
 MAX_FIELDS = 256
+READ_BUFFER_BYTES = 256 * 1024  # aiohttp holds twice this of a body that is not read, then TCP holds the peer back
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 CREDENTIAL_FIELDS = frozenset({"authorization", "cookie"})
-_OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "expect", "upgrade", "te", "trailer"})
+_OURS = frozenset(
+    {
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "expect",
+        "upgrade",
+        "te",
+        "trailer",
+        "proxy-authorization",
+    }
+)
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
@@ -72,26 +88,30 @@ async def open_session(
     guard: AddressGuard,
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """The session, closed in every way out. `ssl_context` replaces the default trust in the system's CAs.
+    """The session, closed in every way out. `ssl_context` replaces the default trust in the system's CAs; where
+    `network.insecure`, nobody is asked. (Old protocols are refused in either case.)
 
     Raises `UsageError` where a header of the user's cannot be sent.
     """
     headers = common_headers(network)
-    connector = aiohttp.TCPConnector(
-        limit=politeness.concurrency,
-        limit_per_host=politeness.per_host,
-        keepalive_timeout=min(max(MIN_KEEPALIVE_S, 2 * politeness.delay_s), MAX_KEEPALIVE_S),
-        resolver=resolver,
-        use_dns_cache=False,
-        socket_factory=guard.socket_factory,
-        ssl=ssl_context or True,
-    )
+    options: dict[str, Any] = {
+        "limit": politeness.concurrency,
+        "limit_per_host": politeness.per_host,
+        "keepalive_timeout": min(max(MIN_KEEPALIVE_S, 2 * politeness.delay_s), MAX_KEEPALIVE_S),
+        "resolver": resolver,
+        "use_dns_cache": False,
+        "socket_factory": guard.socket_factory,
+        "ssl": False if network.insecure else ssl_context or True,
+    }
+    proxy = network.proxy_server
+    connector = ProxyConnector(proxy, guard, **options) if proxy else aiohttp.TCPConnector(**options)
     try:
         async with aiohttp.ClientSession(
             connector=connector,
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=request_timeout(network, network.timeout_s),
+            timeout=request_timeout(network),
+            read_bufsize=READ_BUFFER_BYTES if network.max_rate is None else buffer_bytes(network.max_rate),
             response_class=WatchedResponse,
             requote_redirect_url=False,
             trust_env=False,
@@ -131,10 +151,10 @@ class WatchedResponse(aiohttp.ClientResponse):
             raise ConnectionEndedError from error
 
 
-def request_timeout(network: NetworkConfig, total_s: float) -> aiohttp.ClientTimeout:
-    """The deadlines of one request. Only the total stops a server that sends a byte now and then."""
+def request_timeout(network: NetworkConfig) -> aiohttp.ClientTimeout:
+    """The deadlines of a request's steps. That of the whole is the fetcher's, who can put it off."""
     return aiohttp.ClientTimeout(
-        total=total_s,
+        total=None,
         sock_connect=network.connect_timeout_s,
         sock_read=network.read_timeout_s,
     )

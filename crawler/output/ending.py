@@ -65,6 +65,7 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("answers", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
         ("connections", Text(_connections(summary))),
+        ("TLS", Text("certificates were not verified (--insecure)" if summary.insecure else "", style="yellow")),
         (
             "DNS",
             Text(f"{counted(summary.dns_lookups, 'lookup')}, {amount(summary.dns_cache_hits)} answered from memory"),
@@ -121,6 +122,8 @@ def _pending(summary: Summary) -> Text:
 
 
 def _why_left(summary: Summary) -> str:
+    if summary.by_failure.get("proxy"):
+        return "for want of the proxy, or not reached before the end"
     if summary.backing_off:
         return f"some on hosts that asked for a pause or have an unreachable robots.txt: {names(summary.backing_off)}"
     return "to be fetched later" if summary.complete else "not reached before the end"

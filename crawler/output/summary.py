@@ -23,7 +23,7 @@ class Summary:
     """A run's account. Durations in seconds, sizes in bytes; counts are of this process, but for those of `pending`,
     `excluded` and `urls`, which are what the database holds now. `run_pages` also counts what the run stored before it
     was killed. `backing_off` names hosts whose pages stay pending for a later run, because they asked for it or their
-    robots.txt was unreachable. `seeds_failed`: no seed could be fetched.
+    robots.txt was unreachable. `seeds_failed`: no seed could be fetched. `insecure`: certificates were not verified.
 
     `complete` says that nothing was left that could be fetched in this run. `end_reason` is one of complete,
     max_pages, max_runtime, interrupted, terminated, stopped (by a program that uses the library). `by_status` counts
@@ -53,6 +53,7 @@ class Summary:
     urls: Mapping[str, int] = field(default_factory=dict)
     pending: int = 0
     backing_off: tuple[str, ...] = ()
+    insecure: bool = False
     peak_rss_bytes: int = 0
 
     def as_dict(self) -> dict[str, Any]:

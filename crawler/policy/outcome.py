@@ -10,13 +10,15 @@ The rules:
     anything else                   failed, reason "http <status>"
     dns connect timeout disconnected    tried again; the third in a row of a host backs it off
     tls too_large bad_response blocked_address parse_timeout    failed
+    proxy                           tried again without end: the attempt does not count, it never reached the site
 
 'Tried again' ends after `retries` further attempts; then the URL has failed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -69,6 +71,10 @@ def _after_response(
 
 
 def _after_failure(claim: Claim, failure: Failure, retries: int, host_failures: int, jitter: float) -> Verdict:
+    if failure.kind is FailureKind.PROXY:
+        pause_s = back_off_s(host_failures, jitter)
+        verdict = _again(claim, failure.kind, sys.maxsize, pause_s, backs_off=True)
+        return replace(verdict, attempts=claim.attempts)
     if failure.kind not in _RETRYABLE:
         return Verdict(status=UrlStatus.FAILED, reason=failure.kind, attempts=claim.attempts + 1)
     if failure.kind is FailureKind.DISCONNECTED and failure.reused:
@@ -156,8 +162,9 @@ def decide_robots(
     """What becomes of an origin after its robots.txt answered, or did not.
 
     2xx: its rules; other statuses below 500 but 429, and endless redirects: no rules; 5xx, 429, time-outs and broken
-    answers: unreachable. No name, no connection: the pages fail with that once the retries are spent; at once where
-    `impatient` (something else will be tried instead) or where trying again cannot help.
+    answers: unreachable. No proxy: nothing is known of it. No name, no connection: the pages fail with that once the
+    retries are spent; at once where `impatient` (something else will be tried instead) or where trying again cannot
+    help.
     """
     spent = claim.attempts >= retries
     if isinstance(attempt, Response):
@@ -165,6 +172,8 @@ def decide_robots(
         if status < 500 and status != 429:
             return RobotsVerdict(rules=attempt.body if 200 <= status < 300 else b"")
         asked_s = retry_after_s(attempt.retry_after, now)
+    elif attempt.kind is FailureKind.PROXY:
+        return RobotsVerdict(retry_in_s=back_off_s(claim.attempts, jitter))
     elif attempt.url != claim.url:
         asked_s = None  # a redirect led there: that says nothing about this origin
     elif attempt.kind in _REFUSED_ORIGIN or impatient or (spent and attempt.kind in _UNREACHABLE_ORIGIN):

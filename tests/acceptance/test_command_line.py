@@ -34,6 +34,10 @@ def _one_line(text: str) -> str:
         (["https://example.com/", "--include", "("], "--include"),
         (["https://example.com/", "--allow-private", "home"], "--allow-private"),
         (["https://example.com/", "--dns-server", "dns.example"], "--dns-server"),
+        (["https://example.com/", "--max-rate", "fast"], "--max-rate"),
+        (["https://example.com/", "--max-rate", "1k5"], "--max-rate"),
+        (["https://example.com/", "--max-rate", "0.5k"], "--max-rate"),
+        (["https://example.com/", "--cookies", "no/such/file"], "--cookies"),
         (["https://example.com/", "--header", "secret"], "--header"),
         (["https://example.com/", "--header", "Host: x"], "--header"),
         (["https://example.com/", "--scope", "planet"], "--scope"),
@@ -304,3 +308,17 @@ def test_a_bare_localhost_seed_opens_itself_by_http_too_and_sends_no_secret_ther
         cli.command(*command, "--delay", "0", "--connect-timeout", "0.5")
     assert cli.pages() == [served.url("localhost")]
     assert {hit.headers.get("authorization") for hit in served.hits("localhost", "/")} == {None}
+
+
+def test_insecure_warns_and_is_recorded(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=1)
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), "--insecure")
+    assert "--insecure: TLS certificates are not verified" in outcome.err
+    assert "certificates were not verified (--insecure)" in outcome.out
+    assert outcome.summary["insecure"] is True
+    assert cli.rows("SELECT options ->> '$.network.insecure' FROM runs") == [1]
+    again = cli.crawl(served, served.url("a.test"))
+    assert "not verified" not in again.err + again.out
+    assert again.summary["insecure"] is False

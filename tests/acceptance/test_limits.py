@@ -138,3 +138,15 @@ def test_max_runtime_ends_cleanly_with_status_0(cli: Cli, serve: Serve) -> None:
     assert outcome.summary["end_reason"] == "max_runtime"
     assert outcome.summary["pending"] > 0
     assert len(cli.pages()) == outcome.summary["pages"] > 0
+
+
+def test_max_rate_bounds_what_all_hosts_send_together(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    for number in range(6):
+        web.host(f"h{number}.test").page("/", text="words " * 20_000)
+    served = serve(web)
+    outcome = cli.crawl(served, *(served.url(f"h{number}.test") for number in range(6)), *FAST, "--max-rate", "250k")
+    assert len(cli.pages()) == 6
+    assert outcome.summary["bytes"] > 6 * 120_000
+    assert outcome.summary["elapsed_s"] > 0.95 * outcome.summary["bytes"] / (250 * 1024)
+    assert cli.rows("SELECT options ->> '$.network.max_rate' FROM runs") == [250 * 1024]

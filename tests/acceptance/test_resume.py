@@ -144,6 +144,37 @@ def test_resuming_without_the_headers_of_the_last_run_names_them(cli: Cli, serve
     assert b"do-not-store-me" not in stored
 
 
+def test_resuming_without_the_cookies_of_the_last_run_asks_for_them(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    seed = served.url("a.test")
+    file = cli.folder / "cookies.txt"
+    file.write_text("a.test\tFALSE\t/\tFALSE\t0\tsid\tdo-not-store-me\n")
+    outcome = cli.crawl(served, seed, *OPTIONS, "--cookies", str(file), "--max-pages", "5")
+    assert {hit.headers.get("cookie") for hit in served.log} == {"sid=do-not-store-me"}
+    assert "do-not-store-me" not in outcome.out + outcome.err
+    assert cli.rows("SELECT options ->> '$.network.cookies' FROM runs") == [1]
+    assert "--cookies FILE" in cli.crawl(served, seed, *OPTIONS, status=2).err
+    before = len(served.log)
+    cli.crawl(served, seed, *OPTIONS, "--cookies", "", "--max-pages", "5")
+    assert all("cookie" not in hit.headers for hit in served.log[before:])
+    cli.crawl(served, seed, *OPTIONS)  # the last run sent none, so none is missed
+    file.unlink()
+    stored = b"".join(path.read_bytes() for path in cli.folder.iterdir())
+    assert b"do-not-store-me" not in stored
+
+
+def test_a_bad_cookie_file_is_refused_before_anything_is_opened(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    file = cli.folder / "cookies.txt"
+    file.write_text("# cookies\na.test sid do-not-show-me\n")
+    outcome = cli.crawl(served, served.url("a.test"), *OPTIONS, "--cookies", str(file), status=2)
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert "cookies.txt: line 2 is no cookie" in outcome.err
+    assert "do-not-show-me" not in outcome.err
+    assert not served.log
+    assert not cli.db.exists()
+
+
 def test_no_parser_process_outlives_a_crawl_that_was_killed(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *OPTIONS)

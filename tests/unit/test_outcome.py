@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -267,7 +268,17 @@ def test_a_robots_txt_that_did_not_arrive_is_unreachable_however_often(kind: str
     assert pauses == [5.0, 10.0, LATER_S, LATER_S]
 
 
-@pytest.mark.parametrize("kind", list(FailureKind))
+def test_a_proxy_that_is_down_is_nobody_s_fault_and_waited_for_without_end() -> None:
+    down = failure(FailureKind.PROXY)
+    for attempts in (0, 2, 50):
+        verdict = decide(a_claim(attempts), down, retries=2, host_failures=2, jitter=0.0, now=NOW)
+        assert (verdict.status, verdict.reason, verdict.attempts) == (UrlStatus.PENDING, "proxy", attempts)
+        assert verdict.retry_in_s == verdict.back_off_s == 20.0
+    assert [robots(down, attempts=attempts, impatient=True).retry_in_s for attempts in (0, 2)] == [5.0, 20.0]
+    assert robots(replace(down, url="http://elsewhere.test/robots.txt"), attempts=2).retry_in_s == 20.0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind is not FailureKind.PROXY])
 def test_the_impatient_fail_at_once(kind: FailureKind) -> None:
     assert robots(failure(kind), impatient=True) == RobotsVerdict(failed=kind)
 
