@@ -16,11 +16,13 @@ from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import BadHttpMessage
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
+from crawler.network.protocol import bound_interim_answers
 from crawler.network.resolver import Resolver
 
 RESERVED_FILES = 64  # the database and its files, DNS, parser processes, standard streams
@@ -86,6 +88,7 @@ async def open_session(
         socket_factory=guard.socket_factory,
         ssl=ssl_context or True,
     )
+    bound_interim_answers(connector)
     try:
         async with aiohttp.ClientSession(
             connector=connector,
@@ -94,6 +97,7 @@ async def open_session(
             timeout=request_timeout(network, network.timeout_s),
             response_class=WatchedResponse,
             requote_redirect_url=False,
+            auto_decompress=False,  # `decoding` does it
             trust_env=False,
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,
@@ -121,10 +125,16 @@ class WatchedResponse(aiohttp.ClientResponse):
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first."""
+        """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first.
+
+        An answer that is there before the request could have arrived answers something else, if anything.
+        """
         attempt = current_attempt.get()
         if attempt is not None:
             attempt.record_sent(connection)
+        if connection.protocol:  # which is true where answers wait in it
+            connection.close()
+            raise aiohttp.ClientPayloadError from BadHttpMessage("the answer came before the request")
         try:
             return await super().start(connection)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
