@@ -22,7 +22,7 @@ REACHED = [
     (ScopeRule.HOST, "http://example.com/", False),
     (ScopeRule.HOST, "http://a.www.example.com/", False),
     (ScopeRule.HOST, "http://www.example.com.evil.test/", False),
-    (ScopeRule.HOST, "http://www.example.com./", False),
+    (ScopeRule.HOST, "http://www.example.com./", True),
     # the registrable domain and all that is below
     (ScopeRule.DOMAIN, "http://example.com/", True),
     (ScopeRule.DOMAIN, "http://a.b.example.com/", True),
