@@ -16,13 +16,12 @@ from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.connector import Connection
-from aiohttp.http_exceptions import BadHttpMessage
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
-from crawler.network.protocol import bound_interim_answers
+from crawler.network.protocol import WatchedRequest, bound_interim_answers
 from crawler.network.resolver import Resolver
 
 RESERVED_FILES = 64  # the database and its files, DNS, parser processes, standard streams
@@ -95,6 +94,7 @@ async def open_session(
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=request_timeout(network, network.timeout_s),
+            request_class=WatchedRequest,
             response_class=WatchedResponse,
             requote_redirect_url=False,
             auto_decompress=False,  # `decoding` does it
@@ -125,16 +125,10 @@ class WatchedResponse(aiohttp.ClientResponse):
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first.
-
-        An answer that is there before the request could have arrived answers something else, if anything.
-        """
+        """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first."""
         attempt = current_attempt.get()
         if attempt is not None:
             attempt.record_sent(connection)
-        if connection.protocol:  # which is true where answers wait in it
-            connection.close()
-            raise aiohttp.ClientPayloadError from BadHttpMessage("the answer came before the request")
         try:
             return await super().start(connection)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:

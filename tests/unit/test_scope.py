@@ -71,6 +71,12 @@ def test_sitemaps_are_taken_from_outside_of_the_folder_but_not_of_the_host() -> 
     assert scope.judge("http://example.com/docs/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) == "scope"
 
 
+def test_a_sitemap_enters_where_what_it_names_may() -> None:
+    sitemap = "http://www.example.com/sitemap.xml"
+    assert a_scope(max_depth=1).judge(sitemap, depth=0, kind=UrlKind.SITEMAP) is None
+    assert a_scope(max_depth=0).judge(sitemap, depth=0, kind=UrlKind.SITEMAP) == "depth"
+
+
 def test_links_are_followed_to_the_depth_and_no_further() -> None:
     scope = a_scope(max_depth=2)
     assert scope.judge("http://www.example.com/", depth=2) is None
