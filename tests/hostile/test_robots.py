@@ -56,7 +56,8 @@ async def test_giant_and_strange_files_are_kept_to_and_hold_up_nobody(tmp_path: 
     names = dict(zip(web.sites, GIANTS, strict=True))
     forbidden = {names[hit.host] for hit in served.log if hit.target == "/private"}
     assert forbidden <= {"utf-16", "nul bytes"}  # nothing in them is a rule (RFC 9309, 2.3: it is UTF-8)
-    assert {names[host] for host in names if not served.hits(host, "/public")} == set()
+    # A file that is too costly to judge by forbids and never allows: see `policy.robots.MAX_SCAN`.
+    assert {names[host] for host in names if not served.hits(host, "/public")} <= {"wildcards for 100,000 lines"}
     assert done.summary.complete
 
 
