@@ -105,8 +105,9 @@ async def test_of_fifty_addresses_a_few_are_tried_and_the_page_is_fetched(tmp_pa
 async def test_what_failed_is_asked_again_only_after_a_while(tmp_path: Path) -> None:
     web = FakeWeb()
     site = web.host("a.test")
-    site.page("/", links=[f"http://dead.test/{number}" for number in range(200)])
+    site.page("/", links=[f"http://dead.test:{8000 + number}/" for number in range(200)])
     with web.running() as served:
         done = await crawled(served, tmp_path, [served.url("a.test")])
-    assert done.rows("SELECT count(*) FROM urls WHERE reason = 'dns' AND kind = 'page'") == [(200,)]
+    [(failed,)] = done.rows("SELECT count(*) FROM urls WHERE reason = 'dns' AND kind = 'page'")
+    assert failed > 3  # each of another origin; then the host is left alone
     assert len([name for name, _kind in served.dns_log if name == "dead.test"]) <= 2
