@@ -29,7 +29,7 @@ def hostile() -> FakeWeb:
         f"User-agent: *\nDisallow: /{EVIL.replace(chr(13), '')}x\nDisallow: /forbidden{EVIL.replace(chr(13), '')}\n"
     )
     site.page("/", title=EVIL, text=EVIL, links=[
-        f"/{EVIL}", f"/gone{EVIL}", "/redirect", "/type", "/reason", f"http://{EVIL}.test/", "http://xn--a.test/",
+        f"/{EVIL}", f"/{EVIL}x", f"/gone{EVIL}", "/redirect", "/type", "/reason", f"http://{EVIL}.test/", "http://xn--a.test/",
         f"http://dead{'x' * 40}.test/%1b%5d0;pwned%07", "/forbidden", "/cut",
     ])  # fmt: skip
     site.redirect("/redirect", f"/{latin}to")
@@ -58,6 +58,7 @@ def test_no_line_of_any_command_holds_a_control_character(hostile: FakeWeb, tmp_
     assert outcome.summary["pages"] >= 2
     assert outcome.summary["urls"]["failed"] >= 2
     json.loads(as_json.out)
+    assert cli.rows("SELECT count(*) FROM urls WHERE reason LIKE 'robots: line 2: Disallow: /_]0;pwned%'") == [1]
     stored = cli.rows("SELECT url FROM urls") + cli.rows("SELECT coalesce(reason, '') FROM urls")
     assert not ACTS.findall("".join(stored))
 
