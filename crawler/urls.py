@@ -47,9 +47,11 @@ def origin_of(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host name or address, lower case; an IPv6 address keeps its brackets."""
+    """The host name or address, lower case; an IPv6 address keeps its brackets. 'a.example.' is 'a.example': the final
+    dot makes another URL, and another origin, but no other host to be polite to (RFC 1034, 3.1).
+    """
     host, _port = _split_port(authority_of(url).rpartition("@")[2])
-    return host
+    return host.removesuffix(".") or host
 
 
 def port_of(url: str) -> int:

@@ -24,6 +24,7 @@ from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind
 from crawler.urls import normalize, without_credentials
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
+KNOCK_TIMEOUT_S = 5.0  # of the first request to an origin; hosts that only hang would hold up those behind them
 
 
 class Ledger(Protocol):
@@ -88,11 +89,14 @@ class Visitor:
         The one place where a worker waits for politeness: a redirect of robots.txt is rare, and within the visit.
         """
         url = claim.url
+        timeout_s = self._config.network.timeout_s
+        if not claim.attempts:
+            timeout_s = min(timeout_s, KNOCK_TIMEOUT_S)
         for hop in range(MAX_ROBOTS_REDIRECTS + 1):
             if hop:
                 await asyncio.sleep(self._ledger.delay_of(claim))
             attempt = await self._fetcher.fetch(
-                url, max_bytes=MAX_ROBOTS_BYTES, on_sent=lambda: self._ledger.sent(claim)
+                url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES, on_sent=lambda: self._ledger.sent(claim)
             )
             onward = _redirect_url(attempt)
             if onward is None or onward == url:

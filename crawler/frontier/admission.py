@@ -104,9 +104,8 @@ class Admission:
                 yield from self._link_targets((entry.url,), claim.depth + 1)
 
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
-        """The sitemaps that a robots.txt names; none where the seeds alone are wanted."""
-        if self._config.max_depth != 0:
-            yield from (self.target(url, depth=0, kind=UrlKind.SITEMAP) for url in urls)
+        """The sitemaps that a robots.txt names. Those that may not enter yet are kept for a run with other options."""
+        return (self.target(url, depth=0, kind=UrlKind.SITEMAP) for url in urls)
 
     def _link_targets(self, urls: Sequence[str], depth: int) -> list[Target]:
         """Links of one depth. The same ones stand on most pages of a site: one look-up each decides.

@@ -5,10 +5,12 @@ Synchronous and without a clock: `now` (seconds, monotonic) is passed in. Invari
 - of one host, at most `per_host` claims are lent, and their requests start at least its delay apart;
 - of one address, at most `per_ip` claims that were admitted are lent;
 - slow hosts (a request over 5 s, or a time-out) get one claim each and together at most half of the workers;
+- hosts that have not proven quick (the slow, and those whose first request is not over) get one claim each and together
+  at most three quarters of the workers, so that some are always there for the others, however many hosts only hang;
 - every claim offered is lent until it is done, given back, or withdrawn with its host; none is lent twice.
 
 A host is in exactly one place: the heap (it may lend at `ready_at`), a queue of those that wait for room at an address
-or among the slow ones, or none (nothing to lend, at its limit, or its last request has not been sent yet). Room is
+or among the unproven ones, or none (nothing to lend, at its limit, or its last request has not been sent yet). Room is
 counted, never handed on: whatever happens to a host that was woken for it, `take` wakes another while there is some.
 """
 
@@ -38,6 +40,7 @@ class HostState:
     unsent: int = 0  # lent, and the request not yet sent: with a delay, the next one waits for that moment
     address: str | None = None  # the last one known
     slow: bool = False
+    proven: bool = False  # quick: its last request was over in time; never both this and slow
     queued: bool = False  # in the heap or in a waiting queue
     more: bool = True  # the store may hold more due URLs than `claims`
     backing_off: bool = False  # until something is lent again
@@ -63,6 +66,7 @@ class Workbench:
         self._per_host = per_host
         self._per_ip = per_ip
         self._max_slow = max(1, concurrency // 2)
+        self._max_unproven = max(1, concurrency - concurrency // 4)
         self._hosts: dict[int, HostState] = {}
         self._heap: list[tuple[float, int, HostState]] = []
         self._sequence = 0
@@ -72,7 +76,9 @@ class Workbench:
         self._waiting_for_address: dict[str, deque[HostState]] = {}
         self._left: dict[str, None] = {}  # addresses that a loan left since, and that hosts wait for, in order
         self._slow_lent = 0
+        self._unproven_lent = 0
         self._waiting_slow: deque[HostState] = deque()
+        self._waiting_new: deque[HostState] = deque()  # neither slow nor proven
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -210,6 +216,7 @@ class Workbench:
         host.unsent += 1
         _allow(host, claim, -1)
         self._slow_lent += host.slow
+        self._unproven_lent += not host.proven
         self._queue(host)
         return claim
 
@@ -220,6 +227,7 @@ class Workbench:
         host.lent -= 1
         host.unsent -= not loan.sent
         self._slow_lent -= host.slow
+        self._unproven_lent -= not host.proven
         self._leave_address(loan)
 
     def _enter_address(self, loan: _Loan, address: str) -> None:
@@ -237,10 +245,13 @@ class Workbench:
             self._left[address] = None
 
     def _wake_waiting(self) -> bool:
-        """Take out of its queue one host for each address that has room again, and one for the slow ones' share."""
+        """Take out of its queue one host for each address that has room again, and for each share of the unproven."""
         woken = []
-        if self._waiting_slow and self._slow_lent < self._max_slow:
-            woken.append(self._waiting_slow.popleft())
+        if self._unproven_lent < self._max_unproven:
+            if self._waiting_slow and self._slow_lent < self._max_slow:
+                woken.append(self._waiting_slow.popleft())
+            if self._waiting_new:
+                woken.append(self._waiting_new.popleft())
         for address in list(self._left):
             if self._on_address[address] >= self._per_ip:
                 del self._left[address]
@@ -270,6 +281,8 @@ class Workbench:
             return True  # it became slow while in the heap; `done` queues it again
         if host.slow and self._slow_lent >= self._max_slow:
             self._park(host, self._waiting_slow)
+        elif not host.proven and self._unproven_lent >= self._max_unproven:
+            self._park(host, self._waiting_slow if host.slow else self._waiting_new)
         elif host.address is not None and self._on_address[host.address] >= self._per_ip:
             self._park(host, self._waiting_for_address.setdefault(host.address, deque()))
         else:
@@ -281,7 +294,7 @@ class Workbench:
         waiting.append(host)
 
     def _limit(self, host: HostState) -> int:
-        return 1 if host.slow else self._per_host
+        return self._per_host if host.proven else 1
 
     def _notice_slow(self, now: float) -> None:
         """Hosts whose oldest loan has been out for too long are slow from now on, not only once it comes back."""
@@ -296,6 +309,9 @@ class Workbench:
         if host.slow != slow:
             host.slow = slow
             self._slow_lent += host.lent if slow else -host.lent
+        if host.proven is slow:
+            host.proven = not slow
+            self._unproven_lent += host.lent if slow else -host.lent
 
 
 def _allow(host: HostState, claim: Claim, change: int) -> None:

@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp.http_exceptions import PayloadEncodingError
 
 from crawler.network.attempt import Attempt
+from crawler.network.decoding import BodyDecoder
 from crawler.network.memory import Share
 from crawler.network.rate import RateLimit
 
@@ -23,36 +24,50 @@ DRAIN_PATIENCE_S = 2.0
 
 
 async def read_body(
-    answer: aiohttp.ClientResponse, attempt: Attempt, share: Share, rate: RateLimit | None
+    answer: aiohttp.ClientResponse, coding: str | None, attempt: Attempt, share: Share, rate: RateLimit | None
 ) -> tuple[bytes, bool]:
     """The decoded body up to the limit, and whether there was more; then the connection is closed, not drained."""
+    decoder = None if coding is None else BodyDecoder(coding)
     if answer.content.is_eof():
-        chunks, size = await _read_chunks(answer, attempt, share, rate)
+        pieces, truncated = await _read_pieces(answer, decoder, attempt, share, rate)
     else:
         with _noticing_the_end(answer):
-            chunks, size = await _read_chunks(answer, attempt, share, rate)
-    attempt.counters.bytes += min(size, attempt.max_bytes)
-    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    return body[: attempt.max_bytes], size > attempt.max_bytes
+            pieces, truncated = await _read_pieces(answer, decoder, attempt, share, rate)
+    if truncated:
+        answer.close()
+    body = (pieces[0] if len(pieces) == 1 else b"".join(pieces))[: attempt.max_bytes]
+    attempt.counters.bytes += len(body)
+    return body, truncated
 
 
-async def _read_chunks(
-    answer: aiohttp.ClientResponse, attempt: Attempt, share: Share, rate: RateLimit | None
-) -> tuple[list[bytes], int]:
-    chunks: list[bytes] = []
+async def _read_pieces(
+    answer: aiohttp.ClientResponse,
+    decoder: BodyDecoder | None,
+    attempt: Attempt,
+    share: Share,
+    rate: RateLimit | None,
+) -> tuple[list[bytes], bool]:
+    """What was read, and whether that is not all. The limit holds for the compressed bytes too: they may decode to
+    nothing, without end.
+    """
+    pieces: list[bytes] = []
     size = received = 0
     while chunk := await answer.content.readany():
-        if not share.try_take(len(chunk)):
-            await share.take(len(chunk))
-        chunks.append(chunk)
-        size += len(chunk)
+        received += len(chunk)
+        for piece in (chunk,) if decoder is None else decoder.decode(chunk):
+            if not share.try_take(len(piece)):
+                await share.take(len(piece))
+            pieces.append(piece)
+            size += len(piece)
+            if size > attempt.max_bytes:
+                return pieces, True
         if rate is not None:
-            before, received = received, answer.content.total_raw_bytes
-            await attempt.throttle(rate.charge(received - before))
-        if size > attempt.max_bytes:
-            answer.close()
-            break
-    return chunks, size
+            await attempt.throttle(rate.charge(len(chunk)))
+        if received > attempt.max_bytes:
+            return pieces, True
+    if decoder is not None:
+        decoder.finish()
+    return pieces, False
 
 
 async def drain_body(answer: aiohttp.ClientResponse, attempt: Attempt, rate: RateLimit | None) -> None:

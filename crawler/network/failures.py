@@ -39,6 +39,8 @@ def _explain_connect(error: Exception, attempt: Attempt) -> tuple[FailureKind, s
             return FailureKind.DNS, cause.args[1] if len(cause.args) > 1 else str(cause)
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):
             return FailureKind.TLS, f"certificate refused: {refused.verify_message}"
+        case aiohttp.ClientPayloadError():  # it was there before the request
+            return _explain_answer(error)
         case aiohttp.ClientSSLError():
             return FailureKind.TLS, f"TLS failed: {getattr(cause, 'reason', None) or cause}"
     if isinstance(cause, TimeoutError):

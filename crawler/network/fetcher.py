@@ -28,7 +28,7 @@ from crawler.network.fields import (
     LOCATION,
     RETRY_AFTER,
     X_ROBOTS_TAG,
-    coding_problem,
+    coding_of,
     field,
     fields,
     framing_problem,
@@ -161,12 +161,9 @@ class Fetcher:
             if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, CONTENT_TYPE))):
                 await drain_body(answer, attempt, self._rate)
                 return _response(attempt, answer)
-            if problem := coding_problem(answer):
-                answer.close()
-                return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
             share = self._memory.share()
             try:
-                body, truncated = await read_body(answer, attempt, share, self._rate)
+                body, truncated = await read_body(answer, coding_of(answer), attempt, share, self._rate)
             finally:
                 share.give_back()
             return _response(attempt, answer, body, truncated)

@@ -6,6 +6,7 @@ Invariant: no string leaves this room with control characters or lone surrogates
 from __future__ import annotations
 
 import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
 from multidict import MultiMapping, istr
 
 # Made once: a look-up by plain text folds its case each time.
@@ -19,7 +20,7 @@ _CONTENT_ENCODING = istr("Content-Encoding")
 _CONTENT_LENGTH = istr("Content-Length")
 _TRANSFER_ENCODING = istr("Transfer-Encoding")
 
-_DECODED = frozenset({"gzip", "deflate", "br", "zstd"})  # by aiohttp, where it stands alone
+_DECODED = frozenset({"gzip", "deflate", "br", "zstd"})  # where it stands alone
 _COMPRESSIONS = _DECODED | {"x-gzip", "compress", "x-compress", "dcb", "dcz"}
 
 
@@ -67,15 +68,18 @@ def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
     return "both Transfer-Encoding and Content-Length" if _CONTENT_LENGTH in answer.headers else None
 
 
-def coding_problem(answer: aiohttp.ClientResponse) -> str | None:
-    """Which compression of the body is none that is decoded; None where there is none.
+def coding_of(answer: aiohttp.ClientResponse) -> str | None:
+    """The compression of the body, for `BodyDecoder`; None where there is none.
 
-    A coding that is no compression at all ('utf-8') is a server's mistake, and passed over as browsers do.
+    A coding that is no compression at all ('utf-8') is a server's mistake, and passed over as browsers do. Raises
+    `ContentEncodingError` where the body is compressed in a way that cannot be undone.
     """
     values = answer.headers.getall(_CONTENT_ENCODING, ())
-    if not values or (len(values) == 1 and values[0].lower() in _DECODED):
+    if not values:
         return None
     codings = [coding.strip().lower() for coding in ",".join(values).split(",")]
+    if len(codings) == 1 and codings[0] in _DECODED:
+        return codings[0]
     if _COMPRESSIONS.isdisjoint(codings):
         return None
-    return f"Content-Encoding is {clean(', '.join(codings))!r}, which cannot be decoded"
+    raise ContentEncodingError(f"Content-Encoding is {clean(', '.join(codings))!r}, which cannot be decoded")

@@ -22,6 +22,7 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
+from crawler.network.protocol import WatchedRequest, bound_interim_answers
 from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
 from crawler.network.tunnel import ProxyConnector
@@ -105,6 +106,7 @@ async def open_session(
     }
     proxy = network.proxy_server
     connector = ProxyConnector(proxy, guard, **options) if proxy else aiohttp.TCPConnector(**options)
+    bound_interim_answers(connector)
     try:
         async with aiohttp.ClientSession(
             connector=connector,
@@ -112,8 +114,10 @@ async def open_session(
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=request_timeout(network),
             read_bufsize=READ_BUFFER_BYTES if network.max_rate is None else buffer_bytes(network.max_rate),
+            request_class=WatchedRequest,
             response_class=WatchedResponse,
             requote_redirect_url=False,
+            auto_decompress=False,  # `decoding` does it
             trust_env=False,
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,

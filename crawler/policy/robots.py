@@ -222,8 +222,9 @@ class _Rule(NamedTuple):
     path: bytes
 
     def verdict(self) -> Verdict:
-        path = self.path.decode("utf-8", "replace").replace("\0", "\ufffd")
-        text = f"{'Allow' if self.allowed else 'Disallow'}: {path}"
+        path = self.path[: 4 * MAX_RULE_TEXT].decode("utf-8", "replace")
+        shown = "".join(character if character.isprintable() else "\ufffd" for character in path)  # it is stored
+        text = f"{'Allow' if self.allowed else 'Disallow'}: {shown}"
         return Verdict(allowed=self.allowed, line=-self.minus_line, text=text[:MAX_RULE_TEXT])
 
 

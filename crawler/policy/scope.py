@@ -67,7 +67,8 @@ class Scope:
             return None
         if not self._contains(url, host or host_of(url), kind):
             return "scope"
-        if self._config.max_depth is not None and depth > self._config.max_depth:
+        reach = depth + (kind is UrlKind.SITEMAP)  # it is good for nothing but what it leads to
+        if self._config.max_depth is not None and reach > self._config.max_depth:
             return "depth"
         if kind is UrlKind.PAGE and self._include and not any(pattern.search(url) for pattern in self._include):
             return "include"

@@ -145,6 +145,21 @@ def test_sitemaps_named_in_robots_txt_feed_the_frontier(cli: Cli, serve: Serve) 
     assert cli.rows("SELECT count(*) FROM urls WHERE kind = 'sitemap' AND status = 'fetched'") == [3]
 
 
+def test_sitemaps_of_a_kept_robots_txt_enter_once_the_depth_allows_it(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/")
+    site.page("/hidden")
+    site.robots("Sitemap: http://a.test/map.xml\n")
+    site.sitemap("/map.xml", ["/hidden"])
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--max-depth", "0")
+    assert not served.hits("a.test", "/map.xml")
+    cli.crawl(served, *FAST, "--max-depth", "1")
+    assert cli.pages() == [served.url("a.test"), served.url("a.test", "/hidden")]
+    assert len(served.hits("a.test", "/robots.txt")) == 1
+
+
 def test_noindex_flags_the_page_and_nofollow_keeps_its_links_unfollowed(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("a.test")

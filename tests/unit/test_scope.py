@@ -22,7 +22,7 @@ REACHED = [
     (ScopeRule.HOST, "http://example.com/", False),
     (ScopeRule.HOST, "http://a.www.example.com/", False),
     (ScopeRule.HOST, "http://www.example.com.evil.test/", False),
-    (ScopeRule.HOST, "http://www.example.com./", False),
+    (ScopeRule.HOST, "http://www.example.com./", True),
     # the registrable domain and all that is below
     (ScopeRule.DOMAIN, "http://example.com/", True),
     (ScopeRule.DOMAIN, "http://a.b.example.com/", True),
@@ -69,6 +69,12 @@ def test_sitemaps_are_taken_from_outside_of_the_folder_but_not_of_the_host() -> 
     scope = a_scope(ScopeRule.PREFIX)
     assert scope.judge("http://www.example.com/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) is None
     assert scope.judge("http://example.com/docs/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) == "scope"
+
+
+def test_a_sitemap_enters_where_what_it_names_may() -> None:
+    sitemap = "http://www.example.com/sitemap.xml"
+    assert a_scope(max_depth=1).judge(sitemap, depth=0, kind=UrlKind.SITEMAP) is None
+    assert a_scope(max_depth=0).judge(sitemap, depth=0, kind=UrlKind.SITEMAP) == "depth"
 
 
 def test_links_are_followed_to_the_depth_and_no_further() -> None:

@@ -204,6 +204,8 @@ PARTS: list[tuple[Callable[[str], object], str, object]] = [
     (host_of, "http://[::1]/", "[::1]"),
     (host_of, "http://u@[::1]:81/", "[::1]"),
     (host_of, "http://127.0.0.1:81/", "127.0.0.1"),
+    (host_of, "http://example.com.:81/", "example.com"),
+    (host_of, "http://./", "."),
     (port_of, "http://example.com/", 80),
     (port_of, "https://example.com/", 443),
     (port_of, "https://u:1@example.com:81/", 81),

@@ -27,12 +27,18 @@ def a_claim(host_id: int, number: int = 1, kind: UrlKind = UrlKind.PAGE) -> Clai
 def a_workbench(
     *, delay_s: float = 0.0, per_host: int = 2, per_ip: int = 16, concurrency: int = 64, hosts: int = 1, claims: int = 3
 ) -> Workbench:
-    """`hosts` hosts (ids from 1), each with `claims` claims, all ready at 0."""
+    """`hosts` hosts (ids from 1) that have proven quick, each with `claims` claims, all ready at 0."""
     bench = Workbench(delay_s=delay_s, per_host=per_host, per_ip=per_ip, concurrency=concurrency)
     for host_id in range(1, hosts + 1):
-        host = bench.add_host(host_id, f"h{host_id}.test", ready_at=0.0)
+        host = a_quick_host(bench, host_id)
         bench.offer(host, [a_claim(host_id, number) for number in range(1, claims + 1)])
     return bench
+
+
+def a_quick_host(bench: Workbench, host_id: int, allowance: int | None = None) -> HostState:
+    host = bench.add_host(host_id, f"h{host_id}.test", ready_at=0.0, allowance=allowance)
+    host.proven = True
+    return host
 
 
 def take(bench: Workbench, now: float) -> Claim:
@@ -109,7 +115,7 @@ def test_a_host_that_is_taken_in_while_it_backs_off_lends_nothing_before_its_tim
 
 def test_no_more_pages_are_lent_than_the_host_is_allowed() -> None:
     bench = a_workbench(hosts=0, per_host=9)
-    bench.offer(bench.add_host(1, "h1.test", ready_at=0.0, allowance=2), [a_claim(1, number) for number in range(5)])
+    bench.offer(a_quick_host(bench, 1, allowance=2), [a_claim(1, number) for number in range(5)])
     first, second = take(bench, 0.0), take(bench, 0.0)
     assert bench.take(0.0) is None
     bench.done(first, 0.0, stored=True)
@@ -120,7 +126,7 @@ def test_no_more_pages_are_lent_than_the_host_is_allowed() -> None:
 
 def test_robots_txt_and_sitemaps_do_not_count_against_the_allowance() -> None:
     bench = a_workbench(hosts=0, per_host=9)
-    host = bench.add_host(1, "h1.test", ready_at=0.0, allowance=1)
+    host = a_quick_host(bench, 1, allowance=1)
     bench.offer(host, [a_claim(1, 1, UrlKind.ROBOTS), a_claim(1, 2, UrlKind.SITEMAP), a_claim(1, 3)])
     assert [take(bench, 0.0).url_id for _ in range(3)] == [1, 2, 3]
 
@@ -203,6 +209,29 @@ def test_slow_hosts_together_get_at_most_half_of_the_workers() -> None:
     assert [bench.take(0.0) is not None for _ in range(3)] == [True, True, False]
 
 
+def test_a_new_host_gets_one_claim_until_that_is_over() -> None:
+    bench = a_workbench(hosts=0, per_host=3)
+    bench.offer(bench.add_host(1, "h1.test", ready_at=0.0), [a_claim(1, number) for number in range(4)])
+    first = take(bench, 0.0)
+    assert bench.take(0.0) is None
+    bench.done(first, 1.0)
+    assert [bench.take(1.0) is not None for _ in range(4)] == [True, True, True, False]
+
+
+def test_new_and_slow_hosts_together_leave_a_quarter_of_the_workers_to_the_others() -> None:
+    bench = a_workbench(hosts=0, concurrency=8)
+    for host_id in range(1, 11):
+        bench.offer(bench.add_host(host_id, f"h{host_id}.test", ready_at=0.0), [a_claim(host_id)])
+    lent = [take(bench, 0.0) for _ in range(6)]
+    assert bench.take(0.0) is None
+    assert bench.take(SLOW_AFTER_S + 0.1) is None  # they are slow now, and more than half of the workers
+    bench.offer(a_quick_host(bench, 11), [a_claim(11, number) for number in range(2)])
+    assert [take(bench, 6.0).host_id for _ in range(2)] == [11, 11]
+    bench.done(lent[0], 7.0, timed_out=True)
+    assert take(bench, 7.0).host_id == 7
+    assert bench.take(7.0) is None
+
+
 def test_a_withdrawn_host_lends_nothing_and_returns_its_claims() -> None:
     bench = a_workbench()
     assert [claim.url_id for claim in bench.withdraw(1)] == [1, 2, 3]
@@ -243,6 +272,7 @@ class ModelHost:
     ready_at: float
     allowance: int | None
     slow: bool = False
+    proven: bool = False
     last_sent: float | None = None
     address: str | None = None
     addresses: set[str] = field(default_factory=set)  # that it ever had
@@ -372,14 +402,22 @@ class WorkbenchMachine(RuleBasedStateMachine):
     def slow_lent(self) -> int:
         return sum(len(host.loans) for host in self.hosts.values() if host.slow)
 
+    def no_room_for_unproven(self, host: ModelHost) -> bool:
+        """Whether the host has to wait because it is slow, or has not been quick yet."""
+        if host.slow and self.slow_lent() >= max(1, self.concurrency // 2):
+            return True
+        lent = sum(len(other.loans) for other in self.hosts.values() if not other.proven)
+        return not host.proven and lent >= max(1, self.concurrency - self.concurrency // 4)
+
     def limit(self, host: ModelHost) -> int:
-        return 1 if host.slow else self.per_host
+        return self.per_host if host.proven else 1
 
     def take_one(self) -> Claim | None:
         claim = self.bench.take(self.now)
         for loan in self.loans():
             if not loan.noticed and self.now - loan.lent_at > SLOW_AFTER_S:
                 loan.noticed = self.hosts[loan.claim.host_id].slow = True
+                self.hosts[loan.claim.host_id].proven = False
         if claim is None:
             self.nobody_could_have_been_served()
             return None
@@ -388,7 +426,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
         assert host.ready_at <= self.now, "lent too early"
         assert len(host.loans) < self.limit(host), "beyond the host's limit"
         assert not (self.delay_s and any(not loan.sent for loan in host.loans.values())), "the last one is not sent yet"
-        assert not host.slow or self.slow_lent() < max(1, self.concurrency // 2), "too many slow ones"
+        assert not self.no_room_for_unproven(host), "too many slow or new ones"
         assert host.allowance != 0, "more pages than allowed"
         assert host.address is None or self.on_address(host.address) < self.per_ip, "no room at its address"
         if host.allowance is not None and claim.kind is UrlKind.PAGE:
@@ -403,7 +441,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
                 continue
             if self.delay_s and any(not loan.sent for loan in host.loans.values()):
                 continue
-            if host.slow and self.slow_lent() >= max(1, self.concurrency // 2):
+            if self.no_room_for_unproven(host):
                 continue
             # A host that moves while it waits for room at its old address may wait for that all the same.
             full = any(self.on_address(address) >= self.per_ip for address in host.addresses)
@@ -446,6 +484,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
             host.ready_at = max(host.ready_at, self.now + self.delay_s)
         host.ready_at = max(host.ready_at, until or 0.0)
         host.slow = timed_out or self.now - loan.lent_at > SLOW_AFTER_S
+        host.proven = not host.slow
         if not stored and host.allowance is not None and loan.claim.kind is UrlKind.PAGE:
             host.allowance += 1
 
@@ -456,7 +495,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
             assert len(host.state.claims) == len(host.waiting)
             assert host.state.lent == len(host.loans)
             assert host.state.allowance == host.allowance
-            assert host.state.slow == host.slow
+            assert (host.state.slow, host.state.proven) == (host.slow, host.proven)
         if self.hosts:
             assert self.bench.lent == len(self.loans())
 

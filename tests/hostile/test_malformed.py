@@ -1,0 +1,124 @@
+"""HTTP that is broken or contradicts itself is a failure: never a page, nor the server's own 400, nor a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from crawler.fakeweb import FakeWeb
+from tests.hostile.web import answering, crawled
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+WHOLE = OK + b"Content-Length: 16\r\n\r\n<title>T</title>"
+
+BAD = {
+    "chunk size that is none": CHUNKED + b"5\r\nhello\r\nzz\r\nhello\r\n0\r\n\r\n",
+    "chunk size negative": CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n",
+    "chunk size 0x": CHUNKED + b"0x5\r\nhello\r\n0\r\n\r\n",
+    "chunk size giant": CHUNKED + b"f" * 40 + b"\r\nhello\r\n0\r\n\r\n",
+    "chunk size longer than the chunk": CHUNKED + b"9\r\nhello\r\n0\r\n\r\n",
+    "chunk size shorter than the chunk": CHUNKED + b"4\r\nhello\r\n0\r\n\r\n",
+    "length and chunked": OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "chunked and length": OK + b"Transfer-Encoding: chunked\r\nContent-Length: 15\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "two lengths": OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+    "length 5, 6": OK + b"Content-Length: 5, 6\r\n\r\nhello!",
+    "length +5": OK + b"Content-Length: +5\r\n\r\nhello",
+    "length 5_0": OK + b"Content-Length: 1_0\r\n\r\nhellohello",
+    "length giant": OK + b"Content-Length: " + b"9" * 400 + b"\r\n\r\nhello",
+    "transfer gzip": OK + b"Transfer-Encoding: gzip\r\n\r\nhello",
+    "transfer chunked twice": OK + b"Transfer-Encoding: chunked, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "nul in a value": OK + b"X: a\0b\r\nContent-Length: 5\r\n\r\nhello",
+    "nul in a name": OK + b"X\0Y: b\r\nContent-Length: 5\r\n\r\nhello",
+    "nul before the status line": b"\0" + WHOLE,
+    "no colon": OK + b"nonsense\r\n\r\nhello",
+    "status 000": b"HTTP/1.1 000 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "status 20": b"HTTP/1.1 20 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "status 2000": b"HTTP/1.1 2000 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "status -200": b"HTTP/1.1 -200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "version 9": b"HTTP/9.9.9 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "http/0.9": b"<title>T</title>hello",
+    "garbage": bytes(range(256)) * 8,
+    "a tls alert": b"\x15\x03\x01\x00\x02\x02\x0a",
+    "ssh": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "switching protocols": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhello",
+    "only interim": b"HTTP/1.1 100 Continue\r\n\r\n" * 3,
+    "nothing": b"",
+    "half a status line": b"HTTP/1.1 2",
+    "half a head": OK + b"Content-Le",
+    "short body": OK + b"Content-Length: 50\r\n\r\nhello",
+    "short chunk": CHUNKED + b"5\r\nhel",
+    "no last chunk": CHUNKED + b"5\r\nhello\r\n",
+}
+TOO_LARGE = {
+    "status line giant": b"HTTP/1.1 200 " + b"O" * 100_000 + b"\r\n\r\n",
+    "name giant": OK + b"X" * 100_000 + b": y\r\n\r\nhello",
+    "value giant": OK + b"X: " + b"y" * 100_000 + b"\r\n\r\nhello",
+}
+
+
+async def test_none_is_a_page_and_none_is_the_servers_own_400(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    web = FakeWeb()
+    answers = {**BAD, **TOO_LARGE, "whole": WHOLE}
+    names = {f"h{number}.test": name for number, name in enumerate(answers)}  # one host each: they would be left alone
+    for host, name in names.items():
+        web.host(host).raw("/", answering(answers[name]))
+    with web.running() as served:
+        done = await crawled(served, tmp_path, [served.url(host) for host in names])
+    outcomes = "SELECT name, u.status, reason FROM urls u JOIN hosts h ON h.id = host_id WHERE kind = 'page'"
+    by_name = {names[host]: (status, reason) for host, status, reason in done.rows(outcomes)}
+    assert by_name.pop("whole") == ("fetched", None)
+    assert len(done.pages()) == 1
+    assert {by_name[name] for name in TOO_LARGE} == {("failed", "too_large")}
+    allowed = {("failed", "bad_response"), ("failed", "disconnected"), ("failed", "too_large")}
+    assert {name: outcome for name, outcome in by_name.items() if outcome not in allowed} == {}
+    assert not caplog.records
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_an_answer_before_the_request_is_none(tmp_path: Path) -> None:
+    """The server speaks first. Were the crawl's event loop not held up, either could be first at times."""
+
+    async def unasked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(WHOLE)
+        await writer.drain()
+        await reader.read(65536)
+        await asyncio.sleep(0.1)
+
+    async def hold_up() -> None:
+        while True:
+            time.sleep(0.01)
+            await asyncio.sleep(0)
+
+    web = FakeWeb()
+    web.host("a.test").connection(unasked)
+    with web.running() as served:
+        holding_up = asyncio.create_task(hold_up())
+        done = await crawled(served, tmp_path, [served.url("a.test")])
+        holding_up.cancel()
+    assert not done.pages()
+    assert "bad_response" in done.summary.by_failure  # of robots.txt: nothing may be fetched
+
+
+async def test_what_comes_unasked_on_a_kept_connection_does_not_answer_the_next_request(tmp_path: Path) -> None:
+    async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers as it should, and says more a moment later."""
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n" if b"robots" in head else WHOLE)
+                await asyncio.sleep(0.05)
+                writer.write(WHOLE.replace(b"T<", b"X<"))
+
+    web = FakeWeb()
+    web.host("a.test").connection(twice)
+    with web.running() as served:
+        urls = [served.url("a.test", f"/{number}") for number in range(4)]
+        done = await crawled(served, tmp_path, urls, delay_s=0.3, per_host=1)
+    assert done.rows("SELECT DISTINCT title FROM pages") == [("T",)]
+    assert done.pages() == set(urls)

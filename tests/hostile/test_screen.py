@@ -1,0 +1,89 @@
+"""Text from the web is shown, stored and exported; nothing in it acts on the terminal that shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from crawler.fakeweb import FakeWeb, Served
+from tests.acceptance.conftest import Cli
+
+ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+EVIL = "\x1b]0;pwned\x07\x1b[2J\x1b[31mred\x9b5m\x90q\x07\r\x08\u202egnp\u2066\u200b"
+
+
+@pytest.fixture
+def hostile() -> FakeWeb:
+    """Escape sequences wherever the web can put text: titles, links, Location, reasons, types, robots.txt, names."""
+    web = FakeWeb()
+    site = web.host("a.test")
+    latin = EVIL.encode("latin-1", "ignore").decode("latin-1").replace("\r", "").replace("\n", "").replace("\0", "")
+    site.robots(
+        f"User-agent: *\nDisallow: /{EVIL.replace(chr(13), '')}x\nDisallow: /forbidden{EVIL.replace(chr(13), '')}\n"
+    )
+    site.page("/", title=EVIL, text=EVIL, links=[
+        f"/{EVIL}", f"/{EVIL}x", f"/gone{EVIL}", "/redirect", "/type", "/reason", f"http://{EVIL}.test/", "http://xn--a.test/",
+        f"http://dead{'x' * 40}.test/%1b%5d0;pwned%07", "/forbidden", "/cut",
+    ])  # fmt: skip
+    site.redirect("/redirect", f"/{latin}to")
+    site.page("/type", body="x", content_type=f"text/html; {latin.replace(chr(27), '')}")
+
+    async def reason(_reader: object, writer: object) -> None:
+        writer.write(b"HTTP/1.1 500 \x1b]0;pwned\x07\r\nContent-Length: 0\r\n\r\n")  # type: ignore[attr-defined]
+
+    async def nonsense(_reader: object, writer: object) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\x1b]0;pwned\x07\x1b[2J\r\n\r\n")  # type: ignore[attr-defined]
+
+    site.raw("/reason", reason)
+    site.raw("/cut", nonsense)
+    return web
+
+
+def test_no_line_of_any_command_holds_a_control_character(hostile: FakeWeb, tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    with hostile.running() as served:
+        outcome = cli.crawl(served, served.url("a.test"), "--delay", "0", "--retries", "0", "--max-wait", "1s",
+                            "--scope", "any")  # fmt: skip
+    status = cli.command("status", "--db", str(cli.db))
+    as_json = cli.command("status", "--db", str(cli.db), "--json")
+    for text in (outcome.out, outcome.err, status.out, status.err, as_json.out, cli.summary_file.read_text()):
+        assert not ACTS.findall(text)
+    assert outcome.summary["pages"] >= 2
+    assert outcome.summary["urls"]["failed"] >= 2
+    json.loads(as_json.out)
+    assert cli.rows("SELECT count(*) FROM urls WHERE reason LIKE 'robots: line 2: Disallow: /_]0;pwned%'") == [1]
+    stored = cli.rows("SELECT url FROM urls") + cli.rows("SELECT coalesce(reason, '') FROM urls")
+    assert not ACTS.findall("".join(stored))
+
+
+def test_the_live_view_shows_no_sequence_of_the_webs(hostile: FakeWeb, tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    with hostile.running() as served:
+        screen = on_a_terminal(cli, served)
+    for sequence in (b"\x1b]", b"\x1b[2J", b"\x9b5m", b"\x90q", b"\x07", "\u202e".encode()):
+        assert sequence not in screen
+    assert b"a.test" in screen
+
+
+def on_a_terminal(cli: Cli, served: Served) -> bytes:
+    """All that a crawl writes to its terminal."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        cli.arguments(served, served.url("a.test"), "--delay", "0.2", "--retries", "0", "--max-wait", "1s"),
+        stdin=its, stdout=its, stderr=its, cwd=cli.folder, env={**os.environ, "TERM": "xterm-256color"},
+    ) as process:  # fmt: skip
+        os.close(its)
+        shown = b""
+        with suppress(OSError):  # the terminal is gone when the process is
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+    assert process.returncode == 0
+    return shown
