@@ -36,6 +36,7 @@ _EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _DEATHS_PER_DOCUMENT = 2
+_LARGE_BYTES = 1 << 20  # a document that may take seconds: none waits behind it, and one process is kept for the others
 _STILLBIRTHS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
 _BY_ITSELF = 20  # a process that ends by itself counts for so many: it will do so again
 _START_TIMEOUT_S = 30.0
@@ -119,13 +120,29 @@ class Parser:
     def _send(self) -> None:
         """Give waiting documents to processes that have room, the emptiest first; start one where there is none."""
         while self._jobs:
-            ready = (process for process in self._processes if process.ready)
+            ready = (process for process in self._processes if process.ready and not self._is_kept_busy(process))
             free = min(ready, key=lambda process: len(process.jobs), default=None)
             if (free is None or free.jobs) and len(self._tasks) < self._most:
                 self._start()
             if free is None or len(free.jobs) >= _DOCUMENTS_PER_PROCESS:
                 return
-            free.give(self._jobs.popleft())
+            job = self._next_job()
+            if job is None:
+                return
+            free.give(job)
+
+    def _is_kept_busy(self, process: _Process) -> bool:
+        """Whether the process reads something large, and there are others."""
+        return self._most > 1 and any(job.size > _LARGE_BYTES for job in process.jobs)
+
+    def _next_job(self) -> _Job | None:
+        """The first document that waits, a large one only where a process remains for the others."""
+        no_large = self._most > 1 and sum(map(self._is_kept_busy, self._processes)) >= self._most - 1
+        for index, job in enumerate(self._jobs):
+            if not (no_large and job.size > _LARGE_BYTES):
+                del self._jobs[index]
+                return job
+        return None
 
     def _start(self) -> None:
         task = asyncio.create_task(self._run())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Request
+from crawler.fakeweb import FakeWeb
 from tests.hostile.web import ENDLESS, crawled, never, to_each_request, watched_loop
 
 CUT_AT_A_LIMIT = {  # what comes fast enough reaches a limit before the deadline
@@ -18,6 +18,8 @@ CUT_AT_A_LIMIT = {  # what comes fast enough reaches a limit before the deadline
     "100 continue": ("failed", "bad_response"),
 }
 FRIENDLY, HOSTILE = 20, 100
+RUN_S = 30.0
+PACE = 0.5  # a second: tells a stall from a busy machine; see the table for the figures
 
 
 async def test_what_never_ends_is_cut_at_a_limit_or_at_the_deadline(tmp_path: Path) -> None:
@@ -68,9 +70,8 @@ async def test_a_robots_txt_that_never_ends_lets_no_page_be_fetched_and_costs_li
 
 @pytest.mark.timeout(120)
 async def test_friendly_hosts_keep_their_pace_beside_a_hundred_that_never_end(tmp_path: Path) -> None:
-    """Judged by the servers' log: the starts of requests to a friendly host are a second apart, as they would be alone.
-
-    In the order of the seeds one friendly host comes after five others.
+    """Judged by the servers' log, from the first request to a friendly host to the end of the run, so that a host that
+    stops is seen as well. In the order of the seeds one friendly host comes after five others.
     """
     kinds = [*map(to_each_request, ENDLESS.values()), never]
     web, names = FakeWeb(), []
@@ -85,20 +86,11 @@ async def test_friendly_hosts_keep_their_pace_beside_a_hundred_that_never_end(tm
         seeds = [served.url(name) for name in names]
         seeds = [url.replace("http:", "https:") if kinds[number % len(kinds)] is never and "bad" in url else url
                  for number, url in enumerate(seeds)]  # fmt: skip
-        await crawled(served, tmp_path, seeds, delay_s=1.0, per_host=2, max_runtime_s=30.0, timeout_s=30.0)
+        started = time.monotonic()
+        await crawled(served, tmp_path, seeds, delay_s=1.0, per_host=2, max_runtime_s=RUN_S, timeout_s=30.0)
         hits = {name: served.hits(name) for name in names if "good" in name}
-    paces = sorted(map(pace, hits.values()))
-    delays = sorted(asked[0].start - min(first[0].start for first in hits.values()) for asked in hits.values())
-    print(
-        f"pace of {len(paces)} friendly hosts: {paces[0]:.3f}-{paces[-1]:.3f}/s, last one met after {delays[-1]:.1f} s"
-    )
-    assert len(paces) == FRIENDLY
-    # Measured: 0.92-0.998 on an idle machine, 0.55 with two others on its two cores (the parsers are busy with
-    # the endless bodies), 0.21 without the share of the proven hosts.
-    assert sum(paces) / len(paces) >= 0.4
-    assert delays[-1] < 15
-
-
-def pace(hits: list[Request]) -> float:
-    """Requests a second, from the first to the last."""
-    return (len(hits) - 1) / (hits[-1].start - hits[0].start)
+    assert len(hits) == FRIENDLY
+    met = [asked[0].start - started for asked in hits.values()]
+    paces = sorted((len(asked) - 1) / (RUN_S - met_s) for met_s, asked in zip(met, hits.values(), strict=True))
+    print(f"pace {paces[0]:.2f}-{paces[-1]:.2f}/s, met after {min(met):.1f}-{max(met):.1f} s")
+    assert sum(paces) / len(paces) >= PACE
