@@ -19,7 +19,7 @@ from crawler.config import CrawlConfig, NetworkConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
 from crawler.frontier.frontier import Frontier
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import Fetcher, check_network, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
@@ -76,6 +76,7 @@ class Crawl:
         clock: Clock | None = None,
     ) -> None:
         self._seeds = parse_seeds(seeds)
+        check_network(config.network)
         self._config = config
         self._observer = observer or Silent()
         self._handle_signals = handle_signals
