@@ -191,6 +191,9 @@ class _Run:
             _check_secrets(options, earlier, given={name.lower() for name in self._config.network.headers})
         if self._config.politeness.ignore_robots:
             self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
+        set_back_s = await self._store.follow_clock(self._clock.wall())
+        if set_back_s:
+            self._observer.notify(f"the clock is {set_back_s:.0f} s behind the last run: what is due follows it")
         run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
         if self._run_pages_before:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")

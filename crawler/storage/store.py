@@ -71,6 +71,14 @@ SELECT substr(reason, 1, instr(reason || ':', ':') - 1) AS word, count(*) FROM u
 WHERE status = 'excluded' GROUP BY word ORDER BY word
 """
 
+# The last that is known of the newest run.
+_LAST_SEEN = """
+SELECT max(started_at, coalesce(ended_at, 0), coalesce((
+    SELECT f.started_at FROM fetches AS f WHERE f.id = (SELECT max(id) FROM fetches) AND f.run_id = runs.id
+), 0)) FROM runs ORDER BY id DESC LIMIT 1
+"""
+_CLOCK_TOLERANCE_S = 1.0
+
 _BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
 
 _EXCLUDED = """
@@ -94,6 +102,19 @@ class Store:
         """The options of the newest run; None where there was none."""
         rows = await self._read("SELECT options FROM runs ORDER BY id DESC LIMIT 1")
         return dict(json.loads(rows[0][0])) if rows else None
+
+    async def follow_clock(self, now: float) -> float:
+        """Where the clock was set back since the last run, plan everything earlier by as much; returns the seconds.
+
+        Else what was to be fetched at once would wait until the clock is where it was.
+        """
+        rows = await self._read(_LAST_SEEN)
+        ahead_s = rows[0][0] - now if rows else 0.0
+        if ahead_s <= _CLOCK_TOLERANCE_S:
+            return 0.0
+        with explained(self.path):
+            await Transaction(self._writer, self._known, self.run_id).rewind(ahead_s)
+        return float(ahead_s)
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
