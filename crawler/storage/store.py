@@ -95,7 +95,7 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._known = KnownUrls()
-        self._inode = path.stat().st_ino
+        self._inodes = self._found_inodes()
         self.run_id = 0
 
     async def last_options(self) -> dict[str, Any] | None:
@@ -142,17 +142,19 @@ class Store:
     async def commit(self, visits: Sequence[Visit], now: float) -> list[HostRecord]:
         """Store the visits in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
-            self._check_file()
+            self._check_files()
             return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
 
-    def _check_file(self) -> None:
-        """SQLite writes into a file that was deleted as if nothing had happened."""
-        try:
-            there = self.path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            there = False
-        if not there:
-            raise DatabaseFailedError(f"{self.path} was deleted or replaced while the crawl was writing to it")
+    def _check_files(self) -> None:
+        """SQLite writes into files that were deleted as if nothing had happened."""
+        for path, inode in self._found_inodes().items():
+            if inode is None or inode != self._inodes[path]:
+                raise DatabaseFailedError(f"{path} was deleted or replaced while the crawl was writing to it")
+
+    def _found_inodes(self) -> dict[Path, int | None]:
+        """Of the database, its write-ahead log and that one's index; None where there is no such file."""
+        names = [self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"]
+        return {path: _inode(path) for path in map(self.path.with_name, names)}
 
     async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
         """Add URLs that no visit found (seeds); returns their hosts."""
@@ -237,6 +239,7 @@ class Store:
 
     async def _write(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
         with explained(self.path):
+            self._check_files()
             return list(await self._writer.execute_fetchall(sql, parameters))
 
 
@@ -245,6 +248,13 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
     """Open (or make) the crawl database for a run; the caller holds its lock."""
     async with open_writer(path) as writer, open_reader(path) as reader:
         yield Store(path, writer, reader)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _claim(row: Sequence[Any]) -> Claim:
