@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from hashlib import blake2b
 
+from crawler.records import StoredBody
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -22,6 +24,11 @@ def body_hash(body: bytes) -> bytes:
 def compress(body: bytes) -> bytes:
     """A zstd frame. Not to be called from two threads at once."""
     return _COMPRESSOR.compress(body, zstd.ZstdCompressor.FLUSH_FRAME)
+
+
+def stored_body(body: bytes) -> StoredBody:
+    """As it is kept, with its name. Gives up the GIL while it works, and may be called from any thread."""
+    return StoredBody(digest=body_hash(body), size=len(body), zstd=zstd.compress(body, 1))
 
 
 def decompress(data: bytes) -> bytes:

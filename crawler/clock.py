@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+def _steady_wall() -> Callable[[], float]:
+    """The system's time, read once and counted on by the monotonic clock.
+
+    What is due is found by the times that are stored: when somebody sets the clock back, what was planned an hour ago
+    must not wait for tomorrow.
+    """
+    start = time.time() - time.monotonic()
+    return lambda: start + time.monotonic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """`monotonic` paces and never jumps; `wall` (Unix seconds, UTC) is only for what is stored. Both in seconds."""
+    """`monotonic` paces; `wall` (Unix seconds, UTC) is only for what is stored. Neither jumps. Both in seconds."""
 
     monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
+    wall: Callable[[], float] = field(default_factory=_steady_wall)

@@ -20,7 +20,7 @@ from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
 from crawler.frontier.frontier import Frontier
 from crawler.network.cookies import CookieFile, read_cookies
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import Fetcher, check_network, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
@@ -79,6 +79,7 @@ class Crawl:
     ) -> None:
         self._seeds = parse_seeds(seeds)
         self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
+        check_network(config.network)
         self._config = config
         self._observer = observer or Silent()
         self._handle_signals = handle_signals
@@ -196,6 +197,9 @@ class _Run:
             self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
         if self._config.network.insecure:
             self._observer.notify("--insecure: TLS certificates are not verified; what is stored may come from anybody")
+        set_back_s = await self._store.follow_clock(self._clock.wall())
+        if set_back_s:
+            self._observer.notify(f"the clock is {set_back_s:.0f} s behind the last run: what is due follows it")
         run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
         if self._run_pages_before:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")

@@ -10,6 +10,7 @@ import random
 from dataclasses import replace
 from typing import Any, Protocol
 
+from crawler.bodies import stored_body
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.reader import readable
@@ -107,7 +108,9 @@ class Visitor:
     async def _read(self, claim: Claim, response: Response) -> Visit:
         reading = await self._parser.read(claim.kind, response, keep_body=self._config.run.bodies)
         if isinstance(reading, Failure):
-            return self._conclude(claim, reading)
+            keep = self._config.run.bodies  # in a thread: 10 MB are 30 ms in which the event loop can do other things
+            body = await asyncio.to_thread(stored_body, response.body) if keep else None
+            return self._conclude(claim, reading, body=body)
         content, body = reading
         if isinstance(content, Page):
             return self._conclude(claim, response, page=self._with_header_directives(content, response), body=body)

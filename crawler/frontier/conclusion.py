@@ -67,7 +67,7 @@ class Conclusion:
         if visit.page is not None:
             self._note(visit.page, claim)
         link_targets = self._admission.links(visit.page, claim) if visit.page is not None else ()
-        targets = list(self._admission.entries(visit.entries, claim))
+        targets = list(visit.targets)
         onward = self._onward(visit)
         if onward is not None:
             targets.append(onward)
@@ -75,7 +75,7 @@ class Conclusion:
             verdict = replace(visit.verdict, status=UrlStatus.FAILED, retry_in_s=None, back_off_s=None)
             visit = replace(visit, verdict=verdict)
             targets.append(self._fall_back(claim))
-        return self._take_back(visit, link_targets=link_targets, targets=tuple(targets), entries=())
+        return self._take_back(visit, link_targets=link_targets, targets=tuple(targets))
 
     def _note(self, page: Page, claim: Claim) -> None:
         place = self._admission.note(page)

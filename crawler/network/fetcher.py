@@ -36,9 +36,10 @@ from crawler.network.fields import (
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
 from crawler.network.rate import RateLimit, buffer_bytes
-from crawler.network.resolver import Resolver, Unresolved
+from crawler.network.resolver import Resolver, Unresolved, parse_dns_server
 from crawler.network.session import (
     Concurrency,
+    common_headers,
     credential_headers,
     fit_concurrency,
     open_file_limit,
@@ -228,6 +229,13 @@ async def open_fetcher(
             yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections, cookies)
     finally:
         await resolver.close()
+
+
+def check_network(network: NetworkConfig) -> None:
+    """Raises `UsageError` where the DNS server or a header cannot be used: found out before anything is opened."""
+    common_headers(network)
+    if network.dns_server:
+        parse_dns_server(network.dns_server)
 
 
 def request_target(url: str) -> URL:

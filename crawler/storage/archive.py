@@ -25,8 +25,10 @@ SELECT u.url, l.anchor, l.rel, l.nofollow FROM links AS l JOIN urls AS u ON u.id
 """
 
 _BODY = """
-SELECT b.zstd FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN bodies AS b ON b.hash = p.body_hash
-WHERE u.url = ?
+SELECT b.zstd FROM urls AS u JOIN bodies AS b ON b.hash = coalesce(
+    (SELECT body_hash FROM pages WHERE id = u.page_id),
+    (SELECT body_hash FROM fetches WHERE url_id = u.id AND body_hash IS NOT NULL ORDER BY id DESC LIMIT 1)
+) WHERE u.url = ?
 """
 
 
@@ -49,7 +51,10 @@ class Archive:
         return await self._page(rows[0]) if rows else None
 
     async def body(self, url: str) -> bytes | None:
-        """The body that page was read from, Content-Encoding undone; None where none is kept."""
+        """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
+
+        Content-Encoding is undone. None where no body is kept.
+        """
         rows = await self._read(_BODY, url)
         return decompress(rows[0][0]) if rows else None
 

@@ -17,7 +17,7 @@ _MAX_INTEGER = 2**63 - 1  # SQLite's; a Content-Length may claim more
 
 FETCH_COLUMNS = (
     "id", "url_id", "run_id", "started_at", "elapsed_s", "status_code", "failure", "message", "content_type", "bytes",
-    "truncated", "redirect_url", "address", "reused",
+    "truncated", "redirect_url", "address", "reused", "body_hash",
 )  # fmt: skip
 
 
@@ -26,10 +26,11 @@ def fetch_values(visit: Visit, attempt: Response | Failure) -> tuple[Any, ...]:
     shared = (visit.redirect_url, attempt.address, int(attempt.reused))
     if isinstance(attempt, Failure):
         message = storable(attempt.message)
-        return (attempt.started_at, attempt.elapsed_s, None, attempt.kind, message, None, None, 0, *shared)
+        unread = visit.body.digest if visit.body is not None else None
+        return (attempt.started_at, attempt.elapsed_s, None, attempt.kind, message, None, None, 0, *shared, unread)
     size = None if attempt.size is None else min(attempt.size, _MAX_INTEGER)
     answer = (attempt.status_code, None, None, storable(attempt.content_type), size, int(attempt.truncated))
-    return (attempt.started_at, attempt.elapsed_s, *answer, *shared)
+    return (attempt.started_at, attempt.elapsed_s, *answer, *shared, None)
 
 
 PAGE_COLUMNS = (

@@ -23,7 +23,8 @@ from crawler.errors import DatabaseFailedError
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
 MIN_SQLITE = (3, 35, 0)  # RETURNING
 _MIN_SIZE = 512  # bytes: the smallest page; SQLite takes a file of one byte for an empty database
-_BUSY_TIMEOUT_S = 10.0
+_WRITER_PATIENCE_S = 30.0  # while another program writes: a crawl has time
+_READER_PATIENCE_S = 10.0
 
 _WRITER_PRAGMAS = """
 PRAGMA journal_mode = WAL;
@@ -44,7 +45,7 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     check_file(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = await _connect(str(path), uri=False)
+        connection = await _connect(str(path), uri=False, patience_s=_WRITER_PATIENCE_S)
     try:
         with explained(path):
             await _prepare(connection, path)
@@ -61,7 +62,7 @@ async def open_reader(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     if not check_file(path):
         raise nothing
     with explained(path):
-        connection = await _connect(_read_only_uri(path), uri=True)
+        connection = await _connect(_read_only_uri(path), uri=True, patience_s=_READER_PATIENCE_S)
     try:
         with explained(path):
             version = await _identify(connection, path)
@@ -114,10 +115,10 @@ def check_file(path: Path) -> int:
     return found.st_size
 
 
-async def _connect(target: str, *, uri: bool) -> aiosqlite.Connection:
+async def _connect(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
     """Tried without a thread first: after a connect that fails, aiosqlite's thread may answer a loop that is closed."""
     sqlite3.connect(target, uri=uri).close()
-    return await aiosqlite.connect(target, uri=uri, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+    return await aiosqlite.connect(target, uri=uri, isolation_level=None, timeout=patience_s)
 
 
 def _read_only_uri(path: Path) -> str:

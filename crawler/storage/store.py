@@ -72,6 +72,14 @@ SELECT substr(reason, 1, instr(reason || ':', ':') - 1) AS word, count(*) FROM u
 WHERE status = 'excluded' GROUP BY word ORDER BY word
 """
 
+# The last that is known of the newest run.
+_LAST_SEEN = """
+SELECT max(started_at, coalesce(ended_at, 0), coalesce((
+    SELECT f.started_at FROM fetches AS f WHERE f.id = (SELECT max(id) FROM fetches) AND f.run_id = runs.id
+), 0)) FROM runs ORDER BY id DESC LIMIT 1
+"""
+_CLOCK_TOLERANCE_S = 1.0
+
 _BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
 
 _FULL_HOSTS = "SELECT name FROM hosts WHERE pending + fetched + redirected + gone + failed >= ?"
@@ -108,13 +116,26 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._known = KnownUrls()
-        self._inode = path.stat().st_ino
+        self._inodes = self._found_inodes()
         self.run_id = 0
 
     async def last_options(self) -> dict[str, Any] | None:
         """The options of the newest run; None where there was none."""
         rows = await self._read("SELECT options FROM runs ORDER BY id DESC LIMIT 1")
         return dict(json.loads(rows[0][0])) if rows else None
+
+    async def follow_clock(self, now: float) -> float:
+        """Where the clock was set back since the last run, plan everything earlier by as much; returns the seconds.
+
+        Else what was to be fetched at once would wait until the clock is where it was.
+        """
+        rows = await self._read(_LAST_SEEN)
+        ahead_s = rows[0][0] - now if rows else 0.0
+        if ahead_s <= _CLOCK_TOLERANCE_S:
+            return 0.0
+        with explained(self.path):
+            await Transaction(self._writer, self._known, self.run_id).rewind(ahead_s)
+        return float(ahead_s)
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
@@ -142,17 +163,19 @@ class Store:
     async def commit(self, visits: Sequence[Visit], now: float) -> list[HostRecord]:
         """Store the visits in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
-            self._check_file()
+            self._check_files()
             return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
 
-    def _check_file(self) -> None:
-        """SQLite writes into a file that was deleted as if nothing had happened."""
-        try:
-            there = self.path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            there = False
-        if not there:
-            raise DatabaseFailedError(f"{self.path} was deleted or replaced while the crawl was writing to it")
+    def _check_files(self) -> None:
+        """SQLite writes into files that were deleted as if nothing had happened."""
+        for path, inode in self._found_inodes().items():
+            if inode is None or inode != self._inodes[path]:
+                raise DatabaseFailedError(f"{path} was deleted or replaced while the crawl was writing to it")
+
+    def _found_inodes(self) -> dict[Path, int | None]:
+        """Of the database, its write-ahead log and that one's index; None where there is no such file."""
+        names = [self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"]
+        return {path: _inode(path) for path in map(self.path.with_name, names)}
 
     async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
         """Add URLs that no visit found (seeds); returns their hosts."""
@@ -248,6 +271,7 @@ class Store:
 
     async def _write(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
         with explained(self.path):
+            self._check_files()
             return list(await self._writer.execute_fetchall(sql, parameters))
 
 
@@ -256,6 +280,13 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
     """Open (or make) the crawl database for a run; the caller holds its lock."""
     async with open_writer(path) as writer, open_reader(path) as reader:
         yield Store(path, writer, reader)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _claim(row: Sequence[Any]) -> Claim:

@@ -124,6 +124,14 @@ UPDATE urls SET status = 'failed', reason = ?3, next_fetch_at = NULL
 WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND substr(url, 1, length(?2) + 1) = ?2 || '/'
 """
 
+# `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged.
+_REWIND = (
+    "UPDATE urls SET next_fetch_at = next_fetch_at - ?1 WHERE next_fetch_at IS NOT NULL",
+    "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1",
+    "UPDATE origins SET robots_expires_at = robots_expires_at - ?1",
+    "UPDATE runs SET started_at = started_at - ?1, ended_at = ended_at - ?1 WHERE id = (SELECT max(id) FROM runs)",
+)
+
 
 class Transaction:
     """One BEGIN ... COMMIT on the writing connection."""
@@ -144,6 +152,12 @@ class Transaction:
             rows = await self._execute(sql, *parameters)
             await self._set_due({row[0] for row in rows})
         self._known.clear()
+
+    async def rewind(self, seconds: float) -> None:
+        """All that is planned is planned so much earlier: the clock was set back."""
+        async with self._begun():
+            for sql in _REWIND:
+                await self._execute(sql, seconds)
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[None]:

@@ -200,7 +200,17 @@ def test_a_database_that_cannot_be_made_ends_with_6(cli: Cli) -> None:
     assert "there is no" in cli.command("status", "--db", "missing.db", status=6).err
 
 
-@pytest.mark.parametrize("arguments", [[], [""], ["https://example.com/", "--summary", "no/such/folder.json"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        [""],
+        ["https://example.com/", "--summary", "no/such/folder.json"],
+        ["https://example.com/", "--dns-server", "dns.example"],
+        ["https://example.com/", "--header", "Host: x"],
+        ["https://example.com/", "--header", "X-Name: \x07"],
+    ],
+)
 def test_what_can_be_known_before_the_crawl_leaves_nothing_behind(cli: Cli, arguments: list[str]) -> None:
     cli.crawl(None, *arguments, status=2)
     cli.command("crawl", *arguments, status=2)

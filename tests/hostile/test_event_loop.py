@@ -1,0 +1,87 @@
+"""Nothing that a page holds keeps the event loop busy: while one is judged and stored, the others' requests go on.
+
+What is measured is processor time of the loop's own thread between two turns of the loop, so that a busy machine
+changes nothing. It leaves out waits for the system; the loop's thread has none but for the sockets that are ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, crawl
+from crawler.fakeweb import FakeWeb
+
+MAX_BUSY_S = 0.2
+MB = 1_000_000
+
+MARKUP: dict[str, Callable[[], bytes]] = {
+    "ordinary": lambda: b"<p>An ordinary <b>paragraph</b> with <a href='/x'>a link</a>.</p>\n" * (5 * MB // 66),
+    "a million links": lambda: b"".join(b"<a href=%d>x</a>" % number for number in range(1_000_000))[: 10 * MB],
+    "ten thousand long links": lambda: b"".join(
+        b"<a href=/%s/%d>%s</a>" % (b"x" * 500, number, b"y" * 300) for number in range(10_000)
+    ),
+    "ten thousand hosts": lambda: b"".join(
+        b"<a href=http://h%d.b%d.test/>x</a>" % (number, number) for number in range(10_000)
+    ),
+    "a large attribute": lambda: b"<a href='/" + b"x" * 5 * MB + b"'>x</a>",
+    "text alone": lambda: b"word " * (2 * MB),
+    "nested": lambda: b"<div>" * 100_000,
+    "broken UTF-8": lambda: b"\xff\xfe\xc3" * (3 * MB),
+    "NULs": lambda: bytes(10 * MB),
+    "JSON-LD": lambda: b"<script type=application/ld+json>" + b'{"a":[' * 100_000 + b"</script>" * 1000,
+    "headings": lambda: b"<h1>x</h1>" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("kind", MARKUP)
+async def test_hostile_markup_does_not_block_the_event_loop(tmp_path: Path, kind: str) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/", body=MARKUP[kind](), content_type="text/html")
+    longest_s = await _longest_turn_s(web, tmp_path)
+    print(f"{kind}: {longest_s * 1000:.0f} ms")
+    assert longest_s < MAX_BUSY_S
+
+
+async def test_a_sitemap_of_50_000_urls_does_not_block_the_event_loop(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.robots("Sitemap: http://a.test/sitemap.xml")
+    site.page("/", delay_s=2)
+    site.page("*")
+    site.sitemap("/sitemap.xml", [f"/{'x' * 50}/{number}" for number in range(50_000)])
+    longest_s = await _longest_turn_s(web, tmp_path, max_pages=2)
+    with closing(sqlite3.connect(tmp_path / "crawl.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM urls WHERE url LIKE '%xxx%'").fetchone() == (50_000,)
+    print(f"sitemap: {longest_s * 1000:.0f} ms")
+    assert longest_s < MAX_BUSY_S
+
+
+async def _longest_turn_s(web: FakeWeb, folder: Path, max_pages: int = 1) -> float:
+    """Crawl a page or two of this web; the most processor time that one turn of the loop took."""
+    with web.running() as served:
+        config = CrawlConfig(
+            db=folder / "crawl.db",
+            scope=ScopeConfig(max_pages=max_pages),
+            politeness=PolitenessConfig(delay_s=0),
+            network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
+            run=RunConfig(parse_timeout_s=3),
+        )
+        turns: list[float] = []
+        watch = asyncio.create_task(_watch(turns))
+        await crawl([served.url("a.test")], config)
+        watch.cancel()
+    return max(turns)
+
+
+async def _watch(turns: list[float]) -> None:
+    while True:
+        before = time.thread_time()
+        await asyncio.sleep(0.001)
+        turns.append(time.thread_time() - before)
