@@ -19,6 +19,7 @@ from crawler.network.fetcher import Fetcher, any_type
 from crawler.network.resolver import Unresolved
 from crawler.parsing import Parser
 from crawler.policy.outcome import REDIRECTS, decide
+from crawler.policy.recrawl import conditions, misdated
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, Visit
 from crawler.urls import normalize, without_credentials
@@ -72,6 +73,7 @@ class Visitor:
             return self._conclude(claim, await self._fetch_robots(claim))
         attempt = await self._fetcher.fetch(
             claim.url,
+            headers=conditions(claim, keep_bodies=self._config.run.bodies) if claim.earlier else None,
             readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
             on_sent=lambda: self._ledger.sent(claim),
         )
@@ -121,6 +123,8 @@ class Visitor:
         redirect_url = _redirect_url(attempt)
         if isinstance(attempt, Response) and redirect_url is None and attempt.location is not None:
             attempt = replace(attempt, location=None)  # it leads nowhere that we can go
+        if isinstance(attempt, Response) and misdated(attempt):
+            attempt = replace(attempt, last_modified=None)
         verdict = decide(
             claim,
             attempt,
@@ -128,6 +132,7 @@ class Visitor:
             host_failures=self._ledger.failures_of(claim),
             jitter=random.random(),
             now=self._clock.wall(),
+            conditional=bool(conditions(claim, keep_bodies=self._config.run.bodies)),
         )
         self._count(claim, attempt, will_retry=verdict.retry_in_s is not None)
         return Visit(claim=claim, verdict=verdict, attempt=attempt, redirect_url=redirect_url, **found)

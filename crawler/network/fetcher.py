@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,7 @@ from crawler.network.body import drain_body, read_body
 from crawler.network.failures import explain
 from crawler.network.fields import (
     CONTENT_TYPE,
+    DATE,
     ETAG,
     LAST_MODIFIED,
     LOCATION,
@@ -30,6 +32,7 @@ from crawler.network.fields import (
     field,
     fields,
     framing_problem,
+    max_age_s,
 )
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
@@ -62,12 +65,14 @@ class Fetcher:
         network: NetworkConfig,
         counters: Counters,
         kept_connections: int,
+        wall_clock: Callable[[], float],
     ) -> None:
         self._session = session
         self._resolver = resolver
         self._guard = guard
         self._network = network
         self._counters = counters
+        self._wall_clock = wall_clock
         self._kept = KeptConnections(counters, kept_connections)
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials: dict[str, dict[str, str]] = {}
@@ -98,6 +103,7 @@ class Fetcher:
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
             on_sent=on_sent,
+            wall_clock=self._wall_clock,
         )
         token = current_attempt.set(attempt)
         self._counters.in_flight += 1
@@ -167,11 +173,13 @@ async def open_fetcher(
     *,
     concurrency: Concurrency | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Fetcher]:
     """The network room, opened inside the running event loop and closed in every way out.
 
     `concurrency` is what fits below the open-file limit, found out where it is not given. `ssl_context` replaces the
-    default trust in the system's CAs. Raises `UsageError` where the DNS server or a header cannot be used.
+    default trust in the system's CAs; `wall_clock` gives the times in what is returned. Raises `UsageError` where the
+    DNS server or a header cannot be used.
     """
     if concurrency is None:
         concurrency = fit_concurrency(politeness.concurrency, open_file_limit())
@@ -181,7 +189,7 @@ async def open_fetcher(
         async with open_session(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
-            yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections)
+            yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections, wall_clock)
     finally:
         await resolver.close()
 
@@ -212,6 +220,8 @@ def _response(
         retry_after=field(headers, RETRY_AFTER),
         etag=field(headers, ETAG),
         last_modified=field(headers, LAST_MODIFIED),
+        date=field(headers, DATE),
+        max_age_s=max_age_s(headers),
         robots_tags=fields(headers, X_ROBOTS_TAG),
         address=attempt.address,
         started_at=attempt.started_at,
