@@ -67,6 +67,9 @@ class Supply:
         """These visits are stored; `hosts` are those touched that have something planned."""
         self._released += [visit.claim for visit in visits]
         now = self._clock.wall()
+        for visit in visits:
+            if visit.lastmods:
+                self._ask_again(visit.claim.host_id)
         for record in hosts:
             if record.host_id in self._workbench:
                 host = self._workbench.host(record.host_id)
@@ -78,6 +81,16 @@ class Supply:
                 self._gained[record.host_id] = record
             else:
                 self._poll_at = 0.0
+
+    def _ask_again(self, host_id: int) -> None:
+        """A sitemap has brought forward what is planned for this host."""
+        if self._horizon is None:
+            return
+        if host_id in self._workbench:
+            self._workbench.host(host_id).more = True
+            self.note_hunger(self._workbench.host(host_id))
+        else:
+            self._stale_after = host_id - 1 if self._stale_after is None else min(host_id - 1, self._stale_after)
 
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""

@@ -51,7 +51,7 @@ _STALE_URLS = f"""
 CROSS JOIN urls AS u ON u.id IN (
     SELECT id FROM (
         SELECT * FROM (
-            SELECT id, 1 AS hub, {_LIKELY} AS likely FROM urls
+            SELECT id, 1 AS hub, {_LIKELY} AS likely FROM urls INDEXED BY urls_hubs
             WHERE host_id = h.id AND (seed > 0 OR new_links >= 0.25) AND {_IS_ANSWERED}
                 AND (fetched_at <= ?2 OR revisit_at <= ?3) AND fetched_at <= ?5 LIMIT ?6
         ) UNION ALL SELECT * FROM (
