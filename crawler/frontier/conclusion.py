@@ -79,14 +79,15 @@ class Conclusion:
             verdict = replace(visit.verdict, status=UrlStatus.FAILED, retry_in_s=None, back_off_s=None)
             visit = replace(visit, verdict=verdict)
             targets.append(self._fall_back(claim))
-        visit = replace(visit, verdict=self._try_later(claim, visit.verdict))
+        if visit.verdict.status is UrlStatus.FAILED:
+            visit = replace(visit, verdict=self._try_later(claim, visit.verdict))
         return self._take_back(
             visit, link_targets=link_targets, targets=tuple(targets), entries=(), lastmods=_lastmods(visit)
         )
 
     def _try_later(self, claim: Claim, verdict: Verdict) -> Verdict:
         """A page that is stored and fails now is not given up for ever, as one would be that never answered."""
-        if verdict.status is not UrlStatus.FAILED or claim.earlier is None or claim.earlier.content_hash is None:
+        if claim.earlier is None or claim.earlier.content_hash is None:
             return verdict
         later_s = retry_later_s(verdict.attempts, self._config.network.retries, self.pace)
         return replace(verdict, retry_in_s=later_s)

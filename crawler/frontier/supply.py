@@ -213,7 +213,7 @@ class Supply:
         host_ids = [host.host_id for host in hosts]
         rows = await self._store.due_urls(host_ids, limit, self._clock.wall())
         if self._horizon is not None:
-            rows += await self._store.stale_urls(host_ids, limit, self._horizon)
+            rows += await self._stale_claims(hosts, self._horizon)
             rows.sort(key=lambda claim: not claim.is_hub)  # then what is new, then by how likely it has changed
         read = Counter(claim.host_id for claim in rows)
         for host in hosts:
@@ -221,6 +221,16 @@ class Supply:
         claims = [claim for claim in rows if claim.url_id not in self._held[claim.host_id]]
         for claim in claims:
             self._held[claim.host_id].add(claim.url_id)
+        return claims
+
+    async def _stale_claims(self, hosts: Sequence[HostState], horizon: Horizon) -> list[Claim]:
+        window = self._window()
+        host_ids = [host.host_id for host in hosts]
+        held = [url_id for host_id in host_ids for url_id in self._held[host_id]]
+        claims = await self._store.stale_urls(host_ids, window, horizon, held)
+        read = Counter(claim.host_id for claim in claims)
+        for host in hosts:
+            host.more = host.more or read[host.host_id] >= window
         return claims
 
     def _let_go(self) -> None:

@@ -136,20 +136,19 @@ def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value and _may_be_sent(value)}
 
 
-@lru_cache(maxsize=1024)  # the first visits of a crawl all ask for the prior's
 def interval_s_of(rate: ChangeRate) -> float:
     """The interval that is worth its requests, without bounds; see the module's text."""
     per_s = rate.changes / rate.watched_s
     worth = min(REQUEST_PRICE_S * per_s, _worth(_PEAK_X))
-    low, high = 0.0, _PEAK_X
-    for _ in range(24):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _worth(middle) < worth else (low, middle)
-    return high * REQUEST_PRICE_S / worth
+    root = math.sqrt(2 * worth)
+    x = root + root * root / 3  # the series about 0; then Newton's method, from where it never overshoots
+    for _ in range(3):
+        x += (worth - _worth(x)) * math.exp(x) / x
+    return x * REQUEST_PRICE_S / worth
 
 
 def _worth(x: float) -> float:
-    return 1 - math.exp(-x) * (1 + x)
+    return x * x / 2 if x < 1e-4 else 1 - math.exp(-x) * (1 + x)  # a small one would be lost to rounding
 
 
 def observe(rate: ChangeRate, elapsed_s: float, *, changed: bool, changed_ago_s: float | None = None) -> ChangeRate:
@@ -174,13 +173,15 @@ def _faded(changes: float, watched_s: float) -> ChangeRate:
 
 
 def _rate_after(earlier: Earlier | None, response: Response, *, changed: bool) -> ChangeRate:
+    elapsed_s = 0.0 if earlier is None else response.started_at - earlier.fetched_at
+    if earlier is not None and earlier.rate is not None and not changed:
+        return observe(earlier.rate, elapsed_s, changed=False)
     modified_at = _modified_at(response)
     if earlier is None or earlier.rate is None:
         return PRIOR if modified_at is None else _first_rate(response.started_at - modified_at)
-    elapsed_s = response.started_at - earlier.fetched_at
     ago_s = None if modified_at is None else response.started_at - modified_at
     consistent = ago_s is not None and 0 <= ago_s < elapsed_s
-    return observe(earlier.rate, elapsed_s, changed=changed, changed_ago_s=ago_s if consistent else None)
+    return observe(earlier.rate, elapsed_s, changed=True, changed_ago_s=ago_s if consistent else None)
 
 
 def _first_rate(age_s: float) -> ChangeRate:
@@ -199,7 +200,7 @@ def _promise(earlier: Earlier | None, response: Response, *, changed: bool) -> f
     """For how long the server says that the answer will hold (`Cache-Control: max-age`), while it has kept its word."""
     if earlier is not None and earlier.promise_s is not None:
         promised_until = earlier.fetched_at + earlier.promise_s
-        changed_at = _modified_at(response) or response.started_at
+        changed_at = (changed and _modified_at(response)) or response.started_at
         if earlier.promise_s == BROKEN or (changed and earlier.fetched_at < changed_at < promised_until):
             return BROKEN
     return response.max_age_s
@@ -217,9 +218,10 @@ def _modified_at(response: Response) -> float | None:
 def misdated(response: Response) -> bool:
     """Whether the answer's Last-Modified cannot tell this version from a next one: it may not be asked with.
 
-    A document that was changed in the second in which it was sent may change once more in that second.
+    A document that was changed in the second in which it was sent may change once more in that second. A 304 repeats
+    the date that it was asked with.
     """
-    return response.last_modified is not None and _modified_at(response) is None
+    return response.status_code != 304 and response.last_modified is not None and _modified_at(response) is None
 
 
 @lru_cache(maxsize=1024)  # a Date stands in all the answers of a second, a Last-Modified on all pages of many a site

@@ -44,6 +44,7 @@ ORDER BY u.next_fetch_at, u.id
 
 _IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots'"
 _LIKELY = f"changes / watched_s * (?5 - fetched_at) + {1e9} * hinted"  # grows with the probability of a change
+_IS_FREE = "id NOT IN (SELECT value FROM json_each(?7))"
 
 # Seeds and hubs, then by how likely a change is, among the `?6` of each kind that have waited longest.
 _STALE_URLS = f"""
@@ -53,12 +54,13 @@ CROSS JOIN urls AS u ON u.id IN (
         SELECT * FROM (
             SELECT id, 1 AS hub, {_LIKELY} AS likely FROM urls INDEXED BY urls_hubs
             WHERE host_id = h.id AND (seed > 0 OR new_links >= 0.25) AND {_IS_ANSWERED}
-                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND fetched_at <= ?5 LIMIT ?6
+                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND {_IS_FREE} LIMIT ?6
         ) UNION ALL SELECT * FROM (
             SELECT id, 0, {_LIKELY} FROM urls
-            WHERE host_id = h.id AND fetched_at <= ?2 AND {_IS_ANSWERED} ORDER BY fetched_at LIMIT ?6
+            WHERE host_id = h.id AND fetched_at <= ?2 AND {_IS_ANSWERED} AND {_IS_FREE} ORDER BY fetched_at LIMIT ?6
         ) UNION ALL SELECT * FROM (
-            SELECT id, 0, {_LIKELY} FROM urls WHERE host_id = h.id AND revisit_at <= ?3 ORDER BY revisit_at LIMIT ?6
+            SELECT id, 0, {_LIKELY} FROM urls
+            WHERE host_id = h.id AND revisit_at <= ?3 AND {_IS_FREE} ORDER BY revisit_at LIMIT ?6
         )
     ) GROUP BY id ORDER BY max(hub) DESC, max(likely) DESC LIMIT ?4
 )
@@ -204,16 +206,18 @@ class Store:
         rows = await self._read(_STALE_HOSTS, (after_id, self.run_id, most, *bounds, latest_back_off, limit))
         return [host_record(row) for row in rows]
 
-    async def stale_urls(self, host_ids: Iterable[int], limit: int, horizon: Horizon) -> list[Claim]:
-        """At most `limit` URLs of each of these hosts that are to be fetched again, the most valuable of them.
+    async def stale_urls(
+        self, host_ids: Iterable[int], limit: int, horizon: Horizon, held: Iterable[int] = ()
+    ) -> list[Claim]:
+        """At most `limit` URLs of each of these hosts that are to be fetched again, the most valuable; none of `held`.
 
         With `by_value` they are chosen among the 8,192 that have waited longest, so that a choice costs the same
-        however many there are. Also those lent already.
+        however many there are.
         """
-        hosts = orjson.dumps(list(host_ids)).decode()
+        hosts, lent = (orjson.dumps(list(ids)).decode() for ids in (host_ids, held))
         considered = max(limit, _CONSIDERED) if horizon.by_value else limit
         bounds = (horizon.fetched_before, horizon.revisit_before)
-        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered))
+        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent))
         return [claim(row) for row in rows]
 
     async def run_times(self) -> tuple[float, float | None]:
