@@ -322,7 +322,10 @@ async def _open_run(config: CrawlConfig, observer: Observer, clock: Clock) -> As
         observer.notify(f"--concurrency lowered to {fitting.workers}: more does not fit below `ulimit -n`")
         config = replace(config, politeness=replace(config.politeness, concurrency=fitting.workers))
     async with (
-        open_parser(config.network.product_token, config.run.parse_timeout_s) as parser,  # first: it takes longest
+        # First: it takes longest. Where pages are fetched again, most answers are expected to be 304.
+        open_parser(
+            config.network.product_token, config.run.parse_timeout_s, eager=config.recrawl.max_age_s is None
+        ) as parser,
         open_store(config.db) as store,
         open_fetcher(
             _sendable(config.network), config.politeness, counters, concurrency=fitting, wall_clock=clock.wall
