@@ -14,7 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
+    from crawler.config import (
+        CrawlConfig,
+        NetworkConfig,
+        PolitenessConfig,
+        RecrawlConfig,
+        RunConfig,
+        ScopeConfig,
+        ScopeRule,
+    )
     from crawler.engine import Crawl, crawl
     from crawler.errors import CrawlerError, DatabaseBusyError, DatabaseFailedError, UsageError
     from crawler.output.summary import Summary
@@ -32,6 +40,7 @@ __all__ = [
     "NetworkConfig",
     "Page",
     "PolitenessConfig",
+    "RecrawlConfig",
     "RunConfig",
     "ScopeConfig",
     "ScopeRule",
@@ -42,7 +51,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "crawler.config": "CrawlConfig NetworkConfig PolitenessConfig RunConfig ScopeConfig ScopeRule",
+    "crawler.config": "CrawlConfig NetworkConfig PolitenessConfig RecrawlConfig RunConfig ScopeConfig ScopeRule",
     "crawler.engine": "Crawl crawl",
     "crawler.errors": "CrawlerError DatabaseBusyError DatabaseFailedError UsageError",
     "crawler.output.summary": "Summary",

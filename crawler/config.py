@@ -13,7 +13,7 @@ from enum import StrEnum
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crawler.errors import UsageError
 from crawler.proxy import ProxyServer, parse_proxy
@@ -22,6 +22,7 @@ DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-
 _PRODUCT_TOKEN = re.compile(r"^(?:Mozilla/[\d.]+ \(compatible; *)?([A-Za-z_-]+)")
 DEFAULT_DB = Path("data/crawl.db")
 MIB = 1024 * 1024
+_TEN_YEARS_S = 10 * 365 * 86400.0
 
 
 class ScopeRule(StrEnum):
@@ -160,10 +161,32 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         if self.max_runtime_s is not None:
-            _between("--max-runtime", self.max_runtime_s, 0.1, 10 * 365 * 86400)
+            _between("--max-runtime", self.max_runtime_s, 0.1, _TEN_YEARS_S)
         _between("--max-wait", self.max_wait_s, 0, 7 * 86400)
         _between("--grace", self.grace_s, 0, 3600)
         _between("--parse-timeout", self.parse_timeout_s, 0.1, 3600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecrawlConfig:
+    """What is fetched again. `max_age_s` None: nothing; "auto": each URL when it is likely to have changed."""
+
+    max_age_s: float | Literal["auto"] | None = _option(
+        None, "Fetch again what is older than 12h, 7d, 0s ...; auto: each URL by how often it has changed."
+    )
+    min_interval_s: float = _option(3600.0, "With --max-age auto: look at no URL more often than this.")
+    max_interval_s: float = _option(60 * 86400.0, "With --max-age auto: look at each URL at least this often.")
+    retry_failed: bool = _option(False, "Try again what has failed in earlier runs.")
+
+    def __post_init__(self) -> None:
+        if self.max_age_s is not None and self.max_age_s != "auto":
+            _between("--max-age", self.max_age_s, 0, _TEN_YEARS_S)
+        _between("--min-interval", self.min_interval_s, 0, _TEN_YEARS_S)
+        _between("--max-interval", self.max_interval_s, 1, _TEN_YEARS_S)
+        if self.min_interval_s > self.max_interval_s:
+            raise UsageError(
+                f"--min-interval ({self.min_interval_s:g}s) must not exceed --max-interval ({self.max_interval_s:g}s)"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +200,7 @@ class CrawlConfig:
     scope: ScopeConfig = field(default_factory=ScopeConfig)
     politeness: PolitenessConfig = field(default_factory=PolitenessConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    recrawl: RecrawlConfig = field(default_factory=RecrawlConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
@@ -186,7 +210,7 @@ class CrawlConfig:
         """The options as plain data, without any secret: of the headers only the names remain, of the cookies only
         that there were some.
         """
-        options = {name: asdict(getattr(self, name)) for name in ("scope", "politeness", "network", "run")}
+        options = {name: asdict(getattr(self, name)) for name in ("scope", "politeness", "network", "recrawl", "run")}
         options["network"]["headers"] = sorted(name.lower() for name, value in self.network.headers.items() if value)
         options["network"]["proxy"] = proxy.name if (proxy := self.network.proxy_server) else None
         options["network"]["cookies"] = bool(self.network.cookies)

@@ -22,8 +22,10 @@ from crawler.frontier.frontier import Frontier
 from crawler.network.cookies import CookieFile, read_cookies
 from crawler.network.fetcher import Fetcher, check_network, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
+from crawler.output.ending import nothing_due
 from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
+from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import Failure, FailureKind, Page, SeedMark
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.lock import database_lock
@@ -203,12 +205,20 @@ class _Run:
         run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
         if self._run_pages_before:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
-        widened = await self.frontier.open(seeds, self._run_pages_before)
+        widened = await self.frontier.open(seeds, self._run_pages_before, await self._rhythm())
         await self._open_doors(seeds)
         if earlier is not None and (widened or _scope_rules(earlier) != _scope_rules(options)):
             readmitted = await self.frontier.readmit()
             if readmitted:
                 self._observer.notify(f"{readmitted} URLs that were excluded may be fetched now")
+
+    async def _rhythm(self) -> Rhythm:
+        """Only a budget makes the order matter, and only then is it worth its cost."""
+        started_at, before = await self._store.run_times()
+        has_budget = self._config.scope.max_pages is not None or self._config.run.max_runtime_s is not None
+        return rhythm(
+            self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall(), by_value=has_budget
+        )
 
     async def crawl(self) -> Summary:
         """Work until nothing is left, a limit is reached, or somebody stops it; then drain, commit and report."""
@@ -228,6 +238,8 @@ class _Run:
             await self._last_commit(writer)
             summary = await self._summarize(self._stop_reason or end_reason)
             await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
+        if summary.complete and not summary.requests and not summary.pending:
+            self._observer.notify(nothing_due(*await self._store.freshness(), now=self._clock.wall()))
         return summary
 
     async def _last_commit(self, writer: asyncio.Task[None]) -> None:
@@ -331,10 +343,18 @@ async def _open_run(
         observer.notify(f"--concurrency lowered to {fitting.workers}: more does not fit below `ulimit -n`")
         config = replace(config, politeness=replace(config.politeness, concurrency=fitting.workers))
     async with (
-        open_parser(config.network.product_token, config.run.parse_timeout_s) as parser,  # first: it takes longest
+        # First: it takes longest. Where pages are fetched again, most answers are expected to be 304.
+        open_parser(
+            config.network.product_token, config.run.parse_timeout_s, eager=config.recrawl.max_age_s is None
+        ) as parser,
         open_store(config.db) as store,
         open_fetcher(
-            _sendable(config.network), config.politeness, counters, concurrency=fitting, cookies=cookies
+            _sendable(config.network),
+            config.politeness,
+            counters,
+            concurrency=fitting,
+            cookies=cookies,
+            wall_clock=clock.wall,
         ) as fetcher,
     ):
         yield _Run(config, store, fetcher, parser, counters, observer, clock)

@@ -317,10 +317,14 @@ class _Process:
 
 
 @asynccontextmanager
-async def open_parser(product_token: str, timeout_s: float) -> AsyncIterator[Parser]:
-    """A `Parser` in the running event loop; its processes are gone when the context is left."""
+async def open_parser(product_token: str, timeout_s: float, *, eager: bool = True) -> AsyncIterator[Parser]:
+    """A `Parser` in the running event loop; its processes are gone when the context is left.
+
+    `eager`: some are started at once, for there will be much to read.
+    """
     parser = Parser(product_token, timeout_s)
-    parser.warm_up()
+    if eager:
+        parser.warm_up()
     try:
         yield parser
     finally:

@@ -55,11 +55,68 @@ class SeedMark(IntEnum):
     BARE = 3  # a seed given without a scheme: https is tried first, then http
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRate:
+    """How often a URL changes: so many changes in so many seconds (a Gamma distribution; see policy/recrawl.py)."""
+
+    changes: float
+    watched_s: float
+
+
+HUB_NEW_LINKS = 0.25  # from so many new URLs a version on, on a moving average, a page is a hub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What is known of a URL from earlier visits. `fetched_at` is the newest that had a result.
+
+    `content_hash` None: no version is stored; `truncated` and `has_body` speak of the newest one. `new_links`: how many
+    unknown URLs a new version brings, on a moving average. `promise_s` is the time for which the server said that its
+    answer holds, -1 where it broke such a promise. `hinted`: a sitemap said that it has changed since.
+    """
+
+    status: UrlStatus
+    fetched_at: float
+    content_hash: bytes | None = None
+    truncated: bool = False
+    has_body: bool = False
+    etag: str | None = None
+    last_modified: str | None = None
+    rate: ChangeRate | None = None
+    new_links: float = 0.0
+    promise_s: float | None = None
+    hinted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revisit:
+    """When `--max-age auto` looks at a URL again, and what is known by now of how it changes."""
+
+    at: float
+    rate: ChangeRate
+    promise_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Horizon:
+    """What a run fetches again: URLs last fetched by `fetched_before`, or planned by `revisit_before` (None: no plans).
+
+    Both lie at or before `started_at`, the start of the run, so that nothing is fetched twice in it. `by_value`: there
+    may be time for a part only, so the most valuable come first.
+    """
+
+    started_at: float
+    fetched_before: float
+    revisit_before: float | None = None
+    by_value: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Claim:
     """One URL lent to a worker. `attempts` counts those that failed since the last success.
 
-    `url_id` is 0 where the URL has no row yet (a robots.txt). A claim equals itself alone: it stands for one loan.
+    `url_id` is 0 where the URL has no row yet (a robots.txt). `earlier` None: it was never answered. A claim equals
+    itself alone: it stands for one loan.
     """
 
     url_id: int
@@ -72,6 +129,12 @@ class Claim:
     hops: int = 0
     attempts: int = 0
     seed: SeedMark = SeedMark.NO
+    earlier: Earlier | None = None
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether new pages are found here: it is a seed, or its versions bring new links."""
+        return self.seed > SeedMark.NO or (self.earlier is not None and self.earlier.new_links >= HUB_NEW_LINKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +142,8 @@ class Response:
     """An HTTP answer. `body` is decoded (no Content-Encoding left) and may be cut at the size limit.
 
     `read` is False where the type is not one that we read: then `body` is empty and `size` is the declared
-    Content-Length (None where none was declared). Header values are as sent, None where absent.
+    Content-Length (None where none was declared). Header values are as sent, None where absent; `max_age_s` is
+    Cache-Control's, in seconds.
     """
 
     url: str
@@ -93,6 +157,8 @@ class Response:
     retry_after: str | None = None
     etag: str | None = None
     last_modified: str | None = None
+    date: str | None = None
+    max_age_s: float | None = None
     robots_tags: tuple[str, ...] = ()
     address: str | None = None
     started_at: float = 0.0
@@ -238,7 +304,8 @@ class Visit:
 
     `attempt` None: decided without a request (a rule forbids the URL). A worker fills what comes before `link_targets`;
     the frontier adds the rest: `link_targets` are the page's links, judged, in their order, `targets` what else the
-    visit found; `origin_failed` fails all that is pending for the claim's origin; times are Unix seconds.
+    visit found; `origin_failed` fails all that is pending for the claim's origin; times are Unix seconds. A `body`
+    without a `page` belongs to the version that is stored already; `lastmods` is what a sitemap says of its pages.
     """
 
     claim: Claim
@@ -253,5 +320,7 @@ class Visit:
     robots: RobotsCopy | None = None
     origin_failed: FailureKind | None = None
     next_fetch_at: float | None = None
+    revisit: Revisit | None = None
+    lastmods: tuple[tuple[str, float], ...] = ()
     back_off_until: float | None = None
     host_failures: int | None = None

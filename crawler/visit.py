@@ -20,6 +20,7 @@ from crawler.network.fetcher import Fetcher, any_type
 from crawler.network.resolver import Unresolved
 from crawler.parsing import Parser
 from crawler.policy.outcome import REDIRECTS, decide
+from crawler.policy.recrawl import conditions, misdated
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, Visit
 from crawler.urls import normalize, without_credentials
@@ -72,13 +73,15 @@ class Visitor:
             return None
         if claim.kind is UrlKind.ROBOTS:
             return self._conclude(claim, await self._fetch_robots(claim))
+        asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.earlier is not None else None
         attempt = await self._fetcher.fetch(
             claim.url,
+            headers=asked_with,
             readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
             on_sent=lambda: self._ledger.sent(claim),
         )
         if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
-            return self._conclude(claim, attempt)
+            return self._conclude(claim, attempt, conditional=bool(asked_with))
         return await self._read(claim, attempt)
 
     def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
@@ -123,11 +126,13 @@ class Visitor:
         noindex, nofollow = robots_directives(response.robots_tags, self._config.network.product_token)
         return replace(page, noindex=page.noindex or noindex, nofollow=page.nofollow or nofollow)
 
-    def _conclude(self, claim: Claim, attempt: Response | Failure, **found: Any) -> Visit:
+    def _conclude(self, claim: Claim, attempt: Response | Failure, *, conditional: bool = False, **found: Any) -> Visit:
         """Decide; `found` are the fields of the visit that the reader filled."""
         redirect_url = _redirect_url(attempt)
         if isinstance(attempt, Response) and redirect_url is None and attempt.location is not None:
             attempt = replace(attempt, location=None)  # it leads nowhere that we can go
+        if isinstance(attempt, Response) and misdated(attempt):
+            attempt = replace(attempt, last_modified=None)
         verdict = decide(
             claim,
             attempt,
@@ -135,6 +140,7 @@ class Visitor:
             host_failures=self._ledger.failures_of(claim),
             jitter=random.random(),
             now=self._clock.wall(),
+            conditional=conditional,
         )
         self._count(claim, attempt, will_retry=verdict.retry_in_s is not None)
         return Visit(claim=claim, verdict=verdict, attempt=attempt, redirect_url=redirect_url, **found)

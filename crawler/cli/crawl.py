@@ -12,14 +12,23 @@ import typer
 
 from crawler.cli.options import age_s, default, headers, option, size_bytes
 from crawler.cli.seeds import read_seeds
-from crawler.config import DEFAULT_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
+from crawler.config import (
+    DEFAULT_DB,
+    CrawlConfig,
+    NetworkConfig,
+    PolitenessConfig,
+    RecrawlConfig,
+    RunConfig,
+    ScopeConfig,
+    ScopeRule,
+)
 from crawler.engine import Crawl
 from crawler.errors import UsageError
 from crawler.output.progress import observer_for
 from crawler.output.summary import Summary, check_summary_file, write_summary
 from crawler.storage.database import check_file
 
-SCOPE, POLITENESS, NETWORK, RUN = "Scope", "Politeness", "Network", "Run"
+SCOPE, POLITENESS, NETWORK, AGAIN, RUN = "Scope", "Politeness", "Network", "Fetch again", "Run"
 
 _EXIT_STATUS = {"interrupted": 130, "terminated": 143}
 _NO_SEED_FETCHED = 4
@@ -116,6 +125,16 @@ def crawl(
     header: Annotated[
         list[str] | None, option(NetworkConfig, "headers", "--header", panel=NETWORK, metavar="'NAME: VALUE'")
     ] = None,
+    max_age: Annotated[
+        str | None, option(RecrawlConfig, "max_age_s", "--max-age", panel=AGAIN, metavar="AGE|auto")
+    ] = None,
+    min_interval: Annotated[
+        str, option(RecrawlConfig, "min_interval_s", "--min-interval", panel=AGAIN, metavar="AGE")
+    ] = "1h",
+    max_interval: Annotated[
+        str, option(RecrawlConfig, "max_interval_s", "--max-interval", panel=AGAIN, metavar="AGE")
+    ] = "60d",
+    retry_failed: Annotated[bool, option(RecrawlConfig, "retry_failed", "--retry-failed", panel=AGAIN)] = False,
     max_runtime: Annotated[
         str | None, option(RunConfig, "max_runtime_s", "--max-runtime", panel=RUN, metavar="AGE")
     ] = None,
@@ -172,6 +191,12 @@ def crawl(
             proxy=proxy,
             insecure=insecure,
             headers=headers(header or ()),
+        ),
+        recrawl=RecrawlConfig(
+            max_age_s="auto" if max_age == "auto" else age_s("--max-age", max_age),
+            min_interval_s=age_s("--min-interval", min_interval) or 0.0,
+            max_interval_s=age_s("--max-interval", max_interval) or 0.0,
+            retry_failed=retry_failed,
         ),
         run=RunConfig(
             max_runtime_s=age_s("--max-runtime", max_runtime),

@@ -16,13 +16,16 @@ from crawler.config import CrawlConfig
 from crawler.frontier.admission import Admission
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.workbench import HostState, Workbench
-from crawler.policy.outcome import decide_robots
+from crawler.policy.outcome import LATER_S, decide_robots
+from crawler.policy.recrawl import Pace, plan, retry_later_s
 from crawler.records import (
     Claim,
+    Earlier,
     Failure,
     FailureKind,
     Page,
     Response,
+    Revisit,
     RobotsCopy,
     SeedMark,
     Target,
@@ -55,6 +58,7 @@ class Conclusion:
         self._rules = rules
         self._clock = clock
         self._notify = notify
+        self.pace = Pace(min_interval_s=config.recrawl.min_interval_s, max_interval_s=config.recrawl.max_interval_s)
 
     def of(self, visit: Visit) -> list[Visit]:
         """All that is to be stored, now that this visit is over."""
@@ -64,6 +68,8 @@ class Conclusion:
 
     def _of_page(self, visit: Visit) -> Visit:
         claim = visit.claim
+        if visit.page is not None and claim.earlier is not None:
+            visit = _without_known_version(visit, visit.page, claim.earlier)
         if visit.page is not None:
             self._note(visit.page, claim)
         link_targets = self._admission.links(visit.page, claim) if visit.page is not None else ()
@@ -75,7 +81,18 @@ class Conclusion:
             verdict = replace(visit.verdict, status=UrlStatus.FAILED, retry_in_s=None, back_off_s=None)
             visit = replace(visit, verdict=verdict)
             targets.append(self._fall_back(claim))
-        return self._take_back(visit, link_targets=link_targets, targets=tuple(targets))
+        if visit.verdict.status is UrlStatus.FAILED:
+            visit = replace(visit, verdict=self._try_later(claim, visit.verdict))
+        return self._take_back(
+            visit, link_targets=link_targets, targets=tuple(targets), entries=(), lastmods=_lastmods(visit)
+        )
+
+    def _try_later(self, claim: Claim, verdict: Verdict) -> Verdict:
+        """A page that is stored and fails now is not given up for ever, as one would be that never answered."""
+        if claim.earlier is None or claim.earlier.content_hash is None:
+            return verdict
+        later_s = retry_later_s(verdict.attempts, self._config.network.retries, self.pace)
+        return replace(verdict, retry_in_s=later_s)
 
     def _note(self, page: Page, claim: Claim) -> None:
         place = self._admission.note(page)
@@ -137,11 +154,16 @@ class Conclusion:
     def _fail_origin(self, visit: Visit, kind: FailureKind) -> list[Visit]:
         """Nothing of this origin can be fetched: its pages fail with that, and a bare seed is tried by http."""
         host = self._workbench.host(visit.claim.host_id)
+        if any(one.earlier is not None for one in self._rules.waiting(visit.claim.origin)):
+            # It was there before: its other pages are left for a later run, not asked for one after the other.
+            visit = replace(visit, verdict=replace(visit.verdict, back_off_s=LATER_S))
         visits = [self._take_back(visit, origin_failed=kind)]
         for one in self._release_waiting(host, visit.claim.origin):
             fallback = (self._fall_back(one),) if _should_fall_back(one, visit.attempt) else ()
             verdict = Verdict(status=UrlStatus.FAILED, reason=kind, attempts=visit.claim.attempts + 1)
-            visits.append(Visit(claim=one, verdict=verdict, targets=fallback))
+            later_s = self._try_later(one, verdict).retry_in_s
+            again_at = None if later_s is None else self._clock.wall() + later_s
+            visits.append(Visit(claim=one, verdict=verdict, targets=fallback, next_fetch_at=again_at))
         return visits
 
     def _try_robots_again(self, visit: Visit, retry_in_s: float | None) -> Visit:
@@ -179,9 +201,34 @@ class Conclusion:
             visit,
             **found,
             next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
+            revisit=self._revisit(visit),
             back_off_until=None if verdict.back_off_s is None else wall + verdict.back_off_s,
             host_failures=host.failures,
         )
+
+    def _revisit(self, visit: Visit) -> Revisit | None:
+        status = visit.verdict.status
+        if not isinstance(visit.attempt, Response) or status not in _ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
+            return None
+        content_hash = visit.page.content_hash if visit.page is not None else None
+        return plan(visit.claim, visit.attempt, status, content_hash, self.pace)
+
+
+_ANSWERED = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE})
+
+
+def _without_known_version(visit: Visit, page: Page, earlier: Earlier) -> Visit:
+    """A page that says what it said before is no new version; its body completes one that was stored without."""
+    if page.content_hash != earlier.content_hash:
+        return visit
+    return replace(visit, page=None, body=None if earlier.has_body else visit.body)
+
+
+def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:
+    """What a sitemap says of the pages that may be known by now: those of the first reading are not."""
+    if visit.claim.earlier is None:
+        return ()
+    return tuple((entry.url, entry.lastmod) for entry in visit.entries if entry.lastmod is not None)
 
 
 def excluded(claim: Claim, reason: str) -> Visit:

@@ -20,6 +20,7 @@ from crawler.frontier.rules import RulesBook
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import HostState, Workbench
 from crawler.policy.monotony import ALIKE_PAGES
+from crawler.policy.recrawl import Rhythm
 from crawler.policy.scope import Scope
 from crawler.records import Claim, HostRecord, Target, UrlKind, Visit
 from crawler.seeds import Seed
@@ -63,13 +64,16 @@ class Frontier:
 
     # --- the story: open, feed, claim, finish -------------------------------------------------------------------
 
-    async def open(self, seeds: Sequence[Seed], pages_stored: int) -> bool:
+    async def open(self, seeds: Sequence[Seed], pages_stored: int, rhythm: Rhythm) -> bool:
         """Add the seeds, take up the scope of earlier ones, and count what this run has stored before it was killed.
 
-        A seed that failed before is due again: it was asked for. Returns whether the new seeds widen the scope.
+        `rhythm` says what is to be fetched again. A seed that failed before is due again: it was asked for. Returns
+        whether the new seeds widen the scope.
         """
         if self._allowance is not None:
             self._allowance = max(0, self._allowance - pages_stored)
+        self._supply.look_again(rhythm.horizon)
+        self._conclusion.pace = rhythm.pace
         for url in await self._store.roots():
             self._admission.widen(url)
         self._bounds.restore(await self._store.reasons(ALIKE, ALIKE_PAGES))
@@ -80,6 +84,8 @@ class Frontier:
         await self._store.add(targets, now)
         again = [url for seed in seeds for url in (seed.url, seed.twin) if url is not None]
         await self._store.retry(again, now)
+        if self._config.recrawl.retry_failed:
+            await self._store.retry_failed(now)
         await self._store.forget_forbidden(now, every=self._config.politeness.ignore_robots)
         return any(widened)
 
@@ -138,9 +144,9 @@ class Frontier:
     async def finish(self, visit: Visit) -> None:
         """Take back a claim with what it led to, and have it committed."""
         if visit.entries:
-            visit = replace(visit, entries=(), targets=tuple(await self._judge_entries(visit)))
+            visit = replace(visit, targets=tuple(await self._judge_entries(visit)))
         visits = self._conclusion.of(visit)
-        if visit.page is None:
+        if visits[0].page is None:  # none, or one that is known already
             self._give_back(visit.claim)
         self._supply.note_hunger(self._workbench.host(visit.claim.host_id))
         for one in visits:

@@ -14,7 +14,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.workbench import HostState, Workbench
-from crawler.records import Claim, HostRecord, Visit
+from crawler.records import Claim, Horizon, HostRecord, Visit
 from crawler.storage.store import Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
@@ -41,6 +41,13 @@ class Supply:
         self._gained: dict[int, HostRecord] = {}  # hosts that a commit found due and that are not in memory
         self._poll_at = 0.0  # when to ask the store for due hosts again (monotonic)
         self._sweep_at = 0.0
+        self._horizon: Horizon | None = None
+        self._stale_after: int | None = None  # hosts up to this id were asked for URLs to fetch again; None: all were
+
+    def look_again(self, horizon: Horizon | None) -> None:
+        """Also supply what this horizon names, which does not move while the run lasts."""
+        self._horizon = horizon
+        self._stale_after = None if horizon is None else 0
 
     async def refill(self) -> list[Claim]:
         """Claims that are due and not held yet, for hosts that have few; they are held from now on."""
@@ -60,6 +67,9 @@ class Supply:
         """These visits are stored; `hosts` are those touched that have something planned."""
         self._released += [visit.claim for visit in visits]
         now = self._clock.wall()
+        for visit in visits:
+            if visit.lastmods:
+                self._ask_again(visit.claim.host_id)
         for record in hosts:
             if record.host_id in self._workbench:
                 host = self._workbench.host(record.host_id)
@@ -72,14 +82,28 @@ class Supply:
             else:
                 self._poll_at = 0.0
 
+    def _ask_again(self, host_id: int) -> None:
+        """A sitemap has brought forward what is planned for this host."""
+        if self._horizon is None:
+            return
+        if host_id in self._workbench:
+            self._workbench.host(host_id).more = True
+            self.note_hunger(self._workbench.host(host_id))
+        else:
+            self._stale_after = host_id - 1 if self._stale_after is None else min(host_id - 1, self._stale_after)
+
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""
         has_room = len(self._workbench) < _MAX_HOSTS  # without room there is nothing to ask the store for
+        if has_room and self._stale_after is not None:
+            return 0.0
         return min(self._poll_at, self._sweep_at) if has_room else self._sweep_at
 
     async def is_exhausted(self) -> bool:
         """Whether nothing is in memory, and nothing falls due on disk soon enough to wait for."""
-        if self._hungry or self._gained or any(_has_work(host) for host in self._workbench.hosts()):
+        if self._stale_after is not None or self._hungry or self._gained:
+            return False
+        if any(_has_work(host) for host in self._workbench.hosts()):
             return False
         now = self._clock.wall()  # one moment for both questions: nothing may fall due between them
         if await self._due_hosts(1, now) or self._hungry:
@@ -99,6 +123,8 @@ class Supply:
         del records[room:]
         if self._clock.monotonic() >= self._poll_at:
             records += await self._due_hosts(room, self._clock.wall())
+        if self._horizon is not None and self._stale_after is not None:
+            records += await self._stale_hosts(self._horizon, self._stale_after, room)
         if not records:
             return
         for copy in await self._store.robots_of(record.host_id for record in records):
@@ -115,6 +141,15 @@ class Supply:
             due_at = await self._store.next_due_at(now)
             pause_s = _POLL_AT_LEAST_EVERY_S if due_at is None else max(0.05, due_at - now)
             self._poll_at = self._clock.monotonic() + min(pause_s, _POLL_AT_LEAST_EVERY_S)
+        return [record for record in records if not self._is_here(record.host_id)]
+
+    async def _stale_hosts(self, horizon: Horizon, after_id: int, room: int) -> list[HostRecord]:
+        """The next hosts that have something to be fetched again: each is asked once, as the horizon stands still."""
+        limit = min(room, _HOSTS_PER_READ)
+        latest_back_off = self._clock.wall() + self._config.run.max_wait_s
+        most = self._config.scope.max_pages_per_host
+        records = await self._store.stale_hosts(horizon, after_id, most, limit, latest_back_off)
+        self._stale_after = records[-1].host_id if len(records) == limit else None
         return [record for record in records if not self._is_here(record.host_id)]
 
     def _is_here(self, host_id: int) -> bool:
@@ -175,13 +210,27 @@ class Supply:
             return []
         for host in hosts:
             host.more = False  # before the read: a commit meanwhile sets it again
-        rows = await self._store.due_urls([host.host_id for host in hosts], limit, self._clock.wall())
+        host_ids = [host.host_id for host in hosts]
+        rows = await self._store.due_urls(host_ids, limit, self._clock.wall())
+        if self._horizon is not None:
+            rows += await self._stale_claims(hosts, self._horizon)
+            rows.sort(key=lambda claim: not claim.is_hub)  # then what is new, then by how likely it has changed
         read = Counter(claim.host_id for claim in rows)
         for host in hosts:
             host.more = host.more or read[host.host_id] >= limit
         claims = [claim for claim in rows if claim.url_id not in self._held[claim.host_id]]
         for claim in claims:
             self._held[claim.host_id].add(claim.url_id)
+        return claims
+
+    async def _stale_claims(self, hosts: Sequence[HostState], horizon: Horizon) -> list[Claim]:
+        window = self._window()
+        host_ids = [host.host_id for host in hosts]
+        held = [url_id for host_id in host_ids for url_id in self._held[host_id]]
+        claims = await self._store.stale_urls(host_ids, window, horizon, held)
+        read = Counter(claim.host_id for claim in claims)
+        for host in hosts:
+            host.more = host.more or read[host.host_id] >= window
         return claims
 
     def _let_go(self) -> None:

@@ -63,14 +63,18 @@ class Attempt:
     readable: Callable[[str | None], bool]
     on_sent: Callable[[], None] | None = None
     proxy: str | None = None  # the name of the proxy that it goes through
+    wall_clock: Callable[[], float] = time.time
     sockets: int = 0  # made for this request: none means that a connection was reused
     refused: str | None = None  # why the guard refused the address tried last
     address: str | None = None  # tried last; once sent, the peer's; through a proxy, the target's as DNS has it
     sent: bool = False
     marked: bool = False
     throttled_s: float = 0.0  # waited for our own rate limit
-    started_at: float = field(default_factory=time.time)
+    started_at: float = 0.0
     _started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.wall_clock()
 
     @property
     def reused(self) -> bool:
@@ -108,7 +112,7 @@ class Attempt:
     def record_sent(self, connection: Connection) -> None:
         """The bytes of the request have been handed to the kernel on `connection`."""
         self.sent = True
-        self.started_at = time.time()
+        self.started_at = self.wall_clock()
         self._started = time.perf_counter()
         self.counters.requests += 1
         if self.sockets:

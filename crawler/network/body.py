@@ -75,6 +75,8 @@ async def drain_body(answer: aiohttp.ClientResponse, attempt: Attempt, rate: Rat
 
     An error page or a redirect often declares no length, but is seldom large; a document without one may be a stream.
     """
+    if answer.content.at_eof():  # a 304, as a rule: many of them come in a row
+        return
     declared = answer.content_length
     if (declared is None and answer.status < 300) or (declared or 0) > DRAINED_BYTES:
         return

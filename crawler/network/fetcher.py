@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,7 @@ from crawler.network.cookies import CookieFile
 from crawler.network.failures import explain
 from crawler.network.fields import (
     CONTENT_TYPE,
+    DATE,
     ETAG,
     LAST_MODIFIED,
     LOCATION,
@@ -32,6 +34,7 @@ from crawler.network.fields import (
     field,
     fields,
     framing_problem,
+    max_age_s,
 )
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
@@ -70,12 +73,14 @@ class Fetcher:
         counters: Counters,
         kept_connections: int,
         cookies: CookieFile | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
         self._resolver = resolver
         self._guard = guard
         self._network = network
         self._counters = counters
+        self._wall_clock = wall_clock
         self._kept = KeptConnections(counters, kept_connections)
         self._cookies = cookies
         self._proxy = network.proxy_server
@@ -111,6 +116,7 @@ class Fetcher:
             readable=readable,
             on_sent=on_sent,
             proxy=self._proxy.name if self._proxy is not None else None,
+            wall_clock=self._wall_clock,
         )
         token = current_attempt.set(attempt)
         self._counters.in_flight += 1
@@ -210,12 +216,13 @@ async def open_fetcher(
     concurrency: Concurrency | None = None,
     cookies: CookieFile | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Fetcher]:
     """The network room, opened inside the running event loop and closed in every way out.
 
     `concurrency` is what fits below the open-file limit, found out where it is not given. `cookies` are sent where they
-    belong. `ssl_context` replaces the default trust in the system's CAs. Raises `UsageError` where the DNS server or a
-    header cannot be used.
+    belong. `ssl_context` replaces the default trust in the system's CAs; `wall_clock` gives the times in what is
+    returned. Raises `UsageError` where the DNS server or a header cannot be used.
     """
     if concurrency is None:
         concurrency = fit_concurrency(politeness.concurrency, open_file_limit())
@@ -226,7 +233,8 @@ async def open_fetcher(
         async with open_session(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
-            yield Fetcher(session, resolver, guard, network, counters, concurrency.kept_connections, cookies)
+            kept = concurrency.kept_connections
+            yield Fetcher(session, resolver, guard, network, counters, kept, cookies, wall_clock)
     finally:
         await resolver.close()
 
@@ -264,6 +272,8 @@ def _response(
         retry_after=field(headers, RETRY_AFTER),
         etag=field(headers, ETAG),
         last_modified=field(headers, LAST_MODIFIED),
+        date=field(headers, DATE),
+        max_age_s=max_age_s(headers),
         robots_tags=fields(headers, X_ROBOTS_TAG),
         address=attempt.address,
         started_at=attempt.started_at,

@@ -5,22 +5,28 @@ Invariant: no string leaves this room with control characters or lone surrogates
 
 from __future__ import annotations
 
+import re
+
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 from multidict import MultiMapping, istr
 
 # Made once: a look-up by plain text folds its case each time.
 CONTENT_TYPE = istr("Content-Type")
+DATE = istr("Date")
 ETAG = istr("ETag")
 LAST_MODIFIED = istr("Last-Modified")
 LOCATION = istr("Location")
 RETRY_AFTER = istr("Retry-After")
 X_ROBOTS_TAG = istr("X-Robots-Tag")
+_CACHE_CONTROL = istr("Cache-Control")
 _CONTENT_ENCODING = istr("Content-Encoding")
 _CONTENT_LENGTH = istr("Content-Length")
 _TRANSFER_ENCODING = istr("Transfer-Encoding")
 
 _DECODED = frozenset({"gzip", "deflate", "br", "zstd"})  # where it stands alone
+_MAX_AGE = re.compile(r'(?:^|,)\s*max-age="?(\d{1,10})"?\s*(?=,|$)', re.IGNORECASE)
+
 _COMPRESSIONS = _DECODED | {"x-gzip", "compress", "x-compress", "dcb", "dcz"}
 
 
@@ -33,6 +39,14 @@ def field(headers: MultiMapping[str], name: str) -> str | None:
 def fields(headers: MultiMapping[str], name: str) -> tuple[str, ...]:
     """All the values of a field that may be repeated."""
     return tuple(map(clean, headers.getall(name, ())))
+
+
+def max_age_s(headers: MultiMapping[str]) -> float | None:
+    """Cache-Control's max-age in seconds; None where there is none, or 'no-cache' takes it back (RFC 9111, 5.2.2)."""
+    value = headers.get(_CACHE_CONTROL)
+    if value is None or (found := _MAX_AGE.search(value)) is None or "no-cache" in value.lower():
+        return None
+    return float(found[1])
 
 
 def clean(value: str) -> str:

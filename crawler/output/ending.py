@@ -24,12 +24,25 @@ _ENDINGS = {
     "terminated": ("terminated", "yellow", " by SIGTERM; everything that was finished is stored"),
 }
 _NAMED_HOSTS = 3
+_AGES = (("7d", 604800), ("1d", 86400), ("12h", 43200), ("1h", 3600), ("10m", 600), ("1m", 60))
 _SPACE = "   "
 
 
 def print_ending(console: Console, summary: Summary, db: Path) -> None:
     """Print the summary; `db` is where the data is."""
     print_rows(console, _rows(summary, db))
+
+
+def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now: float) -> str:
+    """'1,169 pages, newest 2 h ago; nothing is due; --max-age 1h fetches again'. Times are Unix seconds, None: none."""
+    if newest is None:
+        return "nothing is due and no page is stored; --retry-failed tries again what has failed"
+    age_s = max(0.0, now - newest)
+    again = next((name for name, limit_s in _AGES if limit_s < age_s), "0s")
+    auto = (
+        "" if next_at is None else f", --max-age auto {f'in {span(next_at - now)}' if next_at > now else 'some of it'}"
+    )
+    return f"{counted(pages, 'page')}, newest {span(age_s)} ago; nothing is due; --max-age {again} fetches again{auto}"
 
 
 def print_rows(console: Console, rows: list[tuple[str, Text]]) -> None:

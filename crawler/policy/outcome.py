@@ -2,11 +2,11 @@
 
 The rules:
 
-    2xx, 304                        fetched
+    2xx, 304 to a condition         fetched
     301 302 303 307 308 + Location  redirected: the target is a URL of its own
     404, 410                        gone
     429, 503                        the host is left alone (Retry-After, else longer each time); the URL is tried again
-    408, 425, other 5xx             tried again
+    408, 425, other 5xx             tried again; so is a 304 that nobody asked for: it brings no document
     anything else                   failed, reason "http <status>"
     dns connect timeout disconnected    tried again; the third in a row of a host backs it off
     tls too_large bad_response blocked_address parse_timeout    failed
@@ -27,7 +27,7 @@ from crawler.records import Claim, Failure, FailureKind, Response, UrlStatus, Ve
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
 _BACK_OFF = frozenset({429, 503})
-_PASSING = frozenset({408, 425}) | frozenset(range(500, 600))
+_PASSING = frozenset({304, 408, 425}) | frozenset(range(500, 600))
 _RETRYABLE = frozenset({FailureKind.DNS, FailureKind.CONNECT, FailureKind.TIMEOUT, FailureKind.DISCONNECTED})
 
 RETRY_BASE_S = 2.0
@@ -38,15 +38,25 @@ FAILURES_BEFORE_BACK_OFF = 3
 
 
 def decide(
-    claim: Claim, attempt: Response | Failure, *, retries: int, host_failures: int, jitter: float, now: float
+    claim: Claim,
+    attempt: Response | Failure,
+    *,
+    retries: int,
+    host_failures: int,
+    jitter: float,
+    now: float,
+    conditional: bool = False,
 ) -> Verdict:
     """What becomes of the URL and its host.
 
+    `conditional`: the request asked for the document only if it had changed, so that 304 is an answer to it.
     `host_failures` counts the host's failures in a row before this attempt; `jitter` is a random number in [0, 1);
     `now` (Unix seconds) is for a Retry-After that is a date.
     """
     if isinstance(attempt, Failure):
         return _after_failure(claim, attempt, retries, host_failures, jitter)
+    if conditional and attempt.status_code == 304:
+        return Verdict(status=UrlStatus.FETCHED, host_failed=False)
     return _after_response(claim, attempt, retries, host_failures, jitter, now)
 
 
@@ -54,7 +64,7 @@ def _after_response(
     claim: Claim, response: Response, retries: int, host_failures: int, jitter: float, now: float
 ) -> Verdict:
     status = response.status_code
-    if 200 <= status < 300 or status == 304:
+    if 200 <= status < 300:
         return Verdict(status=UrlStatus.FETCHED, host_failed=False)
     if status in REDIRECTS and response.location:
         return Verdict(status=UrlStatus.REDIRECTED, host_failed=False)

@@ -100,10 +100,11 @@ class RobotsRules:
         and query alone; anything else is no concern of a robots.txt. /robots.txt itself is always allowed.
         """
         group = self._group_of(user_agent)
+        if group is None or not (index := group.index()):
+            return None  # most sites have no rules for most agents
         absolute = normalize(url, "http://localhost/")
-        if group is None or absolute is None or target_of(absolute) == "/robots.txt":
+        if absolute is None or target_of(absolute) == "/robots.txt":
             return None
-        index = group.index()
         found = [rule for target in _comparable_targets(target_of(absolute)) if (rule := index.strongest(target))]
         return max(found).verdict() if found else None
 
@@ -251,6 +252,9 @@ class _Index:
         for bucket in self._wildcards.values():
             bucket.sort(reverse=True)  # strongest first: the first match decides
         self._lengths = sorted({len(prefix) for prefix in (*self._prefixes, *self._wildcards)})
+
+    def __bool__(self) -> bool:
+        return bool(self._lengths or self._exact)
 
     def strongest(self, target: str) -> _Rule | None:
         """The rule that decides over a canonical path and query."""

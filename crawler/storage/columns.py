@@ -11,7 +11,20 @@ from typing import Any
 
 import orjson
 
-from crawler.records import Failure, HostRecord, Page, Response, Visit
+from crawler.records import (
+    ChangeRate,
+    Claim,
+    Earlier,
+    Failure,
+    HostRecord,
+    Page,
+    Response,
+    SeedMark,
+    UrlKind,
+    UrlStatus,
+    Visit,
+)
+from crawler.urls import origin_of
 
 _MAX_INTEGER = 2**63 - 1  # SQLite's; a Content-Length may claim more
 
@@ -62,19 +75,84 @@ def page_values(visit: Visit, page: Page) -> tuple[Any, ...]:
 
 
 def url_values(visit: Visit, url_id: int, page_id: int | None) -> tuple[Any, ...]:
-    """id, status, reason, attempts, next_fetch_at, fetched_at, page_id, etag, last_modified."""
-    verdict, attempt = visit.verdict, visit.attempt
-    response = attempt if isinstance(attempt, Response) else None
+    """id, status, reason, attempts, next_fetch_at, fetched_at, page_id, etag, last_modified, and of the revisit its
+    time, changes, watched_s and promise_s.
+    """
+    verdict, revisit = visit.verdict, visit.revisit
+    response = visit.attempt if isinstance(visit.attempt, Response) else None
+    has_result = response is not None and verdict.status not in _WITHOUT_RESULT
     return (
         url_id,
         verdict.status,
         verdict.reason,
         verdict.attempts,
         visit.next_fetch_at,
-        response.started_at if response else None,
+        response.started_at if response and has_result else None,
         page_id,
-        response.etag if response else None,
-        response.last_modified if response else None,
+        *_validators(visit, response),
+        *((revisit.at, revisit.rate.changes, revisit.rate.watched_s, revisit.promise_s) if revisit else _NO_REVISIT),
+    )
+
+
+_WITHOUT_RESULT = frozenset({UrlStatus.PENDING, UrlStatus.FAILED})
+_NO_REVISIT = (None, None, None, None)
+
+
+def _validators(visit: Visit, response: Response | None) -> tuple[str | None, str | None]:
+    """Those of the document that is stored: a new one brings its own, or none; a 304 may bring newer ones."""
+    earlier = visit.claim.earlier
+    known = (earlier.etag, earlier.last_modified) if earlier is not None else (None, None)
+    if response is None or visit.verdict.status is not UrlStatus.FETCHED:
+        return known
+    if response.status_code == 304:
+        return response.etag or known[0], response.last_modified or known[1]
+    return (None, None) if response.truncated else (response.etag, response.last_modified)
+
+
+CLAIM_COLUMNS = (
+    "u.id", "u.url", "u.host_id", "h.name", "u.kind", "u.depth", "u.hops", "u.attempts", "u.seed",
+    "u.fetched_at", "u.status", "p.content_hash", "p.truncated", "p.body_hash IS NOT NULL", "u.etag", "u.last_modified",
+    "u.changes", "u.watched_s", "u.new_links", "u.promise_s", "u.hinted",
+)  # fmt: skip
+
+
+# A look-up in a dict takes a tenth of a call of the enum.
+_KINDS = {kind.value: kind for kind in UrlKind}
+_MARKS = {mark.value: mark for mark in SeedMark}
+_STATUSES = {status.value: status for status in UrlStatus}
+
+
+def claim(row: Sequence[Any]) -> Claim:
+    """From a row of `CLAIM_COLUMNS`."""
+    return Claim(
+        url_id=row[0],
+        url=row[1],
+        host_id=row[2],
+        host=row[3],
+        origin=origin_of(row[1]),
+        kind=_KINDS[row[4]],
+        depth=row[5],
+        hops=row[6],
+        attempts=row[7],
+        seed=_MARKS[row[8]],
+        earlier=None if row[9] is None else _earlier(row[9:]),
+    )
+
+
+def _earlier(row: Sequence[Any]) -> Earlier:
+    """From `fetched_at` on."""
+    return Earlier(
+        fetched_at=row[0],
+        status=_STATUSES[row[1]],
+        content_hash=row[2],
+        truncated=bool(row[3]),
+        has_body=bool(row[4]),
+        etag=row[5],
+        last_modified=row[6],
+        rate=None if row[7] is None else ChangeRate(changes=row[7], watched_s=row[8]),
+        new_links=row[9],
+        promise_s=row[10],
+        hinted=bool(row[11]),
     )
 
 

@@ -16,12 +16,13 @@ import aiosqlite
 import orjson
 
 from crawler.errors import DatabaseFailedError
-from crawler.records import Claim, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
-from crawler.storage.columns import as_json, host_record
+from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
+from crawler.storage.columns import CLAIM_COLUMNS, as_json, claim, host_record
 from crawler.storage.database import explained, open_reader, open_writer
 from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
-from crawler.urls import origin_of
+
+_CONSIDERED = 8192  # URLs of a host among which the most valuable are chosen
 
 _DUE_HOSTS = """
 SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
@@ -30,16 +31,64 @@ FROM hosts WHERE next_due_at <= ?1 AND NOT (run_id IS ?2 AND run_pages >= ?3)
 ORDER BY next_due_at LIMIT ?4
 """
 
+_CLAIM = f"SELECT {', '.join(CLAIM_COLUMNS)} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
+
 # CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
-_DUE_URLS = """
-SELECT u.id, u.url, u.host_id, h.name, u.kind, u.depth, u.hops, u.attempts, u.seed
-FROM json_each(?1) AS wanted
-CROSS JOIN hosts AS h ON h.id = wanted.value
+_DUE_URLS = f"""
+{_CLAIM}
 CROSS JOIN urls AS u ON u.id IN (
     SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 ORDER BY next_fetch_at, id LIMIT ?3
 )
+LEFT JOIN pages AS p ON p.id = u.page_id
 ORDER BY u.next_fetch_at, u.id
+"""  # noqa: S608 - our own names
+
+_IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots'"
+_LIKELY = f"changes / watched_s * (?5 - fetched_at) + {1e9} * hinted"  # grows with the probability of a change
+_IS_FREE = "id NOT IN (SELECT value FROM json_each(?7))"
+
+# Seeds and hubs, then by how likely a change is, among the `?6` of each kind that have waited longest.
+_STALE_URLS = f"""
+{_CLAIM}
+CROSS JOIN urls AS u ON u.id IN (
+    SELECT id FROM (
+        SELECT * FROM (
+            SELECT id, 1 AS hub, {_LIKELY} AS likely FROM urls INDEXED BY urls_hubs
+            WHERE host_id = h.id AND (seed > 0 OR new_links >= 0.25) AND {_IS_ANSWERED}
+                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND {_IS_FREE} LIMIT ?6
+        ) UNION ALL SELECT * FROM (
+            SELECT id, 0, {_LIKELY} FROM urls
+            WHERE host_id = h.id AND fetched_at <= ?2 AND {_IS_ANSWERED} AND {_IS_FREE} ORDER BY fetched_at LIMIT ?6
+        ) UNION ALL SELECT * FROM (
+            SELECT id, 0, {_LIKELY} FROM urls
+            WHERE host_id = h.id AND revisit_at <= ?3 AND {_IS_FREE} ORDER BY revisit_at LIMIT ?6
+        )
+    ) GROUP BY id ORDER BY max(hub) DESC, max(likely) DESC LIMIT ?4
+)
+LEFT JOIN pages AS p ON p.id = u.page_id
+ORDER BY {_LIKELY} DESC, u.id
+"""  # noqa: S608 - our own names
+
+_STALE_HOSTS = f"""
+SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
+    pending + fetched + redirected + gone + failed
+FROM hosts WHERE id > ?1 AND back_off_until <= ?6 AND NOT (run_id IS ?2 AND run_pages >= ?3) AND (
+    EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND fetched_at <= ?4 AND {_IS_ANSWERED})
+    OR EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND revisit_at <= ?5)
+)
+ORDER BY id LIMIT ?7
+"""  # noqa: S608 - our own names
+
+_RETRY_FAILED = """
+UPDATE urls SET status = 'pending', reason = NULL, attempts = 0, next_fetch_at = ?1
+WHERE status = 'failed' AND kind <> 'robots' RETURNING host_id
 """
+
+_RUN_TIMES = "SELECT started_at, (SELECT max(started_at) FROM runs WHERE id < ?1) FROM runs WHERE id = ?1"
+
+_NEWEST = f"SELECT max(fetched_at) FROM urls WHERE {_IS_ANSWERED} AND page_id IS NOT NULL"  # noqa: S608 - our own names
+_NEXT_REVISIT = "SELECT min(revisit_at) FROM urls WHERE revisit_at IS NOT NULL"
+_PAGES = "SELECT count(*) FROM urls WHERE page_id IS NOT NULL"
 
 _ORIGINS = """
 SELECT origin, robots_status, robots_body, robots_fetched_at, robots_expires_at, robots_failures
@@ -191,7 +240,47 @@ class Store:
     async def due_urls(self, host_ids: Iterable[int], limit: int, now: float) -> list[Claim]:
         """At most `limit` due URLs of each of these hosts, longest due first. Also those lent already."""
         rows = await self._read(_DUE_URLS, (orjson.dumps(list(host_ids)).decode(), now, limit))
-        return [_claim(row) for row in rows]
+        return [claim(row) for row in rows]
+
+    async def stale_hosts(
+        self, horizon: Horizon, after_id: int, max_pages_per_host: int | None, limit: int, latest_back_off: float
+    ) -> list[HostRecord]:
+        """Hosts with a URL to be fetched again, in order of id; none that backs off past `latest_back_off`."""
+        most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
+        bounds = (horizon.fetched_before, horizon.revisit_before)
+        rows = await self._read(_STALE_HOSTS, (after_id, self.run_id, most, *bounds, latest_back_off, limit))
+        return [host_record(row) for row in rows]
+
+    async def stale_urls(
+        self, host_ids: Iterable[int], limit: int, horizon: Horizon, held: Iterable[int] = ()
+    ) -> list[Claim]:
+        """At most `limit` URLs of each of these hosts that are to be fetched again, the most valuable; none of `held`.
+
+        With `by_value` they are chosen among the 8,192 that have waited longest, so that a choice costs the same
+        however many there are.
+        """
+        hosts, lent = (orjson.dumps(list(ids)).decode() for ids in (host_ids, held))
+        considered = max(limit, _CONSIDERED) if horizon.by_value else limit
+        bounds = (horizon.fetched_before, horizon.revisit_before)
+        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent))
+        return [claim(row) for row in rows]
+
+    async def run_times(self) -> tuple[float, float | None]:
+        """When this run was started, and the one before it."""
+        rows = await self._read(_RUN_TIMES, (self.run_id,))
+        return rows[0][0], rows[0][1]
+
+    async def freshness(self) -> tuple[int, float | None, float | None]:
+        """How many pages are stored, when the newest was fetched, and when the next is to be looked at again.
+
+        Reads every row of an index: for a run that had nothing to do.
+        """
+        answers = [(await self._read(sql))[0][0] for sql in (_PAGES, _NEWEST, _NEXT_REVISIT)]
+        return int(answers[0]), answers[1], answers[2]
+
+    async def retry_failed(self, now: float) -> None:
+        """Make all that has failed due again, as if it had never been tried."""
+        await self._change(_RETRY_FAILED, now)
 
     async def next_due_at(self, after: float) -> float | None:
         """When the next host falls due, of those that are not due at `after`; Unix seconds."""
@@ -287,21 +376,6 @@ def _inode(path: Path) -> int | None:
         return path.stat().st_ino
     except FileNotFoundError:
         return None
-
-
-def _claim(row: Sequence[Any]) -> Claim:
-    return Claim(
-        url_id=row[0],
-        url=row[1],
-        host_id=row[2],
-        host=row[3],
-        origin=origin_of(row[1]),
-        kind=UrlKind(row[4]),
-        depth=row[5],
-        hops=row[6],
-        attempts=row[7],
-        seed=SeedMark(row[8]),
-    )
 
 
 def _robots_copy(row: Sequence[Any]) -> RobotsCopy:

@@ -81,9 +81,36 @@ UPDATE urls SET
     next_fetch_at = json_extract(v.value, '$[4]'),
     fetched_at = coalesce(json_extract(v.value, '$[5]'), fetched_at),
     page_id = coalesce(json_extract(v.value, '$[6]'), page_id),
-    etag = coalesce(json_extract(v.value, '$[7]'), etag),
-    last_modified = coalesce(json_extract(v.value, '$[8]'), last_modified)
+    etag = CASE WHEN json_extract(v.value, '$[5]') IS NULL THEN etag ELSE json_extract(v.value, '$[7]') END,
+    last_modified =
+        CASE WHEN json_extract(v.value, '$[5]') IS NULL THEN last_modified ELSE json_extract(v.value, '$[8]') END,
+    revisit_at = json_extract(v.value, '$[9]'),
+    changes = coalesce(json_extract(v.value, '$[10]'), changes),
+    watched_s = coalesce(json_extract(v.value, '$[11]'), watched_s),
+    promise_s = CASE WHEN json_extract(v.value, '$[9]') IS NULL THEN promise_s ELSE json_extract(v.value, '$[12]') END,
+    hinted = 0
 FROM json_each(?) AS v WHERE urls.id = json_extract(v.value, '$[0]')
+"""
+
+# Found by this page: the link's target was added by this very transaction.
+_SET_NEW_LINKS = """
+UPDATE urls SET new_links = (new_links + (
+    SELECT count(*) FROM links AS l JOIN urls AS t ON t.id = l.target_id
+    WHERE l.page_id = ?2 AND t.discovered_at = ?3 AND t.status = 'pending'
+)) / 2 WHERE id = ?1
+"""
+
+_SET_BODY = """
+UPDATE pages SET body_hash = ?2 WHERE id = (SELECT page_id FROM urls WHERE id = ?1) AND body_hash IS NULL
+"""
+
+# A sitemap is believed where what it said of this host was right at least every second time, and at first.
+_HINT = """
+UPDATE urls SET revisit_at = fetched_at, hinted = 1
+FROM json_each(?1) AS v
+WHERE urls.url = json_extract(v.value, '$[0]') AND urls.status = 'fetched'
+    AND urls.fetched_at < json_extract(v.value, '$[1]') AND json_extract(v.value, '$[1]') <= ?2
+    AND (SELECT hints_wrong <= hints_right + 5 FROM hosts WHERE id = urls.host_id)
 """
 
 _SET_HOSTS = """
@@ -91,7 +118,9 @@ UPDATE hosts SET
     run_pages = json_extract(v.value, '$[1]') + CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
     run_id = ?2,
     back_off_until = max(json_extract(v.value, '$[2]'), back_off_until),
-    failures = coalesce(json_extract(v.value, '$[3]'), failures)
+    failures = coalesce(json_extract(v.value, '$[3]'), failures),
+    hints_right = hints_right + json_extract(v.value, '$[4]'),
+    hints_wrong = hints_wrong + json_extract(v.value, '$[5]')
 FROM json_each(?1) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
 """
 
@@ -127,6 +156,7 @@ WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND subs
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged.
 _REWIND = (
     "UPDATE urls SET next_fetch_at = next_fetch_at - ?1 WHERE next_fetch_at IS NOT NULL",
+    "UPDATE urls SET revisit_at = revisit_at - ?1 WHERE revisit_at IS NOT NULL",
     "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1",
     "UPDATE origins SET robots_expires_at = robots_expires_at - ?1",
     "UPDATE runs SET started_at = started_at - ?1, ended_at = ended_at - ?1 WHERE id = (SELECT max(id) FROM runs)",
@@ -180,6 +210,7 @@ class Transaction:
         await self._add_bodies(visits)
         page_ids = await self._add_pages(visits, ids, fetch_ids)
         await self._add_links(visits, page_ids)
+        await self._complete_pages(visits, ids, page_ids, now)
         await self._set_urls(visits, ids, page_ids)
         await self._set_origins(visits, now)
         await self._set_hosts(visits)
@@ -254,6 +285,20 @@ class Transaction:
         if rows:
             await self._execute(_ADD_LINKS, as_json(rows))
 
+    async def _complete_pages(
+        self, visits: Sequence[Visit], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
+        """What a second visit adds: a body to a version stored without, how many new links came, a sitemap's hints."""
+        for visit, url_id, page_id in zip(visits, ids, page_ids, strict=True):
+            if visit.claim.earlier is None:
+                continue
+            if page_id is not None:
+                await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
+            elif visit.body is not None:
+                await self._execute(_SET_BODY, url_id, visit.body.digest)
+            if visit.lastmods:
+                await self._execute(_HINT, as_json(visit.lastmods), now)
+
     async def _set_urls(self, visits: Sequence[Visit], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
         rows = {triple[1]: url_values(*triple) for triple in zip(visits, ids, page_ids, strict=True)}
@@ -287,10 +332,12 @@ class Transaction:
     async def _set_hosts(self, visits: Sequence[Visit]) -> None:
         rows: dict[int, list[Any]] = {}
         for visit in visits:
-            row = rows.setdefault(visit.claim.host_id, [visit.claim.host_id, 0, 0.0, None])
+            row = rows.setdefault(visit.claim.host_id, [visit.claim.host_id, 0, 0.0, None, 0, 0])
             row[1] += visit.page is not None
             row[2] = max(row[2], visit.back_off_until or 0.0)
             row[3] = visit.host_failures if visit.host_failures is not None else row[3]
+            if visit.revisit is not None and visit.claim.earlier is not None and visit.claim.earlier.hinted:
+                row[4 if visit.page is not None else 5] += 1
         if rows:
             await self._execute(_SET_HOSTS, as_json(list(rows.values())), self._run_id)
 

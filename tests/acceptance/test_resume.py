@@ -45,7 +45,8 @@ def _page_hits(served: Served, since: int = 0) -> Counter[str]:
 
 
 # Eight of ten between a tenth and nine tenths of the pages, one at the very start, one near the end.
-FRACTIONS = [0.01, *sorted(random.Random(20261122).uniform(0.1, 0.9) for _ in range(8)), 0.97]
+_CHANCE = random.Random(20261122)
+FRACTIONS = [0.01, *sorted(_CHANCE.uniform(0.1, 0.9) for _ in range(8)), 0.97]
 
 
 @pytest.mark.parametrize("fraction", FRACTIONS)

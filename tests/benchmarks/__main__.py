@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.benchmarks import frontier, hosts, latency, session, site
+from tests.benchmarks import frontier, hosts, latency, recrawl, session, site
 from tests.benchmarks.contest import Outcome, Setup, say
 from tests.benchmarks.machine import machine
 from tests.benchmarks.report import draw, table, write_json
@@ -22,6 +22,7 @@ CASES: dict[str, Callable[[Setup], list[Outcome]]] = {
     "hosts": hosts.compete,
     "latency": latency.compete,
     "frontier": frontier.compete,
+    "recrawl": recrawl.compete,
 }
 
 

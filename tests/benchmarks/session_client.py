@@ -1,7 +1,8 @@
 """A client that does nothing but fetch: `python -m tests.benchmarks.session_client MODE URL ...`; prints JSON.
 
 `shared`: one `aiohttp.ClientSession` for all requests. `per-request`: a new one for each, as one finds it in many
-scripts. `fetcher`: the crawler's own network room, that is its shared session with address guard, limits and counters.
+scripts. `again`: the shared one, once as it is and then, which alone counts, with the validators of those answers.
+`fetcher`: the crawler's own network room, that is its shared session with address guard, limits and counters.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from crawler.records import Response
 
 Get: TypeAlias = Callable[[str], Awaitable[int]]
 
-MODES = ("shared", "per-request", "fetcher")
+MODES = ("shared", "per-request", "again", "fetcher")
 
 
 @asynccontextmanager
@@ -37,6 +38,25 @@ async def _shared(concurrency: int, trust: ssl.SSLContext | bool) -> AsyncIterat
         async def get(url: str) -> int:
             async with session.get(url) as answer:
                 await answer.read()
+                return answer.status
+
+        yield get
+
+
+@asynccontextmanager
+async def _again(concurrency: int, trust: ssl.SSLContext | bool) -> AsyncIterator[Get]:
+    """Whoever asks for a URL for the second time has its validators."""
+    validators: dict[str, dict[str, str]] = {}
+    connector = aiohttp.TCPConnector(limit=concurrency, ssl=trust)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def get(url: str) -> int:
+            async with session.get(url, headers=validators.get(url)) as answer:
+                await answer.read()
+                if url in validators:
+                    return 200 if answer.status == 304 else 0
+                headers = answer.headers
+                validators[url] = {"If-None-Match": headers["ETag"], "If-Modified-Since": headers["Last-Modified"]}
                 return answer.status
 
         yield get
@@ -66,7 +86,7 @@ async def _fetcher(concurrency: int, trust: ssl.SSLContext | bool) -> AsyncItera
         yield get
 
 
-_CLIENTS = {"shared": _shared, "per-request": _per_request, "fetcher": _fetcher}
+_CLIENTS = {"shared": _shared, "per-request": _per_request, "again": _again, "fetcher": _fetcher}
 
 
 async def _measure(mode: str, urls: list[str], concurrency: int, trust: ssl.SSLContext | bool) -> dict[str, float]:
@@ -81,6 +101,9 @@ async def _measure(mode: str, urls: list[str], concurrency: int, trust: ssl.SSLC
             latencies.append(time.perf_counter() - started)
 
     async with _CLIENTS[mode](concurrency, trust) as get:
+        if mode == "again":
+            await asyncio.gather(*(work(part, get) for part in [iter(urls)] * concurrency))
+            latencies.clear()
         waiting = iter(urls)
         started = time.perf_counter()
         await asyncio.gather(*(work(waiting, get) for _ in range(concurrency)))

@@ -14,11 +14,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
-from crawler.records import Target
+from crawler.records import Horizon, Target
 from crawler.storage.database import APPLICATION_ID, open_reader, open_writer, schema_version
 from crawler.storage.lock import database_lock
 from crawler.storage.store import open_store
 
+SCRIPTS = sorted((Path(__file__).parents[2] / "crawler/storage/migrations").glob("*.sql"))
 TABLES = {"runs", "hosts", "origins", "urls", "fetches", "pages", "links", "bodies"}
 
 
@@ -265,3 +266,33 @@ async def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     assert path.is_file()
     async with open_reader(path) as reader:
         assert list(await reader.execute_fetchall("SELECT count(*) FROM runs")) == [(1,)]
+
+
+@pytest.mark.parametrize("version", range(1, schema_version()))
+async def test_a_database_of_an_earlier_schema_is_brought_up_to_date_and_gone_on_with(
+    tmp_path: Path, version: int
+) -> None:
+    path = tmp_path / "crawl.db"
+    with closing(sqlite3.connect(path)) as connection:
+        for script in SCRIPTS[:version]:
+            connection.executescript(script.read_text())
+        connection.executescript(
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"
+            "INSERT INTO hosts (name) VALUES ('a.test');"
+            "INSERT INTO urls (url, host_id, kind, status, depth, discovered_at, fetched_at, next_fetch_at) VALUES"
+            " ('http://a.test/1', 1, 'page', 'fetched', 0, 5, 5, NULL),"
+            " ('http://a.test/2', 1, 'page', 'gone', 0, 5, 5, NULL),"
+            " ('http://a.test/3', 1, 'page', 'pending', 0, 5, NULL, 5),"
+            " ('http://a.test/robots.txt', 1, 'robots', 'fetched', 0, 5, 5, NULL)"
+        )
+    day_s = 86400.0
+    async with open_store(path) as store:
+        await store.begin_run({"scope": {"max_pages": None}}, 2 * day_s)
+        horizon = Horizon(started_at=2 * day_s, fetched_before=0.0, revisit_before=2 * day_s)
+        assert {claim.url for claim in await store.stale_urls([1], 9, horizon)} == {
+            "http://a.test/1",
+            "http://a.test/2",
+        }
+        assert {claim.url for claim in await store.due_urls([1], 9, day_s)} == {"http://a.test/3"}
+    assert value(path, "PRAGMA user_version") == schema_version()
+    assert value(path, "PRAGMA integrity_check") == "ok"

@@ -14,6 +14,7 @@ from crawler.config import (
     CrawlConfig,
     NetworkConfig,
     PolitenessConfig,
+    RecrawlConfig,
     RunConfig,
     ScopeConfig,
     ScopeRule,
@@ -21,7 +22,7 @@ from crawler.config import (
 )
 from crawler.errors import UsageError
 
-SLICES = [ScopeConfig, PolitenessConfig, NetworkConfig, RunConfig]
+SLICES = [ScopeConfig, PolitenessConfig, NetworkConfig, RecrawlConfig, RunConfig]
 
 WRONG: list[tuple[type, str, Any, str]] = [
     (ScopeConfig, "max_depth", -1, "--max-depth"),
@@ -55,6 +56,11 @@ WRONG: list[tuple[type, str, Any, str]] = [
     (NetworkConfig, "user_agent", "böt", "--user-agent"),
     (NetworkConfig, "allow_private", ("10.0.0.0/8", "10.0.0.0/33"), "--allow-private"),
     (NetworkConfig, "allow_private", ("localhost",), "--allow-private"),
+    (RecrawlConfig, "max_age_s", -1, "--max-age"),
+    (RecrawlConfig, "max_age_s", math.nan, "--max-age"),
+    (RecrawlConfig, "min_interval_s", -1, "--min-interval"),
+    (RecrawlConfig, "min_interval_s", 61 * 86400, "--min-interval"),
+    (RecrawlConfig, "max_interval_s", 0, "--max-interval"),
     (RunConfig, "max_runtime_s", 0, "--max-runtime"),
     (RunConfig, "max_wait_s", -1, "--max-wait"),
     (RunConfig, "grace_s", -1, "--grace"),
@@ -117,7 +123,7 @@ def test_what_is_stored_is_plain_data_and_complete() -> None:
     options = json.loads(json.dumps(CrawlConfig(scope=ScopeConfig(scope=ScopeRule.ANY, max_pages=5)).storable()))
     assert options["scope"]["scope"] == "any"
     assert options["scope"]["max_pages"] == 5
-    assert set(options) == {"scope", "politeness", "network", "run"}
+    assert set(options) == {"scope", "politeness", "network", "recrawl", "run"}
     for name, config_slice in zip(options, SLICES, strict=True):
         assert set(options[name]) == {option.name for option in fields(config_slice)}
 

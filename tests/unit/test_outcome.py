@@ -44,9 +44,16 @@ def verdict(attempt: Response | Failure, *, attempts: int = 0, host_failures: in
     return decide(a_claim(attempts), attempt, retries=retries, host_failures=host_failures, jitter=0.0, now=NOW)
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 206, 226, 299, 304])
+@pytest.mark.parametrize("status", [200, 201, 204, 206, 226, 299])
 def test_what_is_accepted_is_fetched_and_clears_the_host(status: int) -> None:
     assert verdict(answer(status), attempts=2) == Verdict(status=UrlStatus.FETCHED, host_failed=False)
+
+
+def test_304_is_an_answer_to_a_condition_alone() -> None:
+    limits: dict[str, Any] = {"retries": 2, "host_failures": 0, "jitter": 0.0, "now": NOW}
+    assert decide(a_claim(), answer(304), conditional=True, **limits).status is UrlStatus.FETCHED
+    assert decide(a_claim(), answer(304), **limits).status is UrlStatus.PENDING
+    assert decide(a_claim(2), answer(304), **limits).reason == "http 304"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -1,0 +1,240 @@
+"""When to look again, how to ask, and what a second look has shown.
+
+How often a page changes is estimated as a Poisson rate (Cho and Garcia-Molina, 'Estimating Frequency of Change', ACM
+TOIT 3(3), 2003). Visits come at irregular intervals and show only whether something changed since the last one, so
+their regular-access estimator does not fit, and the maximum likelihood one needs every past interval. Kept instead is a
+Gamma distribution over the rate, two numbers (`ChangeRate`): no change in t adds t to the time watched, exactly; a
+change somewhere in t multiplies by 1 - exp(-rate t), whose mean and variance are exact and fit a Gamma again (assumed
+density filtering: Minka, 'Expectation Propagation', UAI 2001); a change whose moment is known, from a Last-Modified
+that the visits do not contradict, adds one change and the quiet time since, which is that paper's estimator for known
+dates. The prior is what a first night goes by, and is outvoted by the first look.
+
+How often to look follows from the rate and a price: a request is made where it saves at least `REQUEST_PRICE_S` of
+staleness. The interval I that maximizes freshness minus price / I solves 1 - exp(-x)(1 + x) = price * rate with
+x = rate * I (the Lagrangian of Cho and Garcia-Molina, 'Effective Page Refresh Policies', ACM TODS 28(4), 2003; Azar et
+al., 'Tractable Near-Optimal Policies for Crawling', PNAS 115(32), 2018). It grows with one over the square root of the
+rate: intervals in proportion to one over the rate are worse than equal ones. For pages that change faster than the
+price allows, the theory gives up; here they keep the shortest interval that is worth its price, since a person who
+crawls each night wants last night's page.
+
+Pure: `now` and everything else is passed in. Times are Unix seconds, durations seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+
+from crawler.config import RecrawlConfig
+from crawler.records import ChangeRate, Claim, Earlier, Horizon, Response, Revisit, UrlKind, UrlStatus
+
+DAY_S = 86400.0
+PRIOR = ChangeRate(changes=0.13, watched_s=0.78 * DAY_S)  # a change in 6 days, but who knows
+REQUEST_PRICE_S = 0.29 * DAY_S
+MAX_CHANGES = 8.0  # that are remembered: older ones fade, so that a page may change its habits
+_PEAK_X = 1.7933  # where x / (1 - exp(-x)(1 + x)) is least: the shortest interval that any rate asks for
+_DATE_GRAIN_S = 2.0  # a Last-Modified this close to the answer's Date tells nothing: RFC 9110, 8.8.2.2
+_OLDEST_S = 365 * DAY_S
+_PROMISE_FACTOR = 4.0  # a promise may lengthen an interval by so much, however long it is
+BROKEN = -1.0  # the promise of a server that has broken one
+_RESUMED_WITHIN_S = DAY_S / 2
+_MAX_VALIDATOR = 1024  # characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """The bounds of an interval, and how far apart runs are: a page that falls due between two is taken to the nearer.
+
+    Without that, a page that changes daily would be fetched every second night, its day not being over by a minute.
+    """
+
+    min_interval_s: float
+    max_interval_s: float
+    cadence_s: float = DAY_S
+
+    def within(self, interval_s: float) -> float:
+        """The interval within its bounds."""
+        return min(max(interval_s, self.min_interval_s), self.max_interval_s)
+
+    def pause_s(self, interval_s: float) -> float:
+        """How long after a visit a run may find the page due; never much less than the shortest interval."""
+        interval_s = self.within(interval_s)
+        return max(interval_s - min(interval_s, self.cadence_s) / 2, 0.9 * self.min_interval_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """What a run fetches again (None: nothing), and how it plans the next visits."""
+
+    pace: Pace
+    horizon: Horizon | None = None
+
+
+def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, now: float, by_value: bool) -> Rhythm:
+    """Of a run that began at `started_at`, the one before it having begun at `before` (None: there was none).
+
+    A run that was killed goes on from its start, so that nothing is fetched twice in it; after half a day, that would
+    leave out what has become due since.
+    """
+    start = started_at if now - started_at < _RESUMED_WITHIN_S else now
+    cadence_s = DAY_S if before is None else min(start - before, DAY_S)
+    pace = Pace(min_interval_s=recrawl.min_interval_s, max_interval_s=recrawl.max_interval_s, cadence_s=cadence_s)
+    if recrawl.max_age_s is None:
+        return Rhythm(pace=pace)
+    age_s = recrawl.max_interval_s if recrawl.max_age_s == "auto" else recrawl.max_age_s
+    horizon = Horizon(
+        started_at=start,
+        fetched_before=min(start, now - age_s),
+        revisit_before=start if recrawl.max_age_s == "auto" else None,
+        by_value=by_value,
+    )
+    return Rhythm(pace=pace, horizon=horizon)
+
+
+def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: bytes | None, pace: Pace) -> Revisit:
+    """When to look again after this answer, and what is known now of how often the URL changes.
+
+    `status` is fetched, redirected or gone; `content_hash` is that of the version just read, None where the answer
+    brought none (304, not a page).
+    """
+    earlier = claim.earlier
+    changed = earlier is not None and has_changed(earlier, status, content_hash)
+    rate = _rate_after(earlier, response, changed=changed)
+    promise_s = _promise(earlier, response, changed=changed)
+    interval_s = _interval_when_gone(earlier, response) if status is UrlStatus.GONE else interval_s_of(rate)
+    if promise_s is not None and promise_s > interval_s:
+        interval_s = min(promise_s, _PROMISE_FACTOR * interval_s)
+    if status is not UrlStatus.GONE and (claim.is_hub or claim.kind is UrlKind.SITEMAP):
+        interval_s = min(interval_s, DAY_S)
+    return Revisit(at=response.started_at + pace.pause_s(interval_s), rate=rate, promise_s=promise_s)
+
+
+def has_changed(earlier: Earlier, status: UrlStatus, content_hash: bytes | None) -> bool:
+    """Whether a visit that ended with `status` found something else than the one before it."""
+    if content_hash is not None and content_hash != earlier.content_hash:
+        return True
+    return earlier.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
+
+
+def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:
+    """When to look again at a page that is stored and now fails: in a day, two, four ... `attempts` have failed."""
+    return float(min(DAY_S * 2.0 ** min(max(0, attempts - retries - 1), 16), max(DAY_S, pace.max_interval_s)))
+
+
+def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
+    """The header fields that ask for the document only if it is another than the one stored (RFC 9110, 13.1).
+
+    Empty where none is stored whole: it was cut, or its body is wanted now and was not kept then. Both fields where
+    both are known; the server then goes by the entity tag, weak or strong, as it was sent.
+    """
+    earlier = claim.earlier
+    if earlier is None or not (claim.kind is UrlKind.SITEMAP or _is_whole(earlier, keep_bodies=keep_bodies)):
+        return {}
+    fields = {"If-None-Match": earlier.etag, "If-Modified-Since": earlier.last_modified}
+    return {name: value for name, value in fields.items() if value and _may_be_sent(value)}
+
+
+def interval_s_of(rate: ChangeRate) -> float:
+    """The interval that is worth its requests, without bounds; see the module's text."""
+    per_s = rate.changes / rate.watched_s
+    worth = min(REQUEST_PRICE_S * per_s, _worth(_PEAK_X))
+    root = math.sqrt(2 * worth)
+    x = root + root * root / 3  # the series about 0; then Newton's method, from where it never overshoots
+    for _ in range(3):
+        x += (worth - _worth(x)) * math.exp(x) / x
+    return x * REQUEST_PRICE_S / worth
+
+
+def _worth(x: float) -> float:
+    return x * x / 2 if x < 1e-4 else 1 - math.exp(-x) * (1 + x)  # a small one would be lost to rounding
+
+
+def observe(rate: ChangeRate, elapsed_s: float, *, changed: bool, changed_ago_s: float | None = None) -> ChangeRate:
+    """The rate after a look that came `elapsed_s` after the one before it; `changed_ago_s` where that is known."""
+    elapsed_s = max(elapsed_s, 1.0)
+    if not changed:
+        return ChangeRate(changes=rate.changes, watched_s=rate.watched_s + elapsed_s)
+    if changed_ago_s is not None:
+        return _faded(rate.changes + 1, rate.watched_s + changed_ago_s)
+    a, b = rate.changes, rate.watched_s
+    ratio = b / (b + elapsed_s)  # the moments of Gamma(a, b) times 1 - exp(-rate * elapsed)
+    whole = -math.expm1(a * math.log(ratio))
+    mean = a / b * -math.expm1((a + 1) * math.log(ratio)) / whole
+    square = a * (a + 1) / b**2 * -math.expm1((a + 2) * math.log(ratio)) / whole
+    variance = square - mean**2
+    return _faded(mean**2 / variance, mean / variance)
+
+
+def _faded(changes: float, watched_s: float) -> ChangeRate:
+    keep = min(1.0, MAX_CHANGES / changes)
+    return ChangeRate(changes=keep * changes, watched_s=keep * watched_s)
+
+
+def _rate_after(earlier: Earlier | None, response: Response, *, changed: bool) -> ChangeRate:
+    elapsed_s = 0.0 if earlier is None else response.started_at - earlier.fetched_at
+    if earlier is not None and earlier.rate is not None and not changed:
+        return observe(earlier.rate, elapsed_s, changed=False)
+    modified_at = _modified_at(response)
+    if earlier is None or earlier.rate is None:
+        return PRIOR if modified_at is None else _first_rate(response.started_at - modified_at)
+    ago_s = None if modified_at is None else response.started_at - modified_at
+    consistent = ago_s is not None and 0 <= ago_s < elapsed_s
+    return observe(earlier.rate, elapsed_s, changed=True, changed_ago_s=ago_s if consistent else None)
+
+
+def _first_rate(age_s: float) -> ChangeRate:
+    """Half believed, as nothing has been seen of it: half a change, and half of the quiet time since."""
+    return ChangeRate(changes=PRIOR.changes + 0.5, watched_s=PRIOR.watched_s + min(max(age_s, 0.0), _OLDEST_S) / 2)
+
+
+def _interval_when_gone(earlier: Earlier | None, response: Response) -> float:
+    """Looked at again in a day, two, four ...: what is gone mostly stays so."""
+    if earlier is None or earlier.status is not UrlStatus.GONE:
+        return DAY_S
+    return max(DAY_S, 2 * (response.started_at - earlier.fetched_at))
+
+
+def _promise(earlier: Earlier | None, response: Response, *, changed: bool) -> float | None:
+    """For how long the server says that the answer will hold (`Cache-Control: max-age`), while it has kept its word."""
+    if earlier is not None and earlier.promise_s is not None:
+        promised_until = earlier.fetched_at + earlier.promise_s
+        changed_at = (changed and _modified_at(response)) or response.started_at
+        if earlier.promise_s == BROKEN or (changed and earlier.fetched_at < changed_at < promised_until):
+            return BROKEN
+    return response.max_age_s
+
+
+def _modified_at(response: Response) -> float | None:
+    """Last-Modified by our own clock; None where it is absent, or no older than the answer itself."""
+    if response.last_modified is None:
+        return None
+    modified, date = _seconds(response.last_modified), _seconds(response.date)
+    age_s = (response.started_at if date is None else date) - (math.inf if modified is None else modified)
+    return None if age_s < _DATE_GRAIN_S else response.started_at - age_s
+
+
+def misdated(response: Response) -> bool:
+    """Whether the answer's Last-Modified cannot tell this version from a next one: it may not be asked with.
+
+    A document that was changed in the second in which it was sent may change once more in that second. A 304 repeats
+    the date that it was asked with.
+    """
+    return response.status_code != 304 and response.last_modified is not None and _modified_at(response) is None
+
+
+@lru_cache(maxsize=1024)  # a Date stands in all the answers of a second, a Last-Modified on all pages of many a site
+def _seconds(http_date: str | None) -> float | None:
+    try:
+        return None if http_date is None else parsedate_to_datetime(http_date).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _is_whole(earlier: Earlier, *, keep_bodies: bool) -> bool:
+    return earlier.content_hash is not None and not earlier.truncated and (earlier.has_body or not keep_bodies)
+
+
+def _may_be_sent(value: str) -> bool:
+    return value.isascii() and value.isprintable() and len(value) <= _MAX_VALIDATOR

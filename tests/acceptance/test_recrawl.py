@@ -1,0 +1,411 @@
+"""Fetching again: what has not changed costs nothing, what has changed is kept beside what it was."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.fakeweb import Answer, FakeWeb, Served, Site
+from tests.acceptance.conftest import Cli
+
+Serve = Callable[[FakeWeb], Served]
+
+FAST = ("--delay", "0", "--per-host", "8", "--concurrency", "8")
+EVERYTHING = (*FAST, "--max-age", "0s")
+VERSIONS = "SELECT count(*) FROM pages JOIN urls ON urls.id = url_id WHERE substr(url, -length(?1)) = ?1"
+
+
+def a_site(web: FakeWeb, pages: int, version: int = 1, *, name: str = "a.test", **more: Any) -> Site:
+    """Each page with its version in its text and in its entity tag."""
+    site = web.sites.get(name) or web.site(name, pages=pages, words_per_page=300)
+    for path in site.links:
+        declare(site, path, version, **more)
+    return site
+
+
+def declare(site: Site, path: str, version: int, **more: Any) -> None:
+    words = random.Random(path).choices(["crawl", "fetch", "parse", "store", "link", "page", "wait", "host"], k=300)
+    site.page(
+        path,
+        title=path,
+        text=f"version {version} of {path}: {' '.join(words)}",
+        **({"headers": {"ETag": f'"{path}-{version}"'}, "links": site.links.get(path, ())} | more),
+    )
+
+
+def size_of(db: Path) -> int:
+    with closing(sqlite3.connect(db)) as connection:
+        [pages], [size] = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    return int(pages * size)
+
+
+def test_an_unchanged_site_answers_304_and_nothing_new_is_stored(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    a_site(web, 300)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    links, size = cli.rows("SELECT count(*) FROM links"), size_of(cli.db)
+    outcome = cli.crawl(served, served.url("a.test"), *EVERYTHING)
+    assert outcome.summary["by_status"] == {"304": 300}  # robots.txt is believed for a day
+    assert outcome.summary["pages"] == 0
+    assert cli.rows("SELECT count(*) FROM pages") == [300]
+    assert cli.rows("SELECT count(*) FROM links") == links
+    assert cli.rows("SELECT count(*) FROM fetches WHERE status_code = 304") == [300]
+    assert size_of(cli.db) < 1.05 * size
+    assert cli.crawl(served, *EVERYTHING).summary["by_status"] == {"304": 300}  # the validators are still there
+
+
+@pytest.mark.parametrize("headers", [{}, {"ETag": 'W/"weak"'}])
+def test_what_says_the_same_is_no_new_version_though_its_bytes_differ(
+    cli: Cli, serve: Serve, headers: dict[str, str]
+) -> None:
+    """The first time by a comment in the markup; where there is a weak tag, the server itself says so."""
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", text="same", markup="<!-- 1 -->", headers=headers)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    before = cli.rows("SELECT id, body_hash FROM pages")
+    site.page("/", text="same", markup="<!-- 2 -->", headers=headers)
+    outcome = cli.crawl(served, *EVERYTHING)
+    assert outcome.summary["by_status"] == {"304" if headers else "200": 1}
+    assert cli.rows("SELECT id, body_hash FROM pages") == before
+    assert cli.rows("SELECT count(*) FROM bodies") == [1]
+
+
+def test_changed_pages_get_one_new_version_each_and_bring_their_new_links(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 60)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    changed = ["/p7", "/p21", "/p33"]
+    for path in changed:
+        declare(site, path, 2, links=[*site.links[path], "/new"])
+    site.page("/new", title="new")
+    outcome = cli.crawl(served, *EVERYTHING)
+    assert outcome.summary["by_status"] == {"200": 4, "304": 57}
+    assert outcome.summary["pages"] == 4
+    versions = cli.rows("SELECT url FROM pages JOIN urls ON urls.id = url_id GROUP BY url_id HAVING count(*) = 2")
+    assert sorted(versions) == sorted(served.url("a.test", path) for path in changed)
+    assert len(cli.pages()) == 60 + 3 + 1
+    for path in changed:
+        [newest] = cli.rows(
+            "SELECT text FROM urls JOIN pages ON pages.id = page_id WHERE url = ?", served.url("a.test", path)
+        )
+        assert "version 2" in newest
+
+
+def test_last_modified_alone_is_asked_with_unless_it_is_of_the_moment(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    old = formatdate(time.time() - 90_000, usegmt=True)
+    site.page("/", links=["/now"], headers={"Last-Modified": old})
+    site.page("/now", headers={"Last-Modified": formatdate(time.time() + 5, usegmt=True)})
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    before = len(served.log)
+    cli.crawl(served, *EVERYTHING)
+    asked = {hit.target: hit.headers.get("if-modified-since") for hit in served.log[before:]}
+    assert asked == {"/": old, "/now": None}
+
+
+def test_a_page_that_goes_and_comes_back_has_one_history(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 5)
+    served = serve(web)
+    page = served.url("a.test", "/p3")
+    cli.crawl(served, served.url("a.test"), *FAST)
+    site.status("/p3", 410)
+    cli.crawl(served, *EVERYTHING)
+    assert cli.rows("SELECT status FROM urls WHERE url = ?", page) == ["gone"]
+    assert cli.rows(VERSIONS, "/p3") == [1]
+    declare(site, "/p3", 1)  # as it was
+    assert cli.crawl(served, *EVERYTHING).summary["by_status"] == {"304": 5}
+    assert cli.rows("SELECT status FROM urls WHERE url = ?", page) == ["fetched"]
+    assert cli.rows(VERSIONS, "/p3") == [1]
+    site.status("/p3", 404)
+    cli.crawl(served, *EVERYTHING)
+    declare(site, "/p3", 2)
+    cli.crawl(served, *EVERYTHING)
+    assert cli.rows("SELECT status FROM urls WHERE url = ?", page) == ["fetched"]
+    assert cli.rows(VERSIONS, "/p3") == [2]
+    codes = cli.rows("SELECT status_code FROM fetches JOIN urls ON urls.id = url_id WHERE url = ?", page)
+    assert codes == [200, 410, 304, 404, 200]
+
+
+# At the start, while answers come, while the last ones are committed.
+_CHANCE = random.Random(20261122)
+KILLS = [0.02, *sorted(_CHANCE.uniform(0.1, 0.9) for _ in range(2)), 0.99]
+
+
+@pytest.mark.parametrize("fraction", KILLS)
+@pytest.mark.parametrize("changed_every", [2, 1000])
+def test_kill_9_in_a_recrawl_loses_nothing_and_stores_no_version_twice(
+    cli: Cli, serve: Serve, fraction: float, changed_every: int
+) -> None:
+    pages = 150
+    web = FakeWeb()
+    site = a_site(web, pages)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    paths = list(site.links)
+    for number, path in enumerate(paths):
+        declare(site, path, 2 if number % changed_every == 1 else 1, delay_s=0.01)
+    before = len(served.log)
+    crawler = cli.start(served, *EVERYTHING)
+    while len(served.log) - before < fraction * pages and crawler.poll() is None:
+        time.sleep(0.002)
+    crawler.kill()
+    crawler.communicate()
+    assert crawler.returncode == -signal.SIGKILL
+    done = set(cli.rows("SELECT DISTINCT url_id FROM fetches WHERE run_id = 2"))
+    outcome = cli.crawl(served, *EVERYTHING)
+    assert outcome.summary["requests"] == pages - len(done)  # the run goes on: what it has done is not older than it
+    versions = Counter(cli.rows("SELECT url_id FROM pages"))
+    assert Counter(versions.values()) == Counter(2 if n % changed_every == 1 else 1 for n in range(pages))
+    assert cli.rows("SELECT count(*) FROM urls WHERE status <> 'fetched' AND kind = 'page'") == [0]
+    assert cli.rows("SELECT count(*) FROM pages GROUP BY url_id, content_hash HAVING count(*) > 1") == []
+    assert cli.rows("PRAGMA integrity_check") == ["ok"]
+
+
+def test_where_nothing_is_due_the_reason_is_said_and_what_to_do(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    a_site(web, 5)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    before = len(served.log)
+    for arguments in (FAST, (served.url("a.test"), *FAST), (*FAST, "--max-age", "1h"), (*FAST, "--max-age", "auto")):
+        outcome = cli.crawl(served, *arguments)
+        assert "5 pages, newest 0." in outcome.err or "5 pages, newest " in outcome.err
+        assert "nothing is due; --max-age 0s fetches again" in outcome.err
+        assert outcome.summary["complete"]
+    assert len(served.log) == before
+
+
+def test_an_age_takes_only_what_is_older(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    a_site(web, 20)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    age(cli, 7200, "url LIKE '%/p1_'")
+    before = len(served.log)
+    cli.crawl(served, *FAST, "--max-age", "1h")
+    assert sorted(hit.target for hit in served.log[before:]) == sorted(f"/p{number}" for number in range(10, 20))
+
+
+def age(cli: Cli, seconds: float, where: str = "true") -> None:
+    """As if so much time had passed."""
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute(
+            f"UPDATE urls SET fetched_at = fetched_at - ?1, revisit_at = revisit_at - ?1 WHERE {where}", (seconds,)
+        )
+
+
+def test_auto_looks_at_what_changes_and_leaves_what_does_not(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 10)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    asked: Counter[str] = Counter()
+    for night in range(12):
+        age(cli, 86_400)
+        declare(site, "/p4", night + 2)
+        before = len(served.log)
+        cli.crawl(served, *FAST, "--max-age", "auto")
+        asked.update(hit.target for hit in served.log[before:] if hit.target != "/robots.txt")
+    assert asked["/p4"] >= 8
+    assert asked["/"] == 12  # a seed
+    assert all(count <= 6 for path, count in asked.items() if path not in ("/", "/p4"))
+    assert len(asked) == 10
+    assert cli.rows(VERSIONS, "/p4") == [asked["/p4"] + 1]
+
+
+def test_what_failed_is_left_until_it_is_asked_for(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/broken", "/forbidden"])
+    site.status("/broken", 500)
+    site.status("/forbidden", 403)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--retries", "0")
+    cli.crawl(served, *EVERYTHING, "--retries", "0")
+    assert [len(served.hits("a.test", path)) for path in ("/", "/broken", "/forbidden")] == [2, 1, 1]
+    site.page("/broken")
+    cli.crawl(served, *FAST, "--retry-failed", "--retries", "0")
+    assert [len(served.hits("a.test", path)) for path in ("/", "/broken", "/forbidden")] == [2, 2, 2]
+    assert cli.rows("SELECT url FROM urls WHERE status = 'failed'") == [served.url("a.test", "/forbidden")]
+
+
+def test_a_stored_page_that_fails_once_is_tried_again_a_day_later(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 5)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    site.status("/p2", 403)
+    cli.crawl(served, *EVERYTHING)
+    [(status, wait_s)] = cli.rows("SELECT status, next_fetch_at - ? FROM urls WHERE url LIKE '%/p2'", time.time())
+    assert status == "failed"
+    assert 86_000 < wait_s <= 86_400
+    declare(site, "/p2", 1)
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute("UPDATE urls SET next_fetch_at = 1 WHERE next_fetch_at IS NOT NULL")
+        connection.execute("UPDATE hosts SET next_due_at = 1 WHERE next_due_at IS NOT NULL")
+    assert cli.crawl(served, *FAST).summary["by_status"] == {"304": 1}
+    assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/p2'") == ["fetched"]
+    assert cli.rows(VERSIONS, "/p2") == [1]
+
+
+def test_a_failure_that_passes_within_the_run_stores_no_version_twice(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 3)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    headers = {"ETag": '"/p1-1"'}
+    site.sequence("/p1", Answer(status=500), Answer.page(title="/p1", headers=headers))
+    outcome = cli.crawl(served, *EVERYTHING)
+    assert outcome.summary["by_status"] == {"304": 3, "500": 1}
+    assert cli.rows(VERSIONS, "/p1") == [1]
+
+
+def test_a_site_that_is_down_for_a_night_is_not_lost(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 30)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    for path in site.links:
+        site.status(path, 503)
+    cli.crawl(served, *EVERYTHING, "--retries", "0", "--max-wait", "0s", status=4)
+    a_site(web, 30)
+    with closing(sqlite3.connect(cli.db)) as connection, connection:  # a day later
+        connection.execute("UPDATE urls SET next_fetch_at = 1 WHERE next_fetch_at IS NOT NULL")
+        connection.execute("UPDATE hosts SET back_off_until = 0, next_due_at = iif(next_due_at > 0, 1, NULL)")
+    cli.crawl(served, *EVERYTHING)
+    assert cli.rows("SELECT count(*) FROM urls WHERE status = 'fetched' AND kind = 'page'") == [30]
+    assert cli.rows("SELECT count(*) FROM pages") == [30]
+
+
+def test_a_304_that_nobody_asked_for_is_no_document(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/odd", "/stubborn"])
+    site.sequence("/odd", Answer(status=304), Answer.page(text="at last"))
+    site.status("/stubborn", 304)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--retries", "1")
+    assert cli.rows(VERSIONS, "/odd") == [1]
+    assert all("if-none-match" not in hit.headers for hit in served.log)
+    assert cli.rows("SELECT status, reason FROM urls WHERE url LIKE '%/stubborn'") == [("failed", "http 304")]
+
+
+def test_bodies_that_were_not_kept_are_fetched_whole_and_make_no_version(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    a_site(web, 4)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--no-bodies")
+    assert cli.crawl(served, *EVERYTHING, "--no-bodies").summary["by_status"] == {"304": 4}
+    assert cli.crawl(served, *EVERYTHING).summary["by_status"] == {"200": 4}
+    assert cli.rows("SELECT count(*) FROM pages JOIN bodies ON hash = body_hash") == [4]
+    assert cli.rows("SELECT count(*) FROM pages") == [4]
+    assert cli.crawl(served, *EVERYTHING).summary["by_status"] == {"304": 4}
+
+
+def test_what_was_cut_is_fetched_whole(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    a_site(web, 2)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--max-bytes", "400")
+    assert cli.rows("SELECT min(truncated) FROM pages") == [1]
+    before = len(served.log)
+    cli.crawl(served, *EVERYTHING)
+    assert all("if-none-match" not in hit.headers for hit in served.log[before:])
+    assert cli.rows("SELECT truncated FROM urls JOIN pages ON pages.id = page_id") == [0, 0]
+
+
+def test_a_validator_that_a_new_version_lacks_is_forgotten(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", text="one", headers={"ETag": '"1"'})
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    site.page("/", text="two")
+    cli.crawl(served, *EVERYTHING)
+    cli.crawl(served, *EVERYTHING)
+    assert [hit.headers.get("if-none-match") for hit in served.hits("a.test", "/")] == [None, '"1"', None]
+
+
+def test_with_a_budget_seeds_and_hubs_come_first_then_the_likeliest_changes(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 40)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    a_site(web, 40, version=2)
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute("UPDATE urls SET changes = 1, watched_s = 100000000, fetched_at = fetched_at - 100000")
+        connection.execute("UPDATE urls SET watched_s = 100000 WHERE url LIKE '%/p3_'")
+        connection.execute("UPDATE urls SET new_links = 1 WHERE url LIKE '%/p25'")
+    before = len(served.log)
+    options = ("--delay", "0", "--per-host", "1", "--concurrency", "1", "--max-age", "0s")
+    cli.crawl(served, *options, "--max-pages", "12")
+    order = [hit.target for hit in served.log[before:]]
+    assert set(order[:2]) == {"/", "/p25"}
+    assert sorted(order[2:]) == [f"/p{number}" for number in range(30, 40)]
+    assert len(site.links) == 40
+
+
+def test_a_page_whose_versions_bring_new_links_is_a_hub(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 5)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    declare(site, "/p2", 2, links=["/new1", "/new2", "/"])
+    declare(site, "/p3", 2)
+    for path in ("/new1", "/new2"):
+        site.page(path)
+    cli.crawl(served, *EVERYTHING)
+    hubs = cli.rows("SELECT url, new_links FROM urls WHERE new_links > 0")
+    assert hubs == [(served.url("a.test", "/p2"), 1.0)]
+
+
+def test_a_sitemap_is_believed_while_its_dates_prove_true(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 8)
+    served = serve(web)
+    host = served.url("a.test").removesuffix("/")
+    site.robots(f"Sitemap: {host}/sitemap.xml")
+
+    def publish(*, dated: list[str]) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 2))
+        urls = "".join(
+            f"<url><loc>{host}{path}</loc>{f'<lastmod>{now}</lastmod>' if path in dated else ''}</url>"
+            for path in site.links
+        )
+        site.page("/sitemap.xml", body=f"<urlset>{urls}</urlset>", content_type="application/xml")
+
+    publish(dated=[])
+    cli.crawl(served, host, *FAST)
+    asked = []
+    for night in range(4):
+        with closing(sqlite3.connect(cli.db)) as connection, connection:  # only seeds and sitemaps are due by plan
+            connection.execute(
+                "UPDATE urls SET fetched_at = fetched_at - 86400,"
+                " revisit_at = CASE WHEN kind = 'sitemap' THEN 1 ELSE revisit_at + 1e7 END"
+            )
+        publish(dated=["/p1", "/p2", "/p3", "/p4"])
+        if not night:
+            declare(site, "/p1", 2)
+        before = len(served.log)
+        cli.crawl(served, *FAST, "--max-age", "auto")
+        asked.append(sum(hit.target in ("/p1", "/p2", "/p3", "/p4") for hit in served.log[before:]))
+    assert asked == [4, 4, 0, 0]
+    assert cli.rows(VERSIONS, "/p1") == [2]
+    assert cli.rows("SELECT hints_right, hints_wrong FROM hosts") == [(1, 7)]

@@ -1,0 +1,275 @@
+"""When to look again: by known change rates in virtual time, and rule by rule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.config import RecrawlConfig
+from crawler.policy.recrawl import (
+    BROKEN,
+    DAY_S,
+    MAX_CHANGES,
+    PRIOR,
+    REQUEST_PRICE_S,
+    Pace,
+    Rhythm,
+    conditions,
+    interval_s_of,
+    misdated,
+    observe,
+    plan,
+    retry_later_s,
+    rhythm,
+)
+from crawler.records import ChangeRate, Claim, Earlier, Response, Revisit, SeedMark, UrlKind, UrlStatus
+from tests.unit.nights import MIXES, auto, every, every_night, simulate
+
+NOW = 1_700_000_000.0
+URL = "http://a.test/x"
+PACE = Pace(min_interval_s=3600, max_interval_s=60 * DAY_S)
+RATE = ChangeRate(changes=2.0, watched_s=20 * DAY_S)
+
+
+def a_claim(**fields: Any) -> Claim:
+    usual: dict[str, Any] = {"url_id": 1, "url": URL, "host_id": 1, "host": "a.test", "origin": "http://a.test"}
+    return Claim(**(usual | fields))
+
+
+def known(**fields: Any) -> Earlier:
+    usual: dict[str, Any] = {
+        "status": UrlStatus.FETCHED, "fetched_at": NOW - DAY_S, "content_hash": b"1", "has_body": True, "rate": RATE,
+    }  # fmt: skip
+    return Earlier(**(usual | fields))
+
+
+def answer(**fields: Any) -> Response:
+    return Response(url=URL, started_at=NOW, **({"status_code": 200} | fields))
+
+
+def planned(
+    claim: Claim, status: UrlStatus = UrlStatus.FETCHED, content: bytes | None = b"1", pace: Pace = PACE, **fields: Any
+) -> Revisit:
+    return plan(claim, answer(**fields), status, content, pace)
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_auto_is_nearly_as_fresh_as_every_night_for_two_fifths_of_the_requests(mix: str) -> None:
+    most, best = simulate(MIXES[mix], every_night)
+    asked, freshness = simulate(MIXES[mix], auto)
+    assert asked <= 0.4 * most
+    assert freshness >= 0.95 * best
+    fixed_asked, fixed_freshness = simulate(MIXES[mix], every(most / asked))
+    assert fixed_asked >= asked
+    assert freshness > fixed_freshness + 0.01
+
+
+def test_the_interval_is_the_one_that_is_worth_most() -> None:
+    """Found by trying many: the share of the time in which a copy is fresh, less the price of its requests."""
+    for days in (1.5, 7, 30, 365):
+        per_s = 1 / (days * DAY_S)
+        intervals = [60.0 * 1.002**step for step in range(8000)]
+        best = max(intervals, key=lambda i: -math.expm1(-per_s * i) / (per_s * i) - REQUEST_PRICE_S / i)
+        assert interval_s_of(ChangeRate(changes=1, watched_s=days * DAY_S)) == pytest.approx(best, rel=0.01)
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1, 1e9), st.floats(1, 1e9))
+def test_what_changes_more_often_is_looked_at_no_less_often(changes: float, slow: float, fast: float) -> None:
+    slow, fast = max(slow, fast), min(slow, fast)
+    slower, faster = (interval_s_of(ChangeRate(changes=changes, watched_s=time)) for time in (slow, fast))
+    assert faster <= slower * 1.0001
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e8), st.booleans(), st.none() | st.floats(0, 1e8)), max_size=40),
+)
+def test_a_rate_stays_a_rate_whatever_is_seen(looks: list[tuple[float, bool, float | None]]) -> None:
+    rate = PRIOR
+    for elapsed_s, changed, ago_s in looks:
+        before = rate.changes / rate.watched_s
+        rate = observe(rate, elapsed_s, changed=changed, changed_ago_s=ago_s)
+        assert 0 < rate.changes <= MAX_CHANGES * 1.0001
+        assert 0 < rate.watched_s < math.inf
+        if not changed:
+            assert rate.changes / rate.watched_s <= before
+
+
+def test_an_unknown_moment_is_weighed_as_bayes_would() -> None:
+    """The mean and the variance of the exact posterior, by summing over rates."""
+    rate, elapsed_s = ChangeRate(changes=0.7, watched_s=5 * DAY_S), 3 * DAY_S
+    rates = [1e-9 * 1.003**step for step in range(5200)]
+    weights = [
+        r**rate.changes * math.exp(-r * rate.watched_s) * -math.expm1(-r * elapsed_s) for r in rates
+    ]  # on a logarithmic grid, one power more
+    whole = sum(weights)
+    mean = sum(w * r for w, r in zip(weights, rates, strict=True)) / whole
+    variance = sum(w * (r - mean) ** 2 for w, r in zip(weights, rates, strict=True)) / whole
+    found = observe(rate, elapsed_s, changed=True)
+    assert found.changes / found.watched_s == pytest.approx(mean, rel=1e-3)
+    assert found.changes / found.watched_s**2 == pytest.approx(variance, rel=1e-3)
+
+
+def test_a_page_long_unmodified_is_looked_at_later_than_one_just_written() -> None:
+    dates: dict[str, Any] = {"date": formatdate(NOW, usegmt=True)}
+    old = planned(a_claim(), last_modified=formatdate(NOW - 300 * DAY_S, usegmt=True), **dates)
+    new = planned(a_claim(), last_modified=formatdate(NOW - 3600, usegmt=True), **dates)
+    assert new.at < planned(a_claim()).at < old.at
+
+
+def test_a_known_moment_counts_the_quiet_time_since() -> None:
+    claim = a_claim(earlier=known())
+    modified = formatdate(NOW - 7200, usegmt=True)
+    found = planned(claim, content=b"2", last_modified=modified, date=formatdate(NOW, usegmt=True))
+    assert found.rate == ChangeRate(changes=3.0, watched_s=20 * DAY_S + 7200)
+
+
+@pytest.mark.parametrize("ago_s", [2 * DAY_S, 0.0, -DAY_S])
+def test_a_date_that_the_visits_contradict_counts_for_nothing(ago_s: float) -> None:
+    claim = a_claim(earlier=known())
+    dates: dict[str, Any] = {
+        "date": formatdate(NOW, usegmt=True),
+        "last_modified": formatdate(NOW - ago_s, usegmt=True),
+    }
+    assert planned(claim, content=b"2", **dates).rate == planned(claim, content=b"2").rate
+
+
+@pytest.mark.parametrize(
+    ("claim", "most_s"),
+    [
+        (a_claim(seed=SeedMark.YES), DAY_S),
+        (a_claim(kind=UrlKind.SITEMAP), DAY_S),
+        (a_claim(earlier=known(new_links=1.0)), DAY_S),
+        (a_claim(earlier=known(rate=ChangeRate(changes=0.1, watched_s=900 * DAY_S))), 60 * DAY_S),
+    ],
+)
+def test_where_new_pages_are_found_is_looked_at_each_day_and_everything_at_last(claim: Claim, most_s: float) -> None:
+    assert planned(claim, content=None, status_code=304).at <= NOW + most_s
+
+
+def test_the_bounds_hold_and_a_page_that_is_due_each_day_is_due_before_the_day_is_over() -> None:
+    fast = a_claim(earlier=known(rate=ChangeRate(changes=8, watched_s=DAY_S)))
+    slow = a_claim(earlier=known(rate=ChangeRate(changes=0.1, watched_s=900 * DAY_S)))
+    daily = Pace(min_interval_s=DAY_S, max_interval_s=DAY_S)
+    assert NOW + 0.5 * DAY_S < planned(fast, pace=daily).at == planned(slow, pace=daily).at < NOW + DAY_S
+    hourly = Pace(min_interval_s=DAY_S, max_interval_s=DAY_S, cadence_s=3600)
+    assert planned(fast, pace=hourly).at == NOW + DAY_S - 1800
+
+
+def test_what_is_gone_is_looked_at_ever_more_rarely() -> None:
+    assert planned(a_claim(earlier=known()), UrlStatus.GONE, None, status_code=404).at < NOW + DAY_S
+    pauses = []
+    for days in (1, 4, 16, 64):
+        gone = a_claim(earlier=known(status=UrlStatus.GONE, fetched_at=NOW - days * DAY_S), seed=SeedMark.YES)
+        pauses.append(planned(gone, UrlStatus.GONE, None, status_code=404).at - NOW)
+    assert pauses == sorted(set(pauses))
+    assert 59 * DAY_S < pauses[-1] <= 60 * DAY_S
+
+
+def test_a_promise_is_believed_for_a_while_until_it_is_broken() -> None:
+    plain, promised = (planned(a_claim(earlier=known()), max_age_s=age) for age in (None, 300 * DAY_S))
+    assert plain.at + DAY_S < promised.at < NOW + 60 * DAY_S
+    kept = planned(a_claim(earlier=known(promise_s=3600.0)), content=b"2", max_age_s=3600.0)
+    assert kept.promise_s == 3600.0
+    broken = planned(a_claim(earlier=known(promise_s=300 * DAY_S)), content=b"2", max_age_s=300 * DAY_S)
+    assert broken.promise_s == BROKEN
+    again = planned(a_claim(earlier=known(promise_s=BROKEN)), max_age_s=300 * DAY_S)
+    assert (again.promise_s, again.at) == (BROKEN, plain.at)
+
+
+def test_a_failing_page_is_tried_again_in_a_day_two_four() -> None:
+    assert [retry_later_s(attempts, 2, PACE) / DAY_S for attempts in (1, 3, 4, 5, 99)] == [1, 1, 2, 4, 60]
+
+
+# --- how to ask -------------------------------------------------------------------------------------------------
+
+BOTH = {"etag": 'W/"1"', "last_modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+
+
+def test_both_validators_are_sent_as_they_came() -> None:
+    assert conditions(a_claim(earlier=known(**BOTH)), keep_bodies=True) == {
+        "If-None-Match": 'W/"1"',
+        "If-Modified-Since": "Thu, 01 Jan 2026 00:00:00 GMT",
+    }
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        None,
+        known(),
+        known(**BOTH, content_hash=None),
+        known(**BOTH, truncated=True),
+        known(**BOTH, has_body=False),
+        known(etag='"ä"'),
+        known(etag='"' + "x" * 2000 + '"'),
+    ],
+)
+def test_nothing_is_asked_conditionally_that_is_not_stored_whole(earlier: Earlier | None) -> None:
+    assert conditions(a_claim(earlier=earlier), keep_bodies=True) == {}
+
+
+def test_a_body_is_missed_only_where_it_is_wanted_and_a_sitemap_has_none() -> None:
+    assert conditions(a_claim(earlier=known(**BOTH, has_body=False)), keep_bodies=False)
+    sitemap = a_claim(earlier=known(**BOTH, content_hash=None, has_body=False), kind=UrlKind.SITEMAP)
+    assert conditions(sitemap, keep_bodies=True)
+
+
+@pytest.mark.parametrize(("age_s", "misleads"), [(0, True), (1, True), (-60, True), (3, False), (1e6, False)])
+@pytest.mark.parametrize("dated", [True, False])
+def test_what_was_modified_in_the_moment_of_the_answer_is_not_asked_with(
+    age_s: float, misleads: bool, dated: bool
+) -> None:
+    date = formatdate(NOW, usegmt=True) if dated else None
+    assert misdated(answer(last_modified=formatdate(NOW - age_s, usegmt=True), date=date)) == misleads
+
+
+def test_a_date_that_is_none_misleads() -> None:
+    assert misdated(answer(last_modified="yesterday"))
+    assert not misdated(answer())
+
+
+# --- what a run fetches again -----------------------------------------------------------------------------------
+
+
+def run_rhythm(max_age_s: Any, *, started_ago_s: float = 0.0, before: float | None = None) -> Rhythm:
+    config = RecrawlConfig(max_age_s=max_age_s)
+    return rhythm(config, started_at=NOW - started_ago_s, before=before, now=NOW, by_value=False)
+
+
+def test_without_an_age_nothing_is_fetched_again() -> None:
+    assert run_rhythm(None).horizon is None
+
+
+@pytest.mark.parametrize(
+    ("age_s", "started_ago_s", "fetched_before"),
+    [
+        (0.0, 0.0, NOW),
+        (3600.0, 0.0, NOW - 3600),
+        (0.0, 600.0, NOW - 600),  # it was killed: what it has fetched since is not older than its start
+        (3600.0, 600.0, NOW - 3600),
+        (0.0, 7 * DAY_S, NOW),
+    ],
+)
+def test_an_age_is_a_bound_that_never_passes_the_start_of_the_run(
+    age_s: float, started_ago_s: float, fetched_before: float
+) -> None:
+    horizon = run_rhythm(age_s, started_ago_s=started_ago_s).horizon
+    assert horizon is not None
+    assert (horizon.fetched_before, horizon.revisit_before) == (fetched_before, None)
+
+
+def test_auto_goes_by_its_plans_and_by_the_longest_interval() -> None:
+    horizon = run_rhythm("auto", started_ago_s=600.0).horizon
+    assert horizon is not None
+    assert (horizon.revisit_before, horizon.fetched_before) == (NOW - 600, NOW - 60 * DAY_S)
+
+
+@pytest.mark.parametrize(("before", "cadence_s"), [(None, DAY_S), (NOW - 3600, 3600), (NOW - 7 * DAY_S, DAY_S)])
+def test_the_pace_is_that_of_the_runs(before: float | None, cadence_s: float) -> None:
+    assert replace(PACE, cadence_s=cadence_s) == run_rhythm(None, before=before).pace
