@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from crawler.clock import Clock
 from crawler.config import CrawlConfig, NetworkConfig
 from crawler.counters import Counters
-from crawler.errors import CrawlerError, UsageError
+from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.frontier.frontier import Frontier
 from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
@@ -25,12 +25,14 @@ from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
 from crawler.records import Page, SeedMark
 from crawler.seeds import Seed, parse_seeds
+from crawler.storage.database import check_file
 from crawler.storage.lock import database_lock
-from crawler.storage.store import Store, open_store
+from crawler.storage.store import Store, open_store, stored_options
 from crawler.urls import origin_of
 from crawler.visit import Visitor
 
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
+_LOCK_POLL_S = 0.25
 
 
 class Observer(Protocol):
@@ -39,8 +41,8 @@ class Observer(Protocol):
     def started(self, frontier: Frontier, counters: Counters) -> None:
         """The crawl begins; both objects are live."""
 
-    def notify(self, text: str) -> None:
-        """Something that a person should know, in one line."""
+    def notify(self, text: str, *, urgent: bool = False) -> None:
+        """Something that a person should know, in one line; what is `urgent`, even one who wants no news."""
 
     def finished(self, summary: Summary) -> None:
         """The crawl has ended and everything is committed."""
@@ -52,7 +54,7 @@ class Silent:
     def started(self, frontier: Frontier, counters: Counters) -> None:
         """Nothing to show."""
 
-    def notify(self, text: str) -> None:
+    def notify(self, text: str, *, urgent: bool = False) -> None:
         """Nothing to show."""
 
     def finished(self, summary: Summary) -> None:
@@ -74,12 +76,15 @@ class Crawl:
         observer: Observer | None = None,
         handle_signals: bool = False,
         clock: Clock | None = None,
+        given: Mapping[str, str] | None = None,
     ) -> None:
+        """`given`: without seeds, the options of the last run are used again, but for these (see `resumed`)."""
         self._seeds = parse_seeds(seeds)
         self._config = config
         self._observer = observer or Silent()
         self._handle_signals = handle_signals
         self._clock = clock or Clock()
+        self._given = given
         self._task: asyncio.Task[Summary] | None = None  # of an iteration
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._active: _Run | None = None
@@ -130,8 +135,9 @@ class Crawl:
         if self._active is not None:
             raise UsageError("this crawl has run; make another one with crawl()")
         async with AsyncExitStack() as stack:
-            stack.enter_context(database_lock(self._config.db))
-            run = await stack.enter_async_context(_open_run(self._config, self._observer, self._clock))
+            await self._lock(stack)
+            config = await self._options()
+            run = await stack.enter_async_context(_open_run(config, self._observer, self._clock))
             self._active = run
             await run.begin(self._seeds)
             if pages is not None:
@@ -142,6 +148,35 @@ class Crawl:
             self.summary = await run.crawl()
         self._observer.finished(self.summary)
         return self.summary
+
+    async def _lock(self, stack: AsyncExitStack) -> None:
+        """Hold the database, once whoever holds it lets go; then look whether it may be used."""
+        config = self._config
+        deadline, told = self._clock.monotonic() + config.start.lock_wait_s, False
+        while True:
+            try:
+                stack.enter_context(database_lock(config.db))
+                break
+            except DatabaseBusyError as busy:
+                if self._clock.monotonic() >= deadline:
+                    raise
+                if not told:
+                    self._observer.notify(f"waiting: {busy}")
+                told = True
+            await asyncio.sleep(_LOCK_POLL_S)
+        if config.start.fresh and check_file(config.db):
+            raise UsageError(f"--fresh: {config.db} exists; move it away, name another --db, or go on without --fresh")
+
+    async def _options(self) -> CrawlConfig:
+        earlier = None
+        if self._given is not None and not self._seeds:
+            earlier = await stored_options(self._config.db)
+        if earlier is None:
+            return self._config
+        config, changes = self._config.resumed(earlier, self._given or {})
+        if changes:
+            self._observer.notify(f"other options than in the last run: {', '.join(changes)}", urgent=True)
+        return config
 
 
 def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from crawler.cli.crawl import crawl
+from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
 from crawler.cli.status import status
 from crawler.errors import CrawlerError
@@ -18,12 +18,12 @@ app = typer.Typer(
     name="crawler",
     help="A polite, resumable web crawler: one shared session in, one SQLite file out.",
     epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
-    " database, 6 the database failed, 130/143 stopped by SIGINT/SIGTERM after a clean end.",
+    " database, 6 the database failed, 130 / 143 stopped by SIGINT / SIGTERM or SIGHUP after a clean end.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(crawl)
+app.command(cls=CrawlCommand)(crawl)
 app.command()(status)
 app.command()(demo)
 

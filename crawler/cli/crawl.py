@@ -9,14 +9,26 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from crawler.cli.options import age_s, default, headers, option
+from crawler.cli.options import age_s, default, given_fields, headers, if_running, option
 from crawler.cli.seeds import read_seeds
-from crawler.config import DEFAULT_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
+from crawler.config import (
+    DEFAULT_DB,
+    CrawlConfig,
+    NetworkConfig,
+    PolitenessConfig,
+    RunConfig,
+    ScopeConfig,
+    ScopeRule,
+    StartConfig,
+)
 from crawler.engine import Crawl
-from crawler.errors import UsageError
+from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
+from crawler.output.files import check_writable
+from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.progress import observer_for
-from crawler.output.summary import Summary, check_summary_file, write_summary
+from crawler.output.summary import Summary, write_summary
 from crawler.storage.database import check_file
 
 SCOPE, POLITENESS, NETWORK, RUN = "Scope", "Politeness", "Network", "Run"
@@ -26,6 +38,7 @@ _NO_SEED_FETCHED = 4
 
 
 def crawl(
+    context: typer.Context,
     seeds: Annotated[
         list[str] | None,
         typer.Argument(
@@ -109,9 +122,22 @@ def crawl(
         float, option(RunConfig, "parse_timeout_s", "--parse-timeout", panel=RUN, metavar="S")
     ] = default(RunConfig, "parse_timeout_s"),
     bodies: Annotated[bool, option(RunConfig, "bodies", "--bodies/--no-bodies", panel=RUN)] = True,
+    fresh: Annotated[bool, option(StartConfig, "fresh", "--fresh", panel=RUN)] = False,
+    running: Annotated[
+        str, option(StartConfig, "lock_wait_s", "--if-running", panel=RUN, metavar="fail|skip|wait[:AGE]")
+    ] = "fail",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=RUN)
     ] = False,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="Tell what happens line by line on standard error. Else: a live view on a terminal, one line at the"
+            " end elsewhere.",
+            rich_help_panel=RUN,
+            show_default=False,
+        ),
+    ] = None,
     summary: Annotated[
         Path | None,
         typer.Option("--summary", metavar="FILE", help="Write the run's figures there as JSON.", rich_help_panel=RUN),
@@ -120,8 +146,9 @@ def crawl(
     """Crawl from SEEDs into a SQLite file; the same command goes on where it was stopped.
 
     It fetches robots.txt first, keeps to it and to the delay, and stores every page with its text, metadata and links.
-    Stop it with Ctrl-C at any time: nothing that was stored is lost.
+    Stop it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
     """
+    skips, lock_wait_s = if_running(running)
     config = CrawlConfig(
         db=db,
         scope=ScopeConfig(
@@ -156,13 +183,37 @@ def crawl(
             parse_timeout_s=parse_timeout,
             bodies=bodies,
         ),
+        start=StartConfig(fresh=fresh, lock_wait_s=lock_wait_s),
     )
     named = read_seeds(seeds or ())
     _check_files(db, summary, goes_on=not named)
-    result = run_crawl(Crawl(named, config, observer=observer_for(db, quiet), handle_signals=True))
+    observer = observer_for(db, quiet, log_format=log_format)
+    run = Crawl(named, config, observer=observer, handle_signals=True, given=given_fields(context, crawl))
+    try:
+        result = run_crawl(run)
+    except DatabaseBusyError as busy:
+        if not skips:
+            raise
+        observer.notify(f"skipped: {busy}", urgent=True)
+        return 0
     if summary is not None:
         write_summary(result, summary)
     return exit_status(result)
+
+
+class CrawlCommand(TyperCommand):
+    """Tells an error as the crawl tells the rest: with --log-format json, as an event."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, and end with the error's status where the error has been told."""
+        try:
+            return super().invoke(ctx)
+        except CrawlerError as error:
+            observer = observer_for(ctx.params["db"], quiet=True, log_format=ctx.params["log_format"])
+            if not isinstance(observer, JsonLines):
+                raise
+            observer.failed(error)
+            return error.exit_status
 
 
 def _check_files(db: Path, summary: Path | None, *, goes_on: bool) -> None:
@@ -172,7 +223,7 @@ def _check_files(db: Path, summary: Path | None, *, goes_on: bool) -> None:
     if summary is not None:
         if summary.absolute() == db.absolute():
             raise UsageError(f"--summary {summary} is the database; name another file")
-        check_summary_file(summary)
+        check_writable("--summary", summary)
 
 
 def run_crawl(crawl: Crawl) -> Summary:

@@ -32,6 +32,23 @@ def print_ending(console: Console, summary: Summary, db: Path) -> None:
     print_rows(console, _rows(summary, db))
 
 
+def one_line(summary: Summary, db: Path) -> str:
+    """The whole account in a line, for mails and logs."""
+    parts = [
+        _ended(summary).plain,
+        _pages(summary).plain,
+        f"failures: {_failures(summary)}" if summary.by_failure else "",
+        f"{_pending(summary).plain} pending" if summary.pending else "",
+    ]
+    return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
+
+
+def no_seed(summary: Summary) -> str:
+    """What a person has to know of a run that could fetch no seed at all."""
+    why = tally({**summary.by_failure, **{f"http {code}": number for code, number in summary.by_status.items()}})
+    return f"no seed could be fetched ({why or 'nothing was sent'}); look at them with `crawler status`"
+
+
 def print_rows(console: Console, rows: list[tuple[str, Text]]) -> None:
     """Labelled lines: aligned and wrapped on a terminal, one line each elsewhere."""
     if not console.is_terminal:

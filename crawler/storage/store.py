@@ -18,10 +18,12 @@ import orjson
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
 from crawler.storage.columns import as_json, host_record
-from crawler.storage.database import explained, open_reader, open_writer
+from crawler.storage.database import check_file, explained, open_reader, open_writer
 from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
 from crawler.urls import origin_of
+
+_LAST_OPTIONS = "SELECT options FROM runs ORDER BY id DESC LIMIT 1"
 
 _DUE_HOSTS = """
 SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END
@@ -92,8 +94,7 @@ class Store:
 
     async def last_options(self) -> dict[str, Any] | None:
         """The options of the newest run; None where there was none."""
-        rows = await self._read("SELECT options FROM runs ORDER BY id DESC LIMIT 1")
-        return dict(json.loads(rows[0][0])) if rows else None
+        return _options(await self._read(_LAST_OPTIONS))
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
@@ -224,6 +225,22 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
     """Open (or make) the crawl database for a run; the caller holds its lock."""
     async with open_writer(path) as writer, open_reader(path) as reader:
         yield Store(path, writer, reader)
+
+
+async def stored_options(path: Path) -> dict[str, Any] | None:
+    """The options of the newest run in a database that is not open yet, of whatever schema; None where there was none.
+
+    Raises `DatabaseFailedError` for what is no crawl database.
+    """
+    if not check_file(path):
+        return None
+    async with open_reader(path, any_schema=True) as reader:
+        with explained(path):
+            return _options(list(await reader.execute_fetchall(_LAST_OPTIONS)))
+
+
+def _options(rows: Sequence[Any]) -> dict[str, Any] | None:
+    return dict(json.loads(rows[0][0])) if rows else None
 
 
 def _claim(row: Sequence[Any]) -> Claim:
