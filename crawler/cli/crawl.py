@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from crawler.engine import Crawl
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
+from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.summary import Summary, write_summary
 from crawler.storage.database import check_file
@@ -142,6 +143,24 @@ def crawl(
         Path | None,
         typer.Option("--summary", metavar="FILE", help="Write the run's figures there as JSON.", rich_help_panel=RUN),
     ] = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write metrics there, each 15 s and at the end: Prometheus' text format, for node_exporter.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=65535,
+            help="Serve the metrics at http://127.0.0.1:N/metrics while it runs.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
 ) -> int:
     """Crawl from SEEDs into a SQLite file; the same command goes on where it was stopped.
 
@@ -186,11 +205,12 @@ def crawl(
         start=StartConfig(fresh=fresh, lock_wait_s=lock_wait_s),
     )
     named = read_seeds(seeds or ())
-    _check_files(db, summary, goes_on=not named)
+    _check_files(db, {"--summary": summary, "--metrics-file": metrics_file}, goes_on=not named)
     observer = observer_for(db, quiet, log_format=log_format)
-    run = Crawl(named, config, observer=observer, handle_signals=True, given=given_fields(context, crawl))
+    given = given_fields(context, crawl)
     try:
-        result = run_crawl(run)
+        with metered(observer, db, metrics_file, metrics_port) as metrics:
+            result = run_crawl(Crawl(named, config, observer=metrics, handle_signals=True, given=given))
     except DatabaseBusyError as busy:
         if not skips:
             raise
@@ -216,14 +236,18 @@ class CrawlCommand(TyperCommand):
             return error.exit_status
 
 
-def _check_files(db: Path, summary: Path | None, *, goes_on: bool) -> None:
+def _check_files(db: Path, outputs: Mapping[str, Path | None], *, goes_on: bool) -> None:
     """What can be known before anything is made or fetched."""
     if not check_file(db) and goes_on:
         raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
-    if summary is not None:
-        if summary.absolute() == db.absolute():
-            raise UsageError(f"--summary {summary} is the database; name another file")
-        check_writable("--summary", summary)
+    taken = {db.absolute(): "the database"}
+    for flag, path in outputs.items():
+        if path is None:
+            continue
+        if path.absolute() in taken:
+            raise UsageError(f"{flag} {path} is {taken[path.absolute()]}; name another file")
+        taken[path.absolute()] = f"that of {flag}"
+        check_writable(flag, path)
 
 
 def run_crawl(crawl: Crawl) -> Summary:
