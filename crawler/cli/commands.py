@@ -10,6 +10,7 @@ import typer
 
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
+from crawler.cli.init import init
 from crawler.cli.status import status
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
@@ -24,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=CrawlCommand)(crawl)
+app.command()(init)
 app.command()(status)
 app.command()(demo)
 

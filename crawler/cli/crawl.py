@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from crawler.cli.crawl_file import use_crawl_file
 from crawler.cli.options import age_s, default, given_fields, headers, if_running, option
 from crawler.cli.seeds import read_seeds
 from crawler.config import (
@@ -46,6 +47,16 @@ def crawl(
             metavar="SEED",
             help="A URL, a host name, a file with one URL a line, or - for standard input. None: go on with --db.",
             show_default=False,
+        ),
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Take what is not given here from a crawl file; `crawler init` writes one.",
+            callback=use_crawl_file,
+            is_eager=True,
         ),
     ] = None,
     db: Annotated[
