@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from crawler.clock import Clock
@@ -19,8 +20,10 @@ from crawler.config import CrawlConfig, NetworkConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.frontier.frontier import Frontier
+from crawler.inbox import Inbox
 from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
+from crawler.output.figures import counted
 from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
 from crawler.records import Page, SeedMark
@@ -33,6 +36,7 @@ from crawler.visit import Visitor
 
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
 _LOCK_POLL_S = 0.25
+_INBOX_POLL_S = 1.0
 
 
 class Observer(Protocol):
@@ -213,6 +217,9 @@ class _Run:
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
         self._run_pages_before = 0
+        self._inbox = Inbox(config.db, partial(observer.notify, urgent=True))
+        self._taking_notes = asyncio.Lock()
+        self._over = asyncio.Event()
 
     async def begin(self, seeds: Sequence[Seed]) -> None:
         """Record the run and add the seeds. Raises `UsageError` where there are none, or a header is missing."""
@@ -232,8 +239,8 @@ class _Run:
         await self._open_doors(seeds)
         if earlier is not None and (widened or _scope_rules(earlier) != _scope_rules(options)):
             readmitted = await self.frontier.readmit()
-            if readmitted:
-                self._observer.notify(f"{readmitted} URLs that were excluded may be fetched now")
+            self._tell_readmitted(readmitted)
+        await self._take_notes()
 
     async def crawl(self) -> Summary:
         """Work until nothing is left, a limit is reached, or somebody stops it; then drain, commit and report."""
@@ -242,6 +249,8 @@ class _Run:
             loop.call_later(self._config.run.max_runtime_s, self.stop, "max_runtime")
         writer = loop.create_task(self.frontier.writer.run())
         writer.add_done_callback(lambda _writer: self.frontier.stop())
+        inbox = loop.create_task(self._watch_inbox())
+        inbox.add_done_callback(lambda _inbox: self.frontier.stop())
         end_reason = "failed"
         try:
             end_reason = await self._work()
@@ -249,18 +258,19 @@ class _Run:
             end_reason = "stopped"
             raise
         finally:
+            self._over.set()
             await self.frontier.writer.close()
-            await self._last_commit(writer)
+            await self._last_commit(writer, inbox)
             summary = await self._summarize(self._stop_reason or end_reason)
             await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
         return summary
 
-    async def _last_commit(self, writer: asyncio.Task[None]) -> None:
+    async def _last_commit(self, writer: asyncio.Task[None], inbox: asyncio.Task[None]) -> None:
         """Wait for it even while being cancelled; where a closing loop has cancelled the writer too, take its place."""
         cancelled: asyncio.CancelledError | None = None
-        while not writer.done():
+        while not (writer.done() and inbox.done()):
             try:
-                await asyncio.shield(writer)
+                await asyncio.wait({writer, inbox})
             except asyncio.CancelledError as error:
                 cancelled = error
         if writer.cancelled():
@@ -269,6 +279,7 @@ class _Run:
             writer.result()
         if cancelled is not None:
             raise cancelled
+        inbox.result()
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """No new claims, a few seconds for those under way; a second call, or `at_once`, ends those, too."""
@@ -284,7 +295,9 @@ class _Run:
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._worker()) for _ in range(self._config.politeness.concurrency)]
-                end_reason = await self.frontier.feed()
+                while (end_reason := await self.frontier.feed()) == "complete":
+                    if not await asyncio.shield(self._take_notes()):  # a write must not be cancelled
+                        break
                 await self._drain()
                 for worker in workers:
                     worker.cancel()
@@ -308,17 +321,48 @@ class _Run:
         for wait in waits:
             wait.cancel()
 
+    async def _watch_inbox(self) -> None:
+        """Take up what `crawler add` leaves. Never cancelled: a write that is cancelled leaves its transaction open."""
+        while not self._over.is_set():
+            try:
+                async with asyncio.timeout(_INBOX_POLL_S):
+                    await self._over.wait()
+            except TimeoutError:
+                if self._stop_reason is None:
+                    await self._take_notes()
+
+    async def _take_notes(self) -> bool:
+        """Add the seeds that were left beside the database; whether there were any."""
+        found = False
+        async with self._taking_notes:
+            for note, seeds in self._inbox.notes():
+                for seed in seeds:
+                    self._open_door(seed)
+                readmitted = await self.frontier.join(seeds)
+                self._inbox.remove(note)
+                self._observer.notify(f"{counted(len(seeds), 'URL')} added from {note}")
+                self._tell_readmitted(readmitted)
+                found = True
+        return found
+
+    def _tell_readmitted(self, number: int) -> None:
+        if number:
+            self._observer.notify(f"{number} URLs that were excluded may be fetched now")
+
     async def _open_doors(self, seeds: Sequence[Seed]) -> None:
         """The origins that the user named may see the user's credentials, and be on a private address."""
         named = [Seed(url=url, bare=mark is SeedMark.BARE) for url, mark in await self._store.named_seeds()]
         for seed in named:
-            self._fetcher.trust_origin(origin_of(seed.url))
-            self._fetcher.open_origin(origin_of(seed.url))
-            if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
-                self._fetcher.open_origin(origin_of(seed.twin))
+            self._open_door(seed)
         for seed in seeds:
             if seed.credentials:
                 self._fetcher.authorize(origin_of(seed.url), *seed.credentials)
+
+    def _open_door(self, seed: Seed) -> None:
+        self._fetcher.trust_origin(origin_of(seed.url))
+        self._fetcher.open_origin(origin_of(seed.url))
+        if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
+            self._fetcher.open_origin(origin_of(seed.twin))
 
     async def _summarize(self, end_reason: str) -> Summary:
         counts = await self._store.counts()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
+from crawler.cli.add import add
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
 from crawler.cli.init import init
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=CrawlCommand)(crawl)
+app.command()(add)
 app.command()(init)
 app.command()(status)
 app.command()(demo)

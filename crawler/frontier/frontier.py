@@ -66,13 +66,23 @@ class Frontier:
             self._allowance = max(0, self._allowance - pages_stored)
         for url in await self._store.roots():
             self._admission.widen(url)
+        widened = await self._add(seeds)
+        await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
+        return widened
+
+    async def join(self, seeds: Sequence[Seed]) -> int:
+        """Add seeds while the crawl runs; returns how many excluded URLs may enter because they widen the scope."""
+        readmitted = await self.readmit() if await self._add(seeds) else 0
+        self._supply.poll_now()
+        self._wake.set()
+        return readmitted
+
+    async def _add(self, seeds: Sequence[Seed]) -> bool:
         widened = [self._admission.widen(seed.url) for seed in seeds]
         targets = [self._admission.target(seed.url, depth=0, seed=seed.target.seed) for seed in seeds]
         now = self._clock.wall()
         await self._store.add(targets, now)
-        again = [url for seed in seeds for url in (seed.url, seed.twin) if url is not None]
-        await self._store.retry(again, now)
-        await self._store.forget_forbidden(now, every=self._config.politeness.ignore_robots)
+        await self._store.retry([url for seed in seeds for url in (seed.url, seed.twin) if url is not None], now)
         return any(widened)
 
     async def readmit(self) -> int:

@@ -72,6 +72,10 @@ class Supply:
             else:
                 self._poll_at = 0.0
 
+    def poll_now(self) -> None:
+        """Something in the store has become due that no commit tells of."""
+        self._poll_at = 0.0
+
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""
         has_room = len(self._workbench) < _MAX_HOSTS  # without room there is nothing to ask the store for

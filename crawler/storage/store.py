@@ -1,11 +1,12 @@
 """Named operations over records: what is due, what is known, what a run did. No operation decides anything.
 
 Reads go through a connection of their own that cannot write, so that they never wait behind a commit. Writes are
-`Store.commit` (see writer.py's `Transaction`) and the few below it; the caller must not run two of them at once.
+`Store.commit` (see writer.py's `Transaction`) and the few below it; those that may meet while a crawl runs take turns.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -89,6 +90,7 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._known = KnownUrls()
+        self._writing = asyncio.Lock()
         self._inode = path.stat().st_ino
         self.run_id = 0
 
@@ -123,7 +125,8 @@ class Store:
         """Store the visits in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
             self._check_file()
-            return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
+            async with self._writing:
+                return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
 
     def _check_file(self) -> None:
         """SQLite writes into a file that was deleted as if nothing had happened."""
@@ -137,7 +140,8 @@ class Store:
     async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
         """Add URLs that no visit found (seeds); returns their hosts."""
         with explained(self.path):
-            return await Transaction(self._writer, self._known, self.run_id).run((), now, targets)
+            async with self._writing:
+                return await Transaction(self._writer, self._known, self.run_id).run((), now, targets)
 
     async def due_hosts(self, now: float, max_pages_per_host: int | None, limit: int) -> list[HostRecord]:
         """Hosts that have a URL due and have not reached their number of pages, longest due first."""
@@ -209,7 +213,8 @@ class Store:
 
     async def _change(self, sql: str, *parameters: Any) -> None:
         with explained(self.path):
-            await Transaction(self._writer, self._known, self.run_id).change(sql, *parameters)
+            async with self._writing:
+                await Transaction(self._writer, self._known, self.run_id).change(sql, *parameters)
 
     async def _read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         with explained(self.path):
