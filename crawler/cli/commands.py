@@ -12,6 +12,7 @@ from crawler.cli.add import add
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
 from crawler.cli.init import init
+from crawler.cli.prune import prune
 from crawler.cli.status import status
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
@@ -29,6 +30,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command()(add)
 app.command()(init)
 app.command()(status)
+app.command()(prune)
 app.command()(demo)
 
 

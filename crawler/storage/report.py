@@ -2,7 +2,7 @@
 
 What it costs: tallies are kept by triggers, so totals and tables take one pass over `hosts`. Reasons are counted over
 the excluded URLs (about 0.4 s a million of them) and, only where some URL failed, in one pass over `urls` (about 0.1 s
-a million). The rest is a handful of rows, whatever the size.
+a million), as page versions, bodies and attempts are. The rest is a handful of rows, whatever the size.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _FAILURES = """
 SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' GROUP BY reason ORDER BY count(*) DESC
 """
 
-# Rows of these tables are only ever added, with ids in order: the highest one counts them.
-_ROWS = "SELECT (SELECT max(id) FROM pages), (SELECT max(rowid) FROM bodies), (SELECT max(id) FROM fetches)"
+# Not by the highest id: `crawler prune` removes rows.
+_ROWS = "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM bodies), (SELECT count(*) FROM fetches)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
