@@ -262,6 +262,7 @@ class _Run:
             await self.frontier.writer.close()
             await self._last_commit(writer, inbox)
             summary = await self._summarize(self._stop_reason or end_reason)
+            await self.frontier.keep_pauses()
             await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
         return summary
 

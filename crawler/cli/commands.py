@@ -14,6 +14,7 @@ from crawler.cli.demo import demo
 from crawler.cli.init import init
 from crawler.cli.prune import prune
 from crawler.cli.status import status
+from crawler.cli.stop import stop
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
 
@@ -30,6 +31,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command()(add)
 app.command()(init)
 app.command()(status)
+app.command()(stop)
 app.command()(prune)
 app.command()(demo)
 

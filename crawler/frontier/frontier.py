@@ -142,6 +142,12 @@ class Frontier:
         self._stopping = True
         self._wake.set()
 
+    async def keep_pauses(self) -> None:
+        """Store until when the delay forbids another request to each host: the next run may begin at once."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        pauses = [(host.host_id, wall + host.ready_at - now) for host in self._workbench.hosts() if host.ready_at > now]
+        await self._store.keep_pauses(pauses)
+
     # --- what a visit asks (see visit.Ledger) -------------------------------------------------------------------
 
     def admit(self, claim: Claim, address: str) -> bool:

@@ -21,7 +21,7 @@ _ENDINGS = {
     "max_pages": ("stopped", "green", " at the number of pages that was asked for (--max-pages)"),
     "max_runtime": ("stopped", "green", " after the time that was asked for (--max-runtime)"),
     "interrupted": ("interrupted", "yellow", " by Ctrl-C; everything that was finished is stored"),
-    "terminated": ("terminated", "yellow", " by SIGTERM; everything that was finished is stored"),
+    "terminated": ("terminated", "yellow", " by SIGTERM or SIGHUP; everything that was finished is stored"),
 }
 _NAMED_HOSTS = 3
 _SPACE = "   "

@@ -76,6 +76,12 @@ WHERE status = 'excluded' GROUP BY word ORDER BY word
 
 _BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
 
+_PAUSE = """
+UPDATE hosts SET back_off_until = max(back_off_until, json_extract(v.value, '$[1]')),
+    next_due_at = max(next_due_at, json_extract(v.value, '$[1]'))
+FROM json_each(?) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
+"""
+
 _EXCLUDED = """
 SELECT id, url, host_id, kind, depth, hops, reason FROM urls
 WHERE id > ? AND status = 'excluded' AND substr(reason, 1, 6) <> 'robots' ORDER BY id LIMIT ?
@@ -120,6 +126,10 @@ class Store:
             "UPDATE runs SET ended_at = ?, end_reason = ?, summary = ? WHERE id = ?",
             (now, reason, orjson.dumps(summary).decode(), self.run_id),
         )
+
+    async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
+        """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
+        await self._write(_PAUSE, (as_json(pauses),))
 
     async def commit(self, visits: Sequence[Visit], now: float) -> list[HostRecord]:
         """Store the visits in one transaction; returns the hosts touched that have something planned."""

@@ -186,17 +186,28 @@ def test_errors_are_events_too(cli: Cli, arguments: list[str], status: int, mess
     assert message in event["message"]
 
 
-def test_sighup_ends_a_crawl_early_and_cleanly(cli: Cli, serve: Serve) -> None:
+@pytest.mark.parametrize("by_command", [True, False])
+def test_a_crawl_is_ended_early_and_cleanly_from_elsewhere(cli: Cli, serve: Serve, by_command: bool) -> None:
     web = FakeWeb()
-    web.site("a.test", pages=100)
+    web.site("a.test", pages=1000)
     served = serve(web)
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.05")
     while len(served.log) < 10:
         time.sleep(0.01)
-    holder = int(cli.db.with_name("crawl.db.lock").read_text())
-    assert holder == crawler.pid
-    os.kill(holder, signal.SIGHUP)
+    if by_command:
+        assert f"process {crawler.pid}" in cli.command("stop", "--db", str(cli.db)).out
+    else:
+        crawler.send_signal(signal.SIGHUP)
     _out, err = crawler.communicate(timeout=20)
     assert crawler.returncode == 143, err
     assert cli.rows("SELECT end_reason FROM runs") == ["terminated"]
-    assert 5 < len(cli.pages()) < 100
+    assert 5 < len(cli.pages()) < 1000
+
+
+def test_nobody_is_stopped_whose_number_a_dead_crawl_had(cli: Cli) -> None:
+    with subprocess.Popen(["sleep", "60"]) as innocent:
+        cli.db.with_name("crawl.db.lock").write_text(f"{innocent.pid}\n")
+        assert cli.command("stop", "--db", str(cli.db)).out == f"no crawl runs into {cli.db}\n"
+        time.sleep(0.2)
+        assert innocent.poll() is None
+        innocent.kill()

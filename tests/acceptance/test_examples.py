@@ -42,7 +42,7 @@ def by_cron(command: str) -> subprocess.Popen[str]:
 
 def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
-    web.site("a.test", pages=5).page("/p4", delay_s=2)
+    web.site("a.test", pages=5).page("/p4", delay_s=8)
     served = serve(web)
     (cli.folder / "crawl.toml").write_text(
         f'seeds = ["{served.url("a.test")}"]\ndelay = 0\nallow-private = ["{LOOPBACK[1]}"]\ndns-server = "{served.dns}"'
@@ -56,14 +56,14 @@ def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: 
     while not served.hits("a.test", "/p4"):
         time.sleep(0.01)
     second = by_cron(crawl)
-    out, err = second.communicate(timeout=20)
+    out, err = second.communicate(timeout=40)
     assert (second.returncode, out, err.count("skipped")) == (0, "", 1)
-    out, err = first.communicate(timeout=20)
+    out, err = first.communicate(timeout=40)
     assert (first.returncode, out.count("\n"), err) == (0, 1, "")
     cli.db = cli.folder / "data" / "crawl.db"
     assert len(cli.pages()) == 5
     pruned = by_cron(prune)
-    out, err = pruned.communicate(timeout=20)
+    out, err = pruned.communicate(timeout=40)
     assert (pruned.returncode, out.count("\n"), err) == (0, 1, "")
 
 

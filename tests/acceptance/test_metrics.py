@@ -63,7 +63,7 @@ def served(serve: Serve) -> Served:
 
 
 def test_the_file_has_the_account_once_the_run_has_ended(cli: Cli, served: Served) -> None:
-    cli.db = cli.folder / 'a "quoted" \\ name.db'
+    cli.db = cli.folder / 'a "quoted" \\name.db'
     file = cli.folder / "crawl.prom"
     arguments = ("--delay", "0", "--retries", "0", "--metrics-file", str(file))
     summary = cli.crawl(served, served.url("a.test"), "http://dead.test/", *arguments).summary

@@ -228,6 +228,15 @@ def test_an_option_that_is_given_again_wins_and_the_change_is_shown(cli: Cli, se
     assert len(cli.pages()) == 13
 
 
+def test_headers_are_asked_for_again_without_seeds_too_and_no_value_is_shown(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5", "--header", "X-Token: do-not-show-me")
+    assert "x-token" in cli.command("crawl", "--db", str(cli.db), status=2).err
+    outcome = cli.command("crawl", "--db", str(cli.db), "--header", "X-Token: nor-me")
+    assert (outcome.err, served.log[-1].headers["x-token"]) == ("", "nor-me")
+    assert len(cli.pages()) == 10
+
+
 def test_with_seeds_the_options_are_those_of_this_command(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5")
