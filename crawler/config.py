@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from enum import StrEnum
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import Enum, StrEnum
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -190,6 +190,20 @@ class RecrawlConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartConfig:
+    """How a run gets its database. It is not stored: what one start was asked for says nothing about the next."""
+
+    fresh: bool = _option(False, "Start a new database; refuse to go on with one that exists.")
+    lock_wait_s: float = _option(
+        0.0, "Where another run holds the database: fail (exit status 5), skip (0) or wait, for AGE at most."
+    )
+
+    def __post_init__(self) -> None:
+        if not self.lock_wait_s >= 0:
+            raise UsageError(f"--if-running cannot wait for {self.lock_wait_s:g} seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrawlConfig:
     """All that a crawl needs beside its seeds.
 
@@ -202,6 +216,7 @@ class CrawlConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     recrawl: RecrawlConfig = field(default_factory=RecrawlConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    start: StartConfig = field(default_factory=StartConfig)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "db", Path(self.db))  # a str is as good
@@ -216,6 +231,28 @@ class CrawlConfig:
         options["network"]["cookies"] = bool(self.network.cookies)
         return options
 
+    def resumed(self, stored: Mapping[str, Any], given: Mapping[str, str]) -> tuple[CrawlConfig, list[str]]:
+        """This config with the options of an earlier run, as it stored them, in the place of those that are not `given`
+        now (names of fields, each with its flag); and what was given that differs, in words.
+
+        What is not stored as it is, such as the headers, holds a secret and cannot be taken over.
+        """
+        slices, changes = {}, []
+        for name, options in self.storable().items():
+            own = getattr(self, name)
+            taken_over = {}
+            for option, value in options.items():
+                now = getattr(own, option)
+                if value != now or option not in stored.get(name, {}):
+                    continue
+                earlier = _restored(stored[name][option], like=now)
+                if option not in given:
+                    taken_over[option] = earlier
+                elif earlier != now:
+                    changes.append(f"{given[option]} {_in_words(now)} instead of {_in_words(earlier)}")
+            slices[name] = replace(own, **taken_over)
+        return replace(self, **slices), changes
+
 
 def describe(config_slice: type, name: str) -> tuple[Any, str]:
     """The default and the help text of one option."""
@@ -223,6 +260,21 @@ def describe(config_slice: type, name: str) -> tuple[Any, str]:
         if option.name == name:
             return option.default, option.metadata["help"]
     raise KeyError(name)
+
+
+def _restored(stored: Any, like: Any) -> Any:
+    """A value as it was before it became JSON."""
+    if isinstance(like, tuple):
+        return tuple(stored)
+    return type(like)(stored) if isinstance(like, Enum) else stored
+
+
+def _in_words(value: Any) -> str:
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 
 def _between(option: str, value: float, low: float, high: float) -> None:

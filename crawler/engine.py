@@ -9,31 +9,37 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig, NetworkConfig
 from crawler.counters import Counters
-from crawler.errors import CrawlerError, UsageError
+from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.frontier.frontier import Frontier
+from crawler.inbox import Inbox
 from crawler.network.cookies import CookieFile, read_cookies
 from crawler.network.fetcher import Fetcher, check_network, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import nothing_due
+from crawler.output.figures import counted
 from crawler.output.summary import Summary, summarize
 from crawler.parsing import Parser, open_parser
 from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import Failure, FailureKind, Page, SeedMark
 from crawler.seeds import Seed, parse_seeds
+from crawler.storage.database import check_file
 from crawler.storage.lock import database_lock
-from crawler.storage.store import Store, open_store
+from crawler.storage.store import Store, open_store, stored_options
 from crawler.urls import origin_of
 from crawler.visit import Visitor
 
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
+_LOCK_POLL_S = 0.25
+_INBOX_POLL_S = 1.0
 
 
 class Observer(Protocol):
@@ -42,8 +48,8 @@ class Observer(Protocol):
     def started(self, frontier: Frontier, counters: Counters) -> None:
         """The crawl begins; both objects are live."""
 
-    def notify(self, text: str) -> None:
-        """Something that a person should know, in one line."""
+    def notify(self, text: str, *, urgent: bool = False) -> None:
+        """Something that a person should know, in one line; what is `urgent`, even one who wants no news."""
 
     def finished(self, summary: Summary) -> None:
         """The crawl has ended and everything is committed."""
@@ -55,7 +61,7 @@ class Silent:
     def started(self, frontier: Frontier, counters: Counters) -> None:
         """Nothing to show."""
 
-    def notify(self, text: str) -> None:
+    def notify(self, text: str, *, urgent: bool = False) -> None:
         """Nothing to show."""
 
     def finished(self, summary: Summary) -> None:
@@ -78,7 +84,9 @@ class Crawl:
         observer: Observer | None = None,
         handle_signals: bool = False,
         clock: Clock | None = None,
+        given: Mapping[str, str] | None = None,
     ) -> None:
+        """`given`: without seeds, the options of the last run are used again, but for these (see `resumed`)."""
         self._seeds = parse_seeds(seeds)
         self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
         check_network(config.network)
@@ -86,6 +94,7 @@ class Crawl:
         self._observer = observer or Silent()
         self._handle_signals = handle_signals
         self._clock = clock or Clock()
+        self._given = given
         self._task: asyncio.Task[Summary] | None = None  # of an iteration
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._active: _Run | None = None
@@ -136,8 +145,9 @@ class Crawl:
         if self._active is not None:
             raise UsageError("this crawl has run; make another one with crawl()")
         async with AsyncExitStack() as stack:
-            stack.enter_context(database_lock(self._config.db))
-            run = await stack.enter_async_context(_open_run(self._config, self._cookies, self._observer, self._clock))
+            await self._lock(stack)
+            config = await self._options()
+            run = await stack.enter_async_context(_open_run(config, self._cookies, self._observer, self._clock))
             self._active = run
             await run.begin(self._seeds)
             if pages is not None:
@@ -148,6 +158,35 @@ class Crawl:
             self.summary = await run.crawl()
         self._observer.finished(self.summary)
         return self.summary
+
+    async def _lock(self, stack: AsyncExitStack) -> None:
+        """Hold the database, once whoever holds it lets go; then look whether it may be used."""
+        config = self._config
+        deadline, told = self._clock.monotonic() + config.start.lock_wait_s, False
+        while True:
+            try:
+                stack.enter_context(database_lock(config.db))
+                break
+            except DatabaseBusyError as busy:
+                if self._clock.monotonic() >= deadline:
+                    raise
+                if not told:
+                    self._observer.notify(f"waiting: {busy}")
+                told = True
+            await asyncio.sleep(_LOCK_POLL_S)
+        if config.start.fresh and check_file(config.db):
+            raise UsageError(f"--fresh: {config.db} exists; move it away, name another --db, or go on without --fresh")
+
+    async def _options(self) -> CrawlConfig:
+        earlier = None
+        if self._given is not None and not self._seeds:
+            earlier = await stored_options(self._config.db)
+        if earlier is None:
+            return self._config
+        config, changes = self._config.resumed(earlier, self._given or {})
+        if changes:
+            self._observer.notify(f"other options than in the last run: {', '.join(changes)}", urgent=True)
+        return config
 
 
 def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:
@@ -185,15 +224,22 @@ class _Run:
         self._started = clock.monotonic()
         self._run_pages_before = 0
         self._proxy_blamed = False
+        self._inbox = Inbox(config.db, partial(observer.notify, urgent=True))
+        self._taking_notes = asyncio.Lock()
+        self._over = asyncio.Event()
 
     async def begin(self, seeds: Sequence[Seed]) -> None:
         """Record the run and add the seeds. Raises `UsageError` where there are none, or a header is missing."""
         options = self._config.storable()
         options["credentials"] = sorted({origin_of(seed.url) for seed in seeds if seed.credentials})
+        proxy = self._config.network.proxy_server
+        options["proxy_credentials"] = proxy is not None and proxy.credentials is not None
         earlier = await self._store.last_options()
         if earlier is None and not seeds:
             raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
-        if earlier is not None and (await self._store.counts())["pending"]:
+        if earlier is not None and (
+            self._config.recrawl.max_age_s is not None or (await self._store.counts())["pending"]
+        ):
             _check_secrets(options, earlier, self._config.network)
         if self._config.politeness.ignore_robots:
             self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
@@ -209,8 +255,8 @@ class _Run:
         await self._open_doors(seeds)
         if earlier is not None and (widened or _scope_rules(earlier) != _scope_rules(options)):
             readmitted = await self.frontier.readmit()
-            if readmitted:
-                self._observer.notify(f"{readmitted} URLs that were excluded may be fetched now")
+            self._tell_readmitted(readmitted)
+        await self._take_notes()
 
     async def _rhythm(self) -> Rhythm:
         """Only a budget makes the order matter, and only then is it worth its cost."""
@@ -227,6 +273,8 @@ class _Run:
             loop.call_later(self._config.run.max_runtime_s, self.stop, "max_runtime")
         writer = loop.create_task(self.frontier.writer.run())
         writer.add_done_callback(lambda _writer: self.frontier.stop())
+        inbox = loop.create_task(self._watch_inbox())
+        inbox.add_done_callback(lambda _inbox: self.frontier.stop())
         end_reason = "failed"
         try:
             end_reason = await self._work()
@@ -234,20 +282,23 @@ class _Run:
             end_reason = "stopped"
             raise
         finally:
+            self._over.set()
             await self.frontier.writer.close()
-            await self._last_commit(writer)
+            await self._last_commit(writer, inbox)
             summary = await self._summarize(self._stop_reason or end_reason)
+            await self.frontier.keep_pauses()
             await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
         if summary.complete and not summary.requests and not summary.pending:
-            self._observer.notify(nothing_due(*await self._store.freshness(), now=self._clock.wall()))
+            told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
+            self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
         return summary
 
-    async def _last_commit(self, writer: asyncio.Task[None]) -> None:
+    async def _last_commit(self, writer: asyncio.Task[None], inbox: asyncio.Task[None]) -> None:
         """Wait for it even while being cancelled; where a closing loop has cancelled the writer too, take its place."""
         cancelled: asyncio.CancelledError | None = None
-        while not writer.done():
+        while not (writer.done() and inbox.done()):
             try:
-                await asyncio.shield(writer)
+                await asyncio.wait({writer, inbox})
             except asyncio.CancelledError as error:
                 cancelled = error
         if writer.cancelled():
@@ -256,6 +307,7 @@ class _Run:
             writer.result()
         if cancelled is not None:
             raise cancelled
+        inbox.result()
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """No new claims, a few seconds for those under way; a second call, or `at_once`, ends those, too."""
@@ -271,7 +323,9 @@ class _Run:
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._worker()) for _ in range(self._config.politeness.concurrency)]
-                end_reason = await self.frontier.feed()
+                while (end_reason := await self.frontier.feed()) == "complete":
+                    if not await asyncio.shield(self._take_notes()):  # a write must not be cancelled
+                        break
                 await self._drain()
                 for worker in workers:
                     worker.cancel()
@@ -303,17 +357,48 @@ class _Run:
         for wait in waits:
             wait.cancel()
 
+    async def _watch_inbox(self) -> None:
+        """Take up what `crawler add` leaves. Never cancelled: a write that is cancelled leaves its transaction open."""
+        while not self._over.is_set():
+            try:
+                async with asyncio.timeout(_INBOX_POLL_S):
+                    await self._over.wait()
+            except TimeoutError:
+                if self._stop_reason is None:
+                    await self._take_notes()
+
+    async def _take_notes(self) -> bool:
+        """Add the seeds that were left beside the database; whether there were any."""
+        found = False
+        async with self._taking_notes:
+            for note, seeds in self._inbox.notes():
+                for seed in seeds:
+                    self._open_door(seed)
+                readmitted = await self.frontier.join(seeds)
+                self._inbox.remove(note)
+                self._observer.notify(f"{counted(len(seeds), 'URL')} added from {note}")
+                self._tell_readmitted(readmitted)
+                found = True
+        return found
+
+    def _tell_readmitted(self, number: int) -> None:
+        if number:
+            self._observer.notify(f"{number} URLs that were excluded may be fetched now")
+
     async def _open_doors(self, seeds: Sequence[Seed]) -> None:
         """The origins that the user named may see the user's credentials, and be on a private address."""
         named = [Seed(url=url, bare=mark is SeedMark.BARE) for url, mark in await self._store.named_seeds()]
         for seed in named:
-            self._fetcher.trust_origin(origin_of(seed.url))
-            self._fetcher.open_origin(origin_of(seed.url))
-            if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
-                self._fetcher.open_origin(origin_of(seed.twin))
+            self._open_door(seed)
         for seed in seeds:
             if seed.credentials:
                 self._fetcher.authorize(origin_of(seed.url), *seed.credentials)
+
+    def _open_door(self, seed: Seed) -> None:
+        self._fetcher.trust_origin(origin_of(seed.url))
+        self._fetcher.open_origin(origin_of(seed.url))
+        if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
+            self._fetcher.open_origin(origin_of(seed.twin))
 
     async def _summarize(self, end_reason: str) -> Summary:
         counts = await self._store.counts()
@@ -395,6 +480,12 @@ def _check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: Netw
         raise UsageError(
             "the last run sent cookies from a file, which are not stored; give it again (--cookies FILE),"
             " or --cookies '' to go on without"
+        )
+    proxy = given.proxy_server
+    if earlier.get("proxy_credentials") and proxy is not None and proxy.credentials is None:
+        raise UsageError(
+            f"the last run used a user and password for the proxy {proxy.name}, which are not stored;"
+            " give --proxy with them again"
         )
     origins = sorted(set(earlier.get("credentials", ())) - set(options["credentials"]))
     if origins:

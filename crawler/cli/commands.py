@@ -8,9 +8,13 @@ from collections.abc import Sequence
 
 import typer
 
-from crawler.cli.crawl import crawl
+from crawler.cli.add import add
+from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
+from crawler.cli.init import init
+from crawler.cli.prune import prune
 from crawler.cli.status import status
+from crawler.cli.stop import stop
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
 
@@ -18,13 +22,17 @@ app = typer.Typer(
     name="crawler",
     help="A polite, resumable web crawler: one shared session in, one SQLite file out.",
     epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
-    " database, 6 the database failed, 130/143 stopped by SIGINT/SIGTERM after a clean end.",
+    " database, 6 the database failed, 130 / 143 stopped by SIGINT / SIGTERM or SIGHUP after a clean end.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(crawl)
+app.command(cls=CrawlCommand)(crawl)
+app.command()(add)
+app.command()(init)
 app.command()(status)
+app.command()(stop)
+app.command()(prune)
 app.command()(demo)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from crawler.cli.options import age_s, default, headers, option, size_bytes
+from crawler.cli.crawl_file import use_crawl_file
+from crawler.cli.options import age_s, default, given_fields, headers, if_running, option, size_bytes
 from crawler.cli.seeds import read_seeds
 from crawler.config import (
     DEFAULT_DB,
@@ -21,11 +23,15 @@ from crawler.config import (
     RunConfig,
     ScopeConfig,
     ScopeRule,
+    StartConfig,
 )
 from crawler.engine import Crawl
-from crawler.errors import UsageError
+from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
+from crawler.output.files import check_writable
+from crawler.output.logs import JsonLines, LogFormat
+from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
-from crawler.output.summary import Summary, check_summary_file, write_summary
+from crawler.output.summary import Summary, write_summary
 from crawler.storage.database import check_file
 
 SCOPE, POLITENESS, NETWORK, AGAIN, RUN = "Scope", "Politeness", "Network", "Fetch again", "Run"
@@ -35,12 +41,23 @@ _NO_SEED_FETCHED = 4
 
 
 def crawl(
+    context: typer.Context,
     seeds: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="SEED",
             help="A URL, a host name, a file with one URL a line, or - for standard input. None: go on with --db.",
             show_default=False,
+        ),
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Take what is not given here from a crawl file; `crawler init` writes one.",
+            callback=use_crawl_file,
+            is_eager=True,
         ),
     ] = None,
     db: Annotated[
@@ -144,19 +161,51 @@ def crawl(
         float, option(RunConfig, "parse_timeout_s", "--parse-timeout", panel=RUN, metavar="S")
     ] = default(RunConfig, "parse_timeout_s"),
     bodies: Annotated[bool, option(RunConfig, "bodies", "--bodies/--no-bodies", panel=RUN)] = True,
+    fresh: Annotated[bool, option(StartConfig, "fresh", "--fresh", panel=RUN)] = False,
+    running: Annotated[
+        str, option(StartConfig, "lock_wait_s", "--if-running", panel=RUN, metavar="fail|skip|wait[:AGE]")
+    ] = "fail",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=RUN)
     ] = False,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="Tell what happens line by line on standard error. Else: a live view on a terminal, one line at the"
+            " end elsewhere.",
+            rich_help_panel=RUN,
+            show_default=False,
+        ),
+    ] = None,
     summary: Annotated[
         Path | None,
         typer.Option("--summary", metavar="FILE", help="Write the run's figures there as JSON.", rich_help_panel=RUN),
+    ] = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write metrics there, each 15 s and at the end: Prometheus' text format, for node_exporter.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=65535,
+            help="Serve the metrics at http://127.0.0.1:N/metrics while it runs.",
+            rich_help_panel=RUN,
+        ),
     ] = None,
 ) -> int:
     """Crawl from SEEDs into a SQLite file; the same command goes on where it was stopped.
 
     It fetches robots.txt first, keeps to it and to the delay, and stores every page with its text, metadata and links.
-    Stop it with Ctrl-C at any time: nothing that was stored is lost.
+    Stop it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
     """
+    skips, lock_wait_s = if_running(running)
     config = CrawlConfig(
         db=db,
         scope=ScopeConfig(
@@ -205,23 +254,52 @@ def crawl(
             parse_timeout_s=parse_timeout,
             bodies=bodies,
         ),
+        start=StartConfig(fresh=fresh, lock_wait_s=lock_wait_s),
     )
     named = read_seeds(seeds or ())
-    _check_files(db, summary, goes_on=not named)
-    result = run_crawl(Crawl(named, config, observer=observer_for(db, quiet), handle_signals=True))
+    _check_files(db, {"--summary": summary, "--metrics-file": metrics_file}, goes_on=not named)
+    observer = observer_for(db, quiet, log_format=log_format)
+    given = given_fields(context, crawl)
+    try:
+        with metered(observer, db, metrics_file, metrics_port) as metrics:
+            result = run_crawl(Crawl(named, config, observer=metrics, handle_signals=True, given=given))
+    except DatabaseBusyError as busy:
+        if not skips:
+            raise
+        observer.notify(f"skipped: {busy}", urgent=True)
+        return 0
     if summary is not None:
         write_summary(result, summary)
     return exit_status(result)
 
 
-def _check_files(db: Path, summary: Path | None, *, goes_on: bool) -> None:
+class CrawlCommand(TyperCommand):
+    """Tells an error as the crawl tells the rest: with --log-format json, as an event."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, and end with the error's status where the error has been told."""
+        try:
+            return super().invoke(ctx)
+        except CrawlerError as error:
+            observer = observer_for(ctx.params["db"], quiet=True, log_format=ctx.params["log_format"])
+            if not isinstance(observer, JsonLines):
+                raise
+            observer.failed(error)
+            return error.exit_status
+
+
+def _check_files(db: Path, outputs: Mapping[str, Path | None], *, goes_on: bool) -> None:
     """What can be known before anything is made or fetched."""
     if not check_file(db) and goes_on:
         raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
-    if summary is not None:
-        if summary.absolute() == db.absolute():
-            raise UsageError(f"--summary {summary} is the database; name another file")
-        check_summary_file(summary)
+    taken = {db.absolute(): "the database"}
+    for flag, path in outputs.items():
+        if path is None:
+            continue
+        if path.absolute() in taken:
+            raise UsageError(f"{flag} {path} is {taken[path.absolute()]}; name another file")
+        taken[path.absolute()] = f"that of {flag}"
+        check_writable(flag, path)
 
 
 def run_crawl(crawl: Crawl) -> Summary:

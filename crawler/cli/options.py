@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, get_type_hints
 
 import typer
 
@@ -20,7 +21,32 @@ _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
 def option(config_slice: type, name: str, *flags: str, panel: str, **more: Any) -> Any:
     """A Typer option with the help text that `config` has for it."""
     _default, help_text = describe(config_slice, name)
-    return typer.Option(*flags, help=help_text, rich_help_panel=panel, **more)
+    made: Any = typer.Option(*flags, help=help_text, rich_help_panel=panel, **more)
+    made.config_field = name
+    return made
+
+
+def given_fields(context: typer.Context, command: Callable[..., Any]) -> dict[str, str]:
+    """The fields of the config that the user gave an option of the command for, with the option's flag."""
+    flags = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    return {field: flags[name] for name, field in config_fields(command).items() if is_given(context, name)}
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter stands on the command line or in a crawl file."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def config_fields(command: Callable[..., Any]) -> dict[str, str]:
+    """The field of the config behind each parameter of the command that has one."""
+    annotations = get_type_hints(command, include_extras=True)
+    return {
+        name: info.config_field
+        for name, annotation in annotations.items()
+        for info in getattr(annotation, "__metadata__", ())
+        if hasattr(info, "config_field")
+    }
 
 
 def default(config_slice: type, name: str) -> Any:
@@ -46,6 +72,16 @@ def size_bytes(flag: str, text: str | None) -> int | None:
     if found is None:
         raise UsageError(f"{flag} takes bytes, or a number with k, M or G behind it, such as 500k, not {text!r}")
     return int(float(found[1]) * _UNITS_BYTES[found[2]])
+
+
+def if_running(text: str) -> tuple[bool, float]:
+    """'fail', 'skip', 'wait' or 'wait:AGE' as whether to skip, and for how many seconds to wait for another run."""
+    word, colon, age = text.strip().partition(":")
+    if word not in ("fail", "skip", "wait") or (colon and word != "wait"):
+        raise UsageError(f"--if-running takes fail, skip, wait or wait:AGE, such as wait:10m, not {text!r}")
+    if word != "wait":
+        return word == "skip", 0.0
+    return False, (age_s("--if-running wait:AGE", age) or 0.0) if colon else math.inf
 
 
 def headers(texts: Iterable[str]) -> dict[str, str]:

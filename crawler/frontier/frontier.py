@@ -78,15 +78,25 @@ class Frontier:
             self._admission.widen(url)
         self._bounds.restore(await self._store.reasons(ALIKE, ALIKE_PAGES))
         await self._fill_hosts()
+        widened = await self._add(seeds)
+        if self._config.recrawl.retry_failed:
+            await self._store.retry_failed(self._clock.wall())
+        await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
+        return widened
+
+    async def join(self, seeds: Sequence[Seed]) -> int:
+        """Add seeds while the crawl runs; returns how many excluded URLs may enter because they widen the scope."""
+        readmitted = await self.readmit() if await self._add(seeds) else 0
+        self._supply.poll_now()
+        self._wake.set()
+        return readmitted
+
+    async def _add(self, seeds: Sequence[Seed]) -> bool:
         widened = [self._admission.widen(seed.url) for seed in seeds]
         targets = [self._admission.target(seed.url, depth=0, seed=seed.target.seed) for seed in seeds]
         now = self._clock.wall()
         await self._store.add(targets, now)
-        again = [url for seed in seeds for url in (seed.url, seed.twin) if url is not None]
-        await self._store.retry(again, now)
-        if self._config.recrawl.retry_failed:
-            await self._store.retry_failed(now)
-        await self._store.forget_forbidden(now, every=self._config.politeness.ignore_robots)
+        await self._store.retry([url for seed in seeds for url in (seed.url, seed.twin) if url is not None], now)
         return any(widened)
 
     async def readmit(self) -> int:
@@ -157,6 +167,12 @@ class Frontier:
         """Lend nothing more."""
         self._stopping = True
         self._wake.set()
+
+    async def keep_pauses(self) -> None:
+        """Store until when the delay forbids another request to each host: the next run may begin at once."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        pauses = [(host.host_id, wall + host.ready_at - now) for host in self._workbench.hosts() if host.ready_at > now]
+        await self._store.keep_pauses(pauses)
 
     # --- what a visit asks (see visit.Ledger) -------------------------------------------------------------------
 

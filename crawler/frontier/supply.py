@@ -92,6 +92,10 @@ class Supply:
         else:
             self._stale_after = host_id - 1 if self._stale_after is None else min(host_id - 1, self._stale_after)
 
+    def poll_now(self) -> None:
+        """Something in the store has become due that no commit tells of."""
+        self._poll_at = 0.0
+
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""
         has_room = len(self._workbench) < _MAX_HOSTS  # without room there is nothing to ask the store for

@@ -21,7 +21,7 @@ _ENDINGS = {
     "max_pages": ("stopped", "green", " at the number of pages that was asked for (--max-pages)"),
     "max_runtime": ("stopped", "green", " after the time that was asked for (--max-runtime)"),
     "interrupted": ("interrupted", "yellow", " by Ctrl-C; everything that was finished is stored"),
-    "terminated": ("terminated", "yellow", " by SIGTERM; everything that was finished is stored"),
+    "terminated": ("terminated", "yellow", " by SIGTERM or SIGHUP; everything that was finished is stored"),
 }
 _NAMED_HOSTS = 3
 _AGES = (("7d", 604800), ("1d", 86400), ("12h", 43200), ("1h", 3600), ("10m", 600), ("1m", 60))
@@ -43,6 +43,23 @@ def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now:
         "" if next_at is None else f", --max-age auto {f'in {span(next_at - now)}' if next_at > now else 'some of it'}"
     )
     return f"{counted(pages, 'page')}, newest {span(age_s)} ago; nothing is due; --max-age {again} fetches again{auto}"
+
+
+def one_line(summary: Summary, db: Path) -> str:
+    """The whole account in a line, for mails and logs."""
+    parts = [
+        _ended(summary).plain,
+        _pages(summary).plain,
+        f"failures: {_failures(summary)}" if summary.by_failure else "",
+        f"{_pending(summary).plain} pending" if summary.pending else "",
+    ]
+    return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
+
+
+def no_seed(summary: Summary) -> str:
+    """What a person has to know of a run that could fetch no seed at all."""
+    why = tally({**summary.by_failure, **{f"http {code}": number for code, number in summary.by_status.items()}})
+    return f"no seed could be fetched ({why or 'nothing was sent'}); look at them with `crawler status`"
 
 
 def print_rows(console: Console, rows: list[tuple[str, Text]]) -> None:

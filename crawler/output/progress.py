@@ -1,4 +1,4 @@
-"""What a person sees while a crawl runs: a live view on a terminal, plain lines elsewhere, or nothing.
+"""What a person sees of a crawl: a live view on a terminal; elsewhere one line at its end, or lines as it runs.
 
 Invariants: progress and notices go to standard error, the account of the finished run to standard output, so that
 `> summary.txt` keeps just that; where nobody reads them any more, they are lost and the crawl goes on. Everything is
@@ -17,8 +17,9 @@ from rich.text import Text
 
 from crawler.clock import Clock
 from crawler.counters import Counters
-from crawler.output.ending import print_ending
+from crawler.output.ending import no_seed, one_line, print_ending
 from crawler.output.figures import amount, rate, stopwatch
+from crawler.output.logs import JsonLines, LogFormat, pause_s
 from crawler.output.meter import HostSource, Meter, Reading
 from crawler.output.safe_text import printable
 from crawler.output.screen import Screen, by_class
@@ -26,7 +27,6 @@ from crawler.output.streams import lasting_stream
 from crawler.output.summary import Summary
 
 _REFRESH_S = 0.25
-_LINE_S, _LATER_LINE_S, _LATER_S = 5.0, 30.0, 60.0
 
 
 class LiveView:
@@ -45,7 +45,7 @@ class LiveView:
         meter = Meter(frontier, counters, self._clock)
         self._task = asyncio.get_running_loop().create_task(self._draw(meter))
 
-    def notify(self, text: str) -> None:
+    def notify(self, text: str, *, urgent: bool = False) -> None:
         """Print a line that stays, above the region."""
         self._screen.print(Text(printable(text)), highlight=False)
 
@@ -78,7 +78,7 @@ class LiveView:
 
 
 class PlainLines:
-    """A line every five seconds, every thirty after the first minute: for logs, pipes and cron."""
+    """A line every five seconds, every thirty after the first minute: for logs and pipes."""
 
     def __init__(self, db: Path, screen: Console, results: Console, clock: Clock) -> None:
         self._db = db
@@ -92,9 +92,9 @@ class PlainLines:
         meter = Meter(frontier, counters, self._clock)
         self._task = asyncio.get_running_loop().create_task(self._print_lines(meter))
 
-    def notify(self, text: str) -> None:
+    def notify(self, text: str, *, urgent: bool = False) -> None:
         """Print it as a line."""
-        self._print(printable(text))
+        print_line(self._screen, text)
 
     def finished(self, summary: Summary) -> None:
         """Print the account."""
@@ -109,25 +109,53 @@ class PlainLines:
     async def _print_lines(self, meter: Meter) -> None:
         reading = meter.read()
         while True:
-            await asyncio.sleep(_LINE_S if reading.elapsed_s < _LATER_S else _LATER_LINE_S)
+            await asyncio.sleep(pause_s(reading))
             reading = meter.read()
-            self._print(progress_line(reading, meter.counters))
-
-    def _print(self, line: str) -> None:
-        self._screen.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_line(self._screen, progress_line(reading, meter.counters))
 
 
-class Quiet:
-    """Says nothing; errors are for the command line to print."""
+class OneLine:
+    """A line once the run has ended, and what needs a person: for cron, which mails whatever is printed."""
+
+    def __init__(self, db: Path, screen: Console, results: Console) -> None:
+        self._db = db
+        self._screen = screen
+        self._results = results
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
         """Nothing to show."""
 
-    def notify(self, text: str) -> None:
+    def notify(self, text: str, *, urgent: bool = False) -> None:
+        """Print it if somebody has to know."""
+        if urgent:
+            print_line(self._screen, text)
+
+    def finished(self, summary: Summary) -> None:
+        """Print the line."""
+        print_line(self._results, one_line(summary, self._db))
+        if summary.seeds_failed:
+            print_line(self._screen, f"crawler: {no_seed(summary)}")
+
+    def close(self) -> None:
+        """Nothing to take away."""
+
+
+class Quiet:
+    """Says only that no seed could be fetched; other errors are for the command line to print."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+
+    def started(self, frontier: HostSource, counters: Counters) -> None:
+        """Nothing to show."""
+
+    def notify(self, text: str, *, urgent: bool = False) -> None:
         """Nothing to show."""
 
     def finished(self, summary: Summary) -> None:
-        """Nothing to show."""
+        """Print an error, if it was one."""
+        if summary.seeds_failed:
+            print_line(self._screen, f"crawler: {no_seed(summary)}")
 
     def close(self) -> None:
         """Nothing to take away."""
@@ -137,23 +165,35 @@ def observer_for(
     db: Path,
     quiet: bool,
     *,
+    log_format: LogFormat | None = None,
     screen: Console | None = None,
     results: Console | None = None,
     interactive: bool | None = None,
     clock: Clock | None = None,
-) -> LiveView | PlainLines | Quiet:
-    """Who shows the crawl into `db`: nobody if `quiet`, the live view on a terminal, else plain lines.
+) -> LiveView | PlainLines | OneLine | JsonLines | Quiet:
+    """Who shows the crawl into `db`: lines in the `log_format`, where there is one; else the live view on a terminal,
+    and one line elsewhere. `quiet` leaves errors alone.
 
     `screen` is standard error and `results` standard output unless given; these two never raise. `interactive` None:
     as `screen` is; only a real terminal counts, whatever asks for colours.
     """
-    if quiet:
-        return Quiet()
     screen = screen or Console(file=lasting_stream(2))
+    results = results or Console(file=lasting_stream(1))
+    clock = clock or Clock()
+    if log_format is LogFormat.JSON:
+        return JsonLines(db, screen, clock, quiet=quiet)
+    if quiet:
+        return Quiet(screen)
+    if log_format is LogFormat.TEXT:
+        return PlainLines(db, screen, results, clock)
     if interactive is None:
         interactive = screen.file.isatty() and screen.is_interactive
-    view = LiveView if interactive else PlainLines
-    return view(db, screen, results or Console(file=lasting_stream(1)), clock or Clock())
+    return LiveView(db, screen, results, clock) if interactive else OneLine(db, screen, results)
+
+
+def print_line(console: Console, line: str) -> None:
+    """Print it as it is: one line, nothing in it read as markup."""
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_line(reading: Reading, counters: Counters) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import resource
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from typing import Any
 import orjson
 
 from crawler.counters import Counters
-from crawler.errors import UsageError
+from crawler.output.files import write_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,49 +90,6 @@ def peak_rss_bytes() -> int:
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
-def check_summary_file(path: Path) -> None:
-    """Raises `UsageError` where `write_summary` could not write there: found out before the crawl, not after it."""
-    with _explained(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
-        if not _takes_the_place_of_a_file(path):
-            return
-        temporary = _temporary(path)
-        temporary.touch()
-        temporary.unlink()
-
-
 def write_summary(summary: Summary, path: Path) -> None:
-    """Write it as JSON, atomically: whoever reads the file sees the old or the new one, whole.
-
-    A device or a pipe, such as /dev/stdout, is written to as it is. Raises `UsageError` where it cannot be written.
-    """
-    data = orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2) + b"\n"
-    with _explained(path):
-        if not _takes_the_place_of_a_file(path):
-            path.write_bytes(data)
-            return
-        temporary = _temporary(path)
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def _takes_the_place_of_a_file(path: Path) -> bool:
-    return path.is_file() or not path.exists()
-
-
-def _temporary(path: Path) -> Path:
-    """In the same folder; its length does not depend on the name, which may be as long as names can be."""
-    return path.parent / f".summary.{os.getpid()}.tmp"
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"--summary {path}: {error.strerror or error}") from error
+    """Write it as JSON, atomically (see `write_file`). Raises `UsageError` where it cannot be written."""
+    write_file("--summary", path, orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")

@@ -55,8 +55,11 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 
 @asynccontextmanager
-async def open_reader(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    """A connection that cannot write. Raises `DatabaseFailedError` where there is no crawl database."""
+async def open_reader(path: Path, *, any_schema: bool = False) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection that cannot write. Raises `DatabaseFailedError` where there is no crawl database.
+
+    A schema older than this program's is an error too, unless any will do.
+    """
     check_sqlite()
     nothing = DatabaseFailedError(f"there is no crawl in {path}; `crawler crawl SEED --db {path}` makes one")
     if not check_file(path):
@@ -68,7 +71,7 @@ async def open_reader(path: Path) -> AsyncIterator[aiosqlite.Connection]:
             version = await _identify(connection, path)
             if not version and not await _has_tables(connection):
                 raise nothing
-            if version < schema_version():
+            if version < schema_version() and not any_schema:
                 raise DatabaseFailedError(f"{path} has an older schema; `crawler crawl --db {path}` updates it")
         yield connection
     finally:

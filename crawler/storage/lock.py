@@ -63,6 +63,14 @@ def is_held(database: Path) -> bool:
     return False
 
 
+def holder_of(database: Path) -> int | None:
+    """The process that holds the database; None where none does. Never the number of one that has died holding it."""
+    if not is_held(database):
+        return None
+    holder = _lock_file(database).read_text(encoding="ascii", errors="replace").strip()
+    return int(holder) if holder.isdigit() else None
+
+
 def _lock_file(database: Path) -> Path:
     return database.with_name(database.name + ".lock")
 

@@ -3,7 +3,8 @@
 What it costs: tallies are kept by triggers, so totals and tables take one pass over `hosts`. Reasons are counted over
 the excluded URLs (about 0.4 s a million of them) and, only where some URL failed, in one pass over `urls` (about 0.1 s
 a million). Suspected traps are counted in one pass over the index of exclusions (about 0.1 s a million) and looked for
-in a sample of a thousand pages. The rest is a handful of rows, whatever the size.
+in a sample of a thousand pages; page versions, bodies and attempts are counted (about 0.1 s a million). The rest is a
+handful of rows, whatever the size.
 """
 
 from __future__ import annotations
@@ -63,13 +64,14 @@ CROSS JOIN pages AS p ON p.id = wanted.value
 CROSS JOIN urls AS u ON u.id = p.url_id AND u.page_id = p.id
 CROSS JOIN hosts AS h ON h.id = u.host_id
 """
+_PAGE_IDS = "SELECT (SELECT min(id) FROM pages), (SELECT max(id) FROM pages)"
 SAME_CONTENT = "same content"
 _SAMPLED_PAGES = 1000
 _SUSPECT_PAGES = 10  # of the sample, that say the same
 _EXAMPLES = 3
 
-# Rows of these tables are only ever added, with ids in order: the highest one counts them.
-_ROWS = "SELECT (SELECT max(id) FROM pages), (SELECT max(rowid) FROM bodies), (SELECT max(id) FROM fetches)"
+# Not by the highest id: `crawler prune` removes rows.
+_ROWS = "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM bodies), (SELECT count(*) FROM fetches)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,8 +191,10 @@ async def _traps(connection: aiosqlite.Connection, most: int, pages: int) -> lis
 
 async def _same_content(connection: aiosqlite.Connection, pages: int) -> list[Trap]:
     """Hosts that answer many URLs with the same page: soft 404s, for instance. Pages evenly spaced are looked at."""
+    [(first, last)] = await _rows(connection, _PAGE_IDS)
     step = max(1, pages // _SAMPLED_PAGES)
-    ids = orjson.dumps(list(range(1, pages + 1, step))).decode()
+    stride = max(1, ((last or 0) - (first or 0) + 1) // _SAMPLED_PAGES)  # what was pruned leaves gaps
+    ids = orjson.dumps(list(range(first or 1, (last or 0) + 1, stride))).decode()
     found: defaultdict[tuple[str, bytes], list[str]] = defaultdict(list)
     for name, content_hash, url in await _rows(connection, _SAMPLE, ids):
         found[name, content_hash].append(url)

@@ -1,11 +1,12 @@
 """Named operations over records: what is due, what is known, what a run did. No operation decides anything.
 
 Reads go through a connection of their own that cannot write, so that they never wait behind a commit. Writes are
-`Store.commit` (see writer.py's `Transaction`) and the few below it; the caller must not run two of them at once.
+`Store.commit` (see writer.py's `Transaction`) and the few below it; those that may meet while a crawl runs take turns.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -18,11 +19,13 @@ import orjson
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
 from crawler.storage.columns import CLAIM_COLUMNS, as_json, claim, host_record
-from crawler.storage.database import explained, open_reader, open_writer
+from crawler.storage.database import check_file, explained, open_reader, open_writer
 from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
 
 _CONSIDERED = 8192  # URLs of a host among which the most valuable are chosen
+
+_LAST_OPTIONS = "SELECT options FROM runs ORDER BY id DESC LIMIT 1"
 
 _DUE_HOSTS = """
 SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
@@ -147,6 +150,12 @@ WITH RECURSIVE found (host_id, name, reason) AS (
 SELECT name, reason FROM found WHERE reason > ?1
 """
 
+_PAUSE = """
+UPDATE hosts SET back_off_until = max(back_off_until, json_extract(v.value, '$[1]')),
+    next_due_at = max(next_due_at, json_extract(v.value, '$[1]'))
+FROM json_each(?) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
+"""
+
 _EXCLUDED = """
 SELECT host_id, reason, id, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
 WHERE status = 'excluded' AND (host_id, reason, id) > (?, ?, ?) AND substr(reason, 1, 6) <> 'robots'
@@ -166,12 +175,12 @@ class Store:
         self._reader = reader
         self._known = KnownUrls()
         self._inodes = self._found_inodes()
+        self._writing = asyncio.Lock()
         self.run_id = 0
 
     async def last_options(self) -> dict[str, Any] | None:
         """The options of the newest run; None where there was none."""
-        rows = await self._read("SELECT options FROM runs ORDER BY id DESC LIMIT 1")
-        return dict(json.loads(rows[0][0])) if rows else None
+        return _options(await self._read(_LAST_OPTIONS))
 
     async def follow_clock(self, now: float) -> float:
         """Where the clock was set back since the last run, plan everything earlier by as much; returns the seconds.
@@ -183,7 +192,8 @@ class Store:
         if ahead_s <= _CLOCK_TOLERANCE_S:
             return 0.0
         with explained(self.path):
-            await Transaction(self._writer, self._known, self.run_id).rewind(ahead_s)
+            async with self._writing:
+                await Transaction(self._writer, self._known, self.run_id).rewind(ahead_s)
         return float(ahead_s)
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
@@ -209,11 +219,16 @@ class Store:
             (now, reason, orjson.dumps(summary).decode(), self.run_id),
         )
 
+    async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
+        """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
+        await self._write(_PAUSE, (as_json(pauses),))
+
     async def commit(self, visits: Sequence[Visit], now: float) -> list[HostRecord]:
         """Store the visits in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
             self._check_files()
-            return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
+            async with self._writing:
+                return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
 
     def _check_files(self) -> None:
         """SQLite writes into files that were deleted as if nothing had happened."""
@@ -229,7 +244,8 @@ class Store:
     async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
         """Add URLs that no visit found (seeds); returns their hosts."""
         with explained(self.path):
-            return await Transaction(self._writer, self._known, self.run_id).run((), now, targets)
+            async with self._writing:
+                return await Transaction(self._writer, self._known, self.run_id).run((), now, targets)
 
     async def due_hosts(self, now: float, max_pages_per_host: int | None, limit: int) -> list[HostRecord]:
         """Hosts that have a URL due and have not reached their number of pages, longest due first."""
@@ -352,7 +368,8 @@ class Store:
 
     async def _change(self, sql: str, *parameters: Any) -> None:
         with explained(self.path):
-            await Transaction(self._writer, self._known, self.run_id).change(sql, *parameters)
+            async with self._writing:
+                await Transaction(self._writer, self._known, self.run_id).change(sql, *parameters)
 
     async def _read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         with explained(self.path):
@@ -376,6 +393,22 @@ def _inode(path: Path) -> int | None:
         return path.stat().st_ino
     except FileNotFoundError:
         return None
+
+
+async def stored_options(path: Path) -> dict[str, Any] | None:
+    """The options of the newest run in a database that is not open yet, of whatever schema; None where there was none.
+
+    Raises `DatabaseFailedError` for what is no crawl database.
+    """
+    if not check_file(path):
+        return None
+    async with open_reader(path, any_schema=True) as reader:
+        with explained(path):
+            return _options(list(await reader.execute_fetchall(_LAST_OPTIONS)))
+
+
+def _options(rows: Sequence[Any]) -> dict[str, Any] | None:
+    return dict(json.loads(rows[0][0])) if rows else None
 
 
 def _robots_copy(row: Sequence[Any]) -> RobotsCopy:

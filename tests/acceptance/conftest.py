@@ -39,9 +39,10 @@ class Cli:
         self.folder = folder
 
     def arguments(self, served: Served | None, *arguments: str) -> list[str]:
-        """The whole command line of a crawl."""
+        """The whole command line of a crawl; notices are told, which they are not where there is no terminal."""
         network = (*LOOPBACK, "--dns-server", served.dns) if served is not None else ()
-        return [*COMMAND, "crawl", "--db", str(self.db), "--summary", str(self.summary_file), *network, *arguments]
+        shared = ("--db", str(self.db), "--summary", str(self.summary_file), "--log-format", "text")
+        return [*COMMAND, "crawl", *shared, *network, *arguments]
 
     def crawl(self, served: Served | None, *arguments: str, stdin: str = "", status: int | None = 0) -> Outcome:
         """`crawler crawl`; fails the test where it ends with another status (None: any) or prints a traceback."""

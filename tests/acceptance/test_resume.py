@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -220,3 +224,86 @@ def test_a_database_that_is_deleted_under_the_crawl_ends_it_with_6(cli: Cli, ser
     assert crawler.returncode == 6, err
     assert "was deleted or replaced" in err
     assert "Traceback" not in err
+
+
+def _options(cli: Cli) -> dict[str, Any]:
+    return dict(json.loads(cli.rows("SELECT options FROM runs ORDER BY id DESC LIMIT 1")[0]))
+
+
+def test_without_seeds_the_options_of_the_last_run_are_used_again(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    wanted = ("--max-pages", "5", "--exclude", "/p9", "--exclude", "/p8", "--scope", "domain", "--max-runtime", "1h")
+    cli.crawl(served, served.url("a.test"), *OPTIONS, *wanted, "--no-bodies", "--user-agent", "nightly/1.0")
+    before = _options(cli)
+    outcome = cli.command("crawl", "--db", str(cli.db), "--log-format", "text")
+    assert _options(cli) == before
+    assert "other options" not in outcome.err
+    assert len(cli.pages()) == 10
+    assert {hit.headers["user-agent"] for hit in served.log} == {"nightly/1.0"}
+    assert cli.rows("SELECT count(*) FROM bodies") == [0]
+
+
+def test_an_option_that_is_given_again_wins_and_the_change_is_shown(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5", "--exclude", "/p9", "--no-bodies")
+    changes = ("--max-pages", "7", "--exclude", "/p3", "--bodies", "--per-host", "8")
+    outcome = cli.command("crawl", "--db", str(cli.db), *changes)
+    assert outcome.err == (
+        "other options than in the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
+        " --bodies on instead of off\n"
+    )
+    assert len(cli.pages()) == 12
+    assert _options(cli)["network"]["dns_server"] == served.dns
+    assert _options(cli)["scope"]["exclude"] == ["/p3"]
+    cli.command("crawl", "--db", str(cli.db), "--max-pages", "1")
+    assert _options(cli)["run"]["bodies"] is True
+    assert len(cli.pages()) == 13
+
+
+def test_headers_are_asked_for_again_without_seeds_too_and_no_value_is_shown(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5", "--header", "X-Token: do-not-show-me")
+    assert "x-token" in cli.command("crawl", "--db", str(cli.db), status=2).err
+    outcome = cli.command("crawl", "--db", str(cli.db), "--header", "X-Token: nor-me")
+    assert (outcome.err, served.log[-1].headers["x-token"]) == ("", "nor-me")
+    assert len(cli.pages()) == 10
+
+
+def test_with_seeds_the_options_are_those_of_this_command(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5")
+    cli.crawl(served, served.url("a.test"), *OPTIONS)
+    assert len(cli.pages()) == PAGES
+
+
+def test_a_run_that_was_killed_is_gone_on_with_without_naming_anything(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    _kill_after(cli.start(served, served.url("a.test"), *OPTIONS, "--max-pages", "250"), served, 150)
+    cli.command("crawl", "--db", str(cli.db))
+    assert len(cli.pages()) == 250
+    assert cli.rows("SELECT count(*) FROM runs") == [1]
+
+
+def test_an_option_that_no_run_has_stored_has_its_default(cli: Cli, serve: Serve) -> None:
+    """As in a database that an older version has made."""
+    served = serve(_web())
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5", "--grace", "7s")
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute("UPDATE runs SET options = json_remove(options, '$.run.grace_s', '$.politeness.per_ip')")
+    cli.command("crawl", "--db", str(cli.db))
+    assert (_options(cli)["run"]["grace_s"], _options(cli)["politeness"]["per_ip"]) == (5.0, 16)
+    assert len(cli.pages()) == 10
+
+
+def test_fresh_begins_a_new_file_and_never_overwrites_one(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    command = (served.url("a.test"), *OPTIONS, "--max-pages", "5", "--fresh")
+    cli.crawl(served, *command)
+    stored = cli.pages()
+    outcome = cli.crawl(served, *command, status=2)
+    assert outcome.err.count("\n") == 1
+    assert "--fresh" in outcome.err
+    assert "exists" in outcome.err
+    assert cli.pages() == stored
+    cli.crawl(served, *command[:-1])  # nothing of --fresh is remembered
+    assert len(cli.pages()) == 10

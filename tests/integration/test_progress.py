@@ -20,8 +20,9 @@ from crawler.engine import Crawl, Observer
 from crawler.fakeweb import FakeWeb
 from crawler.frontier.workbench import SLOW_AFTER_S, HostState, Workbench
 from crawler.output.ending import print_ending
+from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.meter import Meter
-from crawler.output.progress import LiveView, PlainLines, Quiet, observer_for, progress_line
+from crawler.output.progress import LiveView, OneLine, PlainLines, Quiet, observer_for, progress_line
 from crawler.output.screen import Screen
 from crawler.records import Claim
 
@@ -269,10 +270,11 @@ async def test_the_live_view_of_a_crawl_leaves_notices_and_the_account(tmp_path:
     assert "connections" in written(results)
 
 
-async def test_without_a_terminal_there_are_lines_and_no_control_characters(tmp_path: Path) -> None:
+async def test_a_text_log_has_lines_and_no_control_characters(tmp_path: Path) -> None:
     screen, results = plain(), plain()
 
-    await run_crawl(observer_for(DB, False, screen=screen, results=results), tmp_path)
+    log_format = LogFormat.TEXT
+    await run_crawl(observer_for(DB, False, log_format=log_format, screen=screen, results=results), tmp_path)
 
     (notice,) = written(screen).splitlines()
     assert notice.endswith("site.test belongs to the scope now")
@@ -323,14 +325,30 @@ async def test_a_view_is_closed_by_hand_where_the_loop_runs_on(bench: Bench) -> 
 
 @pytest.mark.parametrize(
     ("quiet", "interactive", "kind"),
-    [(True, True, Quiet), (True, False, Quiet), (False, True, LiveView), (False, False, PlainLines)],
+    [(True, True, Quiet), (True, False, Quiet), (False, True, LiveView), (False, False, OneLine)],
 )
 def test_the_observer_fits_the_place(quiet: bool, interactive: bool, kind: type) -> None:
     assert type(observer_for(DB, quiet, interactive=interactive)) is kind
 
 
+@pytest.mark.parametrize("interactive", [True, False])
+@pytest.mark.parametrize(
+    ("quiet", "log_format", "kind"),
+    [
+        (False, LogFormat.TEXT, PlainLines),
+        (False, LogFormat.JSON, JsonLines),
+        (True, LogFormat.TEXT, Quiet),
+        (True, LogFormat.JSON, JsonLines),
+    ],
+)
+def test_a_log_format_says_it_whatever_the_place(
+    interactive: bool, quiet: bool, log_format: LogFormat, kind: type
+) -> None:
+    assert type(observer_for(DB, quiet, log_format=log_format, interactive=interactive)) is kind
+
+
 def test_asking_for_colours_does_not_make_a_file_a_terminal() -> None:
-    assert type(observer_for(DB, False, screen=terminal())) is PlainLines
+    assert type(observer_for(DB, False, screen=terminal())) is OneLine
 
 
 @pytest.mark.parametrize(

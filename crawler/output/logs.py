@@ -1,0 +1,108 @@
+"""A crawl as a stream of events for a log collector: one JSON object a line, all on standard error.
+
+Invariant: each has `time` (ISO 8601, UTC), `level` (info, warning, error), `event` and `db`; the other keys of an event
+are always the same: start (pid, version), notice (message), progress (figures), error (message, exit_status), and end
+(the fields of the summary). What is told is told in this one stream; standard output stays empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+
+from crawler.clock import Clock
+from crawler.counters import Counters
+from crawler.errors import CrawlerError
+from crawler.output.meter import HostSource, Meter, Reading
+from crawler.output.safe_text import printable
+from crawler.output.summary import Summary
+
+_LINE_S, _LATER_LINE_S, _LATER_S = 5.0, 30.0, 60.0
+
+
+class LogFormat(StrEnum):
+    """How a crawl is told line by line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class JsonLines:
+    """An event a line; figures every five seconds, every thirty after the first minute."""
+
+    def __init__(self, db: Path, screen: Console, clock: Clock, *, quiet: bool = False) -> None:
+        self._db = db
+        self._screen = screen
+        self._clock = clock
+        self._quiet = quiet  # errors alone
+        self._task: asyncio.Task[None] | None = None
+
+    def started(self, frontier: HostSource, counters: Counters) -> None:
+        """Tell so, and begin to tell figures, in a task of the running loop."""
+        self._tell("info", "start", {"pid": os.getpid(), "version": version("crawler")})
+        meter = Meter(frontier, counters, self._clock)
+        self._task = asyncio.get_running_loop().create_task(self._tell_figures(meter))
+
+    def notify(self, text: str, *, urgent: bool = False) -> None:
+        """Tell it."""
+        self._tell("warning" if urgent else "info", "notice", {"message": printable(text)})
+
+    def finished(self, summary: Summary) -> None:
+        """Tell the account: an error where no seed could be fetched."""
+        self.close()
+        self._tell("error" if summary.seeds_failed else "info", "end", summary.as_dict())
+
+    def failed(self, error: CrawlerError) -> None:
+        """Tell why the crawl could not begin or go on."""
+        message = printable(" ".join(str(error).split()))
+        self._tell("error", "error", {"message": message, "exit_status": error.exit_status})
+
+    def close(self) -> None:
+        """Tell no more figures. Needed only where a crawl failed and its event loop runs on."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _tell_figures(self, meter: Meter) -> None:
+        reading = meter.read()
+        while True:
+            await asyncio.sleep(pause_s(reading))
+            reading = meter.read()
+            self._tell("info", "progress", _figures(reading, meter.counters))
+
+    def _tell(self, level: str, event: str, more: Mapping[str, Any]) -> None:
+        if self._quiet and level != "error":
+            return
+        time = datetime.fromtimestamp(self._clock.wall(), tz=UTC).isoformat(timespec="milliseconds")
+        line = orjson.dumps({"time": time, "level": level, "event": event, "db": printable(str(self._db)), **more})
+        self._screen.print(line.decode(), markup=False, highlight=False, soft_wrap=True)
+
+
+def pause_s(reading: Reading) -> float:
+    """Seconds until figures are told again."""
+    return _LINE_S if reading.elapsed_s < _LATER_S else _LATER_LINE_S
+
+
+def _figures(reading: Reading, counters: Counters) -> dict[str, Any]:
+    return {
+        "elapsed_s": round(reading.elapsed_s, 3),
+        "pages": reading.pages,
+        "pages_per_s": round(reading.recent_per_s, 2),
+        "requests": counters.requests,
+        "bytes": counters.bytes,
+        "in_flight": counters.in_flight,
+        "pending": reading.pending,
+        "pending_more": reading.pending_more,
+        "hosts": reading.host_count,
+        "connections_opened": counters.connections_opened,
+        "by_status": {str(status): number for status, number in sorted(counters.by_status.items())},
+        "by_failure": {str(kind): number for kind, number in sorted(counters.by_failure.items())},
+    }

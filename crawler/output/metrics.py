@@ -1,0 +1,243 @@
+"""A crawl's figures in Prometheus' text format (version 0.0.4), in a file and by HTTP on loopback.
+
+Written by hand: prometheus_client keeps its figures in a global registry and serves them from a thread, while ours are
+in `Counters` already and are read where they are written, on the event loop. The text is 40 lines of code; a test reads
+it with their parser.
+
+Invariants: each sample has the label `db`, since node_exporter's textfile collector puts the files of several crawls
+together; without time stamps, which it refuses; a run that never began (another one holds the database) writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from crawler.clock import Clock
+from crawler.counters import Counters
+from crawler.errors import UsageError
+from crawler.output.files import write_file
+from crawler.output.meter import HostSource, queued
+from crawler.output.summary import Summary, peak_rss_bytes
+
+_WRITE_EVERY_S = 15.0
+_REQUEST_S = 5.0  # for a client to say what it wants
+_MAX_REQUEST = 8192  # bytes
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_AS_ASKED = {"complete", "max_pages", "max_runtime"}
+
+
+class Watcher(Protocol):
+    """Who else is told what happens; see `engine.Observer`."""
+
+    def started(self, frontier: HostSource, counters: Counters) -> None:
+        """The crawl begins."""
+
+    def notify(self, text: str, *, urgent: bool = False) -> None:
+        """Something that a person should know."""
+
+    def finished(self, summary: Summary) -> None:
+        """The crawl has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Family:
+    """One metric: its samples by the label's value ("" where there is no label beside `db`)."""
+
+    name: str
+    kind: str
+    text: str
+    samples: Mapping[str, float]
+    label: str = ""
+
+
+class Metrics:
+    """An observer that counts beside another one."""
+
+    def __init__(self, watcher: Watcher, db: Path, clock: Clock, file: Path | None, listener: socket.socket | None):
+        self._watcher = watcher
+        self._db = db
+        self._clock = clock
+        self._file = file
+        self._listener = listener
+        self._started_at = clock.wall()
+        self._source: HostSource | None = None
+        self._counters = Counters()
+        self._summary: Summary | None = None
+        self._ended_at: float | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def started(self, frontier: HostSource, counters: Counters) -> None:
+        """Begin to write and to serve, in tasks of the running loop."""
+        self._watcher.started(frontier, counters)
+        self._source, self._counters = frontier, counters
+        loop = asyncio.get_running_loop()
+        if self._file is not None:
+            self._tasks.append(loop.create_task(self._write_often(self._file)))
+        if self._listener is not None:
+            self._tasks.append(loop.create_task(self._serve(self._listener)))
+
+    def notify(self, text: str, *, urgent: bool = False) -> None:
+        """Pass it on."""
+        self._watcher.notify(text, urgent=urgent)
+
+    def finished(self, summary: Summary) -> None:
+        """Keep the account for the last figures, and serve no more."""
+        self._summary = summary
+        self._watcher.finished(summary)
+        for task in self._tasks:
+            task.cancel()
+
+    def close(self) -> None:
+        """Write the last figures: the run is over, however it ended. Raises `UsageError` where that fails."""
+        self._ended_at = self._clock.wall()
+        if self._file is not None and self._source is not None:
+            write_file("--metrics-file", self._file, self.text().encode(), durable=False)
+
+    def text(self) -> str:
+        """The figures now."""
+        return "".join(self._lines(family) for family in self._families() if family.samples)
+
+    async def _write_often(self, file: Path) -> None:
+        told = False
+        while True:
+            try:
+                write_file("--metrics-file", file, self.text().encode(), durable=False)
+            except UsageError as error:  # a disk that is full for a while does not end the crawl
+                if not told:
+                    self.notify(str(error), urgent=True)
+                told = True
+            await asyncio.sleep(_WRITE_EVERY_S)
+
+    # --- HTTP ---------------------------------------------------------------------------------------------------
+
+    async def _serve(self, listener: socket.socket) -> None:
+        server = await asyncio.start_server(self._answer, sock=listener, limit=_MAX_REQUEST)
+        async with server:
+            await server.serve_forever()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request a connection; whoever says something else than a request, or too slowly, gets no answer."""
+        try:
+            async with asyncio.timeout(_REQUEST_S):
+                request = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self._response(request.split(maxsplit=2)[:2]))
+                await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            pass
+        finally:
+            writer.close()
+
+    def _response(self, wanted: list[bytes]) -> bytes:
+        status, body = "200 OK", b""
+        if wanted[1:] != [b"/metrics"]:
+            status = "404 Not Found"
+        elif wanted[0] != b"GET":
+            status = "405 Method Not Allowed\r\nAllow: GET"
+        else:
+            body = self.text().encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {_CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+        return f"{head}Connection: close\r\n\r\n".encode() + body
+
+    # --- the text -----------------------------------------------------------------------------------------------
+
+    def _lines(self, family: _Family) -> str:
+        name = f"crawler_{family.name}"
+        db = f'db="{_escaped(str(self._db.absolute()))}"'
+        lines = [f"# HELP {name} {family.text}", f"# TYPE {name} {family.kind}"]
+        for value, number in family.samples.items():
+            labels = f'{db},{family.label}="{_escaped(value)}"' if family.label else db
+            lines.append(f"{name}{{{labels}}} {number:.15g}")
+        return "\n".join(lines) + "\n"
+
+    def _families(self) -> Iterator[_Family]:
+        yield from _counted(self._counters)
+        yield _gauge("start_time_seconds", "When the process started.", self._started_at)
+        yield _gauge("peak_memory_bytes", "The most memory that the process has held.", peak_rss_bytes())
+        yield _gauge("running", "1 while the crawl runs.", self._ended_at is None)
+        if self._ended_at is not None:
+            yield from _ended(self._summary, self._ended_at)
+        elif self._source is not None:
+            yield from _running(self._source, self._counters)
+
+
+@contextmanager
+def metered(watcher: Watcher, db: Path, file: Path | None, port: int | None) -> Iterator[Metrics]:
+    """An observer that also writes metrics to the file and serves them at 127.0.0.1:port, where these are given.
+
+    Raises `UsageError` where the port cannot be listened at or the file cannot be written.
+    """
+    listener = _listen(port) if port is not None else None
+    metrics = Metrics(watcher, db, Clock(), file, listener)
+    try:
+        yield metrics
+    except BaseException:
+        with suppress(UsageError):  # a full disk fails both, and the crawl's error says more
+            metrics.close()
+        raise
+    else:
+        metrics.close()
+    finally:
+        if listener is not None:
+            listener.close()
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise UsageError(f"--metrics-port {port}: {error.strerror}") from error
+
+
+def _counted(counters: Counters) -> Iterator[_Family]:
+    yield _counter("requests", "Requests sent, robots.txt and sitemaps included.", counters.requests)
+    yield _counter("pages", "Documents committed.", counters.pages)
+    yield _counter("received_bytes", "Decoded bytes of bodies that were read.", counters.bytes)
+    yield _counter("retries", "Attempts after one that failed.", counters.retries)
+    yield _counter("connections_opened", "Connections opened.", counters.connections_opened)
+    yield _counter("connections_reused", "Requests on a connection that was open.", counters.connections_reused)
+    yield _counter("dns_lookups", "Questions to a DNS server.", counters.dns_lookups)
+    yield _counter("dns_cache_hits", "Names that were known.", counters.dns_cache_hits)
+    answers = {str(code): float(number) for code, number in sorted(counters.by_status.items())}
+    failures = {str(kind): float(number) for kind, number in sorted(counters.by_failure.items())}
+    yield _Family(name="responses_total", kind="counter", text="Answers by HTTP status.", samples=answers, label="code")
+    yield _Family(
+        name="failures_total", kind="counter", text="Attempts without an answer.", samples=failures, label="kind"
+    )
+
+
+def _running(source: HostSource, counters: Counters) -> Iterator[_Family]:
+    hosts = list(source.hosts())
+    yield _gauge("requests_in_flight", "Requests under way.", counters.in_flight)
+    yield _gauge("connections_open", "Connections open, idle ones included.", counters.connections_open)
+    yield _gauge("hosts", "Hosts in memory.", len(hosts))
+    yield _gauge("hosts_backing_off", "Hosts that are left alone for now.", sum(host.backing_off for host in hosts))
+    yield _gauge("urls_queued", "URLs in memory; the database may hold more.", sum(map(queued, hosts)))
+
+
+def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
+    success = summary is not None and summary.end_reason in _AS_ASKED and not summary.seeds_failed
+    yield _gauge("success", "1 where the run did what was asked.", success)
+    yield _gauge("end_time_seconds", "When the run ended.", ended_at)
+    if summary is not None:
+        yield _gauge("complete", "1 where nothing was left that could be fetched.", summary.complete)
+        urls = {status: float(number) for status, number in summary.urls.items()}
+        yield _Family(name="urls", kind="gauge", text="URLs in the database.", samples=urls, label="status")
+
+
+def _counter(name: str, text: str, number: float) -> _Family:
+    return _Family(name=f"{name}_total", kind="counter", text=text, samples={"": number})
+
+
+def _gauge(name: str, text: str, number: float) -> _Family:
+    return _Family(name=name, kind="gauge", text=text, samples={"": number})
+
+
+def _escaped(value: str) -> str:
+    shown = value.encode(errors="replace").decode()  # a path may hold bytes that are not UTF-8
+    return shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,88 @@
+"""The README's crontab and systemd units, run and checked as they stand but for their paths."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crawler.fakeweb import FakeWeb, Served
+from tests.acceptance.conftest import LOOPBACK, Cli
+
+Serve = Callable[[FakeWeb], Served]
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def placed(text: str, folder: Path) -> str:
+    """The text with our paths; the program is a script that calls the one under test."""
+    program = folder / "crawler"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m crawler "$@"\n')
+    program.chmod(0o755)
+    return text.replace("/opt/crawler/bin/crawler", str(program)).replace("/srv/crawl", str(folder))
+
+
+def by_cron(command: str) -> subprocess.Popen[str]:
+    environment = ["HOME=/", "LOGNAME=nobody", "SHELL=/bin/sh", "PATH=/usr/bin:/bin"]
+    return subprocess.Popen(
+        ["env", "-i", *environment, "/bin/sh", "-c", command],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+    )  # fmt: skip
+
+
+def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=5).page("/p4", delay_s=8)
+    served = serve(web)
+    (cli.folder / "crawl.toml").write_text(
+        f'seeds = ["{served.url("a.test")}"]\ndelay = 0\nallow-private = ["{LOOPBACK[1]}"]\ndns-server = "{served.dns}"'
+    )
+    (crontab,) = blocks("crontab")
+    lines = [line.split(maxsplit=5) for line in placed(crontab, cli.folder).splitlines()]
+    assert all(re.fullmatch(r"[\d*]+", field) for line in lines for field in line[:5])
+    assert not any("%" in line[5] for line in lines)  # cron would take it for the end of the line
+    crawl, prune = (line[5] for line in lines)
+    first = by_cron(crawl)
+    while not served.hits("a.test", "/p4"):
+        time.sleep(0.01)
+    second = by_cron(crawl)
+    out, err = second.communicate(timeout=40)
+    assert (second.returncode, out, err.count("skipped")) == (0, "", 1)
+    out, err = first.communicate(timeout=40)
+    assert (first.returncode, out.count("\n"), err) == (0, 1, "")
+    cli.db = cli.folder / "data" / "crawl.db"
+    assert len(cli.pages()) == 5
+    pruned = by_cron(prune)
+    out, err = pruned.communicate(timeout=40)
+    assert (pruned.returncode, out.count("\n"), err) == (0, 1, "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
+    files = []
+    for block in blocks("ini"):
+        (path,) = re.findall(r"^# /etc/systemd/system/(\S+)$", block, re.MULTILINE)
+        files.append(tmp_path / path)
+        files[-1].write_text(placed(block, tmp_path))
+    assert [file.name for file in files] == ["crawl.service", "crawl.timer"]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, files)], capture_output=True, text=True, check=False
+    )
+    complaints = [line for line in done.stderr.splitlines() if str(tmp_path) in line or line.startswith("crawl.")]
+    assert (done.returncode, complaints) == (0, [])
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_the_timer_s_calendar_is_one(tmp_path: Path) -> None:
+    (calendar,) = re.findall(r"^OnCalendar=(.*)$", README, re.MULTILINE)
+    subprocess.run(["systemd-analyze", "calendar", calendar], capture_output=True, check=True)

@@ -1,0 +1,55 @@
+"""Many short runs are as polite as one long one: what was learned about a host is kept between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+from crawler.fakeweb import FakeWeb, Served
+from tests.acceptance.conftest import Cli
+
+Serve = Callable[[FakeWeb], Served]
+
+
+def test_the_delay_holds_across_runs(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=10)
+    served = serve(web)
+    for _run in range(3):
+        cli.crawl(served, served.url("a.test"), "--delay", "2.5", "--max-pages", "1")
+    times = [hit.start for hit in served.log]
+    assert len(times) == 4  # robots.txt once
+    assert min(later - earlier for earlier, later in pairwise(times)) > 2  # the server sees them when it has time
+
+
+def test_a_crawl_delay_holds_without_asking_for_robots_txt_again(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=10).robots("User-agent: *\nCrawl-delay: 2.5\n")
+    served = serve(web)
+    for _run in range(2):
+        cli.crawl(served, served.url("a.test"), "--delay", "0", "--max-pages", "2")
+    times = [hit.start for hit in served.log]
+    assert [hit.target for hit in served.log].count("/robots.txt") == 1
+    assert len(times) == 5
+    assert min(later - earlier for earlier, later in pairwise(times[1:])) > 2  # the server sees them when it has time
+
+
+def test_retry_after_holds_for_the_next_run(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/x"])
+    site.status("/x", 503, headers={"Retry-After": "12"})
+    served = serve(web)
+    begun = time.monotonic()
+    options = ("--delay", "0", "--max-wait", "1s")
+    cli.crawl(served, served.url("a.test"), *options)
+    sent = len(served.log)
+    outcome = cli.crawl(served, served.url("a.test"), *options)
+    if time.monotonic() - begun < 11:
+        assert len(served.log) == sent
+        assert outcome.summary["backing_off"] == ["a.test"]
+    site.page("/x")
+    cli.command("crawl", "--db", str(cli.db), "--max-wait", "30s")
+    assert len(cli.pages()) == 2
+    assert served.log[-1].start - served.log[sent - 1].start > 11
