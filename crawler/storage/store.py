@@ -25,7 +25,7 @@ from crawler.storage.transaction import Transaction
 
 _CONSIDERED = 8192  # URLs of a host among which the most valuable are chosen
 
-_LAST_OPTIONS = "SELECT options FROM runs ORDER BY id DESC LIMIT 1"
+_LAST_OPTIONS = "SELECT options, end_reason FROM runs ORDER BY id DESC LIMIT 1"
 
 _DUE_HOSTS = """
 SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
@@ -398,13 +398,17 @@ def _inode(path: Path) -> int | None:
 async def stored_options(path: Path) -> dict[str, Any] | None:
     """The options of the newest run in a database that is not open yet, of whatever schema; None where there was none.
 
-    Raises `DatabaseFailedError` for what is no crawl database.
+    What a run that came to its end was to fetch again is not among them: it is done. Raises `DatabaseFailedError` for what is no crawl database.
     """
     if not check_file(path):
         return None
     async with open_reader(path, any_schema=True) as reader:
         with explained(path):
-            return _options(list(await reader.execute_fetchall(_LAST_OPTIONS)))
+            rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
+    options = _options(rows)
+    if options is not None and rows[0][1] == "complete":
+        options.pop("recrawl", None)
+    return options
 
 
 def _options(rows: Sequence[Any]) -> dict[str, Any] | None:

@@ -34,6 +34,7 @@ from crawler.storage.columns import (
 )
 from crawler.storage.known import KnownUrls, nearest
 
+_URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
 _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
@@ -223,9 +224,11 @@ class Transaction:
         if not news:
             return set()
         await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
-        rows = [(t.url, t.host, t.kind, t.status, t.reason, t.depth, t.hops, int(t.seed)) for t in news]
-        await self._execute(_ADD_URLS, as_json(rows), now)
-        self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in news])))
+        for start in range(0, len(news), _URLS_AT_ONCE):
+            part = news[start : start + _URLS_AT_ONCE]
+            rows = [(t.url, t.host, t.kind, t.status, t.reason, t.depth, t.hops, int(t.seed)) for t in part]
+            await self._execute(_ADD_URLS, as_json(rows), now)
+            self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
         gained = as_json(sorted({target.host for target in news if target.reason is None}))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}

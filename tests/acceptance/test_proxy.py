@@ -52,7 +52,9 @@ def test_a_proxy_that_is_down_is_said_once_and_the_next_run_finds_all_pages_pend
     assert f"cannot reach the proxy {proxy}: Connection refused; what is not fetched stays pending" in outcome.err
     assert "for want of the proxy" in outcome.out
     assert "s3cret" not in outcome.err + outcome.out
-    assert outcome.summary["by_failure"] == {"proxy": 3}
+    assert outcome.summary["by_failure"] == {
+        "proxy": 2
+    }  # a host that has not answered yet is asked one thing at a time
     assert outcome.summary["pending"] == 3
     assert not served.log
     cli.crawl(served, *arguments[:2], "--delay", "0", "--max-wait", "20s", "--ignore-robots")

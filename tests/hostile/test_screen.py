@@ -75,8 +75,10 @@ def test_the_live_view_shows_no_sequence_of_the_webs(hostile: FakeWeb, tmp_path:
 def on_a_terminal(cli: Cli, served: Served) -> bytes:
     """All that a crawl writes to its terminal."""
     ours, its = pty.openpty()
+    arguments = cli.arguments(served, served.url("a.test"), "--delay", "0.2", "--retries", "0", "--max-wait", "1s")
+    at = arguments.index("--log-format")
     with subprocess.Popen(
-        cli.arguments(served, served.url("a.test"), "--delay", "0.2", "--retries", "0", "--max-wait", "1s"),
+        arguments[:at] + arguments[at + 2 :],
         stdin=its, stdout=its, stderr=its, cwd=cli.folder, env={**os.environ, "TERM": "xterm-256color"},
     ) as process:  # fmt: skip
         os.close(its)
