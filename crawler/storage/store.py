@@ -398,7 +398,8 @@ def _inode(path: Path) -> int | None:
 async def stored_options(path: Path) -> dict[str, Any] | None:
     """The options of the newest run in a database that is not open yet, of whatever schema; None where there was none.
 
-    What a run that came to its end was to fetch again is not among them: it is done. Raises `DatabaseFailedError` for what is no crawl database.
+    What a run that came to its end was to fetch again is not among them: it is done. Raises `DatabaseFailedError` for
+    what is no crawl database.
     """
     if not check_file(path):
         return None
