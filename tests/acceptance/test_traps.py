@@ -126,6 +126,11 @@ def test_a_second_run_stays_out_and_an_option_lets_it_in(cli: Cli, serve: Serve)
     assert outcome.summary["requests"] == 0
     assert len(cli.pages()) == pages
 
+    outcome = cli.crawl(served, *FAST, "--no-bodies", "--max-age", "0s")  # what is stored is none of what never ends
+    assert outcome.summary["requests"] >= pages
+    assert cli.rows("SELECT count(*) FROM urls WHERE status = 'excluded' AND page_id IS NOT NULL") == [0]
+    assert len(cli.pages()) == pages
+
     outcome = cli.crawl(served, *FAST, "--no-bodies", "--no-trap-rules", "--max-pages", "200")
     assert "URLs that were excluded may be fetched now" in outcome.err
     assert len(cli.pages()) == pages + 200

@@ -26,8 +26,8 @@ _FEW, _MANY, _QUICK_MANY = 10_000, 10_000_000, 1_000_000
 _HOSTS = 1_000
 _PAGES = 3_000
 _NEW_LINKS, _KNOWN_LINKS = 10, 10  # on every page
-_SCOPE = ScopeConfig(scope=ScopeRule.ANY, max_pages=_PAGES)
-_ARGUMENTS = ["--delay", "0", "--scope", _SCOPE.scope, "--max-pages", str(_SCOPE.max_pages)]
+_SCOPE = ScopeConfig(scope=ScopeRule.ANY, max_pages=_PAGES, trap_rules=False)
+_ARGUMENTS = ["--delay", "0", "--scope", _SCOPE.scope, "--max-pages", str(_SCOPE.max_pages), "--no-trap-rules"]
 _FIGURES = (
     Figure(key="pages_per_s", title="pages/s", panel="pages a second, from the first request to the last"),
     Figure(key="first_request_s", title="first request s", digits=2, panel="seconds from command to first request"),

@@ -35,7 +35,7 @@ def compete(setup: Setup) -> list[Outcome]:
         Contender(name=bare, settings=f"aiohttp, {_CONCURRENCY} at once, uvloop", run=partial(_ask, pages)),
         Contender(
             name="crawler",
-            settings=f"--max-age 0s --delay 0 --per-host {_CONCURRENCY}",
+            settings=f"--max-age 0s --delay 0 --no-trap-rules --per-host {_CONCURRENCY}",
             run=partial(_crawl_again, pages),
             against=bare,
         ),
@@ -69,7 +69,7 @@ def _ask(pages: int, folder: Path) -> Figures:
 def _crawl_again(pages: int, folder: Path) -> Figures:
     db = folder / "crawl.db"
     with _served(pages, folder) as server:
-        friendly = ("--delay", "0", "--per-host", str(_CONCURRENCY), "--per-ip", str(_CONCURRENCY))
+        friendly = ("--delay", "0", "--no-trap-rules", "--per-host", str(_CONCURRENCY), "--per-ip", str(_CONCURRENCY))
         arguments = [*LOOPBACK, *friendly, "--concurrency", str(_CONCURRENCY), f"http://{ADDRESS}:{server.port}/p/0"]
         crawl(folder, arguments, db=db)
         size = db.stat().st_size
