@@ -15,7 +15,7 @@ from crawler.config import CrawlConfig
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.workbench import HostState, Workbench
 from crawler.records import Claim, Horizon, HostRecord, Visit
-from crawler.storage.store import Store
+from crawler.storage.store import FIRST_DUE, DuePlace, Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
 _MAX_WINDOW_PER_HOST = 512
@@ -40,6 +40,7 @@ class Supply:
         self._hungry: set[int] = set()  # hosts in memory that have few claims, while the store may have more
         self._gained: dict[int, HostRecord] = {}  # hosts that a commit found due and that are not in memory
         self._poll_at = 0.0  # when to ask the store for due hosts again (monotonic)
+        self._polled: DuePlace = FIRST_DUE  # how far it was asked: who stays in front (a limit) is not read each time
         self._sweep_at = 0.0
         self._horizon: Horizon | None = None
         self._stale_after: int | None = None  # hosts up to this id were asked for URLs to fetch again; None: all were
@@ -80,7 +81,7 @@ class Supply:
             elif len(self._gained) < _MAX_HOSTS:
                 self._gained[record.host_id] = record
             else:
-                self._poll_at = 0.0
+                self.poll_now()
 
     def _ask_again(self, host_id: int) -> None:
         """A sitemap has brought forward what is planned for this host."""
@@ -93,8 +94,9 @@ class Supply:
             self._stale_after = host_id - 1 if self._stale_after is None else min(host_id - 1, self._stale_after)
 
     def poll_now(self) -> None:
-        """Something in the store has become due that no commit tells of."""
+        """Something in the store has become due, wherever it stands in the order."""
         self._poll_at = 0.0
+        self._polled = FIRST_DUE
 
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""
@@ -110,8 +112,8 @@ class Supply:
         if any(_has_work(host) for host in self._workbench.hosts()):
             return False
         now = self._clock.wall()  # one moment for both questions: nothing may fall due between them
-        if await self._due_hosts(1, now) or self._hungry:
-            self._poll_at = 0.0
+        if await self._is_any_due(now) or self._hungry:
+            self.poll_now()
             return False
         due_at = await self._store.next_due_at(now)
         return due_at is None or due_at - now > self._config.run.max_wait_s
@@ -126,7 +128,7 @@ class Supply:
         self._gained = {record.host_id: record for record in records[room:]}
         del records[room:]
         if self._clock.monotonic() >= self._poll_at:
-            records += await self._due_hosts(room, self._clock.wall())
+            records += await self._due_hosts(min(room, _HOSTS_PER_READ), self._clock.wall())
         if self._horizon is not None and self._stale_after is not None:
             records += await self._stale_hosts(self._horizon, self._stale_after, room)
         if not records:
@@ -137,15 +139,25 @@ class Supply:
         for record in records:
             self._add_host(record)
 
-    async def _due_hosts(self, room: int, now: float) -> list[HostRecord]:
-        """Hosts on disk that are due and not in memory; and when to look again."""
-        limit = len(self._workbench) + min(room, _HOSTS_PER_READ)
-        records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
-        if len(records) < limit:
+    async def _due_hosts(self, limit: int, now: float) -> list[HostRecord]:
+        """The next hosts on disk that are due, without those in memory; after the last, when to begin anew."""
+        records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit, self._polled)
+        if len(records) == limit:
+            last = records[-1]
+            self._polled = (last.next_due_at or 0.0, last.host_id)
+        else:
+            self._polled = FIRST_DUE
             due_at = await self._store.next_due_at(now)
             pause_s = _POLL_AT_LEAST_EVERY_S if due_at is None else max(0.05, due_at - now)
             self._poll_at = self._clock.monotonic() + min(pause_s, _POLL_AT_LEAST_EVERY_S)
         return [record for record in records if not self._is_here(record.host_id)]
+
+    async def _is_any_due(self, now: float) -> bool:
+        """Whether a host is due that is not in memory."""
+        limit = len(self._workbench) + 1
+        records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
+        here = [self._is_here(record.host_id) for record in records]  # each: those get what has become due
+        return not all(here)
 
     async def _stale_hosts(self, horizon: Horizon, after_id: int, room: int) -> list[HostRecord]:
         """The next hosts that have something to be fetched again: each is asked once, as the horizon stands still."""

@@ -30,8 +30,8 @@ _LAST_OPTIONS = "SELECT options, end_reason FROM runs ORDER BY id DESC LIMIT 1"
 _DUE_HOSTS = """
 SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
     pending + fetched + redirected + gone + failed
-FROM hosts WHERE next_due_at <= ?1 AND NOT (run_id IS ?2 AND run_pages >= ?3)
-ORDER BY next_due_at LIMIT ?4
+FROM hosts WHERE next_due_at <= ?1 AND (next_due_at, id) > (?5, ?6) AND NOT (run_id IS ?2 AND run_pages >= ?3)
+ORDER BY next_due_at, id LIMIT ?4
 """
 
 _CLAIM = f"SELECT {', '.join(CLAIM_COLUMNS)} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
@@ -164,6 +164,8 @@ ORDER BY host_id, reason, id LIMIT ?
 
 Place: TypeAlias = tuple[int, str, int]  # of an excluded URL in its index: host id, reason, URL id
 FIRST_PLACE: Place = (0, "", 0)
+DuePlace: TypeAlias = tuple[float, int]  # of a host in the order of what is due: when, and its id
+FIRST_DUE: DuePlace = (-1e18, 0)
 
 
 class Store:
@@ -247,10 +249,12 @@ class Store:
             async with self._writing:
                 return await Transaction(self._writer, self._known, self.run_id).run((), now, targets)
 
-    async def due_hosts(self, now: float, max_pages_per_host: int | None, limit: int) -> list[HostRecord]:
-        """Hosts that have a URL due and have not reached their number of pages, longest due first."""
+    async def due_hosts(
+        self, now: float, max_pages_per_host: int | None, limit: int, after: DuePlace = FIRST_DUE
+    ) -> list[HostRecord]:
+        """Hosts that have a URL due and have not reached their number of pages, longest due first, behind `after`."""
         most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
-        rows = await self._read(_DUE_HOSTS, (now, self.run_id, most, limit))
+        rows = await self._read(_DUE_HOSTS, (now, self.run_id, most, limit, *after))
         return [host_record(row) for row in rows]
 
     async def due_urls(self, host_ids: Iterable[int], limit: int, now: float) -> list[Claim]:

@@ -58,7 +58,7 @@ async def opened(path: Path, watch: Callable[[aiosqlite.Connection], Awaitable[N
 async def crawl_a_little(store: Store, rules: Callable[[int], bytes] = lambda _round: b"") -> None:
     """All that the store is asked to do while a crawl runs; `rules` gives the body of each round's robots.txt."""
     hosts = await store.due_hosts(NOW, 100, 8)
-    await store.due_hosts(NOW, None, 8)
+    await store.due_hosts(NOW, None, 8, (NOW - 1, 3))
     await store.next_due_at(NOW + 5)
     ids = [host.host_id for host in hosts]
     await store.robots_of(ids)

@@ -27,7 +27,7 @@ from crawler.records import (
 )
 from crawler.storage.database import open_reader, open_writer
 from crawler.storage.known import KnownUrls
-from crawler.storage.store import FIRST_PLACE, Store, open_store
+from crawler.storage.store import FIRST_DUE, FIRST_PLACE, Store, open_store
 from crawler.storage.transaction import Transaction
 from crawler.urls import origin_of
 from tests.integration.visits import (
@@ -407,6 +407,15 @@ async def test_pages_are_counted_for_the_run_and_for_the_host_in_this_run(path: 
         await store.add([a_target(A, depth=-1)], NOW)
         await store.commit([a_visit(claims[B])], NOW)
         assert rows(path, "SELECT run_pages FROM hosts WHERE name = 'a.test'") == [(1,)]
+
+
+async def test_due_hosts_are_read_on_from_a_place_each_once(path: Path) -> None:
+    async with a_store(path, *(f"http://h{number}.test/" for number in range(10))) as store:
+        seen, place = [], FIRST_DUE
+        while hosts := await store.due_hosts(NOW, None, 3, place):
+            seen += [host.name for host in hosts]
+            place = (hosts[-1].next_due_at or 0.0, hosts[-1].host_id)
+        assert sorted(seen) == sorted(f"h{number}.test" for number in range(10))
 
 
 async def test_a_host_that_has_its_pages_is_due_again_only_in_the_next_run(path: Path) -> None:
