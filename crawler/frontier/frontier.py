@@ -28,7 +28,7 @@ from crawler.storage.store import FIRST_PLACE, Store
 from crawler.storage.writer import Writer
 
 _READMIT_BATCH = 5000
-_ENTRIES_AT_ONCE = 5000
+_ENTRIES_AT_ONCE = 1_000
 
 
 class Frontier:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -79,14 +77,6 @@ def test_the_file_has_the_account_once_the_run_has_ended(cli: Cli, served: Serve
     assert ended == [0, 1, 1]
     assert samples["start_time_seconds", ""] <= samples["end_time_seconds", ""] <= time.time()
     assert not list(cli.folder.glob("*.tmp"))
-
-
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_has_nothing_to_say(cli: Cli, served: Served) -> None:
-    file = cli.folder / "crawl.prom"
-    cli.crawl(served, served.url("a.test"), "--delay", "0", "--metrics-file", str(file))
-    done = subprocess.run(["promtool", "check", "metrics"], input=file.read_bytes(), capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_figures_are_there_while_it_runs_in_the_file_and_on_loopback(cli: Cli, served: Served) -> None:
