@@ -49,7 +49,7 @@ def one_line(summary: Summary, db: Path) -> str:
     """The whole account in a line, for mails and logs."""
     parts = [
         _ended(summary).plain,
-        _pages(summary).plain,
+        f"pages: {_pages(summary).plain}",
         f"failures: {_failures(summary)}" if summary.by_failure else "",
         f"{_pending(summary).plain} pending" if summary.pending else "",
     ]
@@ -121,6 +121,8 @@ def _pages(summary: Summary) -> Text:
         (amount(summary.pages), "bold"),
         f" ({rate(summary.pages_per_s)}), {size(summary.bytes)} in {counted(summary.requests, 'request')}",
     )
+    if unchanged := summary.by_status.get("304"):
+        text.append(f"; {amount(unchanged)} unchanged")
     if summary.run_pages > summary.pages:
         text.append(f"; {amount(summary.run_pages)} in the whole run")
     return text

@@ -137,7 +137,7 @@ def test_without_a_terminal_there_is_one_line_and_nothing_else(cli: Cli, serve: 
     assert (run.returncode, err) == (0, "")
     assert out.count("\n") == 1
     assert out.startswith(f"{cli.db}: run 1 complete")
-    assert "; 12 (" in out
+    assert "; pages: 12 (" in out
 
 
 @pytest.mark.parametrize("more", [[], ["--quiet"]])
