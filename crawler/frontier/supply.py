@@ -2,7 +2,8 @@
 
 Invariants: the ids that are in memory, lent or not yet committed are held, so that no URL is taken twice; an id is let
 go only before a read begins, since a read that began before its commit may still show it as due. A host that is let go
-has nothing lent and may start a request at once, or backs off for longer than a run waits (the store knows until when).
+has nothing lent or uncommitted and may start a request at once, or backs off for longer than a run waits (the store
+knows until when).
 """
 
 from __future__ import annotations
@@ -200,10 +201,15 @@ class Supply:
             return
         self._sweep_at = now + _SWEEP_EVERY_S
         for host in list(self._workbench.hosts()):
-            idle = not host.lent and host.host_id not in self._hungry
+            idle = not host.lent and host.host_id not in self._hungry and not self._is_uncommitted(host)
             if idle and (_is_done_with(host, now) or self._is_put_off(host, now)):
                 self._released += self._workbench.withdraw(host.host_id)
                 self._released += self._rules.release_host(host.name)
+
+    def _is_uncommitted(self, host: HostState) -> bool:
+        """Whether the store does not know of all its visits yet: who asked it now would be told of too few pages."""
+        held = self._held.get(host.host_id, ())
+        return len(held) > host.waiting + sum(claim.url_id in held for claim in host.claims)
 
     def _is_put_off(self, host: HostState, now: float) -> bool:
         return host.backing_off and host.ready_at - now > self._config.run.max_wait_s

@@ -150,3 +150,15 @@ def test_max_rate_bounds_what_all_hosts_send_together(cli: Cli, serve: Serve) ->
     assert outcome.summary["bytes"] > 6 * 120_000
     assert outcome.summary["elapsed_s"] > 0.95 * outcome.summary["bytes"] / (250 * 1024)
     assert cli.rows("SELECT options ->> '$.network.max_rate' FROM runs") == [250 * 1024]
+
+
+def test_max_pages_per_host_is_exact_where_hosts_come_and_go(cli: Cli, serve: Serve) -> None:
+    """More hosts than are kept in memory: one that is let go before its page is committed would begin anew."""
+    web = FakeWeb()
+    web.hosts(5_000, pages_each=2)
+    served = serve(web)
+    seeds = cli.folder / "seeds.txt"
+    seeds.write_text("\n".join(served.url(name) for name in web.sites))
+    outcome = cli.crawl(served, str(seeds), "--delay", "0", "--ignore-robots", "--max-pages-per-host", "1")
+    assert outcome.summary["pages"] == 5_000
+    assert set(cli.rows("SELECT run_pages FROM hosts")) == {1}
