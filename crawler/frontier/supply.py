@@ -128,10 +128,11 @@ class Supply:
         records = [record for record in self._gained.values() if record.host_id not in self._workbench]
         self._gained = {record.host_id: record for record in records[room:]}
         del records[room:]
+        limit = min(room, _HOSTS_PER_READ)
         if self._clock.monotonic() >= self._poll_at:
-            records += await self._due_hosts(min(room, _HOSTS_PER_READ), self._clock.wall())
+            records += await self._due_hosts(limit, self._clock.wall())
         if self._horizon is not None and self._stale_after is not None:
-            records += await self._stale_hosts(self._horizon, self._stale_after, room)
+            records += await self._stale_hosts(self._horizon, self._stale_after, limit)
         if not records:
             return
         for copy in await self._store.robots_of(record.host_id for record in records):
@@ -160,9 +161,8 @@ class Supply:
         here = [self._is_here(record.host_id) for record in records]  # each: those get what has become due
         return not all(here)
 
-    async def _stale_hosts(self, horizon: Horizon, after_id: int, room: int) -> list[HostRecord]:
+    async def _stale_hosts(self, horizon: Horizon, after_id: int, limit: int) -> list[HostRecord]:
         """The next hosts that have something to be fetched again: each is asked once, as the horizon stands still."""
-        limit = min(room, _HOSTS_PER_READ)
         latest_back_off = self._clock.wall() + self._config.run.max_wait_s
         most = self._config.scope.max_pages_per_host
         records = await self._store.stale_hosts(horizon, after_id, most, limit, latest_back_off)
@@ -201,8 +201,9 @@ class Supply:
             return
         self._sweep_at = now + _SWEEP_EVERY_S
         for host in list(self._workbench.hosts()):
-            idle = not host.lent and host.host_id not in self._hungry and not self._is_uncommitted(host)
-            if idle and (_is_done_with(host, now) or self._is_put_off(host, now)):
+            idle = not host.lent and host.host_id not in self._hungry
+            over = idle and (_is_done_with(host, now) or self._is_put_off(host, now))
+            if over and not self._is_uncommitted(host):  # which takes longest to find out: last
                 self._released += self._workbench.withdraw(host.host_id)
                 self._released += self._rules.release_host(host.name)
 

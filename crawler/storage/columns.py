@@ -156,8 +156,14 @@ def _earlier(row: Sequence[Any]) -> Earlier:
     )
 
 
+TAKEN_IN = "pending + fetched + redirected + gone + failed"  # a host's URLs, but for the excluded ones
+HOST_COLUMNS = (  # ?2 is the run
+    "id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END, " + TAKEN_IN
+)
+
+
 def host_record(row: Sequence[Any]) -> HostRecord:
-    """id, name, next_due_at, back_off_until, failures, run_pages, urls."""
+    """From a row of `HOST_COLUMNS`."""
     return HostRecord(
         host_id=row[0],
         name=row[1],

@@ -164,7 +164,7 @@ async def _read(
         runs=[_run(row) for row in await _rows(connection, _RUNS, runs)],
         hosts=[_host(row) for row in await _rows(connection, _HOSTS, hosts)],
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
-        traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0, page_versions or 0),
+        traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
         hosts_total=totals[0],
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
@@ -176,7 +176,7 @@ async def _read(
     )
 
 
-async def _traps(connection: aiosqlite.Connection, most: int, pages: int) -> list[Trap]:
+async def _traps(connection: aiosqlite.Connection, most: int) -> list[Trap]:
     traps = [
         Trap(
             host=name,
@@ -186,15 +186,16 @@ async def _traps(connection: aiosqlite.Connection, most: int, pages: int) -> lis
         )
         for host_id, name, reason, urls in await _rows(connection, _TRAPS, most)
     ]
-    return [*traps, *await _same_content(connection, pages)]
+    return [*traps, *await _same_content(connection)]
 
 
-async def _same_content(connection: aiosqlite.Connection, pages: int) -> list[Trap]:
+async def _same_content(connection: aiosqlite.Connection) -> list[Trap]:
     """Hosts that answer many URLs with the same page: soft 404s, for instance. Pages evenly spaced are looked at."""
     [(first, last)] = await _rows(connection, _PAGE_IDS)
-    step = max(1, pages // _SAMPLED_PAGES)
-    stride = max(1, ((last or 0) - (first or 0) + 1) // _SAMPLED_PAGES)  # what was pruned leaves gaps
-    ids = orjson.dumps(list(range(first or 1, (last or 0) + 1, stride))).decode()
+    if last is None:
+        return []
+    step = max(1, (last - first + 1) // _SAMPLED_PAGES)  # of ids: what was pruned leaves gaps
+    ids = orjson.dumps(list(range(first, last + 1, step))).decode()
     found: defaultdict[tuple[str, bytes], list[str]] = defaultdict(list)
     for name, content_hash, url in await _rows(connection, _SAMPLE, ids):
         found[name, content_hash].append(url)

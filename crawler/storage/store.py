@@ -18,7 +18,7 @@ import orjson
 
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
-from crawler.storage.columns import CLAIM_COLUMNS, as_json, claim, host_record
+from crawler.storage.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
 from crawler.storage.database import check_file, explained, open_reader, open_writer
 from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
@@ -27,12 +27,11 @@ _CONSIDERED = 8192  # URLs of a host among which the most valuable are chosen
 
 _LAST_OPTIONS = "SELECT options, end_reason FROM runs ORDER BY id DESC LIMIT 1"
 
-_DUE_HOSTS = """
-SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
-    pending + fetched + redirected + gone + failed
+_DUE_HOSTS = f"""
+SELECT {HOST_COLUMNS}
 FROM hosts WHERE next_due_at <= ?1 AND (next_due_at, id) > (?5, ?6) AND NOT (run_id IS ?2 AND run_pages >= ?3)
 ORDER BY next_due_at, id LIMIT ?4
-"""
+"""  # noqa: S608 - our own names
 
 _CLAIM = f"SELECT {', '.join(CLAIM_COLUMNS)} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
 
@@ -73,8 +72,7 @@ ORDER BY {_LIKELY} DESC, u.id
 """  # noqa: S608 - our own names
 
 _STALE_HOSTS = f"""
-SELECT id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
-    pending + fetched + redirected + gone + failed
+SELECT {HOST_COLUMNS}
 FROM hosts WHERE id > ?1 AND back_off_until <= ?6 AND NOT (run_id IS ?2 AND run_pages >= ?3) AND (
     EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND fetched_at <= ?4 AND {_IS_ANSWERED})
     OR EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND revisit_at <= ?5)
@@ -134,7 +132,7 @@ _CLOCK_TOLERANCE_S = 1.0
 
 _BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
 
-_FULL_HOSTS = "SELECT name FROM hosts WHERE pending + fetched + redirected + gone + failed >= ?"
+_FULL_HOSTS = f"SELECT name FROM hosts WHERE {TAKEN_IN} >= ?"  # noqa: S608 - our own names
 
 # From one reason to the next by urls_excluded: a place that is closed may have shut out a million URLs.
 _REASONS = """

@@ -24,6 +24,7 @@ from crawler.records import (
 )
 from crawler.storage.columns import (
     FETCH_COLUMNS,
+    HOST_COLUMNS,
     PAGE_COLUMNS,
     as_json,
     fetch_values,
@@ -125,14 +126,13 @@ UPDATE hosts SET
 FROM json_each(?1) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
 """
 
-_SET_DUE = """
+_SET_DUE = f"""
 UPDATE hosts SET next_due_at = (
     SELECT max(min(next_fetch_at), hosts.back_off_until) FROM urls
     WHERE host_id = hosts.id AND next_fetch_at IS NOT NULL
-) WHERE id IN (SELECT value FROM json_each(?))
-RETURNING id, name, next_due_at, back_off_until, failures, CASE WHEN run_id IS ? THEN run_pages ELSE 0 END,
-    pending + fetched + redirected + gone + failed
-"""
+) WHERE id IN (SELECT value FROM json_each(?1))
+RETURNING {HOST_COLUMNS}
+"""  # noqa: S608 - our own names
 
 # An attempt that failed says nothing about the rules: what was known of them stays, though it has expired.
 _SET_ROBOTS = """

@@ -6,13 +6,13 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
+
+from tests.integration.rawserver import TcpServer
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Proxy:
+class Proxy(TcpServer):
     """`names` is the proxy's own idea of DNS. `credentials` ('user:password') are demanded where they are given.
 
     `refusal` is the HTTP status or the SOCKS5 reply that every request gets; `raw` is said to whoever connects, and
@@ -27,40 +27,17 @@ class Proxy:
         refusal: int | None = None,
         raw: bytes | None = None,
     ) -> None:
+        super().__init__()
         self._names = names or {}
         self._credentials = credentials
         self._refusal = refusal
         self._raw = raw
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: list[asyncio.StreamWriter] = []
         self.asked: list[tuple[str, int]] = []
         self.heads: list[bytes] = []
-        self.connections = 0
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = int(self._server.sockets[0].getsockname()[1])
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
     def url(self, scheme: str, credentials: str = "") -> str:
         """What `--proxy` takes."""
         return f"{scheme}://{credentials and credentials + '@'}127.0.0.1:{self.port}"
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._writers.append(writer)
-        self._tasks.add(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, OSError):
@@ -134,7 +111,7 @@ class Proxy:
 
     async def _connect(self, host: str, port: int) -> _Streams:
         streams = await asyncio.open_connection(self._names.get(host, host), port)
-        self._writers.append(streams[1])
+        self._writers.add(streams[1])
         return streams
 
     async def _relay(self, client: _Streams, target: _Streams) -> None:

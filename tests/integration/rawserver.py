@@ -19,33 +19,15 @@ def ok(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
     return head.encode("latin-1") + b"\r\n" + body
 
 
-class RawServer:
-    """Answers each request head with the same bytes, or as a coroutine writes. Returning None from it goes on, any
-    exception of a connection ends that connection. `closing` closes after the first answer.
-    """
+class TcpServer:
+    """Counts and serves connections; those that are open when the block is left are ended."""
 
-    def __init__(
-        self,
-        answer: bytes | Answer,
-        *,
-        closing: bool = False,
-        host: str = "127.0.0.1",
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._answer = answer
-        self._closing = closing
+    def __init__(self, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self._host = host
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self.requests: list[bytes] = []
         self.connections = 0
-
-    @property
-    def url(self) -> str:
-        """Its root, without the last slash."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http{'s' if self._tls else ''}://{host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls, backlog=1024)
@@ -67,6 +49,34 @@ class RawServer:
         self.connections += 1
         self._writers.add(writer)
         self._tasks.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class RawServer(TcpServer):
+    """Answers each request head with the same bytes, or as a coroutine writes. Returning None from it goes on, any
+    exception of a connection ends that connection. `closing` closes after the first answer.
+    """
+
+    def __init__(
+        self,
+        answer: bytes | Answer,
+        *,
+        closing: bool = False,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(host=host, tls=tls)
+        self._answer = answer
+        self._closing = closing
+        self.requests: list[bytes] = []
+
+    @property
+    def url(self) -> str:
+        """Its root, without the last slash."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http{'s' if self._tls else ''}://{host}:{self.port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
