@@ -283,7 +283,7 @@ class _Run:
             raise
         finally:
             self._over.set()
-            await self.frontier.writer.close()
+            self.frontier.writer.close()
             await self._last_commit(writer, inbox)
             summary = await self._summarize(self._stop_reason or end_reason)
             await self.frontier.keep_pauses()

@@ -7,9 +7,14 @@ is data (`Failure`), never an exception. Times are Unix seconds (UTC), durations
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from crawler.record import dataclass
 
 
 class UrlStatus(StrEnum):

@@ -43,7 +43,8 @@ def authority_of(url: str) -> str:
 
 def origin_of(url: str) -> str:
     """Scheme, host and (where it is not the default) port: 'https://example.com:8443'."""
-    return f"{scheme_of(url)}://{authority_of(url).rpartition('@')[2]}"
+    origin = url[: url.index("/", url.index("://") + 3)]
+    return without_credentials(f"{origin}/")[:-1] if "@" in origin else origin
 
 
 def host_of(url: str) -> str:

@@ -42,11 +42,13 @@ class Admission:
 
     def refusal(self, claim: Claim) -> str | None:
         """Why a URL that was admitted is not fetched after all: the options have changed, or its place is closed."""
-        target = self.target(claim.url, depth=claim.depth, hops=claim.hops, seed=claim.seed, kind=claim.kind)
+        reason = self._scope.judge(
+            claim.url, host=claim.host, depth=claim.depth, hops=claim.hops, seed=claim.seed, kind=claim.kind
+        )
         known = claim.seed or claim.earlier is not None  # a page that is stored is none of those that never end
-        if target.reason is not None or known or claim.kind is not UrlKind.PAGE:
-            return target.reason
-        return self._bounds.closed(target.url, target.host)
+        if reason is not None or known or claim.kind is not UrlKind.PAGE:
+            return reason
+        return self._bounds.closed(claim.url, claim.host)
 
     def may_enter(self, found: Target) -> bool:
         """Whether a URL that was excluded may enter by the options of now."""

@@ -31,8 +31,9 @@ class Writer:
         self._on_commit = on_commit
         self._waiting: list[Visit] = []
         self._waiting_bytes = 0
-        self._changed = asyncio.Condition()
-        self._full = asyncio.Event()
+        self._arrived = asyncio.Event()  # something is waiting, or nothing more will come
+        self._full = asyncio.Event()  # a batch is waiting, or somebody waits for what there is
+        self._room = asyncio.Event()
         self._closing = False
         self._error: BaseException | None = None
         self._reader: asyncio.Queue[Page | None] | None = None
@@ -43,27 +44,27 @@ class Writer:
 
     async def put(self, visit: Visit) -> None:
         """Hand over a finished visit. Raises what `run` raised, `DatabaseFailedError` as a rule, once it has."""
-        async with self._changed:
-            await self._changed.wait_for(self._has_room)
-            if self._error is not None:
-                raise self._error
-            self._waiting.append(visit)
-            self._waiting_bytes += _weight(visit)
-            if self._is_batch():
-                self._full.set()
-            self._changed.notify_all()
+        while not self._has_room():
+            self._room.clear()
+            await self._room.wait()
+        if self._error is not None:
+            raise self._error
+        self._waiting.append(visit)
+        self._waiting_bytes += _weight(visit)
+        self._arrived.set()
+        if self._is_batch():
+            self._full.set()
 
     def flush(self) -> None:
         """Commit what is waiting now: somebody has nothing to do until it is."""
         if self._waiting:
             self._full.set()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """No more visits will come: commit what is waiting, then let `run` return."""
-        async with self._changed:
-            self._closing = True
-            self._full.set()
-            self._changed.notify_all()
+        self._closing = True
+        self._full.set()
+        self._arrived.set()
 
     async def run(self) -> None:
         """Commit batches until closed. Raises `DatabaseFailedError` when one cannot be committed."""
@@ -74,8 +75,7 @@ class Writer:
                 await self._deliver(batch)
         except BaseException as error:  # a mistake of ours must not leave others waiting, either
             self._error = error
-            async with self._changed:
-                self._changed.notify_all()
+            self._room.set()
             raise
 
     async def _deliver(self, batch: Sequence[Visit]) -> None:
@@ -85,17 +85,17 @@ class Writer:
                     await self._reader.put(visit.page)
 
     async def _next_batch(self) -> list[Visit]:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._waiting or self._closing)
+        await self._arrived.wait()
         if not self._closing and not self._is_batch():
             await self._linger()
-        async with self._changed:
-            batch = self._waiting[:MAX_BATCH]
-            del self._waiting[:MAX_BATCH]
-            self._waiting_bytes -= sum(map(_weight, batch))
-            if not self._closing:
-                self._full.clear()
-            self._changed.notify_all()
+        batch = self._waiting[:MAX_BATCH]
+        del self._waiting[:MAX_BATCH]
+        self._waiting_bytes -= sum(map(_weight, batch))
+        self._room.set()
+        if not self._closing:
+            self._full.clear()
+            if not self._waiting:
+                self._arrived.clear()
         return batch
 
     async def _linger(self) -> None:

@@ -62,7 +62,7 @@ async def test_what_was_put_is_committed_in_order_before_run_returns(tmp_path: P
         run = asyncio.create_task(desk.writer.run())
         for claim in desk.claims:
             await desk.writer.put(a_visit(claim))
-        await desk.writer.close()
+        desk.writer.close()
         await run
         assert desk.urls == URLS
         stored = rows(desk.path, "SELECT url FROM fetches JOIN urls ON urls.id = url_id ORDER BY fetches.id")
@@ -73,7 +73,7 @@ async def test_many_visits_share_a_transaction(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         for claim in desk.claims[: MAX_BATCH + 5]:
             await desk.writer.put(a_visit(claim))
-        await desk.writer.close()
+        desk.writer.close()
         await desk.writer.run()
         assert [len(batch) for batch in desk.batches] == [MAX_BATCH, 5]
 
@@ -85,13 +85,13 @@ async def test_a_few_visits_are_committed_without_waiting_for_more(tmp_path: Pat
         while not desk.batches:
             await asyncio.sleep(0.01)
         assert not run.done()
-        await desk.writer.close()
+        desk.writer.close()
         await run
 
 
 async def test_nothing_put_is_nothing_committed(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
-        await desk.writer.close()
+        desk.writer.close()
         await desk.writer.run()
         assert desk.batches == []
 
@@ -104,7 +104,7 @@ async def test_put_waits_while_too_many_visits_wait(tmp_path: Path) -> None:
         assert not await settle(one_more)
         run = asyncio.create_task(desk.writer.run())
         await one_more
-        await desk.writer.close()
+        desk.writer.close()
         await run
         assert desk.urls == URLS[: 2 * MAX_BATCH + 1]
 
@@ -119,7 +119,7 @@ async def test_put_waits_while_too_many_bytes_wait(tmp_path: Path, heavy: str) -
             await settle(puts[-1])
         assert not puts[-1].done()
         assert 5 <= len(puts) <= 12
-        await desk.writer.close()
+        desk.writer.close()
         await desk.writer.run()
         await asyncio.gather(*puts)
         assert desk.urls == URLS[: len(puts)]
@@ -178,7 +178,7 @@ async def test_pages_are_delivered_once_they_are_committed(tmp_path: Path) -> No
         await desk.writer.put(a_visit(desk.claims[1], page=False))
         await desk.writer.put(a_visit(desk.claims[2]))
         assert reader.empty()
-        await desk.writer.close()
+        desk.writer.close()
         await desk.writer.run()
         delivered = [reader.get_nowait() for _ in range(reader.qsize())]
         assert [page.url for page in delivered if page is not None] == [URLS[0], URLS[2]]
@@ -190,7 +190,7 @@ async def test_a_slow_reader_holds_up_the_commits_and_loses_nothing(tmp_path: Pa
         desk.writer.deliver_to(reader)
         for claim in desk.claims[: MAX_BATCH + 5]:
             await desk.writer.put(a_visit(claim))
-        await desk.writer.close()
+        desk.writer.close()
         run = asyncio.create_task(desk.writer.run())
         await reader.get()
         assert not await settle(run)
