@@ -27,7 +27,7 @@ from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import nothing_due
 from crawler.output.figures import counted
 from crawler.output.summary import Summary, summarize
-from crawler.parsing import Parser, open_parser
+from crawler.parsing.pool import Parser, open_parser
 from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import Failure, FailureKind, Page, SeedMark
 from crawler.seeds import Seed, parse_seeds

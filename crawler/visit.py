@@ -18,7 +18,7 @@ from crawler.content.robots_meta import robots_directives
 from crawler.counters import Counters
 from crawler.network.fetcher import Fetcher, any_type
 from crawler.network.resolver import Unresolved
-from crawler.parsing import Parser
+from crawler.parsing.pool import Parser
 from crawler.policy.outcome import REDIRECTS, decide
 from crawler.policy.recrawl import conditions, misdated
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES

@@ -25,7 +25,7 @@ LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_even
 READ_ONE = """
 import asyncio, os, sys
 import uvloop
-from crawler.parsing import open_parser
+from crawler.parsing.pool import open_parser
 from crawler.records import Failure, Response, UrlKind
 
 async def read(body):
@@ -93,7 +93,7 @@ def test_nothing_in_the_current_folder_is_run(preparation: str, tmp_path: Path) 
 def test_a_parser_process_runs_the_package_of_its_parent_wherever_that_is(tmp_path: Path) -> None:
     package = Path(sys.modules["crawler"].__path__[0])
     shutil.copytree(package, tmp_path / "elsewhere" / "crawler", ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "elsewhere" / "crawler" / "parser_process.py").open("a") as module:
+    with (tmp_path / "elsewhere" / "crawler" / "parsing" / "child.py").open("a") as module:
         module.write(f"open({str(tmp_path / 'run')!r}, 'a').write(f'{{sys.argv[1:2]}}')\n")
     _run(f"import sys\nsys.path.insert(0, {str(tmp_path / 'elsewhere')!r})\n{READ_ONE}\nrun()", cwd=tmp_path)
     assert "['crawler']" in (tmp_path / "run").read_text()

@@ -18,8 +18,8 @@ import uvloop
 from crawler.bodies import body_hash, decompress
 from crawler.content.html import read_page
 from crawler.errors import CrawlerError
-from crawler.parser_process import ANSWER, READY
-from crawler.parsing import Parser, open_parser
+from crawler.parsing.child import ANSWER, READY
+from crawler.parsing.pool import Parser, open_parser
 from crawler.records import Failure, FailureKind, Page, Response, SitemapEntry, UrlKind
 
 URL = "http://a.test/folder/page"

@@ -1,6 +1,6 @@
-"""The other end of `parsing`: a process that reads one document after the other from its standard input.
+"""The other end of `process`: a process that reads one document after the other from its standard input.
 
-`parsing.Parser` starts it with `command`. It shares nothing with the crawl and imports nothing from the current folder;
+`pool.Parser` starts it with `command`. It shares nothing with the crawl and imports nothing from the current folder;
 it ends when its input does, and on Linux at once when the crawl is killed. Hostile markup can cost it its life, but no
 more.
 
@@ -43,7 +43,7 @@ PAGE_FIELDS = (
 _MAX_MEMORY_BYTES = 2 * 1024**3  # a document that needs more than this to be read is an attack
 
 
-_START = "import sys; sys.path[:] = sys.argv[2:]; from crawler.parser_process import main; main()"
+_START = "import sys; sys.path[:] = sys.argv[2:]; from crawler.parsing.child import main; main()"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -53,7 +53,7 @@ def command(product_token: str) -> list[str]:
     `python -c` looks there first: a file `orjson.py` in the folder where somebody crawls would be run (`-P`: it does
     not). The folder of this package stays, wherever it is, so that `python -m crawler` works in a checkout.
     """
-    home = str(Path(__file__).parents[1])
+    home = str(Path(__file__).parents[2])
     path = [entry for entry in sys.path if entry == home or (Path(entry).is_absolute() and not _is_here(entry))]
     return [sys.executable, "-P", "-c", _START, product_token, *([] if home in path else [home]), *path]
 

@@ -1,0 +1,211 @@
+"""One parser process, seen from the crawl: spawned, given documents, timed, killed, and its answers read.
+
+`child` is its other end. Invariant: a process is gone, and what it said last is known, when `gone` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import BinaryIO, TypeAlias
+
+import orjson
+
+from crawler.errors import CrawlerError
+from crawler.parsing.child import ANSWER, KINDS, READY, REQUEST, rebuild
+from crawler.records import Page, Response, SitemapEntry, StoredBody, UrlKind
+
+Content: TypeAlias = Page | list[SitemapEntry] | None
+
+_DEATHS_PER_DOCUMENT = 2
+_START_TIMEOUT_S = 30.0
+_REAP_S = 0.002
+_RETRY_PAUSES_S = (0.1, 0.3, 1.0)
+_MAX_TYPE_LENGTH = 1000
+_BUFFER_BYTES = 1 << 20
+_PIPE_BYTES = 1 << 16
+_LAST_WORDS_BYTES = 2048
+_BROKEN = (EOFError, OSError, ValueError, TypeError, LookupError)  # how an answer fails: none, or nonsense
+
+
+class Job:
+    """A document that waits, or is being read."""
+
+    def __init__(self, kind: UrlKind, response: Response, *, keep_body: bool) -> None:
+        self.request = _request(kind, response, keep_body)
+        self.url = response.url
+        self.size = len(response.body)
+        self.done: asyncio.Future[tuple[Content, StoredBody | None] | str] = asyncio.get_running_loop().create_future()
+        self.deaths = 0
+
+    def settle(self, outcome: tuple[Content, StoredBody | None] | str) -> None:
+        """Answer who asked, or say why there is no answer; who asked may have been cancelled."""
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+
+class Process:
+    """One parser process, on the other end of a socket.
+
+    Not asyncio's own kind: cancelled while it starts one, asyncio waits for ever, and uvloop leaves the process behind.
+    Raises `OSError` where there is no room for one.
+    """
+
+    def __init__(self, arguments: list[str], timeout_s: float) -> None:
+        self._process, self._socket, self._stderr = _spawn(arguments)
+        self._answers: asyncio.StreamReader
+        self._requests: asyncio.StreamWriter | None = None
+        self._timeout_s = timeout_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._too_slow = False
+        self._last_words = b""
+        self.ready = False
+        self.jobs: deque[Job] = deque()  # the first is being read
+
+    async def comes_up(self) -> bool:
+        """Wait until the process can read; whether it can."""
+        with suppress(*_BROKEN):
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                self._answers, self._requests = await asyncio.open_unix_connection(
+                    sock=self._socket, limit=_BUFFER_BYTES
+                )
+                self.ready = await self._answers.readexactly(len(READY)) == READY
+        return self.ready
+
+    def give(self, job: Job) -> None:
+        """Send a document."""
+        self.jobs.append(job)
+        if len(self.jobs) == 1:
+            self._start_timer()
+        if self._requests is not None:
+            with suppress(OSError, RuntimeError):  # it has just died, and `run` will notice; uvloop: RuntimeError
+                self._requests.writelines(job.request)
+
+    async def run(self, has_room: Callable[[], None]) -> None:
+        """Receive answers, until the process ends or answers nonsense."""
+        while await self._receive():
+            has_room()
+
+    def undone(self) -> list[Job]:
+        """The documents that another process has to read, now that this one has ended; the guilty one is given up."""
+        self._stop_timer()
+        if self.jobs:
+            first = self.jobs[0]
+            first.deaths += 1
+            if self._too_slow:
+                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s:g} s")
+            elif first.deaths >= _DEATHS_PER_DOCUMENT:
+                self.jobs.popleft().settle("the parser process died while reading it")
+        return list(self.jobs)
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing: it holds nothing that could be lost."""
+        self._process.kill()
+
+    async def gone(self) -> None:
+        """Wait for the end of the process, which has been killed, and close what it leaves."""
+        try:
+            while self._process.poll() is None:  # noqa: ASYNC110 - nothing tells both kinds of event loop
+                await asyncio.sleep(_REAP_S)
+        finally:
+            self._process.wait()  # at once; where we are cancelled, the end is near
+            with self._stderr:
+                self._last_words = (self._stderr.read(_PIPE_BYTES) or b"")[-_LAST_WORDS_BYTES:]
+            await self._hang_up()
+
+    def was_killed(self) -> bool:
+        """Whether the process, which has ended, did not do so by itself."""
+        return self._process.returncode == -signal.SIGKILL
+
+    def obituary(self) -> str:
+        """How the process ended and what it said last, in one line."""
+        status = self._process.returncode
+        ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        words = self._last_words.decode(errors="replace").splitlines()
+        return " | ".join([ending, *words])
+
+    async def _hang_up(self) -> None:
+        if self._requests is None:
+            self._socket.close()
+            return
+        self._requests.transport.abort()
+        with suppress(OSError):
+            await self._requests.wait_closed()
+
+    async def _receive(self) -> bool:
+        try:
+            json_length, body_length, digest = ANSWER.unpack(await self._answers.readexactly(ANSWER.size))
+            columns = orjson.loads(await self._answers.readexactly(json_length))
+            kept = await self._answers.readexactly(body_length)
+            job = self.jobs[0]
+            content = rebuild(columns, job.url)
+        except _BROKEN:
+            return False
+        self._stop_timer()
+        self.jobs.popleft()
+        if self.jobs:
+            self._start_timer()
+        job.settle((content, StoredBody(digest=digest, size=job.size, zstd=kept) if kept else None))
+        return True
+
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._give_up)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _give_up(self) -> None:
+        self._too_slow = True
+        self.kill()
+
+
+async def start_process(arguments: list[str], timeout_s: float) -> Process:
+    """A new process. Raises `CrawlerError` where there is no room for one, also after a while."""
+    for pause_s in _RETRY_PAUSES_S:
+        with suppress(OSError):
+            return Process(arguments, timeout_s)
+        await asyncio.sleep(pause_s)
+    try:
+        return Process(arguments, timeout_s)
+    except OSError as error:
+        raise CrawlerError(
+            f"cannot start a parser process ({error.strerror}): make room with `ulimit -n`, `ulimit -u` or memory,"
+            " then crawl again"
+        ) from error
+
+
+def _spawn(arguments: list[str]) -> tuple[subprocess.Popen[bytes], socket.socket, BinaryIO]:
+    """A process, our end of its input and output, and what it says on standard error: never more than a pipe holds.
+
+    It inherits no file of ours, and so keeps no lock of ours when we are killed.
+    """
+    with ExitStack() as ours, ExitStack() as its:
+        end, its_end = socket.socketpair()
+        ours.enter_context(end).setblocking(False)
+        its.enter_context(its_end)
+        read_fd, write_fd = os.pipe()
+        stderr = ours.enter_context(os.fdopen(read_fd, "rb", buffering=0))
+        its.callback(os.close, write_fd)
+        for fd in (read_fd, write_fd):
+            os.set_blocking(fd, False)  # nobody empties the pipe: what does not fit is lost
+        both = its_end.fileno()
+        process = subprocess.Popen(arguments, stdin=both, stdout=both, stderr=write_fd)  # noqa: S603 - all our own
+        ours.pop_all()
+    return process, end, stderr
+
+
+def _request(kind: UrlKind, response: Response, keep_body: bool) -> tuple[bytes, ...]:
+    url = response.url.encode()
+    content_type = (
+        None if response.content_type is None else response.content_type[:_MAX_TYPE_LENGTH].encode(errors="replace")
+    )
+    type_length = 0 if content_type is None else len(content_type) + 1
+    header = REQUEST.pack(KINDS.index(kind), keep_body, len(url), type_length, len(response.body))
+    return header, url, content_type or b"", response.body
