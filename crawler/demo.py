@@ -9,9 +9,10 @@ from pathlib import Path
 
 from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
 from crawler.demoweb import DEMO_SEEDS
-from crawler.engine import Crawl, Observer
+from crawler.engine import Crawl
 from crawler.errors import UsageError
 from crawler.fakeweb import Served
+from crawler.output.observer import Observer
 from crawler.storage.lock import database_lock
 
 DEFAULT_DB = Path("data/demo.db")

@@ -23,6 +23,7 @@ from crawler.clock import Clock
 from crawler.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.output.meter import HostSource, Meter, Reading
+from crawler.output.observer import Observer
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
 
@@ -36,7 +37,7 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class JsonLines:
+class JsonLines(Observer):
     """An event a line; figures every five seconds, every thirty after the first minute."""
 
     def __init__(self, db: Path, screen: Console, clock: Clock, *, quiet: bool = False) -> None:

@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from crawler.clock import Clock
 from crawler.counters import Counters
 from crawler.errors import UsageError
 from crawler.output.files import write_file
 from crawler.output.meter import HostSource, queued
+from crawler.output.observer import Observer
 from crawler.output.summary import Summary, peak_rss_bytes
 
 _WRITE_EVERY_S = 15.0
@@ -30,19 +30,6 @@ _REQUEST_S = 5.0  # for a client to say what it wants
 _MAX_REQUEST = 8192  # bytes
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _AS_ASKED = {"complete", "max_pages", "max_runtime"}
-
-
-class Watcher(Protocol):
-    """Who else is told what happens; see `engine.Observer`."""
-
-    def started(self, frontier: HostSource, counters: Counters) -> None:
-        """The crawl begins."""
-
-    def notify(self, text: str, *, urgent: bool = False) -> None:
-        """Something that a person should know."""
-
-    def finished(self, summary: Summary) -> None:
-        """The crawl has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +43,10 @@ class _Family:
     label: str = ""
 
 
-class Metrics:
+class Metrics(Observer):
     """An observer that counts beside another one."""
 
-    def __init__(self, watcher: Watcher, db: Path, clock: Clock, file: Path | None, listener: socket.socket | None):
+    def __init__(self, watcher: Observer, db: Path, clock: Clock, file: Path | None, listener: socket.socket | None):
         self._watcher = watcher
         self._db = db
         self._clock = clock
@@ -167,7 +154,7 @@ class Metrics:
 
 
 @contextmanager
-def metered(watcher: Watcher, db: Path, file: Path | None, port: int | None) -> Iterator[Metrics]:
+def metered(watcher: Observer, db: Path, file: Path | None, port: int | None) -> Iterator[Metrics]:
     """An observer that also writes metrics to the file and serves them at 127.0.0.1:port, where these are given.
 
     Raises `UsageError` where the port cannot be listened at or the file cannot be written.

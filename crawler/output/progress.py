@@ -21,6 +21,7 @@ from crawler.output.ending import no_seed, one_line, print_ending
 from crawler.output.figures import amount, rate, stopwatch
 from crawler.output.logs import JsonLines, LogFormat, pause_s
 from crawler.output.meter import HostSource, Meter, Reading
+from crawler.output.observer import Observer
 from crawler.output.safe_text import printable
 from crawler.output.screen import Screen, by_class
 from crawler.output.streams import lasting_stream
@@ -29,7 +30,7 @@ from crawler.output.summary import Summary
 _REFRESH_S = 0.25
 
 
-class LiveView:
+class LiveView(Observer):
     """A region at the bottom of the terminal that is redrawn four times a second; notices scroll by above it."""
 
     def __init__(self, db: Path, screen: Console, results: Console, clock: Clock) -> None:
@@ -77,7 +78,7 @@ class LiveView:
                 await asyncio.sleep(_REFRESH_S)
 
 
-class PlainLines:
+class PlainLines(Observer):
     """A line every five seconds, every thirty after the first minute: for logs and pipes."""
 
     def __init__(self, db: Path, screen: Console, results: Console, clock: Clock) -> None:
@@ -114,16 +115,13 @@ class PlainLines:
             print_line(self._screen, progress_line(reading, meter.counters))
 
 
-class OneLine:
+class OneLine(Observer):
     """A line once the run has ended, and what needs a person: for cron, which mails whatever is printed."""
 
     def __init__(self, db: Path, screen: Console, results: Console) -> None:
         self._db = db
         self._screen = screen
         self._results = results
-
-    def started(self, frontier: HostSource, counters: Counters) -> None:
-        """Nothing to show."""
 
     def notify(self, text: str, *, urgent: bool = False) -> None:
         """Print it if somebody has to know."""
@@ -136,29 +134,17 @@ class OneLine:
         if summary.seeds_failed:
             print_line(self._screen, f"crawler: {no_seed(summary)}")
 
-    def close(self) -> None:
-        """Nothing to take away."""
 
-
-class Quiet:
+class Quiet(Observer):
     """Says only that no seed could be fetched; other errors are for the command line to print."""
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
 
-    def started(self, frontier: HostSource, counters: Counters) -> None:
-        """Nothing to show."""
-
-    def notify(self, text: str, *, urgent: bool = False) -> None:
-        """Nothing to show."""
-
     def finished(self, summary: Summary) -> None:
         """Print an error, if it was one."""
         if summary.seeds_failed:
             print_line(self._screen, f"crawler: {no_seed(summary)}")
-
-    def close(self) -> None:
-        """Nothing to take away."""
 
 
 def observer_for(
@@ -170,7 +156,7 @@ def observer_for(
     results: Console | None = None,
     interactive: bool | None = None,
     clock: Clock | None = None,
-) -> LiveView | PlainLines | OneLine | JsonLines | Quiet:
+) -> Observer:
     """Who shows the crawl into `db`: lines in the `log_format`, where there is one; else the live view on a terminal,
     and one line elsewhere. `quiet` leaves errors alone.
 

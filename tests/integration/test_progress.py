@@ -16,12 +16,13 @@ from rich.console import Console
 from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, Summary
 from crawler.clock import Clock
 from crawler.counters import Counters
-from crawler.engine import Crawl, Observer
+from crawler.engine import Crawl
 from crawler.fakeweb import FakeWeb
 from crawler.frontier.workbench import SLOW_AFTER_S, HostState, Workbench
 from crawler.output.ending import print_ending
 from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.meter import Meter
+from crawler.output.observer import Observer
 from crawler.output.progress import LiveView, OneLine, PlainLines, Quiet, observer_for, progress_line
 from crawler.output.screen import Screen
 from crawler.records import Claim
