@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+if sys.platform == "linux":
+
+    def _since_boot() -> float:
+        """Seconds, those included for which the machine slept: there, `monotonic` leaves them out."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+else:
+    _since_boot = time.monotonic
+
 
 def _steady_wall() -> Callable[[], float]:
-    """The system's time, read once and counted on by the monotonic clock.
+    """The system's time, read once and counted on by a clock that nobody sets.
 
     What is due is found by the times that are stored: when somebody sets the clock back, what was planned an hour ago
     must not wait for tomorrow.
     """
-    start = time.time() - time.monotonic()
-    return lambda: start + time.monotonic()
+    start = time.time() - _since_boot()
+    return lambda: start + _since_boot()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
