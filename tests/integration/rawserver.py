@@ -22,15 +22,16 @@ def ok(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
 class TcpServer:
     """Counts and serves connections; those that are open when the block is left are ended."""
 
-    def __init__(self, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._host = host
+        self.port = port
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self.connections = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls, backlog=1024)
+        self._server = await asyncio.start_server(self._accept, self._host, self.port, ssl=self._tls, backlog=1024)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self
 
@@ -65,9 +66,10 @@ class RawServer(TcpServer):
         *,
         closing: bool = False,
         host: str = "127.0.0.1",
+        port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(host=host, tls=tls)
+        super().__init__(host=host, port=port, tls=tls)
         self._answer = answer
         self._closing = closing
         self.requests: list[bytes] = []
