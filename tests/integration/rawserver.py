@@ -99,7 +99,8 @@ class RawServer(TcpServer):
 class DnsServer(asyncio.DatagramProtocol):
     """Answers A and AAAA from `zone`: name -> addresses. `trouble` maps names to a response code, or None for silence.
 
-    `ttls` and `aliases` (name -> name) as well. What was asked is in `asked`, as (name, type).
+    `aliases` maps names to names, `delays_s` to the seconds that an answer takes. What was asked is in `asked`, as
+    (name, type).
     """
 
     def __init__(
@@ -108,11 +109,13 @@ class DnsServer(asyncio.DatagramProtocol):
         *,
         trouble: dict[str, str | None] | None = None,
         aliases: dict[str, str] | None = None,
+        delays_s: dict[str, float] | None = None,
         ttl: int = 60,
     ) -> None:
         self.zone = zone or {}
         self.trouble = trouble or {}
         self.aliases = aliases or {}
+        self.delays_s = delays_s or {}
         self.ttl = ttl
         self.asked: list[tuple[str, str]] = []
         self.hold: asyncio.Event | None = None
@@ -151,4 +154,8 @@ class DnsServer(asyncio.DatagramProtocol):
             if (":" in address) == (kind == "AAAA"):
                 data_of = AAAA(address) if kind == "AAAA" else A(address)
                 answer.add_answer(RR(owner, query.q.qtype, rdata=data_of, ttl=self.ttl))
-        self._transport.sendto(answer.pack(), addr)
+        asyncio.get_running_loop().call_later(self.delays_s.get(name, 0), self._send, answer.pack(), addr)
+
+    def _send(self, answer: bytes, address: tuple[str | int, ...]) -> None:
+        if not self._transport.is_closing():
+            self._transport.sendto(answer, address)
