@@ -1,11 +1,14 @@
-"""The one clock that a crawl reads. Tests of long waits pass another one."""
+"""The one clock that a crawl reads, and what keeps long work within its time. Tests of long waits pass another one."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+MAX_TURN_S = 0.05  # that one step of our work may compute while everybody else waits for the event loop
 
 if sys.platform == "linux":
 
@@ -33,3 +36,19 @@ class Clock:
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = field(default_factory=_steady_wall)
+
+
+class Turn:
+    """Work in many small parts, from now on: `pause` between them lets the others run once it has taken long."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ends_at = clock.monotonic() + MAX_TURN_S
+
+    async def pause(self) -> bool:
+        """Give way to the others where it is time to; returns whether it was."""
+        if self._clock.monotonic() < self._ends_at:
+            return False
+        await asyncio.sleep(0)
+        self._ends_at = self._clock.monotonic() + MAX_TURN_S
+        return True

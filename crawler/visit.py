@@ -20,10 +20,11 @@ from crawler.network.fetcher import Fetcher, any_type
 from crawler.network.resolver import Unresolved
 from crawler.parsing.pool import Parser
 from crawler.policy.outcome import REDIRECTS, decide
+from crawler.policy.ports import has_bad_port
 from crawler.policy.recrawl import conditions, misdated
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, Visit
-from crawler.urls import normalize, without_credentials
+from crawler.urls import normalize, origin_of, without_credentials
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
 KNOCK_TIMEOUT_S = 5.0  # of the first request to an origin; hosts that only hang would hold up those behind them
@@ -103,7 +104,7 @@ class Visitor:
                 url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES, on_sent=lambda: self._ledger.sent(claim)
             )
             onward = _redirect_url(attempt)
-            if onward is None or onward == url:
+            if onward is None or onward == url or (has_bad_port(onward) and origin_of(onward) != claim.origin):
                 break
             url = onward
         return attempt

@@ -1,7 +1,7 @@
 """What a worker brought back -> what is stored: links admitted, robots.txt obeyed, the claim returned.
 
 Invariant: each function takes one visit and returns every visit that follows from it, with all that is stored: a
-robots.txt settles the claims that waited for it.
+robots.txt that cannot be had settles the claims that waited for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.frontier.admission import Admission
 from crawler.frontier.rules import RulesBook
-from crawler.frontier.workbench import HostState, Workbench
+from crawler.frontier.workbench import Workbench
 from crawler.policy.outcome import LATER_S, decide_robots
 from crawler.policy.recrawl import Pace, plan, retry_later_s
 from crawler.records import (
@@ -60,10 +60,10 @@ class Conclusion:
         self._notify = notify
         self.pace = Pace(min_interval_s=config.recrawl.min_interval_s, max_interval_s=config.recrawl.max_interval_s)
 
-    def of(self, visit: Visit) -> list[Visit]:
+    async def of(self, visit: Visit) -> list[Visit]:
         """All that is to be stored, now that this visit is over."""
         if visit.claim.kind is UrlKind.ROBOTS:
-            return self._of_robots(visit)
+            return await self._of_robots(visit)
         return [self._of_page(visit)]
 
     def _of_page(self, visit: Visit) -> Visit:
@@ -116,7 +116,7 @@ class Conclusion:
 
     # --- robots.txt ---------------------------------------------------------------------------------------------
 
-    def _of_robots(self, visit: Visit) -> list[Visit]:
+    async def _of_robots(self, visit: Visit) -> list[Visit]:
         claim, attempt = visit.claim, visit.attempt
         if attempt is None:
             raise AssertionError("a robots.txt is never decided without a request")
@@ -130,26 +130,19 @@ class Conclusion:
             now=self._clock.wall(),
         )
         if decision.rules is not None:
-            return self._obey(visit, decision.rules)
+            return [await self._obey(visit, decision.rules)]
         if decision.failed is not None:
             return self._fail_origin(visit, decision.failed)
         return [self._try_robots_again(visit, decision.retry_in_s)]
 
-    def _obey(self, visit: Visit, rules: bytes) -> list[Visit]:
-        claim, now = visit.claim, self._clock.wall()
-        host, origin = self._workbench.host(claim.host_id), claim.origin
+    async def _obey(self, visit: Visit, rules: bytes) -> Visit:
+        """The claims that waited for these rules are ready to be judged by them (see `RulesBook.take_ready`)."""
+        host, now = self._workbench.host(visit.claim.host_id), self._clock.wall()
         copy = replace(_copy(visit, now), body=rules, expires_at=now + ROBOTS_MAX_AGE_S)
-        known = self._rules.learn(copy)
+        known = await self._rules.learn(copy)
         self._workbench.slow_down(host, self._rules.crawl_delay_s(host.name))
         targets = tuple(self._admission.sitemaps(known.sitemaps))
-        visits = [self._take_back(visit, robots=copy, targets=targets)]
-        for one in self._release_waiting(host, origin):
-            reason = self._rules.forbids(one)
-            if reason is None:
-                self._workbench.offer(host, [one])
-            else:
-                visits.append(excluded(one, reason))
-        return visits
+        return self._take_back(visit, robots=copy, targets=targets)
 
     def _fail_origin(self, visit: Visit, kind: FailureKind) -> list[Visit]:
         """Nothing of this origin can be fetched: its pages fail with that, and a bare seed is tried by http."""
@@ -158,7 +151,8 @@ class Conclusion:
             # It was there before: its other pages are left for a later run, not asked for one after the other.
             visit = replace(visit, verdict=replace(visit.verdict, back_off_s=LATER_S))
         visits = [self._take_back(visit, origin_failed=kind)]
-        for one in self._release_waiting(host, visit.claim.origin):
+        for one in self._rules.release(visit.claim.origin):
+            host.waiting -= 1
             fallback = (self._fall_back(one),) if _should_fall_back(one, visit.attempt) else ()
             verdict = Verdict(status=UrlStatus.FAILED, reason=kind, attempts=visit.claim.attempts + 1)
             later_s = self._try_later(one, verdict).retry_in_s
@@ -174,11 +168,6 @@ class Conclusion:
         visit = self._take_back(replace(visit, verdict=verdict, robots=copy))
         self._workbench.offer(self._workbench.host(again.host_id), [again], first=True)
         return visit
-
-    def _release_waiting(self, host: HostState, origin: str) -> list[Claim]:
-        claims = self._rules.release(origin)
-        host.waiting -= len(claims)
-        return claims
 
     # --- returning the claim ------------------------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ queue would spoil the pacing; what robots.txt forbids is never lent; a page is l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
-from crawler.clock import Clock
+from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.frontier.admission import Admission
@@ -127,9 +127,9 @@ class Frontier:
             self._lend()
             if self._allowance == 0 and not self._workbench.lent:
                 return "max_pages"
-            claims = await self._supply.refill()
-            for claim in claims:
-                await self._take_in(claim)
+            ready = self._rules.take_ready()
+            claims = ready or await self._supply.refill()
+            await self._in_turns(self._settle if ready else self._take_in, claims)
             if claims:
                 continue
             if not self._workbench.lent and not self._uncommitted and await self._supply.is_exhausted():
@@ -155,7 +155,7 @@ class Frontier:
         """Take back a claim with what it led to, and have it committed."""
         if visit.entries:
             visit = replace(visit, targets=tuple(await self._judge_entries(visit)))
-        visits = self._conclusion.of(visit)
+        visits = await self._conclusion.of(visit)
         if visits[0].page is None:  # none, or one that is known already
             self._give_back(visit.claim)
         self._supply.note_hunger(self._workbench.host(visit.claim.host_id))
@@ -207,7 +207,7 @@ class Frontier:
 
     def _lend(self) -> None:
         now = self._clock.monotonic()
-        while self._idle_workers and self._allowance != 0:
+        while self._idle_workers and self._allowance != 0 and not self._stopping:
             claim = self._workbench.take(now)
             if claim is None:
                 return
@@ -222,19 +222,38 @@ class Frontier:
         if self._allowance is not None and claim.kind is UrlKind.PAGE:
             self._allowance += 1
 
+    async def _in_turns(self, judge: Callable[[Claim], Awaitable[None]], claims: Iterable[Claim]) -> None:
+        """Judge each claim. Where that takes long (a robots.txt may cost 10 ms a question), lend in between."""
+        turn = Turn(self._clock)
+        for claim in claims:
+            await judge(claim)
+            if await turn.pause():
+                self._lend()
+
+    async def _settle(self, claim: Claim) -> None:
+        """A claim that has waited for its rules."""
+        self._workbench.host(claim.host_id).waiting -= 1
+        await self._obey(claim)
+
     async def _take_in(self, claim: Claim) -> None:
         """A claim from the store goes to the workbench, waits for its rules, or is excluded."""
-        host = self._workbench.host(claim.host_id)
         reason = self._admission.refusal(claim)
-        if reason is None and not self._config.politeness.ignore_robots:
+        if reason is not None:
+            await self._put(excluded(claim, reason))
+        else:
+            await self._obey(claim)
+
+    async def _obey(self, claim: Claim) -> None:
+        host = self._workbench.host(claim.host_id)
+        if not self._config.politeness.ignore_robots:
             if not self._rules.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
                 return
             reason = self._rules.forbids(claim)
-        if reason is None:
-            self._workbench.offer(host, [claim])
-        else:
-            await self._put(excluded(claim, reason))
+            if reason is not None:
+                await self._put(excluded(claim, reason))
+                return
+        self._workbench.offer(host, [claim])
 
     def _await_rules(self, host: HostState, claim: Claim) -> None:
         host.waiting += 1

@@ -1,10 +1,12 @@
 """What is known of the origins' robots.txt in this run, and which claims wait for one.
 
-Invariant: a claim is either judged by rules that have not expired, or it waits here for its origin's robots.txt.
+Invariants: a claim is either judged by rules that have not expired, or it waits here for its origin's robots.txt; what
+is kept is bounded in bytes too, since a web may have any number of hosts and each a robots.txt of 512 KiB.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from crawler.policy.robots import RobotsRules
@@ -12,6 +14,8 @@ from crawler.records import Claim, RobotsCopy, SeedMark, UrlKind
 from crawler.urls import host_of
 
 _MAX_ORIGINS = 8192
+_MAX_BYTES = 16 * 1024 * 1024  # of robots.txt, all origins together; the rules in memory take up to 20 times as much
+_LONG_BYTES = 4 * 1024  # reading takes 0.3 ms a KiB at most, and many may arrive at once
 MAX_CRAWL_DELAY_S = 60.0
 
 
@@ -19,6 +23,7 @@ MAX_CRAWL_DELAY_S = 60.0
 class _Known:
     rules: RobotsRules
     expires_at: float
+    size: int  # bytes
 
 
 class RulesBook:
@@ -27,21 +32,49 @@ class RulesBook:
     def __init__(self, user_agent: str) -> None:
         self._user_agent = user_agent
         self._known: dict[str, _Known] = {}
+        self._size = 0  # bytes
+        self._reading = asyncio.Lock()
         self._delays_s: dict[str, float] = {}  # by host
         self._waiting: dict[str, list[Claim]] = {}
+        self._ready: list[str] = []  # origins whose claims waited and need to wait no more
 
-    def learn(self, copy: RobotsCopy) -> RobotsRules:
-        """Believe this copy until it expires. A body that is no longer wanted (4xx) is an empty one: all is allowed."""
-        rules = RobotsRules.parse(copy.body)
-        if len(self._known) >= _MAX_ORIGINS:
-            for origin in list(self._known)[: _MAX_ORIGINS // 4]:
-                del self._known[origin]
+    async def learn(self, copy: RobotsCopy) -> RobotsRules:
+        """Believe this copy until it expires. A body that is no longer wanted (4xx) is an empty one: all is allowed.
+
+        A long one is read in a thread, one at a time: more would leave the event loop little of the interpreter.
+        """
+        if len(copy.body) < _LONG_BYTES:
+            return self.learn_now(copy)
+        async with self._reading:
+            return self._keep(copy, await asyncio.to_thread(self._read, copy.body))
+
+    def learn_now(self, copy: RobotsCopy) -> RobotsRules:
+        """The same, at once."""
+        return self._keep(copy, self._read(copy.body))
+
+    def _read(self, body: bytes) -> RobotsRules:
+        rules = RobotsRules.parse(body)
+        rules.allows(self._user_agent, "/")  # the first question prepares the rules, which takes longest
+        return rules
+
+    def _keep(self, copy: RobotsCopy, rules: RobotsRules) -> RobotsRules:
+        self._forget(copy.origin)
+        while self._known and (len(self._known) >= _MAX_ORIGINS or self._size + len(copy.body) > _MAX_BYTES):
+            for origin in list(self._known)[: len(self._known) // 4 + 1]:
+                self._forget(origin)
                 self._delays_s.pop(host_of(f"{origin}/"), None)
-        self._known[copy.origin] = _Known(rules=rules, expires_at=copy.expires_at)
+        self._known[copy.origin] = _Known(rules=rules, expires_at=copy.expires_at, size=len(copy.body))
+        self._size += len(copy.body)
+        if copy.origin in self._waiting:
+            self._ready.append(copy.origin)
         delay_s = min(rules.crawl_delay(self._user_agent) or 0.0, MAX_CRAWL_DELAY_S)
         host = host_of(f"{copy.origin}/")
         self._delays_s[host] = max(delay_s, self._delays_s.get(host, 0.0))
         return rules
+
+    def _forget(self, origin: str) -> None:
+        known = self._known.pop(origin, None)
+        self._size -= 0 if known is None else known.size
 
     def knows(self, origin: str, now: float) -> bool:
         """Whether the origin's rules are known and fresh (`now` in Unix seconds)."""
@@ -71,6 +104,12 @@ class RulesBook:
     def waiting(self, origin: str) -> list[Claim]:
         """The claims that wait for this origin's rules."""
         return self._waiting.get(origin, [])
+
+    def take_ready(self) -> list[Claim]:
+        """The claims whose origins' rules have arrived; they wait no more."""
+        claims = [claim for origin in self._ready for claim in self.release(origin)]
+        self._ready.clear()
+        return claims
 
     def release(self, origin: str) -> list[Claim]:
         """The claims that waited for this origin's rules; they wait no more."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from crawler.clock import Clock
+from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.workbench import HostState, Workbench
-from crawler.records import Claim, Horizon, HostRecord, Visit
+from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, Visit
 from crawler.storage.store import FIRST_DUE, DuePlace, Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
@@ -23,6 +23,8 @@ _MAX_WINDOW_PER_HOST = 512
 _MIN_WINDOW_PER_HOST = 8
 _MAX_HOSTS = 4096  # in memory; the others wait on disk
 _HOSTS_PER_READ = 256
+_HOSTS_AT_ONCE = 16
+_MAX_RECALLED_BYTES = 32 * 1024  # of a robots.txt, which take 10 ms to read; hardly any site has more
 _SWEEP_EVERY_S = 1.0
 _POLL_AT_LEAST_EVERY_S = 60.0
 
@@ -133,13 +135,24 @@ class Supply:
             records += await self._due_hosts(limit, self._clock.wall())
         if self._horizon is not None and self._stale_after is not None:
             records += await self._stale_hosts(self._horizon, self._stale_after, limit)
-        if not records:
-            return
-        for copy in await self._store.robots_of(record.host_id for record in records):
-            if copy.expires_at > self._clock.wall():
-                self._rules.learn(copy)
-        for record in records:
-            self._add_host(record)
+        turn = Turn(self._clock)
+        for start in range(0, len(records), _HOSTS_AT_ONCE):
+            if await turn.pause():  # it takes long: what is here shall be lent before the others come
+                self._gained |= {record.host_id: record for record in records[start:]}
+                return
+            some = records[start : start + _HOSTS_AT_ONCE]
+            for copy in await self._store.robots_of(record.host_id for record in some):
+                self._recall(copy)
+            for record in some:
+                self._add_host(record)
+
+    def _recall(self, copy: RobotsCopy) -> None:
+        """Rules from an earlier run, or of a host that had been let go. Long ones are asked for again when they are
+        needed: the worker who does so can wait for them to be read, while all others wait for this.
+        """
+        now = self._clock.wall()
+        if copy.expires_at > now and len(copy.body) <= _MAX_RECALLED_BYTES and not self._rules.knows(copy.origin, now):
+            self._rules.learn_now(copy)
 
     async def _due_hosts(self, limit: int, now: float) -> list[HostRecord]:
         """The next hosts on disk that are due, without those in memory; after the last, when to begin anew."""

@@ -32,6 +32,8 @@ MAX_NAMES = 10_000
 MAX_LOOKUPS = 64
 MAX_ADDRESSES_PER_FAMILY = 8  # a name with thousands would be tried until the deadline
 TRIES = 2
+TRY_S = 5.0  # c-ares waits no longer for the first answer, whatever it is told, and up to twice as long for the second
+LOOKUP_S = 12.0
 
 _ABSENT = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA, pycares.errno.ARES_EBADNAME})
 
@@ -51,7 +53,7 @@ class Resolver(AbstractResolver):
     """The resolver of one session; made inside a running event loop, closed with `close`.
 
     `dns_server` is asked instead of the system's: 'IP', 'IP:port' or '[IPv6]:port'; `UsageError` where it is none. A
-    lookup ends within `TRIES` times `timeout_s` seconds. `clock` counts seconds, for the lifetime of answers.
+    lookup ends within `timeout_s` seconds. `clock` counts seconds, for the lifetime of answers.
     """
 
     def __init__(
@@ -59,12 +61,13 @@ class Resolver(AbstractResolver):
         counters: Counters,
         dns_server: str | None = None,
         *,
-        timeout_s: float = 5.0,
+        timeout_s: float = LOOKUP_S,
         max_names: int = MAX_NAMES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        servers = [parse_dns_server(dns_server)] if dns_server else None
-        self._dns = aiodns.DNSResolver(nameservers=servers, timeout=timeout_s, tries=TRIES)
+        self._servers = [parse_dns_server(dns_server)] if dns_server else None
+        self._dns = self._open_channel()
+        self._patient: set[aiodns.DNSResolver] = set()
         self._counters = counters
         self._timeout_s = timeout_s
         self._max_names = max_names
@@ -111,7 +114,8 @@ class Resolver(AbstractResolver):
     async def close(self) -> None:
         """Ends the lookups under way, each with a failure, and gives back sockets and threads."""
         self._closed = True
-        await self._dns.close()
+        for channel in (self._dns, *self._patient):
+            await channel.close()
         await asyncio.gather(*self._under_way.values())
 
     def _recall(self, name: str) -> Answer | None:
@@ -136,8 +140,8 @@ class Resolver(AbstractResolver):
             return TROUBLE_TTL_S, Unresolved(host=name, message="the resolver is closed")
         self._counters.dns_lookups += 1
         try:
-            async with asyncio.timeout(self._timeout_s * TRIES):
-                found = await self._dns.getaddrinfo(name, type=socket.SOCK_STREAM)
+            async with asyncio.timeout(self._timeout_s):
+                found = await self._ask_again_where_late(name)
         except TimeoutError:
             return TROUBLE_TTL_S, Unresolved(host=name, message=f"no DNS answer for {name} in time")
         except (aiodns.error.DNSError, UnicodeError) as error:
@@ -147,6 +151,26 @@ class Resolver(AbstractResolver):
         if not addresses:
             return ABSENT_TTL_S, Unresolved(host=name, message=f"{name} has no address")
         return min(max(ttl_s, MIN_TTL_S), MAX_TTL_S), addresses
+
+    async def _ask_again_where_late(self, name: str) -> pycares.AddrInfoResult:
+        """c-ares learns from quick answers not to wait for late ones: where most come at once, it gives up after 0.6 s,
+        and what comes later is not heard. A channel of its own has learned nothing yet.
+        """
+        try:
+            return await self._dns.getaddrinfo(name, type=socket.SOCK_STREAM)
+        except aiodns.error.DNSError as error:
+            if error.args[0] != pycares.errno.ARES_ETIMEOUT or self._closed:
+                raise
+        channel = self._open_channel()
+        self._patient.add(channel)
+        try:
+            return await channel.getaddrinfo(name, type=socket.SOCK_STREAM)
+        finally:
+            self._patient.discard(channel)
+            await channel.close()
+
+    def _open_channel(self) -> aiodns.DNSResolver:
+        return aiodns.DNSResolver(nameservers=self._servers, timeout=TRY_S, tries=TRIES)
 
     def _remember(self, name: str, ttl_s: float, answer: Answer) -> None:
         self._known[name] = (self._clock() + ttl_s, answer)

@@ -1,6 +1,6 @@
 """May this URL enter? The answer carries its reason, which is stored with the URL.
 
-Reasons are one word each: scope, include, exclude, depth, hops, length; or a trap's (see `traps`). Invariant: the
+Reasons are one word each: scope, include, exclude, depth, hops, length, port; or a trap's (see `traps`). Invariant: the
 answer depends on the URL, its depth and its hops alone, so that it may be cached and taken again later when the options
 change.
 """
@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from publicsuffixlist import PublicSuffixList
 
 from crawler.config import ScopeConfig, ScopeRule
+from crawler.policy.ports import has_bad_port
 from crawler.policy.traps import trap_of
 from crawler.records import SeedMark, UrlKind
-from crawler.urls import host_of, target_of
+from crawler.urls import host_of, origin_of, target_of
 
 MAX_URL_LENGTH = 2083  # characters; what browsers and search engines agree on
 MAX_HOPS = 10  # redirects in a row (RFC 9110, 15.4 leaves the number to the client)
@@ -29,16 +30,22 @@ class Scope:
         self._include = [re.compile(pattern) for pattern in config.include]
         self._exclude = [re.compile(pattern) for pattern in config.exclude]
         self._hosts: set[str] = set()
+        self._ports_of: set[str] = set()  # origins on a port that is closed to all others
         self._folders: dict[str, set[str]] = {}  # by host
         self._suffixes = PublicSuffixList() if config.scope is ScopeRule.DOMAIN else None
         for url in roots:
             self.add_root(url)
 
     def add_root(self, url: str) -> bool:
-        """Make the URL's surroundings part of the scope; False where the rule let all of them in already."""
+        """Make the URL's surroundings part of the scope; False where the rule let all of them in already.
+
+        A port on which no web server is to be expected is opened for the root's own origin.
+        """
         host = host_of(url)
         folder = target_of(url).partition("?")[0].rpartition("/")[0] + "/"
-        new = not self._contains(url, host_of(url), UrlKind.PAGE)
+        new = not self._contains(url, host_of(url), UrlKind.PAGE) or self._has_closed_port(url)
+        if has_bad_port(url):
+            self._ports_of.add(origin_of(url))
         self._hosts.add(self._key(host))
         self._folders.setdefault(host, set()).add(folder)
         return new
@@ -53,7 +60,7 @@ class Scope:
         seed: SeedMark = SeedMark.NO,
         kind: UrlKind = UrlKind.PAGE,
     ) -> str | None:
-        """Why the URL may not enter; None where it may. A seed is bound by --exclude alone.
+        """Why the URL may not enter; None where it may. A seed, being a root, is bound by --exclude alone.
 
         `host` is the URL's, where the caller knows it.
         """
@@ -63,6 +70,8 @@ class Scope:
             return "hops"
         if any(pattern.search(url) for pattern in self._exclude):
             return "exclude"
+        if self._has_closed_port(url):
+            return "port"
         if seed:
             return None
         if not self._contains(url, host or host_of(url), kind):
@@ -73,6 +82,9 @@ class Scope:
         if kind is UrlKind.PAGE and self._include and not any(pattern.search(url) for pattern in self._include):
             return "include"
         return trap_of(url, self._config)
+
+    def _has_closed_port(self, url: str) -> bool:
+        return has_bad_port(url) and origin_of(url) not in self._ports_of
 
     def _contains(self, url: str, host: str, kind: UrlKind) -> bool:
         rule = self._config.scope

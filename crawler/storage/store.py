@@ -311,8 +311,8 @@ class Store:
         return [_robots_copy(row) for row in rows]
 
     async def roots(self) -> list[str]:
-        """The seeds of this database, and what they redirect to."""
-        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0")]
+        """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
+        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0 AND reason IS NOT 'port'")]
 
     async def named_seeds(self) -> list[tuple[str, SeedMark]]:
         """The URLs that the user named."""

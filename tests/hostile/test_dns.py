@@ -64,7 +64,23 @@ async def test_names_that_fail_half_of_the_time_are_reached_in_the_end(tmp_path:
     assert len(done.pages()) == 8
 
 
-async def test_a_name_that_takes_five_seconds_holds_up_nobody_else(tmp_path: Path) -> None:
+async def test_an_answer_that_takes_five_seconds_is_waited_for_and_holds_up_nobody_else(tmp_path: Path) -> None:
+    """Among quick ones, from which c-ares learns to expect the same of all."""
+    web = a_web("a.test", "b.test", pages=20)
+    slow = [f"slow{number}.test" for number in range(10)]
+    for name in slow:
+        web.site(name, pages=3)
+    addresses = {name: [site.address] for name, site in web.sites.items()}
+    with web.running() as served:
+        async with DnsServer(addresses, delays_s=dict.fromkeys(slow, 5.0)) as dns:
+            seeds = [served.url(name) for name in (*slow, "a.test", "b.test")]
+            done = await crawled(served, tmp_path, seeds, dns_server=dns.address)
+    last = max(hit.start for name in ("a.test", "b.test") for hit in served.hits(name))
+    assert last < min(hit.start for name in slow for hit in served.hits(name))
+    assert len(done.pages()) == 2 * 20 + 10 * 3
+
+
+async def test_names_that_are_never_answered_hold_up_nobody_else(tmp_path: Path) -> None:
     web = a_web("a.test", "b.test", pages=20)
     addresses = {name: [site.address] for name, site in web.sites.items()}
     with web.running() as served:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, crawl
-from crawler.fakeweb import FakeWeb
+from crawler.fakeweb import FakeWeb, Served
+from crawler.policy.robots import MAX_BYTES
 
 MAX_BUSY_S = 0.2
 MB = 1_000_000
@@ -38,6 +39,7 @@ MARKUP: dict[str, Callable[[], bytes]] = {
     "JSON-LD": lambda: b"<script type=application/ld+json>" + b'{"a":[' * 100_000 + b"</script>" * 1000,
     "headings": lambda: b"<h1>x</h1>" * 1_000_000,
 }
+ROBOTS = {"plain": "Disallow: /%x\n", "wild": "Disallow: /*%x*a\n"}
 
 
 @pytest.mark.parametrize("kind", MARKUP)
@@ -63,20 +65,44 @@ async def test_a_sitemap_of_50_000_urls_does_not_block_the_event_loop(tmp_path: 
     assert longest_s < MAX_BUSY_S
 
 
+async def test_giant_robots_txts_do_not_block_the_event_loop(tmp_path: Path) -> None:
+    """Read, asked about the URLs that waited for them, and so again by a second run, which asks for long ones anew."""
+    web = FakeWeb()
+    for kind, line in ROBOTS.items():
+        for number in range(3):
+            site = web.host(f"{kind}{number}.test")
+            lines = "".join(line % number for number in range(100_000))[: MAX_BYTES - 100]
+            site.robots(f"User-agent: *\nDisallow: /*z\n{lines}")
+    with web.running() as served:
+        for run in ("first", "second"):
+            seeds = [served.url(name, f"/{run}/{number}/z") for name in web.sites for number in range(60)]
+            longest_s = await _longest_turn_of(served, tmp_path, seeds)
+            print(f"robots.txt, {run}: {longest_s * 1000:.0f} ms")
+            assert longest_s < MAX_BUSY_S
+        assert [hit.target for hit in served.log] == ["/robots.txt"] * 2 * len(web.sites)
+    with closing(sqlite3.connect(tmp_path / "crawl.db")) as connection:
+        forbidden = "SELECT count(*) FROM urls WHERE reason LIKE 'robots: line 2:%'"
+        assert connection.execute(forbidden).fetchone() == (2 * 60 * len(web.sites),)
+
+
 async def _longest_turn_s(web: FakeWeb, folder: Path, max_pages: int = 1) -> float:
     """Crawl a page or two of this web; the most processor time that one turn of the loop took."""
     with web.running() as served:
-        config = CrawlConfig(
-            db=folder / "crawl.db",
-            scope=ScopeConfig(max_pages=max_pages),
-            politeness=PolitenessConfig(delay_s=0),
-            network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
-            run=RunConfig(parse_timeout_s=3),
-        )
-        turns: list[float] = []
-        watch = asyncio.create_task(_watch(turns))
-        await crawl([served.url("a.test")], config)
-        watch.cancel()
+        return await _longest_turn_of(served, folder, [served.url("a.test")], max_pages)
+
+
+async def _longest_turn_of(served: Served, folder: Path, seeds: list[str], max_pages: int | None = None) -> float:
+    config = CrawlConfig(
+        db=folder / "crawl.db",
+        scope=ScopeConfig(max_pages=max_pages),
+        politeness=PolitenessConfig(delay_s=0),
+        network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
+        run=RunConfig(parse_timeout_s=3),
+    )
+    turns: list[float] = []
+    watch = asyncio.create_task(_watch(turns))
+    await crawl(seeds, config)
+    watch.cancel()
     return max(turns)
 
 

@@ -72,6 +72,7 @@ ENDLESS: dict[str, StreamHandler] = {
     "slow fields": repeating(HEAD, b"X: y\r\n", every_s=0.5),
     "drip": repeating(HEAD + b"Content-Length: 1000000\r\n\r\n", b"x", every_s=0.5),
     "drip of chunks": repeating(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", every_s=0.5),
+    "chunk extension": repeating(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 4096, every_s=0.01),
     "silence": answering(b"", stays_open=True),
     "silence after the head": answering(HEAD + b"Content-Length: 1000000\r\n\r\n", stays_open=True),
 }

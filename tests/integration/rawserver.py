@@ -22,15 +22,16 @@ def ok(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
 class TcpServer:
     """Counts and serves connections; those that are open when the block is left are ended."""
 
-    def __init__(self, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._host = host
+        self.port = port
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self.connections = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls, backlog=1024)
+        self._server = await asyncio.start_server(self._accept, self._host, self.port, ssl=self._tls, backlog=1024)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self
 
@@ -65,9 +66,10 @@ class RawServer(TcpServer):
         *,
         closing: bool = False,
         host: str = "127.0.0.1",
+        port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(host=host, tls=tls)
+        super().__init__(host=host, port=port, tls=tls)
         self._answer = answer
         self._closing = closing
         self.requests: list[bytes] = []
@@ -97,7 +99,8 @@ class RawServer(TcpServer):
 class DnsServer(asyncio.DatagramProtocol):
     """Answers A and AAAA from `zone`: name -> addresses. `trouble` maps names to a response code, or None for silence.
 
-    `ttls` and `aliases` (name -> name) as well. What was asked is in `asked`, as (name, type).
+    `aliases` maps names to names, `delays_s` to the seconds that an answer takes. What was asked is in `asked`, as
+    (name, type).
     """
 
     def __init__(
@@ -106,11 +109,13 @@ class DnsServer(asyncio.DatagramProtocol):
         *,
         trouble: dict[str, str | None] | None = None,
         aliases: dict[str, str] | None = None,
+        delays_s: dict[str, float] | None = None,
         ttl: int = 60,
     ) -> None:
         self.zone = zone or {}
         self.trouble = trouble or {}
         self.aliases = aliases or {}
+        self.delays_s = delays_s or {}
         self.ttl = ttl
         self.asked: list[tuple[str, str]] = []
         self.hold: asyncio.Event | None = None
@@ -149,4 +154,8 @@ class DnsServer(asyncio.DatagramProtocol):
             if (":" in address) == (kind == "AAAA"):
                 data_of = AAAA(address) if kind == "AAAA" else A(address)
                 answer.add_answer(RR(owner, query.q.qtype, rdata=data_of, ttl=self.ttl))
-        self._transport.sendto(answer.pack(), addr)
+        asyncio.get_running_loop().call_later(self.delays_s.get(name, 0), self._send, answer.pack(), addr)
+
+    def _send(self, answer: bytes, address: tuple[str | int, ...]) -> None:
+        if not self._transport.is_closing():
+            self._transport.sendto(answer, address)

@@ -109,7 +109,7 @@ async def test_failures_are_values_with_a_reason_and_kept_briefly(name: str, kep
         {"empty.test": []}, trouble={"broken.test": "SERVFAIL", "refused.test": "REFUSED", "silent.test": None}
     )
     clock = Clock()
-    async with asking(server, timeout_s=0.3, clock=clock) as (resolver, counters):
+    async with asking(server, timeout_s=2.0, clock=clock) as (resolver, counters):
         answer = await resolver.lookup(name)
         assert isinstance(answer, Unresolved)
         assert words in answer.message
@@ -140,7 +140,7 @@ async def test_a_caller_that_gives_up_does_not_end_the_lookup_for_the_others() -
 async def test_the_lookups_under_way_are_bounded_and_all_end() -> None:
     names = [f"h{number}.test" for number in range(3 * room.MAX_LOOKUPS)]
     server = DnsServer({name: ["192.0.2.1"] for name in names}, trouble={"h0.test": None})
-    async with asking(server, timeout_s=0.3) as (resolver, counters):
+    async with asking(server, timeout_s=2.0) as (resolver, counters):
         lookups = [asyncio.create_task(resolver.lookup(name)) for name in names]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -194,6 +194,28 @@ async def test_aiohttp_gets_host_entries_or_an_error_with_a_message() -> None:
         assert [entry["host"] for entry in await resolver.resolve("a.test", 443, socket.AF_INET)] == ["192.0.2.1"]
         with pytest.raises(socket.gaierror, match="does not exist"):
             await resolver.resolve("nowhere.test", 443)
+
+
+async def test_a_late_answer_is_waited_for_though_all_others_came_at_once() -> None:
+    quick = {f"h{number}.test": ["192.0.2.1"] for number in range(20)}
+    server = DnsServer({"late.test": ["192.0.2.2"], **quick}, delays_s={"late.test": 3.0})
+    async with asking(server, timeout_s=20) as (resolver, _counters):
+        for name in quick:
+            await resolver.lookup(name)
+        assert await resolver.lookup("late.test") == ("192.0.2.2",)
+
+
+async def test_closing_ends_the_wait_for_a_late_answer_too() -> None:
+    async with DnsServer({"a.test": ["192.0.2.1"]}, trouble={"silent.test": None}) as server:
+        resolver = Resolver(Counters(), server.address, timeout_s=60)
+        for number in range(20):
+            await resolver.lookup(f"h{number}.test")
+        lookup = asyncio.create_task(resolver.lookup("silent.test"))
+        while server.asked.count(("silent.test", "A")) <= room.TRIES:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(3):  # it would wait for 5 s and more
+            await resolver.close()
+        assert isinstance(await lookup, Unresolved)
 
 
 async def test_closing_ends_lookups_under_way_with_a_failure() -> None:

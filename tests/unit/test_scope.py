@@ -113,6 +113,29 @@ def test_urls_that_are_too_long_stay_outside() -> None:
     assert scope.judge(url + "x", depth=0) == "length"
 
 
+@pytest.mark.parametrize("seed", [SeedMark.NO, SeedMark.HEIR])
+def test_ports_of_other_services_are_no_web_servers(seed: SeedMark) -> None:
+    scope = a_scope()
+    for port in (1, 22, 25, 143, 6667, 10080):
+        assert scope.judge(f"http://www.example.com:{port}/", depth=1, seed=seed) == "port"
+        assert scope.judge(f"https://www.example.com:{port}/", depth=1, seed=seed) == "port"
+    for port in (80, 443, 81, 8080, 6379, 6670):
+        assert scope.judge(f"http://www.example.com:{port}/", depth=1, seed=seed) is None
+    assert scope.judge("http://www.example.com/a:25/", depth=1, seed=seed) is None
+    assert a_scope(root="http://[2001:db8::1]/").judge("http://[2001:db8::1]:25/", depth=1, seed=seed) == "port"
+
+
+def test_a_root_opens_its_port_for_its_own_origin_alone() -> None:
+    scope = a_scope(ScopeRule.ANY, "http://www.example.com:6667/")
+    assert scope.judge("http://www.example.com:6667/x", depth=1) is None
+    assert scope.judge("https://www.example.com:6667/", depth=1) == "port"
+    assert scope.judge("http://www.example.com:6668/", depth=1) == "port"
+    assert scope.judge("http://other.test:6667/", depth=1) == "port"
+    assert scope.add_root("http://other.test:6667/")
+    assert not scope.add_root("http://other.test:6667/")
+    assert scope.judge("http://other.test:6667/", depth=1) is None
+
+
 def test_a_new_root_widens_the_scope() -> None:
     scope = a_scope()
     assert scope.judge("http://other.test/", depth=1) == "scope"
