@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from crawler.errors import UsageError
 from crawler.records import SeedMark, Target
 from crawler.urls import credentials_of, host_of, normalize, without_credentials
+
+_SCHEME = re.compile(r"[^/?#]*://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +44,18 @@ def parse_seeds(texts: Iterable[str]) -> list[Seed]:
     return list(seeds.values())
 
 
+def names_scheme(text: str) -> bool:
+    """Whether a seed begins with one, a bad one included; '://' may also stand in the path or query of a bare seed."""
+    return _SCHEME.match(text) is not None
+
+
 def http_twin(url: str) -> str:
     """The same URL by http."""
     return "http" + url.removeprefix("https")
 
 
 def _parse(text: str) -> Seed:
-    bare = "://" not in text
+    bare = not names_scheme(text)
     url = normalize(f"https://{text}" if bare else text)
     if url is None:
         raise UsageError(f"{text!r} is not an http(s) URL or a host name")

@@ -19,6 +19,7 @@ import typer
 
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
+from crawler.seeds import names_scheme
 
 _NO_KEYS = {"config_file", "help"}
 _WIDTH = 100
@@ -114,7 +115,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise UsageError(f"--config {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {file} is not UTF-8; save the file as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, a thousand brackets
         raise UsageError(f"--config {file} is not TOML: {error}") from error
 
 
@@ -139,6 +140,10 @@ def _value(where: str, parameter: Any, value: Any, types: dict[str, Any], folder
 def _text(where: str, value: Any, parameter: Any, types: dict[str, Any], folder: Path) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UsageError(f"{where} takes a text or a number, not {type(value).__name__}")
+    if isinstance(value, str) and "\0" in value:
+        raise UsageError(f"{where} has a NUL in it")
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise UsageError(f"{where} is too large a number")
     is_path = Path in (types[parameter.name], *get_args(types[parameter.name])) or parameter.metavar == "FILE"
-    is_list_of_seeds = parameter.metavar == "SEED" and "://" not in str(value) and (folder / str(value)).is_file()
+    is_list_of_seeds = parameter.metavar == "SEED" and not names_scheme(str(value)) and (folder / str(value)).is_file()
     return str(folder / value) if value and isinstance(value, str) and (is_path or is_list_of_seeds) else str(value)

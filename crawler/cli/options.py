@@ -14,7 +14,7 @@ from crawler.errors import UsageError
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _UNITS_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d+)?)([kmg]?)")  # more digits may be infinity
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
 
 

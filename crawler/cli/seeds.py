@@ -16,7 +16,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from crawler.errors import UsageError
-from crawler.seeds import parse_seeds
+from crawler.seeds import names_scheme, parse_seeds
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _CREDENTIALS = r"(?!mailto:)[^\s/:@]+:[^\s/@]*@"
@@ -42,7 +42,7 @@ def _seeds_of(argument: str) -> list[str]:
         return _from_text(_read_standard_input(), "standard input")
     if not argument.strip():
         raise UsageError("a seed is empty; give a URL such as https://example.com/, a host name or a file")
-    if "://" in argument:
+    if names_scheme(argument):
         return [_checked(argument)]
     file = _read(Path(argument))
     if file is not None:
@@ -113,7 +113,7 @@ def _lines(data: bytes, name: str) -> Iterator[tuple[int, str]]:
 
 
 def _is_seed(line: str) -> bool:
-    if "://" not in line and not _HOST.fullmatch(line):
+    if not names_scheme(line) and not _HOST.fullmatch(line):
         return False
     try:
         _checked(line)

@@ -21,6 +21,7 @@ LINKING_TAGS = tag_ids("a area iframe frame link")
 _WHITESPACE = "\t\n\f\r "
 _FRAMES = frozenset({"iframe", "frame"})
 _SERIES = frozenset({"next", "prev"})
+_ITSELF = ""  # a joined URL that names the folder, or the page in it
 
 _Attributes = dict[str, str | None]
 
@@ -61,14 +62,17 @@ def read_links(nodes: Iterable[LexborNode], base: str) -> tuple[tuple[Link, ...]
 def _resolve(href: str, base: str) -> str | None:
     """`href` against `base`. The pages of a folder share most of their links, and joining is what costs."""
     if href[0] == "?":
-        return normalize(href, base)  # the one form that depends on more of the base than its folder
+        return normalize(href, base)
     folder = base.partition("?")[0].rpartition("/")[0] + "/"
-    return _resolve_in_folder(href, folder)
+    url = _resolve_in_folder(href, folder)
+    return normalize(href, base) if url == _ITSELF else url
 
 
 @lru_cache(maxsize=32_768)
 def _resolve_in_folder(href: str, folder: str) -> str | None:
-    return normalize(href, folder)
+    """`_ITSELF` where it may depend on more of the base: what has no path ('?x', also as 'http:?x' or '\\1?x') does."""
+    url = normalize(href, folder)
+    return _ITSELF if url is not None and url.partition("?")[0] == folder else url
 
 
 def _href(tag: str, attributes: _Attributes) -> str | None:

@@ -15,11 +15,11 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from itertools import chain, islice
 from typing import NamedTuple
 from xml.parsers import expat
 
+from crawler.dates import unix_time
 from crawler.records import SitemapEntry
 from crawler.urls import normalize
 
@@ -138,7 +138,7 @@ def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
         head += piece
         if len(head) >= _DECLARATION_BYTES:
             break
-    decoder = codecs.getincrementaldecoder(_encoding_of(head))(errors="replace")
+    decoder = codecs.getincrementaldecoder(_encoding_of(head[:_DECLARATION_BYTES]))(errors="replace")
     for piece in chain([head], pieces):
         yield decoder.decode(piece)
     yield decoder.decode(b"", True)
@@ -303,10 +303,10 @@ def _unix_time(text: str) -> float | None:
     if not text or len(text) > _MAX_DATE_CHARS:
         return None
     try:
-        seconds = _w3c_time(match) if (match := _W3C_DATE.fullmatch(text)) else _rfc5322_time(text)
-    except (ValueError, OverflowError, IndexError):  # the last: older releases of email.utils, on some garbage
+        seconds = _w3c_time(match) if (match := _W3C_DATE.fullmatch(text)) else unix_time(text)
+    except (ValueError, OverflowError):
         return None
-    return seconds if seconds >= 0 else None
+    return None if seconds is None or seconds < 0 else seconds
 
 
 def _w3c_time(match: re.Match[str]) -> float:
@@ -328,8 +328,3 @@ def _zone(text: str | None) -> timezone:
         return UTC
     offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
     return timezone(-offset if text[0] == "-" else offset)
-
-
-def _rfc5322_time(text: str) -> float:
-    moment = parsedate_to_datetime(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

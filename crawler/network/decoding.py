@@ -46,11 +46,11 @@ class BodyDecoder:
         self._window = 0  # bytes given to the stream at once; 0: all
 
     def decode(self, chunk: bytes) -> Iterator[bytes]:
-        """What the next chunk decodes to; members and frames follow each other."""
+        """What the next chunk decodes to; members and frames follow each other (brotli has no such thing)."""
         data, at = memoryview(chunk), 0
         try:
             while at < len(data):
-                if self._stream is None or self._stream.ended:
+                if self._stream is None or (self._stream.ended and self._coding != "br"):
                     self._window = 0 if self._stream is None else _WINDOW_BYTES
                     self._stream = self._open(data[at])
                 end = min(at + (self._window or len(data)), len(data))
@@ -95,7 +95,7 @@ class _Zstd:
 
 
 class _Brotli:
-    leftover = b""  # what stands behind the end is an error
+    leftover = b""  # what stands behind the end is an error, in another chunk too
 
     def __init__(self) -> None:
         self._decompressor = brotli.Decompressor()

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
+from crawler.dates import unix_time
 from crawler.records import Claim, Failure, FailureKind, Response, UrlStatus, Verdict
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -134,18 +133,8 @@ def retry_after_s(value: str | None, now: float) -> float | None:
     text = value.strip()
     if text.isascii() and text.isdigit():
         return min(float(text), MAX_RETRY_AFTER_S)
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    seconds = _unix(date) - now
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
-
-
-def _unix(date: datetime) -> float:
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)  # "-0000": the date is in UTC, its origin is unknown (RFC 5322, 3.3)
-    return date.timestamp()
+    date = unix_time(text)
+    return None if date is None else min(max(date - now, 0.0), MAX_RETRY_AFTER_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 from crawler.config import RecrawlConfig
+from crawler.dates import unix_time
 from crawler.records import ChangeRate, Claim, Earlier, Horizon, Response, Revisit, UrlKind, UrlStatus
 
 DAY_S = 86400.0
@@ -226,10 +226,7 @@ def misdated(response: Response) -> bool:
 
 @lru_cache(maxsize=1024)  # a Date stands in all the answers of a second, a Last-Modified on all pages of many a site
 def _seconds(http_date: str | None) -> float | None:
-    try:
-        return None if http_date is None else parsedate_to_datetime(http_date).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+    return None if http_date is None else unix_time(http_date)
 
 
 def _is_whole(earlier: Earlier, *, keep_bodies: bool) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from http.cookiejar import DefaultCookiePolicy, MozillaCookieJar
 from pathlib import Path
+from urllib.request import Request
 
 import pytest
 import trustme
@@ -16,6 +18,7 @@ from crawler.errors import UsageError
 from crawler.network.cookies import read_cookies
 from crawler.network.fetcher import open_fetcher
 from crawler.records import Response
+from tests.fuzz.user_files import check_cookies
 from tests.integration.rawserver import DnsServer, RawServer, ok
 
 SOON, PAST = 4_000_000_000, 1_000_000_000  # fixed: they are part of tests' names
@@ -126,12 +129,44 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=200), st.lists(st.text(max_size=8), max_size=9).map("\t".join).map(str.encode)))
 def test_no_bytes_raise_anything_else_or_make_a_header_that_cannot_be_sent(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "cookies.txt").write_bytes(data)
-    try:
-        header = read_cookies(tmp_path / "cookies.txt").header("https://a.test/")
-    except UsageError:
-        return
-    assert header is None or header.isprintable()
+    check_cookies(data, tmp_path, "https://a.test/")
+
+
+def _key(line: str) -> tuple[str, ...]:
+    domain, _, path, *_, name, _ = line.split("\t")
+    return domain.lstrip("."), path, name
+
+
+_COOKIES = st.builds(
+    _line,
+    domain=st.sampled_from([".a.test", "a.test", ".b.a.test", "b.a.test", "c.test"]),
+    subdomains=st.just("?"),
+    path=st.sampled_from(["/", "/in", "/in/", "/out"]),
+    secure=st.sampled_from(["TRUE", "FALSE"]),
+    expiry=st.sampled_from([SOON, PAST]),
+    name=st.text("abc", min_size=1, max_size=2),
+    value=st.text("abc=, ", min_size=1, max_size=4).filter(lambda text: text == text.strip()),
+)
+_ASKED = st.sampled_from(["a.test", "b.a.test", "x.b.a.test", "c.test", "ba.test"])
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(_COOKIES, min_size=1, max_size=5, unique_by=_key),
+    _ASKED,
+    st.sampled_from(["/", "/in", "/in/side", "/inside"]),
+)
+def test_python_s_own_jar_sends_the_same(tmp_path: Path, lines: list[str], host: str, path: str) -> None:
+    lines = [line.replace("?", "TRUE" if line.startswith(".") else "FALSE", 1) for line in lines]
+    file = _file(tmp_path, "# Netscape HTTP Cookie File\n" + "\n".join(lines) + "\n")
+    host_only = DefaultCookiePolicy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)  # as RFC 6265 has it
+    jar = MozillaCookieJar(file, policy=host_only)
+    jar.load()
+    for url in (f"http://{host}{path}", f"https://{host}{path}"):
+        request = Request(url)
+        jar.add_cookie_header(request)
+        ours, theirs = read_cookies(file).header(url), request.get_header("Cookie")
+        assert sorted((ours or "").split("; ")) == sorted((theirs or "").split("; "))
 
 
 async def test_what_servers_set_is_not_sent_back_and_the_header_option_is_kept(tmp_path: Path) -> None:

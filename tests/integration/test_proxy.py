@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
@@ -20,6 +22,7 @@ from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import common_headers
 from crawler.proxy import parse_proxy
 from crawler.records import Failure, FailureKind, Response
+from tests.fuzz.connections import check_proxy
 from tests.integration.proxies import Proxy
 from tests.integration.rawserver import DnsServer, RawServer, ok
 
@@ -266,6 +269,32 @@ def test_what_is_stored_and_shown_of_a_proxy_holds_no_credentials() -> None:
 def test_proxy_credentials_cannot_be_sent_to_everybody_as_a_header() -> None:
     with pytest.raises(UsageError, match="Proxy-Authorization"):
         common_headers(NetworkConfig(headers={"Proxy-Authorization": "Basic x"}))
+
+
+_SAID = [
+    b"HTTP/1.1 200 OK",
+    b"HTTP/1.0 407",
+    b"\r\n\r\n",
+    b"hello",
+    b"\5\0",
+    b"\5\2",
+    b"\1\0",
+    b"\0\1",
+    b"\0\3\4",
+    b"\0\4",
+    b"\x7f\0\0\1\0\x50",
+]
+
+
+@given(
+    st.sampled_from(["http", "socks5"]),
+    st.lists(st.sampled_from(_SAID) | st.binary(max_size=3), max_size=8).map(b"".join),
+    st.sampled_from([None, ("me", "s3cret")]),
+)
+def test_whatever_a_proxy_says_there_is_a_tunnel_or_one_line(
+    scheme: str, said: bytes, credentials: tuple[str, str] | None
+) -> None:
+    asyncio.run(check_proxy(scheme, said, credentials))
 
 
 @asynccontextmanager

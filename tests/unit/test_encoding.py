@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.content.encoding import PRESCAN_BYTES, UTF8_SAMPLE_BYTES, decode, scalar_text, sniff
+from tests.fuzz.documents import CODECS, check_encoding
 
 NOT_UTF8 = b"caf\xe9 au lait"
 _SINGLE_BYTE = """
@@ -239,16 +238,16 @@ def test_no_single_byte_encoding_loses_ascii_or_the_control_characters(encoding:
     assert "\ufffd" not in decode(bytes(range(0x80, 0xA0)), encoding)
 
 
-@given(st.binary(max_size=200), st.sampled_from([*NAMES, "no-such-encoding"]))
-def test_no_bytes_make_decoding_fail_or_leave_what_cannot_be_stored(body: bytes, encoding: str) -> None:
-    text = decode(body, encoding)
-    assert has_only_scalars(text)
-    assert codecs.decode(text.encode(), "utf-8") == text
+@given(st.binary(max_size=200), st.none() | st.text(max_size=60), st.sampled_from([*NAMES, "no-such-encoding"]))
+def test_whatever_the_bytes_their_text_can_be_stored(body: bytes, content_type: str | None, encoding: str) -> None:
+    check_encoding(body, content_type, encoding)
 
 
-@given(st.binary(max_size=200), st.none() | st.text(max_size=60))
-def test_no_bytes_and_no_header_make_sniffing_fail(body: bytes, content_type: str | None) -> None:
-    assert sniff(body, content_type) in NAMES
+@given(st.text("aé日本語한국어中文Привет①㈱〜\0", max_size=20), st.sampled_from(sorted(CODECS)))
+def test_what_python_can_encode_comes_back(text: str, encoding: str) -> None:
+    body = text.encode(CODECS[encoding], "ignore")
+    assert decode(body, encoding) == body.decode(CODECS[encoding]).replace("\0", "\ufffd")
+    check_encoding(body, None, encoding)
 
 
 @given(

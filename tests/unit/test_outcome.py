@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.dates import unix_time
 from crawler.policy.outcome import (
     LATER_S,
     MAX_BACK_OFF_S,
@@ -23,6 +23,7 @@ from crawler.policy.outcome import (
     retry_s,
 )
 from crawler.records import Claim, Failure, FailureKind, Response, UrlStatus, Verdict
+from tests.fuzz.answers import check_date
 
 NOW = datetime(2024, 2, 29, 12, 0, 0, tzinfo=UTC).timestamp()
 URL = "http://example.com/"
@@ -217,15 +218,17 @@ _DATE_WORDS = st.sampled_from(
 
 @given(st.text() | st.lists(_DATE_WORDS | st.text(max_size=3) | st.integers().map(str), max_size=8).map(" ".join))
 def test_no_retry_after_raises_or_asks_for_more_than_a_day(value: str) -> None:
-    seconds = retry_after_s(value, NOW)
-    assert seconds is None or 0.0 <= seconds <= MAX_RETRY_AFTER_S
+    check_date(value, NOW)
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31), timezones=st.just(UTC)))
-def test_every_http_date_is_understood(date: datetime) -> None:
-    date = date.replace(microsecond=0)
-    expected = min(max(date.timestamp() - NOW, 0.0), MAX_RETRY_AFTER_S)
-    assert retry_after_s(format_datetime(date, usegmt=True), NOW) == expected
+@given(
+    st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31), timezones=st.just(UTC)),
+    st.sampled_from(["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]),
+)
+def test_every_http_date_is_understood(date: datetime, form: str) -> None:
+    text = date.strftime(form)
+    assert unix_time(text) is not None
+    check_date(text, NOW)
 
 
 # --- robots.txt -----------------------------------------------------------------------------------------------------

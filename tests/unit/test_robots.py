@@ -17,6 +17,7 @@ from crawler.policy.robots import (
     Verdict,
     _canonical,
 )
+from tests.fuzz.documents import check_robots
 
 HOST = "http://example.com"
 
@@ -491,15 +492,11 @@ ROBOTS_WORDS = [
 
 @given(st.one_of(st.binary(), st.lists(st.sampled_from(ROBOTS_WORDS)).map(b"".join)), st.text(), st.text())
 @example(b"User-agent: *\nDisallow: $\nDisallow: *$\nAllow: %\nDisallow: /%2", "*", "http://a/%")
-def test_no_bytes_and_no_question_raise(body: bytes, user_agent: str, url: str) -> None:
-    rules = RobotsRules.parse(body)
+def test_whatever_the_bytes_the_same_said_otherwise_is_the_same_decision(
+    body: bytes, user_agent: str, url: str
+) -> None:
     for agent in ("crawler", user_agent):
-        for asked in (url, HOST + "/" + url):
-            verdict = rules.verdict(agent, asked)
-            assert rules.allows(agent, asked) is (verdict is None or verdict.allowed)
-            assert verdict is None or (verdict.line >= 1 and "\0" not in verdict.text)
-        delay_s = rules.crawl_delay(agent)
-        assert delay_s is None or delay_s >= 0
+        check_robots(body, agent, (url, HOST + "/" + url))
 
 
 octets = st.one_of(

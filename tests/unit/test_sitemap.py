@@ -25,6 +25,7 @@ from crawler.content.sitemap import (
 )
 from crawler.records import SitemapEntry
 from crawler.urls import normalize
+from tests.fuzz.documents import check_sitemap
 
 URL = "http://example.com/maps/sitemap.xml"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -455,13 +456,20 @@ bodies = st.one_of(
 )
 
 
-@given(st.one_of(bodies, bodies.map(gzip.compress), st.tuples(bodies.map(gzip.compress), st.binary()).map(b"".join)))
-@example(b"\0<\0")
-@example(b"\xff\xfe\x00\xd8")
-def test_no_bytes_raise_and_every_entry_is_normalized(body: bytes) -> None:
-    for entry in read_sitemap(body, URL):
-        assert normalize(entry.url) == entry.url
-        assert entry.lastmod is None or entry.lastmod >= 0
+@given(
+    st.one_of(bodies, bodies.map(gzip.compress), st.tuples(bodies.map(gzip.compress), st.binary()).map(b"".join)),
+    st.lists(st.integers(0, 200), max_size=3),
+)
+@example(b"\0<\0", [])
+@example(b"\xff\xfe\x00\xd8", [])
+def test_whatever_the_bytes_entries_are_sound_and_the_same_when_gzipped(body: bytes, places: list[int]) -> None:
+    check_sitemap(body, places)
+
+
+def test_a_declaration_is_read_as_far_when_it_comes_in_pieces() -> None:
+    far = f"<?xml version='1.0'{' ' * 5000} encoding='koi8-r'?><urlset><url><loc>/\u0430</loc></url></urlset>"
+    body = far.encode("koi8-r")
+    assert urls(body) == urls(gzip.compress(body, 0)) == urls(gzip.compress(body))
 
 
 @given(st.text(max_size=120))

@@ -20,6 +20,7 @@ from crawler.urls import (
     target_of,
     without_credentials,
 )
+from tests.fuzz.documents import check_url
 
 NORMALIZED = [
     # what is already normal
@@ -294,35 +295,8 @@ _BASES = st.none() | _ANY | st.sampled_from(["http://example.com/a/b?c", "https:
 @given(href=_ANY, base=_BASES)
 @example(href="http://example.com/ ?", base=None)
 @example(href="//a", base="http://example.com/")
-def test_what_is_normal_stays_as_it_is(href: str, base: str | None) -> None:
-    url = normalize(href, base)
-    if url is not None:
-        assert normalize(url) == url
-        assert normalize("", url) == url
-
-
-@given(href=_ANY, base=_BASES)
-def test_a_normal_url_is_printable_ascii_and_http(href: str, base: str | None) -> None:
-    url = normalize(href, base)
-    if url is not None:
-        assert url.isascii()
-        assert url.isprintable()
-        assert not set(url) & {" ", "#"}
-        assert url.startswith(("http://", "https://"))
-
-
-@given(href=_ANY, base=_BASES)
-def test_the_parts_of_a_normal_url_make_up_the_whole(href: str, base: str | None) -> None:
-    url = normalize(href, base)
-    if url is not None:
-        assert f"{scheme_of(url)}://{authority_of(url)}{target_of(url)}" == url
-        assert origin_of(url) + target_of(url) == without_credentials(url)
-        assert credentials_of(without_credentials(url)) is None
-        assert normalize(without_credentials(url)) == without_credentials(url)
-        assert target_of(url).startswith("/")
-        assert host_of(url) == host_of(url).lower() != ""
-        assert 0 <= port_of(url) <= 65535
-        assert normalize(origin_of(url)) == origin_of(url) + "/"
+def test_whatever_is_given_what_comes_back_is_normal(href: str, base: str | None) -> None:
+    check_url(href, base)
 
 
 @given(href=_HTTP_LIKE, globs=st.lists(st.sampled_from(["*", "a*", "user", "[a"]), max_size=2))

@@ -1,0 +1,15 @@
+"""Dates as HTTP and mail write them (RFC 9110, 5.6.7; RFC 5322, 3.3). Pure, and the same in every time zone."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+
+def unix_time(text: str) -> float | None:
+    """Unix seconds; None where `text` is no date. What names no zone ('-0000', or C's asctime) is in UTC."""
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):  # releases of Python differ in what garbage raises
+        return None

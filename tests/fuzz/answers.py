@@ -1,0 +1,121 @@
+"""What holds of what an answer's head says, and of how its body is undone."""
+
+from __future__ import annotations
+
+import calendar
+import gzip
+import math
+import re
+import time
+import unicodedata
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+import brotli  # type: ignore[import-untyped]
+from aiohttp.http_exceptions import ContentEncodingError
+from backports import zstd
+from multidict import CIMultiDict
+
+from crawler.content.reader import readable
+from crawler.content.robots_meta import robots_directives
+from crawler.dates import unix_time
+from crawler.network.decoding import PIECE_BYTES, BodyDecoder
+from crawler.network.fields import clean, max_age_s
+from crawler.policy.outcome import MAX_RETRY_AFTER_S, retry_after_s
+from tests.fuzz.documents import cut, is_storable
+
+_MAX_DECODED = 8 * 1024 * 1024
+
+
+def check_decoding(coding: str, body: bytes, places: Sequence[int] = ()) -> None:
+    """The same however it is cut, in pieces of bounded size, and nothing is taken that a library would refuse."""
+    whole = _decoded(coding, [body])
+    if whole is None and coding == "zstd":
+        return  # libzstd notices a frame that lies about its size only where it sees the whole frame at once
+    assert _decoded(coding, cut(body, places)) == whole
+    assert _decoded(coding, [body[at : at + 1] for at in range(len(body))]) == whole
+    if whole and len(whole) < _MAX_DECODED:
+        assert whole.startswith(_decoded_at_once(coding, body))
+
+
+def _decoded(coding: str, chunks: Iterable[bytes]) -> bytes | None:
+    """None where it cannot be decoded. What is longer than any bomb needs to be is cut."""
+    decoder, decoded = BodyDecoder(coding), b""
+    try:
+        for chunk in chunks:
+            for piece in decoder.decode(chunk):
+                assert len(piece) <= PIECE_BYTES
+                decoded += piece
+                if len(decoded) >= _MAX_DECODED:
+                    return decoded[:_MAX_DECODED]
+        decoder.finish()
+    except ContentEncodingError:
+        return None
+    return decoded
+
+
+def _decoded_at_once(coding: str, body: bytes) -> bytes:
+    match coding:
+        case "gzip":
+            return gzip.decompress(body)
+        case "br":
+            return bytes(brotli.decompress(body))
+        case "zstd":
+            return zstd.decompress(body)
+        case _:
+            bits = zlib.MAX_WBITS if body[0] & 0x0F == 8 else -zlib.MAX_WBITS
+            return zlib.decompressobj(bits).decompress(body)
+
+
+def check_header(raw: bytes) -> None:
+    """The value can be stored, stays as it is, and loses nothing but controls and outer spaces."""
+    text = clean(raw.decode("utf-8", "surrogateescape"))  # as aiohttp gives it
+    assert is_storable(text)
+    assert not any(unicodedata.category(character) == "Cc" for character in text)
+    assert clean(text) == text
+    try:
+        sent = raw.decode()
+    except UnicodeDecodeError:
+        sent = raw.decode("latin-1")
+    spaced = "".join(" " if unicodedata.category(character) == "Cc" else character for character in sent)
+    assert text.strip(" ") == spaced.strip(" ")
+    assert isinstance(readable(text), bool)
+    max_age = max_age_s(CIMultiDict({"Cache-Control": text}))
+    assert max_age == _max_age_s(text)
+
+
+def _max_age_s(cache_control: str) -> float | None:
+    if "no-cache" in cache_control.lower():
+        return None
+    for directive in cache_control.split(","):
+        name, _, value = directive.strip().partition("=")
+        if name.lower() == "max-age" and re.fullmatch(r'"?\d{1,10}"?', value):
+            return float(value.strip('"'))
+    return None
+
+
+def check_robots_tags(tags: Sequence[str], token: str) -> None:
+    """What is asked in several values is asked by one of them, in whatever order and case; others are not meant."""
+    asked = robots_directives(tags, token)
+    each = [robots_directives([tag], token) for tag in tags]
+    assert asked == (any(noindex for noindex, _ in each), any(nofollow for _, nofollow in each))
+    assert asked == robots_directives(tags[::-1], token) == robots_directives([*tags, "some-other-bot: none"], token)
+    assert robots_directives([*tags, "none"], token) == (True, True)
+    if all(map(str.isascii, tags)):
+        assert asked == robots_directives(map(str.swapcase, tags), token)
+
+
+def check_date(text: str, now: float = 1.7e9) -> None:
+    """A time, the same wherever it is read and in whatever time zone, and what C's library makes of HTTP's formats."""
+    seconds, pause_s = unix_time(text), retry_after_s(text, now)
+    assert seconds is None or math.isfinite(seconds)
+    assert pause_s is None or 0 <= pause_s <= MAX_RETRY_AFTER_S
+    assert pause_s == retry_after_s(f"  {text} ", now)
+    if seconds is not None and not text.strip().isdigit():
+        assert pause_s == min(max(seconds - now, 0), MAX_RETRY_AFTER_S)
+    for form in ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"):
+        with suppress(ValueError):
+            moment = time.strptime(text, form)
+            if moment.tm_sec < 60 and moment.tm_year >= 100:
+                assert seconds == calendar.timegm(moment)

@@ -1,0 +1,203 @@
+"""What holds of what is read from the web's documents: URLs, encodings, HTML, sitemaps, robots.txt.
+
+The unit tests try Hypothesis' examples, `tests.fuzz` atheris'. It is more than 'does not raise': a second way to the
+same answer (a library's, or the parser's own from the same thing said otherwise), bounds, and nothing in the result
+that cannot be stored.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+import orjson
+
+from crawler.content import encoding, hyperlinks, sitemap
+from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
+from crawler.content.visible_text import MAX_LABEL_CHARS
+from crawler.parser_process import _columns, rebuild
+from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
+from crawler.records import Page
+from crawler.urls import (
+    authority_of,
+    credentials_of,
+    host_of,
+    normalize,
+    origin_of,
+    port_of,
+    scheme_of,
+    target_of,
+    without_credentials,
+)
+
+SITE = "http://example.com/folder/page?query"
+ENCODINGS = sorted(encoding._LABELS_BY_NAME)
+CODECS = {  # of the standard's names: Python's codec that decodes alike, as far as it decodes at all
+    **{name: name for name in ("utf-8", "koi8-r", "gb18030", "gbk", "utf-16le", "utf-16be")},
+    **{f"windows-125{digit}": f"cp125{digit}" for digit in range(9)},
+    "big5": "big5hkscs",
+    "euc-jp": "euc_jp",
+    "euc-kr": "cp949",
+    "ibm866": "cp866",
+    "shift_jis": "cp932",
+}
+
+
+def is_storable(text: str) -> bool:
+    """Whether SQLite and JSON take it as it is: no NUL, no lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def expect_one_line(text: str) -> None:
+    """It may be told to the user."""
+    assert text.isprintable()
+    assert text == text.strip() != ""
+
+
+def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
+    """`data` in pieces, some of them empty."""
+    bounds = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(bounds)]
+
+
+# --- URLs
+
+
+def check_url(href: str, base: str | None) -> None:
+    """A normal URL stays as it is, is plain ASCII, and is the sum of its parts."""
+    url = normalize(href, base)
+    if url is None:
+        return
+    assert normalize(url) == normalize(url, base) == normalize("", url) == url
+    assert url.isascii()
+    assert url.isprintable()
+    assert not set(url) & set(" #<>")
+    assert url.startswith(("http://", "https://"))
+    assert f"{scheme_of(url)}://{authority_of(url)}{target_of(url)}" == url
+    bare = without_credentials(url)
+    assert origin_of(url) + target_of(url) == bare == normalize(bare)
+    assert credentials_of(bare) is None
+    assert target_of(url).startswith("/")
+    assert host_of(url) == host_of(url).lower() != ""
+    assert normalize(origin_of(url)) == origin_of(url) + "/"
+    parts = urlsplit(url)  # Python's reading of what is unambiguous by now
+    assert (parts.hostname or "").rstrip(".") == host_of(url).strip("[]").rstrip(".")
+    assert (parts.port or {"http": 80, "https": 443}[parts.scheme]) == port_of(url) or parts.port == 0
+
+
+def check_joined_by_folder(href: str, base: str) -> None:
+    """The way of joining that keeps answers for other pages of the folder finds what the plain one does."""
+    if (page := normalize(base)) is not None and (href := href.partition("#")[0].strip("\t\n\f\r ")):
+        assert hyperlinks._resolve(href, page) == normalize(href, page)
+
+
+# --- documents
+
+
+def check_encoding(body: bytes, content_type: str | None, name: str) -> None:
+    """What is decoded can be stored, is no longer than its bytes, and is what Python's codec reads without errors."""
+    assert encoding.sniff(body, content_type) in ENCODINGS
+    text = encoding.decode(body, name)
+    assert is_storable(text)
+    assert len(text) <= len(body)
+    assert encoding.scalar_text(text) is text
+    if name in CODECS:
+        try:
+            strict = body.decode(CODECS[name])
+        except UnicodeDecodeError:
+            return
+        assert text == strict.removeprefix("\ufeff" if name.startswith("utf") else "").replace("\0", "\ufffd")
+
+
+def check_page(body: bytes, content_type: str | None = None, url: str = SITE) -> Page:
+    """All in it can be stored and is bounded, twice the same, and comes through the parser process as it is."""
+    page = read_page(body, url, content_type)
+    assert page == read_page(body, url, content_type)
+    assert page == rebuild(orjson.loads(orjson.dumps(_columns(page))), url)
+    labels = [text for _level, text in page.headings]
+    labels += [text for link in page.links for text in (link.anchor, link.rel)]
+    names = [page.title or "", page.description or "", page.language or "", *page.open_graph.values()]
+    assert all(map(is_storable, (page.text, *page.json_ld, *labels, *names, *page.open_graph)))
+    assert max(map(len, labels), default=0) <= MAX_LABEL_CHARS
+    assert max(map(len, names)) <= MAX_FIELD_CHARS
+    assert all(" ".join(text.split()) == text for text in (*labels, *names))
+    assert len(page.headings) <= MAX_HEADINGS
+    assert len(page.open_graph) <= MAX_OPEN_GRAPH
+    assert sum(map(len, page.json_ld)) <= MAX_JSON_LD_CHARS
+    for found in [link.url for link in page.links] + [page.canonical_url, page.refresh_url]:
+        assert found is None or normalize(found) == found
+    assert len({link.url for link in page.links}) == len(page.links) == page.links_total <= hyperlinks.MAX_LINKS
+    assert not any(line != " ".join(line.split()) or not line for line in page.text.split("\n") if page.text)
+    return page
+
+
+def check_sitemap(body: bytes, places: Sequence[int] = ()) -> None:
+    """Bounded and normalized; the same when gzipped, in any number of members; and what an XML library finds in it."""
+    entries = sitemap.read_sitemap(body, SITE)
+    assert len(entries) <= sitemap.MAX_ENTRIES
+    for entry in entries:
+        assert normalize(entry.url) == entry.url
+        assert entry.lastmod is None or (entry.lastmod >= 0 and math.isfinite(entry.lastmod))
+    if not body.startswith(b"\x1f\x8b"):
+        assert sitemap.read_sitemap(gzip.compress(body, 1, mtime=0), SITE) == entries
+        members = b"".join(gzip.compress(piece, 0, mtime=0) for piece in cut(body, places))
+        assert sitemap.read_sitemap(members, SITE) == entries
+    if (locations := _locations(body)) is not None:
+        assert [entry.url for entry in entries] == locations
+
+
+def _locations(body: bytes) -> list[str] | None:
+    """Of a plain `<urlset>` of shallow `<url>` elements, by ElementTree; None where the document is something else."""
+    if b"<!DOCTYPE" in body or b"encoding" in body or len(body) > 10_000:
+        return None
+    try:
+        root = ET.fromstring(body.decode().lstrip(" \t\r\n\ufeff"))
+    except (ET.ParseError, UnicodeDecodeError, ValueError):
+        return None
+    if _name(root) != "urlset" or any(_name(child) != "url" for child in root):
+        return None
+    found = (_first_location(child) for child in root)
+    return [url for text in found if text and (url := normalize(text, SITE))]
+
+
+def _first_location(entry: ET.Element) -> str:
+    fields = [field for field in entry if _name(field) == "loc"]
+    texts = ("".join([field.text or "", *(child.tail or "" for child in field)]).strip() for field in fields)
+    return next(filter(None, texts), "")
+
+
+def _name(element: ET.Element) -> str:
+    return re.split("[}:]", element.tag)[-1].lower()
+
+
+def check_robots(body: bytes, agent: str, urls: Iterable[str]) -> None:
+    """The decision names a line of the file, and is the same when the file says the same in another way."""
+    lines = body.removeprefix(b"\xef\xbb\xbf").splitlines()
+    rules = RobotsRules.parse(body)
+    others = [
+        RobotsRules.parse(b"\xef\xbb\xbf" + b"\r\n".join(lines)),
+        RobotsRules.parse(b"".join(b"X-Other: x\r# a comment\r\n" + line + b" # more\r\n" for line in lines)),
+        RobotsRules.parse(b"\n".join([*lines, b"Allow:", b"User-agent: nobody-else", b"Disallow: /", *lines])),
+    ]
+    for other in others:
+        assert other.crawl_delay(agent) == rules.crawl_delay(agent)
+        assert other.sitemaps == rules.sitemaps
+    assert all(normalize(url) == url for url in rules.sitemaps)
+    assert rules.crawl_delay(agent) is None or 0 <= (rules.crawl_delay(agent) or 0) < math.inf
+    for url in urls:
+        verdict = rules.verdict(agent, url)
+        assert rules.allows(agent, url) is (verdict is None or verdict.allowed)
+        assert all(other.allows(agent, url) is rules.allows(agent, url) for other in others)
+        absolute = normalize(url, "http://localhost/")
+        if absolute is not None and not target_of(absolute).startswith("//"):  # alone, it would name a host
+            assert rules.verdict(agent, absolute) == rules.verdict(agent, target_of(absolute)) == verdict
+        if verdict is not None:
+            assert 1 <= verdict.line <= len(lines)
+            expect_one_line(verdict.text)
+            assert len(verdict.text) <= MAX_RULE_TEXT
+            assert others[1].verdict(agent, url).line == verdict.line * 3  # type: ignore[union-attr]
