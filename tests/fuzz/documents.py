@@ -20,7 +20,7 @@ import orjson
 from crawler.content import encoding, hyperlinks, sitemap
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
 from crawler.content.visible_text import MAX_LABEL_CHARS
-from crawler.parser_process import _columns, rebuild
+from crawler.parsing.child import _columns, rebuild
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
 from crawler.records import Page
 from crawler.urls import (
