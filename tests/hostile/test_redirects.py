@@ -50,6 +50,8 @@ async def test_what_is_no_http_url_is_not_followed(location: str, tmp_path: Path
     with web.running() as served:
         done = await crawled(served, tmp_path, [served.url("a.test", "/start")])
     assert not done.pages()
+    named = {served.url("a.test", path) for path in ("/start", "/", "/robots.txt")}
+    assert {url for (url,) in done.rows("SELECT url FROM urls")} <= named
     assert len(served.log) <= 3  # robots.txt, the redirect, and "/" where the location means that
     assert done.summary.requests <= 3
 
