@@ -146,6 +146,15 @@ def test_a_second_run_stays_out_and_an_option_lets_it_in(cli: Cli, serve: Serve)
     assert all(number > before[name] for name, number in cli.rows(fetched))
 
 
+def test_without_the_rules_any_number_of_sessions_is_followed(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("sessions.test").answer("*", _sessions)
+    web.sites["sessions.test"].robots("")
+    served = serve(web)
+    cli.crawl(served, served.url("sessions.test"), *FAST, "--no-bodies", "--no-trap-rules", "--max-pages", "400")
+    assert len(cli.pages()) == 400  # sixteen sessions have 320 pages
+
+
 def test_soft_404s_are_named_as_pages_of_the_same_content(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("soft.test")
