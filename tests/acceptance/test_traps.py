@@ -59,6 +59,11 @@ def _growing(request: Request) -> Answer:
     return Answer.page(title="List", text="Some things", links=links)
 
 
+def _deeper(request: Request) -> Answer:
+    """A folder in each folder, of another name each time."""
+    return Answer.page(title=request.target, text=request.target, links=[f"{request.target}{_number(request)[:6]}/"])
+
+
 def _soft_404(_request: Request) -> Answer:
     return Answer.page(title="Not found", text="Sorry, this page is not here.", links=["/"])
 
@@ -69,6 +74,7 @@ TRAPS = {
     "loop.test": _loop,
     "sessions.test": _sessions,
     "growing.test": _growing,
+    "deep.test": _deeper,
     "soft.test": _soft_404,
 }
 
@@ -105,6 +111,7 @@ def test_traps_end_the_honest_hosts_are_complete_and_status_names_the_traps(cli:
         ("sessions.test", "session ids"),
         ("growing.test", "repeated query parameters"),
         ("growing.test", "query parameters"),
+        ("deep.test", "path segments"),
     } <= named.keys()
     assert all(1 <= len(trap["examples"]) <= 3 and trap["urls"] >= len(trap["examples"]) for trap in traps)
     assert named["maze.test", "pages alike in /maze/"]["examples"][0].startswith(served.url("maze.test", "/maze/"))
@@ -131,9 +138,21 @@ def test_a_second_run_stays_out_and_an_option_lets_it_in(cli: Cli, serve: Serve)
     assert cli.rows("SELECT count(*) FROM urls WHERE status = 'excluded' AND page_id IS NOT NULL") == [0]
     assert len(cli.pages()) == pages
 
+    fetched = "SELECT name, fetched FROM hosts ORDER BY name"
+    before = dict(cli.rows(fetched))
     outcome = cli.crawl(served, *FAST, "--no-bodies", "--no-trap-rules", "--max-pages", "200")
     assert "URLs that were excluded may be fetched now" in outcome.err
     assert len(cli.pages()) == pages + 200
+    assert all(number > before[name] for name, number in cli.rows(fetched))
+
+
+def test_without_the_rules_any_number_of_sessions_is_followed(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("sessions.test").answer("*", _sessions)
+    web.sites["sessions.test"].robots("")
+    served = serve(web)
+    cli.crawl(served, served.url("sessions.test"), *FAST, "--no-bodies", "--no-trap-rules", "--max-pages", "400")
+    assert len(cli.pages()) == 400  # sixteen sessions have 320 pages
 
 
 def test_soft_404s_are_named_as_pages_of_the_same_content(cli: Cli, serve: Serve) -> None:

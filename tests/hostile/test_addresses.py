@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import FakeWeb
-from tests.hostile.web import Crawled, crawled
+from crawler.fakeweb import Answer, FakeWeb
+from crawler.network.resolver import MIN_TTL_S
+from tests.hostile.web import Crawled, crawled, watched_connects
 
 SPELLINGS = (
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001",
@@ -32,29 +32,6 @@ NAMES = {
     "to-v6-loopback.test": ["::1"], "to-mapped.test": ["::ffff:7f00:1"], "to-nat64.test": ["64:ff9b::7f00:1"],
     "to-carrier.test": ["100.64.0.1"], "to-zero.test": ["0.0.0.0"], "to-many.test": ["127.0.0.1", "10.0.0.1", "::1"],
 }  # fmt: skip
-
-_connects: list[Any] = []
-_watching = False
-
-
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if _watching and event == "socket.connect" and arguments[0].type & socket.SOCK_STREAM:
-        _connects.append(arguments[1])
-
-
-sys.addaudithook(_audit)  # for good: there is no way to take it away
-
-
-@asynccontextmanager
-async def watched_connects() -> AsyncIterator[list[Any]]:
-    """The addresses of all TCP connects of this process, in the block."""
-    global _watching
-    _connects.clear()
-    _watching = True
-    try:
-        yield _connects
-    finally:
-        _watching = False
 
 
 @asynccontextmanager
@@ -166,23 +143,25 @@ async def test_a_robots_txt_that_redirects_inside_reaches_nothing_and_lets_nobod
 
 
 async def test_a_name_that_resolves_differently_the_second_time_is_judged_by_the_address_used(tmp_path: Path) -> None:
-    """Time to live 0: what politeness and the connect are told may differ; the socket's own address decides."""
-    web, asked = FakeWeb(), 0
+    """The name was fine for robots.txt, and is asked again for the page: an answer is kept for 5 s at least."""
+    web = FakeWeb()
 
     def rebinding(_name: str) -> list[str]:
-        nonlocal asked
-        asked += 1
-        return ["127.66.0.1"] if asked == 1 else ["127.0.0.1"]
+        return ["127.0.0.1"] if served.hits("a.test") else ["127.66.0.1"]
 
-    web.host("a.test", ttl_s=0, dns=rebinding, address="127.66.0.1").page("/", links=["/2", "/3"])
+    site = web.host("a.test", ttl_s=0, dns=rebinding, address="127.66.0.1")
+    site.answer("/robots.txt", Answer(headers={"Connection": "close"}))
+    site.page("/")
     async with watched_connects() as connects:
         with web.running() as served:
-            for number in range(3):
-                folder = tmp_path / str(number)
-                folder.mkdir()
-                done = await crawled(served, folder, [served.url("a.test")], allow_private=("127.66.0.1/32",))
-    assert {host for host, *_port in connects} <= {"127.66.0.1"}
-    assert done.rows("SELECT reason FROM urls WHERE kind = 'page'") == [("blocked_address",)]
+            done = await crawled(
+                served, tmp_path, [served.url("a.test")], allow_private=("127.66.0.1/32",), delay_s=MIN_TTL_S + 0.5
+            )
+    assert {host for host, *_port in connects} == {"127.66.0.1"}
+    assert done.rows("SELECT failure, address FROM fetches ORDER BY id") == [
+        (None, "127.66.0.1"),
+        ("blocked_address", "127.0.0.1"),
+    ]
 
 
 async def test_a_seed_that_is_an_address_opens_its_own_origin_and_nothing_else(tmp_path: Path) -> None:

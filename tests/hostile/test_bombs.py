@@ -90,12 +90,15 @@ async def test_a_gzipped_sitemap_bomb_is_read_as_far_as_a_sitemap_may_be_long(tm
     site.page("/")
     site.page("/named")
     site.robots("Sitemap: http://a.test/map.xml.gz\nSitemap: http://a.test/twice.xml.gz\n")
-    sitemap = f"<urlset><url><loc>http://{site.name}/named</loc></url>".encode() + b" " * BOMB_BYTES
+    entry = "<url><loc>http://a.test/{}</loc></url>"
+    ends = [text.encode() for text in ("<urlset>" + entry.format("named"), entry.format("behind") + "</urlset>")]
+    sitemap = ends[0] + b" " * BOMB_BYTES + ends[1]
     packed = gzip.compress(sitemap)
     site.page("/map.xml.gz", body=packed, content_type="application/gzip")
     site.page("/twice.xml.gz", body=gzip.compress(packed), headers={"Content-Encoding": "gzip"})
     with web.running() as served:
         done = await crawled(served, tmp_path, [served.url("a.test")])
+    assert done.urls().keys() == {"/", "/map.xml.gz", "/twice.xml.gz", "/named"}  # nothing of what stands behind it
     assert done.urls()["/map.xml.gz"] == done.urls()["/twice.xml.gz"] == ("fetched", None)
 
 

@@ -12,7 +12,7 @@ import pytest
 from crawler.content.hyperlinks import MAX_LINKS
 from crawler.fakeweb import DnsAnswer, FakeWeb
 from crawler.network import resolver
-from tests.hostile.web import crawled, watched_loop
+from tests.hostile.web import crawled, watched_connects, watched_loop
 from tests.integration.rawserver import DnsServer
 
 DEAD = 10_000
@@ -80,18 +80,19 @@ async def test_an_answer_that_takes_five_seconds_is_waited_for_and_holds_up_nobo
     assert len(done.pages()) == 2 * 20 + 10 * 3
 
 
-async def test_names_that_are_never_answered_hold_up_nobody_else(tmp_path: Path) -> None:
+async def test_names_that_take_ten_seconds_hold_up_nobody_who_has_answered(tmp_path: Path) -> None:
+    """More of them than there are workers; the pages take two seconds."""
     web = a_web("a.test", "b.test", pages=20)
     addresses = {name: [site.address] for name, site in web.sites.items()}
+    slow = [f"slow{number}.test" for number in range(100)]
     with web.running() as served:
-        async with DnsServer(addresses, trouble={f"slow{number}.test": None for number in range(40)}) as dns:
-            seeds = [f"http://slow{number}.test/" for number in range(40)]
+        async with DnsServer(addresses, trouble=dict.fromkeys(slow)) as dns:
+            seeds = [served.url("a.test"), served.url("b.test"), *(f"http://{name}/" for name in slow)]
             started = time.monotonic()
             done = await crawled(
-                served, tmp_path, [*seeds, served.url("a.test"), served.url("b.test")],
-                dns_server=dns.address, max_runtime_s=4.0,
-            )  # fmt: skip
-    assert time.monotonic() - started < 12
+                served, tmp_path, seeds, dns_server=dns.address, delay_s=0.1, per_host=1, max_runtime_s=6.0
+            )
+    assert time.monotonic() - started < 14
     assert len(done.pages()) == 40
 
 
@@ -113,7 +114,9 @@ async def test_of_fifty_addresses_a_few_are_tried_and_the_page_is_fetched(tmp_pa
     web.host("b.test", listening=False, dns=dead).page("/")
     with web.running() as served:
         urls = [served.url("a.test"), served.url("b.test")]
-        done = await crawled(served, tmp_path, urls)
+        async with watched_connects() as connects:
+            done = await crawled(served, tmp_path, urls)
+    assert len({host for host, *_port in connects if host in dead}) == resolver.MAX_ADDRESSES_PER_FAMILY
     assert done.pages() == {urls[0]}
     assert done.rows("SELECT reason FROM urls WHERE url = ?", urls[1]) == [("connect",)]
 

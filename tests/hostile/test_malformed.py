@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.fakeweb import FakeWeb
+from crawler.fakeweb import FakeWeb, StreamHandler
 from tests.hostile.web import answering, crawled
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
@@ -71,6 +71,7 @@ BAD = {
     "short chunk": CHUNKED + b"5\r\nhel",
     "no last chunk": CHUNKED + b"5\r\nhello\r\n",
 }
+BROKEN_FRAMING = [name for name in BAD if name.startswith("chunk size ") and name != "chunk size longer than the chunk"]
 TOO_LARGE = {
     "status line giant": b"HTTP/1.1 200 " + b"O" * 100_000 + b"\r\n\r\n",
     "name giant": OK + b"X" * 100_000 + b": y\r\n\r\nhello",
@@ -95,12 +96,13 @@ async def test_none_is_a_page_and_none_is_the_servers_own_400(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     web = FakeWeb()
-    answers = {**BAD, **TOO_LARGE, "whole": WHOLE}
+    answers = {name: answering(raw) for name, raw in {**BAD, **TOO_LARGE, "whole": WHOLE}.items()}
+    answers |= {f"{name}, late, and then silence": _late(BAD[name]) for name in BROKEN_FRAMING}
     names = {f"h{number}.test": name for number, name in enumerate(answers)}  # one host each: they would be left alone
     for host, name in names.items():
-        web.host(host).raw("/", answering(answers[name]))
+        web.host(host).raw("/", answers[name])
     with web.running() as served:
-        done = await crawled(served, tmp_path, [served.url(host) for host in names])
+        done = await crawled(served, tmp_path, [served.url(host) for host in names], timeout_s=10.0)
     outcomes = "SELECT name, u.status, reason FROM urls u JOIN hosts h ON h.id = host_id WHERE kind = 'page'"
     by_name = {names[host]: (status, reason) for host, status, reason in done.rows(outcomes)}
     assert by_name.pop("whole") == ("fetched", None)
@@ -122,6 +124,19 @@ async def test_what_is_taken_from_odd_chunks_is_the_whole_page(tmp_path: Path) -
         done = await crawled(served, tmp_path, seeds)
     assert done.pages() == set(seeds)
     assert done.rows("SELECT DISTINCT text FROM pages") == [("hello",)]
+
+
+def _late(raw: bytes) -> StreamHandler:
+    """The body some time behind its head, and then nothing: only the broken framing tells that it has ended."""
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head, end, body = raw.partition(b"\r\n\r\n")
+        for part in (head + end, body):
+            writer.write(part)
+            await asyncio.sleep(0.1)
+        await asyncio.Event().wait()
+
+    return answer
 
 
 async def test_an_answer_before_the_request_is_none(tmp_path: Path) -> None:

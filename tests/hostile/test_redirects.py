@@ -50,6 +50,8 @@ async def test_what_is_no_http_url_is_not_followed(location: str, tmp_path: Path
     with web.running() as served:
         done = await crawled(served, tmp_path, [served.url("a.test", "/start")])
     assert not done.pages()
+    named = {served.url("a.test", path) for path in ("/start", "/", "/robots.txt")}
+    assert {url for (url,) in done.rows("SELECT url FROM urls")} <= named
     assert len(served.log) <= 3  # robots.txt, the redirect, and "/" where the location means that
     assert done.summary.requests <= 3
 
@@ -104,18 +106,20 @@ def test_credentials_go_to_the_origins_of_the_seeds_alone_and_are_found_nowhere(
     folder.mkdir()
     with web.running(ssl_context=context) as served:
         site = web.sites["a.test"]
-        site.page("/", links=["/to-http", "/to-b", "/to-userinfo"])
+        userinfo = served.url("b.test", "/landed?{}").replace("//", f"//joe:{SECRET}@")
+        site.page("/", links=["/to-http", "/to-b", "/to-userinfo"],
+                  markup=f'<a href="{userinfo.format("link")}">x</a>')  # fmt: skip
         site.redirect("/to-http", served.url("a.test", "/landed", scheme="http"))
         site.redirect("/to-b", served.url("b.test", "/landed"))
-        site.redirect("/to-userinfo", served.url("b.test", "/landed?x").replace("//", f"//joe:{SECRET}@"))
+        site.redirect("/to-userinfo", userinfo.format("redirect"))
         cli = Cli(folder)
         outcome = cli.crawl(
-            served, served.url("a.test"), "--delay", "0", "--scope", "any",
+            served, served.url("a.test"), "--delay", "0", "--scope", "any", "--no-bodies",
             "--header", f"Authorization: Bearer {SECRET}", "--header", f"Cookie: sid={SECRET}",
         )  # fmt: skip
     trusted = [hit for hit in served.log if hit.scheme == "https" and hit.host == "a.test"]
     others = [hit for hit in served.log if hit not in trusted]
-    assert {hit.target for hit in others} == {"/robots.txt", "/landed", "/landed?x"}
+    assert {hit.target for hit in others} == {"/robots.txt", "/landed", "/landed?link", "/landed?redirect"}
     assert {(hit.host, hit.scheme) for hit in others} == {("a.test", "http"), ("b.test", "https")}
     assert {hit.headers.get("cookie") for hit in trusted} == {f"sid={SECRET}"}
     assert {(hit.headers.get("cookie"), hit.headers.get("authorization")) for hit in others} == {(None, None)}

@@ -74,7 +74,8 @@ async def test_while_it_is_unreachable_no_page_is_fetched_and_later_all_are(stat
     else:
         site.status("/robots.txt", int(status), headers={"Retry-After": "1"})
     with web.running() as served:
-        first = await crawled(served, tmp_path, [served.url("a.test")], timeout_s=0.5, retries=2)
+        # It waits for longer than Retry-After asks, so that it is not the pause alone that keeps the pages.
+        first = await crawled(served, tmp_path, [served.url("a.test")], timeout_s=0.5, retries=2, max_wait_s=3.0)
         assert {hit.target for hit in served.log} == {"/robots.txt"}
         assert first.urls() == {"/": ("pending", None)}
         site.robots("User-agent: *\nAllow: /\n")

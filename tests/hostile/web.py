@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -137,6 +138,30 @@ class Crawled(Database):
     """A crawl that has ended."""
 
     summary: Summary
+
+
+_connects: list[Any] = []
+_watching = False
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _watching and event == "socket.connect" and arguments[0].type & socket.SOCK_STREAM:
+        _connects.append(arguments[1])
+
+
+sys.addaudithook(_audit)  # for good: there is no way to take it away
+
+
+@asynccontextmanager
+async def watched_connects() -> AsyncIterator[list[Any]]:
+    """The addresses of all TCP connects of this process, in the block."""
+    global _watching
+    _connects.clear()
+    _watching = True
+    try:
+        yield _connects
+    finally:
+        _watching = False
 
 
 @dataclass(kw_only=True)

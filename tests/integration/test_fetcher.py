@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 
 from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
+from crawler.network.attempt import Attempt, KeptConnections
 from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
-from crawler.network.fetcher import Fetcher, open_fetcher, request_target
+from crawler.network.failures import explain
+from crawler.network.fetcher import Fetcher, any_type, open_fetcher, request_target
 from crawler.network.memory import MemoryBudget
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import normalize
@@ -435,6 +437,17 @@ async def test_a_broken_chunk_is_noticed_when_it_comes_not_at_the_deadline() -> 
 
     async with asyncio.timeout(5):
         assert await failure_of(late, timeout_s=60) is FailureKind.BAD_RESPONSE
+
+
+async def test_a_message_is_one_printable_line_whatever_was_raised() -> None:
+    """No library quotes a server's bytes unescaped, as of now."""
+    counters = Counters()
+    attempt = Attempt(
+        url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(counters, 1),
+        deadline=asyncio.timeout(None), max_bytes=1, readable=any_type, sent=True,
+    )  # fmt: skip
+    message = "a \x1b[2J\x9b5m\u202eword\nand more"
+    assert explain(ValueError(message), attempt) == (FailureKind.BAD_RESPONSE, "ValueError: a  [2J 5m word")
 
 
 async def test_a_real_400_is_an_answer() -> None:

@@ -19,6 +19,7 @@ from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.errors import UsageError
 from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.resolver import MIN_TTL_S
 from crawler.network.session import common_headers
 from crawler.proxy import parse_proxy
 from crawler.records import Failure, FailureKind, Response
@@ -27,7 +28,6 @@ from tests.integration.proxies import Proxy
 from tests.integration.rawserver import DnsServer, RawServer, ok
 
 SCHEMES = ["http", "socks5", "socks5h"]
-EAGER = PolitenessConfig(delay_s=0, per_host=64)
 LOCAL = ("127.0.0.0/30",)
 AT_HOME = {"a.test": "127.0.0.1"}
 through = pytest.mark.parametrize("scheme", SCHEMES)
@@ -103,10 +103,11 @@ async def test_a_certificate_is_verified_through_a_proxy_too(scheme: str) -> Non
 
 @through
 @pytest.mark.parametrize(
-    "target", ["10.0.0.1", "127.0.0.1", "[::ffff:a00:1]", "private.test", "half.test", "localhost"]
+    "target", ["10.0.0.1", "127.0.0.1", "[::ffff:a00:1]", "private.test", "half.test", "other-half.test", "localhost"]
 )
 async def test_the_target_is_judged_before_the_proxy_hears_of_it(scheme: str, target: str) -> None:
     zone = {"private.test": ["192.168.1.1"], "half.test": ["203.0.113.1", "8.8.8.8"]}
+    zone["other-half.test"] = ["10.0.0.1", "93.184.216.34"]  # by number they come in this order
     async with Proxy() as proxy, DnsServer(zone) as dns, _opened(proxy.url(scheme), dns=dns, allow=()) as fetcher:
         for url in (f"http://{target}/", f"https://{target}/"):
             answer = await fetcher.fetch(url)
@@ -125,6 +126,28 @@ async def test_a_socks5_proxy_is_given_the_address_that_was_judged_whatever_it_m
         _opened(proxy.url("socks5"), dns=dns) as fetcher,
     ):
         assert isinstance(await fetcher.fetch(f"http://a.test:{server.port}/"), Response)
+
+
+async def test_a_name_that_changes_while_its_request_waits_for_a_connection_is_judged_again() -> None:
+    """Judged at first, the second request waits for the only connection until DNS may be asked again."""
+
+    async def slow(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        dns.zone["a.test"] = ["10.0.0.1"]
+        await asyncio.sleep(MIN_TTL_S + 0.3)
+        writer.write(ok(b"hello", "Connection: close"))
+
+    async with (
+        RawServer(slow, closing=True) as server,
+        DnsServer({"a.test": ["127.0.0.1"]}, ttl=0) as dns,
+        Proxy() as proxy,
+        _opened(proxy.url("socks5"), dns=dns, per_host=1) as fetcher,
+    ):
+        fetching = asyncio.gather(*(fetcher.fetch(f"http://a.test:{server.port}/{number}") for number in range(2)))
+        first, second = await fetching
+    assert isinstance(first, Response)
+    assert isinstance(second, Failure)
+    assert second.kind is FailureKind.BLOCKED_ADDRESS
+    assert proxy.asked == [("127.0.0.1", server.port)]
 
 
 async def test_the_next_address_is_tried_where_the_first_cannot_be_reached() -> None:
@@ -305,6 +328,7 @@ async def _opened(
     dns: DnsServer | None = None,
     allow: tuple[str, ...] = LOCAL,
     ssl_context: ssl.SSLContext | None = None,
+    per_host: int = 64,
     **options: object,
 ) -> AsyncIterator[Fetcher]:
     network = NetworkConfig(
@@ -313,7 +337,8 @@ async def _opened(
         allow_private=allow,
         dns_server=dns.address if dns else None,
     )
-    async with open_fetcher(network, EAGER, counters or Counters(), ssl_context=ssl_context) as fetcher:
+    politeness = PolitenessConfig(delay_s=0, per_host=per_host)
+    async with open_fetcher(network, politeness, counters or Counters(), ssl_context=ssl_context) as fetcher:
         yield fetcher
 
 

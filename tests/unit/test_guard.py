@@ -30,47 +30,53 @@ PUBLIC = [
     "64:ff9b::808:808",
     "2002:808:808::1",
 ]
-SPECIAL = [
-    "0.0.0.0",
-    "0.255.255.255",
-    "10.0.0.1",
-    "100.64.0.1",
-    "100.127.255.255",
-    "127.0.0.1",
-    "127.255.255.254",
-    "169.254.169.254",
-    "172.16.0.1",
-    "172.31.255.255",
-    "192.0.0.1",
-    "192.0.2.1",
-    "192.88.99.1",
-    "192.168.0.1",
-    "198.18.0.1",
-    "198.19.255.255",
-    "198.51.100.1",
-    "203.0.113.1",
-    "224.0.0.1",
-    "239.255.255.250",
-    "240.0.0.1",
-    "255.255.255.255",
-    "::",
-    "::1",
-    "::2",
-    "fc00::1",
-    "fd12:3456::1",
-    "fe80::1",
-    "fe80::1%eth0",
-    "fec0::1",
-    "ff02::1",
-    "2001:db8::1",
-    "3fff::1",
-    "100::1",
-    "2001:2::1",
-    "2001:10::1",
-    "2001:20::1",
-    "5f00::1",
-    "4000::1",  # outside of what IANA hands out
-]
+SPECIAL = {
+    "0.0.0.0": "this network",
+    "0.255.255.255": "this network",
+    "10.0.0.1": "private",
+    "100.64.0.1": "shared by a carrier's NAT",
+    "100.127.255.255": "shared by a carrier's NAT",
+    "127.0.0.1": "loopback",
+    "127.255.255.254": "loopback",
+    "169.254.169.254": "link-local",
+    "172.16.0.1": "private",
+    "172.31.255.255": "private",
+    "192.0.0.1": "for protocol assignments",
+    "192.0.2.1": "for documentation",
+    "192.88.99.1": "a 6to4 relay",
+    "192.31.196.1": "for AS112",
+    "192.52.193.1": "for AMT",
+    "192.175.48.1": "for AS112",
+    "192.168.0.1": "private",
+    "198.18.0.1": "for benchmarks",
+    "198.19.255.255": "for benchmarks",
+    "198.51.100.1": "for documentation",
+    "203.0.113.1": "for documentation",
+    "224.0.0.1": "multicast",
+    "239.255.255.250": "multicast",
+    "240.0.0.1": "reserved",
+    "255.255.255.255": "broadcast",
+    "::": "unspecified",
+    "::1": "loopback",
+    "::2": "this network",
+    "fc00::1": "private",
+    "fd12:3456::1": "private",
+    "fe80::1": "link-local",
+    "fe80::1%eth0": "link-local",
+    "fec0::1": "site-local",
+    "ff02::1": "multicast",
+    "2001:db8::1": "for documentation",
+    "3fff::1": "for documentation",
+    "2620:4f:8000::1": "for AS112",
+    "64:ff9b:1::1": "for local NAT64",
+    "100::1": "discarded",
+    "100:0:0:1::1": "a dummy prefix",
+    "2001:2::1": "for protocol assignments",
+    "2001:10::1": "for protocol assignments",
+    "2001:20::1": "for protocol assignments",
+    "5f00::1": "for segment routing",
+    "4000::1": "unassigned",  # outside of what IANA hands out
+}
 EMBEDDING = [
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
@@ -94,7 +100,12 @@ def test_public_addresses_pass(address: str) -> None:
     assert guard().refusal(address) is None
 
 
-@pytest.mark.parametrize("address", SPECIAL + EMBEDDING)
+@pytest.mark.parametrize(("address", "purpose"), SPECIAL.items())
+def test_the_reason_names_what_an_address_is_for(address: str, purpose: str) -> None:
+    assert str(guard().refusal(address)).startswith(f"{address} is {purpose}, not public")
+
+
+@pytest.mark.parametrize("address", [*SPECIAL, *EMBEDDING])
 def test_special_purpose_addresses_are_refused_with_a_reason(address: str) -> None:
     assert not is_public(address)
     reason = guard().refusal(address)
