@@ -21,6 +21,7 @@ from crawler.proxy import ProxyServer, parse_proxy
 DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-this-crawler)"
 _PRODUCT_TOKEN = re.compile(r"^(?:Mozilla/[\d.]+ \(compatible; *)?([A-Za-z_-]+)")
 DEFAULT_DB = Path("data/crawl.db")
+DEMO_DB = Path("data/demo.db")
 MIB = 1024 * 1024
 _TEN_YEARS_S = 10 * 365 * 86400.0
 
@@ -249,7 +250,8 @@ class CrawlConfig:
                 if option not in given:
                     taken_over[option] = earlier
                 elif earlier != now:
-                    changes.append(f"{given[option]} {_in_words(now)} instead of {_in_words(earlier)}")
+                    new, old = (_in_words(one, is_age=option in _AGES) for one in (now, earlier))
+                    changes.append(f"{given[option]} {new} instead of {old}")
             slices[name] = replace(own, **taken_over)
         return replace(self, **slices), changes
 
@@ -269,12 +271,24 @@ def _restored(stored: Any, like: Any) -> Any:
     return type(like)(stored) if isinstance(like, Enum) else stored
 
 
-def _in_words(value: Any) -> str:
+_AGES = {"max_age_s", "min_interval_s", "max_interval_s", "max_runtime_s", "max_wait_s", "grace_s"}
+
+
+def _in_words(value: Any, *, is_age: bool) -> str:
+    """As it would be given; `is_age`: it may be, with a unit."""
     if value is None or value == ():
         return "none"
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if is_age and isinstance(value, float):
+        length_s, unit = next((one for one in _UNITS if value >= one[0] and not value % one[0]), (1, "s"))
+        return f"{value / length_s:g}{unit}"
+    return f"{value:g}" if isinstance(value, float) else f"{value}"
+
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
 def _between(option: str, value: float, low: float, high: float) -> None:

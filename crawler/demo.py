@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
+from crawler.config import DEMO_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
 from crawler.demoweb import DEMO_SEEDS
 from crawler.engine import Crawl
 from crawler.errors import UsageError
 from crawler.fakeweb import Served
 from crawler.output.observer import Observer
 from crawler.storage.lock import database_lock
-
-DEFAULT_DB = Path("data/demo.db")
 
 
 def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
@@ -49,7 +47,7 @@ def next_steps(db: Path, program: str) -> list[tuple[str, str]]:
 def _make_room(db: Path) -> None:
     if not db.exists():
         return
-    if db != DEFAULT_DB:
+    if db != DEMO_DB:
         raise UsageError(f"{db} exists, and the demo begins with a new file; name another --db")
     with database_lock(db):
         for name in (db.name, f"{db.name}-wal", f"{db.name}-shm"):

@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -25,7 +25,6 @@ from crawler.config import (
     ScopeRule,
     StartConfig,
 )
-from crawler.engine import Crawl
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
@@ -33,6 +32,10 @@ from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.summary import Summary, write_summary
 from crawler.storage.database import check_file
+from crawler.storage.lock import refuse_if_held
+
+if TYPE_CHECKING:
+    from crawler.engine import Crawl
 
 SCOPE, POLITENESS, NETWORK, AGAIN, RUN = "Scope", "Politeness", "Network", "Fetch again", "Run"
 
@@ -261,6 +264,10 @@ def crawl(
     observer = observer_for(db, quiet, log_format=log_format)
     given = given_fields(context, crawl)
     try:
+        if not lock_wait_s:
+            refuse_if_held(db)  # before what takes most of the time of a start
+        from crawler.engine import Crawl
+
         with metered(observer, db, metrics_file, metrics_port) as metrics:
             result = run_crawl(Crawl(named, config, observer=metrics, handle_signals=True, given=given))
     except DatabaseBusyError as busy:

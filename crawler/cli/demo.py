@@ -7,24 +7,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from crawler.cli.crawl import exit_status, run_crawl
-from crawler.demo import DEFAULT_DB, demo_crawl, next_steps
-from crawler.demoweb import demo_web
+from crawler.config import DEMO_DB
 from crawler.errors import UsageError
-from crawler.fakeweb import Served
 from crawler.output.progress import observer_for
 from crawler.output.streams import lasting_stream
 
+if TYPE_CHECKING:
+    from crawler.fakeweb import Served
+
 
 def demo(
-    db: Annotated[Path, typer.Option(help="Where to put the demo's crawl database.")] = DEFAULT_DB,
+    db: Annotated[Path, typer.Option(help="Where to put the demo's crawl database.")] = DEMO_DB,
 ) -> int:
     """Crawl a small web that is served on loopback: several hosts, rules, redirects, errors. Needs no internet."""
+    from crawler.demo import demo_crawl, next_steps  # brings the whole crawler along, as the next ones do
+
     with _demo_web_served() as served:
         summary = run_crawl(demo_crawl(served, db, observer_for(db, quiet=False)))
     if summary.complete:
@@ -37,6 +40,8 @@ def demo(
 
 @contextmanager
 def _demo_web_served() -> Iterator[Served]:
+    from crawler.demoweb import demo_web
+
     with ExitStack() as stack:
         try:
             served = stack.enter_context(demo_web().running())

@@ -42,6 +42,15 @@ def database_lock(database: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def refuse_if_held(database: Path) -> None:
+    """Raise `DatabaseBusyError` where a run holds the database: before much is made ready for one that may not run.
+
+    Whoever is let through may still find it held when it takes the lock.
+    """
+    if is_held(database):
+        raise _busy(database, _lock_file(database).read_text(encoding="ascii", errors="replace"))
+
+
 def is_held(database: Path) -> bool:
     """Whether a run holds the database at this moment.
 
@@ -80,9 +89,12 @@ def _lock(descriptor: int, database: Path) -> None:
         if _try_lock(descriptor):
             return
         time.sleep(_PAUSE_S)
-    holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-    who = f" (process {holder})" if holder.isdigit() else ""
-    raise DatabaseBusyError(f"another run{who} is crawling into {database}; wait for it, or choose another --db")
+    raise _busy(database, os.pread(descriptor, 32, 0).decode(errors="replace"))
+
+
+def _busy(database: Path, holder: str) -> DatabaseBusyError:
+    who = f" (process {holder.strip()})" if holder.strip().isdigit() else ""
+    return DatabaseBusyError(f"another run{who} is crawling into {database}; wait for it, or choose another --db")
 
 
 def _try_lock(descriptor: int) -> bool:

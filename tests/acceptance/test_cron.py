@@ -74,6 +74,17 @@ def test_of_two_starts_one_runs_and_the_other_ends_as_asked_at_once(
     assert err.count("\n") == 1
 
 
+def test_who_is_refused_has_not_loaded_what_only_a_crawl_needs(cli: Cli, busy: Served) -> None:
+    first = cron(cli, busy, busy.url("a.test"))
+    while not busy.hits("a.test", "/"):
+        time.sleep(0.01)
+    arguments = cli.arguments(busy, busy.url("a.test"))
+    refused = cli.run([arguments[0], "-X", "importtime", *arguments[1:]], status=5)
+    stop(first)
+    assert "another run" in refused.err
+    assert "aiohttp" not in refused.err
+
+
 def test_starts_at_the_same_instant_are_one_run(cli: Cli, busy: Served) -> None:
     starts = [cron(cli, busy, busy.url("a.test"), "--if-running", "skip") for _ in range(4)]
     while sum(start.poll() is not None for start in starts) < 3:

@@ -246,11 +246,11 @@ def test_without_seeds_the_options_of_the_last_run_are_used_again(cli: Cli, serv
 def test_an_option_that_is_given_again_wins_and_the_change_is_shown(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5", "--exclude", "/p9", "--no-bodies")
-    changes = ("--max-pages", "7", "--exclude", "/p3", "--bodies", "--per-host", "8")
+    changes = ("--max-pages", "7", "--exclude", "/p3", "--bodies", "--per-host", "8", "--delay", "0.5", "--grace", "2m")
     outcome = cli.command("crawl", "--db", str(cli.db), *changes)
     assert outcome.err == (
         "other options than in the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
-        " --bodies on instead of off\n"
+        " --delay 0.5 instead of 0, --grace 2m instead of 5s, --bodies on instead of off\n"
     )
     assert len(cli.pages()) == 12
     assert _options(cli)["network"]["dns_server"] == served.dns
