@@ -14,8 +14,7 @@ import pytest
 from crawler.fakeweb import FakeWeb
 from crawler.policy.ports import BAD_PORTS
 from tests.hostile import test_addresses as places
-from tests.hostile.test_addresses import watched_connects
-from tests.hostile.web import crawled
+from tests.hostile.web import crawled, watched_connects
 from tests.integration.rawserver import RawServer, ok
 
 
