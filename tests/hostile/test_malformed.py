@@ -71,7 +71,8 @@ BAD = {
     "short chunk": CHUNKED + b"5\r\nhel",
     "no last chunk": CHUNKED + b"5\r\nhello\r\n",
 }
-BROKEN_FRAMING = [name for name in BAD if name.startswith("chunk size ") and name != "chunk size longer than the chunk"]
+LONGER = ("chunk size longer than the chunk", "chunk size of 16 digits", "chunk size that wraps around")
+BROKEN_FRAMING = [name for name in BAD if name.startswith("chunk size ") and name not in LONGER]
 TOO_LARGE = {
     "status line giant": b"HTTP/1.1 200 " + b"O" * 100_000 + b"\r\n\r\n",
     "name giant": OK + b"X" * 100_000 + b": y\r\n\r\nhello",
