@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, StreamHandler
+from tests.acceptance.conftest import Cli
 from tests.hostile.web import answering, crawled
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
@@ -82,6 +83,22 @@ async def test_none_is_a_page_and_none_is_the_servers_own_400(
     assert {name: outcome for name, outcome in by_name.items() if outcome not in allowed} == {}
     assert not caplog.records
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_none_is_a_page_with_aiohttps_parser_in_python_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is used where there is no compiler; it takes more than that in C."""
+    monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", "1")
+    web, cli = FakeWeb(), Cli(tmp_path)
+    answers = list((BAD | TOO_LARGE | {"whole": WHOLE}).values())
+    names = [f"h{number}.test" for number in range(len(answers))]
+    for name, raw in zip(names, answers, strict=True):
+        web.host(name).raw("/", answering(raw))
+    with web.running() as served:
+        seeds = [served.url(name) for name in names]
+        outcome = cli.crawl(served, *seeds, "--delay", "0", "--retries", "0", "--max-wait", "0s")
+    assert cli.pages() == seeds[-1:]
+    assert outcome.summary["by_failure"].keys() <= {"bad_response", "disconnected", "too_large"}
+    assert outcome.summary["urls"]["failed"] == len(answers) - 1
 
 
 def _late(raw: bytes) -> StreamHandler:
