@@ -73,13 +73,16 @@ def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
     """
     if answer.status < 200:
         return f"unexpected status {answer.status}"
+    lengths = answer.headers.getall(_CONTENT_LENGTH, ())
+    if len(lengths) > 1:  # the parser in C refuses it, that in Python does not
+        return f"{len(lengths)} fields with a Content-Length"
     values = answer.headers.getall(_TRANSFER_ENCODING, ())
     if not values:
         return None
     codings = [coding.strip().lower() for coding in ",".join(values).split(",")]
     if codings != ["chunked"]:
         return f"Transfer-Encoding is {clean(', '.join(codings))!r}, not chunked"
-    return "both Transfer-Encoding and Content-Length" if _CONTENT_LENGTH in answer.headers else None
+    return "both Transfer-Encoding and Content-Length" if lengths else None
 
 
 def coding_of(answer: aiohttp.ClientResponse) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, StreamHandler
+from tests.acceptance.conftest import Cli
 from tests.hostile.web import answering, crawled
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
@@ -80,6 +81,11 @@ TOO_LARGE = {
     "trailer of 1 MB": CHUNKED + b"5\r\nhello\r\n0\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n",
     "trailers of 1 MB": CHUNKED + b"5\r\nhello\r\n0\r\n" + b"X: y\r\n" * 170_000 + b"\r\n",
 }
+WHOLE_IN_PYTHON = (
+    "chunk size after a space",
+    "chunk size ended by LF",
+    "trailer with a length",
+)  # its parser lets pass
 # What aiohttp's parser lets pass (it is strict in development mode alone), and what is right though seldom seen.
 ODD_BUT_WHOLE = {
     "chunk size one too large": CHUNKED + b"6\r\nhello\r\n0\r\n\r\n",  # the CR is taken for a part of the body
@@ -125,6 +131,22 @@ async def test_what_is_taken_from_odd_chunks_is_the_whole_page(tmp_path: Path) -
         done = await crawled(served, tmp_path, seeds)
     assert done.pages() == set(seeds)
     assert done.rows("SELECT DISTINCT text FROM pages") == [("hello",)]
+
+
+def test_none_is_a_page_with_aiohttps_parser_in_python_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is used where there is no compiler; it takes more than that in C."""
+    monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", "1")
+    web, cli = FakeWeb(), Cli(tmp_path)
+    answers = [raw for name, raw in (BAD | TOO_LARGE | {"whole": WHOLE}).items() if name not in WHOLE_IN_PYTHON]
+    names = [f"h{number}.test" for number in range(len(answers))]
+    for name, raw in zip(names, answers, strict=True):
+        web.host(name).raw("/", answering(raw))
+    with web.running() as served:
+        seeds = [served.url(name) for name in names]
+        outcome = cli.crawl(served, *seeds, "--delay", "0", "--retries", "0", "--max-wait", "0s")
+    assert cli.pages() == seeds[-1:]
+    assert outcome.summary["by_failure"].keys() <= {"bad_response", "disconnected", "too_large"}
+    assert outcome.summary["urls"]["failed"] == len(answers) - 1
 
 
 def _late(raw: bytes) -> StreamHandler:
