@@ -596,15 +596,18 @@ class _HttpConnection(asyncio.Protocol):
         protocol.connection_made(self._transport)
         reader.feed_data(bytes(self._buffer))
         writer = asyncio.StreamWriter(self._transport, protocol, reader, loop)
+        closed = False
         try:
             with suppress(ConnectionError):  # the client left: what a handler for hostile tests may well provoke
                 await handler(reader, writer)
                 writer.close()
                 await writer.wait_closed()
+                closed = True
         except Exception as error:  # noqa: BLE001 - a bug in a declared handler: `serve` raises it at its end
             self._served.errors.append(error)
         finally:
-            self._transport.abort()
+            if not closed:  # asyncio fails over aborting a transport that has closed after a full buffer
+                self._transport.abort()
             try:
                 with suppress(ConnectionError):  # `cut` promises that the socket is closed
                     await writer.wait_closed()

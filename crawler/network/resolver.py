@@ -33,7 +33,7 @@ MAX_LOOKUPS = 64
 MAX_ADDRESSES_PER_FAMILY = 8  # a name with thousands would be tried until the deadline
 TRIES = 2
 TRY_S = 5.0  # c-ares waits no longer for the first answer, whatever it is told, and up to twice as long for the second
-LOOKUP_S = 12.0
+LOOKUP_S = 20.0  # two tries each of two channels, where an answer takes a little more than 5 s
 
 _ABSENT = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA, pycares.errno.ARES_EBADNAME})
 

@@ -471,6 +471,24 @@ async def test_a_raw_handler_whose_client_leaves_is_no_error() -> None:
         await left.wait()
 
 
+async def test_a_raw_answer_that_leaves_slowly_is_sent_to_its_end_and_the_web_closes() -> None:
+    size = 8_000_000
+
+    async def much(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x" * size)
+
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.raw("/much", much)
+    async with asyncio.timeout(20), web.serve() as served:
+        reader, writer = await asyncio.open_connection(site.address, served.port)
+        writer.write(b"GET /much HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        await reader.readexactly(1000)
+        await asyncio.sleep(0.1)  # the handler has returned, most of it waits
+        assert len(await reader.read(-1)) == size - 1000
+        writer.close()
+
+
 async def test_closing_ends_although_the_stream_handlers_were_cancelled_before() -> None:
     arrived = asyncio.Event()
 
