@@ -80,7 +80,7 @@ async def test_an_answer_that_takes_five_seconds_is_waited_for_and_holds_up_nobo
     assert len(done.pages()) == 2 * 20 + 10 * 3
 
 
-async def test_names_that_take_ten_seconds_hold_up_nobody_who_has_answered(tmp_path: Path) -> None:
+async def test_names_that_are_never_answered_hold_up_nobody_who_has_answered(tmp_path: Path) -> None:
     """More of them than there are workers; the pages take two seconds."""
     web = a_web("a.test", "b.test", pages=20)
     addresses = {name: [site.address] for name, site in web.sites.items()}
