@@ -51,7 +51,7 @@ def one_line(summary: Summary, db: Path) -> str:
         _ended(summary).plain,
         f"pages: {_pages(summary).plain}",
         f"failures: {_failures(summary)}" if summary.by_failure else "",
-        f"{_pending(summary).plain} pending" if summary.pending else "",
+        f"pending: {_pending(summary).plain}" if summary.pending else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -149,6 +150,14 @@ def test_without_a_terminal_there_is_one_line_and_nothing_else(cli: Cli, serve: 
     assert out.count("\n") == 1
     assert out.startswith(f"{cli.db}: run 1 complete")
     assert "; pages: 12 (" in out
+
+
+def test_the_line_says_what_is_left(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("site.test", pages=12)
+    served = serve(web)
+    out, _err = cron(cli, served, served.url("site.test"), "--delay", "0", "--max-pages", "1").communicate(timeout=30)
+    assert re.search(r"; pending: \d+ left, not reached before the end\n$", out)
 
 
 @pytest.mark.parametrize("more", [[], ["--quiet"]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import random
 import sqlite3
 import time
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Served, Site
+from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
 from tests.acceptance.conftest import Cli
 
 Serve = Callable[[FakeWeb], Served]
@@ -80,6 +82,57 @@ def test_what_says_the_same_is_no_new_version_though_its_bytes_differ(
     assert outcome.summary["by_status"] == {"304" if headers else "200": 1}
     assert cli.rows("SELECT id, body_hash FROM pages") == before
     assert cli.rows("SELECT count(*) FROM bodies") == [1]
+
+
+CHANGING_BYTES = {
+    "a comment with the time": "<!-- generated at {} -->",
+    "a script with a nonce": '<script nonce="{}">var token = "{}"</script>',
+    "a hidden token": '<form><input type="hidden" name="csrf" value="{}"></form>',
+    "an attribute": '<div data-request="{}"></div>',
+}
+
+
+@pytest.mark.parametrize("markup", CHANGING_BYTES.values(), ids=CHANGING_BYTES)
+@pytest.mark.parametrize("tag", [None, '"{}"', 'W/"{}"'])
+def test_bytes_and_entity_tags_that_change_with_every_answer_make_no_version(
+    cli: Cli, serve: Serve, markup: str, tag: str | None
+) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    requests = itertools.count(1)
+
+    def answer(_request: Request) -> Answer:
+        number = next(requests)
+        headers = {} if tag is None else {"ETag": tag.format(number)}
+        return Answer.page(text="same", links=["/x"], markup=markup.format(number, number), headers=headers)
+
+    site.answer("/", answer)
+    site.page("/x", headers={"ETag": '"x"'})
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    for _ in range(2):
+        assert cli.crawl(served, *EVERYTHING).summary["by_status"] == {"200": 1, "304": 1}
+    assert cli.rows("SELECT count(*) FROM pages") == [2]
+    assert cli.rows("SELECT count(*) FROM bodies") == [2]
+    last = cli.rows("SELECT etag FROM urls WHERE page_id IS NOT NULL ORDER BY id LIMIT 1")
+    assert last == [None if tag is None else tag.format(3)]  # the one to ask with
+
+
+def test_a_server_that_ignores_if_none_match_makes_no_version(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    body = b"<!doctype html><title>same</title><p>same"
+    head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n' % len(body)
+
+    async def ignore(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head + body)
+        await writer.drain()
+
+    web.host("a.test").raw("/", ignore)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert cli.crawl(served, *EVERYTHING).summary["by_status"] == {"200": 1}
+    assert [hit.headers.get("if-none-match") for hit in served.hits("a.test", "/")] == [None, '"1"']
+    assert cli.rows("SELECT count(*) FROM pages") == [1]
 
 
 def test_changed_pages_get_one_new_version_each_and_bring_their_new_links(cli: Cli, serve: Serve) -> None:

@@ -170,6 +170,24 @@ async def test_looking_for_reasons_and_traps_reads_no_urls_but_by_the_index_of_e
     assert steps == ["SEARCH urls USING INDEX urls_excluded (host_id=? AND reason>? AND reason<?)"]
 
 
+async def test_that_nothing_is_due_is_told_without_reading_the_urls(tmp_path: Path) -> None:
+    """What a run with nothing to do says of a million pages; a few rows of each host's indexes are enough."""
+    path = tmp_path / "crawl.db"
+    await fill(path, 100)
+    statements: set[str] = set()
+    async with opened(path, lambda connection: connection.set_trace_callback(statements.add)) as store:
+        _pages, newest, next_at = await store.freshness()
+        assert newest is None  # none of these has a page
+        assert next_at is not None
+    with closing(sqlite3.connect(path)) as connection:
+        assert next_at == connection.execute("SELECT min(revisit_at) FROM urls").fetchone()[0]
+        steps = {step for one in statements if "SELECT" in one for step in plan_of(connection, one) if "urls" in step}
+    assert steps == {
+        "SEARCH urls USING INDEX urls_answered (host_id=?)",
+        "SEARCH urls USING COVERING INDEX urls_revisit (host_id=? AND revisit_at>?)",
+    }
+
+
 async def test_failing_an_origin_costs_as_much_as_its_host_has_urls(tmp_path: Path) -> None:
     path = tmp_path / "crawl.db"
     await fill(path, 50_000)
