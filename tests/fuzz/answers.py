@@ -45,7 +45,7 @@ def _decoded(coding: str, chunks: Iterable[bytes]) -> bytes | None:
     try:
         for chunk in chunks:
             for piece in decoder.decode(chunk):
-                assert len(piece) <= PIECE_BYTES
+                assert len(piece) <= 2 * PIECE_BYTES  # brotli takes it as a hint
                 decoded += piece
                 if len(decoded) >= _MAX_DECODED:
                     return decoded[:_MAX_DECODED]

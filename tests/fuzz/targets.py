@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TypeVar
 
 import brotli  # type: ignore[import-untyped]
@@ -17,9 +17,7 @@ from backports import zstd
 from tests.fuzz import answers, connections, documents, user_files
 
 _T = TypeVar("_T")
-_MEMORY = Path("/dev/shm")
-_SCRATCH = TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)  # a disk takes most of the time
-_FOLDER = Path(_SCRATCH.name)
+_FOLDER = Path(mkdtemp())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def check_seeds(data: bytes, folder: Path) -> None:
     assert _seeds(file, b"\xef\xbb\xbf" + noted) == seeds
     if seeds:
         assert _seeds(file, "\n".join(["", *seeds]).encode()) == seeds
+        assert not re.search(r"\s", "".join(seeds))
         for seed in parse_seeds(seeds):
             check_url(seed.url, None)
             assert "@" not in authority_of(seed.url)

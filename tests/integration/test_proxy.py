@@ -294,24 +294,24 @@ def test_proxy_credentials_cannot_be_sent_to_everybody_as_a_header() -> None:
         common_headers(NetworkConfig(headers={"Proxy-Authorization": "Basic x"}))
 
 
-_SAID = [
-    b"HTTP/1.1 200 OK",
-    b"HTTP/1.0 407",
-    b"\r\n\r\n",
-    b"hello",
-    b"\5\0",
-    b"\5\2",
-    b"\1\0",
-    b"\0\1",
-    b"\0\3\4",
-    b"\0\4",
-    b"\x7f\0\0\1\0\x50",
-]
+_STARTS = st.sampled_from(
+    [
+        *(
+            b"",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.0 407\r\n\r\n",
+            b"HTTP/1.1 2000\r\n\r\n",
+        ),
+        *(b"\5\0\5", b"\5\0\5\0\0\1\x7f\0\0\1\0\x50", b"\5\0\5\0\0\3\1a\0\x50", b"\5\0\5\1\0\1\x7f\0\0\1\0\x50"),
+        *(b"\5\2\1\0\5\0\0\4" + bytes(18), b"\5\2\1\1\5\0\0\1\x7f\0\0\1\0\x50"),
+    ]
+)
 
 
 @given(
     st.sampled_from(["http", "socks5"]),
-    st.lists(st.sampled_from(_SAID) | st.binary(max_size=3), max_size=8).map(b"".join),
+    st.builds(bytes.__add__, _STARTS, st.sampled_from([b"", b"\r\n\r\n"]) | st.binary(max_size=9)),
     st.sampled_from([None, ("me", "s3cret")]),
 )
 def test_whatever_a_proxy_says_there_is_a_tunnel_or_one_line(

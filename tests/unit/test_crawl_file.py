@@ -17,30 +17,17 @@ from tests.fuzz.user_files import check_crawl_file
 
 _COMMAND: Any = typer.main.get_command(app).commands["crawl"]  # type: ignore[attr-defined]
 _ON_DISK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-_TOML = st.sampled_from(
+_WORDS = st.sampled_from(
     [
         *("seeds", "delay", "db", "max-age", "header", "include", "scope", "fresh", "max-bytes", "no-such"),
-        *(
-            " = ",
-            "=",
-            '"a"',
-            "'",
-            "[",
-            "]",
-            "0",
-            "-1",
-            "nan",
-            "1e99",
-            "true",
-            "{",
-            "}",
-            ".",
-            ",",
-            "#",
-            "\n",
-            '"\\u0000"',
-            "\x1b",
-        ),
+        *(" = ", '"a"', "'", "[", "]", "0", "-1", "nan", "1e99", "true", "{", "}", ".", ",", "#", "\n", "\x1b"),
+    ]
+)
+_TOML = st.sampled_from(
+    [
+        *("include = 1", '"\\u001b[2J" = 1', 'delay = "\\u001b"', "delay = {}", "fresh = 1", 'scope = "x"'),
+        *('header = ["\\u001b"]', 'max-rate = "\\u001b"', "delay = 1979-05-27", 'max-age = "x\\n"'),
+        *("header = [[]]", 'log-format = "json"'),
     ]
 )
 _SETTINGS = st.fixed_dictionaries(
@@ -60,7 +47,11 @@ _SETTINGS = st.fixed_dictionaries(
 
 
 @_ON_DISK
-@given(st.binary(max_size=60) | st.lists(_TOML, max_size=12).map("".join).map(str.encode))
+@given(
+    st.binary(max_size=60)
+    | st.lists(_WORDS, max_size=12).map("".join).map(str.encode)
+    | st.lists(_TOML, max_size=3, unique=True).map("\n".join).map(str.encode)
+)
 def test_whatever_the_bytes_the_user_is_told_in_one_line(tmp_path: Path, data: bytes) -> None:
     check_crawl_file(data, tmp_path)
 

@@ -7,7 +7,7 @@ from html import escape
 from urllib.parse import urljoin
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
@@ -525,7 +525,9 @@ def test_no_bytes_make_reading_fail(body: bytes, content_type: str | None) -> No
     check_page(body, content_type)
 
 
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(_PIECES), max_size=40))
+@example(["<a href=x>", " ", "text", "\n", "<b>", "text", " "])
 def test_no_markup_makes_reading_fail(pieces: list[str]) -> None:
     check_page("".join(pieces).encode(), "text/html; charset=utf-8")
 

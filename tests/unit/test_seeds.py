@@ -18,7 +18,10 @@ _PIECES = st.sampled_from(
         *("#", " #", "\n", "\r", "\t", "\x0b", "\u2028", "%20", ".txt", "é", "\ufeff", "\1"),
     ]
 )
-_LINES = st.lists(_PIECES, max_size=12).map("".join)
+_SEEDS = st.sampled_from(
+    ["http://a.test/ b", "a.test/x?y#z", "https://b.test/ # c", "c.test:80", "::1", "#", " d.test"]
+)
+_LINES = st.lists(_PIECES, max_size=12).map("".join) | st.lists(_SEEDS, max_size=3).map("\r\n".join)
 _ON_DISK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

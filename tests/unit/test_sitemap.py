@@ -431,6 +431,11 @@ def test_a_giant_field_is_left_out() -> None:
 
 # --- properties -------------------------------------------------------------------------------------------------------
 
+URL_ELEMENTS = [
+    *("<url><loc>/a</loc></url>", "<url><loc>/b</loc><loc>/c</loc></url>", "<url><loc/><loc> /d </loc></url>"),
+    *("<url>e<x><loc>/f</loc></x></url>", "<url><loc>/<b>g</b>h<!-- --></loc></url>", "<url><LOC>/i</LOC></url>"),
+    *("<url><loc><![CDATA[/j]]>&amp;</loc></url>", "<url><lastmod>2020</lastmod><loc>/k</loc></url>", "<url/>"),
+]
 XML_WORDS = [
     *("<urlset>", "</urlset>", "<sitemapindex>", "<rss>", "<feed>", "<url>", "</url>", "<sitemap>", "</sitemap>"),
     *("<item>", "</item>", "<entry>", "</entry>", "<loc>", "</loc>", "<link>", "</link>", "<link href='/a'/>"),
@@ -449,6 +454,8 @@ XML_WORDS = [
     ),
 ]
 bodies = st.one_of(
+    st.lists(st.sampled_from(URL_ELEMENTS)).map(lambda urls: f"<urlset>{''.join(urls)}</urlset>".encode()),
+    st.lists(st.sampled_from(["http://a/b", "https://c/", " ", "\ufeff", "x"])).map("\r\n".join).map(str.encode),
     st.binary(),
     st.lists(st.sampled_from(XML_WORDS)).map(lambda words: "".join(words).encode()),
     st.lists(st.sampled_from(XML_WORDS)).map(lambda words: ("<urlset>" + "".join(words)).encode()),

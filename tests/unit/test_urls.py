@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crawler.urls import (
@@ -292,7 +292,9 @@ _ANY = st.text(alphabet=st.characters(codec=None, categories=None), max_size=40)
 _BASES = st.none() | _ANY | st.sampled_from(["http://example.com/a/b?c", "https://u:p@[::1]:81/", "mailto:x"])
 
 
+@settings(max_examples=300)
 @given(href=_ANY, base=_BASES)
+@example(href="http://example.com/#x", base=None)
 @example(href="http://example.com/ ?", base=None)
 @example(href="//a", base="http://example.com/")
 def test_whatever_is_given_what_comes_back_is_normal(href: str, base: str | None) -> None:
