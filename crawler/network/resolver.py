@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeAlias
 
@@ -84,9 +85,9 @@ class Resolver(AbstractResolver):
 
     async def lookup(self, host: str) -> Answer:
         """The addresses of a name, in a stable order, never empty; or why there are none. A literal's is itself."""
-        literal = parse_address(host)
+        literal = _literal(host)
         if literal is not None:
-            return (str(literal),)
+            return literal
         name = host.lower().rstrip(".")
         if is_localhost(name):
             return ("127.0.0.1", "::1")
@@ -214,6 +215,12 @@ def in_stable_order(addresses: Iterable[str]) -> tuple[str, ...]:
 def family_of(address: str) -> socket.AddressFamily:
     """AF_INET6 for what has a colon, AF_INET for the rest."""
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+@lru_cache(maxsize=1024)
+def _literal(host: str) -> tuple[str] | None:
+    address = parse_address(host)
+    return None if address is None else (str(address),)
 
 
 def _trouble(name: str, error: Exception) -> tuple[float, Answer]:
