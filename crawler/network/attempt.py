@@ -109,8 +109,8 @@ class Attempt:
             raise AssertionError("the deadline was given up")
         return when
 
-    def record_sent(self, connection: Connection) -> None:
-        """The bytes of the request have been handed to the kernel on `connection`."""
+    def record_sent(self, connection: Connection, peer: str | None) -> None:
+        """The bytes of the request have been handed to the kernel on `connection`, to the address `peer`."""
         self.sent = True
         self.started_at = self.wall_clock()
         self._started = time.perf_counter()
@@ -119,9 +119,8 @@ class Attempt:
             self.counters.connections_opened += 1
         else:
             self.counters.connections_reused += 1
-        peer = connection.transport.get_extra_info("peername") if connection.transport else None
         if peer and self.proxy is None:
-            self.address = peer[0]
+            self.address = peer
         if self.sockets and connection.protocol is not None and self.kept.mark_if_full():
             self.marked = True
             connection.protocol.force_close()

@@ -27,11 +27,25 @@ _UNREAD = bytearray(1028)  # an int at its front; `ioctl` keeps the GIL for what
 
 
 class BoundedProtocol(ResponseHandler):
-    """Ends the connection at the interim answer that is one too many."""
+    """Ends the connection at the interim answer that is one too many.
+
+    `peer` is the address at its other end; `plain_fd` the socket's descriptor, None under TLS, which may speak first.
+    Both are asked for at each request, and asking the transport takes 3 us.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._interim_answers = 0
+        self.peer: str | None = None
+        self.plain_fd: int | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called once the connection is there, with TLS if it is to have that."""
+        super().connection_made(transport)
+        name = transport.get_extra_info("peername")
+        self.peer = name[0] if name else None
+        if transport.get_extra_info("sslcontext") is None:
+            self.plain_fd = transport.get_extra_info("socket").fileno()
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Called for the head of each answer."""
@@ -70,12 +84,18 @@ def bound_interim_answers(connector: aiohttp.BaseConnector) -> None:
     connector._factory = partial(protocol, loop=asyncio.get_running_loop())
 
 
+def peer_of(connection: Connection) -> str | None:
+    """The address at the other end."""
+    protocol = connection.protocol
+    return protocol.peer if isinstance(protocol, BoundedProtocol) else None
+
+
 def _has_answered(connection: Connection) -> bool:
-    """Whether bytes of an answer are there: with the parser, or with the kernel (unless TLS may speak first)."""
-    if connection.protocol:  # a queue of answers: true unless empty
+    """Whether bytes of an answer are there: with the parser, or with the kernel."""
+    protocol = connection.protocol
+    if protocol:  # a queue of answers: true unless empty
         return True
-    transport = connection.transport
-    if transport is None or transport.get_extra_info("sslcontext") is not None:
+    if not isinstance(protocol, BoundedProtocol) or protocol.transport is None or protocol.plain_fd is None:
         return False
-    ioctl(transport.get_extra_info("socket").fileno(), FIONREAD, _UNREAD)
+    ioctl(protocol.plain_fd, FIONREAD, _UNREAD)
     return any(_UNREAD[:4])

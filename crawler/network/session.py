@@ -22,7 +22,7 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
-from crawler.network.protocol import WatchedRequest, bound_interim_answers
+from crawler.network.protocol import WatchedRequest, bound_interim_answers, peer_of
 from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
 from crawler.network.tunnel import ProxyConnector
@@ -148,7 +148,7 @@ class WatchedResponse(aiohttp.ClientResponse):
         """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first."""
         attempt = current_attempt.get()
         if attempt is not None:
-            attempt.record_sent(connection)
+            attempt.record_sent(connection, peer_of(connection))
         try:
             return await super().start(connection)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
