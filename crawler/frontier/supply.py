@@ -64,7 +64,8 @@ class Supply:
 
     def note_hunger(self, host: HostState) -> None:
         """To be called whenever a host's claims have become fewer, or the store may have gained some."""
-        if host.more and 2 * len(host.claims) < self._window():
+        most = 2 * len(host.claims)
+        if host.more and most < _MAX_WINDOW_PER_HOST and most < self._window():  # the first saves most of the second
             self._hungry.add(host.host_id)
 
     def committed(self, visits: Sequence[Visit], hosts: Sequence[HostRecord]) -> None:

@@ -246,6 +246,8 @@ class Workbench:
 
     def _wake_waiting(self) -> bool:
         """Take out of its queue one host for each address that has room again, and for each share of the unproven."""
+        if not (self._waiting_slow or self._waiting_new or self._left):
+            return False
         woken = []
         if self._unproven_lent < self._max_unproven:
             if self._waiting_slow and self._slow_lent < self._max_slow:

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -132,9 +132,9 @@ class Fetcher:
             self._counters.in_flight -= 1
             current_attempt.reset(token)
 
-    async def address_of(self, host: str) -> str | Unresolved:
+    def address_of(self, host: str) -> Awaitable[str | Unresolved]:
         """The address that politeness counts requests to `host` (a name or an IP literal) under."""
-        return await self._resolver.address_of(host)
+        return self._resolver.address_of(host)
 
     def open_origin(self, origin: str) -> None:
         """Let requests to `origin` reach the private address that it names, being a seed's."""

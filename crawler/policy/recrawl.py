@@ -132,8 +132,12 @@ def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
     earlier = claim.earlier
     if earlier is None or not (claim.kind is UrlKind.SITEMAP or _is_whole(earlier, keep_bodies=keep_bodies)):
         return {}
-    fields = {"If-None-Match": earlier.etag, "If-Modified-Since": earlier.last_modified}
-    return {name: value for name, value in fields.items() if value and _may_be_sent(value)}
+    fields = {}
+    if earlier.etag and _may_be_sent(earlier.etag):
+        fields["If-None-Match"] = earlier.etag
+    if earlier.last_modified and _may_be_sent(earlier.last_modified):
+        fields["If-Modified-Since"] = earlier.last_modified
+    return fields
 
 
 def interval_s_of(rate: ChangeRate) -> float:

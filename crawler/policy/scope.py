@@ -68,7 +68,7 @@ class Scope:
             return "length"
         if hops > MAX_HOPS:
             return "hops"
-        if any(pattern.search(url) for pattern in self._exclude):
+        if self._exclude and any(pattern.search(url) for pattern in self._exclude):
             return "exclude"
         if self._has_closed_port(url):
             return "port"
