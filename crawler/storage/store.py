@@ -23,7 +23,7 @@ from crawler.storage.database import check_file, explained, open_reader, open_wr
 from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
 
-_CONSIDERED = 8192  # URLs of a host among which the most valuable are chosen
+_CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
 
 _LAST_OPTIONS = "SELECT options, end_reason FROM runs ORDER BY id DESC LIMIT 1"
 
@@ -278,15 +278,15 @@ class Store:
         return [host_record(row) for row in rows]
 
     async def stale_urls(
-        self, host_ids: Iterable[int], limit: int, horizon: Horizon, held: Iterable[int] = ()
+        self, host_ids: Sequence[int], limit: int, horizon: Horizon, held: Iterable[int] = ()
     ) -> list[Claim]:
-        """At most `limit` URLs of each of these hosts that are to be fetched again, the most valuable; none of `held`.
+        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held`.
 
-        With `by_value` they are chosen among the 8,192 that have waited longest, so that a choice costs the same
-        however many there are.
+        With `by_value` they are chosen among the 8,192, of all hosts, that have waited longest, so that a choice costs
+        the same however many there are.
         """
         hosts, lent = (orjson.dumps(list(ids)).decode() for ids in (host_ids, held))
-        considered = max(limit, _CONSIDERED) if horizon.by_value else limit
+        considered = max(limit, _CONSIDERED // len(host_ids)) if horizon.by_value else limit
         bounds = (horizon.fetched_before, horizon.revisit_before)
         rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent))
         return [claim(row) for row in rows]
