@@ -52,4 +52,6 @@ def _demo_web_served() -> Iterator[Served]:
 
 def _program() -> str:
     """How this program can be called again: by its name where that is found, else as it was called."""
-    return "crawler" if shutil.which("crawler") else sys.argv[0]
+    if shutil.which("crawler"):
+        return "crawler"
+    return f"{sys.executable} -m crawler" if Path(sys.argv[0]).name == "__main__.py" else sys.argv[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import COMMAND, Cli
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -301,8 +302,10 @@ def test_version_and_help(cli: Cli) -> None:
 
 
 def test_the_demo_crawls_its_web_and_says_what_to_try(cli: Cli) -> None:
-    outcome = cli.command("demo", "--db", str(Path("demo.db")))
+    outcome = cli.run(["env", "PATH=/usr/bin:/bin", *COMMAND, "demo", "--db", "demo.db"])  # where no `crawler` is found
     assert "Three things to try" in outcome.out
+    to_try = next(line for line in outcome.out.splitlines() if " status --db " in line)
+    assert "fetched: " in cli.run(shlex.split(to_try)).out
     cli.db = cli.folder / "demo.db"
     assert len(cli.pages()) > 200
     again = cli.command("demo", "--db", "demo.db", status=2)
