@@ -80,6 +80,7 @@ class Supply:
                 host = self._workbench.host(record.host_id)
                 host.more = True
                 self.note_hunger(host)
+                self._gained.pop(record.host_id, None)  # an older record would let it have its pages again
             elif record.next_due_at is not None and record.next_due_at > now:
                 self._poll_at = min(self._poll_at, self._clock.monotonic() + record.next_due_at - now)
             elif len(self._gained) < _MAX_HOSTS:
@@ -105,7 +106,7 @@ class Supply:
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""
         has_room = len(self._workbench) < _MAX_HOSTS  # without room there is nothing to ask the store for
-        if has_room and self._stale_after is not None:
+        if has_room and (self._stale_after is not None or self._gained):
             return 0.0
         return min(self._poll_at, self._sweep_at) if has_room else self._sweep_at
 
@@ -139,7 +140,7 @@ class Supply:
         turn = Turn(self._clock)
         for start in range(0, len(records), _HOSTS_AT_ONCE):
             if await turn.pause():  # it takes long: what is here shall be lent before the others come
-                self._gained |= {record.host_id: record for record in records[start:]}
+                self._gained = {record.host_id: record for record in records[start:]} | self._gained  # the newer wins
                 return
             some = records[start : start + _HOSTS_AT_ONCE]
             for copy in await self._store.robots_of(record.host_id for record in some):

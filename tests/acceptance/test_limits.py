@@ -160,5 +160,6 @@ def test_max_pages_per_host_is_exact_where_hosts_come_and_go(cli: Cli, serve: Se
     seeds = cli.folder / "seeds.txt"
     seeds.write_text("\n".join(served.url(name) for name in web.sites))
     outcome = cli.crawl(served, str(seeds), "--delay", "0", "--ignore-robots", "--max-pages-per-host", "1")
+    assert outcome.summary["by_failure"] == {}
     assert outcome.summary["pages"] == 5_000
     assert set(cli.rows("SELECT run_pages FROM hosts")) == {1}
