@@ -272,6 +272,7 @@ def _restored(stored: Any, like: Any) -> Any:
 
 
 _AGES = {"max_age_s", "min_interval_s", "max_interval_s", "max_runtime_s", "max_wait_s", "grace_s"}
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
 def _in_words(value: Any, *, is_age: bool) -> str:
@@ -286,9 +287,6 @@ def _in_words(value: Any, *, is_age: bool) -> str:
         length_s, unit = next((one for one in _UNITS if value >= one[0] and not value % one[0]), (1, "s"))
         return f"{value / length_s:g}{unit}"
     return f"{value:g}" if isinstance(value, float) else f"{value}"
-
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
 def _between(option: str, value: float, low: float, high: float) -> None:

@@ -28,7 +28,6 @@ from crawler.storage.store import FIRST_PLACE, Store
 from crawler.storage.writer import Writer
 
 _READMIT_BATCH = 5000
-_ENTRIES_AT_ONCE = 1_000
 
 
 class Frontier:
@@ -276,12 +275,12 @@ class Frontier:
     # --- committing ---------------------------------------------------------------------------------------------
 
     async def _judge_entries(self, visit: Visit) -> list[Target]:
-        """What a sitemap names, judged in parts: 50,000 URLs at once would hold up the event loop for 0.3 s."""
+        """What a sitemap names: 50,000 URLs at once would hold up the event loop for 0.3 s."""
         targets: list[Target] = []
-        for start in range(0, len(visit.entries), _ENTRIES_AT_ONCE):
-            part = visit.entries[start : start + _ENTRIES_AT_ONCE]
-            targets += self._admission.entries(part, visit.claim)
-            await asyncio.sleep(0)
+        turn = Turn(self._clock)
+        for target in self._admission.entries(visit.entries, visit.claim):
+            targets.append(target)
+            await turn.pause()
         return targets
 
     async def _put(self, visit: Visit) -> None:

@@ -80,7 +80,7 @@ class Resolver(AbstractResolver):
 
     async def address_of(self, host: str) -> str | Unresolved:
         """The address that politeness counts requests to `host` under: its first. An IP literal is its own."""
-        answer = _literal(host) or await self.lookup(host)
+        answer = await self.lookup(host)
         return answer if isinstance(answer, Unresolved) else answer[0]
 
     async def lookup(self, host: str) -> Answer:
