@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-MAX_TURN_S = 0.05  # that one step of our work may compute while everybody else waits for the event loop
+MAX_TURN_S = 0.025  # that one step of our work may compute while everybody else waits for the event loop
 
 if sys.platform == "linux":
 

@@ -5,10 +5,9 @@ it ends when its input does, and on Linux at once when the crawl is killed. Host
 more.
 
 It writes `READY` once it can read, and is given nothing before. A request is a header (`REQUEST`), then the URL, the
-Content-Type and the body. The answer is a header (`ANSWER`), then JSON (the fields of `Page` in `PAGE_FIELDS` order
-with the links as columns, or a sitemap's entries, or null) and the body compressed with zstd, which is empty where it
-is not to be kept. Columns and positions instead of named fields keep a message small: the crawl's one event loop has to
-read them all.
+Content-Type and the body. The answer is a header (`ANSWER`), then JSON (the fields of `Page` in `PAGE_FIELDS` order,
+or a sitemap's entries, or null) and the body compressed with zstd, which is empty where it is not to be kept. Links and
+entries are columns: a message is small and quickly read, which the crawl's one event loop has to do with them all.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ PAGE_FIELDS = (
     "title", "description", "language", "canonical_url", "text", "encoding", "headings", "open_graph", "json_ld",
     "links_total", "refresh_url", "noindex", "nofollow",
 )  # fmt: skip
+_ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
 _MAX_MEMORY_BYTES = 2 * 1024**3  # a document that needs more than this to be read is an attack
 
 
@@ -122,7 +122,7 @@ def _columns(content: Page | list[SitemapEntry] | None) -> Any:
     if content is None:
         return None
     if isinstance(content, list):
-        return {"entries": [(entry.url, entry.lastmod, entry.is_sitemap) for entry in content]}
+        return {name: [getattr(entry, name) for entry in content] for name in _ENTRY_FIELDS}
     links = tuple(zip(*content.links, strict=True)) or ((), (), (), ())
     return [*(getattr(content, name) for name in PAGE_FIELDS), content.content_hash.hex(), *links]
 
@@ -132,10 +132,8 @@ def rebuild(columns: Any, url: str) -> Page | list[SitemapEntry] | None:
     if columns is None:
         return None
     if isinstance(columns, dict):
-        return [
-            SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap)
-            for entry, lastmod, is_sitemap in columns["entries"]
-        ]
+        rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
+        return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
     *values, content_hash, urls, anchors, rels, nofollows = columns
     fields = dict(zip(PAGE_FIELDS, values, strict=True))
     fields["headings"] = tuple(map(tuple, fields["headings"]))
