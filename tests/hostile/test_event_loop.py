@@ -1,14 +1,12 @@
 """Nothing that a page holds keeps the event loop busy: while one is judged and stored, the others' requests go on.
 
-What is measured is processor time of the loop's own thread between two turns of the loop, so that a busy machine
-changes nothing. It leaves out waits for the system; the loop's thread has none but for the sockets that are ready.
+What is measured is processor time of the loop's own thread between two turns of the loop, by a yardstick: see
+`LoopWatch`. It leaves out waits for the system; the loop's thread has none but for the sockets that are ready.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,8 +16,8 @@ import pytest
 from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, crawl
 from crawler.fakeweb import FakeWeb, Served
 from crawler.policy.robots import MAX_BYTES
+from tests.hostile.web import MAX_BUSY_S, watched_loop
 
-MAX_BUSY_S = 0.2
 MB = 1_000_000
 
 MARKUP: dict[str, Callable[[], bytes]] = {
@@ -86,10 +84,7 @@ async def test_giant_robots_txts_do_not_block_the_event_loop(tmp_path: Path) -> 
 
 
 async def _longest_turn_s(web: FakeWeb, folder: Path, max_pages: int = 1) -> float:
-    """Crawl a page or two of this web; the most processor time that one turn of the loop took.
-
-    Up to three times, if need be: beside other work the same step takes twice the processor time.
-    """
+    """Crawl a page or two of this web; the longest turn of the loop, in the quietest of up to three attempts."""
     longest_s = []
     for attempt in range(3):
         with web.running() as served:
@@ -108,15 +103,6 @@ async def _longest_turn_of(served: Served, folder: Path, seeds: list[str], max_p
         network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
         run=RunConfig(parse_timeout_s=3),
     )
-    turns: list[float] = []
-    watch = asyncio.create_task(_watch(turns))
-    await crawl(seeds, config)
-    watch.cancel()
-    return max(turns)
-
-
-async def _watch(turns: list[float]) -> None:
-    while True:
-        before = time.thread_time()
-        await asyncio.sleep(0.001)
-        turns.append(time.thread_time() - before)
+    async with watched_loop() as watch:
+        await crawl(seeds, config)
+    return watch.longest_s
