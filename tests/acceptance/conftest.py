@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,12 @@ class Cli:
         with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)) as connection:
             rows = connection.execute(sql, parameters).fetchall()
         return [row[0] if len(row) == 1 else row for row in rows]
+
+    def pauses(self, host: str) -> list[float]:
+        """Seconds between the requests to a host, by the crawl's own clock: a busy server notices some of them late."""
+        sent = "SELECT f.started_at FROM fetches f JOIN urls u ON u.id = f.url_id JOIN hosts h ON h.id = u.host_id"
+        starts = self.rows(f"{sent} WHERE h.name = ? ORDER BY f.started_at", host)
+        return [later - earlier for earlier, later in pairwise(starts)]
 
     def pages(self) -> list[str]:
         """The URLs of the stored pages, sorted; a page that is stored twice stands twice."""
