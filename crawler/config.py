@@ -50,7 +50,7 @@ class ScopeConfig:
         (), "Only URLs that match this regular expression, repeatable; seeds always may."
     )
     exclude: tuple[str, ...] = _option((), "No URL that matches this regular expression, repeatable.")
-    drop_param: tuple[str, ...] = _option((), "Drop query parameters by name, such as 'utm_*', repeatable.")
+    drop_param: tuple[str, ...] = _option((), "Drop parameters of query and path by name, such as 'utm_*', repeatable.")
     max_depth: int | None = _option(None, "Links to follow from a seed; 0 fetches the seeds alone.")
     max_pages: int | None = _option(None, "Stop after storing exactly this many pages.")
     max_pages_per_host: int | None = _option(None, "Store at most this many pages of one host in this run.")
