@@ -1,4 +1,5 @@
-"""Named operations over records: what is due, what is known, what a run did. No operation decides anything.
+"""Named operations over records: what is due, what is known, what a run did. No operation decides anything
+but one: whether a domain has room for one more host (see domains.py).
 
 Reads go through a connection of their own that cannot write, so that they never wait behind a commit. Writes are
 `Store.commit` (see writer.py's `Transaction`) and the few below it; those that may meet while a crawl runs take turns.

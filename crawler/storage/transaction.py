@@ -34,7 +34,7 @@ from crawler.storage.columns import (
     storable,
     url_values,
 )
-from crawler.storage.domains import HostLimit
+from crawler.storage.domains import FULL_DOMAIN, HostLimit
 from crawler.storage.known import KnownUrls, nearest
 
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
@@ -65,11 +65,11 @@ WHERE excluded.depth < depth OR excluded.seed > seed
 """
 
 # The last column: whether being found again may let it in. Of a domain that is full it is not asked for each link.
-_URL_IDS = """
+_URL_IDS = f"""
 SELECT u.url, u.id, u.depth, u.seed, u.status = 'excluded' AND substr(u.reason, 1, 6) <> 'robots'
-    AND u.reason NOT GLOB 'trap: hosts of the domain *'
+    AND u.reason NOT GLOB '{FULL_DOMAIN}*'
 FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
-"""
+"""  # noqa: S608 - our own names
 
 _ADD_LINKS = """
 INSERT INTO links (page_id, target_id, anchor, rel, nofollow)
@@ -158,7 +158,7 @@ CROSS JOIN urls AS u ON u.id = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
 """
 _EXPLAIN = """
 UPDATE urls SET reason = json_extract(v.value, '$[1]') FROM json_each(?) AS v
-WHERE urls.id = json_extract(v.value, '$[0]') AND status = 'excluded'
+WHERE urls.id = json_extract(v.value, '$[0]') AND status = 'excluded' AND reason <> json_extract(v.value, '$[1]')
 """
 
 _READMIT_FORBIDDEN = """
@@ -257,17 +257,23 @@ class Transaction:
         if not news:
             return set()
         await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
-        away = await self._turn_away((target.host, bool(target.seed)) for target in news if target.reason is None)
-        if away:
-            news = [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in news]
+        admitted: set[str] = set()
         for start in range(0, len(news), _URLS_AT_ONCE):
-            part = news[start : start + _URLS_AT_ONCE]
+            part = await self._within_limit(news[start : start + _URLS_AT_ONCE])
             rows = [(t.url, t.host, t.kind, t.status, t.reason, t.depth, t.hops, int(t.seed)) for t in part]
             await self._execute(_ADD_URLS, as_json(rows), now)
             self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
-        gained = as_json(sorted({target.host for target in news if target.reason is None}))
+            admitted.update(target.host for target in part if target.reason is None)
+        gained = as_json(sorted(admitted))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}
+
+    async def _within_limit(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """The targets; those that would bring a domain one host too many are excluded."""
+        away = await self._turn_away((target.host, bool(target.seed)) for target in targets if target.reason is None)
+        if not away:
+            return targets
+        return [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in targets]
 
     async def _turn_away(self, hosts: Iterable[tuple[str, bool]]) -> dict[str, str]:
         """Those of the hosts, given with 'it is a seed's', that are one too many of their domain, with the reason."""
