@@ -50,11 +50,14 @@ class ScopeConfig:
         (), "Only URLs that match this regular expression, repeatable; seeds always may."
     )
     exclude: tuple[str, ...] = _option((), "No URL that matches this regular expression, repeatable.")
-    drop_param: tuple[str, ...] = _option((), "Drop query parameters by name, such as 'utm_*', repeatable.")
+    drop_param: tuple[str, ...] = _option((), "Drop parameters of query and path by name, such as 'utm_*', repeatable.")
     max_depth: int | None = _option(None, "Links to follow from a seed; 0 fetches the seeds alone.")
     max_pages: int | None = _option(None, "Stop after storing exactly this many pages.")
     max_pages_per_host: int | None = _option(None, "Store at most this many pages of one host in this run.")
     max_urls_per_host: int = _option(1_000_000, "Take in at most about this many URLs of one host, all runs together.")
+    max_hosts_per_domain: int = _option(
+        10_000, "Take in at most this many hosts of one registrable domain, all runs together (--scope domain or any)."
+    )
     max_path_segments: int = _option(25, "No URL with more segments in its path than this.")
     max_query_params: int = _option(40, "No URL with more query parameters than this.")
     trap_rules: bool = _option(True, "Keep out of what looks like a crawler trap.")
@@ -65,6 +68,7 @@ class ScopeConfig:
         _at_least("--max-pages", self.max_pages, 1)
         _at_least("--max-pages-per-host", self.max_pages_per_host, 1)
         _at_least("--max-urls-per-host", self.max_urls_per_host, 1)
+        _at_least("--max-hosts-per-domain", self.max_hosts_per_domain, 1)
         _at_least("--max-path-segments", self.max_path_segments, 1)
         _at_least("--max-query-params", self.max_query_params, 0)
         for option, patterns in (("--include", self.include), ("--exclude", self.exclude)):

@@ -68,6 +68,8 @@ class FakeWeb:
     ) -> Site:
         """Declare an empty site at a host name (lower case, IDNs as A-labels).
 
+        '*.a.test' is every name below a.test that is not declared (RFC 4592); handlers see which in `Request.host`.
+
         `address`: given to share one, or for `::1`; else the next free one of 127.1/16. `tls`: it also answers https,
         on `served.tls_port`. `keep_alive=False`: every answer closes its connection. `listening=False`: the name
         resolves, connections are refused (not with `wildcard`). `dns`: what the DNS server does when asked for it: a
@@ -365,7 +367,8 @@ class Served:
 
     def url(self, host: str, path: str = "/", *, scheme: str | None = None) -> str:
         """The URL of a declared host, port included; https where the host has it, unless `scheme` says otherwise."""
-        scheme = scheme or ("https" if self._sites[host].tls else "http")
+        site = _named(self._sites, host) or self._sites[host]
+        scheme = scheme or ("https" if site.tls else "http")
         return f"{scheme}://{host}:{self._port(scheme)}{path}"
 
     def with_ports(self, text: str, scheme: str = "http") -> str:
@@ -407,7 +410,7 @@ class Served:
 
     def site_for(self, host: str, address: str) -> Site | None:
         """The site named by a Host header, or else the first one at the address."""
-        return self._sites.get(host) or self._by_address.get(address)
+        return _named(self._sites, host) or self._by_address.get(address)
 
     def render(self, answer: Answer, scheme: str, status: int, *, keep: bool) -> tuple[bytes, bytes]:
         """The head (without the empty line that ends it) and the body, as sent; `keep` for an answer that comes again.
@@ -443,7 +446,7 @@ class Served:
         return self.tls_port if scheme == "https" else self.port
 
     def _with_port(self, match: re.Match[str], scheme: str) -> str:
-        if match["host"].rstrip(".").lower() not in self._sites:
+        if _named(self._sites, match["host"].rstrip(".").lower()) is None:
             return match[0]
         return f"{match[0]}:{self._port(match['scheme'] or scheme)}"
 
@@ -632,7 +635,7 @@ class _DnsServer(asyncio.DatagramProtocol):
             return
         name = str(query.q.qname).rstrip(".").lower()
         self._log.append((name, str(QTYPE[query.q.qtype])))
-        site = self._sites.get(name)
+        site = _named(self._sites, name)
         answer = _dns_answer(site) if site is not None else "nxdomain"
         if answer != "silent":
             reply = query.reply()
@@ -668,6 +671,15 @@ fish flag fleet fog gale gull harbour haul helm hull island jetty keel knot lamp
 pilot port quay rope rudder sail salt sand sea shell ship shore signal storm tide timber tower tug vessel voyage watch
 wave wharf wind wreck yard
 """.split()  # noqa: SIM905 - read by people
+
+
+def _named(sites: Mapping[str, Site], name: str) -> Site | None:
+    """The site of that name, or else of the nearest wildcard above it."""
+    site = sites.get(name)
+    while site is None and "." in name:
+        name = name.partition(".")[2]
+        site = sites.get(f"*.{name}")
+    return site
 
 
 def _page_path(number: int) -> str:

@@ -6,12 +6,14 @@ a non-empty lower-case host and a path that begins with '/'.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 from urllib.parse import unquote, unquote_plus
 
 from ada_url import join_url, normalize_url
 
+_PATH_PARAMETER = re.compile(r";([^;=/]+=[^;/]*)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -84,12 +86,25 @@ def without_credentials(url: str) -> str:
 
 
 def drop_params(url: str, globs: Collection[str]) -> str:
-    """The URL without the query parameters whose decoded name matches one of `globs` ('utm_*'); order is kept."""
-    base, mark, query = url.partition("?")
-    if not globs or not mark:
+    """The URL without the parameters whose decoded name matches one of `globs` ('utm_*'); order is kept.
+
+    Those of the query, and ';name=value' at the end of a segment of the path (RFC 3986, 3.3), such as ';jsessionid=1'.
+    """
+    if not globs:
         return url
+    base, mark, query = url.partition("?")
+    if ";" in base:
+        base = _without_path_parameters(base, globs)
     kept = [part for part in query.split("&") if not _matches(part, globs)]
-    return f"{base}?{'&'.join(kept)}" if kept else base
+    return f"{base}?{'&'.join(kept)}" if mark and kept else base
+
+
+def _without_path_parameters(url: str, globs: Collection[str]) -> str:
+    path = target_of(url)  # a host may hold ';', too
+    kept = _PATH_PARAMETER.sub(lambda found: "" if _matches(found[1], globs) else found[0], path)
+    if kept == path:
+        return url
+    return normalize(url.removesuffix(path) + kept) or url  # '..;a=1' has become '..'
 
 
 def _matches(parameter: str, globs: Collection[str]) -> bool:

@@ -84,6 +84,9 @@ def crawl(
     max_urls_per_host: Annotated[
         int, option(ScopeConfig, "max_urls_per_host", "--max-urls-per-host", panel=SCOPE, metavar="N")
     ] = default(ScopeConfig, "max_urls_per_host"),
+    max_hosts_per_domain: Annotated[
+        int, option(ScopeConfig, "max_hosts_per_domain", "--max-hosts-per-domain", panel=SCOPE, metavar="N")
+    ] = default(ScopeConfig, "max_hosts_per_domain"),
     max_path_segments: Annotated[
         int, option(ScopeConfig, "max_path_segments", "--max-path-segments", panel=SCOPE, metavar="N")
     ] = default(ScopeConfig, "max_path_segments"),
@@ -220,6 +223,7 @@ def crawl(
             max_pages=max_pages,
             max_pages_per_host=max_pages_per_host,
             max_urls_per_host=max_urls_per_host,
+            max_hosts_per_domain=max_hosts_per_domain,
             max_path_segments=max_path_segments,
             max_query_params=max_query_params,
             trap_rules=trap_rules,

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from crawler.clock import Clock, Turn
-from crawler.config import CrawlConfig
+from crawler.config import CrawlConfig, ScopeRule
 from crawler.counters import Counters
 from crawler.frontier.admission import Admission
 from crawler.frontier.bounds import ALIKE, Bounds
@@ -77,6 +77,8 @@ class Frontier:
             self._admission.widen(url)
         self._bounds.restore(await self._store.reasons(ALIKE, ALIKE_PAGES))
         await self._fill_hosts()
+        if self._config.scope.scope in (ScopeRule.DOMAIN, ScopeRule.ANY):  # else all hosts are the seeds'
+            await self._store.limit_hosts(self._config.scope.max_hosts_per_domain)
         widened = await self._add(seeds)
         if self._config.recrawl.retry_failed:
             await self._store.retry_failed(self._clock.wall())
@@ -104,10 +106,10 @@ class Frontier:
         while batch := await self._store.excluded(place, limit=_READMIT_BATCH):
             place = batch[-1][0]
             ids = [url_id for (_host_id, _reason, url_id), target in batch if self._admission.may_enter(target)]
-            readmitted += len(ids)
             if ids:
-                await self._store.readmit(ids, self._clock.wall())
+                readmitted += await self._store.readmit(ids, self._clock.wall())
                 await self._fill_hosts()
+        self._tell_full_domains()
         return readmitted
 
     async def _fill_hosts(self) -> None:
@@ -118,6 +120,11 @@ class Frontier:
             if self._admission.fill(host):
                 most = self._config.scope.max_urls_per_host
                 self._notify(f"{host} has {most:,} URLs; no more of them are taken in (--max-urls-per-host)")
+
+    def _tell_full_domains(self) -> None:
+        for domain in self._store.full_domains():
+            most = self._config.scope.max_hosts_per_domain
+            self._notify(f"{domain} has {most:,} hosts; no more of them are taken in (--max-hosts-per-domain)")
 
     async def feed(self) -> str:
         """Lend claims until nothing is left to do; returns why: 'complete', 'max_pages' or 'stopped'."""
@@ -293,4 +300,5 @@ class Frontier:
         self._counters.pages += sum(visit.page is not None for visit in visits)
         self._supply.committed(visits, hosts)
         self._fill(host.name for host in hosts if host.urls >= self._config.scope.max_urls_per_host)
+        self._tell_full_domains()
         self._wake.set()

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from publicsuffixlist import PublicSuffixList
-
 from crawler.config import ScopeConfig, ScopeRule
+from crawler.domains import registrable_domain
 from crawler.policy.ports import has_bad_port
 from crawler.policy.traps import trap_of
 from crawler.records import SeedMark, UrlKind
@@ -32,7 +31,6 @@ class Scope:
         self._hosts: set[str] = set()
         self._ports_of: set[str] = set()  # origins on a port that is closed to all others
         self._folders: dict[str, set[str]] = {}  # by host
-        self._suffixes = PublicSuffixList() if config.scope is ScopeRule.DOMAIN else None
         for url in roots:
             self.add_root(url)
 
@@ -97,6 +95,4 @@ class Scope:
 
     def _key(self, host: str) -> str:
         """What two hosts must have in common: the registrable domain, or the whole name where there is none."""
-        if self._suffixes is None or host.startswith("[") or host.replace(".", "").isdigit():
-            return host
-        return self._suffixes.privatesuffix(host) or host
+        return (self._config.scope is ScopeRule.DOMAIN and registrable_domain(host)) or host

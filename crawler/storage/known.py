@@ -15,7 +15,7 @@ class KnownUrls:
     """A bounded cache of stored URLs in front of the unique index: most links on a page are known already.
 
     Only the writer fills it, so it never disagrees with what the next transaction will find. 'Liftable' rows are
-    excluded for another reason than robots.txt.
+    excluded for another reason than robots.txt or a domain that is full.
     """
 
     def __init__(self, max_rows: int = _MAX_KNOWN) -> None:

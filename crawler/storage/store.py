@@ -1,4 +1,5 @@
-"""Named operations over records: what is due, what is known, what a run did. No operation decides anything.
+"""Named operations over records: what is due, what is known, what a run did. No operation decides anything
+but one: whether a domain has room for one more host (see domains.py).
 
 Reads go through a connection of their own that cannot write, so that they never wait behind a commit. Writes are
 `Store.commit` (see writer.py's `Transaction`) and the few below it; those that may meet while a crawl runs take turns.
@@ -16,10 +17,12 @@ from typing import Any, TypeAlias
 import aiosqlite
 import orjson
 
+from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
 from crawler.storage.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
 from crawler.storage.database import check_file, explained, open_reader, open_writer
+from crawler.storage.domains import NAME_DOMAINS, HostLimit
 from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
 
@@ -109,11 +112,6 @@ _COUNTS = """
 SELECT total(pending), total(fetched), total(redirected), total(excluded), total(gone), total(failed) FROM hosts
 """
 
-_READMIT = """
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
-WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
-"""
-
 _RETRY = """
 UPDATE urls SET status = 'pending', reason = NULL, attempts = 0, next_fetch_at = ?2
 WHERE url IN (SELECT value FROM json_each(?1)) AND status = 'failed' RETURNING host_id
@@ -184,6 +182,7 @@ class Store:
         self._known = KnownUrls()
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
+        self._limit: HostLimit | None = None
         self.run_id = 0
 
     async def last_options(self) -> dict[str, Any] | None:
@@ -236,7 +235,7 @@ class Store:
         with explained(self.path):
             self._check_files()
             async with self._writing:
-                return await Transaction(self._writer, self._known, self.run_id).run(visits, now)
+                return await Transaction(self._writer, self._known, self.run_id, self._limit).run(visits, now)
 
     def _check_files(self) -> None:
         """SQLite writes into files that were deleted as if nothing had happened."""
@@ -253,7 +252,7 @@ class Store:
         """Add URLs that no visit found (seeds); returns their hosts."""
         with explained(self.path):
             async with self._writing:
-                return await Transaction(self._writer, self._known, self.run_id).run((), now, targets)
+                return await Transaction(self._writer, self._known, self.run_id, self._limit).run((), now, targets)
 
     async def due_hosts(
         self, now: float, max_pages_per_host: int | None, limit: int, after: DuePlace = FIRST_DUE
@@ -372,9 +371,21 @@ class Store:
         """What robots.txt forbade is decided again where its copy has expired; `every`: wherever it did."""
         await self._change(_FORGET_FORBIDDEN, now, every)
 
-    async def readmit(self, ids: Sequence[int], now: float) -> None:
-        """Make excluded URLs pending again."""
-        await self._change(_READMIT, as_json(list(ids)), now)
+    async def readmit(self, ids: Sequence[int], now: float) -> int:
+        """Make excluded URLs pending again, as many as there is room for; returns how many are."""
+        with explained(self.path):
+            async with self._writing:
+                return await Transaction(self._writer, self._known, self.run_id, self._limit).readmit(ids, now)
+
+    async def limit_hosts(self, per_domain: int) -> None:
+        """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
+        await self._writer.create_function("owner_of", 1, owner_of)
+        await self._write(NAME_DOMAINS, ())
+        self._limit = HostLimit(per_domain, self._known)
+
+    def full_domains(self) -> list[str]:
+        """The domains of which hosts were turned away since this was asked last; each once a run."""
+        return [] if self._limit is None else self._limit.take_full()
 
     async def _change(self, sql: str, *parameters: Any) -> None:
         with explained(self.path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiosqlite
@@ -33,6 +34,7 @@ from crawler.storage.columns import (
     storable,
     url_values,
 )
+from crawler.storage.domains import FULL_DOMAIN, HostLimit
 from crawler.storage.known import KnownUrls, nearest
 
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
@@ -62,10 +64,12 @@ WHERE excluded.depth < depth OR excluded.seed > seed
     OR (status = 'excluded' AND substr(reason, 1, 6) <> 'robots' AND excluded.status = 'pending')
 """
 
-_URL_IDS = """
+# The last column: whether being found again may let it in. Of a domain that is full it is not asked for each link.
+_URL_IDS = f"""
 SELECT u.url, u.id, u.depth, u.seed, u.status = 'excluded' AND substr(u.reason, 1, 6) <> 'robots'
+    AND u.reason NOT GLOB '{FULL_DOMAIN}*'
 FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
-"""
+"""  # noqa: S608 - our own names
 
 _ADD_LINKS = """
 INSERT INTO links (page_id, target_id, anchor, rel, nofollow)
@@ -144,6 +148,19 @@ ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status,
     robots_failures = excluded.robots_failures
 """
 
+_READMIT = """
+UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
+WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
+"""
+_HOSTS_OF = """
+SELECT u.id, h.name, u.seed FROM json_each(?) AS t
+CROSS JOIN urls AS u ON u.id = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
+"""
+_EXPLAIN = """
+UPDATE urls SET reason = json_extract(v.value, '$[1]') FROM json_each(?) AS v
+WHERE urls.id = json_extract(v.value, '$[0]') AND status = 'excluded' AND reason <> json_extract(v.value, '$[1]')
+"""
+
 _READMIT_FORBIDDEN = """
 UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
 WHERE host_id = ?1 AND status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
@@ -167,10 +184,13 @@ _REWIND = (
 class Transaction:
     """One BEGIN ... COMMIT on the writing connection."""
 
-    def __init__(self, connection: aiosqlite.Connection, known: KnownUrls, run_id: int) -> None:
+    def __init__(
+        self, connection: aiosqlite.Connection, known: KnownUrls, run_id: int, limit: HostLimit | None = None
+    ) -> None:
         self._connection = connection
         self._known = known
         self._run_id = run_id
+        self._limit = limit
 
     async def run(self, visits: Sequence[Visit], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
         """Store it all; returns the hosts touched that have something planned."""
@@ -183,6 +203,19 @@ class Transaction:
             rows = await self._execute(sql, *parameters)
             await self._set_due({row[0] for row in rows})
         self._known.clear()
+
+    async def readmit(self, ids: Sequence[int], now: float) -> int:
+        """Make excluded URLs pending, but for those that would be of one host too many; returns how many are."""
+        async with self._begun():
+            hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(ids)))}
+            away = await self._turn_away(hosts.values())
+            explained = [(url_id, away[host]) for url_id, (host, _seed) in hosts.items() if host in away]
+            await self._execute(_EXPLAIN, as_json(explained))
+            admitted = [url_id for url_id, (host, _seed) in hosts.items() if host not in away]
+            rows = await self._execute(_READMIT, as_json(admitted), now)
+            await self._set_due({row[0] for row in rows})
+        self._known.clear()
+        return len(rows)
 
     async def rewind(self, seconds: float) -> None:
         """All that is planned is planned so much earlier: the clock was set back."""
@@ -224,14 +257,32 @@ class Transaction:
         if not news:
             return set()
         await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
+        admitted: set[str] = set()
         for start in range(0, len(news), _URLS_AT_ONCE):
-            part = news[start : start + _URLS_AT_ONCE]
+            part = await self._within_limit(news[start : start + _URLS_AT_ONCE])
             rows = [(t.url, t.host, t.kind, t.status, t.reason, t.depth, t.hops, int(t.seed)) for t in part]
             await self._execute(_ADD_URLS, as_json(rows), now)
             self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
-        gained = as_json(sorted({target.host for target in news if target.reason is None}))
+            admitted.update(target.host for target in part if target.reason is None)
+        gained = as_json(sorted(admitted))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}
+
+    async def _within_limit(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """The targets; those that would bring a domain one host too many are excluded."""
+        away = await self._turn_away((target.host, bool(target.seed)) for target in targets if target.reason is None)
+        if not away:
+            return targets
+        return [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in targets]
+
+    async def _turn_away(self, hosts: Iterable[tuple[str, bool]]) -> dict[str, str]:
+        """Those of the hosts, given with 'it is a seed's', that are one too many of their domain, with the reason."""
+        if self._limit is None:
+            return {}
+        seeds: dict[str, bool] = {}
+        for host, seed in hosts:
+            seeds[host] = seed or seeds.get(host, False)
+        return await self._limit.turn_away(seeds, self._execute)
 
     async def _ids_of(self, urls: Iterable[str]) -> dict[str, int]:
         """The row ids of URLs that are stored. A batch may hold more of them than the cache, which then forgot some."""

@@ -333,6 +333,23 @@ async def test_hosts_that_share_an_address_are_told_apart_by_name_and_the_first_
     assert bodies == [b"a", b"b", b"a"]
 
 
+async def test_a_wildcard_is_every_name_below_it_that_is_not_declared() -> None:
+    web = FakeWeb()
+    site = web.host("*.a.test")
+    site.answer("/", lambda request: Answer(body=f"{request.host} http://x.a.test/ http://a.test/"))
+    declared = web.host("b.a.test").address
+    async with web.serve() as served:
+        port = served.port
+        expected = {"x.a.test": site.address, "x.y.a.test": site.address, "b.a.test": declared, "a.test": None}
+        for name, address in expected.items():
+            reply = await asyncio.to_thread(_ask_dns, served, name)
+            assert reply is not None
+            assert [str(record.rdata) for record in reply.rr] == ([address] if address else [])
+        assert served.url("x.y.a.test") == f"http://x.y.a.test:{port}/"
+        raw = await _exchange(served, site, b"GET / HTTP/1.1\r\nHost: x.y.a.test\r\nConnection: close\r\n\r\n")
+        assert raw.endswith(f"x.y.a.test http://x.a.test:{port}/ http://a.test/".encode())
+
+
 async def test_a_host_that_does_not_listen_refuses_connections() -> None:
     web = FakeWeb()
     web.host("a.test")

@@ -50,6 +50,7 @@ async def opened(path: Path, watch: Callable[[aiosqlite.Connection], Awaitable[N
     async with open_writer(path) as writer, open_reader(path) as reader:
         store = Store(path, writer, reader)
         await store.begin_run({"scope": {"max_pages": None}}, NOW)
+        await store.limit_hosts(4)
         for connection in (writer, reader):
             await watch(connection)
         yield store

@@ -28,6 +28,7 @@ WRONG: list[tuple[type, str, Any, str]] = [
     (ScopeConfig, "max_depth", -1, "--max-depth"),
     (ScopeConfig, "max_pages", 0, "--max-pages"),
     (ScopeConfig, "max_pages_per_host", 0, "--max-pages-per-host"),
+    (ScopeConfig, "max_hosts_per_domain", 0, "--max-hosts-per-domain"),
     (ScopeConfig, "include", ("ok", "("), "--include"),
     (ScopeConfig, "exclude", ("*",), "--exclude"),
     (PolitenessConfig, "delay_s", -0.1, "--delay"),

@@ -1,0 +1,78 @@
+"""How many hosts a domain may have, and which of its further hosts are turned away.
+
+This one bound is kept here, in the transaction that adds a host, and not by the frontier: only here it is known what is
+a new host, and what the domain has by now, without holding all hosts in memory. Checked after a commit it would be no
+bound: a page has up to 10,000 links, and many are in flight.
+Invariant: `hosts.domain` is set in the transaction that takes in a host's first URL, and never taken away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from crawler.domains import owner_of
+from crawler.storage.columns import TAKEN_IN, as_json
+from crawler.storage.known import KnownUrls
+
+FULL_DOMAIN = "trap: hosts of the domain "  # and the domain
+
+# Of databases, and of runs, that did not ask for domains. One pass over the hosts.
+NAME_DOMAINS = f"UPDATE hosts SET domain = owner_of(name) WHERE domain IS NULL AND {TAKEN_IN} > 0"  # noqa: S608 - our own names
+
+_KNOWN = """
+SELECT h.name FROM json_each(?) AS t CROSS JOIN hosts AS h ON h.name = t.value WHERE h.domain IS NOT NULL
+"""
+_COUNT = """
+SELECT domain, count(*) FROM hosts WHERE domain IN (SELECT value FROM json_each(?)) GROUP BY domain
+"""
+_TAKE_IN = """
+UPDATE hosts SET domain = json_extract(v.value, '$[1]') FROM json_each(?) AS v
+WHERE hosts.name = json_extract(v.value, '$[0]')
+"""
+
+Execute = Callable[..., Awaitable[list[Any]]]  # a statement with its parameters, in the transaction
+
+
+class HostLimit:
+    """At most so many hosts of one domain, all runs together; seeds are exempt."""
+
+    def __init__(self, most: int, known: KnownUrls) -> None:
+        self._most = most
+        self._known = known
+        self._full: set[str] = set()
+        self._untold: list[str] = []
+
+    async def turn_away(self, hosts: Mapping[str, bool], execute: Execute) -> dict[str, str]:
+        """Take in those of these (stored) hosts that there is room for, and those that seeds have: True.
+
+        Returns the others, each with the reason.
+        """
+        known = {row[0] for row in await execute(_KNOWN, as_json(list(hosts)))}
+        domains = {host: owner_of(host) for host in hosts if host not in known}
+        if not domains:
+            return {}
+        counts = Counter({row[0]: row[1] for row in await execute(_COUNT, as_json(sorted(set(domains.values()))))})
+        away: dict[str, str] = {}
+        for host, domain in domains.items():
+            if counts[domain] < self._most:
+                counts[domain] += 1
+            elif hosts[host]:
+                self._known.clear()  # what was turned away before may enter when it is found again
+            else:
+                away[host] = FULL_DOMAIN + domain
+                self._note_full(domain)
+        taken = [(host, domain) for host, domain in domains.items() if host not in away]
+        await execute(_TAKE_IN, as_json(taken))
+        return away
+
+    def take_full(self) -> list[str]:
+        """The domains that were found to be full since this was asked last; each is told once."""
+        untold, self._untold = self._untold, []
+        return untold
+
+    def _note_full(self, domain: str) -> None:
+        if domain not in self._full:
+            self._full.add(domain)
+            self._untold.append(domain)
