@@ -777,8 +777,10 @@ def test_a_web_in_a_thread_says_why_it_cannot_open() -> None:
 
 def test_closing_with_connections_in_every_state_warns_of_nothing() -> None:
     script = """
-import asyncio, gc, socket, time
+import asyncio, gc, logging, socket, time
 from crawler.fakeweb import FakeWeb
+
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a step was slow is a warning in -X dev: machines are
 
 async def never(reader, writer):
     writer.write(b"x" * 10_000_000)
