@@ -14,12 +14,21 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-
-from aiohttp.connector import Connection
+from typing import Protocol
 
 from crawler.counters import Counters
+from crawler.network.deadlines import Deadline, Hearing
 
 current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", default=None)
+
+
+class OpenConnection(Hearing, Protocol):
+    """The connection that a request was sent on."""
+
+    peer: str | None  # the address at its other end
+
+    def force_close(self) -> None:
+        """Close it once the answer is there."""
 
 
 class KeptConnections:
@@ -58,7 +67,7 @@ class Attempt:
     origin: str
     counters: Counters
     kept: KeptConnections
-    deadline: asyncio.Timeout
+    deadline: Deadline
     max_bytes: int
     readable: Callable[[str | None], bool]
     on_sent: Callable[[], None] | None = None
@@ -93,24 +102,15 @@ class Attempt:
         if wait_s <= 0:
             return
         self.throttled_s += wait_s
-        self.deadline.reschedule(self._ends_at + wait_s)
-        await asyncio.sleep(wait_s)
+        with self.deadline.deaf(put_off_s=wait_s):
+            await asyncio.sleep(wait_s)
 
     def patience(self, limit_s: float) -> asyncio.Timeout:
         """A deadline `limit_s` from now, but not after the attempt's, which it replaces: the answer is known."""
-        ends_at = min(self._ends_at, asyncio.get_running_loop().time() + limit_s)
-        self.deadline.reschedule(None)
-        return asyncio.timeout_at(ends_at)
+        return asyncio.timeout_at(min(self.deadline.give_up(), asyncio.get_running_loop().time() + limit_s))
 
-    @property
-    def _ends_at(self) -> float:
-        when = self.deadline.when()
-        if when is None:
-            raise AssertionError("the deadline was given up")
-        return when
-
-    def record_sent(self, connection: Connection, peer: str | None) -> None:
-        """The bytes of the request have been handed to the kernel on `connection`, to the address `peer`."""
+    def record_sent(self, connection: OpenConnection) -> None:
+        """The bytes of the request have been handed to the kernel on `connection`."""
         self.sent = True
         self.started_at = self.wall_clock()
         self._started = time.perf_counter()
@@ -119,11 +119,12 @@ class Attempt:
             self.counters.connections_opened += 1
         else:
             self.counters.connections_reused += 1
-        if peer and self.proxy is None:
-            self.address = peer
-        if self.sockets and connection.protocol is not None and self.kept.mark_if_full():
+        self.deadline.listen(connection)
+        if connection.peer and self.proxy is None:
+            self.address = connection.peer
+        if self.sockets and self.kept.mark_if_full():
             self.marked = True
-            connection.protocol.force_close()
+            connection.force_close()
         if self.on_sent is not None:
             self.on_sent()
 

@@ -56,7 +56,8 @@ async def _read_pieces(
         received += len(chunk)
         for piece in (chunk,) if decoder is None else decoder.decode(chunk):
             if not share.try_take(len(piece)):
-                await share.take(len(piece))
+                with attempt.deadline.deaf():
+                    await share.take(len(piece))
             pieces.append(piece)
             size += len(piece)
             if size > attempt.max_bytes:

@@ -6,7 +6,6 @@ aiohttp's exceptions end here. No redirect is followed, no request is repeated, 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import ssl
 import time
@@ -21,6 +20,7 @@ from crawler.counters import Counters
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
 from crawler.network.cookies import CookieFile
+from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
 from crawler.network.fields import (
     CONTENT_TYPE,
@@ -72,6 +72,7 @@ class Fetcher:
         network: NetworkConfig,
         counters: Counters,
         kept_connections: int,
+        deadlines: Deadlines,
         cookies: CookieFile | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -81,6 +82,7 @@ class Fetcher:
         self._network = network
         self._counters = counters
         self._wall_clock = wall_clock
+        self._deadlines = deadlines
         self._kept = KeptConnections(counters, kept_connections)
         self._cookies = cookies
         self._proxy = network.proxy_server
@@ -105,7 +107,7 @@ class Fetcher:
         which the time waited for our own rate limit does not count. `on_sent` is
         called at the moment in which the request was sent. The body counts in the memory budget until this returns.
         """
-        deadline = asyncio.timeout(timeout_s or self._network.timeout_s)
+        deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
         attempt = Attempt(
             url=without_credentials(url),
             origin=origin_of(url),
@@ -121,7 +123,7 @@ class Fetcher:
         token = current_attempt.set(attempt)
         self._counters.in_flight += 1
         try:
-            async with deadline:  # the only one that stops a server that sends a byte now and then
+            with deadline:  # the only one that stops a server that sends a byte now and then
                 return await self._request(attempt, headers)
         except Exception as error:  # what hostile bytes make parsers raise cannot be listed
             if self._session.closed:
@@ -229,13 +231,15 @@ async def open_fetcher(
     receive_buffer_bytes = None if network.max_rate is None else buffer_bytes(network.max_rate)
     guard = AddressGuard(network.allowed_networks, counters, receive_buffer_bytes)
     resolver = Resolver(counters, network.dns_server)
+    deadlines = Deadlines(network.read_timeout_s)
     try:
         async with open_session(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
             kept = concurrency.kept_connections
-            yield Fetcher(session, resolver, guard, network, counters, kept, cookies, wall_clock)
+            yield Fetcher(session, resolver, guard, network, counters, kept, deadlines, cookies, wall_clock)
     finally:
+        deadlines.close()
         await resolver.close()
 
 

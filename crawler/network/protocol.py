@@ -30,7 +30,7 @@ class BoundedProtocol(ResponseHandler):
     """Ends the connection at the interim answer that is one too many.
 
     `peer` is the address at its other end; `plain_fd` the socket's descriptor, None under TLS, which may speak first.
-    Both are asked for at each request, and asking the transport takes 3 us.
+    Both are asked for at each request, and asking the transport takes 3 us. `heard_at` is when bytes came last.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -38,6 +38,7 @@ class BoundedProtocol(ResponseHandler):
         self._interim_answers = 0
         self.peer: str | None = None
         self.plain_fd: int | None = None
+        self.heard_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called once the connection is there, with TLS if it is to have that."""
@@ -46,6 +47,11 @@ class BoundedProtocol(ResponseHandler):
         self.peer = name[0] if name else None
         if transport.get_extra_info("sslcontext") is None:
             self.plain_fd = transport.get_extra_info("socket").fileno()
+
+    def data_received(self, data: bytes) -> None:
+        """Called with what has come."""
+        self.heard_at = self._loop.time()
+        super().data_received(data)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Called for the head of each answer."""
@@ -82,12 +88,6 @@ def bound_interim_answers(connector: aiohttp.BaseConnector) -> None:
     """
     protocol: type[ResponseHandler] = BoundedProtocol
     connector._factory = partial(protocol, loop=asyncio.get_running_loop())
-
-
-def peer_of(connection: Connection) -> str | None:
-    """The address at the other end."""
-    protocol = connection.protocol
-    return protocol.peer if isinstance(protocol, BoundedProtocol) else None
 
 
 def _has_answered(connection: Connection) -> bool:

@@ -22,7 +22,7 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
-from crawler.network.protocol import WatchedRequest, bound_interim_answers, peer_of
+from crawler.network.protocol import BoundedProtocol, WatchedRequest, bound_interim_answers
 from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
 from crawler.network.tunnel import ProxyConnector
@@ -147,8 +147,8 @@ class WatchedResponse(aiohttp.ClientResponse):
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first."""
         attempt = current_attempt.get()
-        if attempt is not None:
-            attempt.record_sent(connection, peer_of(connection))
+        if attempt is not None and isinstance(connection.protocol, BoundedProtocol):
+            attempt.record_sent(connection.protocol)
         try:
             return await super().start(connection)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
@@ -156,12 +156,8 @@ class WatchedResponse(aiohttp.ClientResponse):
 
 
 def request_timeout(network: NetworkConfig) -> aiohttp.ClientTimeout:
-    """The deadlines of a request's steps. That of the whole is the fetcher's, who can put it off."""
-    return aiohttp.ClientTimeout(
-        total=None,
-        sock_connect=network.connect_timeout_s,
-        sock_read=network.read_timeout_s,
-    )
+    """The deadline of connecting. The others are the fetcher's (see `deadlines`)."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=network.connect_timeout_s)
 
 
 def common_headers(network: NetworkConfig) -> dict[str, str]:

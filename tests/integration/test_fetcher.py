@@ -22,6 +22,7 @@ from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.network.attempt import Attempt, KeptConnections
 from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
+from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
 from crawler.network.fetcher import Fetcher, any_type, open_fetcher, request_target
 from crawler.network.memory import MemoryBudget
@@ -444,7 +445,7 @@ async def test_a_message_is_one_printable_line_whatever_was_raised() -> None:
     counters = Counters()
     attempt = Attempt(
         url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(counters, 1),
-        deadline=asyncio.timeout(None), max_bytes=1, readable=any_type, sent=True,
+        deadline=Deadlines(1).after(1), max_bytes=1, readable=any_type, sent=True,
     )  # fmt: skip
     message = "a \x1b[2J\x9b5m\u202eword\nand more"
     assert explain(ValueError(message), attempt) == (FailureKind.BAD_RESPONSE, "ValueError: a  [2J 5m word")

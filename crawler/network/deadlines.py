@@ -1,0 +1,128 @@
+"""Ends requests that take too long, with one timer for all that are under way.
+
+A request ends at its deadline, and before it where the server, once it was asked, says nothing for longer than the
+read timeout. Timers of their own (`asyncio.timeout`, aiohttp's `sock_read`, which is set anew with every packet) cost
+10 of the 200 us that a request takes.
+
+Invariant: nobody's time is up later than the timer goes off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Protocol
+
+
+class Hearing(Protocol):
+    """A connection."""
+
+    heard_at: float  # when bytes came last, by the event loop's clock
+
+
+class Deadlines:
+    """The deadlines of the requests under way. To be made inside the running loop."""
+
+    def __init__(self, read_timeout_s: float) -> None:
+        self._read_timeout_s = read_timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._under_way: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+
+    def after(self, seconds: float) -> Deadline:
+        """A deadline so long from now, for `with`."""
+        return Deadline(self, self._loop.time() + seconds)
+
+    def now(self) -> float:
+        """The event loop's clock, in seconds."""
+        return self._loop.time()
+
+    def enter(self, deadline: Deadline) -> None:
+        """Watch it from now on; also where its time may now be up earlier than before."""
+        self._under_way.add(deadline)
+        self._arm(deadline.up_at(self._read_timeout_s))
+
+    def leave(self, deadline: Deadline) -> None:
+        """Its request is over."""
+        self._under_way.discard(deadline)
+
+    def close(self) -> None:
+        """Nothing is under way any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self, at: float) -> None:
+        if at < self._timer_at:
+            self.close()
+            self._timer, self._timer_at = self._loop.call_at(at, self._look), at
+
+    def _look(self) -> None:
+        self._timer_at, now = math.inf, self._loop.time()
+        for deadline in self._under_way:
+            if deadline.up_at(self._read_timeout_s) <= now:
+                deadline.strike()
+        self._arm(min((deadline.up_at(self._read_timeout_s) for deadline in self._under_way), default=math.inf))
+
+
+class Deadline:
+    """Cancels the task that runs in its `with`, as `asyncio.timeout` does: there, this is a `TimeoutError`, unless
+    somebody else has cancelled the task as well.
+    """
+
+    __slots__ = ("_cancelling", "_deadlines", "_ends_at", "_hearing", "_struck", "_task")
+
+    def __init__(self, deadlines: Deadlines, ends_at: float) -> None:
+        self._deadlines = deadlines
+        self._ends_at = ends_at
+        self._hearing: Hearing | None = None
+        self._struck = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline needs a task")
+        self._task, self._cancelling = task, task.cancelling()
+        self._deadlines.enter(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._deadlines.leave(self)
+        if self._struck and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def up_at(self, read_timeout_s: float) -> float:
+        """When the time is up, as far as is known now."""
+        if self._struck:
+            return math.inf
+        silent_at = math.inf if self._hearing is None else self._hearing.heard_at + read_timeout_s
+        return min(self._ends_at, silent_at)
+
+    def strike(self) -> None:
+        """The time is up."""
+        self._struck = True
+        self._task.cancel()
+
+    def listen(self, connection: Hearing) -> None:
+        """From now on the server must not be silent for too long."""
+        connection.heard_at = self._deadlines.now()
+        self._hearing = connection
+        self._deadlines.enter(self)
+
+    @contextmanager
+    def deaf(self, put_off_s: float = 0.0) -> Iterator[None]:
+        """Inside, it is we who wait and may read nothing: that is no silence. The deadline is put off by so much."""
+        self._ends_at += put_off_s
+        hearing, self._hearing = self._hearing, None
+        yield
+        if hearing is not None:
+            self.listen(hearing)
+
+    def give_up(self) -> float:
+        """Never end the request; returns when its deadline would have come, by the event loop's clock."""
+        ends_at, self._ends_at, self._hearing = self._ends_at, math.inf, None
+        return ends_at
