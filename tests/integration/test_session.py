@@ -394,7 +394,7 @@ def contexts(ca: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 
