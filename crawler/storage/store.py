@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import aiosqlite
 import orjson
 
+from crawler.beside import beside
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
 from crawler.storage.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
@@ -182,6 +183,7 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._known = KnownUrls()
+        self._files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
         self.run_id = 0
@@ -246,8 +248,7 @@ class Store:
 
     def _found_inodes(self) -> dict[Path, int | None]:
         """Of the database, its write-ahead log and that one's index; None where there is no such file."""
-        names = [self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"]
-        return {path: _inode(path) for path in map(self.path.with_name, names)}
+        return {path: _inode(path) for path in self._files}
 
     async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
         """Add URLs that no visit found (seeds); returns their hosts."""
