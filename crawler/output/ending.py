@@ -36,7 +36,8 @@ def print_ending(console: Console, summary: Summary, db: Path) -> None:
 def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now: float) -> str:
     """'1,169 pages, newest 2 h ago; nothing is due; --max-age 1h fetches again'. Times are Unix seconds, None: none."""
     if newest is None:
-        return "nothing is due and no page is stored; --retry-failed tries again what has failed"
+        stored = f"of {counted(pages, 'page')} none answered when last asked" if pages else "no page is stored"
+        return f"nothing is due and {stored}; --retry-failed tries again what has failed"
     age_s = max(0.0, now - newest)
     again = next((name for name, limit_s in _AGES if limit_s < age_s), "0s")
     auto = (

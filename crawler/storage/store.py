@@ -26,6 +26,8 @@ from crawler.storage.transaction import Transaction
 
 _CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
 
+_WHAT_AGAIN = ("max_age_s", "retry_failed")  # of the options
+
 _LAST_OPTIONS = "SELECT options, end_reason FROM runs ORDER BY id DESC LIMIT 1"
 
 _DUE_HOSTS = f"""
@@ -328,9 +330,10 @@ class Store:
         rows = await self._read("SELECT url, seed FROM urls WHERE seed > 0 AND seed >= ?", (int(SeedMark.YES),))
         return [(row[0], SeedMark(row[1])) for row in rows]
 
-    async def any_seed_fetched(self) -> bool:
-        """Whether at least one seed was ever answered."""
-        return bool(await self._read("SELECT 1 FROM urls WHERE seed > 0 AND status = 'fetched' LIMIT 1"))
+    async def any_seed_fetched(self, *, ever: bool) -> bool:
+        """Whether at least one seed was fetched when it was last tried; `ever`: was answered at any time."""
+        sql = "SELECT 1 FROM urls WHERE seed > 0 AND (status = 'fetched' OR (? AND fetched_at IS NOT NULL)) LIMIT 1"
+        return bool(await self._read(sql, (ever,)))
 
     async def counts(self) -> dict[str, int]:
         """URLs by status, robots.txt not counted."""
@@ -419,7 +422,8 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
             rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
     options = _options(rows)
     if options is not None and rows[0][1] == "complete":
-        options.pop("recrawl", None)
+        for name in _WHAT_AGAIN:
+            options.get("recrawl", {}).pop(name, None)
     return options
 
 

@@ -307,3 +307,15 @@ def test_fresh_begins_a_new_file_and_never_overwrites_one(cli: Cli, serve: Serve
     assert cli.pages() == stored
     cli.crawl(served, *command[:-1])  # nothing of --fresh is remembered
     assert len(cli.pages()) == 10
+
+
+def test_the_bounds_of_the_intervals_outlast_a_run_that_came_to_its_end(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    bounds = ("--min-interval", "6h", "--max-interval", "7d")
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-age", "auto", *bounds)
+    cli.crawl(served, "--max-age", "auto")
+    assert cli.rows("SELECT options ->> '$.recrawl' FROM runs WHERE id = 2") == [
+        '{"max_age_s":"auto","min_interval_s":21600.0,"max_interval_s":604800.0,"retry_failed":false}'
+    ]
+    cli.crawl(served)
+    assert cli.rows("SELECT options ->> '$.recrawl.max_age_s' FROM runs WHERE id = 3") == [None]
