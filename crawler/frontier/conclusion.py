@@ -88,8 +88,11 @@ class Conclusion:
         )
 
     def _try_later(self, claim: Claim, verdict: Verdict) -> Verdict:
-        """A page that is stored and fails now is not given up for ever, as one would be that never answered."""
-        if claim.earlier is None or claim.earlier.content_hash is None:
+        """What was answered before and fails now is not given up for ever, as one would be that never was.
+
+        Not only pages: also a sitemap, a redirect, or a document of another type.
+        """
+        if claim.earlier is None:
             return verdict
         later_s = retry_later_s(verdict.attempts, self._config.network.retries, self.pace)
         return replace(verdict, retry_in_s=later_s)

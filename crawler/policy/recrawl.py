@@ -238,4 +238,5 @@ def _is_whole(earlier: Earlier, *, keep_bodies: bool) -> bool:
 
 
 def _may_be_sent(value: str) -> bool:
-    return value.isascii() and value.isprintable() and len(value) <= _MAX_VALIDATOR
+    """A star would ask whether there is anything at all: a server that sends one would answer 304 for ever."""
+    return value.isascii() and value.isprintable() and len(value) <= _MAX_VALIDATOR and value.strip() != "*"

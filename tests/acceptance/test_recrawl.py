@@ -428,3 +428,94 @@ def test_a_sitemap_is_believed_while_its_dates_prove_true(cli: Cli, serve: Serve
     assert asked == [4, 4, 0, 0]
     assert cli.rows(VERSIONS, "/p1") == [2]
     assert cli.rows("SELECT hints_right, hints_wrong FROM hosts") == [(1, 7)]
+
+
+def test_what_was_answered_before_is_not_given_up_for_one_bad_night(cli: Cli, serve: Serve) -> None:
+    """Pages, and what holds none: a sitemap, a redirect, a page that was gone, a document of another type."""
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/moved", "/gone", "/paper.pdf", "/page", "/never"])
+
+    def publish(*paths: str) -> None:
+        urls = "".join(f"<url><loc>{host}{path}</loc></url>" for path in paths)
+        site.page("/sitemap.xml", body=f"<urlset>{urls}</urlset>", content_type="application/xml")
+        site.redirect("/moved", "/page")
+        site.status("/gone", 404)
+        site.page("/paper.pdf", body=b"%PDF", content_type="application/pdf")
+        site.page("/page")
+
+    site.status("/never", 403)
+    served = serve(web)
+    host = served.url("a.test").removesuffix("/")
+    site.robots(f"Sitemap: {host}/sitemap.xml")
+    publish()
+    cli.crawl(served, host, *FAST)
+    first = sorted(cli.rows("SELECT url, status FROM urls"))
+    for path in ("/sitemap.xml", "/moved", "/gone", "/paper.pdf", "/page"):
+        site.status(path, 403)
+    cli.crawl(served, *EVERYTHING)
+    assert len(cli.rows("SELECT url FROM urls WHERE status = 'failed'")) == 6
+    publish()
+    tomorrow(cli)
+    cli.crawl(served, *FAST)
+    assert sorted(cli.rows("SELECT url, status FROM urls")) == first
+
+
+def tomorrow(cli: Cli) -> None:
+    """As if a day had passed for what is planned."""
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute("UPDATE urls SET next_fetch_at = next_fetch_at - 86400")
+        connection.execute(
+            "UPDATE hosts SET next_due_at = next_due_at - 86400, back_off_until = back_off_until - 86400"
+        )
+
+
+def test_stored_pages_outlive_a_host_that_vanishes_however_many_were_pending(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = a_site(web, 1300)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    with closing(sqlite3.connect(cli.db)) as connection, connection:  # many at once that are to be tried again
+        connection.execute("UPDATE urls SET status = 'failed', reason = 'http 403' WHERE kind = 'page'")
+        connection.execute("UPDATE origins SET robots_expires_at = 0")
+    site.dns = "nxdomain"
+    cli.crawl(served, *FAST, "--retry-failed", "--retries", "0", status=None)
+    assert cli.rows("SELECT count(*) FROM urls WHERE kind = 'page' AND next_fetch_at IS NULL") == [0]
+
+
+def test_a_star_as_entity_tag_is_no_validator(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    texts = iter(("one", "two"))
+
+    def answer(request: Request) -> Answer:
+        if request.headers.get("if-none-match") == "*":
+            return Answer(status=304)
+        return Answer.page(text=next(texts), headers={"ETag": "*"})
+
+    site.answer("/", answer)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    cli.crawl(served, *EVERYTHING)
+    assert cli.rows("SELECT text FROM pages ORDER BY id") == ["one", "two"]
+
+
+def test_that_nothing_is_due_is_said_of_runs_that_tried_nothing_and_of_no_others(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.robots("User-agent: *\nDisallow: /private")
+    site.page("/", links=["/private"])
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute("UPDATE origins SET robots_expires_at = 0")
+    outcome = cli.crawl(served, *FAST)
+    assert outcome.summary["requests"] == 1  # what it forbade is judged again by a robots.txt of today
+    assert "1 page, newest" in outcome.err
+    assert "nothing is due; --max-age" in outcome.err
+
+    site.dns = "nxdomain"
+    outcome = cli.crawl(served, *EVERYTHING, "--retries", "0", status=4)
+    assert "nothing is due" not in outcome.err
+    outcome = cli.crawl(served, *EVERYTHING, "--retries", "0")  # there is nothing new that a person should know
+    assert "nothing is due and of 1 page none answered when last asked; --retry-failed tries again" in outcome.err
