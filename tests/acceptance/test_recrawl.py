@@ -519,3 +519,30 @@ def test_that_nothing_is_due_is_said_of_runs_that_tried_nothing_and_of_no_others
     assert "nothing is due" not in outcome.err
     outcome = cli.crawl(served, *EVERYTHING, "--retries", "0")  # there is nothing new that a person should know
     assert "nothing is due and of 1 page none answered when last asked; --retry-failed tries again" in outcome.err
+
+
+@pytest.mark.parametrize("by", ["header", "meta", "link"])
+def test_what_robots_are_asked_makes_a_version_and_its_links_are_judged_again(cli: Cli, serve: Serve, by: str) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+
+    def publish(*, asks: bool) -> None:
+        meta = '<meta name="robots" content="noindex, nofollow">' if asks and by == "meta" else ""
+        rel = ' rel="nofollow"' if asks and by == "link" else ""
+        headers = {"X-Robots-Tag": "noindex, nofollow"} if asks and by == "header" else {}
+        site.page("/", body=f"<!doctype html><title>t</title>{meta}<a href=/behind{rel}>x</a>", headers=headers)
+
+    site.page("/behind")
+    served = serve(web)
+    publish(asks=True)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    assert cli.rows("SELECT reason FROM urls WHERE url LIKE '%/behind'") == ["nofollow"]
+    publish(asks=False)
+    for _ in range(2):
+        cli.crawl(served, *EVERYTHING)
+        assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/behind'") == ["fetched"]
+        versions = cli.rows("SELECT noindex, p.nofollow, l.nofollow FROM pages p JOIN links l ON page_id = p.id")
+        assert versions == [(by != "link", by != "link", by == "link"), (0, 0, 0)]
+    publish(asks=True)
+    cli.crawl(served, *EVERYTHING)
+    assert len(cli.pages()) == 4
