@@ -87,6 +87,9 @@ class Run:
             self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
         if self._config.network.insecure:
             self._observer.notify("--insecure: TLS certificates are not verified; what is stored may come from anybody")
+        options["decided"] = earlier is None or (
+            bool(earlier.get("decided", True)) and scope_rules(earlier) == scope_rules(options)
+        )
         set_back_s = await self._store.follow_clock(self._clock.wall())
         if set_back_s:
             self._observer.notify(f"the clock is {set_back_s:.0f} s behind the last run: what is due follows it")
@@ -95,7 +98,7 @@ class Run:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
         widened = await self.frontier.open(seeds, self._run_pages_before, await self._rhythm())
         await self._open_doors(seeds)
-        if earlier is not None and (widened or scope_rules(earlier) != scope_rules(options)):
+        if widened or not options["decided"]:
             readmitted = await self.frontier.readmit()
             self._tell_readmitted(readmitted)
         await self._take_notes()

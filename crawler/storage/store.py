@@ -224,6 +224,11 @@ class Store:
         self.run_id = rows[0][0]
         return self.run_id, 0
 
+    async def set_decided(self, decided: bool) -> None:
+        """Whether all that earlier options excluded has been judged by those of now; else the next run has to."""
+        sql = "UPDATE runs SET options = json_set(options, '$.decided', json(?)) WHERE id = ?"
+        await self._write(sql, (as_json(decided), self.run_id))
+
     async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
         await self._write(

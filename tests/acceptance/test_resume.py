@@ -319,3 +319,32 @@ def test_the_bounds_of_the_intervals_outlast_a_run_that_came_to_its_end(cli: Cli
     ]
     cli.crawl(served)
     assert cli.rows("SELECT options ->> '$.recrawl.max_age_s' FROM runs WHERE id = 3") == [None]
+
+
+@pytest.mark.parametrize("wider", [("--scope", "any"), ("http://b.test/",)])
+def test_a_kill_while_exclusions_are_judged_anew_leaves_none_behind(
+    cli: Cli, serve: Serve, wider: tuple[str, ...]
+) -> None:
+    """A run with a wider scope was killed when it had just begun: the next one is not taken for its equal."""
+    web = FakeWeb()
+    web.host("a.test").page("/", links=["http://b.test/y"])
+    web.host("b.test").page("/")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *OPTIONS)
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)"
+            " INSERT INTO urls (url, host_id, kind, status, reason, depth, hops, seed, discovered_at)"
+            " SELECT url || i, host_id, kind, status, reason, depth, hops, seed, discovered_at FROM urls, n"
+            " WHERE reason = 'scope'"
+        )
+    options = [served.with_ports(one) for one in wider]
+    crawler = cli.start(served, *OPTIONS, *options, "--max-pages", "1")
+    seeds = 1 + wider[0].startswith("http")
+    while cli.rows("SELECT (SELECT max(id) FROM runs), count(*) FROM urls WHERE seed > 0") != [(2, seeds)]:
+        time.sleep(0.01)
+    crawler.kill()
+    crawler.communicate()
+    assert cli.rows("SELECT count(*) > 0 FROM urls WHERE reason = 'scope'") == [1]
+    cli.crawl(served, *OPTIONS, *options, "--max-pages", "1")
+    assert cli.rows("SELECT count(*) FROM urls WHERE reason = 'scope'") == [0]
