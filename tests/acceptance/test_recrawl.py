@@ -461,12 +461,13 @@ def test_what_was_answered_before_is_not_given_up_for_one_bad_night(cli: Cli, se
     assert sorted(cli.rows("SELECT url, status FROM urls")) == first
 
 
-def tomorrow(cli: Cli) -> None:
-    """As if a day had passed for what is planned."""
+def tomorrow(cli: Cli, seconds: float = 86_400) -> None:
+    """As if a day had passed since what has run, and for what is planned."""
     with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE urls SET next_fetch_at = next_fetch_at - 86400")
+        connection.execute("UPDATE runs SET started_at = started_at - ?", (seconds,))
+        connection.execute("UPDATE urls SET next_fetch_at = next_fetch_at - ?", (seconds,))
         connection.execute(
-            "UPDATE hosts SET next_due_at = next_due_at - 86400, back_off_until = back_off_until - 86400"
+            "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
         )
 
 
@@ -546,3 +547,18 @@ def test_what_robots_are_asked_makes_a_version_and_its_links_are_judged_again(cl
     publish(asks=True)
     cli.crawl(served, *EVERYTHING)
     assert len(cli.pages()) == 4
+
+
+def test_a_page_that_fails_for_once_is_fetched_in_the_next_night(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/f"])
+    site.sequence("/f", Answer.page(text="f"), Answer(status=403), Answer.page(text="f"))
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    tomorrow(cli)
+    cli.crawl(served, *EVERYTHING)
+    assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/f'") == ["failed"]
+    tomorrow(cli, 86_400 - 600)  # ten minutes early: the nights are not equally long
+    cli.crawl(served, *EVERYTHING)
+    assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/f'") == ["fetched"]
