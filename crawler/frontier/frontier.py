@@ -107,6 +107,8 @@ class Frontier:
         """
         readmitted, place = 0, FIRST_PLACE
         while batch := await self._store.excluded(place, limit=_READMIT_BATCH):
+            if self._stopping:
+                return readmitted
             place = batch[-1][0]
             ids = [url_id for (_host_id, _reason, url_id), target in batch if self._admission.may_enter(target)]
             readmitted += len(ids)

@@ -322,10 +322,14 @@ def test_the_bounds_of_the_intervals_outlast_a_run_that_came_to_its_end(cli: Cli
 
 
 @pytest.mark.parametrize("wider", [("--scope", "any"), ("http://b.test/",)])
-def test_a_kill_while_exclusions_are_judged_anew_leaves_none_behind(
-    cli: Cli, serve: Serve, wider: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("number", "status", "end_reason"),
+    [(signal.SIGKILL, -signal.SIGKILL, None), (signal.SIGHUP, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
+)
+def test_an_end_while_exclusions_are_judged_anew_leaves_none_behind(
+    cli: Cli, serve: Serve, wider: tuple[str, ...], number: int, status: int, end_reason: str | None
 ) -> None:
-    """A run with a wider scope was killed when it had just begun: the next one is not taken for its equal."""
+    """A run with a wider scope ended when it had just begun: the next one is not taken for its equal."""
     web = FakeWeb()
     web.host("a.test").page("/", links=["http://b.test/y"])
     web.host("b.test").page("/")
@@ -343,8 +347,10 @@ def test_a_kill_while_exclusions_are_judged_anew_leaves_none_behind(
     seeds = 1 + wider[0].startswith("http")
     while cli.rows("SELECT (SELECT max(id) FROM runs), count(*) FROM urls WHERE seed > 0") != [(2, seeds)]:
         time.sleep(0.01)
-    crawler.kill()
+    crawler.send_signal(number)
     crawler.communicate()
+    assert crawler.returncode == status
     assert cli.rows("SELECT count(*) > 0 FROM urls WHERE reason = 'scope'") == [1]
+    assert cli.rows("SELECT end_reason FROM runs WHERE id = 2") == [end_reason]
     cli.crawl(served, *OPTIONS, *options, "--max-pages", "1")
     assert cli.rows("SELECT count(*) FROM urls WHERE reason = 'scope'") == [0]
