@@ -211,7 +211,8 @@ _ANSWERED = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE})
 
 def _without_known_version(visit: Visit, page: Page, earlier: Earlier) -> Visit:
     """A page that says what it said before is no new version; its body completes one that was stored without."""
-    if page.content_hash != earlier.content_hash:
+    truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
+    if page.content_hash != earlier.content_hash or (earlier.truncated and not truncated):
         return visit
     return replace(visit, page=None, body=None if earlier.has_body else visit.body)
 
