@@ -141,7 +141,12 @@ SELECT max(started_at, coalesce(ended_at, 0), coalesce((
 """
 _CLOCK_TOLERANCE_S = 1.0
 
-_BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
+# The second kind has pages to be fetched again, which are not pending.
+_BARRED = """
+SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0
+UNION SELECT name FROM hosts WHERE ?3 IS NOT NULL AND back_off_until > ?3 AND failures > 0 AND fetched > 0
+ORDER BY name LIMIT ?2
+"""
 
 _FULL_HOSTS = f"SELECT name FROM hosts WHERE {TAKEN_IN} >= ?"  # noqa: S608 - our own names
 
@@ -357,9 +362,11 @@ class Store:
         """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
         return [(row[0], row[1]) for row in await self._read(_REASONS, (prefix, min_fetched))]
 
-    async def barred_hosts(self, now: float, limit: int) -> list[str]:
-        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not."""
-        rows = await self._read(_BARRED, (now, limit))
+    async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
+        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not; and,
+        where pages are fetched again, those that are left alone until after `stale_until`.
+        """
+        rows = await self._read(_BARRED, (now, limit, stale_until))
         return [row[0] for row in rows]
 
     async def excluded(self, after: Place, limit: int) -> list[tuple[Place, Target]]:
