@@ -248,7 +248,11 @@ class CrawlConfig:
             taken_over = {}
             for option, value in options.items():
                 now = getattr(own, option)
-                if value != now or option not in stored.get(name, {}):
+                if option not in stored.get(name, {}):
+                    continue
+                if value != now:  # stored without its secret; a proxy's name is none
+                    if option == "proxy" and option in given and value != stored[name][option]:
+                        changes.append(f"{given[option]} {value} instead of {stored[name][option] or 'none'}")
                     continue
                 earlier = _restored(stored[name][option], like=now)
                 if option not in given:

@@ -108,11 +108,11 @@ class Crawl:
             config = await self._options()
             run = await stack.enter_async_context(open_run(config, self._cookies, self._observer, self._clock))
             self._active = run
+            if self._handle_signals:
+                stack.enter_context(signals_handled(run))
             await run.begin(self._seeds)
             if pages is not None:
                 run.frontier.writer.deliver_to(pages)
-            if self._handle_signals:
-                stack.enter_context(signals_handled(run))
             self._observer.started(run.frontier, run.counters)
             self.summary = await run.crawl()
         self._observer.finished(self.summary)

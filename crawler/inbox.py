@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from crawler.beside import beside
 from crawler.errors import UsageError
 from crawler.seeds import Seed, parse_seeds
 
@@ -23,7 +24,7 @@ _COARSE_S = 2.0  # a folder's time of change may be that coarse
 
 def inbox_of(db: Path) -> Path:
     """The folder in which notes for the crawl into `db` are left."""
-    return db.with_name(f"{db.name}.inbox")
+    return beside(db, ".inbox")
 
 
 def leave_note(db: Path, texts: Sequence[str]) -> int:

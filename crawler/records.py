@@ -210,8 +210,9 @@ class StoredBody:
 class Page:
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 
-    `refresh_url` is the target of a `<meta http-equiv=refresh>`. `content_hash` covers text and links: two versions
-    with the same hash say the same. `links_total` exceeds `len(links)` where the page holds more than are kept.
+    `refresh_url` is the target of a `<meta http-equiv=refresh>`. `content_hash` covers text, links and what is asked of
+    robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the page holds more
+    than are kept.
     """
 
     url: str

@@ -28,7 +28,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
 from crawler.parsing.pool import Parser, open_parser
 from crawler.policy.recrawl import Rhythm, rhythm
-from crawler.records import Failure, FailureKind, SeedMark
+from crawler.records import Failure, FailureKind, SeedMark, UrlKind, UrlStatus
 from crawler.resumption import check_secrets, scope_rules, sendable
 from crawler.seeds import Seed
 from crawler.storage.store import Store, open_store
@@ -36,6 +36,7 @@ from crawler.urls import origin_of
 from crawler.visit import Visitor
 
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
+_SETTLED = (UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE)
 _INBOX_POLL_S = 1.0
 
 
@@ -65,6 +66,7 @@ class Run:
         self._started = clock.monotonic()
         self._run_pages_before = 0
         self._proxy_blamed = False
+        self._any_tried = False
         self._inbox = Inbox(config.db, partial(observer.notify, urgent=True))
         self._taking_notes = asyncio.Lock()
         self._over = asyncio.Event()
@@ -86,6 +88,9 @@ class Run:
             self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
         if self._config.network.insecure:
             self._observer.notify("--insecure: TLS certificates are not verified; what is stored may come from anybody")
+        options["decided"] = earlier is None or (
+            bool(earlier.get("decided", True)) and scope_rules(earlier) == scope_rules(options)
+        )
         set_back_s = await self._store.follow_clock(self._clock.wall())
         if set_back_s:
             self._observer.notify(f"the clock is {set_back_s:.0f} s behind the last run: what is due follows it")
@@ -94,7 +99,7 @@ class Run:
             self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
         widened = await self.frontier.open(seeds, self._run_pages_before, await self._rhythm())
         await self._open_doors(seeds)
-        if earlier is not None and (widened or scope_rules(earlier) != scope_rules(options)):
+        if widened or not options["decided"]:
             readmitted = await self.frontier.readmit()
             self._tell_readmitted(readmitted)
         await self._take_notes()
@@ -129,7 +134,7 @@ class Run:
             summary = await self._summarize(self._stop_reason or end_reason)
             await self.frontier.keep_pauses()
             await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
-        if summary.complete and not summary.requests and not summary.pending:
+        if summary.complete and self._was_idle() and not summary.pending and not summary.backing_off:
             told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
             self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
         return summary
@@ -180,6 +185,7 @@ class Run:
             claim = await self.frontier.claim()
             visit = await self._visitor.visit(claim)
             if visit is not None:
+                self._any_tried |= visit.claim.kind is not UrlKind.ROBOTS or visit.verdict.status not in _SETTLED
                 if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
                     self._blame_proxy(visit.attempt.message)
                 await self.frontier.finish(visit)
@@ -241,21 +247,27 @@ class Run:
         if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
             self._fetcher.open_origin(origin_of(seed.twin))
 
+    def _was_idle(self) -> bool:
+        """Whether no URL was to be tried; a robots.txt that had expired may have been fetched again."""
+        return not self._any_tried and not self.counters.by_failure
+
     async def _summarize(self, end_reason: str) -> Summary:
         counts = await self._store.counts()
+        now = self._clock.wall()
+        stale_until = None if self._config.recrawl.max_age_s is None else now + self._config.run.max_wait_s
         return summarize(
             self.counters,
             run_id=self._store.run_id,
             complete=end_reason == "complete",
             end_reason=end_reason,
-            seeds_failed=end_reason == "complete" and not await self._store.any_seed_fetched(),
+            seeds_failed=end_reason == "complete" and not await self._store.any_seed_fetched(ever=self._was_idle()),
             elapsed_s=round(self._clock.monotonic() - self._started, 3),
             run_pages=self._run_pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),
             urls=counts,
             pending=counts["pending"],
             insecure=self._config.network.insecure,
-            backing_off=tuple(await self._store.barred_hosts(self._clock.wall(), limit=20)),
+            backing_off=tuple(await self._store.barred_hosts(now, limit=20, stale_until=stale_until)),
         )
 
 

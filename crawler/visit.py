@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any, Protocol
 
 from crawler.bodies import stored_body
@@ -125,7 +126,11 @@ class Visitor:
         if not response.robots_tags:
             return page
         noindex, nofollow = robots_directives(response.robots_tags, self._config.network.product_token)
-        return replace(page, noindex=page.noindex or noindex, nofollow=page.nofollow or nofollow)
+        asked = replace(page, noindex=page.noindex or noindex, nofollow=page.nofollow or nofollow)
+        if (asked.noindex, asked.nofollow) == (page.noindex, page.nofollow):
+            return page
+        salt = bytes((asked.noindex, asked.nofollow))  # a version that asks for something else is another one
+        return replace(asked, content_hash=blake2b(page.content_hash, key=salt, digest_size=16).digest())
 
     def _conclude(self, claim: Claim, attempt: Response | Failure, *, conditional: bool = False, **found: Any) -> Visit:
         """Decide; `found` are the fields of the visit that the reader filled."""

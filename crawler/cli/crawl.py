@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -303,13 +304,14 @@ def _check_files(db: Path, outputs: Mapping[str, Path | None], *, goes_on: bool)
     """What can be known before anything is made or fetched."""
     if not check_file(db) and goes_on:
         raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
-    taken = {db.absolute(): "the database"}
+    taken = {os.path.realpath(db): "the database"}
     for flag, path in outputs.items():
         if path is None:
             continue
-        if path.absolute() in taken:
-            raise UsageError(f"{flag} {path} is {taken[path.absolute()]}; name another file")
-        taken[path.absolute()] = f"that of {flag}"
+        place = os.path.realpath(path)
+        if place in taken:
+            raise UsageError(f"{flag} {path} is {taken[place]}; name another file")
+        taken[place] = f"that of {flag}"
         check_writable(flag, path)
 
 

@@ -78,7 +78,7 @@ def read_page(
         refresh_url=_refresh_url(pragmas.get("refresh", []), base, url),
         noindex=noindex,
         nofollow=nofollow,
-        content_hash=_content_hash(title, text, links),
+        content_hash=_content_hash(title, text, links, noindex=noindex, nofollow=nofollow),
     )
 
 
@@ -171,7 +171,10 @@ def _refresh_url(contents: list[str], base: str, url: str) -> str | None:
     return None
 
 
-def _content_hash(title: str | None, text: str, links: Iterable[Link]) -> bytes:
-    """BLAKE2b over what the page says and where it leads; NUL, which none of it holds, keeps the parts apart."""
-    said = "\0".join((title or "", text, *(link.url for link in links)))
+def _content_hash(title: str | None, text: str, links: Iterable[Link], *, noindex: bool, nofollow: bool) -> bytes:
+    """BLAKE2b over what the page says, where it leads and what it asks of robots; NUL, which none of it holds, keeps
+    the parts apart.
+    """
+    leads_to = (f"{link.url} nofollow" if link.nofollow else link.url for link in links)  # no URL has a space
+    said = "\0".join((title or "", text, *leads_to, *(["noindex"] * noindex), *(["nofollow"] * nofollow)))
     return blake2b(said.encode(), digest_size=CONTENT_HASH_BYTES).digest()

@@ -88,8 +88,11 @@ class Conclusion:
         )
 
     def _try_later(self, claim: Claim, verdict: Verdict) -> Verdict:
-        """A page that is stored and fails now is not given up for ever, as one would be that never answered."""
-        if claim.earlier is None or claim.earlier.content_hash is None:
+        """What was answered before and fails now is not given up for ever, as one would be that never was.
+
+        Not only pages: also a sitemap, a redirect, or a document of another type.
+        """
+        if claim.earlier is None:
             return verdict
         later_s = retry_later_s(verdict.attempts, self._config.network.retries, self.pace)
         return replace(verdict, retry_in_s=later_s)
@@ -208,7 +211,8 @@ _ANSWERED = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE})
 
 def _without_known_version(visit: Visit, page: Page, earlier: Earlier) -> Visit:
     """A page that says what it said before is no new version; its body completes one that was stored without."""
-    if page.content_hash != earlier.content_hash:
+    truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
+    if page.content_hash != earlier.content_hash or (earlier.truncated and not truncated):
         return visit
     return replace(visit, page=None, body=None if earlier.has_body else visit.body)
 

@@ -95,20 +95,28 @@ class Frontier:
     async def _add(self, seeds: Sequence[Seed]) -> bool:
         widened = [self._admission.widen(seed.url) for seed in seeds]
         targets = [self._admission.target(seed.url, depth=0, seed=seed.target.seed) for seed in seeds]
+        if any(widened):
+            await self._store.set_decided(False)  # before a seed is stored that would not widen it once more
         now = self._clock.wall()
         await self._store.add(targets, now)
         await self._store.retry([url for seed in seeds for url in (seed.url, seed.twin) if url is not None], now)
         return any(widened)
 
     async def readmit(self) -> int:
-        """Decide again, in batches, about what earlier options excluded; returns how many URLs may enter now."""
+        """Decide again, in batches, about what earlier options excluded; returns how many URLs may enter now.
+
+        Where this is broken off, the next run begins it anew.
+        """
         readmitted, place = 0, FIRST_PLACE
         while batch := await self._store.excluded(place, limit=_READMIT_BATCH):
+            if self._stopping:
+                return readmitted
             place = batch[-1][0]
             ids = [url_id for (_host_id, _reason, url_id), target in batch if self._admission.may_enter(target)]
             if ids:
                 readmitted += await self._store.readmit(ids, self._clock.wall())
                 await self._fill_hosts()
+        await self._store.set_decided(True)
         self._tell_full_domains()
         return readmitted
 

@@ -9,7 +9,7 @@ knows until when).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
@@ -252,7 +252,7 @@ class Supply:
         rows = await self._store.due_urls(host_ids, limit, self._clock.wall())
         if self._horizon is not None:
             rows += await self._stale_claims(hosts, self._horizon)
-            rows.sort(key=lambda claim: not claim.is_hub)  # then what is new, then by how likely it has changed
+            rows.sort(key=_by_turns(Counter()))
         read = Counter(claim.host_id for claim in rows)
         for host in hosts:
             host.more = host.more or read[host.host_id] >= limit
@@ -282,6 +282,19 @@ class Supply:
     def _window(self) -> int:
         """Claims to keep in memory for each host."""
         return max(_MIN_WINDOW_PER_HOST, min(_MAX_WINDOW_PER_HOST, _WINDOW // max(1, len(self._workbench))))
+
+
+def _by_turns(places: Counter[tuple[int, bool]]) -> Callable[[Claim], tuple[int, bool]]:
+    """The key by which each host's hubs take turns with the rest: what is new, then by how likely it has changed.
+
+    Were all hubs first, a budget that they use up each night would leave what they have brought for ever.
+    """
+
+    def place(claim: Claim) -> tuple[int, bool]:
+        places[claim.host_id, claim.is_hub] += 1
+        return places[claim.host_id, claim.is_hub], not claim.is_hub
+
+    return place
 
 
 def _has_work(host: HostState) -> bool:

@@ -36,7 +36,8 @@ def print_ending(console: Console, summary: Summary, db: Path) -> None:
 def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now: float) -> str:
     """'1,169 pages, newest 2 h ago; nothing is due; --max-age 1h fetches again'. Times are Unix seconds, None: none."""
     if newest is None:
-        return "nothing is due and no page is stored; --retry-failed tries again what has failed"
+        stored = f"none of {counted(pages, 'page')} could be fetched when last tried" if pages else "no page is stored"
+        return f"nothing is due and {stored}; --retry-failed tries again what has failed"
     age_s = max(0.0, now - newest)
     again = next((name for name, limit_s in _AGES if limit_s < age_s), "0s")
     auto = (
@@ -51,7 +52,7 @@ def one_line(summary: Summary, db: Path) -> str:
         _ended(summary).plain,
         f"pages: {_pages(summary).plain}",
         f"failures: {_failures(summary)}" if summary.by_failure else "",
-        f"pending: {_pending(summary).plain}" if summary.pending else "",
+        f"pending: {_pending(summary).plain}" if summary.pending or summary.backing_off else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
 
@@ -147,7 +148,7 @@ def _dns(summary: Summary) -> str:
 
 def _pending(summary: Summary) -> Text:
     if not summary.pending:
-        return Text("none")
+        return Text("none" + (f"; what is to be fetched again: {_why_left(summary)}" if summary.backing_off else ""))
     text = Text.assemble((amount(summary.pending), "bold"), f" left, {_why_left(summary)}")
     text.stylize("yellow")
     return text

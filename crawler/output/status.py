@@ -17,6 +17,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from crawler.beside import beside
 from crawler.clock import Clock
 from crawler.output.ending import print_rows, tally
 from crawler.output.figures import amount, counted, size, span
@@ -226,5 +227,5 @@ def _run_fields(run: RunRecord) -> dict[str, Any]:
 
 
 def _size_on_disk(db: Path) -> int:
-    log = db.with_name(db.name + "-wal")
+    log = beside(db, "-wal")
     return sum(file.stat().st_size for file in (db, log) if file.exists())

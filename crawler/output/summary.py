@@ -19,7 +19,7 @@ from crawler.output.files import write_file
 class Summary:
     """A run's account. Durations in seconds, sizes in bytes; counts are of this process, but for those of `pending`,
     `excluded` and `urls`, which are what the database holds now. `run_pages` also counts what the run stored before it
-    was killed. `backing_off` names hosts whose pages stay pending for a later run, because they asked for it or their
+    was killed. `backing_off` names hosts whose pages are left for a later run, because they asked for it or their
     robots.txt was unreachable. `seeds_failed`: no seed could be fetched. `insecure`: certificates were not verified.
 
     `complete` says that nothing was left that could be fetched in this run. `end_reason` is one of complete,

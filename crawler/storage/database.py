@@ -18,6 +18,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from crawler.beside import beside
 from crawler.errors import DatabaseFailedError
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
@@ -130,7 +131,7 @@ def _read_only_uri(path: Path) -> str:
     SQLite then takes no locks and overlooks a WAL, so that is for a database that was cleanly closed.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    if path.with_name(f"{path.name}-wal").exists() or _opens(uri):
+    if beside(path, "-wal").exists() or _opens(uri):
         return uri
     return f"{uri}&immutable=1"
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from crawler.beside import beside
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
 from crawler.storage.database import check_file, explained
 
@@ -81,7 +82,7 @@ def holder_of(database: Path) -> int | None:
 
 
 def _lock_file(database: Path) -> Path:
-    return database.with_name(database.name + ".lock")
+    return beside(database, ".lock")
 
 
 def _lock(descriptor: int, database: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import aiosqlite
 import orjson
 
+from crawler.beside import beside
 from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
@@ -27,6 +28,8 @@ from crawler.storage.known import KnownUrls
 from crawler.storage.transaction import Transaction
 
 _CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
+
+_WHAT_AGAIN = ("max_age_s", "retry_failed")  # of the options
 
 _LAST_OPTIONS = "SELECT options, end_reason FROM runs ORDER BY id DESC LIMIT 1"
 
@@ -136,7 +139,12 @@ SELECT max(started_at, coalesce(ended_at, 0), coalesce((
 """
 _CLOCK_TOLERANCE_S = 1.0
 
-_BARRED = "SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0 ORDER BY name LIMIT ?2"
+# The second kind has pages to be fetched again, which are not pending.
+_BARRED = """
+SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0
+UNION SELECT name FROM hosts WHERE ?3 IS NOT NULL AND back_off_until > ?3 AND failures > 0 AND fetched > 0
+ORDER BY name LIMIT ?2
+"""
 
 _FULL_HOSTS = f"SELECT name FROM hosts WHERE {TAKEN_IN} >= ?"  # noqa: S608 - our own names
 
@@ -180,6 +188,7 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._known = KnownUrls()
+        self._files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
         self._limit: HostLimit | None = None
@@ -219,6 +228,11 @@ class Store:
         self.run_id = rows[0][0]
         return self.run_id, 0
 
+    async def set_decided(self, decided: bool) -> None:
+        """Whether all that earlier options excluded has been judged by those of now; else the next run has to."""
+        sql = "UPDATE runs SET options = json_set(options, '$.decided', json(?)) WHERE id = ?"
+        await self._write(sql, (as_json(decided), self.run_id))
+
     async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
         await self._write(
@@ -245,8 +259,7 @@ class Store:
 
     def _found_inodes(self) -> dict[Path, int | None]:
         """Of the database, its write-ahead log and that one's index; None where there is no such file."""
-        names = [self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"]
-        return {path: _inode(path) for path in map(self.path.with_name, names)}
+        return {path: _inode(path) for path in self._files}
 
     async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
         """Add URLs that no visit found (seeds); returns their hosts."""
@@ -326,9 +339,10 @@ class Store:
         rows = await self._read("SELECT url, seed FROM urls WHERE seed > 0 AND seed >= ?", (int(SeedMark.YES),))
         return [(row[0], SeedMark(row[1])) for row in rows]
 
-    async def any_seed_fetched(self) -> bool:
-        """Whether at least one seed was ever answered."""
-        return bool(await self._read("SELECT 1 FROM urls WHERE seed > 0 AND status = 'fetched' LIMIT 1"))
+    async def any_seed_fetched(self, *, ever: bool) -> bool:
+        """Whether at least one seed was fetched when it was last tried; `ever`: was answered at any time."""
+        sql = "SELECT 1 FROM urls WHERE seed > 0 AND (status = 'fetched' OR (? AND fetched_at IS NOT NULL)) LIMIT 1"
+        return bool(await self._read(sql, (ever,)))
 
     async def counts(self) -> dict[str, int]:
         """URLs by status, robots.txt not counted."""
@@ -347,9 +361,11 @@ class Store:
         """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
         return [(row[0], row[1]) for row in await self._read(_REASONS, (prefix, min_fetched))]
 
-    async def barred_hosts(self, now: float, limit: int) -> list[str]:
-        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not."""
-        rows = await self._read(_BARRED, (now, limit))
+    async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
+        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not; and,
+        where pages are fetched again, those that are left alone until after `stale_until`.
+        """
+        rows = await self._read(_BARRED, (now, limit, stale_until))
         return [row[0] for row in rows]
 
     async def excluded(self, after: Place, limit: int) -> list[tuple[Place, Target]]:
@@ -429,7 +445,8 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
             rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
     options = _options(rows)
     if options is not None and rows[0][1] == "complete":
-        options.pop("recrawl", None)
+        for name in _WHAT_AGAIN:
+            options.get("recrawl", {}).pop(name, None)
     return options
 
 

@@ -166,9 +166,11 @@ UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
 WHERE host_id = ?1 AND status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
 """
 
+# What was answered before stays pending, to be tried later with those that wait for the rules.
 _FAIL_ORIGIN = """
 UPDATE urls SET status = 'failed', reason = ?3, next_fetch_at = NULL
-WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND substr(url, 1, length(?2) + 1) = ?2 || '/'
+WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
+    AND substr(url, 1, length(?2) + 1) = ?2 || '/'
 """
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged.

@@ -243,6 +243,18 @@ def test_the_summary_may_have_a_long_name_or_go_to_a_device(cli: Cli, serve: Ser
     assert "No space left" in _one_line(outcome.err)
 
 
+@pytest.mark.parametrize("option", ["--summary", "--metrics-file"])
+@pytest.mark.parametrize("name", ["folder/../crawl.db", "link.db", "./crawl.db"])
+def test_no_output_takes_the_place_of_the_database_whatever_it_is_called(cli: Cli, option: str, name: str) -> None:
+    (cli.folder / "folder").mkdir()
+    (cli.folder / "link.db").symlink_to("crawl.db")
+    cli.command("crawl", "http://127.0.0.1:9/", "--retries", "0", "--db", "crawl.db", status=4)
+    before = cli.db.read_bytes()
+    outcome = cli.command("crawl", "--retry-failed", "--db", "crawl.db", option, name, status=2)
+    assert "is the database; name another file" in outcome.err
+    assert cli.db.read_bytes() == before
+
+
 def test_quiet_prints_nothing(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.host("a.test").page("/")

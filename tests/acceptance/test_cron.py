@@ -231,3 +231,29 @@ def test_nobody_is_stopped_whose_number_a_dead_crawl_had(cli: Cli) -> None:
         time.sleep(0.2)
         assert innocent.poll() is None
         innocent.kill()
+
+
+def test_a_database_with_two_names_is_one(cli: Cli, serve: Serve) -> None:
+    """A link from another folder: one lock, one inbox, and SQLite's files beside the database itself."""
+    web = FakeWeb()
+    slow = web.host("a.test")
+    slow.page("/", links=["/wait"])
+    slow.page("/wait", delay_s=4)
+    slow.page("/added")
+    served = serve(web)
+    folder = cli.folder / "disk"
+    folder.mkdir()
+    cli.db.symlink_to("disk/real.db")
+    crawler = cli.start(served, served.url("a.test"), "--delay", "0")
+    while not served.hits("a.test", "/wait"):
+        time.sleep(0.01)
+    real = folder / "real.db"
+    assert "another run" in cli.crawl(served, served.url("a.test"), "--db", str(real), status=5).err
+    assert "for the crawl that runs" in cli.command("add", "--db", str(real), served.url("a.test", "/added")).out
+    assert json.loads(cli.command("status", "--db", str(real), "--json").out)["running"]
+    assert crawler.wait(timeout=30) == 0
+    crawler.communicate()
+    assert len(cli.pages()) == 3
+    assert {"real.db", "real.db.lock", "real.db.inbox"} <= {file.name for file in folder.iterdir()}
+    assert cli.crawl(served, "--db", str(real), "--max-age", "0s", "--delay", "0").summary["requests"] == 3
+    assert "no crawl runs" in cli.command("stop", "--db", str(cli.db)).out

@@ -67,3 +67,15 @@ def test_a_proxy_that_cannot_be_used_is_refused_before_anything_is_opened(cli: C
     assert "--proxy takes the URL of a proxy" in outcome.err
     assert "s3cret" not in outcome.err
     assert not cli.db.exists()
+
+
+def test_another_proxy_than_in_the_last_run_is_shown_without_its_password(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    first = ("--proxy", "http://me:s3cret@127.0.0.1:9", "--max-wait", "0s")
+    cli.crawl(served, served.url("a.test"), *first, status=4)
+    assert "other options" not in cli.crawl(served, *first, status=None).err
+    outcome = cli.crawl(served, "--proxy", "http://me:s3cret@127.0.0.1:10", status=None)
+    assert (
+        "other options than in the last run: --proxy http://127.0.0.1:10 instead of http://127.0.0.1:9" in outcome.err
+    )
+    assert "s3cret" not in outcome.err + outcome.out

@@ -307,3 +307,50 @@ def test_fresh_begins_a_new_file_and_never_overwrites_one(cli: Cli, serve: Serve
     assert cli.pages() == stored
     cli.crawl(served, *command[:-1])  # nothing of --fresh is remembered
     assert len(cli.pages()) == 10
+
+
+def test_the_bounds_of_the_intervals_outlast_a_run_that_came_to_its_end(cli: Cli, serve: Serve) -> None:
+    served = serve(_web())
+    bounds = ("--min-interval", "6h", "--max-interval", "7d")
+    cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-age", "auto", *bounds)
+    cli.crawl(served, "--max-age", "auto")
+    assert cli.rows("SELECT options ->> '$.recrawl' FROM runs WHERE id = 2") == [
+        '{"max_age_s":"auto","min_interval_s":21600.0,"max_interval_s":604800.0,"retry_failed":false}'
+    ]
+    cli.crawl(served)
+    assert cli.rows("SELECT options ->> '$.recrawl.max_age_s' FROM runs WHERE id = 3") == [None]
+
+
+@pytest.mark.parametrize("wider", [("--scope", "any"), ("http://b.test/",)])
+@pytest.mark.parametrize(
+    ("number", "status", "end_reason"),
+    [(signal.SIGKILL, -signal.SIGKILL, None), (signal.SIGHUP, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
+)
+def test_an_end_while_exclusions_are_judged_anew_leaves_none_behind(
+    cli: Cli, serve: Serve, wider: tuple[str, ...], number: int, status: int, end_reason: str | None
+) -> None:
+    """A run with a wider scope ended when it had just begun: the next one is not taken for its equal."""
+    web = FakeWeb()
+    web.host("a.test").page("/", links=["http://b.test/y"])
+    web.host("b.test").page("/")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *OPTIONS)
+    with closing(sqlite3.connect(cli.db)) as connection, connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)"
+            " INSERT INTO urls (url, host_id, kind, status, reason, depth, hops, seed, discovered_at)"
+            " SELECT url || i, host_id, kind, status, reason, depth, hops, seed, discovered_at FROM urls, n"
+            " WHERE reason = 'scope'"
+        )
+    options = [served.with_ports(one) for one in wider]
+    crawler = cli.start(served, *OPTIONS, *options, "--max-pages", "1")
+    seeds = 1 + wider[0].startswith("http")
+    while cli.rows("SELECT (SELECT max(id) FROM runs), count(*) FROM urls WHERE seed > 0") != [(2, seeds)]:
+        time.sleep(0.01)
+    crawler.send_signal(number)
+    crawler.communicate()
+    assert crawler.returncode == status
+    assert cli.rows("SELECT count(*) > 0 FROM urls WHERE reason = 'scope'") == [1]
+    assert cli.rows("SELECT end_reason FROM runs WHERE id = 2") == [end_reason]
+    cli.crawl(served, *OPTIONS, *options, "--max-pages", "1")
+    assert cli.rows("SELECT count(*) FROM urls WHERE reason = 'scope'") == [0]

