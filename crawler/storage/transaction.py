@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import aiosqlite
@@ -34,42 +33,11 @@ from crawler.storage.columns import (
     storable,
     url_values,
 )
-from crawler.storage.domains import FULL_DOMAIN, HostLimit
-from crawler.storage.known import KnownUrls, nearest
+from crawler.storage.domains import HostLimit
+from crawler.storage.intake import Intake
+from crawler.storage.known import KnownUrls
 
-_URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
-
-_ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
-
-# What is known may only get nearer (depth), dearer (seed), or admitted where it was excluded for another reason than
-# robots.txt, which only a new copy of robots.txt may lift.
-_ADD_URLS = """
-INSERT INTO urls (url, host_id, kind, status, reason, depth, hops, seed, discovered_at, next_fetch_at)
-SELECT
-    json_extract(t.value, '$[0]'), h.id, json_extract(t.value, '$[2]'), json_extract(t.value, '$[3]'),
-    json_extract(t.value, '$[4]'), json_extract(t.value, '$[5]'), json_extract(t.value, '$[6]'),
-    json_extract(t.value, '$[7]'), ?2, CASE WHEN json_extract(t.value, '$[3]') = 'pending' THEN ?2 END
-FROM json_each(?1) AS t CROSS JOIN hosts AS h ON h.name = json_extract(t.value, '$[1]')
-WHERE true
-ON CONFLICT (url) DO UPDATE SET
-    depth = min(depth, excluded.depth),
-    hops = min(hops, excluded.hops),
-    seed = max(seed, excluded.seed),
-    status = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.status ELSE status END,
-    next_fetch_at = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.next_fetch_at
-        ELSE next_fetch_at END,
-    reason = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.reason ELSE reason END
-WHERE excluded.depth < depth OR excluded.seed > seed
-    OR (status = 'excluded' AND substr(reason, 1, 6) <> 'robots' AND excluded.status = 'pending')
-"""
-
-# The last column: whether being found again may let it in. Of a domain that is full it is not asked for each link.
-_URL_IDS = f"""
-SELECT u.url, u.id, u.depth, u.seed, u.status = 'excluded' AND substr(u.reason, 1, 6) <> 'robots'
-    AND u.reason NOT GLOB '{FULL_DOMAIN}*'
-FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
-"""  # noqa: S608 - our own names
 
 _ADD_LINKS = """
 INSERT INTO links (page_id, target_id, anchor, rel, nofollow)
@@ -148,19 +116,6 @@ ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status,
     robots_failures = excluded.robots_failures
 """
 
-_READMIT = """
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
-WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
-"""
-_HOSTS_OF = """
-SELECT u.id, h.name, u.seed FROM json_each(?) AS t
-CROSS JOIN urls AS u ON u.id = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
-"""
-_EXPLAIN = """
-UPDATE urls SET reason = json_extract(v.value, '$[1]') FROM json_each(?) AS v
-WHERE urls.id = json_extract(v.value, '$[0]') AND status = 'excluded' AND reason <> json_extract(v.value, '$[1]')
-"""
-
 _READMIT_FORBIDDEN = """
 UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
 WHERE host_id = ?1 AND status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
@@ -192,7 +147,7 @@ class Transaction:
         self._connection = connection
         self._known = known
         self._run_id = run_id
-        self._limit = limit
+        self._intake = Intake(self._execute, known, limit)
 
     async def run(self, visits: Sequence[Visit], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
         """Store it all; returns the hosts touched that have something planned."""
@@ -207,17 +162,12 @@ class Transaction:
         self._known.clear()
 
     async def readmit(self, ids: Sequence[int], now: float) -> int:
-        """Make excluded URLs pending, but for those that would be of one host too many; returns how many are."""
+        """Make excluded URLs pending, as many as there is room for; returns how many are."""
         async with self._begun():
-            hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(ids)))}
-            away = await self._turn_away(hosts.values())
-            explained = [(url_id, away[host]) for url_id, (host, _seed) in hosts.items() if host in away]
-            await self._execute(_EXPLAIN, as_json(explained))
-            admitted = [url_id for url_id, (host, _seed) in hosts.items() if host not in away]
-            rows = await self._execute(_READMIT, as_json(admitted), now)
-            await self._set_due({row[0] for row in rows})
+            host_ids = await self._intake.readmit(ids, now)
+            await self._set_due(set(host_ids))
         self._known.clear()
-        return len(rows)
+        return len(host_ids)
 
     async def rewind(self, seconds: float) -> None:
         """All that is planned is planned so much earlier: the clock was set back."""
@@ -239,8 +189,8 @@ class Transaction:
 
     async def _store(self, visits: Sequence[Visit], targets: Sequence[Target], now: float) -> list[HostRecord]:
         found = [target for visit in visits for target in (*visit.link_targets, *visit.targets, *_robots_target(visit))]
-        touched = await self._add_urls([*targets, *found], now)
-        rows = await self._ids_of(visit.claim.url for visit in visits if not visit.claim.url_id)
+        touched = await self._intake.add([*targets, *found], now)
+        rows = await self._intake.ids_of(visit.claim.url for visit in visits if not visit.claim.url_id)
         ids = [visit.claim.url_id or rows[visit.claim.url] for visit in visits]
         fetch_ids = await self._add_fetches(visits, ids)
         await self._add_bodies(visits)
@@ -252,48 +202,6 @@ class Transaction:
         await self._set_hosts(visits)
         await self._count_run(visits)
         return await self._set_due(touched | {visit.claim.host_id for visit in visits})
-
-    async def _add_urls(self, targets: Iterable[Target], now: float) -> set[int]:
-        """Insert what is new, improve what is known; returns the hosts that may have gained a URL."""
-        news = nearest(self._known.unsettled(targets))
-        if not news:
-            return set()
-        await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
-        admitted: set[str] = set()
-        for start in range(0, len(news), _URLS_AT_ONCE):
-            part = await self._within_limit(news[start : start + _URLS_AT_ONCE])
-            rows = [(t.url, t.host, t.kind, t.status, t.reason, t.depth, t.hops, int(t.seed)) for t in part]
-            await self._execute(_ADD_URLS, as_json(rows), now)
-            self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
-            admitted.update(target.host for target in part if target.reason is None)
-        gained = as_json(sorted(admitted))
-        found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
-        return {row[0] for row in found}
-
-    async def _within_limit(self, targets: Sequence[Target]) -> Sequence[Target]:
-        """The targets; those that would bring a domain one host too many are excluded."""
-        away = await self._turn_away((target.host, bool(target.seed)) for target in targets if target.reason is None)
-        if not away:
-            return targets
-        return [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in targets]
-
-    async def _turn_away(self, hosts: Iterable[tuple[str, bool]]) -> dict[str, str]:
-        """Those of the hosts, given with 'it is a seed's', that are one too many of their domain, with the reason."""
-        if self._limit is None:
-            return {}
-        seeds: dict[str, bool] = {}
-        for host, seed in hosts:
-            seeds[host] = seed or seeds.get(host, False)
-        return await self._limit.turn_away(seeds, self._execute)
-
-    async def _ids_of(self, urls: Iterable[str]) -> dict[str, int]:
-        """The row ids of URLs that are stored. A batch may hold more of them than the cache, which then forgot some."""
-        wanted = set(urls)
-        ids = self._known.ids(wanted)
-        if len(ids) < len(wanted):
-            missing = as_json(list(wanted - ids.keys()))
-            ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, missing)}
-        return ids
 
     async def _add_fetches(self, visits: Sequence[Visit], ids: Sequence[int]) -> list[int | None]:
         rows: list[tuple[Any, ...]] = []
@@ -331,7 +239,7 @@ class Transaction:
         return page_ids
 
     async def _add_links(self, visits: Sequence[Visit], page_ids: Sequence[int | None]) -> None:
-        ids = await self._ids_of(target.url for visit in visits for target in visit.link_targets)
+        ids = await self._intake.ids_of(target.url for visit in visits for target in visit.link_targets)
         rows = [
             (page_id, ids[target.url], anchor, rel, nofollow)
             for visit, page_id in zip(visits, page_ids, strict=True)
