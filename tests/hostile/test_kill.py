@@ -55,6 +55,7 @@ def test_kills_at_random_instants_lose_and_repeat_nothing_that_was_committed(
     before = len(served.log)
     cli.crawl(served, seed, *OPTIONS)
     assert not committed.keys() & _asked_for(served, before)
+    assert cli.rows("SELECT url, status, reason FROM urls WHERE status <> 'fetched' AND kind = 'page'") == []
     assert len(_grown(cli, committed)) == len(cli.pages()) == kills * PAGES_A_KILL
 
 
