@@ -23,7 +23,7 @@ from tests.acceptance.conftest import Cli
 
 Serve = Callable[[FakeWeb], Served]
 
-OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", "8")
+OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", "8", "--no-trap-rules")  # the pages are very alike
 PAGES_A_KILL = 50
 DEEP = b"<!doctype html><title>deep</title>" + b"<div>" * 100_000  # 13 s in the parser
 
