@@ -6,7 +6,6 @@ many rows where there are blobs): a statement a row would take and give up the G
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +14,7 @@ import aiosqlite
 
 from crawler.records import (
     HostRecord,
+    Response,
     RobotsCopy,
     SeedMark,
     Target,
@@ -306,14 +306,10 @@ class Transaction:
             await self._execute(_SET_HOSTS, as_json(list(rows.values())), self._run_id)
 
     async def _count_run(self, visits: Sequence[Visit]) -> None:
-        done = Counter(page=sum(visit.page is not None for visit in visits))
-        done["request"] = sum(visit.attempt is not None for visit in visits)
-        await self._execute(
-            "UPDATE runs SET pages = pages + ?, requests = requests + ? WHERE id = ?",
-            done["page"],
-            done["request"],
-            self._run_id,
-        )
+        pages = sum(visit.page is not None for visit in visits)
+        requests = sum(_was_sent(visit) for visit in visits)
+        sql = "UPDATE runs SET pages = pages + ?, requests = requests + ? WHERE id = ?"
+        await self._execute(sql, pages, requests, self._run_id)
 
     async def _set_due(self, host_ids: Iterable[int]) -> list[HostRecord]:
         rows = await self._execute(_SET_DUE, as_json(sorted(host_ids)), self._run_id)
@@ -340,6 +336,10 @@ class Transaction:
 
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+def _was_sent(visit: Visit) -> bool:
+    return isinstance(visit.attempt, Response) or (visit.attempt is not None and visit.attempt.sent)
 
 
 def _robots_target(visit: Visit) -> tuple[Target, ...]:

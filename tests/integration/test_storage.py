@@ -15,6 +15,7 @@ from crawler.bodies import body_hash, decompress
 from crawler.errors import DatabaseFailedError
 from crawler.records import (
     Claim,
+    Failure,
     FailureKind,
     Link,
     Page,
@@ -397,7 +398,10 @@ async def test_a_host_with_nothing_planned_is_not_returned(path: Path) -> None:
 async def test_pages_are_counted_for_the_run_and_for_the_host_in_this_run(path: Path) -> None:
     async with a_store(path, A, B, C) as store:
         claims = await claims_of(store)
-        await store.commit([a_visit(claims[A]), a_visit(claims[B], page=False), a_failure(claims[C])], NOW)
+        late = a_failure(claims[C], attempt=Failure(url=C, kind=FailureKind.TIMEOUT, sent=True))
+        await store.commit([a_visit(claims[A]), a_visit(claims[B], page=False), late], NOW)
+        assert rows(path, "SELECT pages, requests FROM runs") == [(1, 3)]
+        await store.commit([a_failure(claims[C])], NOW)  # no connection: nothing was asked
         assert rows(path, "SELECT pages, requests FROM runs") == [(1, 3)]
         assert rows(path, "SELECT name, run_pages FROM hosts ORDER BY id") == [("a.test", 1), ("c.test", 0)]
         await store.commit([a_visit(claims[B])], NOW)
