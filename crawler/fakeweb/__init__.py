@@ -1,0 +1,50 @@
+"""A small web, declared as a graph and served for real on loopback: the demo's, and the tests'.
+
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", title="Home", links=["/b", "http://b.test/"])
+    site.redirect("/old", "/b", status=301)
+    async with web.serve() as served:
+        ...  # crawl served.url("a.test"), asking the DNS server at served.dns
+
+Every host has an address of its own in 127/8 (Linux routes all of it to loopback), all share one port, and a real DNS
+server names them. Invariant: what goes over the wire is what was declared, byte for byte, but for one thing: the port
+is known only once the web is served, so in declared *text* (str bodies, header values) an absolute or scheme-relative
+URL of a declared host gets the port unless it has one. Bodies given as bytes and `verbatim` answers stay as they are.
+
+Paths are written as they stand on the request line (percent-encoded). A request is matched by its whole target, then by
+its path without the query, then by the path "*"; else it gets a 404. The host is the one that the Host header names;
+where that is not declared, the first one at the address that was connected to.
+"""
+
+from __future__ import annotations
+
+from crawler.fakeweb.server import Served
+from crawler.fakeweb.sites import (
+    Answer,
+    AnswerOptions,
+    DnsAnswer,
+    DnsBehaviour,
+    Handler,
+    Headers,
+    PageOptions,
+    Request,
+    Site,
+    StreamHandler,
+)
+from crawler.fakeweb.web import FakeWeb
+
+__all__ = [
+    "Answer",
+    "AnswerOptions",
+    "DnsAnswer",
+    "DnsBehaviour",
+    "FakeWeb",
+    "Handler",
+    "Headers",
+    "PageOptions",
+    "Request",
+    "Served",
+    "Site",
+    "StreamHandler",
+]

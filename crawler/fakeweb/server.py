@@ -1,0 +1,372 @@
+"""Serves what is declared, by HTTP/1.1 on many addresses and one port."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gzip
+import inspect
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import cast
+
+from crawler.fakeweb.names import DnsServer
+from crawler.fakeweb.sites import Answer, Handler, Raw, Request, Site, StreamHandler, pairs, site_named
+
+MAX_HEAD_BYTES = 64 * 1024
+
+_AUTHORITY = re.compile(
+    r"""(?:(?P<scheme>https?):)?//(?:[^\s/?#"'<>@]*@)?(?P<host>[\w.-]+)(?![\w.:@-])""", re.IGNORECASE
+)
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_CLOSE = b"Connection: close\r\n\r\n"
+_NOT_FOUND = Answer(status=404, body="Not found\n", content_type="text/plain")
+
+
+class Served:
+    """A web while it is served. `log` and `dns_log` grow in the order of arrival; DNS names are lower case."""
+
+    def __init__(self, sites: Mapping[str, Site]) -> None:
+        self.log: list[Request] = []
+        self.dns_log: list[tuple[str, str]] = []
+        self.errors: list[Exception] = []
+        self.connections = 0  # made so far
+        self.port = 0
+        self.tls_port = 0
+        self.dns = ""  # IP:PORT of the DNS server
+        self._sites = sites
+        self._by_address = {site.address: site for site in reversed(list(sites.values()))}
+        self._rendered: dict[tuple[Answer, str, int], tuple[bytes, bytes]] = {}
+        self._servers: list[asyncio.Server] = []
+        self._dns_transport: asyncio.DatagramTransport | None = None
+        self._open: set[_HttpConnection] = set()
+
+    def url(self, host: str, path: str = "/", *, scheme: str | None = None) -> str:
+        """The URL of a declared host, port included; https where the host has it, unless `scheme` says otherwise."""
+        site = site_named(self._sites, host) or self._sites[host]
+        scheme = scheme or ("https" if site.tls else "http")
+        return f"{scheme}://{host}:{self._port(scheme)}{path}"
+
+    def with_ports(self, text: str, scheme: str = "http") -> str:
+        """The text with the port in each URL of a declared host; `scheme` is for those that begin with '//'."""
+        if "//" not in text:
+            return text
+        return _AUTHORITY.sub(lambda match: self._with_port(match, scheme), text)
+
+    def hits(self, host: str, target: str | None = None) -> list[Request]:
+        """The logged requests for one host, or for one target of it."""
+        return [hit for hit in list(self.log) if hit.host == host and target in (None, hit.target)]
+
+    async def open(self, *, port: int, ssl_context: ssl.SSLContext | None, wildcard: bool) -> None:
+        """Bind and listen; the caller must `close`, even where this raises."""
+        plain = {site.address: None for site in self._sites.values() if site.listening}
+        secure = {site.address: None for site in self._sites.values() if site.listening and site.tls}
+        if secure and ssl_context is None:
+            raise ValueError("a host is declared with tls: serve() needs an ssl_context")
+        self.port = await self._listen("http", ["0.0.0.0"] if wildcard else [*plain], port, None)  # noqa: S104
+        if secure:
+            self.tls_port = await self._listen("https", ["0.0.0.0"] if wildcard else [*secure], 0, ssl_context)  # noqa: S104
+        loop = asyncio.get_running_loop()
+        self._dns_transport, _protocol = await loop.create_datagram_endpoint(
+            lambda: DnsServer(self._sites, self.dns_log), local_addr=("127.0.0.1", 0)
+        )
+        address, dns_port = self._dns_transport.get_extra_info("sockname")
+        self.dns = f"{address}:{dns_port}"
+
+    async def close(self) -> None:
+        """Stop listening, cut every connection, and wait until all of it is gone."""
+        for server in self._servers:
+            server.close()
+        await asyncio.gather(*(connection.cut() for connection in list(self._open)))
+        for server in self._servers:
+            await server.wait_closed()
+        if self._dns_transport is not None:
+            self._dns_transport.close()
+        await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
+
+    def site_for(self, host: str, address: str) -> Site | None:
+        """The site named by a Host header, or else the first one at the address."""
+        return site_named(self._sites, host) or self._by_address.get(address)
+
+    def render(self, answer: Answer, scheme: str, status: int, *, keep: bool) -> tuple[bytes, bytes]:
+        """The head (without the empty line that ends it) and the body, as sent; `keep` for an answer that comes again.
+
+        They depend on the scheme, because URLs that begin with '//' do.
+        """
+        rendered = self._rendered.get((answer, scheme, status))
+        if rendered is None:
+            rendered = self._render(answer, scheme, status)
+            if keep:
+                self._rendered[answer, scheme, status] = rendered
+        return rendered
+
+    def connected(self, connection: _HttpConnection) -> int:
+        """Take note of a new connection; its number."""
+        self._open.add(connection)
+        self.connections += 1
+        return self.connections
+
+    def disconnected(self, connection: _HttpConnection) -> None:
+        """Forget a connection."""
+        self._open.discard(connection)
+
+    async def _listen(self, scheme: str, addresses: list[str], port: int, ssl_context: ssl.SSLContext | None) -> int:
+        loop = asyncio.get_running_loop()
+        sockets = _bind(addresses, port)
+        for listener in sockets:
+            server = await loop.create_server(lambda: _HttpConnection(self, scheme), sock=listener, ssl=ssl_context)
+            self._servers.append(server)
+        return int(sockets[0].getsockname()[1]) if sockets else port
+
+    def _port(self, scheme: str) -> int:
+        return self.tls_port if scheme == "https" else self.port
+
+    def _with_port(self, match: re.Match[str], scheme: str) -> str:
+        if site_named(self._sites, match["host"].rstrip(".").lower()) is None:
+            return match[0]
+        return f"{match[0]}:{self._port(match['scheme'] or scheme)}"
+
+    def _render(self, answer: Answer, scheme: str, status: int) -> tuple[bytes, bytes]:
+        body = answer.body
+        if isinstance(body, str):
+            body = (body if answer.verbatim else self.with_ports(body, scheme)).encode(answer.encoding)
+        body = gzip.compress(body, mtime=0) if answer.gzip else body
+        bodiless = status in (204, 304)
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}"]
+        lines += (f"{name}: {value}" for name, value in _headers(answer, None if bodiless else len(body)))
+        head = "".join(f"{line}\r\n" for line in lines)
+        head = head if answer.verbatim else self.with_ports(head, scheme)
+        return head.encode("latin-1"), b"" if bodiless else _chunks(body) if answer.chunked else body
+
+
+class _HttpConnection(asyncio.Protocol):
+    """One connection: requests are answered in order, the next one is read when the last is answered (RFC 9112)."""
+
+    def __init__(self, served: Served, scheme: str) -> None:
+        self._served = served
+        self._scheme = scheme
+        self._buffer = bytearray()
+        self._task: asyncio.Task[None] | None = None  # while an answer takes time, or streams were handed over
+        self._gone = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._number = self._served.connected(self)
+        self._address, self._port = self._transport.get_extra_info("sockname")[:2]
+        site = self._served.site_for("", self._address)
+        if site is not None and site.on_connect is not None:
+            self._task = asyncio.create_task(self._hand_over(site.on_connect))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if self._task is None:
+            self._read_requests()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._leave()
+
+    async def cut(self) -> None:
+        """End the connection at once, and the handler with it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._transport.abort()
+        await self._gone
+
+    def _leave(self) -> None:
+        self._served.disconnected(self)
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    def _read_requests(self) -> None:
+        while self._task is None and not self._transport.is_closing():
+            end = self._buffer.find(b"\r\n\r\n")
+            if max(end, len(self._buffer) if end < 0 else 0) > MAX_HEAD_BYTES:
+                return self._refuse(431)
+            if end < 0:
+                return None
+            head = self._buffer[:end].decode("latin-1")
+            del self._buffer[: end + 4]
+            self._take(head)
+        return None
+
+    def _take(self, head: str) -> None:
+        request = self._parse(head)
+        if request is None:
+            return self._refuse(400)
+        self._served.log.append(request)
+        site = self._served.site_for(request.host, self._address)
+        route = _route(site, request.target) if request.method in ("GET", "HEAD") else Answer(status=405, close=True)
+        if isinstance(route, Answer) and not route.delay_s:
+            self._send(request, route, keep=True)
+        else:
+            self._task = asyncio.create_task(self._answer(request, route))
+        return None
+
+    def _parse(self, head: str) -> Request | None:
+        first, *lines = head.split("\r\n")
+        try:
+            method, target, version = first.split(" ")
+        except ValueError:
+            return None
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            name, value = name.lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return Request(
+            start=time.monotonic(),
+            method=method,
+            target=target,
+            version=version,
+            headers=headers,
+            host=_host_name(headers.get("host", "")),
+            scheme=self._scheme,
+            address=self._address,
+            port=self._port,
+            connection=self._number,
+        )
+
+    def _refuse(self, status: int) -> None:
+        head, body = self._served.render(Answer(status=status), self._scheme, status, keep=False)
+        self._transport.write(head + _CLOSE + body)
+        self._transport.close()
+
+    async def _answer(self, request: Request, route: Answer | Handler | Raw) -> None:
+        try:
+            if isinstance(route, Raw):
+                return await self._hand_over(route.handler)
+            answer = route if isinstance(route, Answer) else await _call(route, request)
+            await asyncio.sleep(answer.delay_s)
+            self._send(request, answer, keep=answer is route)
+        except Exception as error:  # noqa: BLE001 - a bug in a declared handler: `serve` raises it at its end
+            self._served.errors.append(error)
+            self._send(request, Answer(status=500, close=True), keep=False)
+        finally:
+            request.end = request.end or time.monotonic()
+            self._task = None
+        return self._read_requests()
+
+    def _send(self, request: Request, answer: Answer, *, keep: bool) -> None:
+        if self._transport.is_closing():
+            return
+        status = 304 if _is_unchanged(request, answer) else answer.status
+        head, body = self._served.render(answer, self._scheme, status, keep=keep)
+        close = answer.close or not self._keeps_alive(request)
+        self._transport.write(head + (_CLOSE if close else b"\r\n") + (b"" if request.method == "HEAD" else body))
+        if close:
+            self._transport.close()
+        request.status = status
+        request.end = time.monotonic()
+
+    def _keeps_alive(self, request: Request) -> bool:
+        site = self._served.site_for(request.host, self._address)
+        wanted = request.version == "HTTP/1.1" and request.headers.get("connection", "").lower() != "close"
+        return wanted and (site is None or site.keep_alive)
+
+    async def _hand_over(self, handler: StreamHandler) -> None:
+        """Give the connection to the handler as streams; close it when the handler returns."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        reader.feed_data(bytes(self._buffer))
+        writer = asyncio.StreamWriter(self._transport, protocol, reader, loop)
+        closed = False
+        try:
+            with suppress(ConnectionError):  # the client left: what a handler for hostile tests may well provoke
+                await handler(reader, writer)
+                writer.close()
+                await writer.wait_closed()
+                closed = True
+        except Exception as error:  # noqa: BLE001 - a bug in a declared handler: `serve` raises it at its end
+            self._served.errors.append(error)
+        finally:
+            if not closed:  # asyncio fails over aborting a transport that has closed after a full buffer
+                self._transport.abort()
+            try:
+                with suppress(ConnectionError):  # `cut` promises that the socket is closed
+                    await writer.wait_closed()
+            finally:  # even where a second cancellation ends the wait: `cut` would wait for ever
+                self._leave()
+
+
+def _bind(addresses: list[str], port: int) -> list[socket.socket]:
+    """One listening socket an address, all on one port; 0 tries ports until one is free at every address."""
+    for _attempt in range(100):
+        try:
+            return _bind_all(addresses, port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, "found no port that is free at every address of the fake web")
+
+
+def _bind_all(addresses: list[str], port: int) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    try:
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            sockets.append(socket.create_server((address, port), family=family, backlog=1024))
+            port = sockets[0].getsockname()[1]
+    except OSError:
+        for listener in sockets:
+            listener.close()
+        raise
+    return sockets
+
+
+def _host_name(header: str) -> str:
+    name, _colon, port = header.rpartition(":")
+    return (name if name and port.isdecimal() else header).lower().rstrip(".")
+
+
+def _route(site: Site | None, target: str) -> Answer | Handler | Raw:
+    if site is None:
+        return _NOT_FOUND
+    candidates = (target, target.partition("?")[0], "*")
+    return next((site.routes[path] for path in candidates if path in site.routes), _NOT_FOUND)
+
+
+async def _call(handler: Handler, request: Request) -> Answer:
+    answer = handler(request)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def _is_unchanged(request: Request, answer: Answer) -> bool:
+    if answer.status != 200 or not answer.headers:
+        return False
+    declared = {name.lower(): value for name, value in pairs(answer.headers)}
+    asked = request.headers.get("if-none-match")
+    if asked is not None:  # it has precedence (RFC 9110, 13.2.2)
+        return asked == declared.get("etag")
+    asked = request.headers.get("if-modified-since")
+    return asked is not None and asked == declared.get("last-modified")
+
+
+def _headers(answer: Answer, length: int | None) -> Iterator[tuple[str, str]]:
+    """The declared headers, then the server's own that they leave; `length` is None for an answer without a body."""
+    declared = pairs(answer.headers)
+    yield from declared
+    own = {}
+    if length is not None:
+        own["Content-Type"] = answer.content_type
+        if answer.content_type is None:
+            own["Content-Type"] = f"text/html; charset={answer.encoding}"
+        own["Content-Encoding"] = "gzip" if answer.gzip else ""
+        own["Transfer-Encoding" if answer.chunked else "Content-Length"] = "chunked" if answer.chunked else str(length)
+    names = {name.lower() for name, _value in declared}
+    yield from ((name, value) for name, value in own.items() if value and name.lower() not in names)
+
+
+def _chunks(body: bytes, size: int = 16 * 1024) -> bytes:
+    parts = (body[start : start + size] for start in range(0, len(body), size))
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
