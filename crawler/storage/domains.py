@@ -52,10 +52,11 @@ class HostLimit:
         domains = {row[0]: row[1] for row in await execute(_NEW, as_json(list(hosts)))}
         if not domains:
             return {}
-        counts = Counter({row[0]: row[1] for row in await execute(_COUNT, as_json(sorted(set(domains.values()))))})
+        unsure = as_json(sorted(set(domains.values()) - self._full))  # to count 10,000 hosts takes 0.8 ms
+        counts = Counter({row[0]: row[1] for row in await execute(_COUNT, unsure)})
         away: dict[str, str] = {}
         for host, domain in domains.items():
-            if counts[domain] < self._most:
+            if domain not in self._full and counts[domain] < self._most:
                 counts[domain] += 1
             elif hosts[host]:
                 self._known.clear()  # what was turned away before may enter when it is found again
