@@ -231,7 +231,8 @@ class Store:
     async def set_decided(self, decided: bool) -> None:
         """Whether all that earlier options excluded has been judged by those of now; else the next run has to."""
         sql = "UPDATE runs SET options = json_set(options, '$.decided', json(?)) WHERE id = ?"
-        await self._write(sql, (as_json(decided), self.run_id))
+        async with self._writing:  # a crawl that runs may have a transaction open
+            await self._write(sql, (as_json(decided), self.run_id))
 
     async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
