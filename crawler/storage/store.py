@@ -398,7 +398,7 @@ class Store:
         """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
         await self._writer.create_function("owner_of", 1, owner_of)
         await self._write(NAME_DOMAINS, ())
-        self._limit = HostLimit(per_domain, self._known)
+        self._limit = HostLimit(per_domain)
 
     def full_domains(self) -> list[str]:
         """The domains of which hosts were turned away since this was asked last; each once a run."""
