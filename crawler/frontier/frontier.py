@@ -77,12 +77,13 @@ class Frontier:
             self._admission.widen(url)
         self._bounds.restore(await self._store.reasons(ALIKE, ALIKE_PAGES))
         await self._fill_hosts()
+        await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
+        # After that: a host that was forbidden whole is one of its domain's again.
         if self._config.scope.scope in (ScopeRule.DOMAIN, ScopeRule.ANY):  # else all hosts are the seeds'
             await self._store.limit_hosts(self._config.scope.max_hosts_per_domain)
         widened = await self._add(seeds)
         if self._config.recrawl.retry_failed:
             await self._store.retry_failed(self._clock.wall())
-        await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
         return widened
 
     async def join(self, seeds: Sequence[Seed]) -> int:

@@ -231,7 +231,8 @@ class Store:
     async def set_decided(self, decided: bool) -> None:
         """Whether all that earlier options excluded has been judged by those of now; else the next run has to."""
         sql = "UPDATE runs SET options = json_set(options, '$.decided', json(?)) WHERE id = ?"
-        await self._write(sql, (as_json(decided), self.run_id))
+        async with self._writing:  # a crawl that runs may have a transaction open
+            await self._write(sql, (as_json(decided), self.run_id))
 
     async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
@@ -397,7 +398,7 @@ class Store:
         """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
         await self._writer.create_function("owner_of", 1, owner_of)
         await self._write(NAME_DOMAINS, ())
-        self._limit = HostLimit(per_domain, self._known)
+        self._limit = HostLimit(per_domain)
 
     def full_domains(self) -> list[str]:
         """The domains of which hosts were turned away since this was asked last; each once a run."""

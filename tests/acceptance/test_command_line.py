@@ -244,7 +244,7 @@ def test_the_summary_may_have_a_long_name_or_go_to_a_device(cli: Cli, serve: Ser
 
 
 @pytest.mark.parametrize("option", ["--summary", "--metrics-file"])
-@pytest.mark.parametrize("name", ["folder/../crawl.db", "link.db", "./crawl.db"])
+@pytest.mark.parametrize("name", ["folder/../crawl.db", "link.db", "./crawl.db", "crawl.db-wal", "crawl.db.lock"])
 def test_no_output_takes_the_place_of_the_database_whatever_it_is_called(cli: Cli, option: str, name: str) -> None:
     (cli.folder / "folder").mkdir()
     (cli.folder / "link.db").symlink_to("crawl.db")

@@ -134,3 +134,18 @@ def test_kills_let_no_further_host_in(cli: Cli, serve: Serve) -> None:
     assert cli.rows(HOSTS_WITH_DOMAIN) == [60]
     looked_up, requested = _asked(served)
     assert len(looked_up) == len(requested) == 60
+
+
+def test_a_host_that_robots_txt_forbade_whole_before_domains_were_counted_is_one_that_goes_on(
+    cli: Cli, serve: Serve
+) -> None:
+    web = FakeWeb()
+    for name in ("a.trap.test", "b.trap.test"):
+        web.host(name).page("/", links=["/x"])
+        web.sites[name].page("/x", links=["http://c.trap.test/"])
+    web.sites["b.trap.test"].robots("User-agent: *\nDisallow: /")
+    served = serve(web)
+    cli.crawl(served, served.url("a.trap.test"), served.url("b.trap.test"), *FAST)  # of one host each: none is counted
+    cli.crawl(served, *FAST, "--scope", "any", "--max-hosts-per-domain", "2", "--ignore-robots")
+    assert cli.pages() == [served.url(name, path) for name in web.sites for path in ("/", "/x")]
+    assert cli.rows(HOSTS_WITH_DOMAIN) == [2]

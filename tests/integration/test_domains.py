@@ -94,9 +94,10 @@ async def test_seeds_are_exempt_and_open_their_host(path: Path, mark: SeedMark) 
         await store.limit_hosts(1)
         await find(store, trap(1, "/x"))
         await store.add([a_target(trap(1), seed=mark)], NOW)
-        assert pending(path) == [A, trap(0), trap(1)]
-        await find(store, trap(1, "/x"), trap(2))  # the former was turned away, and is let in now
-        assert pending(path) == [A, trap(0), trap(1, "/x"), trap(1)]
+        assert pending(path) == [A, trap(0), trap(1, "/x"), trap(1)]  # the third had been turned away
+        assert trap(1, "/x") in await claims_of(store)
+        await find(store, trap(1, "/y"), trap(2))
+        assert pending(path) == [A, trap(0), trap(1, "/x"), trap(1), trap(1, "/y")]
         assert rows(path, TAKEN_IN) == [(2,)]
 
 

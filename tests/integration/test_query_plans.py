@@ -15,6 +15,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
+from crawler.domains import owner_of
 from crawler.records import FailureKind, Horizon, RobotsCopy, SeedMark, UrlStatus, Verdict, Visit
 from crawler.storage.database import open_reader, open_writer
 from crawler.storage.store import Store
@@ -95,6 +96,7 @@ async def test_no_statement_of_the_hot_path_reads_a_whole_table_or_sorts_one(tmp
     async with opened(path, lambda connection: connection.set_trace_callback(statements.add)) as store:
         await crawl_a_little(store, rules=bytes)  # other rules each time
     with closing(sqlite3.connect(path)) as connection:
+        connection.create_function("owner_of", 1, owner_of)
         faults = {
             (statement.strip()[:200], *found)
             for statement in statements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -647,3 +648,13 @@ async def test_the_counts_agree_after_any_visits_and_the_cache_changes_nothing(
     with tempfile.TemporaryDirectory() as folder:
         uncached = await _store_batches(Path(folder, "uncached.db"), batches, max_known)
         assert await _store_batches(Path(folder, "cached.db"), batches, 1000) == uncached
+
+
+async def test_whether_all_is_decided_is_committed_before_a_seed_that_makes_it_undecided(path: Path) -> None:
+    """Within a transaction of the crawl that runs it would be lost with it."""
+    async with a_store(path, A) as store:
+        under_way = asyncio.create_task(store.add([a_target(B), a_target(C)], NOW))
+        await asyncio.sleep(0)  # it has begun its transaction
+        await store.set_decided(False)
+        assert rows(path, "SELECT options ->> '$.decided' FROM runs") == [(0,)]
+        await under_way
