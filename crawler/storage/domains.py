@@ -15,6 +15,7 @@ from typing import Any
 from crawler.storage.columns import TAKEN_IN, as_json
 
 FULL_DOMAIN = "trap: hosts of the domain "  # and the domain
+OF_FULL_DOMAIN = f"reason >= '{FULL_DOMAIN}' AND reason < '{FULL_DOMAIN[:-1]}!'"  # what the index of exclusions serves
 
 # Of databases, and of runs, that did not ask for domains. One pass over the hosts.
 NAME_DOMAINS = f"UPDATE hosts SET domain = owner_of(name) WHERE domain IS NULL AND {TAKEN_IN} > 0"  # noqa: S608 - our own names
@@ -33,7 +34,7 @@ WHERE hosts.name = json_extract(v.value, '$[0]')
 # Nothing else had spoken against them.
 _OPEN = f"""
 UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = discovered_at
-WHERE status = 'excluded' AND reason >= '{FULL_DOMAIN}' AND reason < '{FULL_DOMAIN[:-1]}!'
+WHERE status = 'excluded' AND {OF_FULL_DOMAIN}
     AND host_id IN (SELECT h.id FROM json_each(?) AS t CROSS JOIN hosts AS h ON h.name = t.value)
 """  # noqa: S608 - our own names
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from crawler.records import Target
 from crawler.storage.columns import as_json
-from crawler.storage.domains import FULL_DOMAIN, Execute, HostLimit
+from crawler.storage.domains import OF_FULL_DOMAIN, Execute, HostLimit
 from crawler.storage.known import KnownUrls, nearest
 
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
@@ -44,7 +44,7 @@ WHERE excluded.depth < depth OR excluded.seed > seed
 # The last column: whether being found again may let it in. Of a domain that is full it is not asked for each link.
 _URL_IDS = f"""
 SELECT u.url, u.id, u.depth, u.seed, u.status = 'excluded' AND substr(u.reason, 1, 6) <> 'robots'
-    AND u.reason NOT GLOB '{FULL_DOMAIN}*'
+    AND NOT ({OF_FULL_DOMAIN})
 FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
 """  # noqa: S608 - our own names
 

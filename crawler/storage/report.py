@@ -20,7 +20,7 @@ import orjson
 
 from crawler.records import UrlStatus
 from crawler.storage.database import explained, open_reader
-from crawler.storage.domains import FULL_DOMAIN
+from crawler.storage.domains import FULL_DOMAIN, OF_FULL_DOMAIN
 from crawler.storage.store import Store
 
 _RUNS = "SELECT id, started_at, ended_at, end_reason, pages, requests, summary FROM runs ORDER BY id DESC LIMIT ?"
@@ -47,19 +47,17 @@ _FAILURES = """
 SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' GROUP BY reason ORDER BY count(*) DESC
 """
 
-_OF_DOMAIN = f"reason >= '{FULL_DOMAIN}' AND reason < '{FULL_DOMAIN[:-1]}!'"
-
 # By urls_excluded alone. The hosts that a domain has too many of are one trap, not one each.
 _TRAPS = f"""
 SELECT g.host_id, h.name, g.reason, g.urls FROM (
     SELECT host_id, reason, count(*) AS urls FROM urls
-    WHERE status = 'excluded' AND reason >= 'trap: ' AND reason < 'trap;' AND NOT ({_OF_DOMAIN})
+    WHERE status = 'excluded' AND reason >= 'trap: ' AND reason < 'trap;' AND NOT ({OF_FULL_DOMAIN})
     GROUP BY host_id, reason ORDER BY urls DESC, host_id LIMIT ?
 ) AS g JOIN hosts AS h ON h.id = g.host_id ORDER BY g.urls DESC, g.host_id
 """  # noqa: S608 - our own names
 _FULL_DOMAINS = f"""
 SELECT reason, count(*) AS urls, min(id), max(id) FROM urls INDEXED BY urls_excluded
-WHERE status = 'excluded' AND {_OF_DOMAIN} GROUP BY reason ORDER BY urls DESC, reason LIMIT ?
+WHERE status = 'excluded' AND {OF_FULL_DOMAIN} GROUP BY reason ORDER BY urls DESC, reason LIMIT ?
 """  # noqa: S608 - our own names
 
 _DOMAIN_EXAMPLES = "SELECT url FROM urls WHERE id IN (?, ?) ORDER BY id"
