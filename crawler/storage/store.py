@@ -207,9 +207,8 @@ class Store:
         ahead_s = rows[0][0] - now if rows else 0.0
         if ahead_s <= _CLOCK_TOLERANCE_S:
             return 0.0
-        with explained(self.path):
-            async with self._writing:
-                await Transaction(self._writer, self._known, self.run_id).rewind(ahead_s)
+        async with self._transaction() as transaction:
+            await transaction.rewind(ahead_s)
         return float(ahead_s)
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
@@ -249,8 +248,8 @@ class Store:
         """Store the visits in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
             self._check_files()
-            async with self._writing:
-                return await Transaction(self._writer, self._known, self.run_id, self._limit).run(visits, now)
+        async with self._transaction() as transaction:
+            return await transaction.run(visits, now)
 
     def _check_files(self) -> None:
         """SQLite writes into files that were deleted as if nothing had happened."""
@@ -264,9 +263,8 @@ class Store:
 
     async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
         """Add URLs that no visit found (seeds); returns their hosts."""
-        with explained(self.path):
-            async with self._writing:
-                return await Transaction(self._writer, self._known, self.run_id, self._limit).run((), now, targets)
+        async with self._transaction() as transaction:
+            return await transaction.run((), now, targets)
 
     async def due_hosts(
         self, now: float, max_pages_per_host: int | None, limit: int, after: DuePlace = FIRST_DUE
@@ -390,9 +388,8 @@ class Store:
 
     async def readmit(self, ids: Sequence[int], now: float) -> int:
         """Make excluded URLs pending again, as many as there is room for; returns how many are."""
-        with explained(self.path):
-            async with self._writing:
-                return await Transaction(self._writer, self._known, self.run_id, self._limit).readmit(ids, now)
+        async with self._transaction() as transaction:
+            return await transaction.readmit(ids, now)
 
     async def limit_hosts(self, per_domain: int) -> None:
         """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
@@ -405,9 +402,15 @@ class Store:
         return [] if self._limit is None else self._limit.take_full()
 
     async def _change(self, sql: str, *parameters: Any) -> None:
+        async with self._transaction() as transaction:
+            await transaction.change(sql, *parameters)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        """The next transaction, once the one before it is over."""
         with explained(self.path):
             async with self._writing:
-                await Transaction(self._writer, self._known, self.run_id).change(sql, *parameters)
+                yield Transaction(self._writer, self._known, self.run_id, self._limit)
 
     async def _read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         with explained(self.path):
