@@ -63,11 +63,13 @@ class Deadlines:
             self._timer, self._timer_at = self._loop.call_at(at, self._look), at
 
     def _look(self) -> None:
-        self._timer_at, now = math.inf, self._loop.time()
+        self._timer_at, now, next_at = math.inf, self._loop.time(), math.inf
         for deadline in self._under_way:
-            if deadline.up_at(self._read_timeout_s) <= now:
+            up_at = deadline.up_at(self._read_timeout_s)
+            if up_at <= now:
                 deadline.strike()
-        next_at = min((deadline.up_at(self._read_timeout_s) for deadline in self._under_way), default=math.inf)
+            else:
+                next_at = min(next_at, up_at)
         self._arm(max(next_at, now + _GRAIN_S))
 
 
