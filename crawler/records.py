@@ -28,6 +28,9 @@ class UrlStatus(StrEnum):
     FAILED = "failed"  # given up; `reason` is a FailureKind, or "http <status>"
 
 
+ANSWERED = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE})
+
+
 class UrlKind(StrEnum):
     """What a URL is fetched for."""
 

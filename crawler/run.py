@@ -28,7 +28,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
 from crawler.parsing.pool import Parser, open_parser
 from crawler.policy.recrawl import Rhythm, rhythm
-from crawler.records import Failure, FailureKind, SeedMark, UrlKind, UrlStatus
+from crawler.records import ANSWERED, Failure, FailureKind, SeedMark, UrlKind
 from crawler.resumption import check_secrets, scope_rules, sendable
 from crawler.seeds import Seed
 from crawler.storage.store import Store, open_store
@@ -36,7 +36,6 @@ from crawler.urls import origin_of
 from crawler.visit import Visitor
 
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
-_SETTLED = (UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE)
 _INBOX_POLL_S = 1.0
 
 
@@ -185,7 +184,7 @@ class Run:
             claim = await self.frontier.claim()
             visit = await self._visitor.visit(claim)
             if visit is not None:
-                self._any_tried |= visit.claim.kind is not UrlKind.ROBOTS or visit.verdict.status not in _SETTLED
+                self._any_tried |= visit.claim.kind is not UrlKind.ROBOTS or visit.verdict.status not in ANSWERED
                 if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
                     self._blame_proxy(visit.attempt.message)
                 await self.frontier.finish(visit)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from crawler.bodies import stored_body
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
+from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.reader import readable
 from crawler.content.robots_meta import robots_directives
 from crawler.counters import Counters
@@ -130,7 +131,9 @@ class Visitor:
         if (asked.noindex, asked.nofollow) == (page.noindex, page.nofollow):
             return page
         salt = bytes((asked.noindex, asked.nofollow))  # a version that asks for something else is another one
-        return replace(asked, content_hash=blake2b(page.content_hash, key=salt, digest_size=16).digest())
+        return replace(
+            asked, content_hash=blake2b(page.content_hash, key=salt, digest_size=CONTENT_HASH_BYTES).digest()
+        )
 
     def _conclude(self, claim: Claim, attempt: Response | Failure, *, conditional: bool = False, **found: Any) -> Visit:
         """Decide; `found` are the fields of the visit that the reader filled."""

@@ -19,6 +19,7 @@ from crawler.frontier.workbench import Workbench
 from crawler.policy.outcome import LATER_S, decide_robots
 from crawler.policy.recrawl import Pace, plan, retry_later_s
 from crawler.records import (
+    ANSWERED,
     Claim,
     Earlier,
     Failure,
@@ -200,13 +201,10 @@ class Conclusion:
 
     def _revisit(self, visit: Visit) -> Revisit | None:
         status = visit.verdict.status
-        if not isinstance(visit.attempt, Response) or status not in _ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
+        if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
             return None
         content_hash = visit.page.content_hash if visit.page is not None else None
         return plan(visit.claim, visit.attempt, status, content_hash, self.pace)
-
-
-_ANSWERED = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE})
 
 
 def _without_known_version(visit: Visit, page: Page, earlier: Earlier) -> Visit:

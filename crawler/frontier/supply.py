@@ -252,7 +252,7 @@ class Supply:
         rows = await self._store.due_urls(host_ids, limit, self._clock.wall())
         if self._horizon is not None:
             rows += await self._stale_claims(hosts, self._horizon)
-            rows.sort(key=_by_turns(Counter()))
+            rows.sort(key=_by_turns())
         read = Counter(claim.host_id for claim in rows)
         for host in hosts:
             host.more = host.more or read[host.host_id] >= limit
@@ -284,11 +284,13 @@ class Supply:
         return max(_MIN_WINDOW_PER_HOST, min(_MAX_WINDOW_PER_HOST, _WINDOW // max(1, len(self._workbench))))
 
 
-def _by_turns(places: Counter[tuple[int, bool]]) -> Callable[[Claim], tuple[int, bool]]:
+def _by_turns() -> Callable[[Claim], tuple[int, bool]]:
     """The key by which each host's hubs take turns with the rest: what is new, then by how likely it has changed.
 
     Were all hubs first, a budget that they use up each night would leave what they have brought for ever.
     """
+
+    places: Counter[tuple[int, bool]] = Counter()
 
     def place(claim: Claim) -> tuple[int, bool]:
         places[claim.host_id, claim.is_hub] += 1
