@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ from typing import Any
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
+from tests.acceptance.forkserver import fork_server
 
-COMMAND = (sys.executable, "-W", "error::ResourceWarning", "-m", "crawler")
+OPTIONS = ("-W", "error::ResourceWarning")
+COMMAND = (sys.executable, *OPTIONS, "-m", "crawler")
 LOOPBACK = ("--allow-private", "127.0.0.0/8")
 
 
@@ -53,10 +56,14 @@ class Cli:
         return outcome
 
     def run(self, arguments: list[str], *, stdin: str = "", status: int | None = 0) -> Outcome:
-        """Any command line."""
-        done = subprocess.run(
-            arguments, input=stdin, capture_output=True, text=True, timeout=55, cwd=self.folder, check=False
-        )
+        """Any command line; what begins with `COMMAND` and nothing else is forked, not executed."""
+        if tuple(arguments[: len(COMMAND)]) == COMMAND:
+            server = fork_server(*OPTIONS)
+            done = server.run(arguments[len(COMMAND) :], stdin=stdin, timeout_s=55, cwd=self.folder)
+        else:
+            done = subprocess.run(
+                arguments, input=stdin, capture_output=True, text=True, timeout=55, cwd=self.folder, check=False
+            )
         assert "Traceback" not in done.stderr, done.stderr
         assert "Unclosed" not in done.stderr, done.stderr
         assert "ResourceWarning" not in done.stderr, done.stderr
@@ -93,6 +100,12 @@ class Cli:
     def pages(self) -> list[str]:
         """The URLs of the stored pages, sorted; a page that is stored twice stands twice."""
         return sorted(self.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id"))
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until it holds. How long that may take is the time limit of the test."""
+    while not condition():
+        time.sleep(0.01)
 
 
 @pytest.fixture
