@@ -24,7 +24,6 @@ from crawler.parsing.child import command
 from crawler.parsing.process import Content, Job, Process, start_process
 from crawler.records import Failure, FailureKind, Response, StoredBody, UrlKind
 
-_EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _LARGE_BYTES = 1 << 20  # a document that may take seconds: none waits behind it, and one process is kept for the others
@@ -72,9 +71,8 @@ class Parser:
         return outcome
 
     def warm_up(self) -> None:
-        """Start what a busy crawl will need at once: a process takes a tenth of a second to come up."""
-        for _ in range(min(_EAGER_PROCESSES, self._most)):
-            self._start()
+        """Start what every crawl will need: a process takes a tenth of a second to come up."""
+        self._start()
 
     async def close(self) -> None:
         """End the processes; documents that are still being read are given up."""
@@ -83,11 +81,15 @@ class Parser:
             await asyncio.wait(self._tasks)
 
     def _send(self) -> None:
-        """Give waiting documents to processes that have room, the emptiest first; start one where there is none."""
+        """Give waiting documents to processes that have room, the emptiest first.
+
+        Where none is idle, and none that is coming up will be, start another.
+        """
         while self._jobs:
             ready = (process for process in self._processes if process.ready and not self._is_kept_busy(process))
             free = min(ready, key=lambda process: len(process.jobs), default=None)
-            if (free is None or free.jobs) and len(self._tasks) < self._most:
+            coming_up = len(self._tasks) - sum(process.ready for process in self._processes)
+            if (free is None or free.jobs) and coming_up < len(self._jobs) and len(self._tasks) < self._most:
                 self._start()
             if free is None or len(free.jobs) >= _DOCUMENTS_PER_PROCESS:
                 return
@@ -169,7 +171,7 @@ class Parser:
 async def open_parser(product_token: str, timeout_s: float, *, eager: bool = True) -> AsyncIterator[Parser]:
     """A `Parser` in the running event loop; its processes are gone when the context is left.
 
-    `eager`: some are started at once, for there will be much to read.
+    `eager`: one is started at once, for there will be something to read.
     """
     parser = Parser(product_token, timeout_s)
     if eager:
