@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
+from crawler.fakeweb import Answer, FakeWeb, Request, Served
 from tests.acceptance.forkserver import fork_server
 
 OPTIONS = ("-W", "error::ResourceWarning")
@@ -102,6 +104,23 @@ class Cli:
         return sorted(self.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id"))
 
 
+class Gate:
+    """For `Site.answer`: a page that is not answered before the test opens the gate."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        """Answer who waits, and who comes."""
+        self._opened.set()
+
+    async def __call__(self, _request: Request) -> Answer:
+        """An empty page."""
+        while not self._opened.is_set():
+            await asyncio.sleep(0.01)
+        return Answer.page()
+
+
 def wait_for(condition: Callable[[], object]) -> None:
     """Until it holds. How long that may take is the time limit of the test."""
     while not condition():
@@ -112,6 +131,12 @@ def wait_for(condition: Callable[[], object]) -> None:
 def cli(tmp_path: Path) -> Cli:
     """The command line with an empty folder."""
     return Cli(tmp_path)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """For one page of a web, which is answered when the test wants it."""
+    return Gate()
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import LOOPBACK, Cli
+from tests.acceptance.conftest import LOOPBACK, Cli, Gate, wait_for
 
 Serve = Callable[[FakeWeb], Served]
 ROOT = Path(__file__).parents[2]
@@ -40,9 +39,9 @@ def by_cron(command: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: Serve) -> None:
+def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: Serve, gate: Gate) -> None:
     web = FakeWeb()
-    web.site("a.test", pages=5).page("/p4", delay_s=8)
+    web.site("a.test", pages=5).answer("/p4", gate)
     served = serve(web)
     (cli.folder / "crawl.toml").write_text(
         f'seeds = ["{served.url("a.test")}"]\ndelay = 0\nallow-private = ["{LOOPBACK[1]}"]\ndns-server = "{served.dns}"'
@@ -53,11 +52,11 @@ def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: 
     assert not any("%" in line[5] for line in lines)  # cron would take it for the end of the line
     crawl, prune = (line[5] for line in lines)
     first = by_cron(crawl)
-    while not served.hits("a.test", "/p4"):
-        time.sleep(0.01)
+    wait_for(lambda: served.hits("a.test", "/p4"))
     second = by_cron(crawl)
     out, err = second.communicate(timeout=40)
     assert (second.returncode, out, err.count("skipped")) == (0, "", 1)
+    gate.open()
     out, err = first.communicate(timeout=40)
     assert (first.returncode, out.count("\n"), err) == (0, 1, "")
     cli.db = cli.folder / "data" / "crawl.db"
