@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +25,14 @@ from tests.acceptance.forkserver import fork_server
 OPTIONS = ("-W", "error::ResourceWarning")
 COMMAND = (sys.executable, *OPTIONS, "-m", "crawler")
 LOOPBACK = ("--allow-private", "127.0.0.0/8")
+
+
+def _environment() -> dict[str, str]:
+    """But for what pytest says in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+ENVIRONMENT = _environment()
 
 
 @dataclass(kw_only=True)
@@ -58,8 +67,8 @@ class Cli:
         return outcome
 
     def run(self, arguments: list[str], *, stdin: str = "", status: int | None = 0) -> Outcome:
-        """Any command line; what begins with `COMMAND` and nothing else is forked, not executed."""
-        if tuple(arguments[: len(COMMAND)]) == COMMAND:
+        """Any command line. The crawler's own is forked where nothing asks for another interpreter or environment."""
+        if tuple(arguments[: len(COMMAND)]) == COMMAND and _environment() == ENVIRONMENT:
             server = fork_server(*OPTIONS)
             done = server.run(arguments[len(COMMAND) :], stdin=stdin, timeout_s=55, cwd=self.folder)
         else:

@@ -1,8 +1,8 @@
 """A process that has imported the whole crawler and forks a child for each command line.
 
 An exec of `python -m crawler` spends 0.3 s of processor time on imports, most of what a crawl of one page costs. A
-forked command has its own folder, environment, arguments and standard streams. Its parser processes are executed, as
-always.
+forked command has its own folder, arguments and standard streams, but the server's environment, because much of that is
+read by imports. Its parser processes are executed, as always.
 
 Invariants: the server forks while it has one thread and no event loop. It ends with the process that started it.
 """
@@ -54,7 +54,7 @@ class ForkServer:
     def run(
         self, arguments: Sequence[str], *, stdin: str, timeout_s: float, cwd: Path
     ) -> subprocess.CompletedProcess[str]:
-        """Run `crawler ARGUMENTS` in the environment of this moment and capture its output as text.
+        """Run `crawler ARGUMENTS` in the environment in which the server was started, its output captured as text.
 
         Raises `subprocess.TimeoutExpired` where that takes longer, and kills the command.
         """
@@ -64,7 +64,7 @@ class ForkServer:
             our_stdin.close()
             pipes = [_pipe(files) for _ in range(_FILES - 1)]
             its_ends = [given, *(write for _read, write in pipes)]
-            self._send({"arguments": list(arguments), "cwd": str(cwd), "environ": dict(os.environ)}, its_ends)
+            self._send({"arguments": list(arguments), "cwd": str(cwd)}, its_ends)
             for end in its_ends:
                 end.close()
             out, err, report = _read_all([read for read, _write in pipes], timeout_s)
@@ -185,8 +185,6 @@ def _fork_command(stdin: int, stdout: int, stderr: int, report: int) -> None:
 def _become(command: dict[str, Any]) -> None:
     """Take over what `python -m crawler` has from its start on."""
     os.chdir(command["cwd"])
-    os.environ.clear()
-    os.environ.update(command["environ"])
     program = sys.modules["__main__"] = import_module("crawler.__main__")
     sys.argv = [str(program.__file__), *command["arguments"]]
     sys.path[0] = command["cwd"]
