@@ -108,9 +108,23 @@ class Cli:
         starts = self.rows(f"{sent} WHERE h.name = ? ORDER BY f.started_at", host)
         return [later - earlier for earlier, later in pairwise(starts)]
 
+    def let_pass(self, seconds: float) -> None:
+        """As if so much time had passed since what has run, and for what is planned."""
+        let_pass(self.db, seconds)
+
     def pages(self) -> list[str]:
         """The URLs of the stored pages, sorted; a page that is stored twice stands twice."""
         return sorted(self.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id"))
+
+
+def let_pass(db: Path, seconds: float) -> None:
+    """As if so much time had passed for a database that no crawl holds."""
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE runs SET started_at = started_at - ?", (seconds,))
+        connection.execute("UPDATE urls SET next_fetch_at = next_fetch_at - ?", (seconds,))
+        connection.execute(
+            "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
+        )
 
 
 class Gate:
