@@ -150,6 +150,11 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def wait_for_requests(served: Served, number: int) -> None:
+    """Until the web has been asked so often."""
+    wait_for(lambda: len(served.log) >= number)
+
+
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """The command line with an empty folder."""

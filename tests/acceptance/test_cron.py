@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Gate, wait_for
+from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Gate, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -208,7 +208,7 @@ def test_a_crawl_is_ended_early_and_cleanly_from_elsewhere(cli: Cli, serve: Serv
     web.site("a.test", pages=1000)
     served = serve(web)
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.05")
-    wait_for(lambda: len(served.log) >= 10)
+    wait_for_requests(served, 10)
     if by_command:
         assert f"process {crawler.pid}" in cli.command("stop", "--db", str(cli.db)).out
     else:

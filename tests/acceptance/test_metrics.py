@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli, Gate, wait_for
+from tests.acceptance.conftest import Cli, Gate, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 Samples = dict[tuple[str, str], float]
@@ -132,7 +132,7 @@ def test_a_start_that_is_refused_leaves_the_running_ones_metrics_alone(cli: Cli,
 def test_a_run_that_fails_says_so(cli: Cli, served: Served) -> None:
     file = cli.folder / "crawl.prom"
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.2", "--metrics-file", str(file))
-    wait_for(lambda: len(served.log) >= 5)
+    wait_for_requests(served, 5)
     cli.db.unlink()
     crawler.communicate(timeout=20)
     assert crawler.returncode == 6

@@ -18,7 +18,7 @@ import pytest
 
 from crawler.fakeweb import FakeWeb, Served
 from crawler.storage.writer import MAX_BATCH
-from tests.acceptance.conftest import Cli, wait_for
+from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -100,7 +100,7 @@ def test_a_signal_ends_cleanly_and_the_next_run_goes_on(
     served = serve(_web())
     seed = served.url("a.test")
     crawler = cli.start(served, seed, *OPTIONS)
-    wait_for(lambda: len(served.log) >= 120)
+    wait_for_requests(served, 120)
     crawler.send_signal(number)
     _out, err = crawler.communicate(timeout=20)
     assert crawler.returncode == status, err
@@ -181,7 +181,7 @@ def test_a_bad_cookie_file_is_refused_before_anything_is_opened(cli: Cli, serve:
 def test_no_parser_process_outlives_a_crawl_that_was_killed(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *OPTIONS)
-    wait_for(lambda: len(served.log) >= 50)
+    wait_for_requests(served, 50)
     children = [int(pid) for pid in Path(f"/proc/{crawler.pid}/task/{crawler.pid}/children").read_text().split()]
     crawler.kill()
     crawler.communicate()
@@ -213,7 +213,7 @@ def test_a_killed_run_lends_its_count_only_to_one_with_the_same_limit(cli: Cli, 
 def test_a_database_that_is_deleted_under_the_crawl_ends_it_with_6(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *OPTIONS)
-    wait_for(lambda: len(served.log) >= 50)
+    wait_for_requests(served, 50)
     cli.db.unlink()
     _out, err = crawler.communicate(timeout=20)
     assert crawler.returncode == 6, err

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli, wait_for
+from tests.acceptance.conftest import COMMAND, Cli, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -20,7 +20,7 @@ def test_each_look_is_an_object_a_line_for_programs(cli: Cli, serve: Serve) -> N
     web.site("a.test", pages=1000)
     served = serve(web)
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.05")
-    wait_for(lambda: len(served.log) >= 10)
+    wait_for_requests(served, 10)
     arguments = [*COMMAND, "status", "--db", str(cli.db), "--watch", "--json", "--interval", "0.5"]
     watch = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert watch.stdout is not None
