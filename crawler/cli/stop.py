@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from crawler.cli.options import DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.storage.lock import holder_of
 
 
-def stop(db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB) -> None:
+def stop(db: DatabasePath = DEFAULT_DB) -> None:
     """End the crawl that runs into a database, as Ctrl-C would: what it has under way is finished and stored."""
     process = holder_of(db)
     if process is None:
