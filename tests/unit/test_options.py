@@ -16,6 +16,7 @@ from crawler.cli.command import MAX_WIDTH
 from crawler.cli.commands import app
 from crawler.cli.crawl import CRAWL_OPTIONS, OutputOptions
 from crawler.cli.options import read_options
+from crawler.cli.reference import PAGE, with_table
 from crawler.config import MIB, CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig, RunConfig, ScopeConfig
 from crawler.errors import UsageError
 from crawler.kinds import Flag, Text
@@ -193,6 +194,11 @@ def test_ages_that_an_older_version_has_stored_go_on() -> None:
 
 
 # --- what is shown ------------------------------------------------------------------------------------------------
+
+
+def test_the_manual_s_table_is_the_table_of_options() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_table(page), "write it anew: python -m crawler.cli.reference"
 
 
 @pytest.mark.parametrize("name", _COMMANDS)
