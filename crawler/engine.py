@@ -19,7 +19,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary
 from crawler.records import Page
 from crawler.run import Run, open_run, signals_handled
-from crawler.seeds import parse_seeds
+from crawler.seeds import Seed, parse_seeds
 from crawler.storage.database import check_file
 from crawler.storage.lock import database_lock
 from crawler.storage.store import stored_options
@@ -37,7 +37,7 @@ class Crawl:
 
     def __init__(
         self,
-        seeds: Iterable[str],
+        seeds: Iterable[str | Seed],
         config: CrawlConfig,
         *,
         observer: Observer | None = None,
