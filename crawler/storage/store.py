@@ -20,7 +20,7 @@ import orjson
 from crawler.beside import beside
 from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
-from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
+from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus
 from crawler.storage.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
 from crawler.storage.database import check_file, explained, open_reader, open_writer
 from crawler.storage.domains import NAME_DOMAINS, HostLimit
@@ -244,12 +244,12 @@ class Store:
         """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
         await self._write(_PAUSE, (as_json(pauses),))
 
-    async def commit(self, visits: Sequence[Visit], now: float) -> list[HostRecord]:
-        """Store the visits in one transaction; returns the hosts touched that have something planned."""
+    async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
+        """Store the results in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
             self._check_files()
         async with self._transaction() as transaction:
-            return await transaction.run(visits, now)
+            return await transaction.run(results, now)
 
     def _check_files(self) -> None:
         """SQLite writes into files that were deleted as if nothing had happened."""
