@@ -17,10 +17,11 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
+from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
 from crawler.inbox import Inbox
 from crawler.network.cookies import CookieFile
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import nothing_due
 from crawler.output.figures import counted
@@ -46,7 +47,7 @@ class Run:
         self,
         config: CrawlConfig,
         store: Store,
-        fetcher: Fetcher,
+        fetcher: RunFetcher,
         parser: Parser,
         counters: Counters,
         observer: Observer,

@@ -18,8 +18,7 @@ from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.reader import readable
 from crawler.content.robots_meta import robots_directives
 from crawler.counters import Counters
-from crawler.network.fetcher import Fetcher, any_type
-from crawler.network.resolver import Unresolved
+from crawler.fetching import Fetcher, Unresolved, any_type
 from crawler.parsing.pool import Parser
 from crawler.policy.outcome import REDIRECTS, decide
 from crawler.policy.ports import has_bad_port

@@ -17,6 +17,7 @@ from yarl import URL
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
+from crawler.fetching import Unresolved, any_type
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
 from crawler.network.cookies import CookieFile
@@ -39,7 +40,7 @@ from crawler.network.fields import (
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
 from crawler.network.rate import RateLimit, buffer_bytes
-from crawler.network.resolver import Resolver, Unresolved, parse_dns_server
+from crawler.network.resolver import Resolver, parse_dns_server
 from crawler.network.session import (
     Concurrency,
     common_headers,
@@ -54,14 +55,9 @@ from crawler.records import Failure, FailureKind, Response
 from crawler.urls import host_of, origin_of, scheme_of, without_credentials
 
 
-def any_type(content_type: str | None) -> bool:
-    """Every type is readable."""
-    return True
-
-
-class Fetcher:
-    """Makes requests. `network` gives limits and headers, `cookies` are the user's, `kept_connections` bounds what
-    stays open.
+class HttpFetcher:
+    """A `crawler.fetching.Fetcher` over aiohttp. `network` gives limits and headers, `cookies` are the user's,
+    `kept_connections` bounds what stays open.
     """
 
     def __init__(
@@ -219,7 +215,7 @@ async def open_fetcher(
     cookies: CookieFile | None = None,
     ssl_context: ssl.SSLContext | None = None,
     wall_clock: Callable[[], float] = time.time,
-) -> AsyncIterator[Fetcher]:
+) -> AsyncIterator[HttpFetcher]:
     """The network room, opened inside the running event loop and closed in every way out.
 
     `concurrency` is what fits below the open-file limit, found out where it is not given. `cookies` are sent where they
@@ -237,7 +233,7 @@ async def open_fetcher(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
             kept = concurrency.kept_connections
-            yield Fetcher(session, resolver, guard, network, counters, kept, deadlines, cookies, wall_clock)
+            yield HttpFetcher(session, resolver, guard, network, counters, kept, deadlines, cookies, wall_clock)
     finally:
         deadlines.close()
         await resolver.close()
