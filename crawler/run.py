@@ -27,7 +27,8 @@ from crawler.output.ending import nothing_due
 from crawler.output.figures import counted
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
-from crawler.parsing.pool import Parser, open_parser
+from crawler.parsing.parser import Parser
+from crawler.parsing.pool import open_parser
 from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import ANSWERED, Failure, FailureKind, SeedMark, UrlKind
 from crawler.resumption import check_secrets, scope_rules, sendable

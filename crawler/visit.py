@@ -19,7 +19,7 @@ from crawler.content.reader import readable
 from crawler.content.robots_meta import robots_directives
 from crawler.counters import Counters
 from crawler.fetching import Fetcher, Unresolved, any_type
-from crawler.parsing.pool import Parser
+from crawler.parsing.parser import Parser
 from crawler.policy.outcome import REDIRECTS, decide
 from crawler.policy.ports import has_bad_port
 from crawler.policy.recrawl import conditions, misdated
