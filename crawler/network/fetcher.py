@@ -23,20 +23,7 @@ from crawler.network.body import drain_body, read_body
 from crawler.network.cookies import CookieFile
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fields import (
-    CONTENT_TYPE,
-    DATE,
-    ETAG,
-    LAST_MODIFIED,
-    LOCATION,
-    RETRY_AFTER,
-    X_ROBOTS_TAG,
-    coding_of,
-    field,
-    fields,
-    framing_problem,
-    max_age_s,
-)
+from crawler.network.fields import CONTENT_TYPE, coding_of, described, field, framing_problem
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
 from crawler.network.rate import RateLimit, buffer_bytes
@@ -168,7 +155,7 @@ class HttpFetcher:
                 return _response(attempt, answer)
             share = self._memory.share()
             try:
-                body, truncated = await read_body(answer, coding_of(answer), attempt, share, self._rate)
+                body, truncated = await read_body(answer, coding_of(answer.headers), attempt, share, self._rate)
             finally:
                 share.give_back()
             return _response(attempt, answer, body, truncated)
@@ -259,7 +246,6 @@ def request_target(url: str) -> URL:
 def _response(
     attempt: Attempt, answer: aiohttp.ClientResponse, body: bytes | None = None, truncated: bool = False
 ) -> Response:
-    headers = answer.headers
     return Response(
         url=attempt.url,
         status_code=answer.status,
@@ -267,18 +253,11 @@ def _response(
         read=body is not None,
         truncated=truncated,
         size=answer.content_length if body is None else len(body),
-        content_type=field(headers, CONTENT_TYPE),
-        location=field(headers, LOCATION),
-        retry_after=field(headers, RETRY_AFTER),
-        etag=field(headers, ETAG),
-        last_modified=field(headers, LAST_MODIFIED),
-        date=field(headers, DATE),
-        max_age_s=max_age_s(headers),
-        robots_tags=fields(headers, X_ROBOTS_TAG),
         address=attempt.address,
         started_at=attempt.started_at,
         elapsed_s=attempt.elapsed_s,
         reused=attempt.reused,
+        **described(answer.headers),
     )
 
 
