@@ -6,7 +6,6 @@ aiohttp's exceptions end here. No redirect is followed, no request is repeated, 
 
 from __future__ import annotations
 
-import base64
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -21,6 +20,7 @@ from crawler.fetching import Unresolved, any_type
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
 from crawler.network.cookies import CookieFile
+from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
 from crawler.network.fields import CONTENT_TYPE, coding_of, described, field, framing_problem
@@ -31,7 +31,6 @@ from crawler.network.resolver import Resolver, parse_dns_server
 from crawler.network.session import (
     Concurrency,
     common_headers,
-    credential_headers,
     fit_concurrency,
     open_file_limit,
     open_session,
@@ -70,7 +69,7 @@ class HttpFetcher:
         self._cookies = cookies
         self._proxy = network.proxy_server
         self._memory = MemoryBudget(network.memory_bytes)
-        self._credentials: dict[str, dict[str, str]] = {}
+        self._credentials = Credentials(network)
         self._rate = RateLimit(network.max_rate) if network.max_rate is not None else None
 
     async def fetch(
@@ -127,12 +126,11 @@ class HttpFetcher:
 
     def trust_origin(self, origin: str) -> None:
         """Send the user's `Authorization` and `Cookie` headers to `origin`, being a seed's, and to no other."""
-        self._credentials[origin] = credential_headers(self._network) | self._credentials.get(origin, {})
+        self._credentials.trust(origin)
 
     def authorize(self, origin: str, user: str, password: str) -> None:
         """Send these credentials with every request to `origin`, and to no other (RFC 7617)."""
-        token = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._credentials[origin] = self._credentials.get(origin, {}) | {"Authorization": f"Basic {token}"}
+        self._credentials.authorize(origin, user, password)
 
     async def _request(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Response | Failure:
         if self._proxy is not None and (refused := await self._refused_target(attempt)):
@@ -182,7 +180,7 @@ class HttpFetcher:
     def _headers(
         self, attempt: Attempt, headers: Mapping[str, str] | None, forwarder: ProxyServer | None
     ) -> Mapping[str, str] | None:
-        credentials = self._credentials.get(attempt.origin)
+        credentials = self._credentials.of(attempt.origin)
         cookie = self._cookies.header(attempt.url) if self._cookies is not None else None
         if cookie is not None:
             given = (credentials or {}).get("Cookie")
