@@ -18,7 +18,6 @@ from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
 from crawler.frontier.frontier import Frontier
-from crawler.inbox import Inbox
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import Fetcher, open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
@@ -31,7 +30,8 @@ from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import ANSWERED, Failure, FailureKind, SeedMark, UrlKind
 from crawler.resumption import check_secrets, scope_rules, sendable
 from crawler.seeds import Seed
-from crawler.storage.store import Store, open_store
+from crawler.storage.sqlite.inbox import Inbox
+from crawler.storage.sqlite.store import Store, open_store
 from crawler.urls import origin_of
 from crawler.visit import Visitor
 

@@ -13,7 +13,7 @@ import typer
 from crawler.cli.commands import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-MIGRATIONS = sorted((Path(__file__).parents[2] / "crawler/storage/migrations").glob("*.sql"))
+MIGRATIONS = sorted((Path(__file__).parents[2] / "crawler/storage/sqlite/migrations").glob("*.sql"))
 SHELL_BLOCKS = "".join(re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 
 
