@@ -19,7 +19,6 @@ from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
 from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
-from crawler.inbox import Inbox
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
@@ -33,7 +32,8 @@ from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import Failure, FailureKind, SeedMark
 from crawler.resumption import check_secrets, scope_rules, sendable
 from crawler.seeds import Seed
-from crawler.storage.store import Store, open_store
+from crawler.storage.sqlite.inbox import Inbox
+from crawler.storage.sqlite.store import Store, open_store
 from crawler.urls import origin_of
 from crawler.visit import Visitor
 

@@ -16,7 +16,7 @@ from crawler.config import CrawlConfig
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.workbench import HostState, Workbench
 from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy
-from crawler.storage.store import FIRST_DUE, DuePlace, Store
+from crawler.storage.sqlite.store import FIRST_DUE, DuePlace, Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
 _MAX_WINDOW_PER_HOST = 512
