@@ -183,8 +183,9 @@ class Conclusion:
             # It was there before: its other pages are left for a later run, not asked for one after the other.
             verdict = replace(verdict, back_off_s=LATER_S)
         results = [self._take_back(visit, verdict, origin_failed=kind)]
-        for one in self._rules.release(visit.claim.origin):
-            host.waiting -= 1
+        released = self._rules.release(visit.claim.origin)
+        self._workbench.set_aside(host, -len(released))
+        for one in released:
             fallback = (self._fall_back(one),) if _should_fall_back(one, visit.attempt) else ()
             verdict = Verdict(status=UrlStatus.FAILED, reason=kind, attempts=visit.claim.attempts + 1)
             later_s = self._try_later(one, verdict).retry_in_s
@@ -206,15 +207,13 @@ class Conclusion:
     def _take_back(self, visit: Visit, verdict: Verdict, *, page: Page | None = None, **found: Any) -> Result:
         """Return the claim to the workbench; the result is what the visit brought, what was `found` and the times."""
         claim = visit.claim
-        host = self._workbench.host(claim.host_id)
-        if verdict.host_failed is not None:
-            host.failures = host.failures + 1 if verdict.host_failed else 0
         now, wall = self._clock.monotonic(), self._clock.wall()
-        self._workbench.done(
+        self._workbench.take_back(
             claim,
             now,
             stored=page is not None,
             timed_out=isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.TIMEOUT,
+            host_failed=verdict.host_failed,
             back_off_until=None if verdict.back_off_s is None else now + verdict.back_off_s,
         )
         again = claim.kind is not UrlKind.ROBOTS and verdict.retry_in_s is not None
@@ -227,7 +226,7 @@ class Conclusion:
             next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
             revisit=self._revisit(visit, verdict.status, page),
             back_off_until=None if verdict.back_off_s is None else wall + verdict.back_off_s,
-            host_failures=host.failures,
+            host_failures=self._workbench.host(claim.host_id).failures,
             **found,
         )
 

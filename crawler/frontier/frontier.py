@@ -1,7 +1,7 @@
 """add / feed / finish: the workbench, the store and the bounded queue put together.
 
 Invariants: claims are lent by one task (`feed`), and only to a worker that is idle, since a claim that waited in the
-queue would spoil the pacing; what robots.txt forbids is never lent; a page is lent only against the run's allowance.
+queue would spoil the pacing; what robots.txt forbids is never lent.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from crawler.counters import Counters
 from crawler.frontier.admission import Admission
 from crawler.frontier.bounds import ALIKE, Bounds
 from crawler.frontier.conclusion import Conclusion, excluded
+from crawler.frontier.hosts import HostState
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.supply import Supply
-from crawler.frontier.workbench import HostState, Workbench
+from crawler.frontier.workbench import Workbench
 from crawler.policy.monotony import ALIKE_PAGES
 from crawler.policy.recrawl import Rhythm
 from crawler.policy.scope import Scope
@@ -48,6 +49,7 @@ class Frontier:
             per_host=config.politeness.per_host,
             per_ip=config.politeness.per_ip,
             concurrency=config.politeness.concurrency,
+            max_pages=config.scope.max_pages,
         )
         self._supply = Supply(config, store, self._workbench, self._rules, clock)
         self._conclusion = Conclusion(config, self._workbench, self._admission, self._rules, counters, clock, notify)
@@ -57,7 +59,6 @@ class Frontier:
         self.all_idle = asyncio.Event()  # no worker has anything to do
         self._wake = asyncio.Event()
         self._stopping = False
-        self._allowance = config.scope.max_pages  # pages that may still be lent
         self._uncommitted = 0  # results
         self.any_tried = False  # a URL; a robots.txt that had expired may have been fetched again without that
 
@@ -69,8 +70,7 @@ class Frontier:
         `rhythm` says what is to be fetched again. A seed that failed before is due again: it was asked for. Returns
         whether the new seeds widen the scope.
         """
-        if self._allowance is not None:
-            self._allowance = max(0, self._allowance - pages_stored)
+        self._workbench.allowance.spend(pages_stored)
         self._supply.look_again(rhythm.horizon)
         self._conclusion.pace = rhythm.pace
         for url in await self._store.roots():
@@ -140,7 +140,7 @@ class Frontier:
         while not self._stopping:
             self._wake.clear()
             self._lend()
-            if self._allowance == 0 and not self._workbench.lent:
+            if self._workbench.allowance.is_spent and not self._workbench.lent:
                 return "max_pages"
             ready = self._rules.take_ready()
             claims = ready or await self._supply.refill()
@@ -170,9 +170,7 @@ class Frontier:
         """Take back a claim with what it led to, and have it committed."""
         results = await self._conclusion.of(visit, await self._judge_entries(visit) if visit.entries else ())
         self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
-        if results[0].page is None:  # none, or one that is known already
-            self._give_back(visit.claim)
-        self._supply.note_hunger(self._workbench.host(visit.claim.host_id))
+        self._supply.note_if_low(self._workbench.host(visit.claim.host_id))
         for result in results:
             await self._put(result)
         self._wake.set()
@@ -194,7 +192,6 @@ class Frontier:
         """Whether a request may go to this address now; where not, the claim is back in the workbench."""
         admitted = self._workbench.admit(claim, address)
         if not admitted:
-            self._give_back(claim)
             self._wake.set()
         return admitted
 
@@ -217,20 +214,14 @@ class Frontier:
 
     def _lend(self) -> None:
         now = self._clock.monotonic()
-        while self._idle_workers and self._allowance != 0 and not self._stopping:
-            claim = self._workbench.take(now)
+        while self._idle_workers and not self._stopping:
+            claim = self._workbench.lend(now)
             if claim is None:
                 return
-            if self._allowance is not None and claim.kind is UrlKind.PAGE:
-                self._allowance -= 1
-            self._supply.note_hunger(self._workbench.host(claim.host_id))
+            self._supply.note_if_low(self._workbench.host(claim.host_id))
             self._idle_workers -= 1
             self.all_idle.clear()
             self._queue.put_nowait(claim)
-
-    def _give_back(self, claim: Claim) -> None:
-        if self._allowance is not None and claim.kind is UrlKind.PAGE:
-            self._allowance += 1
 
     async def _in_turns(self, judge: Callable[[Claim], Awaitable[None]], claims: Iterable[Claim]) -> None:
         """Judge each claim. Where that takes long (a robots.txt may cost 10 ms a question), lend in between."""
@@ -242,7 +233,7 @@ class Frontier:
 
     async def _settle(self, claim: Claim) -> None:
         """A claim that has waited for its rules."""
-        self._workbench.host(claim.host_id).waiting -= 1
+        self._workbench.set_aside(self._workbench.host(claim.host_id), -1)
         await self._obey(claim)
 
     async def _take_in(self, claim: Claim) -> None:
@@ -266,7 +257,7 @@ class Frontier:
         self._workbench.offer(host, [claim])
 
     def _await_rules(self, host: HostState, claim: Claim) -> None:
-        host.waiting += 1
+        self._workbench.set_aside(host, 1)
         robots = self._rules.await_rules(claim)
         if robots is not None:
             self._workbench.offer(host, [robots], first=True)
@@ -275,7 +266,7 @@ class Frontier:
         """Until something happens, a host's time comes, or the store has to be asked again."""
         moments = [self._supply.next_look_at()]
         ready_at = self._workbench.next_ready_at()
-        if ready_at is not None and self._idle_workers and self._allowance != 0:
+        if ready_at is not None and self._idle_workers:
             moments.append(ready_at)
         try:
             async with asyncio.timeout(max(0.0, min(moments) - self._clock.monotonic())):
