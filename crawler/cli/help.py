@@ -14,8 +14,6 @@ from importlib.resources import files
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markdown import Markdown
 
 from crawler.errors import UsageError
 
@@ -37,7 +35,7 @@ def show_help(
     elif topic in topics:
         _show(topics[topic])
     elif topic in commands:
-        commands[topic].main(["--help"], prog_name=f"crawler {topic}", standalone_mode=False)
+        commands[topic].make_context(topic, ["--help"], parent=context.find_root())
     else:
         near = get_close_matches(topic.lower(), [*topics, *commands], n=1)
         hint = f"did you mean {near[0]}?" if near else "`crawler help` lists the topics"
@@ -53,13 +51,18 @@ def _topics() -> dict[str, str]:
 def _listed(topics: dict[str, str]) -> str:
     width = max(map(len, topics))
     lines = [f"  {name:{width}}  {text.splitlines()[2]}" for name, text in topics.items()]
-    return "\n".join(["Topics (crawler help TOPIC):", "", *lines, "", "Each command has its own: crawler COMMAND --help"])
+    return "\n".join(
+        ["Topics (crawler help TOPIC):", "", *lines, "", "Each command has its own: crawler COMMAND --help"]
+    )
 
 
 def _show(text: str) -> None:
     if not sys.stdout.isatty():
         typer.echo(text, nl=False)
         return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
     os.environ.setdefault("LESS", "FRX")  # as git does: keep colours, and stay out of the way of a short page
     console = Console()
     with console.pager(styles=True):
