@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -102,6 +103,24 @@ def test_the_example_of_a_crawl_file_runs(cli: Cli, serve: Serve) -> None:
     cli.command("crawl", "--config", str(cli.folder / "crawl.toml"))
     cli.db = cli.folder / "example.db"
     assert len(cli.pages()) == 5
+
+
+def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=5).page("/p4", delay_s=3)
+    served = serve(web)
+    page = (ROOT / "crawler/manual/output.md").read_text(encoding="utf-8")
+    metrics = cli.folder / "crawl.prom"
+    running = cli.start(served, served.url("a.test"), "--delay", "0", "--metrics-file", str(metrics))
+    while not metrics.exists():
+        time.sleep(0.01)
+    names = set(re.findall(r"^# TYPE (\w+)", metrics.read_text(), re.MULTILINE))  # some only while it runs
+    assert running.wait(timeout=40) == 0
+    running.communicate()
+    names |= set(re.findall(r"^# TYPE (\w+)", metrics.read_text(), re.MULTILINE))
+    assert "crawler_urls_queued" in names
+    assert {name for name in names if not re.search(rf"`{name}[`{{]", page)} == set()
+    assert {name for name in json.loads(cli.summary_file.read_text()) if f"`{name}`" not in page} == set()
 
 
 def test_the_examples_in_python_run(cli: Cli, serve: Serve) -> None:
