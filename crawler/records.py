@@ -309,12 +309,29 @@ class HostRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Everything that one claim led to; it is committed as a whole or not at all.
+    """What a worker brings back of one claim: what it saw, nothing decided.
 
-    `attempt` None: decided without a request (a rule forbids the URL). A worker fills what comes before `link_targets`;
-    the frontier adds the rest: `link_targets` are the page's links, judged, in their order, `targets` what else the
-    visit found; `origin_failed` fails all that is pending for the claim's origin; times are Unix seconds. A `body`
-    without a `page` belongs to the version that is stored already; `lastmods` is what a sitemap says of its pages.
+    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `entries` are those of a
+    sitemap.
+    """
+
+    claim: Claim
+    attempt: Response | Failure
+    conditional: bool = False
+    page: Page | None = None
+    body: StoredBody | None = None
+    entries: tuple[SitemapEntry, ...] = ()
+    redirect_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What the frontier made of a visit: all that is stored of one claim, committed as a whole or not at all.
+
+    `attempt` None: decided without a request. `link_targets` are the page's links, judged, in their order; `targets` is
+    what else was found. `origin_failed` fails all that is pending for the claim's origin. Times are Unix seconds. A
+    `body` without a `page` belongs to the version that is stored already; `lastmods` is what a sitemap says of its
+    pages.
     """
 
     claim: Claim
@@ -322,7 +339,6 @@ class Visit:
     attempt: Response | Failure | None = None
     page: Page | None = None
     body: StoredBody | None = None
-    entries: tuple[SitemapEntry, ...] = ()
     redirect_url: str | None = None
     link_targets: tuple[Target, ...] = ()
     targets: tuple[Target, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from crawler.config import ScopeConfig
 from crawler.frontier.bounds import Bounds
 from crawler.policy.scope import Scope
-from crawler.records import Claim, Page, SeedMark, SitemapEntry, Target, UrlKind, Visit
+from crawler.records import Claim, Page, SeedMark, SitemapEntry, Target, UrlKind
 from crawler.urls import drop_params, host_of, without_credentials
 
 _MAX_JUDGED = 65_536  # URLs
@@ -89,12 +89,8 @@ class Admission:
             _unfollowed(target) if link.nofollow else target for target, link in zip(targets, page.links, strict=True)
         )
 
-    def onward(self, visit: Visit) -> Target | None:
-        """Where a redirect or a meta refresh leads; a seed's mark goes along, and no depth is counted."""
-        claim = visit.claim
-        url = visit.redirect_url or (visit.page.refresh_url if visit.page is not None else None)
-        if url is None:
-            return None
+    def onward(self, url: str, claim: Claim) -> Target:
+        """Where a redirect or a meta refresh of the claim leads; a seed's mark goes along, and no depth is counted."""
         seed = SeedMark.HEIR if claim.seed else SeedMark.NO
         return self.new_target(url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 
 from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig, ScopeRule
@@ -22,9 +21,9 @@ from crawler.frontier.workbench import HostState, Workbench
 from crawler.policy.monotony import ALIKE_PAGES
 from crawler.policy.recrawl import Rhythm
 from crawler.policy.scope import Scope
-from crawler.records import Claim, HostRecord, Target, UrlKind, Visit
+from crawler.records import ANSWERED, Claim, HostRecord, Result, Target, UrlKind, Visit
 from crawler.seeds import Seed
-from crawler.storage.store import FIRST_PLACE, Store
+from crawler.storage.sqlite.store import FIRST_PLACE, Store
 from crawler.storage.writer import Writer
 
 _READMIT_BATCH = 5000
@@ -51,7 +50,7 @@ class Frontier:
             concurrency=config.politeness.concurrency,
         )
         self._supply = Supply(config, store, self._workbench, self._rules, clock)
-        self._conclusion = Conclusion(config, self._workbench, self._admission, self._rules, clock, notify)
+        self._conclusion = Conclusion(config, self._workbench, self._admission, self._rules, counters, clock, notify)
         self.writer = Writer(store, clock.wall, self._committed)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue(config.politeness.concurrency)
         self._idle_workers = 0
@@ -59,7 +58,8 @@ class Frontier:
         self._wake = asyncio.Event()
         self._stopping = False
         self._allowance = config.scope.max_pages  # pages that may still be lent
-        self._uncommitted = 0  # visits
+        self._uncommitted = 0  # results
+        self.any_tried = False  # a URL; a robots.txt that had expired may have been fetched again without that
 
     # --- the story: open, feed, claim, finish -------------------------------------------------------------------
 
@@ -168,14 +168,13 @@ class Frontier:
 
     async def finish(self, visit: Visit) -> None:
         """Take back a claim with what it led to, and have it committed."""
-        if visit.entries:
-            visit = replace(visit, targets=tuple(await self._judge_entries(visit)))
-        visits = await self._conclusion.of(visit)
-        if visits[0].page is None:  # none, or one that is known already
+        results = await self._conclusion.of(visit, await self._judge_entries(visit) if visit.entries else ())
+        self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
+        if results[0].page is None:  # none, or one that is known already
             self._give_back(visit.claim)
         self._supply.note_hunger(self._workbench.host(visit.claim.host_id))
-        for one in visits:
-            await self._put(one)
+        for result in results:
+            await self._put(result)
         self._wake.set()
 
     def stop(self) -> None:
@@ -203,10 +202,6 @@ class Frontier:
         """The claim's request has just been sent: pacing counts from now."""
         self._workbench.sent(claim, self._clock.monotonic())
         self._wake.set()
-
-    def failures_of(self, claim: Claim) -> int:
-        """How often in a row the claim's host has failed."""
-        return self._workbench.host(claim.host_id).failures
 
     def delay_of(self, claim: Claim) -> float:
         """Seconds between the starts of two requests to the claim's host."""
@@ -299,15 +294,15 @@ class Frontier:
             await turn.pause()
         return targets
 
-    async def _put(self, visit: Visit) -> None:
+    async def _put(self, result: Result) -> None:
         self._uncommitted += 1
-        await self.writer.put(visit)
+        await self.writer.put(result)
 
-    def _committed(self, visits: Sequence[Visit], hosts: Sequence[HostRecord]) -> None:
+    def _committed(self, results: Sequence[Result], hosts: Sequence[HostRecord]) -> None:
         """Called by the writer after each commit."""
-        self._uncommitted -= len(visits)
-        self._counters.pages += sum(visit.page is not None for visit in visits)
-        self._supply.committed(visits, hosts)
+        self._uncommitted -= len(results)
+        self._counters.pages += sum(result.page is not None for result in results)
+        self._supply.committed(results, hosts)
         self._fill(host.name for host in hosts if host.urls >= self._config.scope.max_urls_per_host)
         self._tell_full_domains()
         self._wake.set()

@@ -15,8 +15,8 @@ from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.workbench import HostState, Workbench
-from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, Visit
-from crawler.storage.store import FIRST_DUE, DuePlace, Store
+from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy
+from crawler.storage.sqlite.store import FIRST_DUE, DuePlace, Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
 _MAX_WINDOW_PER_HOST = 512
@@ -68,13 +68,13 @@ class Supply:
         if host.more and most < _MAX_WINDOW_PER_HOST and most < self._window():  # the first saves most of the second
             self._hungry.add(host.host_id)
 
-    def committed(self, visits: Sequence[Visit], hosts: Sequence[HostRecord]) -> None:
-        """These visits are stored; `hosts` are those touched that have something planned."""
-        self._released += [visit.claim for visit in visits]
+    def committed(self, results: Sequence[Result], hosts: Sequence[HostRecord]) -> None:
+        """These results are stored; `hosts` are those touched that have something planned."""
+        self._released += [result.claim for result in results]
         now = self._clock.wall()
-        for visit in visits:
-            if visit.lastmods:
-                self._ask_again(visit.claim.host_id)
+        for result in results:
+            if result.lastmods:
+                self._ask_again(result.claim.host_id)
         for record in hosts:
             if record.host_id in self._workbench:
                 host = self._workbench.host(record.host_id)

@@ -16,9 +16,9 @@ import aiosqlite
 import pytest
 
 from crawler.domains import owner_of
-from crawler.records import FailureKind, Horizon, RobotsCopy, SeedMark, UrlStatus, Verdict, Visit
-from crawler.storage.database import open_reader, open_writer
-from crawler.storage.store import Store
+from crawler.records import FailureKind, Horizon, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
+from crawler.storage.sqlite.database import open_reader, open_writer
+from crawler.storage.sqlite.store import Store
 from tests.integration.visits import NOW, a_body, a_failure, a_store, a_target, a_visit, claims_of, robots_claim
 
 HOSTS = 500
@@ -73,7 +73,7 @@ async def crawl_a_little(store: Store, rules: Callable[[int], bytes] = lambda _r
         visits = [
             *(a_visit(claim, links=[*links, claims[-1].url], body=a_body(claim.url.encode())) for claim in claims[:8]),
             a_failure(claims[8], verdict=again, next_fetch_at=NOW + 9, back_off_until=NOW + 5, host_failures=3),
-            Visit(claim=claims[9], verdict=excluded),
+            Result(claim=claims[9], verdict=excluded),
             a_visit(robots_claim(claims[0]), page=False, robots=robots),
         ]
         await store.commit(visits, NOW)

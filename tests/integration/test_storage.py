@@ -21,16 +21,16 @@ from crawler.records import (
     Link,
     Page,
     Response,
+    Result,
     RobotsCopy,
     SeedMark,
     UrlStatus,
     Verdict,
-    Visit,
 )
-from crawler.storage.database import open_reader, open_writer
 from crawler.storage.known import KnownUrls
-from crawler.storage.store import FIRST_DUE, FIRST_PLACE, Store, open_store
-from crawler.storage.transaction import Transaction
+from crawler.storage.sqlite.database import open_reader, open_writer
+from crawler.storage.sqlite.store import FIRST_DUE, FIRST_PLACE, Store, open_store
+from crawler.storage.sqlite.transaction import Transaction
 from crawler.urls import origin_of
 from tests.integration.visits import (
     NOW,
@@ -106,7 +106,7 @@ async def test_nothing_is_seen_of_a_commit_that_fails(path: Path) -> None:
 async def test_a_visit_decided_without_a_request_adds_no_fetch(path: Path) -> None:
     async with a_store(path, A) as store:
         verdict = Verdict(status=UrlStatus.EXCLUDED, reason="robots: line 2: Disallow: /")
-        await store.commit([Visit(claim=(await claims_of(store))[A], verdict=verdict)], NOW)
+        await store.commit([Result(claim=(await claims_of(store))[A], verdict=verdict)], NOW)
         assert row_of(path, A) == ("excluded", verdict.reason, None)
         assert rows(path, "SELECT count(*) FROM fetches") == [(0,)]
         assert rows(path, "SELECT requests, pages FROM runs") == [(0, 0)]
@@ -228,7 +228,7 @@ async def test_what_an_option_excluded_in_this_run_may_still_be_lifted(path: Pat
     async with a_store(path, A, C) as store:
         claims = await claims_of(store)
         excluded = Verdict(status=UrlStatus.EXCLUDED, reason="scope")
-        await store.commit([Visit(claim=claims[C], verdict=excluded)], NOW)
+        await store.commit([Result(claim=claims[C], verdict=excluded)], NOW)
         await store.commit([a_visit(claims[A], links=[a_target(C, depth=0)])], NOW)
         assert row_of(path, C, "status") == ("pending",)
 
@@ -262,7 +262,7 @@ async def test_every_excluded_url_is_decided_again_once_in_batches_of_any_size(p
 # --- robots.txt -------------------------------------------------------------------------------------------------------
 
 
-def a_robots_visit(claim: Claim, body: bytes, **fields: Any) -> Visit:
+def a_robots_visit(claim: Claim, body: bytes, **fields: Any) -> Result:
     usual = {"status_code": 200, "body": body, "fetched_at": NOW, "expires_at": NOW + 9}
     copy = RobotsCopy(origin="http://a.test", **(usual | fields))  # type: ignore[arg-type]
     return a_visit(robots_claim(claim), page=False, robots=copy)
@@ -270,7 +270,7 @@ def a_robots_visit(claim: Claim, body: bytes, **fields: Any) -> Visit:
 
 async def forbid(store: Store, claim: Claim) -> None:
     reason = "robots: line 2: Disallow: /b"
-    await store.commit([Visit(claim=claim, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=reason))], NOW)
+    await store.commit([Result(claim=claim, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=reason))], NOW)
 
 
 async def test_what_robots_txt_forbids_stays_excluded_until_its_rules_differ(path: Path) -> None:
@@ -574,7 +574,7 @@ def _changes(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def _visit(claims: dict[str, Claim], changes: dict[str, Any]) -> Visit | None:
+def _visit(claims: dict[str, Claim], changes: dict[str, Any]) -> Result | None:
     fields = dict(changes)
     claim = claims.get(fields.pop("url"))
     body, failures = fields.pop("robots"), fields.pop("failures")
@@ -585,7 +585,7 @@ def _visit(claims: dict[str, Claim], changes: dict[str, Any]) -> Visit | None:
         robots = RobotsCopy(origin=origin, status_code=200, body=body, failures=failures)
         return a_visit(robots_claim(claim), page=False, robots=robots, origin_failed=fields["origin_failed"])
     if fields["verdict"].status is UrlStatus.EXCLUDED:
-        return Visit(claim=claim, verdict=fields["verdict"])
+        return Result(claim=claim, verdict=fields["verdict"])
     return a_visit(claim, **(fields | {"origin_failed": None}))
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from crawler.errors import DatabaseFailedError
-from crawler.records import Claim, HostRecord, Page, StoredBody, Visit
-from crawler.storage.store import Store
+from crawler.records import Claim, HostRecord, Page, Result, StoredBody
+from crawler.storage.sqlite.store import Store
 from crawler.storage.writer import MAX_BATCH, MAX_WAITING_BYTES, Writer
 from tests.integration.visits import NOW, a_store, a_visit, claims_of, rows
 
@@ -28,7 +28,7 @@ class Desk:
         self.batches: list[list[str]] = []
         self.writer = Writer(store, lambda: NOW, self._committed)
 
-    def _committed(self, visits: Sequence[Visit], _hosts: Sequence[HostRecord]) -> None:
+    def _committed(self, visits: Sequence[Result], _hosts: Sequence[HostRecord]) -> None:
         self.batches.append([visit.claim.url for visit in visits])
         stored = rows(self.path, "SELECT count(*) FROM fetches")
         assert stored == [(len(self.urls),)], "told before it was stored"
@@ -125,7 +125,7 @@ async def test_put_waits_while_too_many_bytes_wait(tmp_path: Path, heavy: str) -
         assert desk.urls == URLS[: len(puts)]
 
 
-def a_heavy_visit(claim: Claim, heavy: str) -> Visit:
+def a_heavy_visit(claim: Claim, heavy: str) -> Result:
     """A visit that holds about a ninth of what may wait."""
     size = MAX_WAITING_BYTES // 9
     if heavy == "body":

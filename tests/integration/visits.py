@@ -18,14 +18,14 @@ from crawler.records import (
     Link,
     Page,
     Response,
+    Result,
     StoredBody,
     Target,
     UrlKind,
     UrlStatus,
     Verdict,
-    Visit,
 )
-from crawler.storage.store import Store, open_store
+from crawler.storage.sqlite.store import Store, open_store
 from crawler.urls import host_of
 
 NOW = 1_700_000_000.0
@@ -41,7 +41,7 @@ def a_body(body: bytes) -> StoredBody:
 
 def a_visit(
     claim: Claim, *, links: Iterable[str | Target] = (), page: bool | Page | None = True, **fields: Any
-) -> Visit:
+) -> Result:
     """A visit that fetched a page with these links; `fields` change what is different."""
     targets = tuple(a_target(link, depth=claim.depth + 1) if isinstance(link, str) else link for link in links)
     if isinstance(page, bool):
@@ -56,15 +56,15 @@ def a_visit(
         "page": page,
         "link_targets": targets,
     }
-    return Visit(claim=claim, **(usual | fields))
+    return Result(claim=claim, **(usual | fields))
 
 
-def a_failure(claim: Claim, kind: FailureKind = FailureKind.TIMEOUT, **fields: Any) -> Visit:
+def a_failure(claim: Claim, kind: FailureKind = FailureKind.TIMEOUT, **fields: Any) -> Result:
     usual: dict[str, Any] = {
         "verdict": Verdict(status=UrlStatus.FAILED, reason=kind, attempts=1),
         "attempt": Failure(url=claim.url, kind=kind, message="no answer", started_at=NOW),
     }
-    return Visit(claim=claim, **(usual | fields))
+    return Result(claim=claim, **(usual | fields))
 
 
 def robots_claim(claim: Claim) -> Claim:

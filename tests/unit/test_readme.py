@@ -19,7 +19,7 @@ README = ROOT / "README.md"
 MANUAL = sorted((ROOT / "crawler/manual").glob("*.md"))
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in (README, *MANUAL)}
 ALL = "\n".join(TEXTS.values())
-MIGRATIONS = sorted((ROOT / "crawler/storage/migrations").glob("*.sql"))
+MIGRATIONS = sorted((ROOT / "crawler/storage/sqlite/migrations").glob("*.sql"))
 SHELL_BLOCKS = "".join(re.findall(r"^```sh\n(.*?)^```", ALL, re.MULTILINE | re.DOTALL))
 COMMAND_LINES = sorted(set(re.findall(r"^crawler .+$", SHELL_BLOCKS, re.MULTILINE)))
 LINKS = [
@@ -129,6 +129,13 @@ def test_the_list_of_topics_is_the_manual() -> None:
     ]
     for name, _target, text in rows:
         assert pages[name].read_text(encoding="utf-8").splitlines()[2] == text
+
+
+def test_the_architecture_names_every_module() -> None:
+    (modules,) = re.findall(r"^```\n(cli .*?)^```", TEXTS["crawler/manual/architecture.md"], re.MULTILINE | re.DOTALL)
+    for path in (ROOT / "crawler").iterdir():
+        if not path.name.startswith((".", "_")) and path.suffix in ("", ".py"):
+            assert re.search(rf"\b{path.stem}\b", modules), path.name
 
 
 def test_what_stands_in_the_readme_and_in_the_manual_is_the_same() -> None:

@@ -1,5 +1,5 @@
 """Named operations over records: what is due, what is known, what a run did. No operation decides anything
-but one: whether a domain has room for one more host (see domains.py).
+but one: whether a domain has room for one more host (see host_limit.py).
 
 Reads go through a connection of their own that cannot write, so that they never wait behind a commit. Writes are
 `Store.commit` (see writer.py's `Transaction`) and the few below it; those that may meet while a crawl runs take turns.
@@ -17,15 +17,15 @@ from typing import Any, TypeAlias
 import aiosqlite
 import orjson
 
-from crawler.beside import beside
 from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
-from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus, Visit
-from crawler.storage.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
-from crawler.storage.database import check_file, explained, open_reader, open_writer
-from crawler.storage.domains import NAME_DOMAINS, HostLimit
+from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus
 from crawler.storage.known import KnownUrls
-from crawler.storage.transaction import Transaction
+from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
+from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
+from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
+from crawler.storage.sqlite.transaction import Transaction
 
 _CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
 
@@ -244,12 +244,12 @@ class Store:
         """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
         await self._write(_PAUSE, (as_json(pauses),))
 
-    async def commit(self, visits: Sequence[Visit], now: float) -> list[HostRecord]:
-        """Store the visits in one transaction; returns the hosts touched that have something planned."""
+    async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
+        """Store the results in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
             self._check_files()
         async with self._transaction() as transaction:
-            return await transaction.run(visits, now)
+            return await transaction.run(results, now)
 
     def _check_files(self) -> None:
         """SQLite writes into files that were deleted as if nothing had happened."""
