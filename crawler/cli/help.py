@@ -62,8 +62,10 @@ def _show(text: str) -> None:
         return
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
     os.environ.setdefault("LESS", "FRX")  # as git does: keep colours, and stay out of the way of a short page
-    console = Console()
+    console = Console(theme=Theme({"markdown.code": "bold cyan"}))  # no background: terminals are dark or light
+    page = Markdown(_RELATIVE_LINK.sub(r"\1", text), code_theme="ansi_dark", hyperlinks=False)
     with console.pager(styles=True):
-        console.print(Markdown(_RELATIVE_LINK.sub(r"\1", text), hyperlinks=False), width=min(console.width, _MAX_WIDTH))
+        console.print(page, width=min(console.width, _MAX_WIDTH))
