@@ -16,7 +16,8 @@ from crawler.frontier.admission import Admission
 from crawler.frontier.bounds import ALIKE, Bounds
 from crawler.frontier.conclusion import Conclusion, excluded
 from crawler.frontier.hosts import HostState
-from crawler.frontier.rules import RulesBook
+from crawler.frontier.origins import Origins
+from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import Workbench
 from crawler.policy.monotony import ALIKE_PAGES
@@ -43,7 +44,8 @@ class Frontier:
         self._notify = notify
         self._bounds = Bounds(config.scope)
         self._admission = Admission(config.scope, Scope(config.scope), self._bounds)
-        self._rules = RulesBook(config.network.product_token)
+        self._origins = Origins()
+        self._robots = RobotsCache(config.network.product_token)
         self._workbench = Workbench(
             delay_s=config.politeness.delay_s,
             per_host=config.politeness.per_host,
@@ -51,8 +53,10 @@ class Frontier:
             concurrency=config.politeness.concurrency,
             max_pages=config.scope.max_pages,
         )
-        self._supply = Supply(config, store, self._workbench, self._rules, clock)
-        self._conclusion = Conclusion(config, self._workbench, self._admission, self._rules, counters, clock, notify)
+        self._supply = Supply(config, store, self._workbench, self._origins, self._robots, clock)
+        self._conclusion = Conclusion(
+            config, self._workbench, self._admission, self._origins, self._robots, counters, clock, notify
+        )
         self.writer = Writer(store, clock.wall, self._committed)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue(config.politeness.concurrency)
         self._idle_workers = 0
@@ -142,7 +146,7 @@ class Frontier:
             self._lend()
             if self._workbench.allowance.is_spent and not self._workbench.lent:
                 return "max_pages"
-            ready = self._rules.take_ready()
+            ready = self._origins.take_ready()
             claims = ready or await self._supply.refill()
             await self._in_turns(self._settle if ready else self._take_in, claims)
             if claims:
@@ -247,10 +251,10 @@ class Frontier:
     async def _obey(self, claim: Claim) -> None:
         host = self._workbench.host(claim.host_id)
         if not self._config.politeness.ignore_robots:
-            if not self._rules.knows(claim.origin, self._clock.wall()):
+            if not self._robots.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
                 return
-            reason = self._rules.forbids(claim)
+            reason = self._robots.forbids(claim)
             if reason is not None:
                 await self._put(excluded(claim, reason))
                 return
@@ -258,7 +262,7 @@ class Frontier:
 
     def _await_rules(self, host: HostState, claim: Claim) -> None:
         self._workbench.set_aside(host, 1)
-        robots = self._rules.await_rules(claim)
+        robots = self._origins.wait(claim)
         if robots is not None:
             self._workbench.offer(host, [robots], first=True)
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
 from crawler.frontier.hosts import HostState
-from crawler.frontier.rules import RulesBook
+from crawler.frontier.origins import Origins
+from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.workbench import Workbench
-from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy
+from crawler.records import Claim, Horizon, HostRecord, Result
 from crawler.storage.store import FIRST_DUE, DuePlace, Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
@@ -25,7 +26,6 @@ _MIN_WINDOW_PER_HOST = 8
 _MAX_HOSTS = 4096  # in memory; the others wait on disk
 _HOSTS_PER_READ = 256
 _HOSTS_AT_ONCE = 16
-_MAX_RECALLED_BYTES = 32 * 1024  # of a robots.txt, which take 10 ms to read; hardly any site has more
 _SWEEP_EVERY_S = 1.0
 _POLL_AT_LEAST_EVERY_S = 60.0
 
@@ -33,11 +33,20 @@ _POLL_AT_LEAST_EVERY_S = 60.0
 class Supply:
     """What the workbench gets to lend."""
 
-    def __init__(self, config: CrawlConfig, store: Store, workbench: Workbench, rules: RulesBook, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: CrawlConfig,
+        store: Store,
+        workbench: Workbench,
+        origins: Origins,
+        robots: RobotsCache,
+        clock: Clock,
+    ) -> None:
         self._config = config
         self._store = store
         self._workbench = workbench
-        self._rules = rules
+        self._origins = origins
+        self._robots = robots
         self._clock = clock
         self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
         self._released: list[Claim] = []  # since the last read
@@ -147,17 +156,10 @@ class Supply:
                 return
             some = records[start : start + _HOSTS_AT_ONCE]
             for copy in await self._store.robots_of(record.host_id for record in some):
-                self._recall(copy)
+                if self._robots.recall(copy, self._clock.wall()):
+                    self._origins.rules_arrived(copy.origin)
             for record in some:
                 self._add_host(record)
-
-    def _recall(self, copy: RobotsCopy) -> None:
-        """Rules from an earlier run, or of a host that had been let go. Long ones are asked for again when they are
-        needed: the worker who does so can wait for them to be read, while all others wait for this.
-        """
-        now = self._clock.wall()
-        if copy.expires_at > now and len(copy.body) <= _MAX_RECALLED_BYTES and not self._rules.knows(copy.origin, now):
-            self._rules.learn_now(copy)
 
     async def _due_hosts(self, limit: int, now: float) -> list[HostRecord]:
         """The next hosts on disk that are due, without those in memory; after the last, when to begin anew."""
@@ -204,7 +206,7 @@ class Supply:
             record.host_id,
             record.name,
             ready_at=self._clock.monotonic() + max(0.0, record.back_off_until - self._clock.wall()),
-            crawl_delay_s=0.0 if self._config.politeness.ignore_robots else self._rules.crawl_delay_s(record.name),
+            crawl_delay_s=0.0 if self._config.politeness.ignore_robots else self._robots.crawl_delay_s(record.name),
             failures=record.failures,
             allowance=None if most is None else max(0, most - record.run_pages),
         )
@@ -221,7 +223,7 @@ class Supply:
             over = idle and (_is_done_with(host, now) or self._is_put_off(host, now))
             if over and not self._is_uncommitted(host):  # which takes longest to find out: last
                 self._released += self._workbench.withdraw(host.host_id)
-                self._released += self._rules.release_host(host.name)
+                self._released += self._origins.release_host(host.name)
 
     def _is_uncommitted(self, host: HostState) -> bool:
         """Whether the store does not know of all its visits yet: who asked it now would be told of too few pages."""
