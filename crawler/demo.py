@@ -13,7 +13,7 @@ from crawler.engine import Crawl
 from crawler.errors import UsageError
 from crawler.fakeweb import Served
 from crawler.output.observer import Observer
-from crawler.storage.lock import database_lock
+from crawler.storage.sqlite.lock import database_lock
 
 
 def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:

@@ -20,9 +20,9 @@ from crawler.output.summary import Summary
 from crawler.records import Page
 from crawler.run import Run, open_run, signals_handled
 from crawler.seeds import parse_seeds
-from crawler.storage.database import check_file
-from crawler.storage.lock import database_lock
-from crawler.storage.store import stored_options
+from crawler.storage.sqlite.database import check_file
+from crawler.storage.sqlite.lock import database_lock
+from crawler.storage.sqlite.store import stored_options
 
 _LOCK_POLL_S = 0.25
 

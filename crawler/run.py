@@ -17,21 +17,23 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
+from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
-from crawler.inbox import Inbox
 from crawler.network.cookies import CookieFile
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import nothing_due
 from crawler.output.figures import counted
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
-from crawler.parsing.pool import Parser, open_parser
+from crawler.parsing.parser import Parser
+from crawler.parsing.pool import open_parser
 from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import Failure, FailureKind, SeedMark
 from crawler.resumption import check_secrets, scope_rules, sendable
 from crawler.seeds import Seed
-from crawler.storage.store import Store, open_store
+from crawler.storage.sqlite.inbox import Inbox
+from crawler.storage.sqlite.store import Store, open_store
 from crawler.urls import origin_of
 from crawler.visit import Visitor
 
@@ -46,7 +48,7 @@ class Run:
         self,
         config: CrawlConfig,
         store: Store,
-        fetcher: Fetcher,
+        fetcher: RunFetcher,
         parser: Parser,
         counters: Counters,
         observer: Observer,

@@ -17,9 +17,8 @@ from crawler.config import CrawlConfig
 from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.reader import readable
 from crawler.content.robots_meta import robots_directives
-from crawler.network.fetcher import Fetcher, any_type
-from crawler.network.resolver import Unresolved
-from crawler.parsing.pool import Parser
+from crawler.fetching import Fetcher, Unresolved, any_type
+from crawler.parsing.parser import Parser
 from crawler.policy.outcome import REDIRECTS
 from crawler.policy.ports import has_bad_port
 from crawler.policy.recrawl import conditions, misdated

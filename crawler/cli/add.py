@@ -10,10 +10,10 @@ import typer
 from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB
 from crawler.errors import DatabaseFailedError
-from crawler.inbox import leave_note
 from crawler.output.figures import counted
-from crawler.storage.database import check_file
-from crawler.storage.lock import is_held
+from crawler.storage.sqlite.database import check_file
+from crawler.storage.sqlite.inbox import leave_note
+from crawler.storage.sqlite.lock import is_held
 
 
 def add(

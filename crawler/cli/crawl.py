@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from crawler.beside import beside
 from crawler.cli.crawl_file import use_crawl_file
 from crawler.cli.options import age_s, default, given_fields, headers, if_running, option, size_bytes
 from crawler.cli.seeds import read_seeds
@@ -33,8 +32,9 @@ from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.summary import Summary, write_summary
-from crawler.storage.database import check_file
-from crawler.storage.lock import refuse_if_held
+from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.database import check_file
+from crawler.storage.sqlite.lock import refuse_if_held
 
 if TYPE_CHECKING:
     from crawler.engine import Crawl

@@ -14,10 +14,10 @@ from crawler.cli.options import age_s
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.figures import amount, counted, size
-from crawler.storage.database import check_file
-from crawler.storage.lock import database_lock
-from crawler.storage.prune import Pruned
-from crawler.storage.prune import prune as prune_database
+from crawler.storage.sqlite.database import check_file
+from crawler.storage.sqlite.lock import database_lock
+from crawler.storage.sqlite.prune import Pruned
+from crawler.storage.sqlite.prune import prune as prune_database
 
 _ALL = 1 << 62  # versions of a page
 

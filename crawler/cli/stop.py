@@ -11,7 +11,7 @@ import typer
 
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
-from crawler.storage.lock import holder_of
+from crawler.storage.sqlite.lock import holder_of
 
 
 def stop(db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB) -> None:

@@ -25,7 +25,7 @@ from crawler.policy.recrawl import Rhythm
 from crawler.policy.scope import Scope
 from crawler.records import ANSWERED, Claim, HostRecord, Result, Target, UrlKind, Visit
 from crawler.seeds import Seed
-from crawler.storage.store import FIRST_PLACE, Store
+from crawler.storage.sqlite.store import FIRST_PLACE, Store
 from crawler.storage.writer import Writer
 
 _READMIT_BATCH = 5000

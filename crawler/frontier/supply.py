@@ -18,7 +18,7 @@ from crawler.frontier.origins import Origins
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.workbench import Workbench
 from crawler.records import Claim, Horizon, HostRecord, Result
-from crawler.storage.store import FIRST_DUE, DuePlace, Store
+from crawler.storage.sqlite.store import FIRST_DUE, DuePlace, Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
 _MAX_WINDOW_PER_HOST = 512

@@ -19,9 +19,9 @@ import aiosqlite
 import orjson
 
 from crawler.records import UrlStatus
-from crawler.storage.database import explained, open_reader
-from crawler.storage.domains import FULL_DOMAIN, OF_FULL_DOMAIN
-from crawler.storage.store import Store
+from crawler.storage.sqlite.database import explained, open_reader
+from crawler.storage.sqlite.host_limit import FULL_DOMAIN, OF_FULL_DOMAIN
+from crawler.storage.sqlite.store import Store
 
 _RUNS = "SELECT id, started_at, ended_at, end_reason, pages, requests, summary FROM runs ORDER BY id DESC LIMIT ?"
 

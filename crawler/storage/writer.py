@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from crawler.records import HostRecord, Page, Response, Result
-from crawler.storage.store import Store
+from crawler.storage.sqlite.store import Store
 
 MAX_BATCH = 256  # results
 MAX_WAIT_S = 0.25  # what a kill can cost: the results of this long, and those that arrive while a commit runs

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from crawler.config import CrawlConfig, ScopeConfig, ScopeRule
-from crawler.storage.database import open_writer
+from crawler.storage.sqlite.database import open_writer
 from tests.benchmarks.contest import Contender, Figure, Figures, Outcome, Setup, in_turn, say
 from tests.benchmarks.ours import LOOPBACK, crawl
 from tests.benchmarks.pages import page

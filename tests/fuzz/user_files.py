@@ -11,9 +11,9 @@ import typer
 from crawler.cli.commands import app
 from crawler.cli.seeds import read_seeds
 from crawler.errors import UsageError
-from crawler.inbox import Inbox, inbox_of, leave_note
 from crawler.network.cookies import read_cookies
 from crawler.seeds import Seed, parse_seeds
+from crawler.storage.sqlite.inbox import Inbox, inbox_of, leave_note
 from crawler.urls import authority_of
 from tests.fuzz.documents import check_url, expect_one_line
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from crawler.records import SeedMark, Target, UrlKind, UrlStatus, Verdict
-from crawler.storage.domains import FULL_DOMAIN
-from crawler.storage.store import FIRST_PLACE, Store, open_store
+from crawler.storage.sqlite.host_limit import FULL_DOMAIN
+from crawler.storage.sqlite.store import FIRST_PLACE, Store, open_store
 from tests.integration.visits import NOW, a_store, a_target, a_visit, claims_of, row_of, rows
 
 A = "http://a.test/"

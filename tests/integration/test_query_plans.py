@@ -17,8 +17,8 @@ import pytest
 
 from crawler.domains import owner_of
 from crawler.records import FailureKind, Horizon, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
-from crawler.storage.database import open_reader, open_writer
-from crawler.storage.store import Store
+from crawler.storage.sqlite.database import open_reader, open_writer
+from crawler.storage.sqlite.store import Store
 from tests.integration.visits import NOW, a_body, a_failure, a_store, a_target, a_visit, claims_of, robots_claim
 
 HOSTS = 500

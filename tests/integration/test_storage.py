@@ -27,10 +27,10 @@ from crawler.records import (
     UrlStatus,
     Verdict,
 )
-from crawler.storage.database import open_reader, open_writer
 from crawler.storage.known import KnownUrls
-from crawler.storage.store import FIRST_DUE, FIRST_PLACE, Store, open_store
-from crawler.storage.transaction import Transaction
+from crawler.storage.sqlite.database import open_reader, open_writer
+from crawler.storage.sqlite.store import FIRST_DUE, FIRST_PLACE, Store, open_store
+from crawler.storage.sqlite.transaction import Transaction
 from crawler.urls import origin_of
 from tests.integration.visits import (
     NOW,

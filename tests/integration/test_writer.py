@@ -12,7 +12,7 @@ import pytest
 
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, HostRecord, Page, Result, StoredBody
-from crawler.storage.store import Store
+from crawler.storage.sqlite.store import Store
 from crawler.storage.writer import MAX_BATCH, MAX_WAITING_BYTES, Writer
 from tests.integration.visits import NOW, a_store, a_visit, claims_of, rows
 

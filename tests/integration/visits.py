@@ -25,7 +25,7 @@ from crawler.records import (
     UrlStatus,
     Verdict,
 )
-from crawler.storage.store import Store, open_store
+from crawler.storage.sqlite.store import Store, open_store
 from crawler.urls import host_of
 
 NOW = 1_700_000_000.0

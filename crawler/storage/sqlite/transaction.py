@@ -22,7 +22,8 @@ from crawler.records import (
     UrlKind,
     UrlStatus,
 )
-from crawler.storage.columns import (
+from crawler.storage.known import KnownUrls
+from crawler.storage.sqlite.columns import (
     FETCH_COLUMNS,
     HOST_COLUMNS,
     PAGE_COLUMNS,
@@ -33,9 +34,8 @@ from crawler.storage.columns import (
     storable,
     url_values,
 )
-from crawler.storage.domains import HostLimit
-from crawler.storage.intake import Intake
-from crawler.storage.known import KnownUrls
+from crawler.storage.sqlite.host_limit import HostLimit
+from crawler.storage.sqlite.intake import Intake
 
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 

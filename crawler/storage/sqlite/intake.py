@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from crawler.records import Target
-from crawler.storage.columns import as_json
-from crawler.storage.domains import OF_FULL_DOMAIN, Execute, HostLimit
 from crawler.storage.known import KnownUrls, nearest
+from crawler.storage.sqlite.columns import as_json
+from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, Execute, HostLimit
 
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
 

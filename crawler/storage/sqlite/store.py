@@ -1,5 +1,5 @@
 """Named operations over records: what is due, what is known, what a run did. No operation decides anything
-but one: whether a domain has room for one more host (see domains.py).
+but one: whether a domain has room for one more host (see host_limit.py).
 
 Reads go through a connection of their own that cannot write, so that they never wait behind a commit. Writes are
 `Store.commit` (see writer.py's `Transaction`) and the few below it; those that may meet while a crawl runs take turns.
@@ -17,15 +17,15 @@ from typing import Any, TypeAlias
 import aiosqlite
 import orjson
 
-from crawler.beside import beside
 from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus
-from crawler.storage.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
-from crawler.storage.database import check_file, explained, open_reader, open_writer
-from crawler.storage.domains import NAME_DOMAINS, HostLimit
 from crawler.storage.known import KnownUrls
-from crawler.storage.transaction import Transaction
+from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
+from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
+from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
+from crawler.storage.sqlite.transaction import Transaction
 
 _CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
 

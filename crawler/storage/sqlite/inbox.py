@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from crawler.beside import beside
 from crawler.errors import UsageError
 from crawler.seeds import Seed, parse_seeds
+from crawler.storage.sqlite.beside import beside
 
 _SUFFIX = ".urls"
 _MAX_URLS = 10_000  # a note

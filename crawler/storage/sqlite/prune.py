@@ -17,7 +17,7 @@ from typing import Any
 
 import aiosqlite
 
-from crawler.storage.database import explained, open_reader, open_writer
+from crawler.storage.sqlite.database import explained, open_reader, open_writer
 
 _URLS = 5_000  # a query
 _PAGES = 500  # a transaction; each with its links
