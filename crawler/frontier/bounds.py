@@ -2,7 +2,7 @@
 
 These reasons depend on what the crawl has seen so far, unlike those of `Scope`. What they rest on is stored: a host's
 URLs are counted in its row, a closed place stands in the reason of the URLs that it shut out. Only session ids, and the
-pages of a place that is still open, are counted anew by each run. A domain's hosts are bounded in `storage.sqlite.host_limit`.
+pages of a place that is still open, are counted anew by each run. A domain's hosts are bounded by the store.
 Invariant: a URL that was admitted once is shut out again only where its place is closed.
 """
 
