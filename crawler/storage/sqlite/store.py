@@ -187,11 +187,17 @@ _FIRST_EXCLUDED = (0, "", 0)
 class SqliteStore:
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
-    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: aiosqlite.Connection,
+        reader: aiosqlite.Connection,
+        known: KnownUrls | None = None,
+    ) -> None:
         self.path = path
         self._writer = writer
         self._reader = reader
-        self._known = KnownUrls()
+        self._known = known if known is not None else KnownUrls()
         self._files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
