@@ -32,8 +32,8 @@ from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import Failure, FailureKind, SeedMark
 from crawler.resumption import check_secrets, scope_rules, sendable
 from crawler.seeds import Seed
-from crawler.storage.sqlite.inbox import Inbox
-from crawler.storage.sqlite.store import Store, open_store
+from crawler.storage.interface import Store
+from crawler.storage.location import database_at
 from crawler.urls import origin_of
 from crawler.visit import Visitor
 
@@ -67,7 +67,7 @@ class Run:
         self._started = clock.monotonic()
         self._run_pages_before = 0
         self._proxy_blamed = False
-        self._inbox = Inbox(config.db, partial(observer.notify, urgent=True))
+        self._inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._taking_notes = asyncio.Lock()
         self._over = asyncio.Event()
 
@@ -217,12 +217,12 @@ class Run:
         """Add the seeds that were left beside the database; whether there were any."""
         found = False
         async with self._taking_notes:
-            for note, seeds in self._inbox.notes():
-                for seed in seeds:
+            async for note in self._inbox.notes():
+                for seed in note.seeds:
                     self._open_door(seed)
-                readmitted = await self.frontier.join(seeds)
-                self._inbox.remove(note)
-                self._observer.notify(f"{counted(len(seeds), 'URL')} added from {note}")
+                readmitted = await self.frontier.join(note.seeds)
+                await self._inbox.remove(note)
+                self._observer.notify(f"{counted(len(note.seeds), 'URL')} added from {note.name}")
                 self._tell_readmitted(readmitted)
                 found = True
         return found
@@ -285,7 +285,7 @@ async def open_run(
         open_parser(
             config.network.product_token, config.run.parse_timeout_s, eager=config.recrawl.max_age_s is None
         ) as parser,
-        open_store(config.db) as store,
+        database_at(config.db).open_store() as store,
         open_fetcher(
             sendable(config.network),
             config.politeness,

@@ -25,7 +25,7 @@ from crawler.policy.recrawl import Rhythm
 from crawler.policy.scope import Scope
 from crawler.records import ANSWERED, Claim, HostRecord, Result, Target, UrlKind, Visit
 from crawler.seeds import Seed
-from crawler.storage.sqlite.store import FIRST_PLACE, Store
+from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
 
 _READMIT_BATCH = 5000
@@ -112,15 +112,18 @@ class Frontier:
 
         Where this is broken off, the next run begins it anew.
         """
-        readmitted, place = 0, FIRST_PLACE
-        while batch := await self._store.excluded(place, limit=_READMIT_BATCH):
+        readmitted = 0
+        batch = await self._store.excluded(None, _READMIT_BATCH)
+        while batch.rows:
             if self._stopping:
                 return readmitted
-            place = batch[-1][0]
-            ids = [url_id for (_host_id, _reason, url_id), target in batch if self._admission.may_enter(target)]
-            if ids:
-                readmitted += await self._store.readmit(ids, self._clock.wall())
+            urls = [target.url for target in batch.rows if self._admission.may_enter(target)]
+            if urls:
+                readmitted += await self._store.readmit(urls, self._clock.wall())
                 await self._fill_hosts()
+            if batch.next is None:
+                break
+            batch = await self._store.excluded(batch.next, _READMIT_BATCH)
         await self._store.set_decided(True)
         self._tell_full_domains()
         return readmitted

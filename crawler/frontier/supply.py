@@ -18,7 +18,7 @@ from crawler.frontier.origins import Origins
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.workbench import Workbench
 from crawler.records import Claim, Horizon, HostRecord, Result
-from crawler.storage.sqlite.store import FIRST_DUE, DuePlace, Store
+from crawler.storage.interface import Cursor, Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
 _MAX_WINDOW_PER_HOST = 512
@@ -53,15 +53,16 @@ class Supply:
         self._needs_refill: set[int] = set()  # hosts in memory with few claims, while the store may have more
         self._gained: dict[int, HostRecord] = {}  # hosts that a commit found due and that are not in memory
         self._poll_at = 0.0  # when to ask the store for due hosts again (monotonic)
-        self._polled: DuePlace = FIRST_DUE  # how far it was asked: who stays in front (a limit) is not read each time
+        self._polled: Cursor | None = None  # how far it was asked: who stays in front (a limit) is not read each time
         self._sweep_at = 0.0
         self._horizon: Horizon | None = None
-        self._stale_after: int | None = None  # hosts up to this id were asked for URLs to fetch again; None: all were
+        self._stale_left = False  # hosts are left on disk that were not asked for URLs to fetch again
+        self._stale_after: Cursor | None = None  # how far they were
 
     def look_again(self, horizon: Horizon | None) -> None:
         """Also supply what this horizon names, which does not move while the run lasts."""
         self._horizon = horizon
-        self._stale_after = None if horizon is None else 0
+        self._stale_left = horizon is not None
 
     async def refill(self) -> list[Claim]:
         """Claims that are due and not held yet, for hosts that have few; they are held from now on."""
@@ -102,29 +103,25 @@ class Supply:
                 self.poll_now()
 
     def _ask_again(self, host_id: int) -> None:
-        """A sitemap has brought forward what is planned for this host."""
-        if self._horizon is None:
-            return
-        if host_id in self._workbench:
+        """A sitemap has brought forward what is planned for this host, which is here until its visits are committed."""
+        if self._horizon is not None and host_id in self._workbench:
             self._note_gain(self._workbench.host(host_id))
-        else:
-            self._stale_after = host_id - 1 if self._stale_after is None else min(host_id - 1, self._stale_after)
 
     def poll_now(self) -> None:
         """Something in the store has become due, wherever it stands in the order."""
         self._poll_at = 0.0
-        self._polled = FIRST_DUE
+        self._polled = None
 
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""
         has_room = len(self._workbench) < _MAX_HOSTS  # without room there is nothing to ask the store for
-        if has_room and (self._stale_after is not None or self._gained):
+        if has_room and (self._stale_left or self._gained):
             return 0.0
         return min(self._poll_at, self._sweep_at) if has_room else self._sweep_at
 
     async def is_exhausted(self) -> bool:
         """Whether nothing is in memory, and nothing falls due on disk soon enough to wait for."""
-        if self._stale_after is not None or self._needs_refill or self._gained:
+        if self._stale_left or self._needs_refill or self._gained:
             return False
         if any(_has_work(host) for host in self._workbench.hosts()):
             return False
@@ -147,8 +144,8 @@ class Supply:
         limit = min(room, _HOSTS_PER_READ)
         if self._clock.monotonic() >= self._poll_at:
             records += await self._due_hosts(limit, self._clock.wall())
-        if self._horizon is not None and self._stale_after is not None:
-            records += await self._stale_hosts(self._horizon, self._stale_after, limit)
+        if self._horizon is not None and self._stale_left:
+            records += await self._stale_hosts(self._horizon, limit)
         turn = Turn(self._clock)
         for start in range(0, len(records), _HOSTS_AT_ONCE):
             if await turn.pause():  # it takes long: what is here shall be lent before the others come
@@ -163,31 +160,28 @@ class Supply:
 
     async def _due_hosts(self, limit: int, now: float) -> list[HostRecord]:
         """The next hosts on disk that are due, without those in memory; after the last, when to begin anew."""
-        records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit, self._polled)
-        if len(records) == limit:
-            last = records[-1]
-            self._polled = (last.next_due_at or 0.0, last.host_id)
-        else:
-            self._polled = FIRST_DUE
+        batch = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit, self._polled)
+        self._polled = batch.next
+        if batch.next is None:
             due_at = await self._store.next_due_at(now)
             pause_s = _POLL_AT_LEAST_EVERY_S if due_at is None else max(0.05, due_at - now)
             self._poll_at = self._clock.monotonic() + min(pause_s, _POLL_AT_LEAST_EVERY_S)
-        return [record for record in records if not self._is_here(record.host_id)]
+        return [record for record in batch.rows if not self._is_here(record.host_id)]
 
     async def _is_any_due(self, now: float) -> bool:
         """Whether a host is due that is not in memory."""
         limit = len(self._workbench) + 1
-        records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
-        here = [self._is_here(record.host_id) for record in records]  # each: those get what has become due
+        batch = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
+        here = [self._is_here(record.host_id) for record in batch.rows]  # each: those get what has become due
         return not all(here)
 
-    async def _stale_hosts(self, horizon: Horizon, after_id: int, limit: int) -> list[HostRecord]:
+    async def _stale_hosts(self, horizon: Horizon, limit: int) -> list[HostRecord]:
         """The next hosts that have something to be fetched again: each is asked once, as the horizon stands still."""
         latest_back_off = self._clock.wall() + self._config.run.max_wait_s
         most = self._config.scope.max_pages_per_host
-        records = await self._store.stale_hosts(horizon, after_id, most, limit, latest_back_off)
-        self._stale_after = records[-1].host_id if len(records) == limit else None
-        return [record for record in records if not self._is_here(record.host_id)]
+        batch = await self._store.stale_hosts(horizon, most, limit, latest_back_off, self._stale_after)
+        self._stale_left, self._stale_after = batch.next is not None, batch.next
+        return [record for record in batch.rows if not self._is_here(record.host_id)]
 
     def _is_here(self, host_id: int) -> bool:
         """Whether the host is in memory; one that has nothing to lend there gets what has become due since."""

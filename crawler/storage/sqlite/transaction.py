@@ -161,10 +161,10 @@ class Transaction:
             await self._set_due({row[0] for row in rows})
         self._known.clear()
 
-    async def readmit(self, ids: Sequence[int], now: float) -> int:
+    async def readmit(self, urls: Sequence[str], now: float) -> int:
         """Make excluded URLs pending, as many as there is room for; returns how many are."""
         async with self._begun():
-            host_ids = await self._intake.readmit(ids, now)
+            host_ids = await self._intake.readmit(urls, now)
             await self._set_due(set(host_ids))
         self._known.clear()
         return len(host_ids)
