@@ -100,7 +100,7 @@ class Run:
         widened = await self.frontier.open(seeds, self._run_pages_before, await self._rhythm())
         await self._open_doors(seeds)
         if widened or not options["decided"]:
-            readmitted = await self.frontier.readmit()
+            readmitted = await self.frontier.seeding.readmit()
             self._tell_readmitted(readmitted)
         await self._take_notes()
 

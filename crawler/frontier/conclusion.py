@@ -87,7 +87,7 @@ class Conclusion:
         self._count(visit, will_retry=verdict.retry_in_s is not None)
         page, body = _new_version(visit)
         if page is not None:
-            self._note(page, claim)
+            self._admission.note(page)
         link_targets = self._admission.links(page, claim) if page is not None else ()
         targets = [*entries, *self._onward(visit, page)]
         if _should_fall_back(claim, visit.attempt):
@@ -114,13 +114,6 @@ class Conclusion:
             return verdict
         later_s = retry_later_s(verdict.attempts, self._config.network.retries, self.pace)
         return replace(verdict, retry_in_s=later_s)
-
-    def _note(self, page: Page, claim: Claim) -> None:
-        place = self._admission.note(page)
-        if place is not None:
-            self._notify(
-                f"{claim.host}: the pages of {place} say the same again and again; no more of them (--no-trap-rules)"
-            )
 
     def _onward(self, visit: Visit, page: Page | None) -> Iterator[Target]:
         """Where a redirect, or a meta refresh of a new version, leads."""
