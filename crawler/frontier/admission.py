@@ -49,7 +49,7 @@ class Admission:
         reason = self._scope.judge(
             claim.url, host=claim.host, depth=claim.depth, hops=claim.hops, seed=claim.seed, kind=claim.kind
         )
-        known = claim.seed or claim.earlier is not None  # a page that is stored is none of those that never end
+        known = claim.seed or claim.previous is not None  # a page that is stored is none of those that never end
         if reason is not None or known or claim.kind is not UrlKind.PAGE:
             return reason
         return self._bounds.closed(claim.url, claim.host)
@@ -107,9 +107,9 @@ class Admission:
             _unfollowed(target) if link.nofollow else target for target, link in zip(targets, page.links, strict=True)
         )
 
-    def onward(self, url: str, claim: Claim) -> Target:
+    def redirect_target(self, url: str, claim: Claim) -> Target:
         """Where a redirect or a meta refresh of the claim leads; a seed's mark goes along, and no depth is counted."""
-        seed = SeedMark.HEIR if claim.seed else SeedMark.NO
+        seed = SeedMark.SEED_REDIRECT if claim.seed else SeedMark.NO
         return self.new_target(url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind)
 
     def entries(self, entries: tuple[SitemapEntry, ...], claim: Claim) -> Iterator[Target]:

@@ -89,7 +89,7 @@ class Conclusion:
         if page is not None:
             self._admission.note(page)
         link_targets = self._admission.links(page, claim) if page is not None else ()
-        targets = [*entries, *self._onward(visit, page)]
+        targets = [*entries, *self._redirect_targets(visit, page)]
         if _should_fall_back(claim, visit.attempt):
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, back_off_s=None)
             targets.append(self._fall_back(claim))
@@ -110,17 +110,17 @@ class Conclusion:
 
         Not only pages: also a sitemap, a redirect, or a document of another type.
         """
-        if claim.earlier is None:
+        if claim.previous is None:
             return verdict
         later_s = retry_later_s(verdict.attempts, self._config.network.retries, self.pace)
         return replace(verdict, retry_in_s=later_s)
 
-    def _onward(self, visit: Visit, page: Page | None) -> Iterator[Target]:
+    def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:
         """Where a redirect, or a meta refresh of a new version, leads."""
         url = visit.redirect_url or (page.refresh_url if page is not None else None)
         if url is None:
             return
-        target = self._admission.onward(url, visit.claim)
+        target = self._admission.redirect_target(url, visit.claim)
         if target.seed and target.reason is None and self._admission.widen(target.url):
             self._notify(f"{visit.claim.url} leads to {target.url}: {target.host} belongs to the scope now")
         yield target
@@ -130,7 +130,9 @@ class Conclusion:
         url = http_twin(claim.url)
         self._admission.widen(url)
         self._notify(f"{claim.url} does not answer; trying {url}")
-        return self._admission.target(url, depth=0, seed=SeedMark.HEIR)  # what was meant for https is not sent by http
+        return self._admission.target(
+            url, depth=0, seed=SeedMark.SEED_REDIRECT
+        )  # what was meant for https is not sent by http
 
     # --- robots.txt ---------------------------------------------------------------------------------------------
 
@@ -140,8 +142,8 @@ class Conclusion:
         decision = decide_robots(
             claim,
             attempt,
-            impatient=any(_should_fall_back(one, attempt) for one in waiting),
-            was_reached=any(one.earlier is not None for one in waiting),
+            has_fallback=any(_should_fall_back(one, attempt) for one in waiting),
+            was_reached=any(one.previous is not None for one in waiting),
             **self._circumstances(claim),
         )
         self._count(visit, will_retry=decision.verdict.retry_in_s is not None)
@@ -243,18 +245,18 @@ def _new_version(visit: Visit) -> tuple[Page | None, StoredBody | None]:
     """The page and the body to store. A page that says what it said before is no new version; its body completes one
     that was stored without.
     """
-    page, earlier = visit.page, visit.claim.earlier
-    if page is None or earlier is None:
+    page, previous = visit.page, visit.claim.previous
+    if page is None or previous is None:
         return page, visit.body
     truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
-    if page.content_hash != earlier.content_hash or (earlier.truncated and not truncated):
+    if page.content_hash != previous.content_hash or (previous.truncated and not truncated):
         return page, visit.body
-    return None, None if earlier.has_body else visit.body
+    return None, None if previous.has_body else visit.body
 
 
 def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:
     """What a sitemap says of the pages that may be known by now: those of the first reading are not."""
-    if visit.claim.earlier is None:
+    if visit.claim.previous is None:
         return ()
     return tuple((entry.url, entry.lastmod) for entry in visit.entries if entry.lastmod is not None)
 

@@ -12,7 +12,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig, ScopeRule
 from crawler.frontier.admission import Admission
 from crawler.frontier.bounds import ALIKE
-from crawler.policy.monotony import ALIKE_PAGES
+from crawler.policy.repetition import ALIKE_PAGES
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 

@@ -214,7 +214,7 @@ class Supply:
         self._sweep_at = now + _SWEEP_EVERY_S
         for host in list(self._workbench.hosts()):
             idle = not host.lent and host.host_id not in self._needs_refill
-            over = idle and (_is_done_with(host, now) or self._is_put_off(host, now))
+            over = idle and (_is_done_with(host, now) or self._pauses_for_long(host, now))
             if over and not self._is_uncommitted(host):  # which takes longest to find out: last
                 self._released += self._workbench.withdraw(host.host_id)
                 self._released += self._origins.release_host(host.name)
@@ -224,13 +224,13 @@ class Supply:
         held = self._held.get(host.host_id, ())
         return len(held) > host.waiting + sum(claim.url_id in held for claim in host.claims)
 
-    def _is_put_off(self, host: HostState, now: float) -> bool:
+    def _pauses_for_long(self, host: HostState, now: float) -> bool:
         return host.backing_off and host.ready_at - now > self._config.run.max_wait_s
 
     # --- claims -------------------------------------------------------------------------------------------------
 
     async def _due_claims(self, hosts: Sequence[HostState]) -> list[Claim]:
-        self._let_go()
+        self._drop_released()
         window = self._window()
         few = [host for host in hosts if len(self._held[host.host_id]) <= window]
         claims = await self._read_due(few, 2 * window)
@@ -271,7 +271,7 @@ class Supply:
             if read[host.host_id] >= limit:
                 self._workbench.expect_more(host)
 
-    def _let_go(self) -> None:
+    def _drop_released(self) -> None:
         for claim in self._released:
             held = self._held[claim.host_id]
             held.discard(claim.url_id)

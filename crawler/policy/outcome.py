@@ -162,7 +162,7 @@ def decide_robots(
     *,
     retries: int,
     host_failures: int,
-    impatient: bool = False,
+    has_fallback: bool = False,
     was_reached: bool = False,
     jitter: float,
     now: float,
@@ -171,7 +171,7 @@ def decide_robots(
 
     2xx: its rules; other statuses below 500 but 429, and endless redirects: no rules; 5xx, 429, time-outs and broken
     answers: unreachable, and the host is left alone. No proxy: nothing is known of it. No name, no connection: the
-    pages fail with that once the retries are spent; at once where `impatient` (something else will be tried instead)
+    pages fail with that once the retries are spent; at once where `has_fallback` (something else will be tried instead)
     or where trying again cannot help. `was_reached`: pages of this origin were answered in an earlier run, so that its
     others are left for a later one instead of failing now, one after the other.
     """
@@ -179,7 +179,7 @@ def decide_robots(
     if isinstance(attempt, Response) and attempt.status_code < 500 and attempt.status_code != 429:
         body = attempt.body if 200 <= attempt.status_code < 300 else b""
         return RobotsDecision(verdict=verdict, rules=body)
-    if isinstance(attempt, Failure) and _fails_origin(claim, attempt, retries=retries, impatient=impatient):
+    if isinstance(attempt, Failure) and _fails_origin(claim, attempt, retries=retries, has_fallback=has_fallback):
         verdict = replace(verdict, back_off_s=LATER_S) if was_reached else verdict
         return RobotsDecision(verdict=verdict, failed=attempt.kind)
     pause_s = _robots_pause_s(claim, attempt, retries=retries, jitter=jitter, now=now)
@@ -187,11 +187,11 @@ def decide_robots(
     return RobotsDecision(verdict=verdict, retry_in_s=pause_s)
 
 
-def _fails_origin(claim: Claim, failure: Failure, *, retries: int, impatient: bool) -> bool:
+def _fails_origin(claim: Claim, failure: Failure, *, retries: int, has_fallback: bool) -> bool:
     if failure.kind is FailureKind.PROXY or failure.url != claim.url:
         return False  # neither says anything about this origin: a redirect may have led elsewhere
     spent = claim.attempts >= retries
-    return failure.kind in _REFUSED_ORIGIN or impatient or (spent and failure.kind in _UNREACHABLE_ORIGIN)
+    return failure.kind in _REFUSED_ORIGIN or has_fallback or (spent and failure.kind in _UNREACHABLE_ORIGIN)
 
 
 def _robots_pause_s(claim: Claim, attempt: Response | Failure, *, retries: int, jitter: float, now: float) -> float:

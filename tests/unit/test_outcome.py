@@ -290,13 +290,13 @@ def test_a_proxy_that_is_down_is_nobody_s_fault_and_waited_for_without_end() -> 
         verdict = decide(a_claim(attempts), down, retries=2, host_failures=2, jitter=0.0, now=NOW)
         assert (verdict.status, verdict.reason, verdict.attempts) == (UrlStatus.PENDING, "proxy", attempts)
         assert verdict.retry_in_s == verdict.back_off_s == 20.0
-    assert [robots(down, attempts=attempts, impatient=True).retry_in_s for attempts in (0, 2)] == [5.0, 20.0]
+    assert [robots(down, attempts=attempts, has_fallback=True).retry_in_s for attempts in (0, 2)] == [5.0, 20.0]
     assert robots(replace(down, url="http://elsewhere.test/robots.txt"), attempts=2).retry_in_s == 20.0
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind is not FailureKind.PROXY])
 def test_the_impatient_fail_at_once(kind: FailureKind) -> None:
-    assert origin(robots(failure(kind), impatient=True)) == (None, kind, None)
+    assert origin(robots(failure(kind), has_fallback=True)) == (None, kind, None)
 
 
 def test_a_robots_txt_that_was_answered_is_stored_as_any_other_answer_is() -> None:
@@ -320,8 +320,8 @@ def test_an_origin_that_was_reached_before_is_left_for_a_later_run_when_it_fails
 @given(
     attempt=st.builds(answer, st.integers(200, 999)) | st.builds(failure, st.sampled_from(FailureKind)),
     attempts=st.integers(0, 5),
-    impatient=st.booleans(),
+    has_fallback=st.booleans(),
 )
-def test_exactly_one_thing_becomes_of_an_origin(attempt: Response | Failure, attempts: int, impatient: bool) -> None:
-    found = robots(attempt, attempts=attempts, impatient=impatient)
+def test_exactly_one_thing_becomes_of_an_origin(attempt: Response | Failure, attempts: int, has_fallback: bool) -> None:
+    found = robots(attempt, attempts=attempts, has_fallback=has_fallback)
     assert [one is None for one in origin(found)].count(False) == 1
