@@ -13,7 +13,7 @@ from crawler.engine import Crawl
 from crawler.errors import UsageError
 from crawler.fakeweb import Served
 from crawler.output.observer import Observer
-from crawler.storage.sqlite.lock import database_lock
+from crawler.storage.location import database_at
 
 
 def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
@@ -49,6 +49,6 @@ def _make_room(db: Path) -> None:
         return
     if db != DEMO_DB:
         raise UsageError(f"{db} exists, and the demo needs a new file; choose another one with --db")
-    with database_lock(db):
+    with database_at(db).hold():
         for name in (db.name, f"{db.name}-wal", f"{db.name}-shm"):
             db.with_name(name).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from crawler.fetching import OriginAccess
 from crawler.frontier.frontier import Frontier
 from crawler.output.figures import counted
 from crawler.start import grant_access, tell_readmitted
-from crawler.storage.sqlite.inbox import Inbox
+from crawler.storage.interface import Inbox
 
 _POLL_S = 1.0
 
@@ -41,12 +41,12 @@ class InboxWatcher:
         """Add the seeds that were left beside the database; whether there were any."""
         found = False
         async with self._taking_notes:
-            for note, seeds in self._inbox.notes():
-                for seed in seeds:
+            async for note in self._inbox.notes():
+                for seed in note.seeds:
                     grant_access(seed, self._access)
-                readmitted = await self._frontier.join(seeds)
-                self._inbox.remove(note)
-                self._notify(f"{counted(len(seeds), 'URL')} added from {note}")
+                readmitted = await self._frontier.join(note.seeds)
+                await self._inbox.remove(note)
+                self._notify(f"{counted(len(note.seeds), 'URL')} added from {note.name}")
                 tell_readmitted(readmitted, self._notify)
                 found = True
         return found

@@ -32,8 +32,8 @@ from crawler.records import Failure, FailureKind
 from crawler.resumption import sendable
 from crawler.seeds import Seed
 from crawler.start import Start
-from crawler.storage.sqlite.inbox import Inbox
-from crawler.storage.sqlite.store import Store, open_store
+from crawler.storage.interface import Store
+from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
@@ -61,7 +61,7 @@ class Run:
         self._clock = clock
         self._start = Start(config, parts.store, self.frontier, parts.fetcher, observer.notify, clock)
         self._visitor = Visitor(config, parts.fetcher, parts.parser, self.frontier, clock)
-        inbox = Inbox(config.db, partial(observer.notify, urgent=True))
+        inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._inbox = InboxWatcher(inbox, self.frontier, parts.fetcher, observer.notify)
         self._stop_reason: str | None = None
         self._out_of_grace = asyncio.Event()
@@ -205,7 +205,7 @@ async def open_run(
         open_parser(
             config.network.product_token, config.run.parse_timeout_s, eager=config.recrawl.max_age_s is None
         ) as parser,
-        open_store(config.db) as store,
+        database_at(config.db).open_store() as store,
         open_fetcher(
             sendable(config.network),
             config.politeness,

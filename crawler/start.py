@@ -18,7 +18,7 @@ from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import SeedMark
 from crawler.resumption import check_secrets, scope_rules
 from crawler.seeds import Seed
-from crawler.storage.sqlite.store import Store
+from crawler.storage.interface import Store
 from crawler.urls import origin_of
 
 
@@ -57,7 +57,7 @@ class Start:
         widened = await self._frontier.open(seeds, pages_before, await self._rhythm())
         await self._grant_access(seeds)
         if widened or not options["decided"]:
-            tell_readmitted(await self._frontier.readmit(), self._notify)
+            tell_readmitted(await self._frontier.seeding.readmit(), self._notify)
         return pages_before
 
     def _options(self, seeds: Sequence[Seed], earlier: dict[str, Any] | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from crawler.output.observer import Observer
 from crawler.parsing.inline import InlineParser
 from crawler.run import Parts, Run
 from crawler.seeds import parse_seeds
-from crawler.storage.sqlite.store import open_store
+from crawler.storage.location import database_at
 
 LOOPBACK = ("127.0.0.0/8",)
 
@@ -60,7 +60,7 @@ async def _crawled_over_sockets(web: FakeWeb, db: Path) -> tuple[dict[str, Any],
 
 async def _crawled_in_process(web: FakeWeb, db: Path) -> tuple[dict[str, Any], Summary]:
     config, counters, clock = _config(db), Counters(), Clock()
-    async with open_store(db) as store:
+    async with database_at(db).open_store() as store:
         with open_fake_fetcher(web, config.network, counters, clock=clock) as fetcher:
             parser = InlineParser(config.network.product_token)
             parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters)

@@ -190,14 +190,14 @@ def check_robots(body: bytes, agent: str, urls: Iterable[str]) -> None:
     assert all(normalize(url) == url for url in rules.sitemaps)
     assert rules.crawl_delay(agent) is None or 0 <= (rules.crawl_delay(agent) or 0) < math.inf
     for url in urls:
-        verdict = rules.verdict(agent, url)
+        verdict = rules.deciding_rule(agent, url)
         assert rules.allows(agent, url) is (verdict is None or verdict.allowed)
         assert all(other.allows(agent, url) is rules.allows(agent, url) for other in others)
         absolute = normalize(url, "http://localhost/")
         if absolute is not None and not target_of(absolute).startswith("//"):  # alone, it would name a host
-            assert rules.verdict(agent, absolute) == rules.verdict(agent, target_of(absolute)) == verdict
+            assert rules.deciding_rule(agent, absolute) == rules.deciding_rule(agent, target_of(absolute)) == verdict
         if verdict is not None:
             assert 1 <= verdict.line <= len(lines)
             expect_one_line(verdict.text)
             assert len(verdict.text) <= MAX_RULE_TEXT
-            assert others[1].verdict(agent, url).line == verdict.line * 3  # type: ignore[union-attr]
+            assert others[1].deciding_rule(agent, url).line == verdict.line * 3  # type: ignore[union-attr]

@@ -14,10 +14,10 @@ import orjson
 from crawler.records import (
     ChangeRate,
     Claim,
-    Earlier,
     Failure,
     HostRecord,
     Page,
+    PreviousVisit,
     Response,
     Result,
     SeedMark,
@@ -100,8 +100,8 @@ _NO_REVISIT = (None, None, None, None)
 
 def _validators(result: Result, response: Response | None) -> tuple[str | None, str | None]:
     """Those of the document that is stored: a new one brings its own, or none; a 304 may bring newer ones."""
-    earlier = result.claim.earlier
-    known = (earlier.etag, earlier.last_modified) if earlier is not None else (None, None)
+    previous = result.claim.previous
+    known = (previous.etag, previous.last_modified) if previous is not None else (None, None)
     if response is None or result.verdict.status is not UrlStatus.FETCHED:
         return known
     if response.status_code == 304:
@@ -135,13 +135,13 @@ def claim(row: Sequence[Any]) -> Claim:
         hops=row[6],
         attempts=row[7],
         seed=_MARKS[row[8]],
-        earlier=None if row[9] is None else _earlier(row[9:]),
+        previous=None if row[9] is None else _previous_visit(row[9:]),
     )
 
 
-def _earlier(row: Sequence[Any]) -> Earlier:
+def _previous_visit(row: Sequence[Any]) -> PreviousVisit:
     """From `fetched_at` on."""
-    return Earlier(
+    return PreviousVisit(
         fetched_at=row[0],
         status=_STATUSES[row[1]],
         content_hash=row[2],

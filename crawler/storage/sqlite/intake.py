@@ -54,7 +54,7 @@ WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING 
 """
 _HOSTS_OF = """
 SELECT u.id, h.name, u.seed FROM json_each(?) AS t
-CROSS JOIN urls AS u ON u.id = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
+CROSS JOIN urls AS u ON u.url = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
 """
 _EXPLAIN = """
 UPDATE urls SET reason = json_extract(v.value, '$[1]') FROM json_each(?) AS v
@@ -96,12 +96,12 @@ class Intake:
             ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, missing)}
         return ids
 
-    async def readmit(self, ids: Sequence[int], now: float) -> list[int]:
+    async def readmit(self, urls: Sequence[str], now: float) -> list[int]:
         """Make excluded URLs pending, but for those that would be of one host too many.
 
         Returns the id of the host for each that is pending now. The cache knows nothing of it.
         """
-        hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(ids)))}
+        hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(urls)))}
         away = await self._turn_away(hosts.values())
         explained = [(url_id, away[host]) for url_id, (host, _seed) in hosts.items() if host in away]
         await self._execute(_EXPLAIN, as_json(explained))

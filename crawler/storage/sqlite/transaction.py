@@ -161,10 +161,10 @@ class Transaction:
             await self._set_due({row[0] for row in rows})
         self._known.clear()
 
-    async def readmit(self, ids: Sequence[int], now: float) -> int:
+    async def readmit(self, urls: Sequence[str], now: float) -> int:
         """Make excluded URLs pending, as many as there is room for; returns how many are."""
         async with self._begun():
-            host_ids = await self._intake.readmit(ids, now)
+            host_ids = await self._intake.readmit(urls, now)
             await self._set_due(set(host_ids))
         self._known.clear()
         return len(host_ids)
@@ -256,7 +256,7 @@ class Transaction:
     ) -> None:
         """What a second visit adds: a body to a version stored without, how many new links came, a sitemap's hints."""
         for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
-            if result.claim.earlier is None:
+            if result.claim.previous is None:
                 continue
             if page_id is not None:
                 await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
@@ -302,7 +302,7 @@ class Transaction:
             row[1] += result.page is not None
             row[2] = max(row[2], result.back_off_until or 0.0)
             row[3] = result.host_failures if result.host_failures is not None else row[3]
-            if result.revisit is not None and result.claim.earlier is not None and result.claim.earlier.hinted:
+            if result.revisit is not None and result.claim.previous is not None and result.claim.previous.hinted:
                 row[4 if result.page is not None else 5] += 1
         if rows:
             await self._execute(_SET_HOSTS, as_json(list(rows.values())), self._run_id)
