@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crawler.config import DEMO_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
-from crawler.demoweb import DEMO_SEEDS
+from crawler.demo.web import DEMO_SEEDS
 from crawler.engine import Crawl
 from crawler.errors import UsageError
 from crawler.fakeweb import Served
