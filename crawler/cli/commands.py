@@ -12,6 +12,7 @@ from crawler.cli.add import add
 from crawler.cli.command import MAX_WIDTH, Command, Group
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
+from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.prune import prune
 from crawler.cli.status import status
@@ -37,6 +38,7 @@ app.command(cls=Command)(status)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(demo)
+app.command("help", cls=Command)(show_help)
 
 
 @app.callback(invoke_without_command=True)

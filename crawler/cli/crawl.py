@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crawler.beside import beside
 from crawler.cli.command import Command
 from crawler.cli.crawl_file import CONFIG, SEEDS, read_crawl_file
 from crawler.cli.options import given_fields, read_options, table_of, taking
@@ -27,8 +26,7 @@ from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.summary import Summary, write_summary
 from crawler.quantities import Count
-from crawler.storage.database import check_file
-from crawler.storage.lock import refuse_if_held
+from crawler.storage.location import database_at
 
 if TYPE_CHECKING:
     from crawler.engine import Crawl
@@ -107,7 +105,7 @@ def crawl(
     given = given_fields(context, CRAWL_OPTIONS)
     try:
         if not config.start.lock_wait_s:
-            refuse_if_held(config.db)  # before what takes most of the time of a start
+            database_at(config.db).refuse_if_held()  # before what takes most of the time of a start
         from crawler.engine import Crawl
 
         with metered(observer, config.db, output.metrics_file, output.metrics_port) as metrics:
@@ -140,9 +138,10 @@ class CrawlCommand(Command):
 
 def _check_files(db: Path, outputs: Mapping[str, Path | None], *, goes_on: bool) -> None:
     """What can be known before anything is made or fetched."""
-    if not check_file(db) and goes_on:
+    database = database_at(db)
+    if not database.exists() and goes_on:
         raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
-    taken = {str(beside(db, suffix)): "the database" for suffix in ("", "-wal", "-shm", ".lock")}
+    taken = {str(file): "the database" for file in database.files()}
     for flag, path in outputs.items():
         if path is None:
             continue

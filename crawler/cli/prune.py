@@ -14,10 +14,8 @@ from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.figures import amount, counted, size
 from crawler.quantities import Age
-from crawler.storage.database import check_file
-from crawler.storage.lock import database_lock
-from crawler.storage.prune import Pruned
-from crawler.storage.prune import prune as prune_database
+from crawler.storage.interface import Pruned
+from crawler.storage.location import database_at
 
 _ALL = 1 << 62  # versions of a page
 
@@ -45,8 +43,9 @@ def prune(
         raise UsageError("nothing to prune; say what may go with --keep-versions N, --older-than AGE or both")
     before = None if older_than is None else time.time() - older_than
     keep = keep_versions or (_ALL if older_than is None else 1)
-    with database_lock(db) if check_file(db) else nullcontext():  # where there is none, nothing is to be made
-        pruned = asyncio.run(prune_database(db, keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
+    database = database_at(db)
+    with database.hold() if database.exists() else nullcontext():  # where there is none, nothing is to be made
+        pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
     typer.echo(_account(pruned, vacuum=vacuum, dry_run=dry_run))
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
-from crawler.beside import beside
 from crawler.errors import UsageError
 from crawler.seeds import Seed, parse_seeds
+from crawler.storage.interface import Note
+from crawler.storage.sqlite.beside import beside
 
 _SUFFIX = ".urls"
 _MAX_URLS = 10_000  # a note
@@ -48,7 +49,7 @@ def leave_note(db: Path, texts: Iterable[str | Seed]) -> int:
     return len(seeds)
 
 
-class Inbox:
+class FolderInbox:
     """The crawl's side. `notify` is told of what is no note although it looks like one."""
 
     def __init__(self, db: Path, notify: Callable[[str], None]) -> None:
@@ -57,21 +58,20 @@ class Inbox:
         self._unchanged_since: float | None = None
         self._left_alone: set[str] = set()
 
-    def notes(self) -> Iterator[tuple[Path, list[Seed]]]:
+    async def notes(self) -> AsyncIterator[Note]:
         """The notes, oldest first, with their seeds; `remove` each once it is committed."""
         for name in self._names():
-            note = self._folder / name
+            file = self._folder / name
             try:
-                yield note, self._read(note)
+                seeds = self._read(file)
             except (OSError, ValueError) as error:
-                self._leave_alone(note, error)
+                self._leave_alone(file, error)
+            else:
+                yield Note(name=str(file), seeds=seeds)
 
-    def remove(self, note: Path) -> None:
+    async def remove(self, note: Note) -> None:
         """The note's URLs are committed."""
-        try:
-            note.unlink(missing_ok=True)
-        except OSError as error:
-            self._leave_alone(note, error)
+        self._unlink(Path(note.name))
 
     def _names(self) -> list[str]:
         """One look at the folder's time of change (2 us) where nothing has changed: this is asked each second."""
@@ -97,6 +97,12 @@ class Inbox:
         if bad:
             self._notify(f"{note}: {len(bad)} lines are no URLs, such as {bad[0][:60]!r}")
         return seeds
+
+    def _unlink(self, file: Path) -> None:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            self._leave_alone(file, error)
 
     def _leave_alone(self, note: Path, error: Exception) -> None:
         self._left_alone.add(note.name)

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crawler.beside import beside
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
-from crawler.storage.database import check_file, explained
+from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.database import check_file, explained
 
 _TRIES, _PAUSE_S = 10, 0.02  # `is_held` may be asking at that moment; it lets go at once
 

@@ -1,4 +1,4 @@
-"""One transaction: many visits, each with its page, links, new URLs and state, committed together or not at all.
+"""One transaction: many results, each with its page, links, new URLs and state, committed together or not at all.
 
 Rows go in by set-based statements, one a kind and batch (`INSERT ... SELECT ... FROM json_each(?)`, or one VALUES with
 many rows where there are blobs): a statement a row would take and give up the GIL a row, which costs more than the row.
@@ -15,14 +15,15 @@ import aiosqlite
 from crawler.records import (
     HostRecord,
     Response,
+    Result,
     RobotsCopy,
     SeedMark,
     Target,
     UrlKind,
     UrlStatus,
-    Visit,
 )
-from crawler.storage.columns import (
+from crawler.storage.known import KnownUrls
+from crawler.storage.sqlite.columns import (
     FETCH_COLUMNS,
     HOST_COLUMNS,
     PAGE_COLUMNS,
@@ -33,9 +34,8 @@ from crawler.storage.columns import (
     storable,
     url_values,
 )
-from crawler.storage.domains import HostLimit
-from crawler.storage.intake import Intake
-from crawler.storage.known import KnownUrls
+from crawler.storage.sqlite.host_limit import HostLimit
+from crawler.storage.sqlite.intake import Intake
 
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
@@ -149,10 +149,10 @@ class Transaction:
         self._run_id = run_id
         self._intake = Intake(self._execute, known, limit)
 
-    async def run(self, visits: Sequence[Visit], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
+    async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
         """Store it all; returns the hosts touched that have something planned."""
         async with self._begun():
-            return await self._store(visits, targets, now)
+            return await self._store(results, targets, now)
 
     async def change(self, sql: str, *parameters: Any) -> None:
         """One statement that changes URLs past the cache and returns their host ids; the hosts' due times follow."""
@@ -161,10 +161,10 @@ class Transaction:
             await self._set_due({row[0] for row in rows})
         self._known.clear()
 
-    async def readmit(self, ids: Sequence[int], now: float) -> int:
+    async def readmit(self, urls: Sequence[str], now: float) -> int:
         """Make excluded URLs pending, as many as there is room for; returns how many are."""
         async with self._begun():
-            host_ids = await self._intake.readmit(ids, now)
+            host_ids = await self._intake.readmit(urls, now)
             await self._set_due(set(host_ids))
         self._known.clear()
         return len(host_ids)
@@ -187,96 +187,98 @@ class Transaction:
                 await self._execute("ROLLBACK")
             raise
 
-    async def _store(self, visits: Sequence[Visit], targets: Sequence[Target], now: float) -> list[HostRecord]:
-        found = [target for visit in visits for target in (*visit.link_targets, *visit.targets, *_robots_target(visit))]
+    async def _store(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> list[HostRecord]:
+        found = [
+            target for result in results for target in (*result.link_targets, *result.targets, *_robots_target(result))
+        ]
         touched = await self._intake.add([*targets, *found], now)
-        rows = await self._intake.ids_of(visit.claim.url for visit in visits if not visit.claim.url_id)
-        ids = [visit.claim.url_id or rows[visit.claim.url] for visit in visits]
-        fetch_ids = await self._add_fetches(visits, ids)
-        await self._add_bodies(visits)
-        page_ids = await self._add_pages(visits, ids, fetch_ids)
-        await self._add_links(visits, page_ids)
-        await self._complete_pages(visits, ids, page_ids, now)
-        await self._set_urls(visits, ids, page_ids)
-        await self._set_origins(visits, now)
-        await self._set_hosts(visits)
-        await self._count_run(visits)
-        return await self._set_due(touched | {visit.claim.host_id for visit in visits})
+        rows = await self._intake.ids_of(result.claim.url for result in results if not result.claim.url_id)
+        ids = [result.claim.url_id or rows[result.claim.url] for result in results]
+        fetch_ids = await self._add_fetches(results, ids)
+        await self._add_bodies(results)
+        page_ids = await self._add_pages(results, ids, fetch_ids)
+        await self._add_links(results, page_ids)
+        await self._complete_pages(results, ids, page_ids, now)
+        await self._set_urls(results, ids, page_ids)
+        await self._set_origins(results, now)
+        await self._set_hosts(results)
+        await self._count_run(results)
+        return await self._set_due(touched | {result.claim.host_id for result in results})
 
-    async def _add_fetches(self, visits: Sequence[Visit], ids: Sequence[int]) -> list[int | None]:
+    async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[tuple[Any, ...]] = []
         fetch_ids: list[int | None] = []
         next_id = await self._next_id("fetches")
-        for visit, url_id in zip(visits, ids, strict=True):
-            if visit.attempt is None:
+        for result, url_id in zip(results, ids, strict=True):
+            if result.attempt is None:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            rows.append((next_id, url_id, self._run_id, *fetch_values(visit, visit.attempt)))
+            rows.append((next_id, url_id, self._run_id, *fetch_values(result, result.attempt)))
             next_id += 1
         await self._insert("fetches", FETCH_COLUMNS, rows)
         return fetch_ids
 
-    async def _add_bodies(self, visits: Sequence[Visit]) -> None:
-        bodies = {visit.body.digest: visit.body for visit in visits if visit.body is not None}
+    async def _add_bodies(self, results: Sequence[Result]) -> None:
+        bodies = {result.body.digest: result.body for result in results if result.body is not None}
         rows = [(digest, body.size, body.zstd) for digest, body in bodies.items()]
         await self._insert("bodies", ("hash", "size", "zstd"), rows, "ON CONFLICT DO NOTHING")
 
     async def _add_pages(
-        self, visits: Sequence[Visit], ids: Sequence[int], fetch_ids: Sequence[int | None]
+        self, results: Sequence[Result], ids: Sequence[int], fetch_ids: Sequence[int | None]
     ) -> list[int | None]:
         rows: list[tuple[Any, ...]] = []
         page_ids: list[int | None] = []
         next_id = await self._next_id("pages")
-        for visit, url_id, fetch_id in zip(visits, ids, fetch_ids, strict=True):
-            if visit.page is None:
+        for result, url_id, fetch_id in zip(results, ids, fetch_ids, strict=True):
+            if result.page is None:
                 page_ids.append(None)
                 continue
             page_ids.append(next_id)
-            rows.append((next_id, url_id, fetch_id, *page_values(visit, visit.page)))
+            rows.append((next_id, url_id, fetch_id, *page_values(result, result.page)))
             next_id += 1
         await self._insert("pages", PAGE_COLUMNS, rows)
         return page_ids
 
-    async def _add_links(self, visits: Sequence[Visit], page_ids: Sequence[int | None]) -> None:
-        ids = await self._intake.ids_of(target.url for visit in visits for target in visit.link_targets)
+    async def _add_links(self, results: Sequence[Result], page_ids: Sequence[int | None]) -> None:
+        ids = await self._intake.ids_of(target.url for result in results for target in result.link_targets)
         rows = [
             (page_id, ids[target.url], anchor, rel, nofollow)
-            for visit, page_id in zip(visits, page_ids, strict=True)
-            if visit.page is not None
-            for target, (_url, anchor, rel, nofollow) in zip(visit.link_targets, visit.page.links, strict=True)
+            for result, page_id in zip(results, page_ids, strict=True)
+            if result.page is not None
+            for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, result.page.links, strict=True)
         ]
         if rows:
             await self._execute(_ADD_LINKS, as_json(rows))
 
     async def _complete_pages(
-        self, visits: Sequence[Visit], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
     ) -> None:
         """What a second visit adds: a body to a version stored without, how many new links came, a sitemap's hints."""
-        for visit, url_id, page_id in zip(visits, ids, page_ids, strict=True):
-            if visit.claim.earlier is None:
+        for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
+            if result.claim.previous is None:
                 continue
             if page_id is not None:
                 await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
-            elif visit.body is not None:
-                await self._execute(_SET_BODY, url_id, visit.body.digest)
-            if visit.lastmods:
-                await self._execute(_HINT, as_json(visit.lastmods), now)
+            elif result.body is not None:
+                await self._execute(_SET_BODY, url_id, result.body.digest)
+            if result.lastmods:
+                await self._execute(_HINT, as_json(result.lastmods), now)
 
-    async def _set_urls(self, visits: Sequence[Visit], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
+    async def _set_urls(self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
-        rows = {triple[1]: url_values(*triple) for triple in zip(visits, ids, page_ids, strict=True)}
+        rows = {triple[1]: url_values(*triple) for triple in zip(results, ids, page_ids, strict=True)}
         if rows:
             await self._execute(_SET_URLS, as_json(list(rows.values())))
-        self._known.forget(visit.claim.url for visit in visits if visit.verdict.status is UrlStatus.EXCLUDED)
+        self._known.forget(result.claim.url for result in results if result.verdict.status is UrlStatus.EXCLUDED)
 
-    async def _set_origins(self, visits: Sequence[Visit], now: float) -> None:
-        for visit in visits:
-            host_id = visit.claim.host_id
-            if visit.robots is not None:
-                await self._set_robots(visit.robots, host_id, now)
-            if visit.origin_failed is not None:
-                await self._execute(_FAIL_ORIGIN, host_id, visit.claim.origin, visit.origin_failed)
+    async def _set_origins(self, results: Sequence[Result], now: float) -> None:
+        for result in results:
+            host_id = result.claim.host_id
+            if result.robots is not None:
+                await self._set_robots(result.robots, host_id, now)
+            if result.origin_failed is not None:
+                await self._execute(_FAIL_ORIGIN, host_id, result.claim.origin, result.origin_failed)
 
     async def _set_robots(self, robots: RobotsCopy, host_id: int, now: float) -> None:
         old = await self._execute("SELECT robots_body FROM origins WHERE origin = ?", robots.origin)
@@ -293,21 +295,21 @@ class Transaction:
         if old and not robots.failures and old[0][0] != robots.body:
             await self._execute(_READMIT_FORBIDDEN, host_id, now)
 
-    async def _set_hosts(self, visits: Sequence[Visit]) -> None:
+    async def _set_hosts(self, results: Sequence[Result]) -> None:
         rows: dict[int, list[Any]] = {}
-        for visit in visits:
-            row = rows.setdefault(visit.claim.host_id, [visit.claim.host_id, 0, 0.0, None, 0, 0])
-            row[1] += visit.page is not None
-            row[2] = max(row[2], visit.back_off_until or 0.0)
-            row[3] = visit.host_failures if visit.host_failures is not None else row[3]
-            if visit.revisit is not None and visit.claim.earlier is not None and visit.claim.earlier.hinted:
-                row[4 if visit.page is not None else 5] += 1
+        for result in results:
+            row = rows.setdefault(result.claim.host_id, [result.claim.host_id, 0, 0.0, None, 0, 0])
+            row[1] += result.page is not None
+            row[2] = max(row[2], result.back_off_until or 0.0)
+            row[3] = result.host_failures if result.host_failures is not None else row[3]
+            if result.revisit is not None and result.claim.previous is not None and result.claim.previous.hinted:
+                row[4 if result.page is not None else 5] += 1
         if rows:
             await self._execute(_SET_HOSTS, as_json(list(rows.values())), self._run_id)
 
-    async def _count_run(self, visits: Sequence[Visit]) -> None:
-        pages = sum(visit.page is not None for visit in visits)
-        requests = sum(_was_sent(visit) for visit in visits)
+    async def _count_run(self, results: Sequence[Result]) -> None:
+        pages = sum(result.page is not None for result in results)
+        requests = sum(_was_sent(result) for result in results)
         sql = "UPDATE runs SET pages = pages + ?, requests = requests + ? WHERE id = ?"
         await self._execute(sql, pages, requests, self._run_id)
 
@@ -338,12 +340,12 @@ class Transaction:
         return list(await self._connection.execute_fetchall(sql, parameters))
 
 
-def _was_sent(visit: Visit) -> bool:
-    return isinstance(visit.attempt, Response) or (visit.attempt is not None and visit.attempt.sent)
+def _was_sent(result: Result) -> bool:
+    return isinstance(result.attempt, Response) or (result.attempt is not None and result.attempt.sent)
 
 
-def _robots_target(visit: Visit) -> tuple[Target, ...]:
+def _robots_target(result: Result) -> tuple[Target, ...]:
     """robots.txt has a row too, so that its attempts have one to point at; nothing is ever planned for it there."""
-    if visit.claim.kind is not UrlKind.ROBOTS:
+    if result.claim.kind is not UrlKind.ROBOTS:
         return ()
-    return (Target(url=visit.claim.url, host=visit.claim.host, kind=UrlKind.ROBOTS, seed=SeedMark.NO),)
+    return (Target(url=result.claim.url, host=result.claim.host, kind=UrlKind.ROBOTS, seed=SeedMark.NO),)

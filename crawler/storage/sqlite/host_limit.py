@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from crawler.storage.columns import TAKEN_IN, as_json
+from crawler.storage.sqlite.columns import TAKEN_IN, as_json
 
 FULL_DOMAIN = "trap: hosts of the domain "  # and the domain
 OF_FULL_DOMAIN = f"reason >= '{FULL_DOMAIN}' AND reason < '{FULL_DOMAIN[:-1]}!'"  # what the index of exclusions serves

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from crawler.records import Target
-from crawler.storage.columns import as_json
-from crawler.storage.domains import OF_FULL_DOMAIN, Execute, HostLimit
 from crawler.storage.known import KnownUrls, nearest
+from crawler.storage.sqlite.columns import as_json
+from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, Execute, HostLimit
 
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
 
@@ -54,7 +54,7 @@ WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING 
 """
 _HOSTS_OF = """
 SELECT u.id, h.name, u.seed FROM json_each(?) AS t
-CROSS JOIN urls AS u ON u.id = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
+CROSS JOIN urls AS u ON u.url = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
 """
 _EXPLAIN = """
 UPDATE urls SET reason = json_extract(v.value, '$[1]') FROM json_each(?) AS v
@@ -96,12 +96,12 @@ class Intake:
             ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, missing)}
         return ids
 
-    async def readmit(self, ids: Sequence[int], now: float) -> list[int]:
+    async def readmit(self, urls: Sequence[str], now: float) -> list[int]:
         """Make excluded URLs pending, but for those that would be of one host too many.
 
         Returns the id of the host for each that is pending now. The cache knows nothing of it.
         """
-        hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(ids)))}
+        hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(urls)))}
         away = await self._turn_away(hosts.values())
         explained = [(url_id, away[host]) for url_id, (host, _seed) in hosts.items() if host in away]
         await self._execute(_EXPLAIN, as_json(explained))

@@ -14,15 +14,15 @@ import orjson
 from crawler.records import (
     ChangeRate,
     Claim,
-    Earlier,
     Failure,
     HostRecord,
     Page,
+    PreviousVisit,
     Response,
+    Result,
     SeedMark,
     UrlKind,
     UrlStatus,
-    Visit,
 )
 from crawler.urls import origin_of
 
@@ -34,12 +34,12 @@ FETCH_COLUMNS = (
 )  # fmt: skip
 
 
-def fetch_values(visit: Visit, attempt: Response | Failure) -> tuple[Any, ...]:
+def fetch_values(result: Result, attempt: Response | Failure) -> tuple[Any, ...]:
     """From `started_at` on; what comes before is known to the transaction alone."""
-    shared = (visit.redirect_url, attempt.address, int(attempt.reused))
+    shared = (result.redirect_url, attempt.address, int(attempt.reused))
     if isinstance(attempt, Failure):
         message = storable(attempt.message)
-        unread = visit.body.digest if visit.body is not None else None
+        unread = result.body.digest if result.body is not None else None
         return (attempt.started_at, attempt.elapsed_s, None, attempt.kind, message, None, None, 0, *shared, unread)
     size = None if attempt.size is None else min(attempt.size, _MAX_INTEGER)
     answer = (attempt.status_code, None, None, storable(attempt.content_type), size, int(attempt.truncated))
@@ -52,9 +52,9 @@ PAGE_COLUMNS = (
 )  # fmt: skip
 
 
-def page_values(visit: Visit, page: Page) -> tuple[Any, ...]:
+def page_values(result: Result, page: Page) -> tuple[Any, ...]:
     """From `title` on."""
-    truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
+    truncated = isinstance(result.attempt, Response) and result.attempt.truncated
     return (
         page.title,
         page.description,
@@ -69,27 +69,27 @@ def page_values(visit: Visit, page: Page) -> tuple[Any, ...]:
         int(page.nofollow),
         int(truncated),
         page.links_total,
-        visit.body.digest if visit.body is not None else None,
+        result.body.digest if result.body is not None else None,
         page.content_hash,
     )
 
 
-def url_values(visit: Visit, url_id: int, page_id: int | None) -> tuple[Any, ...]:
+def url_values(result: Result, url_id: int, page_id: int | None) -> tuple[Any, ...]:
     """id, status, reason, attempts, next_fetch_at, fetched_at, page_id, etag, last_modified, and of the revisit its
     time, changes, watched_s and promise_s.
     """
-    verdict, revisit = visit.verdict, visit.revisit
-    response = visit.attempt if isinstance(visit.attempt, Response) else None
+    verdict, revisit = result.verdict, result.revisit
+    response = result.attempt if isinstance(result.attempt, Response) else None
     has_result = response is not None and verdict.status not in _WITHOUT_RESULT
     return (
         url_id,
         verdict.status,
         verdict.reason,
         verdict.attempts,
-        visit.next_fetch_at,
+        result.next_fetch_at,
         response.started_at if response and has_result else None,
         page_id,
-        *_validators(visit, response),
+        *_validators(result, response),
         *((revisit.at, revisit.rate.changes, revisit.rate.watched_s, revisit.promise_s) if revisit else _NO_REVISIT),
     )
 
@@ -98,11 +98,11 @@ _WITHOUT_RESULT = frozenset({UrlStatus.PENDING, UrlStatus.FAILED})
 _NO_REVISIT = (None, None, None, None)
 
 
-def _validators(visit: Visit, response: Response | None) -> tuple[str | None, str | None]:
+def _validators(result: Result, response: Response | None) -> tuple[str | None, str | None]:
     """Those of the document that is stored: a new one brings its own, or none; a 304 may bring newer ones."""
-    earlier = visit.claim.earlier
-    known = (earlier.etag, earlier.last_modified) if earlier is not None else (None, None)
-    if response is None or visit.verdict.status is not UrlStatus.FETCHED:
+    previous = result.claim.previous
+    known = (previous.etag, previous.last_modified) if previous is not None else (None, None)
+    if response is None or result.verdict.status is not UrlStatus.FETCHED:
         return known
     if response.status_code == 304:
         return response.etag or known[0], response.last_modified or known[1]
@@ -135,13 +135,13 @@ def claim(row: Sequence[Any]) -> Claim:
         hops=row[6],
         attempts=row[7],
         seed=_MARKS[row[8]],
-        earlier=None if row[9] is None else _earlier(row[9:]),
+        previous=None if row[9] is None else _previous_visit(row[9:]),
     )
 
 
-def _earlier(row: Sequence[Any]) -> Earlier:
+def _previous_visit(row: Sequence[Any]) -> PreviousVisit:
     """From `fetched_at` on."""
-    return Earlier(
+    return PreviousVisit(
         fetched_at=row[0],
         status=_STATUSES[row[1]],
         content_hash=row[2],

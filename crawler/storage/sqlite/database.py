@@ -18,8 +18,8 @@ from pathlib import Path
 
 import aiosqlite
 
-from crawler.beside import beside
 from crawler.errors import DatabaseFailedError
+from crawler.storage.sqlite.beside import beside
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
 MIN_SQLITE = (3, 35, 0)  # RETURNING
@@ -182,7 +182,7 @@ async def _has_tables(connection: aiosqlite.Connection) -> bool:
 
 @cache
 def _migrations() -> list[str]:
-    folder = files("crawler.storage.migrations")
+    folder = files("crawler.storage.sqlite.migrations")
     scripts = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
     return [script.read_text(encoding="utf-8") for script in scripts]
 
