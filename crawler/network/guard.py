@@ -164,12 +164,6 @@ class CountedSocket(socket.socket):
             report(self)
 
 
-def is_public(ip: str | Address) -> bool:
-    """Whether `ip` is an address of the public Internet, as far as the registries say."""
-    address = parse_address(ip) if isinstance(ip, str) else ip
-    return address is not None and special_purpose(address) is None
-
-
 def is_localhost(host: str) -> bool:
     """Whether `host` is 'localhost' or below it; such names mean loopback and are never asked for (RFC 6761, 6.3)."""
     name = host.lower().rstrip(".")
