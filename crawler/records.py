@@ -309,14 +309,15 @@ class HostRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What a worker brings back of one claim.
+    """What a worker brings back of one claim: what it saw, nothing decided.
 
-    `attempt` None: decided without a request (a rule forbids the URL). `entries` are those of a sitemap.
+    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `entries` are those of a
+    sitemap.
     """
 
     claim: Claim
-    verdict: Verdict
-    attempt: Response | Failure | None = None
+    attempt: Response | Failure
+    conditional: bool = False
     page: Page | None = None
     body: StoredBody | None = None
     entries: tuple[SitemapEntry, ...] = ()

@@ -17,17 +17,19 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, UsageError
+from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
 from crawler.network.cookies import CookieFile
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import nothing_due
 from crawler.output.figures import counted
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
-from crawler.parsing.pool import Parser, open_parser
+from crawler.parsing.parser import Parser
+from crawler.parsing.pool import open_parser
 from crawler.policy.recrawl import Rhythm, rhythm
-from crawler.records import ANSWERED, Failure, FailureKind, SeedMark, UrlKind
+from crawler.records import Failure, FailureKind, SeedMark
 from crawler.resumption import check_secrets, scope_rules, sendable
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
@@ -46,7 +48,7 @@ class Run:
         self,
         config: CrawlConfig,
         store: Store,
-        fetcher: Fetcher,
+        fetcher: RunFetcher,
         parser: Parser,
         counters: Counters,
         observer: Observer,
@@ -59,13 +61,12 @@ class Run:
         self._fetcher = fetcher
         self._observer = observer
         self._clock = clock
-        self._visitor = Visitor(config, fetcher, parser, self.frontier, counters, clock)
+        self._visitor = Visitor(config, fetcher, parser, self.frontier, clock)
         self._stop_reason: str | None = None
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
         self._run_pages_before = 0
         self._proxy_blamed = False
-        self._any_tried = False
         self._inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._taking_notes = asyncio.Lock()
         self._over = asyncio.Event()
@@ -133,7 +134,7 @@ class Run:
             summary = await self._summarize(self._stop_reason or end_reason)
             await self.frontier.keep_pauses()
             await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
-        if summary.complete and self._was_idle() and not summary.pending and not summary.backing_off:
+        if summary.complete and not self.frontier.any_tried and not summary.pending and not summary.backing_off:
             told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
             self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
         return summary
@@ -184,7 +185,6 @@ class Run:
             claim = await self.frontier.claim()
             visit = await self._visitor.visit(claim)
             if visit is not None:
-                self._any_tried |= visit.claim.kind is not UrlKind.ROBOTS or visit.verdict.status not in ANSWERED
                 if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
                     self._blame_proxy(visit.attempt.message)
                 await self.frontier.finish(visit)
@@ -246,10 +246,6 @@ class Run:
         if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
             self._fetcher.open_origin(origin_of(seed.twin))
 
-    def _was_idle(self) -> bool:
-        """Whether no URL was to be tried; a robots.txt that had expired may have been fetched again."""
-        return not self._any_tried and not self.counters.by_failure
-
     async def _summarize(self, end_reason: str) -> Summary:
         counts = await self._store.counts()
         now = self._clock.wall()
@@ -259,7 +255,8 @@ class Run:
             run_id=self._store.run_id,
             complete=end_reason == "complete",
             end_reason=end_reason,
-            seeds_failed=end_reason == "complete" and not await self._store.any_seed_fetched(ever=self._was_idle()),
+            seeds_failed=end_reason == "complete"
+            and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried),
             elapsed_s=round(self._clock.monotonic() - self._started, 3),
             run_pages=self._run_pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),

@@ -1,4 +1,4 @@
-"""A `Visit`, brought back by a worker -> the `Result`s to store: links admitted, robots.txt obeyed, the claim returned.
+"""A `Visit`, brought back by a worker -> the `Result`s to store: decided, links admitted, the claim returned.
 
 Invariant: each function takes one visit and returns every result that follows from it, complete: a robots.txt that
 cannot be had settles the claims that waited for it.
@@ -13,10 +13,11 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
+from crawler.counters import Counters
 from crawler.frontier.admission import Admission
 from crawler.frontier.rules import RulesBook
 from crawler.frontier.workbench import Workbench
-from crawler.policy.outcome import LATER_S, decide_robots
+from crawler.policy.outcome import LATER_S, decide, decide_robots
 from crawler.policy.recrawl import Pace, plan, retry_later_s
 from crawler.records import (
     ANSWERED,
@@ -51,6 +52,7 @@ class Conclusion:
         workbench: Workbench,
         admission: Admission,
         rules: RulesBook,
+        counters: Counters,
         clock: Clock,
         notify: Callable[[str], None],
     ) -> None:
@@ -58,18 +60,40 @@ class Conclusion:
         self._workbench = workbench
         self._admission = admission
         self._rules = rules
+        self._counters = counters
         self._clock = clock
         self._notify = notify
         self.pace = Pace(min_interval_s=config.recrawl.min_interval_s, max_interval_s=config.recrawl.max_interval_s)
 
     async def of(self, visit: Visit, entries: Sequence[Target] = ()) -> list[Result]:
         """All that is to be stored, now that this visit is over; `entries` are those of its sitemap, judged."""
+        verdict = decide(
+            visit.claim,
+            visit.attempt,
+            retries=self._config.network.retries,
+            host_failures=self._workbench.host(visit.claim.host_id).failures,
+            jitter=random.random(),
+            now=self._clock.wall(),
+            conditional=visit.conditional,
+        )
+        self._count(visit, will_retry=verdict.retry_in_s is not None)
         if visit.claim.kind is UrlKind.ROBOTS:
-            return await self._of_robots(visit)
-        return [self._of_page(visit, entries)]
+            return await self._of_robots(visit, verdict)
+        return [self._of_page(visit, verdict, entries)]
 
-    def _of_page(self, visit: Visit, entries: Sequence[Target]) -> Result:
-        claim, verdict = visit.claim, visit.verdict
+    def _count(self, visit: Visit, *, will_retry: bool) -> None:
+        claim, attempt = visit.claim, visit.attempt
+        self._counters.retries += will_retry
+        if isinstance(attempt, Failure):
+            self._counters.by_failure[attempt.kind] += 1
+            self._counters.latest_errors.append((claim.url, f"{attempt.kind}: {attempt.message}"))
+            return
+        self._counters.by_status[attempt.status_code] += 1
+        if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS:
+            self._counters.latest_errors.append((claim.url, f"HTTP {attempt.status_code}"))
+
+    def _of_page(self, visit: Visit, verdict: Verdict, entries: Sequence[Target]) -> Result:
+        claim = visit.claim
         page, body = _new_version(visit)
         if page is not None:
             self._note(page, claim)
@@ -126,10 +150,8 @@ class Conclusion:
 
     # --- robots.txt ---------------------------------------------------------------------------------------------
 
-    async def _of_robots(self, visit: Visit) -> list[Result]:
+    async def _of_robots(self, visit: Visit, verdict: Verdict) -> list[Result]:
         claim, attempt = visit.claim, visit.attempt
-        if attempt is None:
-            raise AssertionError("a robots.txt is never decided without a request")
         waiting = self._rules.waiting(claim.origin)
         decision = decide_robots(
             claim,
@@ -140,24 +162,23 @@ class Conclusion:
             now=self._clock.wall(),
         )
         if decision.rules is not None:
-            return [await self._obey(visit, decision.rules)]
+            return [await self._obey(visit, verdict, decision.rules)]
         if decision.failed is not None:
-            return self._fail_origin(visit, decision.failed)
-        return [self._try_robots_again(visit, decision.retry_in_s)]
+            return self._fail_origin(visit, verdict, decision.failed)
+        return [self._try_robots_again(visit, verdict, decision.retry_in_s)]
 
-    async def _obey(self, visit: Visit, rules: bytes) -> Result:
+    async def _obey(self, visit: Visit, verdict: Verdict, rules: bytes) -> Result:
         """The claims that waited for these rules are ready to be judged by them (see `RulesBook.take_ready`)."""
         host, now = self._workbench.host(visit.claim.host_id), self._clock.wall()
         copy = replace(_copy(visit, now), body=rules, expires_at=now + ROBOTS_MAX_AGE_S)
         known = await self._rules.learn(copy)
         self._workbench.slow_down(host, self._rules.crawl_delay_s(host.name))
         targets = tuple(self._admission.sitemaps(known.sitemaps))
-        return self._take_back(visit, visit.verdict, robots=copy, targets=targets)
+        return self._take_back(visit, verdict, robots=copy, targets=targets)
 
-    def _fail_origin(self, visit: Visit, kind: FailureKind) -> list[Result]:
+    def _fail_origin(self, visit: Visit, verdict: Verdict, kind: FailureKind) -> list[Result]:
         """Nothing of this origin can be fetched: its pages fail with that, and a bare seed is tried by http."""
         host = self._workbench.host(visit.claim.host_id)
-        verdict = visit.verdict
         if any(one.earlier is not None for one in self._rules.waiting(visit.claim.origin)):
             # It was there before: its other pages are left for a later run, not asked for one after the other.
             verdict = replace(verdict, back_off_s=LATER_S)
@@ -171,10 +192,10 @@ class Conclusion:
             results.append(Result(claim=one, verdict=verdict, targets=fallback, next_fetch_at=again_at))
         return results
 
-    def _try_robots_again(self, visit: Visit, retry_in_s: float | None) -> Result:
+    def _try_robots_again(self, visit: Visit, verdict: Verdict, retry_in_s: float | None) -> Result:
         """Nothing may be fetched while robots.txt is unreachable: the host is left alone, its pages stay pending."""
         again = replace(visit.claim, attempts=visit.claim.attempts + 1)
-        verdict = replace(visit.verdict, status=UrlStatus.FAILED, back_off_s=retry_in_s, host_failed=True)
+        verdict = replace(verdict, status=UrlStatus.FAILED, back_off_s=retry_in_s, host_failed=True)
         copy = replace(_copy(visit, self._clock.wall()), failures=again.attempts)
         result = self._take_back(visit, verdict, robots=copy)
         self._workbench.offer(self._workbench.host(again.host_id), [again], first=True)
@@ -247,7 +268,7 @@ def _copy(visit: Visit, now: float) -> RobotsCopy:
     return RobotsCopy(origin=visit.claim.origin, status_code=status, fetched_at=now)
 
 
-def _should_fall_back(claim: Claim, attempt: Response | Failure | None) -> bool:
+def _should_fall_back(claim: Claim, attempt: Response | Failure) -> bool:
     return (
         claim.seed is SeedMark.BARE
         and scheme_of(claim.url) == "https"

@@ -21,7 +21,7 @@ from crawler.frontier.workbench import HostState, Workbench
 from crawler.policy.monotony import ALIKE_PAGES
 from crawler.policy.recrawl import Rhythm
 from crawler.policy.scope import Scope
-from crawler.records import Claim, HostRecord, Result, Target, UrlKind, Visit
+from crawler.records import ANSWERED, Claim, HostRecord, Result, Target, UrlKind, Visit
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
@@ -50,7 +50,7 @@ class Frontier:
             concurrency=config.politeness.concurrency,
         )
         self._supply = Supply(config, store, self._workbench, self._rules, clock)
-        self._conclusion = Conclusion(config, self._workbench, self._admission, self._rules, clock, notify)
+        self._conclusion = Conclusion(config, self._workbench, self._admission, self._rules, counters, clock, notify)
         self.writer = Writer(store, clock.wall, self._committed)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue(config.politeness.concurrency)
         self._idle_workers = 0
@@ -59,6 +59,7 @@ class Frontier:
         self._stopping = False
         self._allowance = config.scope.max_pages  # pages that may still be lent
         self._uncommitted = 0  # results
+        self.any_tried = False  # a URL; a robots.txt that had expired may have been fetched again without that
 
     # --- the story: open, feed, claim, finish -------------------------------------------------------------------
 
@@ -171,6 +172,7 @@ class Frontier:
     async def finish(self, visit: Visit) -> None:
         """Take back a claim with what it led to, and have it committed."""
         results = await self._conclusion.of(visit, await self._judge_entries(visit) if visit.entries else ())
+        self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
         if results[0].page is None:  # none, or one that is known already
             self._give_back(visit.claim)
         self._supply.note_hunger(self._workbench.host(visit.claim.host_id))
@@ -203,10 +205,6 @@ class Frontier:
         """The claim's request has just been sent: pacing counts from now."""
         self._workbench.sent(claim, self._clock.monotonic())
         self._wake.set()
-
-    def failures_of(self, claim: Claim) -> int:
-        """How often in a row the claim's host has failed."""
-        return self._workbench.host(claim.host_id).failures
 
     def delay_of(self, claim: Claim) -> float:
         """Seconds between the starts of two requests to the claim's host."""

@@ -1,1 +1,4 @@
-"""Runs the readers of `content/` in processes of their own: the pool, a process as the crawl sees it, and its child."""
+"""Runs the readers of `content/` in processes of their own: the pool, a process as the crawl sees it, and its child.
+
+`parser` is what all of this offers to a visit, and `inline` the same without processes.
+"""

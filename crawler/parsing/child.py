@@ -1,8 +1,7 @@
 """The other end of `process`: a process that reads one document after the other from its standard input.
 
-`pool.Parser` starts it with `command`. It shares nothing with the crawl and imports nothing from the current folder;
-it ends when its input does, and on Linux at once when the crawl is killed. Hostile markup can cost it its life, but no
-more.
+The pool starts it with `command`. It shares nothing with the crawl and imports nothing from the current folder; it ends
+when its input does, and on Linux at once when the crawl is killed. Hostile markup can kill it, but do no other harm.
 
 It writes `READY` once it can read, and is given nothing before. A request is a header (`REQUEST`), then the URL, the
 Content-Type and the body. The answer is a header (`ANSWER`), then JSON (the fields of `Page` in `PAGE_FIELDS` order,

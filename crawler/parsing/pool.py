@@ -1,8 +1,8 @@
-"""Reads documents in a few processes that can be killed: `Parser` hands them out, and starts another for one that died.
+"""Reads documents in a few processes that can be killed, and starts another for one that died.
 
 Processes, because a thread that reads markup fights the event loop for the GIL (two threads halve the pages per
 second), and because nothing else bounds a parser: 100,000 nested elements keep it busy for 13 s, uninterruptible. A
-document that takes longer than its time, or that costs its process the life twice, is a `Failure`; the crawl goes on.
+document that takes longer than its time, or that crashes its process twice, is a `Failure`; the crawl goes on.
 Where processes cannot be started, or end before they can read, no document is to blame: that is a `CrawlerError`.
 
 Invariants: every `read` ends, whatever dies; the processes share no file with the crawl and end with it, also after a
@@ -21,8 +21,9 @@ from contextlib import asynccontextmanager
 
 from crawler.errors import CrawlerError
 from crawler.parsing.child import command
-from crawler.parsing.process import Content, Job, Process, start_process
-from crawler.records import Failure, FailureKind, Response, StoredBody, UrlKind
+from crawler.parsing.parser import Reading
+from crawler.parsing.process import Job, Process, start_process
+from crawler.records import Failure, FailureKind, Response, UrlKind
 
 _EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
@@ -32,8 +33,8 @@ _STILLBIRTHS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
 _BY_ITSELF = 20  # a process that ends by itself counts for so many: it will do so again
 
 
-class Parser:
-    """Reads documents in a few processes. `product_token` is the name that robots directives may speak to."""
+class ParserPool:
+    """A `Parser` with a few processes. `product_token` is the name that robots directives may speak to."""
 
     def __init__(self, product_token: str, timeout_s: float, processes: int | None = None) -> None:
         self._product_token = product_token
@@ -45,31 +46,15 @@ class Parser:
         self._stillbirths = 0
         self._ended: CrawlerError | None = None  # why nothing is read any more
 
-    async def read(
-        self, kind: UrlKind, response: Response, *, keep_body: bool
-    ) -> tuple[Content, StoredBody | None] | Failure:
-        """What the body says (None where it is no document) and, if it is to be kept, the body; or why not.
-
-        Raises `CrawlerError` where no process can be had, and once the parser is closed.
-        """
+    async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
+        """See `Parser.read`. Raises `CrawlerError` where no process can be had, and once the parser is closed."""
         if self._ended is not None:
             raise self._ended
         job = Job(kind, response, keep_body=keep_body)
         self._jobs.append(job)
         self._send()
         outcome = await job.done
-        if isinstance(outcome, str):
-            return Failure(
-                url=response.url,
-                kind=FailureKind.PARSE_TIMEOUT,
-                message=outcome,
-                address=response.address,
-                started_at=response.started_at,
-                elapsed_s=response.elapsed_s,
-                reused=response.reused,
-                sent=True,
-            )
-        return outcome
+        return _unreadable(response, outcome) if isinstance(outcome, str) else outcome
 
     def warm_up(self) -> None:
         """Start what a busy crawl will need at once: a process takes a tenth of a second to come up."""
@@ -166,18 +151,31 @@ class Parser:
 
 
 @asynccontextmanager
-async def open_parser(product_token: str, timeout_s: float, *, eager: bool = True) -> AsyncIterator[Parser]:
-    """A `Parser` in the running event loop; its processes are gone when the context is left.
+async def open_parser(product_token: str, timeout_s: float, *, eager: bool = True) -> AsyncIterator[ParserPool]:
+    """A `ParserPool` in the running event loop; its processes are gone when the context is left.
 
     `eager`: some are started at once, for there will be much to read.
     """
-    parser = Parser(product_token, timeout_s)
+    parser = ParserPool(product_token, timeout_s)
     if eager:
         parser.warm_up()
     try:
         yield parser
     finally:
         await parser.close()
+
+
+def _unreadable(response: Response, message: str) -> Failure:
+    return Failure(
+        url=response.url,
+        kind=FailureKind.PARSE_TIMEOUT,
+        message=message,
+        address=response.address,
+        started_at=response.started_at,
+        elapsed_s=response.elapsed_s,
+        reused=response.reused,
+        sent=True,
+    )
 
 
 def _processors() -> int:

@@ -13,15 +13,14 @@ import subprocess
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 import orjson
 
 from crawler.errors import CrawlerError
 from crawler.parsing.child import ANSWER, KINDS, READY, REQUEST, rebuild
-from crawler.records import Page, Response, SitemapEntry, StoredBody, UrlKind
-
-Content: TypeAlias = Page | list[SitemapEntry] | None
+from crawler.parsing.parser import Reading
+from crawler.records import Response, StoredBody, UrlKind
 
 _DEATHS_PER_DOCUMENT = 2
 _START_TIMEOUT_S = 30.0
@@ -41,10 +40,10 @@ class Job:
         self.request = _request(kind, response, keep_body)
         self.url = response.url
         self.size = len(response.body)
-        self.done: asyncio.Future[tuple[Content, StoredBody | None] | str] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Reading | str] = asyncio.get_running_loop().create_future()
         self.deaths = 0
 
-    def settle(self, outcome: tuple[Content, StoredBody | None] | str) -> None:
+    def settle(self, outcome: Reading | str) -> None:
         """Answer who asked, or say why there is no answer; who asked may have been cancelled."""
         if not self.done.done():
             self.done.set_result(outcome)

@@ -13,8 +13,9 @@ import pytest
 
 from crawler.counters import Counters
 from crawler.errors import UsageError
+from crawler.fetching import Unresolved
 from crawler.network import resolver as room
-from crawler.network.resolver import Resolver, Unresolved, in_stable_order, parse_dns_server
+from crawler.network.resolver import Resolver, in_stable_order, parse_dns_server
 from tests.integration.rawserver import DnsServer
 
 

@@ -12,8 +12,10 @@ import typer
 
 from crawler.cli.commands import app
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-MIGRATIONS = sorted((Path(__file__).parents[2] / "crawler/storage/sqlite/migrations").glob("*.sql"))
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANUAL = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "crawler/manual").glob("*.md")))
+MIGRATIONS = sorted((ROOT / "crawler/storage/sqlite/migrations").glob("*.sql"))
 SHELL_BLOCKS = "".join(re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 
 
@@ -38,8 +40,10 @@ def test_every_command_is_in_the_readme(name: str) -> None:
 
 
 @pytest.mark.parametrize(("command", "flag"), _options())
-def test_every_option_is_in_the_readme(command: str, flag: str) -> None:
-    assert re.search(rf"`[^`\n]*(?<![\w-]){re.escape(flag)}(?![\w-])", README), f"{flag} of `crawler {command}`"
+def test_every_option_is_documented(command: str, flag: str) -> None:
+    assert re.search(rf"`[^`\n]*(?<![\w-]){re.escape(flag)}(?![\w-])", README + MANUAL), (
+        f"{flag} of `crawler {command}`"
+    )
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 4, 5, 6, 130, 143])
