@@ -69,7 +69,7 @@ class Visitor:
             return None
         if claim.kind is UrlKind.ROBOTS:
             return _visit(claim, await self._fetch_robots(claim))
-        asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.earlier is not None else None
+        asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.previous is not None else None
         attempt = await self._fetcher.fetch(
             claim.url,
             headers=asked_with,

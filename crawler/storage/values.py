@@ -18,10 +18,10 @@ import orjson
 from crawler.records import (
     ChangeRate,
     Claim,
-    Earlier,
     Failure,
     Link,
     Page,
+    PreviousVisit,
     Response,
     Result,
     SeedMark,
@@ -121,8 +121,8 @@ _WITHOUT_RESULT = frozenset({UrlStatus.PENDING, UrlStatus.FAILED})
 
 def _validators(result: Result, response: Response | None) -> tuple[str | None, str | None]:
     """Those of the document that is stored: a new one brings its own, or none; a 304 may bring newer ones."""
-    earlier = result.claim.earlier
-    known = (earlier.etag, earlier.last_modified) if earlier is not None else (None, None)
+    previous = result.claim.previous
+    known = (previous.etag, previous.last_modified) if previous is not None else (None, None)
     if response is None or result.verdict.status is not UrlStatus.FETCHED:
         return known
     if response.status_code == 304:
@@ -136,27 +136,27 @@ _MARKS = {mark.value: mark for mark in SeedMark}
 _STATUSES = {status.value: status for status in UrlStatus}
 
 
-def claim_of(values: dict[str, Any], earlier: dict[str, Any]) -> Claim:
-    """From the values of a claim by field, and of what is known of earlier visits; both are used up.
+def claim_of(values: dict[str, Any], previous: dict[str, Any]) -> Claim:
+    """From the values of a claim and of its previous visit, by field; both are used up.
 
-    `earlier` has the rate's two values under their own names, and `fetched_at` None where there was no answer.
+    `previous` has the rate's two values under their own names, and `fetched_at` None where there was no answer.
     """
     values["origin"] = origin_of(values["url"])
     values["kind"] = _KINDS[values["kind"]]
     values["seed"] = _MARKS[values["seed"]]
-    return Claim(earlier=None if earlier["fetched_at"] is None else _earlier_of(earlier), **values)
+    return Claim(previous=None if previous["fetched_at"] is None else _previous_of(previous), **values)
 
 
-def _earlier_of(values: dict[str, Any]) -> Earlier:
+def _previous_of(values: dict[str, Any]) -> PreviousVisit:
     changes, watched_s = values.pop("changes"), values.pop("watched_s")
     values["rate"] = None if changes is None else ChangeRate(changes=changes, watched_s=watched_s)
     values["status"] = _STATUSES[values["status"]]
-    for name in _EARLIER_FLAGS:
+    for name in _PREVIOUS_FLAGS:
         values[name] = bool(values[name])
-    return Earlier(**values)
+    return PreviousVisit(**values)
 
 
-_EARLIER_FLAGS = tuple(field.name for field in fields(Earlier) if isinstance(field.default, bool))
+_PREVIOUS_FLAGS = tuple(field.name for field in fields(PreviousVisit) if isinstance(field.default, bool))
 
 # --- what a database can keep -----------------------------------------------------------------------------------------
 

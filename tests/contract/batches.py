@@ -20,7 +20,7 @@ _TARGETS = st.builds(
     st.sampled_from(URLS),
     depth=st.integers(0, 4),
     hops=st.integers(0, 2),
-    seed=st.sampled_from([SeedMark.NO, SeedMark.NO, SeedMark.NO, SeedMark.HEIR, SeedMark.YES]),
+    seed=st.sampled_from([SeedMark.NO, SeedMark.NO, SeedMark.NO, SeedMark.SEED_REDIRECT, SeedMark.YES]),
     reason=st.sampled_from([None, None, "scope", "depth"]),
 )
 _VERDICTS = st.builds(

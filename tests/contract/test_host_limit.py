@@ -85,7 +85,7 @@ async def test_redirects_and_sitemaps_lead_to_no_further_host_either(location: P
         assert row_of(location, trap(1))[1] == row_of(location, trap(2, "/map.xml"))[1] == REASON
 
 
-@pytest.mark.parametrize("mark", [SeedMark.HEIR, SeedMark.YES, SeedMark.BARE])
+@pytest.mark.parametrize("mark", [SeedMark.SEED_REDIRECT, SeedMark.YES, SeedMark.BARE])
 async def test_seeds_are_exempt_and_open_their_host(location: Path, mark: SeedMark) -> None:
     async with a_store(location, A, trap(0)) as store:
         await store.limit_hosts(1)

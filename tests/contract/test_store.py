@@ -165,7 +165,7 @@ async def test_a_url_that_the_user_names_becomes_a_seed(location: Path) -> None:
     async with a_store(location, A) as store:
         await store.add([a_target(A, depth=0, seed=SeedMark.YES)], NOW)
         assert row_of(location, A, "seed") == (2,)
-        await store.add([a_target(A, depth=0, seed=SeedMark.HEIR)], NOW)
+        await store.add([a_target(A, depth=0, seed=SeedMark.SEED_REDIRECT)], NOW)
         assert row_of(location, A, "seed") == (2,)
         assert await store.named_seeds() == [(A, SeedMark.YES)]
         assert await store.roots() == [A]

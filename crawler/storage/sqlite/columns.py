@@ -44,7 +44,7 @@ def insert(table: str, *names: str) -> JsonStatement:
     )
 
 
-# A field of a claim, or of what is known of earlier visits: its column of the hosts, URLs and pages h, u and p.
+# A field of a claim, or of its previous visit: its column of the hosts, URLs and pages h, u and p.
 _CLAIM = {
     "url_id": "u.id",
     "url": "u.url",
@@ -56,7 +56,7 @@ _CLAIM = {
     "attempts": "u.attempts",
     "seed": "u.seed",
 }
-_EARLIER = {
+_PREVIOUS = {
     "fetched_at": "u.fetched_at",
     "status": "u.status",
     "content_hash": "p.content_hash",
@@ -70,12 +70,12 @@ _EARLIER = {
     "promise_s": "u.promise_s",
     "hinted": "u.hinted",
 }
-CLAIM_COLUMNS = ", ".join([*_CLAIM.values(), *_EARLIER.values()])
+CLAIM_COLUMNS = ", ".join([*_CLAIM.values(), *_PREVIOUS.values()])
 
 
 def claim(row: Sequence[Any]) -> Claim:
     """From a row of `CLAIM_COLUMNS`."""
-    return claim_of(dict(zip(_CLAIM, row, strict=False)), dict(zip(_EARLIER, row[len(_CLAIM) :], strict=True)))
+    return claim_of(dict(zip(_CLAIM, row, strict=False)), dict(zip(_PREVIOUS, row[len(_CLAIM) :], strict=True)))
 
 
 TAKEN_IN = "pending + fetched + redirected + gone + failed"  # a host's URLs, but for the excluded ones

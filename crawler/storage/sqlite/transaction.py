@@ -254,7 +254,7 @@ class Transaction:
     ) -> None:
         """What a second visit adds: a body to a version stored without, how many new links came, a sitemap's hints."""
         for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
-            if result.claim.earlier is None:
+            if result.claim.previous is None:
                 continue
             if page_id is not None:
                 await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
@@ -292,7 +292,7 @@ class Transaction:
             row["back_off_until"] = max(row["back_off_until"], result.back_off_until or 0.0)
             if result.host_failures is not None:
                 row["failures"] = result.host_failures
-            if result.revisit is not None and result.claim.earlier is not None and result.claim.earlier.hinted:
+            if result.revisit is not None and result.claim.previous is not None and result.claim.previous.hinted:
                 row["hints_right" if result.page is not None else "hints_wrong"] += 1
         if rows:
             await self._execute(_SET_HOSTS.sql, _SET_HOSTS.rows(rows.values()), self._run_id)
