@@ -15,12 +15,10 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
-import orjson
-
 from crawler.content import encoding, hyperlinks, sitemap
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
 from crawler.content.visible_text import MAX_LABEL_CHARS
-from crawler.parsing.child import _columns, rebuild
+from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
 from crawler.records import Page
 from crawler.urls import (
@@ -118,7 +116,7 @@ def check_page(body: bytes, content_type: str | None = None, url: str = SITE) ->
     """All in it can be stored and is bounded, twice the same, and comes through the parser process as it is."""
     page = read_page(body, url, content_type)
     assert page == read_page(body, url, content_type)
-    assert page == rebuild(orjson.loads(orjson.dumps(_columns(page))), url)
+    assert page == decode_content(encode_content(page), url)
     labels = [text for _level, text in page.headings]
     labels += [text for link in page.links for text in (link.anchor, link.rel)]
     names = [page.title or "", page.description or "", page.language or "", *page.open_graph.values()]

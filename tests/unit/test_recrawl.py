@@ -59,7 +59,7 @@ def planned(
     return plan(claim, answer(**fields), status, content, pace)
 
 
-# What the other mixes of nights.py allow, even to one who knows every rate, is in the README.
+# What the other mixes of nights.py allow, even with every rate known, is in crawler/manual/benchmarks.md.
 REACHED = [*TUNED, "edu in 2000", "two thirds static", "documentation", "news and archive"]
 
 

@@ -1,6 +1,6 @@
-"""The demo: the main job in small. It crawls a small web served on loopback and says what to try next.
+"""The demo: a crawl of a small web served on loopback, and suggestions what to try next.
 
-It needs no internet. Invariant: it only ever removes the database that it made itself, the one at its default path.
+It needs no internet. Invariant: it removes only its own database, the one at its default path.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crawler.config import DEMO_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
-from crawler.demoweb import DEMO_SEEDS
+from crawler.demo.web import DEMO_SEEDS
 from crawler.engine import Crawl
 from crawler.errors import UsageError
 from crawler.fakeweb import Served
@@ -17,7 +17,7 @@ from crawler.storage.location import database_at
 
 
 def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
-    """A crawl of the demo's web. Raises `UsageError` where `db` exists and is not the demo's own."""
+    """A crawl of the demo's web. Raises `UsageError` if `db` exists and is not the demo's own."""
     _make_room(db)
     config = CrawlConfig(
         db=db,
@@ -38,9 +38,9 @@ def next_steps(db: Path, program: str) -> list[tuple[str, str]]:
     )
     lighthouse = "SELECT title, description FROM pages WHERE text LIKE '%lighthouse%' AND NOT noindex LIMIT 5"
     return [
-        ("what was found, what was left out, and why", f"{program} status --db {db}"),
-        ("which pages link to something that is not there", f'sqlite3 -box {db} "{broken}"'),
-        ("which pages speak of lighthouses", f'sqlite3 -box {db} "{lighthouse}"'),
+        ("what was found, what was excluded, and why", f"{program} status --db {db}"),
+        ("pages with broken links", f'sqlite3 -box {db} "{broken}"'),
+        ("pages that mention lighthouses", f'sqlite3 -box {db} "{lighthouse}"'),
     ]
 
 
@@ -48,7 +48,7 @@ def _make_room(db: Path) -> None:
     if not db.exists():
         return
     if db != DEMO_DB:
-        raise UsageError(f"{db} exists, and the demo begins with a new file; name another --db")
+        raise UsageError(f"{db} exists, and the demo needs a new file; choose another one with --db")
     with database_at(db).hold():
         for name in (db.name, f"{db.name}-wal", f"{db.name}-shm"):
             db.with_name(name).unlink(missing_ok=True)

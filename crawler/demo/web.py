@@ -1,9 +1,9 @@
-"""The small web that `crawler demo` crawls: a harbour town and what belongs to it. Content only.
+"""The small web that `crawler demo` crawls: a harbour town and its institutions. Content only.
 
-Seven host names, some 250 pages that link to each other, and one of each thing that a crawler meets out there: rules in
-robots.txt, a sitemap with pages that nobody links, redirects of every kind, errors that pass and errors that stay,
-a slow host, one that asks for a pause, duplicates, files, and old encodings. Invariant: the same web every time, word
-for word, and at most 60 pages a host, so that a crawl ends in seconds at a polite pace.
+Seven hosts, about 250 pages that link to each other, and one example of everything that a crawler meets on the web:
+rules in robots.txt, a sitemap with pages that no page links to, redirects of every kind, temporary and permanent
+errors, a slow host, one that asks for a pause, duplicates, files, and old encodings. Invariant: the web is the same
+every time, word for word, with at most 60 pages per host, so a crawl ends within seconds at a polite pace.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from random import Random
 
 from crawler.fakeweb import Answer, FakeWeb, Site
 
-# Where to begin. They carry no port: `Served.with_ports` adds it. Everything else is found from here.
+# The seeds, without ports: `Served.with_ports` adds them. Everything else is found from here.
 DEMO_SEEDS = ("http://harbour.test/", "http://market.test/", "http://weather.test/")
 
 # fmt: off
@@ -43,7 +43,7 @@ _SUBJECTS = (
 _BOOKS = ("A Short History of {}", "{} for Patient Beginners", "The Secret Life of {}")
 _AUTHORS = ("Ada Marlowe", "Bram Teller", "Cora Finch", "Edmund Vale", "Ines Harrow", "Jonas Pike", "Maud Sterling")
 _VERBS = ("explains", "remembers", "measures", "defends", "laughs at", "draws with great care")
-_READERS = ("apprentices", "retired pilots", "children on rainy days", "those who wait for a ferry", "careful captains")
+_READERS = ("apprentices", "retired pilots", "children on rainy days", "people waiting for a ferry", "careful captains")
 _OBJECTS = (
     "figurehead", "sextant", "sea chest", "ship's bell", "diving helmet", "model of a brig", "harpoon", "log book",
     "barometer", "pilot's coat", "carved tusk", "telegraph", "lighthouse lens", "anchor stock",
@@ -64,7 +64,7 @@ _SEAS = ("a flat calm", "a long swell", "short steep waves", "white horses beyon
 
 
 def demo_web() -> FakeWeb:
-    """Declare the demo's web; a new one each time, because two of its answers change when they are asked again."""
+    """Declare the demo's web. It is a new one each time, because two of its responses change on the second request."""
     web = FakeWeb()
     random = Random("harbour")
     web.host("harbour.test").redirect("/", "http://www.harbour.test/", status=301)
@@ -82,20 +82,20 @@ def _declare_town(site: Site, random: Random) -> None:
     site.page(
         "/",
         title="The Town of Harbour",
-        text="Ships come in with the tide and leave with the news.\n\nHere you find the quays, the ships that lie at "
-        "them, and the notices of the harbour master. The library, the museum and the market keep pages of their own.",
+        text="Ships come in with the tide and leave with the news.\n\nHere you will find the quays, the ships moored "
+        "there, and the harbour master's notices. The library, the museum and the market have pages of their own.",
         links=[
             ("/ships/", "Ships in port"),
             ("/quays/", "The quays"),
             ("/notices/", "Notices"),
             ("http://library.harbour.test/", "The library"),
             ("//museum.harbour.test/", "The museum"),
-            ("http://slow.harbour.test/", "The archive (it takes its time)"),
+            ("http://slow.harbour.test/", "The archive (please be patient)"),
             ("http://market.test/", "The market"),
             ("/harbour-master", "The harbour master"),
             ("/contact.html", "Our old contact page"),
             ("/guestbook", "Guest book"),
-            ("/staff", "For the staff"),
+            ("/staff", "Staff only"),
             ("/private/cash-book", "Cash book"),
             ("/private/open-day", "Open day"),
             ("/lost-and-found", "Lost and found"),  # not declared: 404
@@ -111,9 +111,9 @@ def _declare_town(site: Site, random: Random) -> None:
 
 
 def _declare_town_hall(site: Site) -> None:
-    """The pages that are about to teach a crawler something."""
+    """Pages that each test one thing that a crawler must handle."""
     site.redirect("/contact.html", "/contact", status=301)
-    site.page("/contact", title="Contact", text="Ring the bell on Long Quay. Somebody will come.", links=[_TOWN])
+    site.page("/contact", title="Contact", text="Ring the bell on Long Quay. Someone will come.", links=[_TOWN])
     site.page(
         "/harbour-master",
         title="This page has moved",
@@ -121,11 +121,16 @@ def _declare_town_hall(site: Site) -> None:
         head='<meta http-equiv="refresh" content="0; url=/contact">\n',
     )
     site.status("/the-old-bridge", 410)
-    site.page("/private/cash-book", title="Cash book", text="Nobody should read this.")
-    site.page("/private/open-day", title="Open day", text="Once a year the pilots show their tower.", links=[_TOWN])
+    site.page("/private/cash-book", title="Cash book", text="No crawler should read this.")
+    site.page(
+        "/private/open-day",
+        title="Open day",
+        text="Once a year, the pilots open their tower to visitors.",
+        links=[_TOWN],
+    )
     site.page(
         "/staff",
-        title="For the staff",
+        title="Staff only",
         text="The key of the signal tower hangs behind the barometer.",
         links=[_TOWN],
         head='<meta name="robots" content="noindex">\n',
@@ -133,7 +138,7 @@ def _declare_town_hall(site: Site) -> None:
     site.page(
         "/guestbook",
         title="Guest book",
-        text="Visitors write what they like here, so we vouch for none of their links.",
+        text="Visitors write whatever they like here, so we do not vouch for their links.",
         links=["/guestbook/cheap-sails", "/guestbook/miracle-tar"],
         head='<meta name="robots" content="nofollow">\n',
     )
@@ -150,7 +155,7 @@ def _declare_ships(site: Site, random: Random) -> None:
             title=f"The {pick(_KINDS)} {ship}",
             text=f"The {ship} was built in {random.randrange(1820, 1900)} and is {pick(_TRAITS)}. She carries "
             f"{pick(_CARGOES)} between {first} and {second}.\n\nIn a {pick(_WINDS)} she lies at {pick(_QUAYS)}, and "
-            f"her crew of {random.randrange(4, 30)} may be found at the market.",
+            f"her crew of {random.randrange(4, 30)} can be found at the market.",
             links=[("/ships/", "Ships in port"), *others],
         )
 
@@ -163,7 +168,7 @@ def _declare_quays(site: Site, random: Random) -> None:
             _path("/quays", quay),
             title=quay,
             text=f"{quay} is {random.randrange(60, 300)} paces long and {random.randrange(2, 9)} fathoms deep at low "
-            f"water. Most of what is landed here is {pick(_CARGOES)}; a {pick(_WINDS)} makes it a poor berth.",
+            f"water. Most of what lands here is {pick(_CARGOES)}; a {pick(_WINDS)} makes it a poor berth.",
             links=[("/quays/", "The quays"), *_entries("/ships", random.sample(_SHIPS, 3))],
         )
 
@@ -195,7 +200,7 @@ def _declare_library(site: Site, random: Random) -> None:
     )
     for author in _AUTHORS:
         works = [book for book in books if author_of[book] == author]
-        text = f"All that {author} wrote, as far as we know."
+        text = f"Everything by {author} that we know of."
         site.page(_path("/authors", author), title=author, text=text, links=[_LIBRARY, *_entries("/books", works)])
     for book, author in author_of.items():
         site.page(
@@ -263,7 +268,7 @@ def _declare_files_and_encodings(site: Site) -> None:
         links=[_MUSEUM],
         language="ja",
         encoding="shift_jis",
-        content_type="text/html",  # without a charset: only the document's <meta> tells
+        content_type="text/html",  # no charset: only the document's <meta> has it
     )
 
 
