@@ -120,11 +120,11 @@ def config_of(db: Path, **options: Any) -> CrawlConfig:
     given = _QUIET | options
     slices = {}
     for name, kind in _SLICES.items():
-        known = {option.name for option in fields(kind)}  # type: ignore[arg-type]
+        known = {option.name for option in fields(kind)}
         slices[name] = kind(**{option: given.pop(option) for option in list(given) if option in known})
     if given:
         raise TypeError(f"no such options: {', '.join(given)}")
-    return CrawlConfig(db=db, **slices)  # type: ignore[arg-type]
+    return CrawlConfig(db=db, **slices)
 
 
 def copied_after(seconds: float, db: Path, remains: Path) -> During:

@@ -87,7 +87,7 @@ def test_hosts_that_hang_leave_workers_to_the_others(tmp_path: Path) -> None:
     )
     slow = [hit for hit in done.log if hit.host.startswith("slow")]
     assert most_at_once(slow) == 6
-    assert most_at_once(hit for hit in slow if hit.start >= 20.0) == 4
+    assert most_at_once(hit for hit in slow if hit.start >= 40.0) == 4  # all have shown by then that they hang
     assert len(done.hits("good.test")) == 200
     assert done.times("good.test")[-1] < 20.0  # before the first of those that hang has timed out
 
