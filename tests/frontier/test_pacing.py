@@ -70,15 +70,18 @@ def a_page_each_second(site: Site, pages: int) -> None:
 def test_hosts_that_hang_leave_workers_to_the_others(tmp_path: Path) -> None:
     """At most three quarters before anything is known of them, and half once they are slow."""
     web = FakeWeb()
+    paths = ("/", "/1", "/2")
     for number in range(12):
-        site = a_site(web, f"slow{number}.test", 4)
-        for path in ("/", "/1", "/2", "/3"):
+        site = web.host(f"slow{number}.test")
+        for path in paths:
             site.answer(path, Fault.HANG)
     a_site(web, "good.test", 200, delay_s=0.1)
+    slow_seeds = [f"http://slow{number}.test{path}" for number in range(12) for path in paths]
     done = crawled(
         web,
         tmp_path / "crawl.db",
-        *(f"http://{name}/" for name in web.sites),
+        *slow_seeds,
+        "http://good.test/",
         concurrency=8,
         timeout_s=20.0,
         retries=0,
