@@ -23,10 +23,20 @@ from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, Seed
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.beside import beside
-from crawler.storage.sqlite.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
+from crawler.storage.sqlite.columns import (
+    CLAIM_COLUMNS,
+    HOST_COLUMNS,
+    ROBOTS_COLUMNS,
+    TAKEN_IN,
+    JsonStatement,
+    claim,
+    host_record,
+    robots_copy,
+)
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
 from crawler.storage.sqlite.transaction import Transaction
+from crawler.storage.values import as_json
 from crawler.urls import host_of
 
 _T = TypeVar("_T")
@@ -43,7 +53,7 @@ FROM hosts WHERE next_due_at <= ?1 AND (next_due_at, id) > (?5, ?6) AND NOT (run
 ORDER BY next_due_at, id LIMIT ?4
 """  # noqa: S608 - our own names
 
-_CLAIM = f"SELECT {', '.join(CLAIM_COLUMNS)} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
+_CLAIM = f"SELECT {CLAIM_COLUMNS} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
 
 # CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
 _DUE_URLS = f"""
@@ -109,10 +119,9 @@ SELECT min((SELECT min(revisit_at) FROM urls WHERE host_id = hosts.id AND revisi
 """
 _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 
-_ORIGINS = """
-SELECT origin, robots_status, robots_body, robots_fetched_at, robots_expires_at, robots_failures
-FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
-"""
+_ORIGINS = f"""
+SELECT {", ".join(ROBOTS_COLUMNS.values())} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - our own names
 
 # In the order of UrlStatus.
 _COUNTS = """
@@ -166,11 +175,14 @@ WITH RECURSIVE found (host_id, name, reason) AS (
 SELECT name, reason FROM found WHERE reason > ?1
 """
 
-_PAUSE = """
-UPDATE hosts SET back_off_until = max(back_off_until, json_extract(v.value, '$[1]')),
-    next_due_at = max(next_due_at, json_extract(v.value, '$[1]'))
-FROM json_each(?) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
-"""
+_PAUSE = JsonStatement(
+    """
+UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until})
+FROM json_each(?1) AS v WHERE hosts.id = {id}
+""",
+    "id",
+    "until",
+)
 
 _EXCLUDED = """
 SELECT host_id, reason, id, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
@@ -252,7 +264,7 @@ class SqliteStore:
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
-        await self._write(_PAUSE, (as_json(pauses),))
+        await self._write(_PAUSE.sql, (as_json(pauses),))
 
     async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
         """Store the results in one transaction; returns the hosts touched that have something planned."""
@@ -345,7 +357,7 @@ class SqliteStore:
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
         """The copies of robots.txt kept for these hosts' origins."""
         rows = await self._read(_ORIGINS, (orjson.dumps(list(host_ids)).decode(),))
-        return [_robots_copy(row) for row in rows]
+        return [robots_copy(row) for row in rows]
 
     async def roots(self) -> list[str]:
         """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
@@ -482,14 +494,3 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
 
 def _options(rows: Sequence[Any]) -> dict[str, Any] | None:
     return dict(json.loads(rows[0][0])) if rows else None
-
-
-def _robots_copy(row: Sequence[Any]) -> RobotsCopy:
-    return RobotsCopy(
-        origin=row[0],
-        status_code=row[1],
-        body=row[2] or b"",
-        fetched_at=row[3] or 0.0,
-        expires_at=row[4] or 0.0,
-        failures=row[5],
-    )
