@@ -12,7 +12,7 @@ import aiosqlite
 
 from crawler.bodies import decompress
 from crawler.records import Link, Page
-from crawler.storage.database import explained, open_reader
+from crawler.storage.sqlite.database import explained, open_reader
 
 _PAGES = """
 SELECT p.id, u.url, p.title, p.description, p.language, p.canonical_url, p.text, p.encoding, p.headings, p.open_graph,

@@ -4,7 +4,8 @@ An exec of `python -m crawler` spends 0.3 s of processor time on imports, most o
 forked command has its own folder, arguments and standard streams, but the server's environment, because much of that is
 read by imports. Its parser processes are executed, as always.
 
-Invariants: the server forks while it has one thread and no event loop. It ends with the process that started it.
+Invariants: the server forks while it has one thread and no event loop. It is no child of the process that started it,
+for some tests kill all of their children, and ends with it all the same.
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ class ForkServer:
         self._channel, its_end = socket.socketpair()
         self._sending = threading.Lock()
         with its_end:
-            self._process = subprocess.Popen(
+            self._starter = subprocess.Popen(
                 [sys.executable, *options, "-m", __name__, str(its_end.fileno())],
                 # Pipes like those of a command: Python makes its stream objects before the fork.
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 pass_fds=[its_end.fileno()], cwd=_ROOT,
             )  # fmt: skip
+        self._starter.wait()
 
     def run(
         self, arguments: Sequence[str], *, stdin: str, timeout_s: float, cwd: Path
@@ -78,17 +80,20 @@ class ForkServer:
     def close(self) -> None:
         """End the server."""
         self._channel.close()
-        self._process.communicate(timeout=20)
+        self._starter.communicate(timeout=20)
 
     def _send(self, command: dict[str, Any], files: Sequence[BinaryIO]) -> None:
         message = json.dumps(command).encode()
-        with self._sending:
-            socket.send_fds(self._channel, [_HEADER.pack(len(message))], [file.fileno() for file in files])
-            self._channel.sendall(message)
+        try:
+            with self._sending:
+                socket.send_fds(self._channel, [_HEADER.pack(len(message))], [file.fileno() for file in files])
+                self._channel.sendall(message)
+        except BrokenPipeError:
+            self._fail()
 
     def _fail(self) -> NoReturn:
         self._channel.close()
-        raise RuntimeError(f"the fork server has ended: {self._process.communicate()[1].decode()}")
+        raise RuntimeError(f"the fork server has ended: {self._starter.communicate()[1].decode()}")
 
 
 def _pipe(files: ExitStack) -> tuple[BinaryIO, BinaryIO]:
@@ -130,6 +135,8 @@ def fork_server(*options: str) -> ForkServer:
 
 def main() -> None:
     """Serve until the tests end. A forked child returns from `_serve`, too, and runs its command."""
+    if os.fork():
+        os._exit(0)
     _import_all()
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         is_command = _serve(channel)
