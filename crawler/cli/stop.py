@@ -1,4 +1,4 @@
-"""`crawler stop`: ends a crawl early, and cleanly."""
+"""`crawler stop`: ends a running crawl cleanly."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from crawler.storage.sqlite.lock import holder_of
 
 
 def stop(db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB) -> None:
-    """End the crawl that runs into a database, as Ctrl-C would: what it has under way is finished and stored."""
+    """Stop a running crawl cleanly, as Ctrl-C would: requests in flight are finished and stored."""
     process = holder_of(db)
     if process is None:
-        typer.echo(f"no crawl runs into {db}")
+        typer.echo(f"no crawl is using {db}")
         return
     try:
         os.kill(process, signal.SIGHUP)
     except OSError as error:
-        raise UsageError(f"cannot stop process {process}, which crawls into {db}: {error.strerror}") from error
-    typer.echo(f"process {process}, which crawls into {db}, is finishing what it has under way")
+        raise UsageError(f"cannot stop the crawl that uses {db} (process {process}): {error.strerror}") from error
+    typer.echo(f"stopping the crawl that uses {db} (process {process}); it finishes its requests in flight first")

@@ -1,7 +1,7 @@
-"""The files that belong to a database and lie beside it: its lock, its inbox, and SQLite's own.
+"""The files that lie beside a database: its lock, its inbox, and SQLite's own.
 
-Invariant: a database that has several names, by symbolic links, has one lock and one inbox, where SQLite puts its
-write-ahead log, too: beside the file itself.
+Invariant: a database with several names, through symbolic links, has one lock and one inbox. They lie beside the file
+itself, where SQLite also puts its write-ahead log.
 """
 
 from __future__ import annotations
