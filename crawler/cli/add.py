@@ -11,9 +11,7 @@ from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB
 from crawler.errors import DatabaseFailedError
 from crawler.output.figures import counted
-from crawler.storage.sqlite.database import check_file
-from crawler.storage.sqlite.inbox import leave_note
-from crawler.storage.sqlite.lock import is_held
+from crawler.storage.location import database_at
 
 
 def add(
@@ -26,8 +24,9 @@ def add(
     db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB,
 ) -> None:
     """Add SEEDs to a crawl. A running crawl picks them up within about a second; otherwise the next run does."""
-    running = is_held(db)
-    if not check_file(db) and not running:
+    database = database_at(db)
+    running = database.is_held()
+    if not database.exists() and not running:
         raise DatabaseFailedError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` starts one")
-    number = leave_note(db, read_seeds(seeds))
+    number = database.leave_note(read_seeds(seeds))
     typer.echo(f"{counted(number, 'URL')} added {'to the running crawl' if running else 'for the next run'} ({db})")

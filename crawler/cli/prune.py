@@ -14,10 +14,8 @@ from crawler.cli.options import age_s
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.figures import counted, size
-from crawler.storage.sqlite.database import check_file
-from crawler.storage.sqlite.lock import database_lock
-from crawler.storage.sqlite.prune import Pruned
-from crawler.storage.sqlite.prune import prune as prune_database
+from crawler.storage.interface import Pruned
+from crawler.storage.location import database_at
 
 _ALL = 1 << 62  # versions of a page
 
@@ -44,8 +42,9 @@ def prune(
     age = age_s("--older-than", older_than)
     before = None if age is None else time.time() - age
     keep = keep_versions or (1 if age is not None else _ALL)
-    with database_lock(db) if check_file(db) else nullcontext():  # do not create one
-        pruned = asyncio.run(prune_database(db, keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
+    database = database_at(db)
+    with database.hold() if database.exists() else nullcontext():  # do not create one
+        pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
     typer.echo(_account(pruned, vacuum=vacuum, dry_run=dry_run))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crawler.fakeweb.directory import Directory
-from crawler.fakeweb.sites import Answer, Handler, Raw, Request, Site, pairs
+from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request, Site, pairs
 
-_BODILESS = (204, 304)
+_BODILESS = (204, 304)  # RFC 9110, 6.4.1
 _NOT_FOUND = Answer(status=404, body="Not found\n", content_type="text/plain")
 
 
@@ -21,14 +21,10 @@ class Message:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
-
-    @property
-    def has_body(self) -> bool:
-        """Whether an answer with this status has one at all (RFC 9110, 6.4.1)."""
-        return self.status not in _BODILESS
+    is_chunked: bool
 
 
-def route_of(site: Site | None, target: str) -> Answer | Handler | Raw:
+def route_of(site: Site | None, target: str) -> Reply | Handler | Raw:
     """What is declared for a request's target: for it as it is, for its path, or for any."""
     if site is None:
         return _NOT_FOUND
@@ -36,12 +32,12 @@ def route_of(site: Site | None, target: str) -> Answer | Handler | Raw:
     return next((site.routes[path] for path in candidates if path in site.routes), _NOT_FOUND)
 
 
-async def answer_to(request: Request, route: Answer | Handler) -> Answer:
-    """The answer that is declared, or that the handler makes. Raises what the handler raises."""
-    if isinstance(route, Answer):
+async def reply_to(request: Request, route: Reply | Handler) -> Reply:
+    """The answer or fault that is declared, or that the handler makes. Raises what the handler raises."""
+    if isinstance(route, Answer | Fault):
         return route
-    answer = route(request)
-    return await answer if inspect.isawaitable(answer) else answer
+    reply = route(request)
+    return await reply if inspect.isawaitable(reply) else reply
 
 
 def status_of(request: Request, answer: Answer) -> int:
@@ -51,11 +47,12 @@ def status_of(request: Request, answer: Answer) -> int:
 
 def message_of(answer: Answer, status: int, directory: Directory, scheme: str) -> Message:
     """What is sent. It depends on the scheme, because URLs that begin with '//' do."""
-    body = b"" if status in _BODILESS else _content(answer, directory, scheme)
-    headers = _headers(answer, None if status in _BODILESS else len(body))
+    has_body = status not in _BODILESS
+    body = _content(answer, directory, scheme) if has_body else b""
+    headers = _headers(answer, len(body) if has_body else None)
     if not answer.verbatim:
         headers = ((name, directory.with_ports(value, scheme)) for name, value in headers)
-    return Message(status=status, headers=tuple(headers), body=body)
+    return Message(status=status, headers=tuple(headers), body=body, is_chunked=answer.chunked and has_body)
 
 
 def _is_unchanged(request: Request, answer: Answer) -> bool:

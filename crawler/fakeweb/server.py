@@ -12,10 +12,10 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
-from crawler.fakeweb.answers import answer_to, message_of, route_of, status_of
+from crawler.fakeweb.answers import message_of, reply_to, route_of, status_of
 from crawler.fakeweb.directory import Directory
 from crawler.fakeweb.names import DnsServer
-from crawler.fakeweb.sites import Answer, Handler, Raw, Request, Site, StreamHandler
+from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request, Site, StreamHandler
 
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -37,8 +37,8 @@ class Served(Directory):
 
     async def open(self, *, port: int, ssl_context: ssl.SSLContext | None, wildcard: bool) -> None:
         """Bind and listen; the caller must `close`, even where this raises."""
-        plain = {site.address: None for site in self._sites.values() if site.listening}
-        secure = {site.address: None for site in self._sites.values() if site.listening and site.tls}
+        plain = {site.address: None for site in self.sites.values() if site.listening}
+        secure = {site.address: None for site in self.sites.values() if site.listening and site.tls}
         if secure and ssl_context is None:
             raise ValueError("a host is declared with tls: serve() needs an ssl_context")
         self.port = await self._listen("http", ["0.0.0.0"] if wildcard else [*plain], port, None)  # noqa: S104
@@ -46,7 +46,7 @@ class Served(Directory):
             self.tls_port = await self._listen("https", ["0.0.0.0"] if wildcard else [*secure], 0, ssl_context)  # noqa: S104
         loop = asyncio.get_running_loop()
         self._dns_transport, _protocol = await loop.create_datagram_endpoint(
-            lambda: DnsServer(self._sites, self.dns_log), local_addr=("127.0.0.1", 0)
+            lambda: DnsServer(self.sites, self.dns_log), local_addr=("127.0.0.1", 0)
         )
         address, dns_port = self._dns_transport.get_extra_info("sockname")
         self.dns = f"{address}:{dns_port}"
@@ -97,7 +97,7 @@ class Served(Directory):
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}"]
         lines += (f"{name}: {value}" for name, value in message.headers)
         head = "".join(f"{line}\r\n" for line in lines)
-        return head.encode("latin-1"), _chunks(message.body) if answer.chunked and message.has_body else message.body
+        return head.encode("latin-1"), _chunks(message.body) if message.is_chunked else message.body
 
 
 class _HttpConnection(asyncio.Protocol):
@@ -195,13 +195,15 @@ class _HttpConnection(asyncio.Protocol):
         self._transport.write(head + _CLOSE + body)
         self._transport.close()
 
-    async def _answer(self, request: Request, route: Answer | Handler | Raw) -> None:
+    async def _answer(self, request: Request, route: Reply | Handler | Raw) -> None:
         try:
             if isinstance(route, Raw):
                 return await self._hand_over(route.handler)
-            answer = await answer_to(request, route)
-            await asyncio.sleep(answer.delay_s)
-            self._send(request, answer, keep=answer is route)
+            reply = await reply_to(request, route)
+            if isinstance(reply, Fault):
+                return await self._fail(reply)
+            await asyncio.sleep(reply.delay_s)
+            self._send(request, reply, keep=reply is route)
         except Exception as error:  # noqa: BLE001 - a bug in a declared handler: `serve` raises it at its end
             self._served.errors.append(error)
             self._send(request, Answer(status=500, close=True), keep=False)
@@ -221,6 +223,11 @@ class _HttpConnection(asyncio.Protocol):
             self._transport.close()
         request.status = status
         request.end = time.monotonic()
+
+    async def _fail(self, fault: Fault) -> None:
+        if fault is Fault.HANG:
+            await asyncio.Event().wait()  # until `connection_lost` or `cut`
+        self._transport.close()
 
     def _keeps_alive(self, request: Request) -> bool:
         site = self._served.site_for(request.host, self._address)

@@ -21,7 +21,7 @@ _REPICK_S = 2.0  # the busiest hosts are picked again at most this often: rows t
 
 
 class HostView(Protocol):
-    """What the screen asks of a host; see `frontier.workbench.HostState`, which explains each."""
+    """What the screen asks of a host; see `frontier.hosts.HostState`, which explains each."""
 
     @property
     def name(self) -> str:

@@ -22,9 +22,8 @@ from crawler.output.ending import print_rows, tally
 from crawler.output.figures import amount, counted, size, span
 from crawler.output.safe_text import printable
 from crawler.records import UrlStatus
+from crawler.storage.location import database_at
 from crawler.storage.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
-from crawler.storage.sqlite.beside import beside
-from crawler.storage.sqlite.lock import is_held
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
 _MAX_URL = 160  # cells
@@ -72,9 +71,9 @@ class Status:
 
 async def read_status(db: Path, clock: Clock | None = None) -> Status:
     """Read it. Raises `DatabaseFailedError` if there is no crawl database or it cannot be read."""
-    now = (clock or Clock()).wall()
+    now, database = (clock or Clock()).wall(), database_at(db)
     report = await read_report(db, now)
-    return Status(path=db, size_bytes=_size_on_disk(db), running=is_held(db), now=now, report=report)
+    return Status(path=db, size_bytes=database.size_bytes(), running=database.is_held(), now=now, report=report)
 
 
 def print_status(console: Console, status: Status) -> None:
@@ -224,8 +223,3 @@ def _run_fields(run: RunRecord) -> dict[str, Any]:
     fields = asdict(run)
     del fields["summary"]
     return fields
-
-
-def _size_on_disk(db: Path) -> int:
-    log = beside(db, "-wal")
-    return sum(file.stat().st_size for file in (db, log) if file.exists())

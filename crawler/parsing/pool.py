@@ -20,17 +20,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from crawler.errors import CrawlerError
-from crawler.parsing.child import command
 from crawler.parsing.parser import Reading
-from crawler.parsing.process import Job, Process, start_process
+from crawler.parsing.process import Job, Process, command, start_process
 from crawler.records import Failure, FailureKind, Response, UrlKind
 
 _EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _LARGE_BYTES = 1 << 20  # a document that may take seconds: none waits behind it, and one process is kept for the others
-_STILLBIRTHS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
-_BY_ITSELF = 20  # a process that ends by itself counts for so many: it will do so again
+_FAILED_STARTS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
+_OWN_EXIT_WEIGHT = 20  # a process that ends by itself counts for so many: it will do so again
 
 
 class ParserPool:
@@ -39,11 +38,11 @@ class ParserPool:
     def __init__(self, product_token: str, timeout_s: float, processes: int | None = None) -> None:
         self._product_token = product_token
         self._timeout_s = timeout_s
-        self._most = processes or min(_processors(), _MAX_PROCESSES)
+        self._max_processes = processes or min(_processors(), _MAX_PROCESSES)
         self._processes: list[Process] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: deque[Job] = deque()
-        self._stillbirths = 0
+        self._failed_starts = 0
         self._ended: CrawlerError | None = None  # why nothing is read any more
 
     async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
@@ -52,13 +51,13 @@ class ParserPool:
             raise self._ended
         job = Job(kind, response, keep_body=keep_body)
         self._jobs.append(job)
-        self._send()
+        self._dispatch()
         outcome = await job.done
         return _unreadable(response, outcome) if isinstance(outcome, str) else outcome
 
     def warm_up(self) -> None:
         """Start what a busy crawl will need at once: a process takes a tenth of a second to come up."""
-        for _ in range(min(_EAGER_PROCESSES, self._most)):
+        for _ in range(min(_EAGER_PROCESSES, self._max_processes)):
             self._start()
 
     async def close(self) -> None:
@@ -67,27 +66,28 @@ class ParserPool:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _send(self) -> None:
+    def _dispatch(self) -> None:
         """Give waiting documents to processes that have room, the emptiest first; start one where there is none."""
         while self._jobs:
-            ready = (process for process in self._processes if process.ready and not self._is_kept_busy(process))
+            ready = (process for process in self._processes if process.ready and not self._is_blocked(process))
             free = min(ready, key=lambda process: len(process.jobs), default=None)
-            if (free is None or free.jobs) and len(self._tasks) < self._most:
+            if (free is None or free.jobs) and len(self._tasks) < self._max_processes:
                 self._start()
             if free is None or len(free.jobs) >= _DOCUMENTS_PER_PROCESS:
                 return
             job = self._next_job()
             if job is None:
                 return
-            free.give(job)
+            free.send(job)
 
-    def _is_kept_busy(self, process: Process) -> bool:
+    def _is_blocked(self, process: Process) -> bool:
         """Whether the process reads something large, and there are others."""
-        return self._most > 1 and any(job.size > _LARGE_BYTES for job in process.jobs)
+        return self._max_processes > 1 and any(job.size > _LARGE_BYTES for job in process.jobs)
 
     def _next_job(self) -> Job | None:
         """The first document that waits, a large one only where a process remains for the others."""
-        no_large = self._most > 1 and sum(map(self._is_kept_busy, self._processes)) >= self._most - 1
+        blocked = sum(map(self._is_blocked, self._processes))
+        no_large = self._max_processes > 1 and blocked >= self._max_processes - 1
         for index, job in enumerate(self._jobs):
             if not (no_large and job.size > _LARGE_BYTES):
                 del self._jobs[index]
@@ -104,23 +104,23 @@ class ParserPool:
         process = await start_process(command(self._product_token), self._timeout_s)
         self._processes.append(process)
         try:
-            if self._ended is None and await process.comes_up():
-                self._stillbirths = 0
-                self._send()
-                await process.run(self._send)
+            if self._ended is None and await process.wait_ready():
+                self._failed_starts = 0
+                self._dispatch()
+                await process.run(self._dispatch)
         finally:
             process.kill()
             self._processes.remove(process)
-            self._jobs.extendleft(reversed(process.undone()))
-            await process.gone()
+            self._jobs.extendleft(reversed(process.unfinished()))
+            await process.wait_closed()
         if not process.ready:
-            self._count_stillbirth(process)
+            self._count_failed_start(process)
 
-    def _count_stillbirth(self, process: Process) -> None:
-        self._stillbirths += 1 if process.was_killed() else _BY_ITSELF
-        if self._stillbirths >= _STILLBIRTHS_PER_PROCESS * self._most:
+    def _count_failed_start(self, process: Process) -> None:
+        self._failed_starts += 1 if process.was_killed() else _OWN_EXIT_WEIGHT
+        if self._failed_starts >= _FAILED_STARTS_PER_PROCESS * self._max_processes:
             raise CrawlerError(
-                f"parser processes end before they can read ({process.obituary()});"
+                f"parser processes end before they can read ({process.exit_description()});"
                 f" see whether `{sys.executable} -c 'import crawler.parsing.child'` works here, then crawl again"
             )
 
@@ -129,10 +129,10 @@ class ParserPool:
         self._tasks.discard(task)
         error = asyncio.CancelledError("the event loop shuts down") if task.cancelled() else task.exception()
         if isinstance(error, CrawlerError) and self._tasks:
-            self._most = len(self._tasks)
+            self._max_processes = len(self._tasks)
         elif error is not None:
             self._end(error)
-        self._send()
+        self._dispatch()
 
     def _end(self, reason: BaseException) -> None:
         """Kill the processes, without waiting, and let every `read` raise."""

@@ -21,7 +21,7 @@ import orjson
 from crawler.records import UrlStatus
 from crawler.storage.sqlite.database import explained, open_reader
 from crawler.storage.sqlite.host_limit import FULL_DOMAIN, OF_FULL_DOMAIN
-from crawler.storage.sqlite.store import Store
+from crawler.storage.sqlite.store import SqliteStore
 
 _RUNS = "SELECT id, started_at, ended_at, end_reason, pages, requests, summary FROM runs ORDER BY id DESC LIMIT ?"
 
@@ -161,7 +161,7 @@ async def read_report(
 async def _read(
     path: Path, connection: aiosqlite.Connection, now: float, runs: int, hosts: int, suspects: int, traps: int
 ) -> Report:
-    store = Store(path, connection, connection)  # its writing side cannot write, either
+    store = SqliteStore(path, connection, connection)  # its writing side cannot write, either
     urls = await store.counts()
     totals = await _row(connection, _HOST_TOTALS, now)
     page_versions, bodies, fetches = await _row(connection, _ROWS)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from crawler.records import HostRecord, Page, Response, Result
-from crawler.storage.sqlite.store import Store
+from crawler.storage.interface import Commits
 
 MAX_BATCH = 256  # results
 MAX_WAIT_S = 0.25  # what a kill can cost: the results of this long, and those that arrive while a commit runs
@@ -22,7 +22,7 @@ class Writer:
 
     def __init__(
         self,
-        store: Store,
+        store: Commits,
         wall_clock: Callable[[], float],
         on_commit: Callable[[Sequence[Result], Sequence[HostRecord]], None],
     ) -> None:

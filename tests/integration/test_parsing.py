@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import struct
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,8 +19,8 @@ import uvloop
 from crawler.bodies import body_hash, decompress
 from crawler.content.html import read_page
 from crawler.errors import CrawlerError
-from crawler.parsing.child import ANSWER, READY
 from crawler.parsing.pool import ParserPool, open_parser
+from crawler.parsing.wire import READY
 from crawler.records import Failure, FailureKind, Page, Response, SitemapEntry, UrlKind
 
 URL = "http://a.test/folder/page"
@@ -213,7 +214,7 @@ async def test_processes_that_something_kills_as_they_start_are_not_started_for_
 async def test_a_process_that_answers_nonsense_is_replaced(
     answer: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    message = READY + ANSWER.pack(len(answer), 0, bytes(16)) + answer
+    message = READY + struct.pack("<II16s", len(answer), 0, bytes(16)) + answer
     (tmp_path / "sitecustomize.py").write_text(
         "import os, time\n"
         f"if not os.path.exists({str(tmp_path / 'once')!r}):\n"

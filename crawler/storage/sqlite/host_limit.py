@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from crawler.storage.sqlite.columns import TAKEN_IN, as_json
+from crawler.storage.sqlite.columns import TAKEN_IN, JsonStatement
+from crawler.storage.values import as_json
 
 FULL_DOMAIN = "trap: hosts of the domain "  # and the domain
 OF_FULL_DOMAIN = f"reason >= '{FULL_DOMAIN}' AND reason < '{FULL_DOMAIN[:-1]}!'"  # what the index of exclusions serves
@@ -27,10 +28,9 @@ SELECT h.name, owner_of(h.name) FROM json_each(?) AS t CROSS JOIN hosts AS h ON 
 _COUNT = """
 SELECT domain, count(*) FROM hosts WHERE domain IN (SELECT value FROM json_each(?)) GROUP BY domain
 """
-_TAKE_IN = """
-UPDATE hosts SET domain = json_extract(v.value, '$[1]') FROM json_each(?) AS v
-WHERE hosts.name = json_extract(v.value, '$[0]')
-"""
+_TAKE_IN = JsonStatement(
+    "UPDATE hosts SET domain = {domain} FROM json_each(?1) AS v WHERE name = {name}", "name", "domain"
+)
 # Nothing else had spoken against them.
 _OPEN = f"""
 UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = discovered_at
@@ -71,7 +71,7 @@ class HostLimit:
                 away[host] = FULL_DOMAIN + domain
                 self._note_full(domain)
         taken = [(host, domain) for host, domain in domains.items() if host not in away]
-        await execute(_TAKE_IN, as_json(taken))
+        await execute(_TAKE_IN.sql, as_json(taken))
         if opened:
             await execute(_OPEN, as_json(opened))
         return away

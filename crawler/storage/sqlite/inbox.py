@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from crawler.errors import UsageError
 from crawler.seeds import Seed, parse_seeds
+from crawler.storage.interface import Note
 from crawler.storage.sqlite.beside import beside
 
 _SUFFIX = ".urls"
@@ -49,30 +50,29 @@ def leave_note(db: Path, texts: Sequence[str]) -> int:
     return len(seeds)
 
 
-class Inbox:
+class FolderInbox:
     """The crawl's side. `notify` gets a line about each file that looks like a note but is none."""
 
     def __init__(self, db: Path, notify: Callable[[str], None]) -> None:
         self._folder = inbox_of(db)
         self._notify = notify
         self._unchanged_since: float | None = None
-        self._left_alone: set[str] = set()
+        self._skipped: set[str] = set()
 
-    def notes(self) -> Iterator[tuple[Path, list[Seed]]]:
+    async def notes(self) -> AsyncIterator[Note]:
         """The notes, oldest first, with their seeds; `remove` each once it is committed."""
         for name in self._names():
-            note = self._folder / name
+            file = self._folder / name
             try:
-                yield note, self._read(note)
+                seeds = self._read(file)
             except (OSError, ValueError) as error:
-                self._leave_alone(note, error)
+                self._skip(file, error)
+            else:
+                yield Note(name=str(file), seeds=seeds)
 
-    def remove(self, note: Path) -> None:
+    async def remove(self, note: Note) -> None:
         """The note's URLs are committed."""
-        try:
-            note.unlink(missing_ok=True)
-        except OSError as error:
-            self._leave_alone(note, error)
+        self._unlink(Path(note.name))
 
     def _names(self) -> list[str]:
         """Runs every second; while nothing has changed, it only looks at the folder's modification time (2 us)."""
@@ -85,7 +85,7 @@ class Inbox:
             return []
         if time.time() - changed_at > _COARSE_S:
             self._unchanged_since = changed_at
-        return sorted(name for name in names if _is_note(name) and name not in self._left_alone)
+        return sorted(name for name in names if _is_note(name) and name not in self._skipped)
 
     def _read(self, note: Path) -> list[Seed]:
         lines = _content(note).decode().splitlines()
@@ -100,8 +100,14 @@ class Inbox:
             self._notify(f"{note}: {lines_are}, such as {bad[0][:60]!r}")
         return seeds
 
-    def _leave_alone(self, note: Path, error: Exception) -> None:
-        self._left_alone.add(note.name)
+    def _unlink(self, file: Path) -> None:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            self._skip(file, error)
+
+    def _skip(self, note: Path, error: Exception) -> None:
+        self._skipped.add(note.name)
         self._notify(f"skipping {note}: {error}")
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from crawler.records import Target
 from crawler.storage.known import KnownUrls, nearest
-from crawler.storage.sqlite.columns import as_json
+from crawler.storage.sqlite.columns import JsonStatement
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, Execute, HostLimit
+from crawler.storage.values import as_json
 
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
 
@@ -21,13 +23,10 @@ _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json
 
 # What is known may only get nearer (depth), dearer (seed), or admitted where it was excluded for another reason than
 # robots.txt, which only a new copy of robots.txt may lift.
-_ADD_URLS = """
-INSERT INTO urls (url, host_id, kind, status, reason, depth, hops, seed, discovered_at, next_fetch_at)
-SELECT
-    json_extract(t.value, '$[0]'), h.id, json_extract(t.value, '$[2]'), json_extract(t.value, '$[3]'),
-    json_extract(t.value, '$[4]'), json_extract(t.value, '$[5]'), json_extract(t.value, '$[6]'),
-    json_extract(t.value, '$[7]'), ?2, CASE WHEN json_extract(t.value, '$[3]') = 'pending' THEN ?2 END
-FROM json_each(?1) AS t CROSS JOIN hosts AS h ON h.name = json_extract(t.value, '$[1]')
+_ADD_URLS = JsonStatement("""
+INSERT INTO urls (host_id, url, kind, status, reason, depth, hops, seed, discovered_at, next_fetch_at)
+SELECT h.id, {url}, {kind}, {status}, {reason}, {depth}, {hops}, {seed}, ?2, CASE {status} WHEN 'pending' THEN ?2 END
+FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
 WHERE true
 ON CONFLICT (url) DO UPDATE SET
     depth = min(depth, excluded.depth),
@@ -39,7 +38,8 @@ ON CONFLICT (url) DO UPDATE SET
     reason = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.reason ELSE reason END
 WHERE excluded.depth < depth OR excluded.seed > seed
     OR (status = 'excluded' AND substr(reason, 1, 6) <> 'robots' AND excluded.status = 'pending')
-"""
+""")
+_url_values = attrgetter(*_ADD_URLS.names)  # of a target
 
 # The last column: whether being found again may let it in. Of a domain that is full it is not asked for each link.
 _URL_IDS = f"""
@@ -54,12 +54,16 @@ WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING 
 """
 _HOSTS_OF = """
 SELECT u.id, h.name, u.seed FROM json_each(?) AS t
-CROSS JOIN urls AS u ON u.id = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
+CROSS JOIN urls AS u ON u.url = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
 """
-_EXPLAIN = """
-UPDATE urls SET reason = json_extract(v.value, '$[1]') FROM json_each(?) AS v
-WHERE urls.id = json_extract(v.value, '$[0]') AND status = 'excluded' AND reason <> json_extract(v.value, '$[1]')
-"""
+_EXPLAIN = JsonStatement(
+    """
+UPDATE urls SET reason = {reason} FROM json_each(?1) AS v
+WHERE urls.id = {id} AND status = 'excluded' AND urls.reason <> {reason}
+""",
+    "id",
+    "reason",
+)
 
 
 class Intake:
@@ -79,8 +83,7 @@ class Intake:
         admitted: set[str] = set()
         for start in range(0, len(news), _URLS_AT_ONCE):
             part = await self._within_limit(news[start : start + _URLS_AT_ONCE])
-            rows = [(t.url, t.host, t.kind, t.status, t.reason, t.depth, t.hops, int(t.seed)) for t in part]
-            await self._execute(_ADD_URLS, as_json(rows), now)
+            await self._execute(_ADD_URLS.sql, as_json(list(map(_url_values, part))), now)
             self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
             admitted.update(target.host for target in part if target.reason is None)
         gained = as_json(sorted(admitted))
@@ -96,15 +99,15 @@ class Intake:
             ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, missing)}
         return ids
 
-    async def readmit(self, ids: Sequence[int], now: float) -> list[int]:
+    async def readmit(self, urls: Sequence[str], now: float) -> list[int]:
         """Make excluded URLs pending, but for those that would be of one host too many.
 
         Returns the id of the host for each that is pending now. The cache knows nothing of it.
         """
-        hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(ids)))}
+        hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(urls)))}
         away = await self._turn_away(hosts.values())
         explained = [(url_id, away[host]) for url_id, (host, _seed) in hosts.items() if host in away]
-        await self._execute(_EXPLAIN, as_json(explained))
+        await self._execute(_EXPLAIN.sql, as_json(explained))
         admitted = [url_id for url_id, (host, _seed) in hosts.items() if host not in away]
         return [row[0] for row in await self._execute(_READMIT, as_json(admitted), now)]
 

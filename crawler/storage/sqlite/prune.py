@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
+from crawler.storage.interface import Pruned
 from crawler.storage.sqlite.database import explained, open_reader, open_writer
 
 _URLS = 5_000  # per query
@@ -60,28 +60,10 @@ _OLD_FETCHES = "FROM fetches WHERE id BETWEEN ?1 AND ?2 AND started_at < ?3 AND 
 _OLD_BODIES = "FROM bodies WHERE rowid BETWEEN ?1 AND ?2 AND hash NOT IN kept_bodies"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """Rows that were removed, or would be; sizes in bytes. `freed` is room within the file that is used again; where
-    nothing was removed yet it is what the texts and bodies take up, which is a little less.
-    """
-
-    pages: int
-    links: int
-    fetches: int
-    bodies: int
-    freed: int
-    size_before: int
-    size_after: int
-
-
 async def prune(
     path: Path, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False
 ) -> Pruned:
-    """Remove all but the `keep_versions` newest versions of each page, and attempts; `before` (Unix seconds): only
-    what was fetched before, and no attempt without it. `vacuum` gives the room back to the file system, at the cost of
-    writing the database once more. Raises `DatabaseFailedError`.
-    """
+    """See `interface.Database.prune`. Raises `DatabaseFailedError`."""
     async with _opened(path, read_only=dry_run) as connection:
         with explained(path):
             size_before = await _size(connection)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 
 import aiosqlite
 import orjson
@@ -20,12 +20,26 @@ import orjson
 from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus
+from crawler.storage.interface import Batch, Cursor
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.beside import beside
-from crawler.storage.sqlite.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
+from crawler.storage.sqlite.columns import (
+    CLAIM_COLUMNS,
+    HOST_COLUMNS,
+    ROBOTS_COLUMNS,
+    TAKEN_IN,
+    JsonStatement,
+    claim,
+    host_record,
+    robots_copy,
+)
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
 from crawler.storage.sqlite.transaction import Transaction
+from crawler.storage.values import as_json
+from crawler.urls import host_of
+
+_T = TypeVar("_T")
 
 _CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
 
@@ -39,7 +53,7 @@ FROM hosts WHERE next_due_at <= ?1 AND (next_due_at, id) > (?5, ?6) AND NOT (run
 ORDER BY next_due_at, id LIMIT ?4
 """  # noqa: S608 - our own names
 
-_CLAIM = f"SELECT {', '.join(CLAIM_COLUMNS)} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
+_CLAIM = f"SELECT {CLAIM_COLUMNS} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
 
 # CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
 _DUE_URLS = f"""
@@ -105,10 +119,9 @@ SELECT min((SELECT min(revisit_at) FROM urls WHERE host_id = hosts.id AND revisi
 """
 _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 
-_ORIGINS = """
-SELECT origin, robots_status, robots_body, robots_fetched_at, robots_expires_at, robots_failures
-FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
-"""
+_ORIGINS = f"""
+SELECT {", ".join(ROBOTS_COLUMNS.values())} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - our own names
 
 # In the order of UrlStatus.
 _COUNTS = """
@@ -162,11 +175,14 @@ WITH RECURSIVE found (host_id, name, reason) AS (
 SELECT name, reason FROM found WHERE reason > ?1
 """
 
-_PAUSE = """
-UPDATE hosts SET back_off_until = max(back_off_until, json_extract(v.value, '$[1]')),
-    next_due_at = max(next_due_at, json_extract(v.value, '$[1]'))
-FROM json_each(?) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
-"""
+_PAUSE = JsonStatement(
+    """
+UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until})
+FROM json_each(?1) AS v WHERE hosts.id = {id}
+""",
+    "id",
+    "until",
+)
 
 _EXCLUDED = """
 SELECT host_id, reason, id, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
@@ -174,20 +190,26 @@ WHERE status = 'excluded' AND (host_id, reason, id) > (?, ?, ?) AND substr(reaso
 ORDER BY host_id, reason, id LIMIT ?
 """
 
-Place: TypeAlias = tuple[int, str, int]  # of an excluded URL in its index: host id, reason, URL id
-FIRST_PLACE: Place = (0, "", 0)
-DuePlace: TypeAlias = tuple[float, int]  # of a host in the order of what is due: when, and its id
-FIRST_DUE: DuePlace = (-1e18, 0)
+# Before the first row, in the order of each index that is read in batches.
+_FIRST_DUE = (-1e18, 0)
+_FIRST_STALE = (0,)
+_FIRST_EXCLUDED = (0, "", 0)
 
 
-class Store:
-    """The crawl database, open for one run."""
+class SqliteStore:
+    """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
-    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: aiosqlite.Connection,
+        reader: aiosqlite.Connection,
+        known: KnownUrls | None = None,
+    ) -> None:
         self.path = path
         self._writer = writer
         self._reader = reader
-        self._known = KnownUrls()
+        self._known = known if known is not None else KnownUrls()
         self._files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
@@ -242,7 +264,7 @@ class Store:
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
-        await self._write(_PAUSE, (as_json(pauses),))
+        await self._write(_PAUSE.sql, (as_json(pauses),))
 
     async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
         """Store the results in one transaction; returns the hosts touched that have something planned."""
@@ -261,18 +283,19 @@ class Store:
         """Of the database, its write-ahead log and that one's index; None where there is no such file."""
         return {path: _inode(path) for path in self._files}
 
-    async def add(self, targets: Sequence[Target], now: float) -> list[HostRecord]:
-        """Add URLs that no visit found (seeds); returns their hosts."""
+    async def add(self, targets: Sequence[Target], now: float) -> None:
+        """Add URLs that no visit found (seeds)."""
         async with self._transaction() as transaction:
-            return await transaction.run((), now, targets)
+            await transaction.run((), now, targets)
 
     async def due_hosts(
-        self, now: float, max_pages_per_host: int | None, limit: int, after: DuePlace = FIRST_DUE
-    ) -> list[HostRecord]:
-        """Hosts that have a URL due and have not reached their number of pages, longest due first, behind `after`."""
+        self, now: float, max_pages_per_host: int | None, limit: int, after: Cursor | None = None
+    ) -> Batch[HostRecord]:
+        """Hosts that have a URL due and have not reached their number of pages, longest due first."""
         most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
-        rows = await self._read(_DUE_HOSTS, (now, self.run_id, most, limit, *after))
-        return [host_record(row) for row in rows]
+        place = _place(after, _FIRST_DUE)
+        hosts = [host_record(row) for row in await self._read(_DUE_HOSTS, (now, self.run_id, most, limit, *place))]
+        return Batch(rows=hosts, next=_next(hosts, limit, lambda host: (host.next_due_at, host.host_id)))
 
     async def due_urls(self, host_ids: Iterable[int], limit: int, now: float) -> list[Claim]:
         """At most `limit` due URLs of each of these hosts, longest due first. Also those lent already."""
@@ -280,13 +303,20 @@ class Store:
         return [claim(row) for row in rows]
 
     async def stale_hosts(
-        self, horizon: Horizon, after_id: int, max_pages_per_host: int | None, limit: int, latest_back_off: float
-    ) -> list[HostRecord]:
-        """Hosts with a URL to be fetched again, in order of id; none that backs off past `latest_back_off`."""
+        self,
+        horizon: Horizon,
+        max_pages_per_host: int | None,
+        limit: int,
+        latest_back_off: float,
+        after: Cursor | None = None,
+    ) -> Batch[HostRecord]:
+        """Hosts with a URL to be fetched again, each once; none that backs off past `latest_back_off`."""
         most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
         bounds = (horizon.fetched_before, horizon.revisit_before)
-        rows = await self._read(_STALE_HOSTS, (after_id, self.run_id, most, *bounds, latest_back_off, limit))
-        return [host_record(row) for row in rows]
+        place = _place(after, _FIRST_STALE)
+        rows = await self._read(_STALE_HOSTS, (*place, self.run_id, most, *bounds, latest_back_off, limit))
+        hosts = [host_record(row) for row in rows]
+        return Batch(rows=hosts, next=_next(hosts, limit, lambda host: (host.host_id,)))
 
     async def stale_urls(
         self, host_ids: Sequence[int], limit: int, horizon: Horizon, held: Iterable[int] = ()
@@ -327,7 +357,7 @@ class Store:
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
         """The copies of robots.txt kept for these hosts' origins."""
         rows = await self._read(_ORIGINS, (orjson.dumps(list(host_ids)).decode(),))
-        return [_robots_copy(row) for row in rows]
+        return [robots_copy(row) for row in rows]
 
     async def roots(self) -> list[str]:
         """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
@@ -367,16 +397,14 @@ class Store:
         rows = await self._read(_BARRED, (now, limit, stale_until))
         return [row[0] for row in rows]
 
-    async def excluded(self, after: Place, limit: int) -> list[tuple[Place, Target]]:
-        """A batch of the URLs that were excluded by scope, depth or limits, in order of their place."""
-        rows = await self._read(_EXCLUDED, (*after, limit))
-        return [
-            (
-                (row[0], row[1], row[2]),
-                Target(url=row[3], host="", kind=UrlKind(row[4]), depth=row[5], hops=row[6], reason=row[1]),
-            )
-            for row in rows
+    async def excluded(self, after: Cursor | None, limit: int) -> Batch[Target]:
+        """A batch of the URLs that were excluded by scope, depth or limits, by host and reason."""
+        rows = await self._read(_EXCLUDED, (*_place(after, _FIRST_EXCLUDED), limit))
+        targets = [
+            Target(url=url, host=host_of(url), kind=UrlKind(kind), depth=depth, hops=hops, reason=reason)
+            for _host_id, reason, _id, url, kind, depth, hops in rows
         ]
+        return Batch(rows=targets, next=_next(rows, limit, lambda row: row[:3]))
 
     async def retry(self, urls: Sequence[str], now: float) -> None:
         """Make those of these URLs that have failed due again, as if they had never been tried."""
@@ -386,10 +414,10 @@ class Store:
         """What robots.txt forbade is decided again where its copy has expired; `every`: wherever it did."""
         await self._change(_FORGET_FORBIDDEN, now, every)
 
-    async def readmit(self, ids: Sequence[int], now: float) -> int:
+    async def readmit(self, urls: Sequence[str], now: float) -> int:
         """Make excluded URLs pending again, as many as there is room for; returns how many are."""
         async with self._transaction() as transaction:
-            return await transaction.readmit(ids, now)
+            return await transaction.readmit(urls, now)
 
     async def limit_hosts(self, per_domain: int) -> None:
         """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
@@ -423,10 +451,20 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(path: Path) -> AsyncIterator[Store]:
+async def open_store(path: Path) -> AsyncIterator[SqliteStore]:
     """Open (or make) the crawl database for a run; the caller holds its lock."""
     async with open_writer(path) as writer, open_reader(path) as reader:
-        yield Store(path, writer, reader)
+        yield SqliteStore(path, writer, reader)
+
+
+def _place(cursor: Cursor | None, first: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Behind which row to read on."""
+    return first if cursor is None else tuple(orjson.loads(cursor))
+
+
+def _next(rows: Sequence[_T], limit: int, place: Callable[[_T], Sequence[Any]]) -> Cursor | None:
+    """The cursor behind the last row; None where there are fewer than were asked for, so that this is the end."""
+    return Cursor(as_json(place(rows[-1]))) if len(rows) == limit else None
 
 
 def _inode(path: Path) -> int | None:
@@ -456,14 +494,3 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
 
 def _options(rows: Sequence[Any]) -> dict[str, Any] | None:
     return dict(json.loads(rows[0][0])) if rows else None
-
-
-def _robots_copy(row: Sequence[Any]) -> RobotsCopy:
-    return RobotsCopy(
-        origin=row[0],
-        status_code=row[1],
-        body=row[2] or b"",
-        fetched_at=row[3] or 0.0,
-        expires_at=row[4] or 0.0,
-        failures=row[5],
-    )

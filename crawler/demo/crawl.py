@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from crawler.config import DEMO_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
-from crawler.demoweb import DEMO_SEEDS
+from crawler.demo.web import DEMO_SEEDS
 from crawler.engine import Crawl
 from crawler.errors import UsageError
 from crawler.fakeweb import Served
 from crawler.output.observer import Observer
-from crawler.storage.sqlite.lock import database_lock
+from crawler.storage.location import database_at
 
 
 def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
@@ -49,6 +49,6 @@ def _remove_last_demo(db: Path) -> None:
         return
     if db != DEMO_DB:
         raise UsageError(f"{db} already exists, and the demo needs a new file; choose another with --db")
-    with database_lock(db):
+    with database_at(db).hold():
         for name in (db.name, f"{db.name}-wal", f"{db.name}-shm"):
             db.with_name(name).unlink(missing_ok=True)

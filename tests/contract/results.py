@@ -1,4 +1,4 @@
-"""Targets and visits to store, and a look at what became of them in the file."""
+"""Targets and results to store in any store, and a look at what became of them, as another program sees it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from crawler.records import (
     UrlStatus,
     Verdict,
 )
-from crawler.storage.sqlite.store import Store, open_store
+from crawler.storage.interface import Store
+from crawler.storage.location import database_at
 from crawler.urls import host_of
 
 NOW = 1_700_000_000.0
@@ -39,10 +40,10 @@ def a_body(body: bytes) -> StoredBody:
     return StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body))
 
 
-def a_visit(
+def a_result(
     claim: Claim, *, links: Iterable[str | Target] = (), page: bool | Page | None = True, **fields: Any
 ) -> Result:
-    """A visit that fetched a page with these links; `fields` change what is different."""
+    """Of a visit that fetched a page with these links; `fields` change what is different."""
     targets = tuple(a_target(link, depth=claim.depth + 1) if isinstance(link, str) else link for link in links)
     if isinstance(page, bool):
         page = Page(url=claim.url, title="T", text="text", content_hash=b"h") if page else None
@@ -74,9 +75,9 @@ def robots_claim(claim: Claim) -> Claim:
 
 
 @asynccontextmanager
-async def a_store(path: Path, *urls: str) -> AsyncIterator[Store]:
+async def a_store(location: Path, *urls: str) -> AsyncIterator[Store]:
     """A crawl database in which a run has begun and these URLs are pending."""
-    async with open_store(path) as store:
+    async with database_at(location).open_store() as store:
         await store.begin_run({"scope": {"max_pages": None}}, NOW)
         await store.add([a_target(url) for url in urls], NOW)
         yield store
@@ -84,19 +85,19 @@ async def a_store(path: Path, *urls: str) -> AsyncIterator[Store]:
 
 async def claims_of(store: Store, now: float = NOW) -> dict[str, Claim]:
     """All that is due, by URL."""
-    hosts = await store.due_hosts(now, None, 10_000)
+    hosts = (await store.due_hosts(now, None, 10_000)).rows
     return {claim.url: claim for claim in await store.due_urls([host.host_id for host in hosts], 10_000, now)}
 
 
-def rows(path: Path, sql: str, *parameters: Any) -> list[Any]:
-    """What another program sees in the file."""
-    with closing(sqlite3.connect(path)) as connection:
+def rows(location: Path, sql: str, *parameters: Any) -> list[Any]:
+    """What another program sees: the tables and columns are the same in every store."""
+    with closing(sqlite3.connect(location)) as connection:
         return connection.execute(sql, parameters).fetchall()
 
 
-def row_of(path: Path, url: str, columns: str = "status, reason, next_fetch_at") -> Any:
+def row_of(location: Path, url: str, columns: str = "status, reason, next_fetch_at") -> Any:
     """Some columns of one URL."""
-    [row] = rows(path, f"SELECT {columns} FROM urls WHERE url = ?", url)
+    [row] = rows(location, f"SELECT {columns} FROM urls WHERE url = ?", url)
     return row
 
 

@@ -49,7 +49,7 @@ class _Place:
         return True
 
 
-class Monotony:
+class RepetitionDetector:
     """The places of all hosts."""
 
     def __init__(self) -> None:
