@@ -5,7 +5,7 @@ does (CONNECT, RFC 9110, 9.3.6), while http is sent to the proxy with the whole 
 aiohttp's part: many proxies tunnel to port 443 alone.
 
 Invariants: no socket is connected to anything but the proxy; each is made by the guard, and so is counted and closed;
-credentials are in no message. A trouble of the proxy's own is told from one of the target's: `FailureKind.PROXY`.
+credentials are in no message. Failures of the proxy itself are told apart from the target's: `FailureKind.PROXY`.
 """
 
 from __future__ import annotations

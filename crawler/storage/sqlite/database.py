@@ -19,7 +19,7 @@ from pathlib import Path
 import aiosqlite
 
 from crawler.errors import DatabaseFailedError
-from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.companions import companion
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
 MIN_SQLITE = (3, 35, 0)  # RETURNING
@@ -134,7 +134,7 @@ def _read_only_uri(path: Path) -> str:
     SQLite then takes no locks and ignores the WAL, so this is only for a database that was closed cleanly.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    if beside(path, "-wal").exists() or _opens(uri):
+    if companion(path, "-wal").exists() or _opens(uri):
         return uri
     return f"{uri}&immutable=1"
 

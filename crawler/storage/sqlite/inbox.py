@@ -16,7 +16,7 @@ from pathlib import Path
 from crawler.errors import UsageError
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.interface import Note
-from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.companions import companion
 
 _SUFFIX = ".urls"
 _MAX_URLS = 10_000  # per note
@@ -26,7 +26,7 @@ _COARSE_S = 2.0  # the coarsest resolution of a folder's modification time
 
 def inbox_of(db: Path) -> Path:
     """The folder for notes to the crawl into `db`."""
-    return beside(db, ".inbox")
+    return companion(db, ".inbox")
 
 
 def leave_note(db: Path, texts: Sequence[str]) -> int:

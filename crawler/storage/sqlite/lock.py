@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
-from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import check_file, explained
 
 _TRIES, _PAUSE_S = 10, 0.02  # `is_held` may hold the lock for an instant
@@ -82,7 +82,7 @@ def holder_of(database: Path) -> int | None:
 
 
 def _lock_file(database: Path) -> Path:
-    return beside(database, ".lock")
+    return companion(database, ".lock")
 
 
 def _lock(descriptor: int, database: Path) -> None:

@@ -22,7 +22,6 @@ from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.known import KnownUrls
-from crawler.storage.sqlite.beside import beside
 from crawler.storage.sqlite.columns import (
     CLAIM_COLUMNS,
     HOST_COLUMNS,
@@ -33,6 +32,7 @@ from crawler.storage.sqlite.columns import (
     host_record,
     robots_copy,
 )
+from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
 from crawler.storage.sqlite.transaction import Transaction
@@ -210,7 +210,7 @@ class SqliteStore:
         self._writer = writer
         self._reader = reader
         self._known = known if known is not None else KnownUrls()
-        self._files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
+        self._files = [companion(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
         self._limit: HostLimit | None = None

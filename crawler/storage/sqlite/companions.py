@@ -10,6 +10,6 @@ import os
 from pathlib import Path
 
 
-def beside(database: Path, suffix: str) -> Path:
-    """The path of the database's companion: `beside(Path("crawl.db"), ".lock")`, links followed."""
+def companion(database: Path, suffix: str) -> Path:
+    """The path of one of them, with symbolic links resolved: `companion(Path("crawl.db"), ".lock")`."""
     return Path(os.path.realpath(database) + suffix)
