@@ -38,7 +38,7 @@ def prune(
 ) -> None:
     """Remove old page versions with their links and bodies, and old attempts. Each page keeps its newest version."""
     if keep_versions is None and older_than is None and not vacuum:
-        raise UsageError("nothing to prune; give --keep-versions N, --older-than AGE or both")
+        raise UsageError("nothing to prune; give --keep-versions N, --older-than AGE, or --vacuum")
     age = age_s("--older-than", older_than)
     before = None if age is None else time.time() - age
     keep = keep_versions or (1 if age is not None else _ALL)
@@ -57,5 +57,5 @@ def _account(pruned: Pruned, *, vacuum: bool, dry_run: bool) -> str:
         return f"would remove {rows} (about {size(pruned.freed)}); nothing was changed"
     if vacuum:
         return f"removed {rows}; the database went from {size(pruned.size_before)} to {size(pruned.size_after)}"
-    free = f"{size(pruned.freed)} of it free for reuse (--vacuum shrinks the file)"
-    return f"removed {rows}; the database is {size(pruned.size_after)}, {free}"
+    free = f", {size(pruned.freed)} of it free for reuse (--vacuum shrinks the file)" if pruned.freed else ""
+    return f"removed {rows}; the database is {size(pruned.size_after)}{free}"

@@ -56,7 +56,7 @@ def one_line(summary: Summary, db: Path) -> str:
     parts = [
         _ended(summary).plain,
         f"pages: {_pages(summary).plain}",
-        f"failures: {_failures(summary)}" if summary.by_failure else "",
+        f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
         f"pending: {_pending(summary).plain}" if summary.pending or summary.backing_off else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
@@ -64,7 +64,8 @@ def one_line(summary: Summary, db: Path) -> str:
 
 def no_seed(summary: Summary) -> str:
     """The error of a run that could not fetch any seed."""
-    why = tally({**summary.by_failure, **{f"http {code}": number for code, number in summary.by_status.items()}})
+    statuses = {f"http {code}": number for code, number in summary.by_status.items()}
+    why = tally({**summary.by_failure, **statuses}, ", ")
     return f"no seed could be fetched ({why or 'no request was sent'}); `crawler status` shows what failed"
 
 
@@ -83,9 +84,9 @@ def print_rows(console: Console, rows: list[tuple[str, Text]]) -> None:
     console.print(table)
 
 
-def tally(numbers: Mapping[str, int]) -> str:
+def tally(numbers: Mapping[str, int], separator: str = _SPACE) -> str:
     """'scope: 120   robots: 4'; zeros are left out."""
-    return _SPACE.join(f"{printable(name)}: {amount(number)}" for name, number in numbers.items() if number)
+    return separator.join(f"{printable(name)}: {amount(number)}" for name, number in numbers.items() if number)
 
 
 def names(hosts: tuple[str, ...]) -> str:
@@ -138,23 +139,22 @@ def _pages(summary: Summary) -> Text:
     return text
 
 
-def _failures(summary: Summary) -> str:
-    failures = tally(summary.by_failure)
+def _failures(summary: Summary, separator: str = _SPACE) -> str:
     retried = counted(summary.retries, "retry", "retries") if summary.retries else ""
-    return ", ".join(part for part in (failures, retried) if part)
+    return "; ".join(part for part in (tally(summary.by_failure, separator), retried) if part)
 
 
 def _connections(summary: Summary) -> str:
     return (
-        f"{amount(summary.connections_opened)} for {counted(summary.requests, 'request')}"
-        f" ({summary.connections_per_request:.2g} per request), {amount(summary.connections_peak)} open at peak"
+        f"{amount(summary.connections_opened)} opened for {counted(summary.requests, 'request')}"
+        f" ({summary.connections_per_request:.2g} per request), {amount(summary.connections_peak)} at peak"
     )
 
 
 def _pending(summary: Summary) -> Text:
     if not summary.pending:
-        return Text("none" + (f"; some refetches postponed: {_why_left(summary)}" if summary.backing_off else ""))
-    text = Text.assemble((amount(summary.pending), "bold"), f" left: {_why_left(summary)}")
+        return Text("none" + (f"; refetches postponed ({_why_left(summary)})" if summary.backing_off else ""))
+    text = Text.assemble((amount(summary.pending), "bold"), f" left ({_why_left(summary)})")
     text.stylize("yellow")
     return text
 
@@ -163,7 +163,7 @@ def _why_left(summary: Summary) -> str:
     if summary.by_failure.get("proxy"):
         return "the proxy failed, or the run ended first"
     if summary.backing_off:
-        return f"hosts asked for a pause or their robots.txt was unreachable ({names(summary.backing_off)})"
+        return f"some on hosts that asked for a pause or had no reachable robots.txt: {names(summary.backing_off)}"
     return "not due yet" if summary.complete else "the run ended first"
 
 

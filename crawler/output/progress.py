@@ -183,11 +183,10 @@ def print_line(console: Console, line: str) -> None:
 
 
 def progress_line(reading: Reading, counters: Counters) -> str:
-    """One plain line: '00:15 pages 312 (20.8/s) pending 1,204+ in flight 16 2xx 320 4xx 3 connections 12/335'."""
+    """One plain line: '00:15 pages 312 (20.8/s), pending 1,204+, in flight 16, 2xx 320, 4xx 3, connections 12/335'."""
     classes = sorted(by_class(counters.by_status).items())
     failed = sum(counters.by_failure.values())
     parts = [
-        stopwatch(reading.elapsed_s),
         f"pages {amount(reading.pages)} ({rate(reading.recent_per_s)})",
         f"pending {amount(reading.pending)}{'+' if reading.pending_more else ''}",
         f"in flight {amount(counters.in_flight)}",
@@ -195,4 +194,4 @@ def progress_line(reading: Reading, counters: Counters) -> str:
         *([f"failed {amount(failed)}"] if failed else []),
         f"connections {amount(counters.connections_opened)}/{amount(counters.requests)}",
     ]
-    return " ".join(parts)
+    return f"{stopwatch(reading.elapsed_s)} {', '.join(parts)}"

@@ -58,7 +58,7 @@ class Screen:
         rows.add_row("received", size(counters.bytes))
         rows.add_row(
             "connections",
-            f"{amount(counters.connections_opened)} for {counted(counters.requests, 'request')},"
+            f"{amount(counters.connections_opened)} opened for {counted(counters.requests, 'request')},"
             f" {amount(counters.connections_open)} open now",
         )
         rows.add_row("DNS", lookups(counters.dns_lookups, counters.dns_cache_hits))

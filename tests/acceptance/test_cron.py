@@ -157,7 +157,7 @@ def test_the_line_says_what_is_left(cli: Cli, serve: Serve) -> None:
     web.site("site.test", pages=12)
     served = serve(web)
     out, _err = cron(cli, served, served.url("site.test"), "--delay", "0", "--max-pages", "1").communicate(timeout=30)
-    assert re.search(r"; pending: \d+ left: the run ended first\n$", out)
+    assert re.search(r"; pending: \d+ left \(the run ended first\)\n$", out)
 
 
 @pytest.mark.parametrize("more", [[], ["--quiet"]])

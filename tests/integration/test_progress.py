@@ -241,7 +241,7 @@ def test_a_progress_line_tells_what_matters(bench: Bench) -> None:
     bench.now += 15
 
     assert progress_line(bench.meter.read(), bench.counters) == (
-        "00:15 pages 312 (20.8/s) pending 1,204+ in flight 16 2xx 320 4xx 3 failed 1 connections 12/335"
+        "00:15 pages 312 (20.8/s), pending 1,204+, in flight 16, 2xx 320, 4xx 3, failed 1, connections 12/335"
     )
 
 
@@ -402,7 +402,7 @@ def test_the_account_tells_what_was_left_and_why() -> None:
     assert "2,000 in the whole run" in lines["pages"]
     assert lines["responses"] == "200: 1,170   404: 3"
     assert lines["failures"] == "dns: 2"
-    assert lines["connections"].startswith("12 for 1,180 requests (0.01 per request)")
+    assert lines["connections"].startswith("12 opened for 1,180 requests (0.01 per request)")
     assert lines["pending"].startswith("213 left")
     assert "a.test, b.test, c.test and others" in lines["pending"]
     assert lines["excluded"] == "scope: 120   robots: 4"
@@ -414,4 +414,4 @@ def test_what_was_not_reached_is_not_blamed_on_hosts() -> None:
 
     print_ending(console, Summary(run_id=1, complete=False, end_reason="max_pages", pending=5), DB)
 
-    assert "5 left: the run ended first" in written(console)
+    assert "5 left (the run ended first)" in written(console)

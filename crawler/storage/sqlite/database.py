@@ -195,7 +195,7 @@ def _explanation(error: sqlite3.Error | OSError) -> str:
         return f"{error.strerror or error}; choose another --db or free some space"
     text = str(error)
     if "not a database" in text:
-        return "this file is not a crawl database; choose another --db"
+        return "not a crawl database; choose another --db"
     if "malformed" in text or "corrupt" in text:
         return "the database is damaged; restore a backup, or recover what is readable with `sqlite3 FILE .recover`"
     if "full" in text:

@@ -38,7 +38,7 @@ def leave_note(db: Path, texts: Sequence[str]) -> int:
     for seed in seeds:
         if seed.credentials:
             raise UsageError(
-                f"{seed.url} has a user and password, which are never stored; give it to `crawler crawl` instead"
+                f"{seed.url} has a user and password, which are never stored; pass it to `crawler crawl` instead"
             )
     folder = inbox_of(db)
     try:

@@ -236,7 +236,7 @@ class SqliteStore:
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
 
-        A killed run is gone on with where the same number of pages is asked for; else its count means nothing now.
+        A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
         """
         text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
         rows = await self._read("SELECT id, pages, options FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1")
