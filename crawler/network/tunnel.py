@@ -255,10 +255,4 @@ def _socks_address(host: str) -> bytes:
 
 
 def _reason(error: OSError) -> str:
-    return (
-        os.strerror(error.errno)
-        if error.errno
-        else "no answer in time"
-        if isinstance(error, TimeoutError)
-        else str(error)
-    )
+    return os.strerror(error.errno) if error.errno else "timed out" if isinstance(error, TimeoutError) else str(error)
