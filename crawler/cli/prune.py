@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crawler.cli.options import age_s
+from crawler.cli.options import DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.figures import counted, size
+from crawler.quantities import Age
 from crawler.storage.interface import Pruned
 from crawler.storage.location import database_at
 
@@ -21,14 +21,16 @@ _ALL = 1 << 62  # versions of a page
 
 
 def prune(
-    db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB,
+    db: DatabasePath = DEFAULT_DB,
     keep_versions: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep the N newest versions of each page.")
     ] = None,
     older_than: Annotated[
-        str | None,
+        float | None,
         typer.Option(
-            metavar="AGE", help="Remove only what was fetched longer ago, such as 90d, including records of attempts."
+            metavar="AGE",
+            parser=Age(unit="d").parse,
+            help="Remove only what was fetched longer ago, such as 90d, including records of attempts.",
         ),
     ] = None,
     vacuum: Annotated[bool, typer.Option("--vacuum", help="Shrink the file by rewriting the whole database.")] = False,
@@ -39,9 +41,8 @@ def prune(
     """Remove old page versions with their links and bodies, and old attempts. Each page keeps its newest version."""
     if keep_versions is None and older_than is None and not vacuum:
         raise UsageError("nothing to prune; give --keep-versions N, --older-than AGE, or --vacuum")
-    age = age_s("--older-than", older_than)
-    before = None if age is None else time.time() - age
-    keep = keep_versions or (1 if age is not None else _ALL)
+    before = None if older_than is None else time.time() - older_than
+    keep = keep_versions or (_ALL if older_than is None else 1)
     database = database_at(db)
     with database.hold() if database.exists() else nullcontext():  # do not create one
         pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))

@@ -16,6 +16,7 @@ from rich.text import Text
 from crawler.output.figures import amount, counted, lookups, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
+from crawler.quantities import Age
 
 _ENDINGS = {
     "complete": ("complete", "green", ": no fetchable URLs left"),
@@ -25,7 +26,7 @@ _ENDINGS = {
     "terminated": ("terminated", "yellow", " by SIGTERM or SIGHUP; all finished work is stored"),
 }
 _NAMED_HOSTS = 3
-_AGES = (("7d", 604800), ("1d", 86400), ("12h", 43200), ("1h", 3600), ("10m", 600), ("1m", 60))
+_AGES_S = (7 * 86400.0, 86400.0, 43200.0, 3600.0, 600.0, 60.0)
 _SPACE = "   "
 
 
@@ -44,11 +45,10 @@ def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now:
         tried = f" ({counted(pages, 'page')} could not be fetched)" if pages else ""
         return f"nothing is due: no pages stored{tried}; --retry-failed retries failed URLs"
     age_s = max(0.0, now - newest)
-    limit = next((name for name, limit_s in _AGES if limit_s < age_s), "0s")
+    limit = Age().show(next((limit_s for limit_s in _AGES_S if limit_s < age_s), 0.0))
     stored = f"{counted(pages, 'page')} stored, newest {span(age_s)} ago"
-    return (
-        f"nothing is due: {stored}; --max-age {limit} refetches {'it' if pages == 1 else 'them'}{_auto(next_at, now)}"
-    )
+    what = "it" if pages == 1 else "them"
+    return f"nothing is due: {stored}; --max-age {limit} refetches {what}{_auto(next_at, now)}"
 
 
 def one_line(summary: Summary, db: Path) -> str:

@@ -275,7 +275,7 @@ class Database(Protocol):
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
         """The crawl's side of its notes. `notify` gets a line about each file that looks like a note but is none."""
 
-    def leave_note(self, texts: Sequence[str]) -> int:
+    def leave_note(self, texts: Iterable[str | Seed]) -> int:
         """Leave seeds for the crawl; returns how many. Raises `UsageError` for a bad one, and then leaves none.
 
         Seeds with credentials are refused, since credentials are never stored.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 from crawler.errors import UsageError
@@ -29,7 +29,7 @@ def inbox_of(db: Path) -> Path:
     return companion(db, ".inbox")
 
 
-def leave_note(db: Path, texts: Sequence[str]) -> int:
+def leave_note(db: Path, texts: Iterable[str | Seed]) -> int:
     """Leave seeds for the crawl into `db`; returns how many. Raises `UsageError` for a bad one, and then leaves none.
 
     Seeds with credentials are refused: credentials are never stored, and a note is a file.
