@@ -82,7 +82,7 @@ class Seeds(Protocol):
         """Make all that has failed due again, as if it had never been tried."""
 
     async def roots(self) -> list[str]:
-        """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
+        """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
 
     async def named_seeds(self) -> list[tuple[str, SeedMark]]:
         """The URLs that the user named."""
@@ -107,7 +107,7 @@ class Exclusions(Protocol):
         """Make URLs that robots.txt forbade due for another decision if its copy has expired; `every`: all of them."""
 
     async def reasons(self, prefix: str, min_fetched: int) -> list[tuple[str, str]]:
-        """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
+        """(host name, reason) for each reason that begins with `prefix`, of hosts with enough fetched URLs."""
 
     async def full_hosts(self, urls: int) -> list[str]:
         """Hosts that have so many URLs, the excluded ones not counted."""

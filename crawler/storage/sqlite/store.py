@@ -360,7 +360,7 @@ class SqliteStore:
         return [robots_copy(row) for row in rows]
 
     async def roots(self) -> list[str]:
-        """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
+        """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
         return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0 AND reason IS NOT 'port'")]
 
     async def named_seeds(self) -> list[tuple[str, SeedMark]]:
@@ -387,7 +387,7 @@ class SqliteStore:
         return [row[0] for row in await self._read(_FULL_HOSTS, (urls,))]
 
     async def reasons(self, prefix: str, min_fetched: int) -> list[tuple[str, str]]:
-        """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
+        """(host name, reason) for each reason that begins with `prefix`, of hosts with enough fetched URLs."""
         return [(row[0], row[1]) for row in await self._read(_REASONS, (prefix, min_fetched))]
 
     async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
@@ -420,7 +420,7 @@ class SqliteStore:
             return await transaction.readmit(urls, now)
 
     async def limit_hosts(self, per_domain: int) -> None:
-        """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
+        """From now on, store at most this many hosts per domain; stored ones count. Takes one pass over them."""
         await self._writer.create_function("owner_of", 1, owner_of)
         await self._write(NAME_DOMAINS, ())
         self._limit = HostLimit(per_domain)
