@@ -20,6 +20,7 @@ import aiosqlite
 
 from crawler.beside import beside
 from crawler.errors import DatabaseFailedError
+from crawler.storage.views import STORED_VIEWS, drop_views, outdated, renew_views
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
 MIN_SQLITE = (3, 35, 0)  # RETURNING
@@ -148,12 +149,16 @@ def _opens(uri: str) -> bool:
 async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
     version = await _identify(connection, path)
     await connection.executescript(_WRITER_PRAGMAS)
+    if version < schema_version():
+        await connection.executescript(drop_views())
     for number, script in enumerate(_migrations()[version:], start=version + 1):
         # One transaction a migration: a kill between two of them leaves a schema that the next start completes.
         await connection.executescript(
             f"BEGIN IMMEDIATE; {script}\n"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
         )
+    if outdated(dict(await connection.execute_fetchall(STORED_VIEWS))):
+        await connection.executescript(renew_views())
 
 
 async def _identify(connection: aiosqlite.Connection, path: Path) -> int:
