@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from crawler.beside import beside
+from crawler.beside import COMPANIONS, beside
 from crawler.cli.crawl_file import use_crawl_file
 from crawler.cli.options import age_s, default, given_fields, headers, if_running, option, size_bytes
 from crawler.cli.seeds import read_seeds
@@ -305,7 +305,7 @@ def _check_files(db: Path, outputs: Mapping[str, Path | None], *, goes_on: bool)
     """What can be known before anything is made or fetched."""
     if not check_file(db) and goes_on:
         raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
-    taken = {str(beside(db, suffix)): "the database" for suffix in ("", "-wal", "-shm", ".lock")}
+    taken = {str(beside(db, suffix)): "the database" for suffix in ("", *COMPANIONS)}
     for flag, path in outputs.items():
         if path is None:
             continue

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from crawler.archive.derived import discard
 from crawler.cli.options import age_s
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
@@ -44,6 +45,8 @@ def prune(
     keep = keep_versions or (1 if age is not None else _ALL)
     with database_lock(db) if check_file(db) else nullcontext():  # where there is none, nothing is to be made
         pruned = asyncio.run(prune_database(db, keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
+        if not dry_run and (pruned.links or pruned.fetches):
+            asyncio.run(discard(db))  # it would go on listing what is gone
     typer.echo(_account(pruned, vacuum=vacuum, dry_run=dry_run))
 
 

@@ -6,10 +6,11 @@ Invariant: what a database has under their names is what that file says, once a 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 STORED_VIEWS = "SELECT name, sql FROM sqlite_schema WHERE type = 'view'"
 
@@ -39,9 +40,10 @@ def views() -> Mapping[str, View]:
     return found
 
 
-def outdated(stored: Mapping[str, str]) -> list[View]:
-    """The views that a database with these (statements by name) lacks, or has otherwise."""
-    return [view for view in views().values() if stored.get(view.name) != view.sql]
+def are_outdated(stored: Iterable[Any]) -> bool:
+    """Whether a database with these (rows of `STORED_VIEWS`) lacks a view of ours, or has it otherwise."""
+    statements = dict(stored)
+    return any(statements.get(view.name) != view.sql for view in views().values())
 
 
 def drop_views() -> str:
@@ -53,6 +55,11 @@ def renew_views() -> str:
     """A script that makes all views anew, in one transaction."""
     made = "".join(f"{view.sql};\n" for view in views().values())
     return f"BEGIN IMMEDIATE;\n{drop_views()}{made}COMMIT;"
+
+
+def temporary_views() -> str:
+    """A script that makes all views anew for one connection, before which those in the database are hidden."""
+    return "".join(f"{view.sql.replace('CREATE VIEW', 'CREATE TEMP VIEW', 1)};\n" for view in views().values())
 
 
 def _read(name: str, sql: str, rest: str, known: Mapping[str, View]) -> View:
