@@ -132,17 +132,9 @@ def read_only_uri(path: Path) -> str:
     SQLite then takes no locks and overlooks a WAL, so that is for a database that was cleanly closed.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    if _has_log(path) or _opens(uri):
+    if beside(path, "-wal").exists() or _opens(uri):
         return uri
     return f"{uri}&immutable=1"
-
-
-def _has_log(path: Path) -> bool:
-    """Whether there is a write-ahead log that says anything: the last reader to close leaves an empty one."""
-    try:
-        return beside(path, "-wal").stat().st_size > 0
-    except FileNotFoundError:
-        return False
 
 
 def _opens(uri: str) -> bool:

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,7 +29,7 @@ from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive
 from crawler.beside import COMPANIONS
 from crawler.cli import main
-from crawler.records import Page
+from crawler.records import Page, Response
 from crawler.storage.prune import prune
 from crawler.storage.store import Store
 from tests.benchmarks.archive import make
@@ -46,10 +45,16 @@ async def visit_all(store: Store, urls: list[str], links: list[str], text: str, 
     await store.retry(urls, at)
     claims = await claims_of(store, at)
     visits = [
-        a_visit(claims[url], links=links, page=Page(url=url, title="T", text=text, content_hash=text.encode()))
+        a_visit(
+            claims[url],
+            links=links,
+            page=Page(url=url, title="T", text=text, content_hash=text.encode()),
+            attempt=Response(url=url, status_code=200, started_at=at),
+            next_fetch_at=at + 1,
+        )
         for url in urls
     ]
-    await store.commit([replace(visit, next_fetch_at=at + 1) for visit in visits], at)
+    await store.commit(visits, at)
 
 
 @asynccontextmanager
@@ -170,7 +175,7 @@ async def test_attempts_whose_ids_were_given_again_after_a_prune_are_found(db: P
     async with a_store(db) as store:
         await visit_all(store, PAGES[:300], [HUB], "second", NOW + 2)
     async with open_crawl(db) as archive:
-        assert [one.started_at for one in await archive.attempts(PAGES[0])] == [NOW, NOW]
+        assert [one.started_at for one in await archive.attempts(PAGES[0])] == [NOW, NOW + 2]
         assert len(await archive.attempts(PAGES[299])) == 2
 
 
@@ -188,7 +193,7 @@ async def older_copy(db: Path) -> None:
     """A copy from before is put back, and another night follows: the same ids stand for other pages."""
     shutil.copy(db.with_name("copy.db"), db)
     async with a_store(db) as store:
-        await visit_all(store, PAGES[::-1], [HUB], "again", NOW + 8)
+        await visit_all(store, PAGES[::-1], ["http://a.test/new"], "again", NOW + 8)
         await visit_all(store, PAGES, [OTHER], "again and again", NOW + 10)
 
 
@@ -200,6 +205,11 @@ async def test_an_index_of_another_database_is_not_believed(db: Path, happens: C
     await happens(db)
     for url in (HUB, OTHER):
         assert await sources(db, url) == oracle(db, url)
+    async with open_archive(db) as connection:
+        [(hub,)] = rows(db, "SELECT id FROM urls WHERE url = ?", HUB)
+        found = await Lookup(db, connection, pytest.fail).candidates(LINK_SOURCES, hub)
+        assert found is not None
+        assert found.after == rows(db, "SELECT max(id) FROM pages")[0][0]
 
 
 # --- what happens to the file ---------------------------------------------------------------------------------------
