@@ -1,4 +1,4 @@
-"""The reference of the views, made from views.sql: `python -m crawler.archive.reference` writes crawler/manual/views.md.
+"""The reference of the views: `python -m crawler.archive.reference` makes crawler/manual/views.md from views.sql.
 
 Invariant: what the manual says of a view is what the database says of it, and what a test holds it to.
 """
@@ -21,8 +21,8 @@ sqlite3 -box example.db "SELECT page_url, anchor, target_url, cause FROM broken_
 sqlite3 -box example.db ".schema broken_links"     # what a view is made of, and this text
 ```
 
-A page is *current* while its URL stands: it is not gone (404, 410), redirected or excluded. A page that failed, or is to
-be asked again, still stands: an outage takes no page away. A page's links are those of its newest version. Times are
+A page is *current* while its URL stands: it is not gone (404, 410), redirected or excluded. A page that failed, or is
+to be asked again, still stands: an outage takes no page away. A page's links are those of its newest version. Times are
 Unix seconds (UTC): `datetime(fetched_at, 'unixepoch')` shows one. Rows come in no promised order.
 
 A database of an older version has no views yet; `crawler crawl` or `crawler prune` adds them. Views that read all links
