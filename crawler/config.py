@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from crawler.errors import UsageError
 from crawler.proxy import ProxyServer, parse_proxy
+from crawler.user_agent import product_token
 
 DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-this-crawler)"
-_PRODUCT_TOKEN = re.compile(r"^(?:Mozilla/[\d.]+ \(compatible; *)?([A-Za-z_-]+)")
 DEFAULT_DB = Path("data/crawl.db")
 DEMO_DB = Path("data/demo.db")
 MIB = 1024 * 1024
@@ -139,9 +139,8 @@ class NetworkConfig:
 
     @property
     def product_token(self) -> str:
-        """The name in the User-Agent that robots.txt speaks to (RFC 9309, 2.2.1): 'crawler' of 'crawler/1.0 (...)'."""
-        found = _PRODUCT_TOKEN.match(self.user_agent)
-        return found[1] if found else self.user_agent
+        """The name in the User-Agent that robots.txt speaks to: 'crawler' of 'crawler/1.0 (...)'."""
+        return product_token(self.user_agent) or self.user_agent
 
     @property
     def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

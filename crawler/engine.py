@@ -20,9 +20,7 @@ from crawler.output.summary import Summary
 from crawler.records import Page
 from crawler.run import Run, open_run, signals_handled
 from crawler.seeds import parse_seeds
-from crawler.storage.database import check_file
-from crawler.storage.lock import database_lock
-from crawler.storage.store import stored_options
+from crawler.storage.location import database_at
 
 _LOCK_POLL_S = 0.25
 
@@ -120,11 +118,11 @@ class Crawl:
 
     async def _lock(self, stack: AsyncExitStack) -> None:
         """Hold the database, once whoever holds it lets go; then look whether it may be used."""
-        config = self._config
+        config, database = self._config, database_at(self._config.db)
         deadline, told = self._clock.monotonic() + config.start.lock_wait_s, False
         while True:
             try:
-                stack.enter_context(database_lock(config.db))
+                stack.enter_context(database.hold())
                 break
             except DatabaseBusyError as busy:
                 if self._clock.monotonic() >= deadline:
@@ -133,13 +131,13 @@ class Crawl:
                     self._observer.notify(f"waiting: {busy}")
                 told = True
             await asyncio.sleep(_LOCK_POLL_S)
-        if config.start.fresh and check_file(config.db):
+        if config.start.fresh and database.exists():
             raise UsageError(f"--fresh: {config.db} exists; move it away, name another --db, or go on without --fresh")
 
     async def _options(self) -> CrawlConfig:
         earlier = None
         if self._given is not None and not self._seeds:
-            earlier = await stored_options(self._config.db)
+            earlier = await database_at(self._config.db).last_options()
         if earlier is None:
             return self._config
         config, changes = self._config.resumed(earlier, self._given or {})

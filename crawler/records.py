@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
-    from crawler.record import dataclass
+    from crawler.statically_frozen import dataclass
 
 
 class UrlStatus(StrEnum):
@@ -58,7 +58,7 @@ class SeedMark(IntEnum):
     """Whether a URL was named by the user. Every mark but NO makes the URL's host a root of the scope."""
 
     NO = 0
-    HEIR = 1  # what a seed redirects to: not named by the user, so that it is trusted with nothing
+    SEED_REDIRECT = 1  # what a seed redirects to: not named by the user, so that it is trusted with nothing
     YES = 2  # a seed
     BARE = 3  # a seed given without a scheme: https is tried first, then http
 
@@ -75,7 +75,7 @@ HUB_NEW_LINKS = 0.25  # from so many new URLs a version on, on a moving average,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Earlier:
+class PreviousVisit:
     """What is known of a URL from earlier visits. `fetched_at` is the newest that had a result.
 
     `content_hash` None: no version is stored; `truncated` and `has_body` speak of the newest one. `new_links`: how many
@@ -123,7 +123,7 @@ class Horizon:
 class Claim:
     """One URL lent to a worker. `attempts` counts those that failed since the last success.
 
-    `url_id` is 0 where the URL has no row yet (a robots.txt). `earlier` None: it was never answered. A claim equals
+    `url_id` is 0 where the URL has no row yet (a robots.txt). `previous` None: it was never answered. A claim equals
     itself alone: it stands for one loan.
     """
 
@@ -137,12 +137,12 @@ class Claim:
     hops: int = 0
     attempts: int = 0
     seed: SeedMark = SeedMark.NO
-    earlier: Earlier | None = None
+    previous: PreviousVisit | None = None
 
     @property
     def is_hub(self) -> bool:
         """Whether new pages are found here: it is a seed, or its versions bring new links."""
-        return self.seed > SeedMark.NO or (self.earlier is not None and self.earlier.new_links >= HUB_NEW_LINKS)
+        return self.seed > SeedMark.NO or (self.previous is not None and self.previous.new_links >= HUB_NEW_LINKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,12 +309,29 @@ class HostRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Everything that one claim led to; it is committed as a whole or not at all.
+    """What a worker brings back of one claim: what it saw, nothing decided.
 
-    `attempt` None: decided without a request (a rule forbids the URL). A worker fills what comes before `link_targets`;
-    the frontier adds the rest: `link_targets` are the page's links, judged, in their order, `targets` what else the
-    visit found; `origin_failed` fails all that is pending for the claim's origin; times are Unix seconds. A `body`
-    without a `page` belongs to the version that is stored already; `lastmods` is what a sitemap says of its pages.
+    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `entries` are those of a
+    sitemap.
+    """
+
+    claim: Claim
+    attempt: Response | Failure
+    conditional: bool = False
+    page: Page | None = None
+    body: StoredBody | None = None
+    entries: tuple[SitemapEntry, ...] = ()
+    redirect_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What the frontier made of a visit: all that is stored of one claim, committed as a whole or not at all.
+
+    `attempt` None: decided without a request. `link_targets` are the page's links, judged, in their order; `targets` is
+    what else was found. `origin_failed` fails all that is pending for the claim's origin. Times are Unix seconds. A
+    `body` without a `page` belongs to the version that is stored already; `lastmods` is what a sitemap says of its
+    pages.
     """
 
     claim: Claim
@@ -322,7 +339,6 @@ class Visit:
     attempt: Response | Failure | None = None
     page: Page | None = None
     body: StoredBody | None = None
-    entries: tuple[SitemapEntry, ...] = ()
     redirect_url: str | None = None
     link_targets: tuple[Target, ...] = ()
     targets: tuple[Target, ...] = ()

@@ -10,106 +10,69 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
-from crawler.errors import CrawlerError, UsageError
+from crawler.errors import CrawlerError
+from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
-from crawler.inbox import Inbox
+from crawler.inbox_watcher import InboxWatcher
 from crawler.network.cookies import CookieFile
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import nothing_due
-from crawler.output.figures import counted
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
-from crawler.parsing.pool import Parser, open_parser
-from crawler.policy.recrawl import Rhythm, rhythm
-from crawler.records import ANSWERED, Failure, FailureKind, SeedMark, UrlKind
-from crawler.resumption import check_secrets, scope_rules, sendable
+from crawler.parsing.parser import Parser
+from crawler.parsing.pool import open_parser
+from crawler.records import Failure, FailureKind
+from crawler.resumption import sendable
 from crawler.seeds import Seed
-from crawler.storage.store import Store, open_store
-from crawler.urls import origin_of
+from crawler.start import Start
+from crawler.storage.interface import Store
+from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
-_INBOX_POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run works with, open; whoever opened it closes it. `counters` are those of the fetcher, too."""
+
+    store: Store
+    fetcher: RunFetcher
+    parser: Parser
+    counters: Counters
 
 
 class Run:
-    """One run's parts, open."""
+    """One run: `begin` it, then let it `crawl`."""
 
-    def __init__(
-        self,
-        config: CrawlConfig,
-        store: Store,
-        fetcher: Fetcher,
-        parser: Parser,
-        counters: Counters,
-        observer: Observer,
-        clock: Clock,
-    ) -> None:
-        self.counters = counters
-        self.frontier = Frontier(config, store, counters, clock, observer.notify)
+    def __init__(self, config: CrawlConfig, parts: Parts, observer: Observer, clock: Clock) -> None:
+        self.counters = parts.counters
+        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify)
         self._config = config
-        self._store = store
-        self._fetcher = fetcher
+        self._store = parts.store
         self._observer = observer
         self._clock = clock
-        self._visitor = Visitor(config, fetcher, parser, self.frontier, counters, clock)
+        self._start = Start(config, parts.store, self.frontier, parts.fetcher, observer.notify, clock)
+        self._visitor = Visitor(config, parts.fetcher, parts.parser, self.frontier, clock)
+        inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
+        self._inbox = InboxWatcher(inbox, self.frontier, parts.fetcher, observer.notify)
         self._stop_reason: str | None = None
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
-        self._run_pages_before = 0
+        self._pages_before = 0
         self._proxy_blamed = False
-        self._any_tried = False
-        self._inbox = Inbox(config.db, partial(observer.notify, urgent=True))
-        self._taking_notes = asyncio.Lock()
-        self._over = asyncio.Event()
 
     async def begin(self, seeds: Sequence[Seed]) -> None:
-        """Record the run and add the seeds. Raises `UsageError` where there are none, or a header is missing."""
-        options = self._config.storable()
-        options["credentials"] = sorted({origin_of(seed.url) for seed in seeds if seed.credentials})
-        proxy = self._config.network.proxy_server
-        options["proxy_credentials"] = proxy is not None and proxy.credentials is not None
-        earlier = await self._store.last_options()
-        if earlier is None and not seeds:
-            raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
-        if earlier is not None and (
-            self._config.recrawl.max_age_s is not None or (await self._store.counts())["pending"]
-        ):
-            check_secrets(options, earlier, self._config.network)
-        if self._config.politeness.ignore_robots:
-            self._observer.notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
-        if self._config.network.insecure:
-            self._observer.notify("--insecure: TLS certificates are not verified; what is stored may come from anybody")
-        options["decided"] = earlier is None or (
-            bool(earlier.get("decided", True)) and scope_rules(earlier) == scope_rules(options)
-        )
-        set_back_s = await self._store.follow_clock(self._clock.wall())
-        if set_back_s:
-            self._observer.notify(f"the clock is {set_back_s:.0f} s behind the last run: what is due follows it")
-        run_id, self._run_pages_before = await self._store.begin_run(options, self._clock.wall())
-        if self._run_pages_before:
-            self._observer.notify(f"going on with run {run_id}, which was stopped after {self._run_pages_before} pages")
-        widened = await self.frontier.open(seeds, self._run_pages_before, await self._rhythm())
-        await self._open_doors(seeds)
-        if widened or not options["decided"]:
-            readmitted = await self.frontier.readmit()
-            self._tell_readmitted(readmitted)
-        await self._take_notes()
-
-    async def _rhythm(self) -> Rhythm:
-        """Only a budget makes the order matter, and only then is it worth its cost."""
-        started_at, before = await self._store.run_times()
-        has_budget = self._config.scope.max_pages is not None or self._config.run.max_runtime_s is not None
-        return rhythm(
-            self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall(), by_value=has_budget
-        )
+        """Record the run, add the seeds and what waits in the inbox. Raises `UsageError`: see `Start.begin`."""
+        self._pages_before = await self._start.begin(seeds)
+        await self._inbox.take_notes()
 
     async def crawl(self) -> Summary:
         """Work until nothing is left, a limit is reached, or somebody stops it; then drain, commit and report."""
@@ -118,7 +81,7 @@ class Run:
             loop.call_later(self._config.run.max_runtime_s, self.stop, "max_runtime")
         writer = loop.create_task(self.frontier.writer.run())
         writer.add_done_callback(lambda _writer: self.frontier.stop())
-        inbox = loop.create_task(self._watch_inbox())
+        inbox = loop.create_task(self._inbox.watch())
         inbox.add_done_callback(lambda _inbox: self.frontier.stop())
         end_reason = "failed"
         try:
@@ -127,13 +90,13 @@ class Run:
             end_reason = "stopped"
             raise
         finally:
-            self._over.set()
+            self._inbox.close()
             self.frontier.writer.close()
             await self._last_commit(writer, inbox)
             summary = await self._summarize(self._stop_reason or end_reason)
             await self.frontier.keep_pauses()
             await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
-        if summary.complete and self._was_idle() and not summary.pending and not summary.backing_off:
+        if summary.complete and not self.frontier.any_tried and not summary.pending and not summary.backing_off:
             told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
             self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
         return summary
@@ -162,6 +125,7 @@ class Run:
             self._stop_reason = reason
             if reason in _SIGNALS.values():
                 self._observer.notify("stopping: finishing what is under way; the same again stops at once")
+            self._inbox.close()
             self.frontier.stop()
 
     async def _work(self) -> str:
@@ -169,7 +133,7 @@ class Run:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._worker()) for _ in range(self._config.politeness.concurrency)]
                 while (end_reason := await self.frontier.feed()) == "complete":
-                    if not await asyncio.shield(self._take_notes()):  # a write must not be cancelled
+                    if not await asyncio.shield(self._inbox.take_notes()):  # a write must not be cancelled
                         break
                 await self._drain()
                 for worker in workers:
@@ -184,7 +148,6 @@ class Run:
             claim = await self.frontier.claim()
             visit = await self._visitor.visit(claim)
             if visit is not None:
-                self._any_tried |= visit.claim.kind is not UrlKind.ROBOTS or visit.verdict.status not in ANSWERED
                 if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
                     self._blame_proxy(visit.attempt.message)
                 await self.frontier.finish(visit)
@@ -203,53 +166,6 @@ class Run:
         for wait in waits:
             wait.cancel()
 
-    async def _watch_inbox(self) -> None:
-        """Take up what `crawler add` leaves. Never cancelled: a write that is cancelled leaves its transaction open."""
-        while not self._over.is_set():
-            try:
-                async with asyncio.timeout(_INBOX_POLL_S):
-                    await self._over.wait()
-            except TimeoutError:
-                if self._stop_reason is None:
-                    await self._take_notes()
-
-    async def _take_notes(self) -> bool:
-        """Add the seeds that were left beside the database; whether there were any."""
-        found = False
-        async with self._taking_notes:
-            for note, seeds in self._inbox.notes():
-                for seed in seeds:
-                    self._open_door(seed)
-                readmitted = await self.frontier.join(seeds)
-                self._inbox.remove(note)
-                self._observer.notify(f"{counted(len(seeds), 'URL')} added from {note}")
-                self._tell_readmitted(readmitted)
-                found = True
-        return found
-
-    def _tell_readmitted(self, number: int) -> None:
-        if number:
-            self._observer.notify(f"{number} URLs that were excluded may be fetched now")
-
-    async def _open_doors(self, seeds: Sequence[Seed]) -> None:
-        """The origins that the user named may see the user's credentials, and be on a private address."""
-        named = [Seed(url=url, bare=mark is SeedMark.BARE) for url, mark in await self._store.named_seeds()]
-        for seed in named:
-            self._open_door(seed)
-        for seed in seeds:
-            if seed.credentials:
-                self._fetcher.authorize(origin_of(seed.url), *seed.credentials)
-
-    def _open_door(self, seed: Seed) -> None:
-        self._fetcher.trust_origin(origin_of(seed.url))
-        self._fetcher.open_origin(origin_of(seed.url))
-        if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
-            self._fetcher.open_origin(origin_of(seed.twin))
-
-    def _was_idle(self) -> bool:
-        """Whether no URL was to be tried; a robots.txt that had expired may have been fetched again."""
-        return not self._any_tried and not self.counters.by_failure
-
     async def _summarize(self, end_reason: str) -> Summary:
         counts = await self._store.counts()
         now = self._clock.wall()
@@ -259,9 +175,10 @@ class Run:
             run_id=self._store.run_id,
             complete=end_reason == "complete",
             end_reason=end_reason,
-            seeds_failed=end_reason == "complete" and not await self._store.any_seed_fetched(ever=self._was_idle()),
+            seeds_failed=end_reason == "complete"
+            and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried),
             elapsed_s=round(self._clock.monotonic() - self._started, 3),
-            run_pages=self._run_pages_before + self.counters.pages,
+            run_pages=self._pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),
             urls=counts,
             pending=counts["pending"],
@@ -288,7 +205,7 @@ async def open_run(
         open_parser(
             config.network.product_token, config.run.parse_timeout_s, eager=config.recrawl.max_age_s is None
         ) as parser,
-        open_store(config.db) as store,
+        database_at(config.db).open_store() as store,
         open_fetcher(
             sendable(config.network),
             config.politeness,
@@ -298,7 +215,8 @@ async def open_run(
             wall_clock=clock.wall,
         ) as fetcher,
     ):
-        yield Run(config, store, fetcher, parser, counters, observer, clock)
+        parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters)
+        yield Run(config, parts, observer, clock)
 
 
 @contextmanager

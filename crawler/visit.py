@@ -1,12 +1,12 @@
-"""The story of one URL, top to bottom: locate, ask to be let in, fetch, read, decide.
+"""The story of one URL, top to bottom: locate, ask to be let in, fetch, read.
 
-Invariant: a visit stores nothing and waits for no politeness. All that it learns comes back as one frozen `Visit`.
+Invariant: a visit stores nothing, decides nothing and waits for no politeness. All that it saw comes back as one frozen
+`Visit`; what becomes of the URL and its host is for the frontier to decide.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -17,11 +17,9 @@ from crawler.config import CrawlConfig
 from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.reader import readable
 from crawler.content.robots_meta import robots_directives
-from crawler.counters import Counters
-from crawler.network.fetcher import Fetcher, any_type
-from crawler.network.resolver import Unresolved
-from crawler.parsing.pool import Parser
-from crawler.policy.outcome import REDIRECTS, decide
+from crawler.fetching import Fetcher, Unresolved, any_type
+from crawler.parsing.parser import Parser
+from crawler.policy.outcome import REDIRECTS
 from crawler.policy.ports import has_bad_port
 from crawler.policy.recrawl import conditions, misdated
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
@@ -29,7 +27,7 @@ from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind
 from crawler.urls import normalize, origin_of, without_credentials
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
-KNOCK_TIMEOUT_S = 5.0  # of the first request to an origin; hosts that only hang would hold up those behind them
+FIRST_REQUEST_TIMEOUT_S = 5.0  # to an origin; hosts that only hang would hold up those behind them
 
 
 class Ledger(Protocol):
@@ -40,9 +38,6 @@ class Ledger(Protocol):
 
     def sent(self, claim: Claim) -> None:
         """The claim's request has just been sent."""
-
-    def failures_of(self, claim: Claim) -> int:
-        """How often in a row the claim's host has failed."""
 
     def delay_of(self, claim: Claim) -> float:
         """Seconds between the starts of two requests to the claim's host."""
@@ -57,26 +52,24 @@ class Visitor:
         fetcher: Fetcher,
         parser: Parser,
         ledger: Ledger,
-        counters: Counters,
         clock: Clock,
     ) -> None:
         self._config = config
         self._fetcher = fetcher
         self._parser = parser
         self._ledger = ledger
-        self._counters = counters
         self._clock = clock
 
     async def visit(self, claim: Claim) -> Visit | None:
         """Everything that the claim led to; None where it was given back, because its address is busy."""
         address = await self._fetcher.address_of(claim.host)
         if isinstance(address, Unresolved):
-            return self._conclude(claim, self._unresolved(claim, address))
+            return _visit(claim, self._unresolved(claim, address))
         if not self._ledger.admit(claim, address):
             return None
         if claim.kind is UrlKind.ROBOTS:
-            return self._conclude(claim, await self._fetch_robots(claim))
-        asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.earlier is not None else None
+            return _visit(claim, await self._fetch_robots(claim))
+        asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.previous is not None else None
         attempt = await self._fetcher.fetch(
             claim.url,
             headers=asked_with,
@@ -84,7 +77,7 @@ class Visitor:
             on_sent=lambda: self._ledger.sent(claim),
         )
         if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
-            return self._conclude(claim, attempt, conditional=bool(asked_with))
+            return _visit(claim, attempt, conditional=bool(asked_with))
         return await self._read(claim, attempt)
 
     def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
@@ -98,7 +91,7 @@ class Visitor:
         url = claim.url
         timeout_s = self._config.network.timeout_s
         if not claim.attempts:
-            timeout_s = min(timeout_s, KNOCK_TIMEOUT_S)
+            timeout_s = min(timeout_s, FIRST_REQUEST_TIMEOUT_S)
         for hop in range(MAX_ROBOTS_REDIRECTS + 1):
             if hop:
                 await asyncio.sleep(self._ledger.delay_of(claim))
@@ -116,11 +109,11 @@ class Visitor:
         if isinstance(reading, Failure):
             keep = self._config.run.bodies  # in a thread: 10 MB are 30 ms in which the event loop can do other things
             body = await asyncio.to_thread(stored_body, response.body) if keep else None
-            return self._conclude(claim, reading, body=body)
+            return _visit(claim, reading, body=body)
         content, body = reading
         if isinstance(content, Page):
-            return self._conclude(claim, response, page=self._with_header_directives(content, response), body=body)
-        return self._conclude(claim, response, entries=tuple(content or ()))
+            return _visit(claim, response, page=self._with_header_directives(content, response), body=body)
+        return _visit(claim, response, entries=tuple(content or ()))
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:
         """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds."""
@@ -135,34 +128,15 @@ class Visitor:
             asked, content_hash=blake2b(page.content_hash, key=salt, digest_size=CONTENT_HASH_BYTES).digest()
         )
 
-    def _conclude(self, claim: Claim, attempt: Response | Failure, *, conditional: bool = False, **found: Any) -> Visit:
-        """Decide; `found` are the fields of the visit that the reader filled."""
-        redirect_url = _redirect_url(attempt)
-        if isinstance(attempt, Response) and redirect_url is None and attempt.location is not None:
-            attempt = replace(attempt, location=None)  # it leads nowhere that we can go
-        if isinstance(attempt, Response) and misdated(attempt):
-            attempt = replace(attempt, last_modified=None)
-        verdict = decide(
-            claim,
-            attempt,
-            retries=self._config.network.retries,
-            host_failures=self._ledger.failures_of(claim),
-            jitter=random.random(),
-            now=self._clock.wall(),
-            conditional=conditional,
-        )
-        self._count(claim, attempt, will_retry=verdict.retry_in_s is not None)
-        return Visit(claim=claim, verdict=verdict, attempt=attempt, redirect_url=redirect_url, **found)
 
-    def _count(self, claim: Claim, attempt: Response | Failure, *, will_retry: bool) -> None:
-        self._counters.retries += will_retry
-        if isinstance(attempt, Failure):
-            self._counters.by_failure[attempt.kind] += 1
-            self._counters.latest_errors.append((claim.url, f"{attempt.kind}: {attempt.message}"))
-            return
-        self._counters.by_status[attempt.status_code] += 1
-        if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS:
-            self._counters.latest_errors.append((claim.url, f"HTTP {attempt.status_code}"))
+def _visit(claim: Claim, attempt: Response | Failure, **found: Any) -> Visit:
+    """What is brought back, without those header values that are of no use; `found` are further fields."""
+    redirect_url = _redirect_url(attempt)
+    if isinstance(attempt, Response) and redirect_url is None and attempt.location is not None:
+        attempt = replace(attempt, location=None)  # it leads nowhere that we can go
+    if isinstance(attempt, Response) and misdated(attempt):
+        attempt = replace(attempt, last_modified=None)
+    return Visit(claim=claim, attempt=attempt, redirect_url=redirect_url, **found)
 
 
 def _redirect_url(attempt: Response | Failure) -> str | None:

@@ -1,7 +1,7 @@
 """Reading a crawl database from Python: pages as they were stored, their history, links in and out, what failed.
 
-The questions go to the documented views (storage/views.sql). Invariant: a question costs a fixed number of statements,
-or one for each batch of what it streams, never one for each row.
+The questions go to the documented views (views.sql). Invariant: a question costs a fixed number of statements, or one
+for each batch of what it streams, never one for each row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive
 from crawler.bodies import decompress
 from crawler.records import Link, Page
-from crawler.storage.database import explained
+from crawler.storage.sqlite.database import explained
 
 _BATCH = 64  # pages, whose links are read together
 _ROWS = 1024  # of answers that are streamed

@@ -30,8 +30,8 @@ from typing import Any
 import aiosqlite
 
 from crawler.archive.indexes import Index
-from crawler.beside import beside
-from crawler.storage.database import connect, read_only_uri
+from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.database import connect, read_only_uri
 
 APPLICATION_ID = 0x43524C44  # "CRLD", in the file's header
 VERSION = 1  # of the table of indexes; each index has one of its own

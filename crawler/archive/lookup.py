@@ -26,7 +26,7 @@ from crawler.archive.derived import (
     is_damage,
 )
 from crawler.archive.indexes import Index
-from crawler.storage.database import read_only_uri
+from crawler.storage.sqlite.database import read_only_uri
 
 _FEW = 256  # rows of a source that are looked through in less time than it takes to bring an index up to date
 _MANY = 20_000  # rows of which an index takes a second or more

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import aiosqlite
 
-from crawler.storage.database import explained, open_reader
-from crawler.storage.views import STORED_VIEWS, are_outdated, temporary_views
+from crawler.storage.sqlite.database import explained, open_reader
+from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, temporary_views
 
 
 @asynccontextmanager

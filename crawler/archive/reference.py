@@ -7,26 +7,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crawler.storage.views import View, views
+from crawler.storage.sqlite.views import View, views
 
 MANUAL = Path(__file__).parents[1] / "manual" / "views.md"
 
 _HEAD = """# Views
 
-What a crawl database answers, in plain SQL: for the `sqlite3` shell, Datasette, pandas, or this program's commands.
-They are there from the first run on, also while a crawl runs, and name the columns that a query may rely on.
+Broken links, duplicates, orphans, changes and more, in SQL.
+
+Every crawl database has these views, also during a crawl. They are plain SQLite, for the `sqlite3` shell, Datasette or
+pandas; their names and columns stay.
 
 ```sh
 sqlite3 -box example.db "SELECT page_url, anchor, target_url, cause FROM broken_links LIMIT 20"
-sqlite3 -box example.db ".schema broken_links"     # what a view is made of, and this text
 ```
 
-A page is *current* while its URL stands: it is not gone (404, 410), redirected or excluded. A page that failed, or is
-to be asked again, still stands: an outage takes no page away. A page's links are those of its newest version. Times are
-Unix seconds (UTC): `datetime(fetched_at, 'unixepoch')` shows one. Rows come in no promised order.
+A page is *current* unless its URL is gone (404, 410), redirected or excluded. A page that failed, or is due again, is
+still current: an outage removes nothing. A page's links are those of its newest version. Times are Unix seconds (UTC);
+`datetime(fetched_at, 'unixepoch')` makes one readable. Rows come in no particular order.
 
-A database of an older version has no views yet; `crawler crawl` or `crawler prune` adds them. Views that read all links
-or all attempts take some seconds for ten million of them; each says so.
+A database of an older version has no views yet; `crawler crawl` or `crawler prune` adds them. A few views read all
+links or all attempts, which takes some seconds per ten million; they say so.
 """
 
 

@@ -20,8 +20,8 @@ import orjson
 
 from crawler.archive.reading import open_archive
 from crawler.records import UrlStatus
-from crawler.storage.database import explained
-from crawler.storage.domains import FULL_DOMAIN, OF_FULL_DOMAIN
+from crawler.storage.sqlite.database import explained
+from crawler.storage.sqlite.host_limit import FULL_DOMAIN, OF_FULL_DOMAIN
 
 _RUNS = """
 SELECT run_id, started_at, ended_at, end_reason, pages, requests, summary FROM run_overview ORDER BY run_id DESC LIMIT ?

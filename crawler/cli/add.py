@@ -10,10 +10,8 @@ import typer
 from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB
 from crawler.errors import DatabaseFailedError
-from crawler.inbox import leave_note
 from crawler.output.figures import counted
-from crawler.storage.database import check_file
-from crawler.storage.lock import is_held
+from crawler.storage.location import database_at
 
 
 def add(
@@ -24,8 +22,9 @@ def add(
     db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB,
 ) -> None:
     """Add SEEDs to a crawl: one that runs takes them up within a second or so, else the next run does."""
-    running = is_held(db)
-    if not check_file(db) and not running:
+    database = database_at(db)
+    running = database.is_held()
+    if not database.exists() and not running:
         raise DatabaseFailedError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` makes one")
-    number = leave_note(db, read_seeds(seeds))
+    number = database.leave_note(read_seeds(seeds))
     typer.echo(f"{counted(number, 'URL')} for {'the crawl that runs' if running else 'the next run'} into {db}")

@@ -11,6 +11,7 @@ import typer
 from crawler.cli.add import add
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
+from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.prune import prune
 from crawler.cli.status import status
@@ -34,6 +35,7 @@ app.command()(status)
 app.command()(stop)
 app.command()(prune)
 app.command()(demo)
+app.command("help")(show_help)
 
 
 @app.callback(invoke_without_command=True)

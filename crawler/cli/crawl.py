@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from crawler.beside import COMPANIONS, beside
 from crawler.cli.crawl_file import use_crawl_file
 from crawler.cli.options import age_s, default, given_fields, headers, if_running, option, size_bytes
 from crawler.cli.seeds import read_seeds
@@ -33,8 +32,7 @@ from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.summary import Summary, write_summary
-from crawler.storage.database import check_file
-from crawler.storage.lock import refuse_if_held
+from crawler.storage.location import database_at
 
 if TYPE_CHECKING:
     from crawler.engine import Crawl
@@ -271,7 +269,7 @@ def crawl(
     given = given_fields(context, crawl)
     try:
         if not lock_wait_s:
-            refuse_if_held(db)  # before what takes most of the time of a start
+            database_at(db).refuse_if_held()  # before what takes most of the time of a start
         from crawler.engine import Crawl
 
         with metered(observer, db, metrics_file, metrics_port) as metrics:
@@ -303,9 +301,10 @@ class CrawlCommand(TyperCommand):
 
 def _check_files(db: Path, outputs: Mapping[str, Path | None], *, goes_on: bool) -> None:
     """What can be known before anything is made or fetched."""
-    if not check_file(db) and goes_on:
+    database = database_at(db)
+    if not database.exists() and goes_on:
         raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
-    taken = {str(beside(db, suffix)): "the database" for suffix in ("", *COMPANIONS)}
+    taken = {str(file): "the database" for file in database.files()}
     for flag, path in outputs.items():
         if path is None:
             continue

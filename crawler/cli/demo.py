@@ -26,7 +26,7 @@ def demo(
     db: Annotated[Path, typer.Option(help="Where to put the demo's crawl database.")] = DEMO_DB,
 ) -> int:
     """Crawl a small web that is served on loopback: several hosts, rules, redirects, errors. Needs no internet."""
-    from crawler.demo import demo_crawl, next_steps  # brings the whole crawler along, as the next ones do
+    from crawler.demo.crawl import demo_crawl, next_steps  # brings the whole crawler along, as the next ones do
 
     with _demo_web_served() as served:
         summary = run_crawl(demo_crawl(served, db, observer_for(db, quiet=False)))
@@ -40,7 +40,7 @@ def demo(
 
 @contextmanager
 def _demo_web_served() -> Iterator[Served]:
-    from crawler.demoweb import demo_web
+    from crawler.demo.web import demo_web
 
     with ExitStack() as stack:
         try:

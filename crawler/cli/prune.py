@@ -15,10 +15,8 @@ from crawler.cli.options import age_s
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.figures import amount, counted, size
-from crawler.storage.database import check_file
-from crawler.storage.lock import database_lock
-from crawler.storage.prune import Pruned
-from crawler.storage.prune import prune as prune_database
+from crawler.storage.interface import Pruned
+from crawler.storage.location import database_at
 
 _ALL = 1 << 62  # versions of a page
 
@@ -43,8 +41,9 @@ def prune(
     age = age_s("--older-than", older_than)
     before = None if age is None else time.time() - age
     keep = keep_versions or (1 if age is not None else _ALL)
-    with database_lock(db) if check_file(db) else nullcontext():  # where there is none, nothing is to be made
-        pruned = asyncio.run(prune_database(db, keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
+    database = database_at(db)
+    with database.hold() if database.exists() else nullcontext():  # where there is none, nothing is to be made
+        pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
         if not dry_run and (pruned.links or pruned.fetches):
             asyncio.run(discard(db))  # it would go on listing what is gone
     typer.echo(_account(pruned, vacuum=vacuum, dry_run=dry_run))

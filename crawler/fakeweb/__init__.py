@@ -4,8 +4,11 @@
     site = web.host("a.test")
     site.page("/", title="Home", links=["/b", "http://b.test/"])
     site.redirect("/old", "/b", status=301)
+    site.answer("/broken", Fault.HANG)
     async with web.serve() as served:
         ...  # crawl served.url("a.test"), asking the DNS server at served.dns
+
+`crawler.fakeweb.fetcher.open_fake_fetcher` answers a crawl from the same declaration without a socket.
 
 Every host has an address of its own in 127/8 (Linux routes all of it to loopback), all share one port, and a real DNS
 server names them. Invariant: what goes over the wire is what was declared, byte for byte, but for one thing: the port
@@ -25,9 +28,11 @@ from crawler.fakeweb.sites import (
     AnswerOptions,
     DnsAnswer,
     DnsBehaviour,
+    Fault,
     Handler,
     Headers,
     PageOptions,
+    Reply,
     Request,
     Site,
     StreamHandler,
@@ -40,9 +45,11 @@ __all__ = [
     "DnsAnswer",
     "DnsBehaviour",
     "FakeWeb",
+    "Fault",
     "Handler",
     "Headers",
     "PageOptions",
+    "Reply",
     "Request",
     "Served",
     "Site",

@@ -32,7 +32,7 @@ class DnsServer(asyncio.DatagramProtocol):
         name = str(query.q.qname).rstrip(".").lower()
         self._log.append((name, str(QTYPE[query.q.qtype])))
         site = site_named(self._sites, name)
-        answer = _dns_answer(site) if site is not None else "nxdomain"
+        answer = dns_answer(site) if site is not None else "nxdomain"
         if answer != "silent":
             reply = query.reply()
             self._fill(reply, answer, site.ttl_s if site is not None else 0)
@@ -49,7 +49,8 @@ class DnsServer(asyncio.DatagramProtocol):
                 reply.add_answer(RR(reply.q.qname, record_type, ttl=ttl_s, rdata=record(address)))
 
 
-def _dns_answer(site: Site) -> DnsAnswer:
+def dns_answer(site: Site) -> DnsAnswer:
+    """What is declared to be answered when a host is asked for."""
     if site.dns is None:
         return (site.address,)
     return site.dns(site.name) if callable(site.dns) else site.dns

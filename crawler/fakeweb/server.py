@@ -4,68 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gzip
-import inspect
-import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
+from crawler.fakeweb.answers import message_of, reply_to, route_of, status_of
+from crawler.fakeweb.directory import Directory
 from crawler.fakeweb.names import DnsServer
-from crawler.fakeweb.sites import Answer, Handler, Raw, Request, Site, StreamHandler, pairs, site_named
+from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request, Site, StreamHandler
 
 MAX_HEAD_BYTES = 64 * 1024
 
-_AUTHORITY = re.compile(
-    r"""(?:(?P<scheme>https?):)?//(?:[^\s/?#"'<>@]*@)?(?P<host>[\w.-]+)(?![\w.:@-])""", re.IGNORECASE
-)
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _CLOSE = b"Connection: close\r\n\r\n"
-_NOT_FOUND = Answer(status=404, body="Not found\n", content_type="text/plain")
 
 
-class Served:
-    """A web while it is served. `log` and `dns_log` grow in the order of arrival; DNS names are lower case."""
+class Served(Directory):
+    """A web while it is served. `dns_log` grows in the order of arrival; its names are lower case."""
 
     def __init__(self, sites: Mapping[str, Site]) -> None:
-        self.log: list[Request] = []
+        super().__init__(sites)
         self.dns_log: list[tuple[str, str]] = []
-        self.errors: list[Exception] = []
-        self.connections = 0  # made so far
-        self.port = 0
-        self.tls_port = 0
         self.dns = ""  # IP:PORT of the DNS server
-        self._sites = sites
-        self._by_address = {site.address: site for site in reversed(list(sites.values()))}
         self._rendered: dict[tuple[Answer, str, int], tuple[bytes, bytes]] = {}
         self._servers: list[asyncio.Server] = []
         self._dns_transport: asyncio.DatagramTransport | None = None
         self._open: set[_HttpConnection] = set()
 
-    def url(self, host: str, path: str = "/", *, scheme: str | None = None) -> str:
-        """The URL of a declared host, port included; https where the host has it, unless `scheme` says otherwise."""
-        site = site_named(self._sites, host) or self._sites[host]
-        scheme = scheme or ("https" if site.tls else "http")
-        return f"{scheme}://{host}:{self._port(scheme)}{path}"
-
-    def with_ports(self, text: str, scheme: str = "http") -> str:
-        """The text with the port in each URL of a declared host; `scheme` is for those that begin with '//'."""
-        if "//" not in text:
-            return text
-        return _AUTHORITY.sub(lambda match: self._with_port(match, scheme), text)
-
-    def hits(self, host: str, target: str | None = None) -> list[Request]:
-        """The logged requests for one host, or for one target of it."""
-        return [hit for hit in list(self.log) if hit.host == host and target in (None, hit.target)]
-
     async def open(self, *, port: int, ssl_context: ssl.SSLContext | None, wildcard: bool) -> None:
         """Bind and listen; the caller must `close`, even where this raises."""
-        plain = {site.address: None for site in self._sites.values() if site.listening}
-        secure = {site.address: None for site in self._sites.values() if site.listening and site.tls}
+        plain = {site.address: None for site in self.sites.values() if site.listening}
+        secure = {site.address: None for site in self.sites.values() if site.listening and site.tls}
         if secure and ssl_context is None:
             raise ValueError("a host is declared with tls: serve() needs an ssl_context")
         self.port = await self._listen("http", ["0.0.0.0"] if wildcard else [*plain], port, None)  # noqa: S104
@@ -73,7 +46,7 @@ class Served:
             self.tls_port = await self._listen("https", ["0.0.0.0"] if wildcard else [*secure], 0, ssl_context)  # noqa: S104
         loop = asyncio.get_running_loop()
         self._dns_transport, _protocol = await loop.create_datagram_endpoint(
-            lambda: DnsServer(self._sites, self.dns_log), local_addr=("127.0.0.1", 0)
+            lambda: DnsServer(self.sites, self.dns_log), local_addr=("127.0.0.1", 0)
         )
         address, dns_port = self._dns_transport.get_extra_info("sockname")
         self.dns = f"{address}:{dns_port}"
@@ -88,10 +61,6 @@ class Served:
         if self._dns_transport is not None:
             self._dns_transport.close()
         await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
-
-    def site_for(self, host: str, address: str) -> Site | None:
-        """The site named by a Host header, or else the first one at the address."""
-        return site_named(self._sites, host) or self._by_address.get(address)
 
     def render(self, answer: Answer, scheme: str, status: int, *, keep: bool) -> tuple[bytes, bytes]:
         """The head (without the empty line that ends it) and the body, as sent; `keep` for an answer that comes again.
@@ -123,25 +92,12 @@ class Served:
             self._servers.append(server)
         return int(sockets[0].getsockname()[1]) if sockets else port
 
-    def _port(self, scheme: str) -> int:
-        return self.tls_port if scheme == "https" else self.port
-
-    def _with_port(self, match: re.Match[str], scheme: str) -> str:
-        if site_named(self._sites, match["host"].rstrip(".").lower()) is None:
-            return match[0]
-        return f"{match[0]}:{self._port(match['scheme'] or scheme)}"
-
     def _render(self, answer: Answer, scheme: str, status: int) -> tuple[bytes, bytes]:
-        body = answer.body
-        if isinstance(body, str):
-            body = (body if answer.verbatim else self.with_ports(body, scheme)).encode(answer.encoding)
-        body = gzip.compress(body, mtime=0) if answer.gzip else body
-        bodiless = status in (204, 304)
+        message = message_of(answer, status, self, scheme)
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}"]
-        lines += (f"{name}: {value}" for name, value in _headers(answer, None if bodiless else len(body)))
+        lines += (f"{name}: {value}" for name, value in message.headers)
         head = "".join(f"{line}\r\n" for line in lines)
-        head = head if answer.verbatim else self.with_ports(head, scheme)
-        return head.encode("latin-1"), b"" if bodiless else _chunks(body) if answer.chunked else body
+        return head.encode("latin-1"), _chunks(message.body) if message.is_chunked else message.body
 
 
 class _HttpConnection(asyncio.Protocol):
@@ -203,7 +159,7 @@ class _HttpConnection(asyncio.Protocol):
             return self._refuse(400)
         self._served.log.append(request)
         site = self._served.site_for(request.host, self._address)
-        route = _route(site, request.target) if request.method in ("GET", "HEAD") else Answer(status=405, close=True)
+        route = route_of(site, request.target) if request.method in ("GET", "HEAD") else Answer(status=405, close=True)
         if isinstance(route, Answer) and not route.delay_s:
             self._send(request, route, keep=True)
         else:
@@ -239,13 +195,15 @@ class _HttpConnection(asyncio.Protocol):
         self._transport.write(head + _CLOSE + body)
         self._transport.close()
 
-    async def _answer(self, request: Request, route: Answer | Handler | Raw) -> None:
+    async def _answer(self, request: Request, route: Reply | Handler | Raw) -> None:
         try:
             if isinstance(route, Raw):
                 return await self._hand_over(route.handler)
-            answer = route if isinstance(route, Answer) else await _call(route, request)
-            await asyncio.sleep(answer.delay_s)
-            self._send(request, answer, keep=answer is route)
+            reply = await reply_to(request, route)
+            if isinstance(reply, Fault):
+                return await self._fail(reply)
+            await asyncio.sleep(reply.delay_s)
+            self._send(request, reply, keep=reply is route)
         except Exception as error:  # noqa: BLE001 - a bug in a declared handler: `serve` raises it at its end
             self._served.errors.append(error)
             self._send(request, Answer(status=500, close=True), keep=False)
@@ -257,7 +215,7 @@ class _HttpConnection(asyncio.Protocol):
     def _send(self, request: Request, answer: Answer, *, keep: bool) -> None:
         if self._transport.is_closing():
             return
-        status = 304 if _is_unchanged(request, answer) else answer.status
+        status = status_of(request, answer)
         head, body = self._served.render(answer, self._scheme, status, keep=keep)
         close = answer.close or not self._keeps_alive(request)
         self._transport.write(head + (_CLOSE if close else b"\r\n") + (b"" if request.method == "HEAD" else body))
@@ -265,6 +223,11 @@ class _HttpConnection(asyncio.Protocol):
             self._transport.close()
         request.status = status
         request.end = time.monotonic()
+
+    async def _fail(self, fault: Fault) -> None:
+        if fault is Fault.HANG:
+            await asyncio.Event().wait()  # until `connection_lost` or `cut`
+        self._transport.close()
 
     def _keeps_alive(self, request: Request) -> bool:
         site = self._served.site_for(request.host, self._address)
@@ -327,44 +290,6 @@ def _bind_all(addresses: list[str], port: int) -> list[socket.socket]:
 def _host_name(header: str) -> str:
     name, _colon, port = header.rpartition(":")
     return (name if name and port.isdecimal() else header).lower().rstrip(".")
-
-
-def _route(site: Site | None, target: str) -> Answer | Handler | Raw:
-    if site is None:
-        return _NOT_FOUND
-    candidates = (target, target.partition("?")[0], "*")
-    return next((site.routes[path] for path in candidates if path in site.routes), _NOT_FOUND)
-
-
-async def _call(handler: Handler, request: Request) -> Answer:
-    answer = handler(request)
-    return await answer if inspect.isawaitable(answer) else answer
-
-
-def _is_unchanged(request: Request, answer: Answer) -> bool:
-    if answer.status != 200 or not answer.headers:
-        return False
-    declared = {name.lower(): value for name, value in pairs(answer.headers)}
-    asked = request.headers.get("if-none-match")
-    if asked is not None:  # it has precedence (RFC 9110, 13.2.2)
-        return asked == declared.get("etag")
-    asked = request.headers.get("if-modified-since")
-    return asked is not None and asked == declared.get("last-modified")
-
-
-def _headers(answer: Answer, length: int | None) -> Iterator[tuple[str, str]]:
-    """The declared headers, then the server's own that they leave; `length` is None for an answer without a body."""
-    declared = pairs(answer.headers)
-    yield from declared
-    own = {}
-    if length is not None:
-        own["Content-Type"] = answer.content_type
-        if answer.content_type is None:
-            own["Content-Type"] = f"text/html; charset={answer.encoding}"
-        own["Content-Encoding"] = "gzip" if answer.gzip else ""
-        own["Transfer-Encoding" if answer.chunked else "Content-Length"] = "chunked" if answer.chunked else str(length)
-    names = {name.lower() for name, _value in declared}
-    yield from ((name, value) for name, value in own.items() if value and name.lower() not in names)
 
 
 def _chunks(body: bytes, size: int = 16 * 1024) -> bytes:

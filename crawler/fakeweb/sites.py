@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from html import escape
 from typing import Literal, TypeAlias, TypedDict, Unpack
 
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
-Handler: TypeAlias = "Callable[[Request], Answer | Awaitable[Answer]]"
+Reply: TypeAlias = "Answer | Fault"
+Handler: TypeAlias = "Callable[[Request], Reply | Awaitable[Reply]]"
 StreamHandler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 DnsAnswer: TypeAlias = Literal["nxdomain", "servfail", "silent"] | Sequence[str]
 DnsBehaviour: TypeAlias = DnsAnswer | Callable[[str], DnsAnswer]
@@ -57,7 +59,7 @@ class Site:
     listening: bool
     dns: DnsBehaviour | None
     ttl_s: int
-    routes: dict[str, Answer | Handler | Raw] = field(default_factory=dict)
+    routes: dict[str, Reply | Handler | Raw] = field(default_factory=dict)
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
     on_connect: StreamHandler | None = None
 
@@ -90,11 +92,11 @@ class Site:
         options.setdefault("content_type", "application/xml")
         self.answer(path, Answer(body=body, **options))
 
-    def answer(self, path: str, answer: Answer | Handler) -> None:
-        """Declare any answer, or a plain or async function that makes one for each request."""
+    def answer(self, path: str, answer: Reply | Handler) -> None:
+        """Declare any answer or fault, or a plain or async function that makes one for each request."""
         self.routes[path] = answer
 
-    def sequence(self, path: str, *answers: Answer) -> None:
+    def sequence(self, path: str, *answers: Reply) -> None:
         """Declare answers to be given one after the other; the last one stays."""
         following = iter(answers[:-1])
         self.answer(path, lambda _request: next(following, answers[-1]))
@@ -106,6 +108,13 @@ class Site:
     def connection(self, handler: StreamHandler) -> None:
         """Hand every connection to this host's address over before anything is read (after the handshake, for TLS)."""
         self.on_connect = handler
+
+
+class Fault(Enum):
+    """Instead of an answer, what a broken server does with a request that it has read."""
+
+    HANG = "hang"  # nothing, until the client leaves
+    DISCONNECT = "disconnect"  # it closes the connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

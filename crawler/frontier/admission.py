@@ -1,14 +1,17 @@
-"""From what a visit found to judged targets: credentials and unwanted parameters dropped, scope and nofollow asked."""
+"""From what a visit found to judged targets: credentials and unwanted parameters dropped, scope and bounds asked.
+
+Invariant: what closes (a host, a place on it, a domain) is said to the user once, when it does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from crawler.config import ScopeConfig
 from crawler.frontier.bounds import Bounds
 from crawler.policy.scope import Scope
-from crawler.records import Claim, Page, SeedMark, SitemapEntry, Target, UrlKind, Visit
+from crawler.records import Claim, Page, SeedMark, SitemapEntry, Target, UrlKind
 from crawler.urls import drop_params, host_of, without_credentials
 
 _MAX_JUDGED = 65_536  # URLs
@@ -17,10 +20,11 @@ _MAX_JUDGED = 65_536  # URLs
 class Admission:
     """Judges URLs. Most links of a site are the same on every page, so that judgements are kept for a while."""
 
-    def __init__(self, config: ScopeConfig, scope: Scope, bounds: Bounds) -> None:
+    def __init__(self, config: ScopeConfig, notify: Callable[[str], None]) -> None:
         self._config = config
-        self._scope = scope
-        self._bounds = bounds
+        self._notify = notify
+        self._scope = Scope(config)
+        self._bounds = Bounds(config)
         self._judged: dict[str, Target] = {}
 
     def target(
@@ -45,7 +49,7 @@ class Admission:
         reason = self._scope.judge(
             claim.url, host=claim.host, depth=claim.depth, hops=claim.hops, seed=claim.seed, kind=claim.kind
         )
-        known = claim.seed or claim.earlier is not None  # a page that is stored is none of those that never end
+        known = claim.seed or claim.previous is not None  # a page that is stored is none of those that never end
         if reason is not None or known or claim.kind is not UrlKind.PAGE:
             return reason
         return self._bounds.closed(claim.url, claim.host)
@@ -57,19 +61,33 @@ class Admission:
         target = self.new_target(found.url, depth=found.depth, hops=found.hops, seed=found.seed, kind=found.kind)
         return target.reason is None
 
-    def note(self, page: Page) -> str | None:
-        """A page will be stored; returns the place on its host that it closes, if it does."""
+    def note(self, page: Page) -> None:
+        """A page will be stored: it may close a place on its host."""
         place = self._bounds.note(page)
         if place is not None:
             self._judged.clear()
-        return place
+            self._notify(
+                f"{host_of(page.url)}: the pages of {place} say the same again and again; no more of them"
+                " (--no-trap-rules)"
+            )
 
-    def fill(self, host: str) -> bool:
-        """Take no more URLs of this host; False where that changes nothing."""
-        filled = self._bounds.fill(host)
-        if filled:
-            self._judged.clear()
-        return filled
+    def fill(self, hosts: Iterable[str]) -> None:
+        """Take no more URLs of these hosts, which have as many as they may have."""
+        for host in hosts:
+            if self._bounds.fill(host):
+                self._judged.clear()
+                most = self._config.max_urls_per_host
+                self._notify(f"{host} has {most:,} URLs; no more of them are taken in (--max-urls-per-host)")
+
+    def note_full_domains(self, domains: Iterable[str]) -> None:
+        """The store takes in no more hosts of these domains."""
+        for domain in domains:
+            most = self._config.max_hosts_per_domain
+            self._notify(f"{domain} has {most:,} hosts; no more of them are taken in (--max-hosts-per-domain)")
+
+    def restore(self, exclusions: Iterable[tuple[str, str]]) -> None:
+        """Close what earlier runs closed, from hosts and reasons."""
+        self._bounds.restore(exclusions)
 
     def widen(self, url: str) -> bool:
         """Make the URL a root of the scope; False where that changes nothing."""
@@ -89,13 +107,9 @@ class Admission:
             _unfollowed(target) if link.nofollow else target for target, link in zip(targets, page.links, strict=True)
         )
 
-    def onward(self, visit: Visit) -> Target | None:
-        """Where a redirect or a meta refresh leads; a seed's mark goes along, and no depth is counted."""
-        claim = visit.claim
-        url = visit.redirect_url or (visit.page.refresh_url if visit.page is not None else None)
-        if url is None:
-            return None
-        seed = SeedMark.HEIR if claim.seed else SeedMark.NO
+    def redirect_target(self, url: str, claim: Claim) -> Target:
+        """Where a redirect or a meta refresh of the claim leads; a seed's mark goes along, and no depth is counted."""
+        seed = SeedMark.SEED_REDIRECT if claim.seed else SeedMark.NO
         return self.new_target(url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind)
 
     def entries(self, entries: tuple[SitemapEntry, ...], claim: Claim) -> Iterator[Target]:

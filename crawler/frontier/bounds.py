@@ -2,7 +2,7 @@
 
 These reasons depend on what the crawl has seen so far, unlike those of `Scope`. What they rest on is stored: a host's
 URLs are counted in its row, a closed place stands in the reason of the URLs that it shut out. Only session ids, and the
-pages of a place that is still open, are counted anew by each run. A domain's hosts are bounded in `storage.domains`.
+pages of a place that is still open, are counted anew by each run. A domain's hosts are bounded by the store.
 Invariant: a URL that was admitted once is shut out again only where its place is closed.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crawler.config import ScopeConfig
-from crawler.policy.monotony import ELSEWHERE, Monotony
+from crawler.policy.repetition import ELSEWHERE, RepetitionDetector
 from crawler.policy.traps import session_of
 from crawler.records import Page, Target, UrlKind
 
@@ -28,7 +28,7 @@ class Bounds:
 
     def __init__(self, config: ScopeConfig) -> None:
         self._config = config
-        self._monotony = Monotony()
+        self._repetition = RepetitionDetector()
         self._pages = 0
         self._full: set[str] = set()  # hosts
         self._sessions: dict[str, set[str]] = {}  # by host
@@ -45,7 +45,7 @@ class Bounds:
 
     def closed(self, url: str, host: str) -> str | None:
         """Why no URL of this one's place is fetched any more."""
-        place = self._monotony.closed(url, host)
+        place = self._repetition.closed(url, host)
         return None if place is None else ALIKE + place
 
     def note(self, page: Page) -> str | None:
@@ -53,7 +53,7 @@ class Bounds:
         self._pages += 1
         if self._pages % _EVERY or not self._config.trap_rules:
             return None
-        return self._monotony.note(page.url, page.title, page.text)
+        return self._repetition.note(page.url, page.title, page.text)
 
     def fill(self, host: str) -> bool:
         """The host has as many URLs as it may have; False where that is known."""
@@ -66,7 +66,7 @@ class Bounds:
         for host, reason in exclusions:
             place = reason.removeprefix(ALIKE)
             if self._config.trap_rules and place != ELSEWHERE:
-                self._monotony.close(host, place)
+                self._repetition.close(host, place)
 
     def _session_reason(self, target: Target) -> str | None:
         session = session_of(target.url)

@@ -1,33 +1,30 @@
-"""add / feed / finish: the workbench, the store and the bounded queue put together.
+"""Feed, lend and take back: the workbench, the store and the bounded queue put together.
 
 Invariants: claims are lent by one task (`feed`), and only to a worker that is idle, since a claim that waited in the
-queue would spoil the pacing; what robots.txt forbids is never lent; a page is lent only against the run's allowance.
+queue would spoil the pacing; what robots.txt forbids is never lent.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 
 from crawler.clock import Clock, Turn
-from crawler.config import CrawlConfig, ScopeRule
+from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.frontier.admission import Admission
-from crawler.frontier.bounds import ALIKE, Bounds
 from crawler.frontier.conclusion import Conclusion, excluded
-from crawler.frontier.rules import RulesBook
+from crawler.frontier.hosts import HostState
+from crawler.frontier.origins import Origins
+from crawler.frontier.robots_cache import RobotsCache
+from crawler.frontier.seeding import Seeding
 from crawler.frontier.supply import Supply
-from crawler.frontier.workbench import HostState, Workbench
-from crawler.policy.monotony import ALIKE_PAGES
+from crawler.frontier.workbench import Workbench
 from crawler.policy.recrawl import Rhythm
-from crawler.policy.scope import Scope
-from crawler.records import Claim, HostRecord, Target, UrlKind, Visit
+from crawler.records import ANSWERED, Claim, HostRecord, Result, Target, UrlKind, Visit
 from crawler.seeds import Seed
-from crawler.storage.store import FIRST_PLACE, Store
+from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
-
-_READMIT_BATCH = 5000
 
 
 class Frontier:
@@ -40,109 +37,40 @@ class Frontier:
         self._store = store
         self._counters = counters
         self._clock = clock
-        self._notify = notify
-        self._bounds = Bounds(config.scope)
-        self._admission = Admission(config.scope, Scope(config.scope), self._bounds)
-        self._rules = RulesBook(config.network.product_token)
+        self._admission = Admission(config.scope, notify)
+        self.seeding = Seeding(config, store, self._admission, clock)
+        self._origins = Origins()
+        self._robots = RobotsCache(config.network.product_token)
         self._workbench = Workbench(
             delay_s=config.politeness.delay_s,
             per_host=config.politeness.per_host,
             per_ip=config.politeness.per_ip,
             concurrency=config.politeness.concurrency,
+            max_pages=config.scope.max_pages,
         )
-        self._supply = Supply(config, store, self._workbench, self._rules, clock)
-        self._conclusion = Conclusion(config, self._workbench, self._admission, self._rules, clock, notify)
+        self._supply = Supply(config, store, self._workbench, self._origins, self._robots, clock)
+        self._conclusion = Conclusion(
+            config, self._workbench, self._admission, self._origins, self._robots, counters, clock, notify
+        )
         self.writer = Writer(store, clock.wall, self._committed)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue(config.politeness.concurrency)
         self._idle_workers = 0
         self.all_idle = asyncio.Event()  # no worker has anything to do
         self._wake = asyncio.Event()
         self._stopping = False
-        self._allowance = config.scope.max_pages  # pages that may still be lent
-        self._uncommitted = 0  # visits
+        self._uncommitted = 0  # results
+        self.any_tried = False  # a URL; a robots.txt that had expired may have been fetched again without that
 
-    # --- the story: open, feed, claim, finish -------------------------------------------------------------------
-
-    async def open(self, seeds: Sequence[Seed], pages_stored: int, rhythm: Rhythm) -> bool:
-        """Add the seeds, take up the scope of earlier ones, and count what this run has stored before it was killed.
-
-        `rhythm` says what is to be fetched again. A seed that failed before is due again: it was asked for. Returns
-        whether the new seeds widen the scope.
-        """
-        if self._allowance is not None:
-            self._allowance = max(0, self._allowance - pages_stored)
-        self._supply.look_again(rhythm.horizon)
-        self._conclusion.pace = rhythm.pace
-        for url in await self._store.roots():
-            self._admission.widen(url)
-        self._bounds.restore(await self._store.reasons(ALIKE, ALIKE_PAGES))
-        await self._fill_hosts()
-        await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
-        # After that: a host that was forbidden whole is one of its domain's again.
-        if self._config.scope.scope in (ScopeRule.DOMAIN, ScopeRule.ANY):  # else all hosts are the seeds'
-            await self._store.limit_hosts(self._config.scope.max_hosts_per_domain)
-        widened = await self._add(seeds)
-        if self._config.recrawl.retry_failed:
-            await self._store.retry_failed(self._clock.wall())
-        return widened
-
-    async def join(self, seeds: Sequence[Seed]) -> int:
-        """Add seeds while the crawl runs; returns how many excluded URLs may enter because they widen the scope."""
-        readmitted = await self.readmit() if await self._add(seeds) else 0
-        self._supply.poll_now()
-        self._wake.set()
-        return readmitted
-
-    async def _add(self, seeds: Sequence[Seed]) -> bool:
-        widened = [self._admission.widen(seed.url) for seed in seeds]
-        targets = [self._admission.target(seed.url, depth=0, seed=seed.target.seed) for seed in seeds]
-        if any(widened):
-            await self._store.set_decided(False)  # before a seed is stored that would not widen it once more
-        now = self._clock.wall()
-        await self._store.add(targets, now)
-        await self._store.retry([url for seed in seeds for url in (seed.url, seed.twin) if url is not None], now)
-        return any(widened)
-
-    async def readmit(self) -> int:
-        """Decide again, in batches, about what earlier options excluded; returns how many URLs may enter now.
-
-        Where this is broken off, the next run begins it anew.
-        """
-        readmitted, place = 0, FIRST_PLACE
-        while batch := await self._store.excluded(place, limit=_READMIT_BATCH):
-            if self._stopping:
-                return readmitted
-            place = batch[-1][0]
-            ids = [url_id for (_host_id, _reason, url_id), target in batch if self._admission.may_enter(target)]
-            if ids:
-                readmitted += await self._store.readmit(ids, self._clock.wall())
-                await self._fill_hosts()
-        await self._store.set_decided(True)
-        self._tell_full_domains()
-        return readmitted
-
-    async def _fill_hosts(self) -> None:
-        self._fill(await self._store.full_hosts(self._config.scope.max_urls_per_host))
-
-    def _fill(self, hosts: Iterable[str]) -> None:
-        for host in hosts:
-            if self._admission.fill(host):
-                most = self._config.scope.max_urls_per_host
-                self._notify(f"{host} has {most:,} URLs; no more of them are taken in (--max-urls-per-host)")
-
-    def _tell_full_domains(self) -> None:
-        for domain in self._store.full_domains():
-            most = self._config.scope.max_hosts_per_domain
-            self._notify(f"{domain} has {most:,} hosts; no more of them are taken in (--max-hosts-per-domain)")
+    # --- the story: feed, lend, take back -----------------------------------------------------------------------
 
     async def feed(self) -> str:
         """Lend claims until nothing is left to do; returns why: 'complete', 'max_pages' or 'stopped'."""
         while not self._stopping:
             self._wake.clear()
             self._lend()
-            if self._allowance == 0 and not self._workbench.lent:
+            if self._workbench.allowance.is_spent and not self._workbench.lent:
                 return "max_pages"
-            ready = self._rules.take_ready()
+            ready = self._origins.take_ready()
             claims = ready or await self._supply.refill()
             await self._in_turns(self._settle if ready else self._take_in, claims)
             if claims:
@@ -168,19 +96,17 @@ class Frontier:
 
     async def finish(self, visit: Visit) -> None:
         """Take back a claim with what it led to, and have it committed."""
-        if visit.entries:
-            visit = replace(visit, targets=tuple(await self._judge_entries(visit)))
-        visits = await self._conclusion.of(visit)
-        if visits[0].page is None:  # none, or one that is known already
-            self._give_back(visit.claim)
-        self._supply.note_hunger(self._workbench.host(visit.claim.host_id))
-        for one in visits:
-            await self._put(one)
+        results = await self._conclusion.of(visit, await self._judge_entries(visit) if visit.entries else ())
+        self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
+        self._supply.note_if_low(self._workbench.host(visit.claim.host_id))
+        for result in results:
+            await self._put(result)
         self._wake.set()
 
     def stop(self) -> None:
         """Lend nothing more."""
         self._stopping = True
+        self.seeding.stop()
         self._wake.set()
 
     async def keep_pauses(self) -> None:
@@ -189,13 +115,31 @@ class Frontier:
         pauses = [(host.host_id, wall + host.ready_at - now) for host in self._workbench.hosts() if host.ready_at > now]
         await self._store.keep_pauses(pauses)
 
+    # --- how it begins ------------------------------------------------------------------------------------------
+
+    async def open(self, seeds: Sequence[Seed], pages_stored: int, rhythm: Rhythm) -> bool:
+        """Add the seeds to what the store holds; returns whether they widen the scope of earlier ones.
+
+        This run has stored so many pages before it was killed; `rhythm` says what is to be fetched again.
+        """
+        self._workbench.allowance.spend(pages_stored)
+        self._supply.look_again(rhythm.horizon)
+        self._conclusion.pace = rhythm.pace
+        return await self.seeding.open(seeds)
+
+    async def join(self, seeds: Sequence[Seed]) -> int:
+        """Add seeds while the crawl runs; returns how many excluded URLs may enter because they widen the scope."""
+        readmitted = await self.seeding.join(seeds)
+        self._supply.poll_now()
+        self._wake.set()
+        return readmitted
+
     # --- what a visit asks (see visit.Ledger) -------------------------------------------------------------------
 
     def admit(self, claim: Claim, address: str) -> bool:
         """Whether a request may go to this address now; where not, the claim is back in the workbench."""
         admitted = self._workbench.admit(claim, address)
         if not admitted:
-            self._give_back(claim)
             self._wake.set()
         return admitted
 
@@ -203,10 +147,6 @@ class Frontier:
         """The claim's request has just been sent: pacing counts from now."""
         self._workbench.sent(claim, self._clock.monotonic())
         self._wake.set()
-
-    def failures_of(self, claim: Claim) -> int:
-        """How often in a row the claim's host has failed."""
-        return self._workbench.host(claim.host_id).failures
 
     def delay_of(self, claim: Claim) -> float:
         """Seconds between the starts of two requests to the claim's host."""
@@ -222,20 +162,14 @@ class Frontier:
 
     def _lend(self) -> None:
         now = self._clock.monotonic()
-        while self._idle_workers and self._allowance != 0 and not self._stopping:
-            claim = self._workbench.take(now)
+        while self._idle_workers and not self._stopping:
+            claim = self._workbench.lend(now)
             if claim is None:
                 return
-            if self._allowance is not None and claim.kind is UrlKind.PAGE:
-                self._allowance -= 1
-            self._supply.note_hunger(self._workbench.host(claim.host_id))
+            self._supply.note_if_low(self._workbench.host(claim.host_id))
             self._idle_workers -= 1
             self.all_idle.clear()
             self._queue.put_nowait(claim)
-
-    def _give_back(self, claim: Claim) -> None:
-        if self._allowance is not None and claim.kind is UrlKind.PAGE:
-            self._allowance += 1
 
     async def _in_turns(self, judge: Callable[[Claim], Awaitable[None]], claims: Iterable[Claim]) -> None:
         """Judge each claim. Where that takes long (a robots.txt may cost 10 ms a question), lend in between."""
@@ -247,7 +181,7 @@ class Frontier:
 
     async def _settle(self, claim: Claim) -> None:
         """A claim that has waited for its rules."""
-        self._workbench.host(claim.host_id).waiting -= 1
+        self._workbench.set_aside(self._workbench.host(claim.host_id), -1)
         await self._obey(claim)
 
     async def _take_in(self, claim: Claim) -> None:
@@ -261,18 +195,18 @@ class Frontier:
     async def _obey(self, claim: Claim) -> None:
         host = self._workbench.host(claim.host_id)
         if not self._config.politeness.ignore_robots:
-            if not self._rules.knows(claim.origin, self._clock.wall()):
+            if not self._robots.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
                 return
-            reason = self._rules.forbids(claim)
+            reason = self._robots.forbids(claim)
             if reason is not None:
                 await self._put(excluded(claim, reason))
                 return
         self._workbench.offer(host, [claim])
 
     def _await_rules(self, host: HostState, claim: Claim) -> None:
-        host.waiting += 1
-        robots = self._rules.await_rules(claim)
+        self._workbench.set_aside(host, 1)
+        robots = self._origins.wait(claim)
         if robots is not None:
             self._workbench.offer(host, [robots], first=True)
 
@@ -280,7 +214,7 @@ class Frontier:
         """Until something happens, a host's time comes, or the store has to be asked again."""
         moments = [self._supply.next_look_at()]
         ready_at = self._workbench.next_ready_at()
-        if ready_at is not None and self._idle_workers and self._allowance != 0:
+        if ready_at is not None and self._idle_workers:
             moments.append(ready_at)
         try:
             async with asyncio.timeout(max(0.0, min(moments) - self._clock.monotonic())):
@@ -299,15 +233,15 @@ class Frontier:
             await turn.pause()
         return targets
 
-    async def _put(self, visit: Visit) -> None:
+    async def _put(self, result: Result) -> None:
         self._uncommitted += 1
-        await self.writer.put(visit)
+        await self.writer.put(result)
 
-    def _committed(self, visits: Sequence[Visit], hosts: Sequence[HostRecord]) -> None:
+    def _committed(self, results: Sequence[Result], hosts: Sequence[HostRecord]) -> None:
         """Called by the writer after each commit."""
-        self._uncommitted -= len(visits)
-        self._counters.pages += sum(visit.page is not None for visit in visits)
-        self._supply.committed(visits, hosts)
-        self._fill(host.name for host in hosts if host.urls >= self._config.scope.max_urls_per_host)
-        self._tell_full_domains()
+        self._uncommitted -= len(results)
+        self._counters.pages += sum(result.page is not None for result in results)
+        self._supply.committed(results, hosts)
+        self._admission.fill(host.name for host in hosts if host.urls >= self._config.scope.max_urls_per_host)
+        self._admission.note_full_domains(self._store.full_domains())
         self._wake.set()

@@ -9,14 +9,16 @@ knows until when).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
-from crawler.frontier.rules import RulesBook
-from crawler.frontier.workbench import HostState, Workbench
-from crawler.records import Claim, Horizon, HostRecord, RobotsCopy, Visit
-from crawler.storage.store import FIRST_DUE, DuePlace, Store
+from crawler.frontier.hosts import HostState
+from crawler.frontier.origins import Origins
+from crawler.frontier.robots_cache import RobotsCache
+from crawler.frontier.workbench import Workbench
+from crawler.records import Claim, Horizon, HostRecord, Result
+from crawler.storage.interface import Cursor, Store
 
 _WINDOW = 4096  # claims in memory, all hosts together
 _MAX_WINDOW_PER_HOST = 512
@@ -24,7 +26,6 @@ _MIN_WINDOW_PER_HOST = 8
 _MAX_HOSTS = 4096  # in memory; the others wait on disk
 _HOSTS_PER_READ = 256
 _HOSTS_AT_ONCE = 16
-_MAX_RECALLED_BYTES = 32 * 1024  # of a robots.txt, which take 10 ms to read; hardly any site has more
 _SWEEP_EVERY_S = 1.0
 _POLL_AT_LEAST_EVERY_S = 60.0
 
@@ -32,54 +33,67 @@ _POLL_AT_LEAST_EVERY_S = 60.0
 class Supply:
     """What the workbench gets to lend."""
 
-    def __init__(self, config: CrawlConfig, store: Store, workbench: Workbench, rules: RulesBook, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: CrawlConfig,
+        store: Store,
+        workbench: Workbench,
+        origins: Origins,
+        robots: RobotsCache,
+        clock: Clock,
+    ) -> None:
         self._config = config
         self._store = store
         self._workbench = workbench
-        self._rules = rules
+        self._origins = origins
+        self._robots = robots
         self._clock = clock
         self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
         self._released: list[Claim] = []  # since the last read
-        self._hungry: set[int] = set()  # hosts in memory that have few claims, while the store may have more
+        self._needs_refill: set[int] = set()  # hosts in memory with few claims, while the store may have more
         self._gained: dict[int, HostRecord] = {}  # hosts that a commit found due and that are not in memory
         self._poll_at = 0.0  # when to ask the store for due hosts again (monotonic)
-        self._polled: DuePlace = FIRST_DUE  # how far it was asked: who stays in front (a limit) is not read each time
+        self._polled: Cursor | None = None  # how far it was asked: who stays in front (a limit) is not read each time
         self._sweep_at = 0.0
         self._horizon: Horizon | None = None
-        self._stale_after: int | None = None  # hosts up to this id were asked for URLs to fetch again; None: all were
+        self._stale_left = False  # hosts are left on disk that were not asked for URLs to fetch again
+        self._stale_after: Cursor | None = None  # how far they were
 
     def look_again(self, horizon: Horizon | None) -> None:
         """Also supply what this horizon names, which does not move while the run lasts."""
         self._horizon = horizon
-        self._stale_after = None if horizon is None else 0
+        self._stale_left = horizon is not None
 
     async def refill(self) -> list[Claim]:
         """Claims that are due and not held yet, for hosts that have few; they are held from now on."""
         self._sweep()
         await self._load_hosts()
-        hungry = [self._workbench.host(host_id) for host_id in self._hungry if host_id in self._workbench]
-        hungry = [host for host in hungry if host.more and not host.waiting and host.allowance != 0]
-        self._hungry = {host.host_id for host in hungry[_HOSTS_PER_READ:]}
-        return await self._due_claims(hungry[:_HOSTS_PER_READ])
+        hosts = [self._workbench.host(host_id) for host_id in self._needs_refill if host_id in self._workbench]
+        hosts = [host for host in hosts if host.more and not host.waiting and host.allowance != 0]
+        self._needs_refill = {host.host_id for host in hosts[_HOSTS_PER_READ:]}
+        return await self._due_claims(hosts[:_HOSTS_PER_READ])
 
-    def note_hunger(self, host: HostState) -> None:
-        """To be called whenever a host's claims have become fewer, or the store may have gained some."""
+    def note_if_low(self, host: HostState) -> None:
+        """To be called whenever a host's claims have become fewer: with less than half a window it needs a refill."""
         most = 2 * len(host.claims)
         if host.more and most < _MAX_WINDOW_PER_HOST and most < self._window():  # the first saves most of the second
-            self._hungry.add(host.host_id)
+            self._needs_refill.add(host.host_id)
 
-    def committed(self, visits: Sequence[Visit], hosts: Sequence[HostRecord]) -> None:
-        """These visits are stored; `hosts` are those touched that have something planned."""
-        self._released += [visit.claim for visit in visits]
+    def _note_gain(self, host: HostState) -> None:
+        """The store may have gained URLs of a host in memory."""
+        self._workbench.expect_more(host)
+        self.note_if_low(host)
+
+    def committed(self, results: Sequence[Result], hosts: Sequence[HostRecord]) -> None:
+        """These results are stored; `hosts` are those touched that have something planned."""
+        self._released += [result.claim for result in results]
         now = self._clock.wall()
-        for visit in visits:
-            if visit.lastmods:
-                self._ask_again(visit.claim.host_id)
+        for result in results:
+            if result.lastmods:
+                self._ask_again(result.claim.host_id)
         for record in hosts:
             if record.host_id in self._workbench:
-                host = self._workbench.host(record.host_id)
-                host.more = True
-                self.note_hunger(host)
+                self._note_gain(self._workbench.host(record.host_id))
                 self._gained.pop(record.host_id, None)  # an older record would let it have its pages again
             elif record.next_due_at is not None and record.next_due_at > now:
                 self._poll_at = min(self._poll_at, self._clock.monotonic() + record.next_due_at - now)
@@ -89,35 +103,30 @@ class Supply:
                 self.poll_now()
 
     def _ask_again(self, host_id: int) -> None:
-        """A sitemap has brought forward what is planned for this host."""
-        if self._horizon is None:
-            return
-        if host_id in self._workbench:
-            self._workbench.host(host_id).more = True
-            self.note_hunger(self._workbench.host(host_id))
-        else:
-            self._stale_after = host_id - 1 if self._stale_after is None else min(host_id - 1, self._stale_after)
+        """A sitemap has brought forward what is planned for this host, which is here until its visits are committed."""
+        if self._horizon is not None and host_id in self._workbench:
+            self._note_gain(self._workbench.host(host_id))
 
     def poll_now(self) -> None:
         """Something in the store has become due, wherever it stands in the order."""
         self._poll_at = 0.0
-        self._polled = FIRST_DUE
+        self._polled = None
 
     def next_look_at(self) -> float:
         """When `refill` may next have something although nothing was committed (monotonic)."""
         has_room = len(self._workbench) < _MAX_HOSTS  # without room there is nothing to ask the store for
-        if has_room and (self._stale_after is not None or self._gained):
+        if has_room and (self._stale_left or self._gained):
             return 0.0
         return min(self._poll_at, self._sweep_at) if has_room else self._sweep_at
 
     async def is_exhausted(self) -> bool:
         """Whether nothing is in memory, and nothing falls due on disk soon enough to wait for."""
-        if self._stale_after is not None or self._hungry or self._gained:
+        if self._stale_left or self._needs_refill or self._gained:
             return False
         if any(_has_work(host) for host in self._workbench.hosts()):
             return False
         now = self._clock.wall()  # one moment for both questions: nothing may fall due between them
-        if await self._is_any_due(now) or self._hungry:
+        if await self._is_any_due(now) or self._needs_refill:
             self.poll_now()
             return False
         due_at = await self._store.next_due_at(now)
@@ -135,8 +144,8 @@ class Supply:
         limit = min(room, _HOSTS_PER_READ)
         if self._clock.monotonic() >= self._poll_at:
             records += await self._due_hosts(limit, self._clock.wall())
-        if self._horizon is not None and self._stale_after is not None:
-            records += await self._stale_hosts(self._horizon, self._stale_after, limit)
+        if self._horizon is not None and self._stale_left:
+            records += await self._stale_hosts(self._horizon, limit)
         turn = Turn(self._clock)
         for start in range(0, len(records), _HOSTS_AT_ONCE):
             if await turn.pause():  # it takes long: what is here shall be lent before the others come
@@ -144,45 +153,35 @@ class Supply:
                 return
             some = records[start : start + _HOSTS_AT_ONCE]
             for copy in await self._store.robots_of(record.host_id for record in some):
-                self._recall(copy)
+                if self._robots.recall(copy, self._clock.wall()):
+                    self._origins.rules_arrived(copy.origin)
             for record in some:
                 self._add_host(record)
 
-    def _recall(self, copy: RobotsCopy) -> None:
-        """Rules from an earlier run, or of a host that had been let go. Long ones are asked for again when they are
-        needed: the worker who does so can wait for them to be read, while all others wait for this.
-        """
-        now = self._clock.wall()
-        if copy.expires_at > now and len(copy.body) <= _MAX_RECALLED_BYTES and not self._rules.knows(copy.origin, now):
-            self._rules.learn_now(copy)
-
     async def _due_hosts(self, limit: int, now: float) -> list[HostRecord]:
         """The next hosts on disk that are due, without those in memory; after the last, when to begin anew."""
-        records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit, self._polled)
-        if len(records) == limit:
-            last = records[-1]
-            self._polled = (last.next_due_at or 0.0, last.host_id)
-        else:
-            self._polled = FIRST_DUE
+        batch = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit, self._polled)
+        self._polled = batch.next
+        if batch.next is None:
             due_at = await self._store.next_due_at(now)
             pause_s = _POLL_AT_LEAST_EVERY_S if due_at is None else max(0.05, due_at - now)
             self._poll_at = self._clock.monotonic() + min(pause_s, _POLL_AT_LEAST_EVERY_S)
-        return [record for record in records if not self._is_here(record.host_id)]
+        return [record for record in batch.rows if not self._is_here(record.host_id)]
 
     async def _is_any_due(self, now: float) -> bool:
         """Whether a host is due that is not in memory."""
         limit = len(self._workbench) + 1
-        records = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
-        here = [self._is_here(record.host_id) for record in records]  # each: those get what has become due
+        batch = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
+        here = [self._is_here(record.host_id) for record in batch.rows]  # each: those get what has become due
         return not all(here)
 
-    async def _stale_hosts(self, horizon: Horizon, after_id: int, limit: int) -> list[HostRecord]:
+    async def _stale_hosts(self, horizon: Horizon, limit: int) -> list[HostRecord]:
         """The next hosts that have something to be fetched again: each is asked once, as the horizon stands still."""
         latest_back_off = self._clock.wall() + self._config.run.max_wait_s
         most = self._config.scope.max_pages_per_host
-        records = await self._store.stale_hosts(horizon, after_id, most, limit, latest_back_off)
-        self._stale_after = records[-1].host_id if len(records) == limit else None
-        return [record for record in records if not self._is_here(record.host_id)]
+        batch = await self._store.stale_hosts(horizon, most, limit, latest_back_off, self._stale_after)
+        self._stale_left, self._stale_after = batch.next is not None, batch.next
+        return [record for record in batch.rows if not self._is_here(record.host_id)]
 
     def _is_here(self, host_id: int) -> bool:
         """Whether the host is in memory; one that has nothing to lend there gets what has become due since."""
@@ -190,24 +189,22 @@ class Supply:
             return False
         host = self._workbench.host(host_id)
         if not host.claims:
-            host.more = True
-            self.note_hunger(host)
+            self._note_gain(host)
         return True
 
     def _add_host(self, record: HostRecord) -> None:
         if record.host_id in self._workbench:
             return
         most = self._config.scope.max_pages_per_host
-        host = self._workbench.add_host(
+        self._workbench.add_host(
             record.host_id,
             record.name,
             ready_at=self._clock.monotonic() + max(0.0, record.back_off_until - self._clock.wall()),
+            crawl_delay_s=0.0 if self._config.politeness.ignore_robots else self._robots.crawl_delay_s(record.name),
             failures=record.failures,
             allowance=None if most is None else max(0, most - record.run_pages),
         )
-        if not self._config.politeness.ignore_robots:
-            host.delay_s = max(host.delay_s, self._rules.crawl_delay_s(record.name))
-        self._hungry.add(record.host_id)
+        self._needs_refill.add(record.host_id)
 
     def _sweep(self) -> None:
         """Let go of hosts that have nothing to lend, and of those that back off for longer than a run waits."""
@@ -216,24 +213,24 @@ class Supply:
             return
         self._sweep_at = now + _SWEEP_EVERY_S
         for host in list(self._workbench.hosts()):
-            idle = not host.lent and host.host_id not in self._hungry
-            over = idle and (_is_done_with(host, now) or self._is_put_off(host, now))
+            idle = not host.lent and host.host_id not in self._needs_refill
+            over = idle and (_is_done_with(host, now) or self._pauses_for_long(host, now))
             if over and not self._is_uncommitted(host):  # which takes longest to find out: last
                 self._released += self._workbench.withdraw(host.host_id)
-                self._released += self._rules.release_host(host.name)
+                self._released += self._origins.release_host(host.name)
 
     def _is_uncommitted(self, host: HostState) -> bool:
         """Whether the store does not know of all its visits yet: who asked it now would be told of too few pages."""
         held = self._held.get(host.host_id, ())
         return len(held) > host.waiting + sum(claim.url_id in held for claim in host.claims)
 
-    def _is_put_off(self, host: HostState, now: float) -> bool:
+    def _pauses_for_long(self, host: HostState, now: float) -> bool:
         return host.backing_off and host.ready_at - now > self._config.run.max_wait_s
 
     # --- claims -------------------------------------------------------------------------------------------------
 
     async def _due_claims(self, hosts: Sequence[HostState]) -> list[Claim]:
-        self._let_go()
+        self._drop_released()
         window = self._window()
         few = [host for host in hosts if len(self._held[host.host_id]) <= window]
         claims = await self._read_due(few, 2 * window)
@@ -247,15 +244,13 @@ class Supply:
         if not hosts:
             return []
         for host in hosts:
-            host.more = False  # before the read: a commit meanwhile sets it again
+            self._workbench.expect_more(host, more=False)  # before the read: a commit meanwhile sets it again
         host_ids = [host.host_id for host in hosts]
         rows = await self._store.due_urls(host_ids, limit, self._clock.wall())
         if self._horizon is not None:
             rows += await self._stale_claims(hosts, self._horizon)
             rows.sort(key=_by_turns())
-        read = Counter(claim.host_id for claim in rows)
-        for host in hosts:
-            host.more = host.more or read[host.host_id] >= limit
+        self._note_full_reads(hosts, rows, limit)
         claims = [claim for claim in rows if claim.url_id not in self._held[claim.host_id]]
         for claim in claims:
             self._held[claim.host_id].add(claim.url_id)
@@ -266,12 +261,17 @@ class Supply:
         host_ids = [host.host_id for host in hosts]
         held = [url_id for host_id in host_ids for url_id in self._held[host_id]]
         claims = await self._store.stale_urls(host_ids, window, horizon, held)
-        read = Counter(claim.host_id for claim in claims)
-        for host in hosts:
-            host.more = host.more or read[host.host_id] >= window
+        self._note_full_reads(hosts, claims, window)
         return claims
 
-    def _let_go(self) -> None:
+    def _note_full_reads(self, hosts: Sequence[HostState], claims: Iterable[Claim], limit: int) -> None:
+        """Of a host that gave as many claims as were asked for, the store may hold more."""
+        read = Counter(claim.host_id for claim in claims)
+        for host in hosts:
+            if read[host.host_id] >= limit:
+                self._workbench.expect_more(host)
+
+    def _drop_released(self) -> None:
         for claim in self._released:
             held = self._held[claim.host_id]
             held.discard(claim.url_id)

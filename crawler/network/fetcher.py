@@ -6,7 +6,6 @@ aiohttp's exceptions end here. No redirect is followed, no request is repeated, 
 
 from __future__ import annotations
 
-import base64
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -17,33 +16,21 @@ from yarl import URL
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
+from crawler.fetching import Unresolved, any_type
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
 from crawler.network.cookies import CookieFile
+from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fields import (
-    CONTENT_TYPE,
-    DATE,
-    ETAG,
-    LAST_MODIFIED,
-    LOCATION,
-    RETRY_AFTER,
-    X_ROBOTS_TAG,
-    coding_of,
-    field,
-    fields,
-    framing_problem,
-    max_age_s,
-)
+from crawler.network.fields import CONTENT_TYPE, coding_of, described, field, framing_problem
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
 from crawler.network.rate import RateLimit, buffer_bytes
-from crawler.network.resolver import Resolver, Unresolved, parse_dns_server
+from crawler.network.resolver import Resolver, parse_dns_server
 from crawler.network.session import (
     Concurrency,
     common_headers,
-    credential_headers,
     fit_concurrency,
     open_file_limit,
     open_session,
@@ -54,14 +41,9 @@ from crawler.records import Failure, FailureKind, Response
 from crawler.urls import host_of, origin_of, scheme_of, without_credentials
 
 
-def any_type(content_type: str | None) -> bool:
-    """Every type is readable."""
-    return True
-
-
-class Fetcher:
-    """Makes requests. `network` gives limits and headers, `cookies` are the user's, `kept_connections` bounds what
-    stays open.
+class HttpFetcher:
+    """A `crawler.fetching.Fetcher` over aiohttp. `network` gives limits and headers, `cookies` are the user's,
+    `kept_connections` bounds what stays open.
     """
 
     def __init__(
@@ -83,11 +65,11 @@ class Fetcher:
         self._counters = counters
         self._wall_clock = wall_clock
         self._deadlines = deadlines
-        self._kept = KeptConnections(counters, kept_connections)
+        self._kept = KeptConnections(guard.open_connections, kept_connections)
         self._cookies = cookies
         self._proxy = network.proxy_server
         self._memory = MemoryBudget(network.memory_bytes)
-        self._credentials: dict[str, dict[str, str]] = {}
+        self._credentials = Credentials(network)
         self._rate = RateLimit(network.max_rate) if network.max_rate is not None else None
 
     async def fetch(
@@ -144,12 +126,11 @@ class Fetcher:
 
     def trust_origin(self, origin: str) -> None:
         """Send the user's `Authorization` and `Cookie` headers to `origin`, being a seed's, and to no other."""
-        self._credentials[origin] = credential_headers(self._network) | self._credentials.get(origin, {})
+        self._credentials.trust(origin)
 
     def authorize(self, origin: str, user: str, password: str) -> None:
         """Send these credentials with every request to `origin`, and to no other (RFC 7617)."""
-        token = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._credentials[origin] = self._credentials.get(origin, {}) | {"Authorization": f"Basic {token}"}
+        self._credentials.authorize(origin, user, password)
 
     async def _request(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Response | Failure:
         if self._proxy is not None and (refused := await self._refused_target(attempt)):
@@ -172,7 +153,7 @@ class Fetcher:
                 return _response(attempt, answer)
             share = self._memory.share()
             try:
-                body, truncated = await read_body(answer, coding_of(answer), attempt, share, self._rate)
+                body, truncated = await read_body(answer, coding_of(answer.headers), attempt, share, self._rate)
             finally:
                 share.give_back()
             return _response(attempt, answer, body, truncated)
@@ -199,7 +180,7 @@ class Fetcher:
     def _headers(
         self, attempt: Attempt, headers: Mapping[str, str] | None, forwarder: ProxyServer | None
     ) -> Mapping[str, str] | None:
-        credentials = self._credentials.get(attempt.origin)
+        credentials = self._credentials.of(attempt.origin)
         cookie = self._cookies.header(attempt.url) if self._cookies is not None else None
         if cookie is not None:
             given = (credentials or {}).get("Cookie")
@@ -219,7 +200,7 @@ async def open_fetcher(
     cookies: CookieFile | None = None,
     ssl_context: ssl.SSLContext | None = None,
     wall_clock: Callable[[], float] = time.time,
-) -> AsyncIterator[Fetcher]:
+) -> AsyncIterator[HttpFetcher]:
     """The network room, opened inside the running event loop and closed in every way out.
 
     `concurrency` is what fits below the open-file limit, found out where it is not given. `cookies` are sent where they
@@ -237,7 +218,7 @@ async def open_fetcher(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
             kept = concurrency.kept_connections
-            yield Fetcher(session, resolver, guard, network, counters, kept, deadlines, cookies, wall_clock)
+            yield HttpFetcher(session, resolver, guard, network, counters, kept, deadlines, cookies, wall_clock)
     finally:
         deadlines.close()
         await resolver.close()
@@ -263,7 +244,6 @@ def request_target(url: str) -> URL:
 def _response(
     attempt: Attempt, answer: aiohttp.ClientResponse, body: bytes | None = None, truncated: bool = False
 ) -> Response:
-    headers = answer.headers
     return Response(
         url=attempt.url,
         status_code=answer.status,
@@ -271,18 +251,11 @@ def _response(
         read=body is not None,
         truncated=truncated,
         size=answer.content_length if body is None else len(body),
-        content_type=field(headers, CONTENT_TYPE),
-        location=field(headers, LOCATION),
-        retry_after=field(headers, RETRY_AFTER),
-        etag=field(headers, ETAG),
-        last_modified=field(headers, LAST_MODIFIED),
-        date=field(headers, DATE),
-        max_age_s=max_age_s(headers),
-        robots_tags=fields(headers, X_ROBOTS_TAG),
         address=attempt.address,
         started_at=attempt.started_at,
         elapsed_s=attempt.elapsed_s,
         reused=attempt.reused,
+        **described(answer.headers),
     )
 
 

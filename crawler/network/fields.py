@@ -6,6 +6,7 @@ Invariant: no string leaves this room with control characters or lone surrogates
 from __future__ import annotations
 
 import re
+from typing import TypedDict
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
@@ -13,12 +14,12 @@ from multidict import MultiMapping, istr
 
 # Made once: a look-up by plain text folds its case each time.
 CONTENT_TYPE = istr("Content-Type")
-DATE = istr("Date")
-ETAG = istr("ETag")
-LAST_MODIFIED = istr("Last-Modified")
-LOCATION = istr("Location")
-RETRY_AFTER = istr("Retry-After")
-X_ROBOTS_TAG = istr("X-Robots-Tag")
+_DATE = istr("Date")
+_ETAG = istr("ETag")
+_LAST_MODIFIED = istr("Last-Modified")
+_LOCATION = istr("Location")
+_RETRY_AFTER = istr("Retry-After")
+_X_ROBOTS_TAG = istr("X-Robots-Tag")
 _CACHE_CONTROL = istr("Cache-Control")
 _CONTENT_ENCODING = istr("Content-Encoding")
 _CONTENT_LENGTH = istr("Content-Length")
@@ -28,6 +29,33 @@ _DECODED = frozenset({"gzip", "deflate", "br", "zstd"})  # where it stands alone
 _MAX_AGE = re.compile(r'(?:^|,)\s*max-age="?(\d{1,10})"?\s*(?=,|$)', re.IGNORECASE)
 
 _COMPRESSIONS = _DECODED | {"x-gzip", "compress", "x-compress", "dcb", "dcz"}
+
+
+class Described(TypedDict):
+    """What a `Response` holds of its head."""
+
+    content_type: str | None
+    location: str | None
+    retry_after: str | None
+    etag: str | None
+    last_modified: str | None
+    date: str | None
+    max_age_s: float | None
+    robots_tags: tuple[str, ...]
+
+
+def described(headers: MultiMapping[str]) -> Described:
+    """The fields of a `Response` that its head fills."""
+    return {
+        "content_type": field(headers, CONTENT_TYPE),
+        "location": field(headers, _LOCATION),
+        "retry_after": field(headers, _RETRY_AFTER),
+        "etag": field(headers, _ETAG),
+        "last_modified": field(headers, _LAST_MODIFIED),
+        "date": field(headers, _DATE),
+        "max_age_s": max_age_s(headers),
+        "robots_tags": fields(headers, _X_ROBOTS_TAG),
+    }
 
 
 def field(headers: MultiMapping[str], name: str) -> str | None:
@@ -85,13 +113,13 @@ def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
     return "both Transfer-Encoding and Content-Length" if lengths else None
 
 
-def coding_of(answer: aiohttp.ClientResponse) -> str | None:
+def coding_of(headers: MultiMapping[str]) -> str | None:
     """The compression of the body, for `BodyDecoder`; None where there is none.
 
     A coding that is no compression at all ('utf-8') is a server's mistake, and passed over as browsers do. Raises
     `ContentEncodingError` where the body is compressed in a way that cannot be undone.
     """
-    values = answer.headers.getall(_CONTENT_ENCODING, ())
+    values = headers.getall(_CONTENT_ENCODING, ())
     if not values:
         return None
     codings = [coding.strip().lower() for coding in ",".join(values).split(",")]

@@ -12,7 +12,6 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeAlias
@@ -23,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from crawler.counters import Counters
 from crawler.errors import UsageError
+from crawler.fetching import Unresolved
 from crawler.network.guard import is_localhost, parse_address
 
 MIN_TTL_S = 5.0  # a connect follows its politeness look-up within this; shorter TTLs would ask twice for each request
@@ -37,14 +37,6 @@ TRY_S = 5.0  # c-ares waits no longer for the first answer, whatever it is told,
 LOOKUP_S = 20.0  # two tries each of two channels, where an answer takes a little more than 5 s
 
 _ABSENT = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA, pycares.errno.ARES_EBADNAME})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unresolved:
-    """A name without an address, and why, for people."""
-
-    host: str
-    message: str
 
 
 Answer: TypeAlias = tuple[str, ...] | Unresolved

@@ -21,9 +21,10 @@ import aiohttp
 from aiohttp import AddrInfoType
 from aiohttp.client_proto import ResponseHandler
 
+from crawler.fetching import Unresolved
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard, parse_address
-from crawler.network.resolver import Resolver, Unresolved, family_of
+from crawler.network.resolver import Resolver, family_of
 from crawler.proxy import ProxyServer
 from crawler.records import FailureKind
 

@@ -142,10 +142,6 @@ def _connections(summary: Summary) -> str:
     )
 
 
-def _dns(summary: Summary) -> str:
-    return f"{counted(summary.dns_lookups, 'lookup')}, {amount(summary.dns_cache_hits)} answered from memory"
-
-
 def _pending(summary: Summary) -> Text:
     if not summary.pending:
         return Text("none" + (f"; what is to be fetched again: {_why_left(summary)}" if summary.backing_off else ""))

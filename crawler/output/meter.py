@@ -21,7 +21,7 @@ _REPICK_S = 2.0  # busiest hosts are picked anew no more often than this: rows t
 
 
 class HostView(Protocol):
-    """What the screen asks of a host; see `frontier.workbench.HostState`, which explains each."""
+    """What the screen asks of a host; see `frontier.hosts.HostState`, which explains each."""
 
     @property
     def name(self) -> str:

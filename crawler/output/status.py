@@ -18,13 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
-from crawler.beside import beside
 from crawler.clock import Clock
 from crawler.output.ending import print_rows, tally
 from crawler.output.figures import amount, counted, size, span
 from crawler.output.safe_text import printable
 from crawler.records import UrlStatus
-from crawler.storage.lock import is_held
+from crawler.storage.location import database_at
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
 _MAX_URL = 160  # cells
@@ -72,9 +71,9 @@ class Status:
 
 async def read_status(db: Path, clock: Clock | None = None) -> Status:
     """Read it. Raises `DatabaseFailedError` where there is no crawl database, or it cannot be read."""
-    now = (clock or Clock()).wall()
+    now, database = (clock or Clock()).wall(), database_at(db)
     report = await read_report(db, now)
-    return Status(path=db, size_bytes=_size_on_disk(db), running=is_held(db), now=now, report=report)
+    return Status(path=db, size_bytes=database.size_bytes(), running=database.is_held(), now=now, report=report)
 
 
 def print_status(console: Console, status: Status) -> None:
@@ -224,8 +223,3 @@ def _run_fields(run: RunRecord) -> dict[str, Any]:
     fields = asdict(run)
     del fields["summary"]
     return fields
-
-
-def _size_on_disk(db: Path) -> int:
-    log = beside(db, "-wal")
-    return sum(file.stat().st_size for file in (db, log) if file.exists())

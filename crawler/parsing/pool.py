@@ -1,8 +1,8 @@
-"""Reads documents in a few processes that can be killed: `Parser` hands them out, and starts another for one that died.
+"""Reads documents in a few processes that can be killed, and starts another for one that died.
 
 Processes, because a thread that reads markup fights the event loop for the GIL (two threads halve the pages per
 second), and because nothing else bounds a parser: 100,000 nested elements keep it busy for 13 s, uninterruptible. A
-document that takes longer than its time, or that costs its process the life twice, is a `Failure`; the crawl goes on.
+document that takes longer than its time, or that crashes its process twice, is a `Failure`; the crawl goes on.
 Where processes cannot be started, or end before they can read, no document is to blame: that is a `CrawlerError`.
 
 Invariants: every `read` ends, whatever dies; the processes share no file with the crawl and end with it, also after a
@@ -20,60 +20,44 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from crawler.errors import CrawlerError
-from crawler.parsing.child import command
-from crawler.parsing.process import Content, Job, Process, start_process
-from crawler.records import Failure, FailureKind, Response, StoredBody, UrlKind
+from crawler.parsing.parser import Reading
+from crawler.parsing.process import Job, Process, command, start_process
+from crawler.records import Failure, FailureKind, Response, UrlKind
 
 _EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _LARGE_BYTES = 1 << 20  # a document that may take seconds: none waits behind it, and one process is kept for the others
-_STILLBIRTHS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
-_BY_ITSELF = 20  # a process that ends by itself counts for so many: it will do so again
+_FAILED_STARTS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
+_OWN_EXIT_WEIGHT = 20  # a process that ends by itself counts for so many: it will do so again
 
 
-class Parser:
-    """Reads documents in a few processes. `product_token` is the name that robots directives may speak to."""
+class ParserPool:
+    """A `Parser` with a few processes. `product_token` is the name that robots directives may speak to."""
 
     def __init__(self, product_token: str, timeout_s: float, processes: int | None = None) -> None:
         self._product_token = product_token
         self._timeout_s = timeout_s
-        self._most = processes or min(_processors(), _MAX_PROCESSES)
+        self._max_processes = processes or min(_processors(), _MAX_PROCESSES)
         self._processes: list[Process] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: deque[Job] = deque()
-        self._stillbirths = 0
+        self._failed_starts = 0
         self._ended: CrawlerError | None = None  # why nothing is read any more
 
-    async def read(
-        self, kind: UrlKind, response: Response, *, keep_body: bool
-    ) -> tuple[Content, StoredBody | None] | Failure:
-        """What the body says (None where it is no document) and, if it is to be kept, the body; or why not.
-
-        Raises `CrawlerError` where no process can be had, and once the parser is closed.
-        """
+    async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
+        """See `Parser.read`. Raises `CrawlerError` where no process can be had, and once the parser is closed."""
         if self._ended is not None:
             raise self._ended
         job = Job(kind, response, keep_body=keep_body)
         self._jobs.append(job)
-        self._send()
+        self._dispatch()
         outcome = await job.done
-        if isinstance(outcome, str):
-            return Failure(
-                url=response.url,
-                kind=FailureKind.PARSE_TIMEOUT,
-                message=outcome,
-                address=response.address,
-                started_at=response.started_at,
-                elapsed_s=response.elapsed_s,
-                reused=response.reused,
-                sent=True,
-            )
-        return outcome
+        return _unreadable(response, outcome) if isinstance(outcome, str) else outcome
 
     def warm_up(self) -> None:
         """Start what a busy crawl will need at once: a process takes a tenth of a second to come up."""
-        for _ in range(min(_EAGER_PROCESSES, self._most)):
+        for _ in range(min(_EAGER_PROCESSES, self._max_processes)):
             self._start()
 
     async def close(self) -> None:
@@ -82,27 +66,28 @@ class Parser:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _send(self) -> None:
+    def _dispatch(self) -> None:
         """Give waiting documents to processes that have room, the emptiest first; start one where there is none."""
         while self._jobs:
-            ready = (process for process in self._processes if process.ready and not self._is_kept_busy(process))
+            ready = (process for process in self._processes if process.ready and not self._is_blocked(process))
             free = min(ready, key=lambda process: len(process.jobs), default=None)
-            if (free is None or free.jobs) and len(self._tasks) < self._most:
+            if (free is None or free.jobs) and len(self._tasks) < self._max_processes:
                 self._start()
             if free is None or len(free.jobs) >= _DOCUMENTS_PER_PROCESS:
                 return
             job = self._next_job()
             if job is None:
                 return
-            free.give(job)
+            free.send(job)
 
-    def _is_kept_busy(self, process: Process) -> bool:
+    def _is_blocked(self, process: Process) -> bool:
         """Whether the process reads something large, and there are others."""
-        return self._most > 1 and any(job.size > _LARGE_BYTES for job in process.jobs)
+        return self._max_processes > 1 and any(job.size > _LARGE_BYTES for job in process.jobs)
 
     def _next_job(self) -> Job | None:
         """The first document that waits, a large one only where a process remains for the others."""
-        no_large = self._most > 1 and sum(map(self._is_kept_busy, self._processes)) >= self._most - 1
+        blocked = sum(map(self._is_blocked, self._processes))
+        no_large = self._max_processes > 1 and blocked >= self._max_processes - 1
         for index, job in enumerate(self._jobs):
             if not (no_large and job.size > _LARGE_BYTES):
                 del self._jobs[index]
@@ -119,23 +104,23 @@ class Parser:
         process = await start_process(command(self._product_token), self._timeout_s)
         self._processes.append(process)
         try:
-            if self._ended is None and await process.comes_up():
-                self._stillbirths = 0
-                self._send()
-                await process.run(self._send)
+            if self._ended is None and await process.wait_ready():
+                self._failed_starts = 0
+                self._dispatch()
+                await process.run(self._dispatch)
         finally:
             process.kill()
             self._processes.remove(process)
-            self._jobs.extendleft(reversed(process.undone()))
-            await process.gone()
+            self._jobs.extendleft(reversed(process.unfinished()))
+            await process.wait_closed()
         if not process.ready:
-            self._count_stillbirth(process)
+            self._count_failed_start(process)
 
-    def _count_stillbirth(self, process: Process) -> None:
-        self._stillbirths += 1 if process.was_killed() else _BY_ITSELF
-        if self._stillbirths >= _STILLBIRTHS_PER_PROCESS * self._most:
+    def _count_failed_start(self, process: Process) -> None:
+        self._failed_starts += 1 if process.was_killed() else _OWN_EXIT_WEIGHT
+        if self._failed_starts >= _FAILED_STARTS_PER_PROCESS * self._max_processes:
             raise CrawlerError(
-                f"parser processes end before they can read ({process.obituary()});"
+                f"parser processes end before they can read ({process.exit_description()});"
                 f" see whether `{sys.executable} -c 'import crawler.parsing.child'` works here, then crawl again"
             )
 
@@ -144,10 +129,10 @@ class Parser:
         self._tasks.discard(task)
         error = asyncio.CancelledError("the event loop shuts down") if task.cancelled() else task.exception()
         if isinstance(error, CrawlerError) and self._tasks:
-            self._most = len(self._tasks)
+            self._max_processes = len(self._tasks)
         elif error is not None:
             self._end(error)
-        self._send()
+        self._dispatch()
 
     def _end(self, reason: BaseException) -> None:
         """Kill the processes, without waiting, and let every `read` raise."""
@@ -166,18 +151,31 @@ class Parser:
 
 
 @asynccontextmanager
-async def open_parser(product_token: str, timeout_s: float, *, eager: bool = True) -> AsyncIterator[Parser]:
-    """A `Parser` in the running event loop; its processes are gone when the context is left.
+async def open_parser(product_token: str, timeout_s: float, *, eager: bool = True) -> AsyncIterator[ParserPool]:
+    """A `ParserPool` in the running event loop; its processes are gone when the context is left.
 
     `eager`: some are started at once, for there will be much to read.
     """
-    parser = Parser(product_token, timeout_s)
+    parser = ParserPool(product_token, timeout_s)
     if eager:
         parser.warm_up()
     try:
         yield parser
     finally:
         await parser.close()
+
+
+def _unreadable(response: Response, message: str) -> Failure:
+    return Failure(
+        url=response.url,
+        kind=FailureKind.PARSE_TIMEOUT,
+        message=message,
+        address=response.address,
+        started_at=response.started_at,
+        elapsed_s=response.elapsed_s,
+        reused=response.reused,
+        sent=True,
+    )
 
 
 def _processors() -> int:

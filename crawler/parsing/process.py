@@ -1,6 +1,6 @@
 """One parser process, seen from the crawl: spawned, given documents, timed, killed, and its answers read.
 
-`child` is its other end. Invariant: a process is gone, and what it said last is known, when `gone` returns.
+`child` is its other end. Invariant: a process is gone, and what it said last is known, when `wait_closed` returns.
 """
 
 from __future__ import annotations
@@ -10,27 +10,26 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import BinaryIO, TypeAlias
-
-import orjson
+from pathlib import Path
+from typing import BinaryIO
 
 from crawler.errors import CrawlerError
-from crawler.parsing.child import ANSWER, KINDS, READY, REQUEST, rebuild
-from crawler.records import Page, Response, SitemapEntry, StoredBody, UrlKind
+from crawler.parsing.parser import Reading
+from crawler.parsing.wire import READY, decode_answer, encode_request, receive_answer
+from crawler.records import Response, UrlKind
 
-Content: TypeAlias = Page | list[SitemapEntry] | None
-
-_DEATHS_PER_DOCUMENT = 2
+_CRASHES_PER_DOCUMENT = 2
 _START_TIMEOUT_S = 30.0
 _REAP_S = 0.002
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0)
-_MAX_TYPE_LENGTH = 1000
 _BUFFER_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 16
-_LAST_WORDS_BYTES = 2048
+_STDERR_TAIL_BYTES = 2048
+_START = "import sys; sys.path[:] = sys.argv[2:]; from crawler.parsing.child import main; main()"
 _BROKEN = (EOFError, OSError, ValueError, TypeError, LookupError)  # how an answer fails: none, or nonsense
 
 
@@ -38,13 +37,13 @@ class Job:
     """A document that waits, or is being read."""
 
     def __init__(self, kind: UrlKind, response: Response, *, keep_body: bool) -> None:
-        self.request = _request(kind, response, keep_body)
+        self.request = encode_request(kind, response, keep_body=keep_body)
         self.url = response.url
         self.size = len(response.body)
-        self.done: asyncio.Future[tuple[Content, StoredBody | None] | str] = asyncio.get_running_loop().create_future()
-        self.deaths = 0
+        self.done: asyncio.Future[Reading | str] = asyncio.get_running_loop().create_future()
+        self.crashes = 0
 
-    def settle(self, outcome: tuple[Content, StoredBody | None] | str) -> None:
+    def settle(self, outcome: Reading | str) -> None:
         """Answer who asked, or say why there is no answer; who asked may have been cancelled."""
         if not self.done.done():
             self.done.set_result(outcome)
@@ -64,11 +63,11 @@ class Process:
         self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
         self._too_slow = False
-        self._last_words = b""
+        self._stderr_tail = b""
         self.ready = False
         self.jobs: deque[Job] = deque()  # the first is being read
 
-    async def comes_up(self) -> bool:
+    async def wait_ready(self) -> bool:
         """Wait until the process can read; whether it can."""
         with suppress(*_BROKEN):
             async with asyncio.timeout(_START_TIMEOUT_S):
@@ -78,7 +77,7 @@ class Process:
                 self.ready = await self._answers.readexactly(len(READY)) == READY
         return self.ready
 
-    def give(self, job: Job) -> None:
+    def send(self, job: Job) -> None:
         """Send a document."""
         self.jobs.append(job)
         if len(self.jobs) == 1:
@@ -92,15 +91,15 @@ class Process:
         while await self._receive():
             has_room()
 
-    def undone(self) -> list[Job]:
-        """The documents that another process has to read, now that this one has ended; the guilty one is given up."""
+    def unfinished(self) -> list[Job]:
+        """The documents for another process, now that this one has ended; one that is to blame twice is given up."""
         self._stop_timer()
         if self.jobs:
             first = self.jobs[0]
-            first.deaths += 1
+            first.crashes += 1
             if self._too_slow:
                 self.jobs.popleft().settle(f"reading took longer than {self._timeout_s:g} s")
-            elif first.deaths >= _DEATHS_PER_DOCUMENT:
+            elif first.crashes >= _CRASHES_PER_DOCUMENT:
                 self.jobs.popleft().settle("the parser process died while reading it")
         return list(self.jobs)
 
@@ -108,7 +107,7 @@ class Process:
         """End the process, whatever it is doing: it holds nothing that could be lost."""
         self._process.kill()
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait for the end of the process, which has been killed, and close what it leaves."""
         try:
             while self._process.poll() is None:  # noqa: ASYNC110 - nothing tells both kinds of event loop
@@ -116,21 +115,21 @@ class Process:
         finally:
             self._process.wait()  # at once; where we are cancelled, the end is near
             with self._stderr:
-                self._last_words = (self._stderr.read(_PIPE_BYTES) or b"")[-_LAST_WORDS_BYTES:]
-            await self._hang_up()
+                self._stderr_tail = (self._stderr.read(_PIPE_BYTES) or b"")[-_STDERR_TAIL_BYTES:]
+            await self._close_connection()
 
     def was_killed(self) -> bool:
         """Whether the process, which has ended, did not do so by itself."""
         return self._process.returncode == -signal.SIGKILL
 
-    def obituary(self) -> str:
+    def exit_description(self) -> str:
         """How the process ended and what it said last, in one line."""
         status = self._process.returncode
         ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        words = self._last_words.decode(errors="replace").splitlines()
-        return " | ".join([ending, *words])
+        lines = self._stderr_tail.decode(errors="replace").splitlines()
+        return " | ".join([ending, *lines])
 
-    async def _hang_up(self) -> None:
+    async def _close_connection(self) -> None:
         if self._requests is None:
             self._socket.close()
             return
@@ -140,28 +139,26 @@ class Process:
 
     async def _receive(self) -> bool:
         try:
-            json_length, body_length, digest = ANSWER.unpack(await self._answers.readexactly(ANSWER.size))
-            columns = orjson.loads(await self._answers.readexactly(json_length))
-            kept = await self._answers.readexactly(body_length)
+            answer = await receive_answer(self._answers.readexactly)
             job = self.jobs[0]
-            content = rebuild(columns, job.url)
+            reading = decode_answer(answer, job.url, job.size)
         except _BROKEN:
             return False
         self._stop_timer()
         self.jobs.popleft()
         if self.jobs:
             self._start_timer()
-        job.settle((content, StoredBody(digest=digest, size=job.size, zstd=kept) if kept else None))
+        job.settle(reading)
         return True
 
     def _start_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._give_up)
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._time_out)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _give_up(self) -> None:
+    def _time_out(self) -> None:
         self._too_slow = True
         self.kill()
 
@@ -201,11 +198,19 @@ def _spawn(arguments: list[str]) -> tuple[subprocess.Popen[bytes], socket.socket
     return process, end, stderr
 
 
-def _request(kind: UrlKind, response: Response, keep_body: bool) -> tuple[bytes, ...]:
-    url = response.url.encode()
-    content_type = (
-        None if response.content_type is None else response.content_type[:_MAX_TYPE_LENGTH].encode(errors="replace")
-    )
-    type_length = 0 if content_type is None else len(content_type) + 1
-    header = REQUEST.pack(KINDS.index(kind), keep_body, len(url), type_length, len(response.body))
-    return header, url, content_type or b"", response.body
+def command(product_token: str) -> list[str]:
+    """The command line of a process. It imports from where its parent does, except from the current folder.
+
+    `python -c` looks there first: a file `orjson.py` in the folder where somebody crawls would be run (`-P`: it does
+    not). The folder of this package stays, wherever it is, so that `python -m crawler` works in a checkout.
+    """
+    home = str(Path(__file__).parents[2])
+    path = [entry for entry in sys.path if entry == home or (Path(entry).is_absolute() and not _is_here(entry))]
+    return [sys.executable, "-P", "-c", _START, product_token, *([] if home in path else [home]), *path]
+
+
+def _is_here(folder: str) -> bool:
+    try:
+        return Path(folder).samefile(Path())
+    except OSError:  # one of them does not exist
+        return False

@@ -138,13 +138,14 @@ def retry_after_s(value: str | None, now: float) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RobotsVerdict:
-    """What an attempt to fetch robots.txt means (RFC 9309, 2.3.1).
+class RobotsDecision:
+    """What an attempt to fetch robots.txt means (RFC 9309, 2.3.1): for its own URL and the host, and for the origin.
 
-    Exactly one holds: `rules` is the body to obey (empty: all is allowed), `failed` fails the origin's pages, or
-    `retry_in_s` leaves the host alone for so long, since nothing may be fetched while robots.txt is unreachable.
+    Of the origin exactly one holds: `rules` is the body to obey (empty: all is allowed), `failed` fails the origin's
+    pages, or `retry_in_s` asks again after so long, since nothing may be fetched while robots.txt is unreachable.
     """
 
+    verdict: Verdict
     rules: bytes | None = None
     failed: FailureKind | None = None
     retry_in_s: float | None = None
@@ -156,30 +157,49 @@ LATER_S = 3600.0  # when the retries of a run are spent
 
 
 def decide_robots(
-    claim: Claim, attempt: Response | Failure, *, retries: int, impatient: bool, jitter: float, now: float
-) -> RobotsVerdict:
-    """What becomes of an origin after its robots.txt answered, or did not.
+    claim: Claim,
+    attempt: Response | Failure,
+    *,
+    retries: int,
+    host_failures: int,
+    has_fallback: bool = False,
+    was_reached: bool = False,
+    jitter: float,
+    now: float,
+) -> RobotsDecision:
+    """What becomes of an origin after its robots.txt answered, or did not; all else as for `decide`.
 
     2xx: its rules; other statuses below 500 but 429, and endless redirects: no rules; 5xx, 429, time-outs and broken
-    answers: unreachable. No proxy: nothing is known of it. No name, no connection: the pages fail with that once the
-    retries are spent; at once where `impatient` (something else will be tried instead) or where trying again cannot
-    help.
+    answers: unreachable, and the host is left alone. No proxy: nothing is known of it. No name, no connection: the
+    pages fail with that once the retries are spent; at once where `has_fallback` (something else will be tried instead)
+    or where trying again cannot help. `was_reached`: pages of this origin were answered in an earlier run, so that its
+    others are left for a later one instead of failing now, one after the other.
     """
+    verdict = decide(claim, attempt, retries=retries, host_failures=host_failures, jitter=jitter, now=now)
+    if isinstance(attempt, Response) and attempt.status_code < 500 and attempt.status_code != 429:
+        body = attempt.body if 200 <= attempt.status_code < 300 else b""
+        return RobotsDecision(verdict=verdict, rules=body)
+    if isinstance(attempt, Failure) and _fails_origin(claim, attempt, retries=retries, has_fallback=has_fallback):
+        verdict = replace(verdict, back_off_s=LATER_S) if was_reached else verdict
+        return RobotsDecision(verdict=verdict, failed=attempt.kind)
+    pause_s = _robots_pause_s(claim, attempt, retries=retries, jitter=jitter, now=now)
+    verdict = replace(verdict, status=UrlStatus.FAILED, back_off_s=pause_s, host_failed=True)
+    return RobotsDecision(verdict=verdict, retry_in_s=pause_s)
+
+
+def _fails_origin(claim: Claim, failure: Failure, *, retries: int, has_fallback: bool) -> bool:
+    if failure.kind is FailureKind.PROXY or failure.url != claim.url:
+        return False  # neither says anything about this origin: a redirect may have led elsewhere
     spent = claim.attempts >= retries
-    if isinstance(attempt, Response):
-        status = attempt.status_code
-        if status < 500 and status != 429:
-            return RobotsVerdict(rules=attempt.body if 200 <= status < 300 else b"")
-        asked_s = retry_after_s(attempt.retry_after, now)
-    elif attempt.kind is FailureKind.PROXY:
-        return RobotsVerdict(retry_in_s=back_off_s(claim.attempts, jitter))
-    elif attempt.url != claim.url:
-        asked_s = None  # a redirect led there: that says nothing about this origin
-    elif attempt.kind in _REFUSED_ORIGIN or impatient or (spent and attempt.kind in _UNREACHABLE_ORIGIN):
-        return RobotsVerdict(failed=attempt.kind)
-    elif attempt.kind in _UNREACHABLE_ORIGIN:
-        return RobotsVerdict(retry_in_s=retry_s(claim.attempts, jitter))
-    else:
-        asked_s = None
-    pause_s = LATER_S if spent else back_off_s(claim.attempts, jitter)
-    return RobotsVerdict(retry_in_s=max(pause_s, asked_s or 0.0))
+    return failure.kind in _REFUSED_ORIGIN or has_fallback or (spent and failure.kind in _UNREACHABLE_ORIGIN)
+
+
+def _robots_pause_s(claim: Claim, attempt: Response | Failure, *, retries: int, jitter: float, now: float) -> float:
+    """Seconds until a robots.txt that is unreachable is asked for again."""
+    if isinstance(attempt, Failure) and attempt.kind is FailureKind.PROXY:
+        return back_off_s(claim.attempts, jitter)
+    if isinstance(attempt, Failure) and attempt.kind in _UNREACHABLE_ORIGIN and attempt.url == claim.url:
+        return retry_s(claim.attempts, jitter)
+    pause_s = LATER_S if claim.attempts >= retries else back_off_s(claim.attempts, jitter)
+    asked_s = retry_after_s(attempt.retry_after, now) if isinstance(attempt, Response) else None
+    return max(pause_s, asked_s or 0.0)

@@ -28,7 +28,7 @@ from functools import lru_cache
 
 from crawler.config import RecrawlConfig
 from crawler.dates import unix_time
-from crawler.records import ChangeRate, Claim, Earlier, Horizon, Response, Revisit, UrlKind, UrlStatus
+from crawler.records import ChangeRate, Claim, Horizon, PreviousVisit, Response, Revisit, UrlKind, UrlStatus
 
 DAY_S = 86400.0
 PRIOR = ChangeRate(changes=0.13, watched_s=0.78 * DAY_S)  # a change in 6 days, but who knows
@@ -99,11 +99,11 @@ def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: byte
     `status` is fetched, redirected or gone; `content_hash` is that of the version just read, None where the answer
     brought none (304, not a page).
     """
-    earlier = claim.earlier
-    changed = earlier is not None and has_changed(earlier, status, content_hash)
-    rate = _rate_after(earlier, response, changed=changed)
-    promise_s = _promise(earlier, response, changed=changed)
-    interval_s = _interval_when_gone(earlier, response) if status is UrlStatus.GONE else interval_s_of(rate)
+    previous = claim.previous
+    changed = previous is not None and has_changed(previous, status, content_hash)
+    rate = _rate_after(previous, response, changed=changed)
+    promise_s = _promise(previous, response, changed=changed)
+    interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate)
     if promise_s is not None and promise_s > interval_s:
         interval_s = min(promise_s, _PROMISE_FACTOR * interval_s)
     if status is not UrlStatus.GONE and (claim.is_hub or claim.kind is UrlKind.SITEMAP):
@@ -111,11 +111,11 @@ def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: byte
     return Revisit(at=response.started_at + pace.pause_s(interval_s), rate=rate, promise_s=promise_s)
 
 
-def has_changed(earlier: Earlier, status: UrlStatus, content_hash: bytes | None) -> bool:
+def has_changed(previous: PreviousVisit, status: UrlStatus, content_hash: bytes | None) -> bool:
     """Whether a visit that ended with `status` found something else than the one before it."""
-    if content_hash is not None and content_hash != earlier.content_hash:
+    if content_hash is not None and content_hash != previous.content_hash:
         return True
-    return earlier.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
+    return previous.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
 
 
 def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:
@@ -132,14 +132,14 @@ def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
     Empty where none is stored whole: it was cut, or its body is wanted now and was not kept then. Both fields where
     both are known; the server then goes by the entity tag, weak or strong, as it was sent.
     """
-    earlier = claim.earlier
-    if earlier is None or not (claim.kind is UrlKind.SITEMAP or _is_whole(earlier, keep_bodies=keep_bodies)):
+    previous = claim.previous
+    if previous is None or not (claim.kind is UrlKind.SITEMAP or _is_whole(previous, keep_bodies=keep_bodies)):
         return {}
     fields = {}
-    if earlier.etag and _may_be_sent(earlier.etag):
-        fields["If-None-Match"] = earlier.etag
-    if earlier.last_modified and _may_be_sent(earlier.last_modified):
-        fields["If-Modified-Since"] = earlier.last_modified
+    if previous.etag and _may_be_sent(previous.etag):
+        fields["If-None-Match"] = previous.etag
+    if previous.last_modified and _may_be_sent(previous.last_modified):
+        fields["If-Modified-Since"] = previous.last_modified
     return fields
 
 
@@ -179,16 +179,16 @@ def _faded(changes: float, watched_s: float) -> ChangeRate:
     return ChangeRate(changes=keep * changes, watched_s=keep * watched_s)
 
 
-def _rate_after(earlier: Earlier | None, response: Response, *, changed: bool) -> ChangeRate:
-    elapsed_s = 0.0 if earlier is None else response.started_at - earlier.fetched_at
-    if earlier is not None and earlier.rate is not None and not changed:
-        return observe(earlier.rate, elapsed_s, changed=False)
+def _rate_after(previous: PreviousVisit | None, response: Response, *, changed: bool) -> ChangeRate:
+    elapsed_s = 0.0 if previous is None else response.started_at - previous.fetched_at
+    if previous is not None and previous.rate is not None and not changed:
+        return observe(previous.rate, elapsed_s, changed=False)
     modified_at = _modified_at(response)
-    if earlier is None or earlier.rate is None:
+    if previous is None or previous.rate is None:
         return PRIOR if modified_at is None else _first_rate(response.started_at - modified_at)
     ago_s = None if modified_at is None else response.started_at - modified_at
     consistent = ago_s is not None and 0 <= ago_s < elapsed_s
-    return observe(earlier.rate, elapsed_s, changed=True, changed_ago_s=ago_s if consistent else None)
+    return observe(previous.rate, elapsed_s, changed=True, changed_ago_s=ago_s if consistent else None)
 
 
 def _first_rate(age_s: float) -> ChangeRate:
@@ -196,19 +196,19 @@ def _first_rate(age_s: float) -> ChangeRate:
     return ChangeRate(changes=PRIOR.changes + 0.5, watched_s=PRIOR.watched_s + min(max(age_s, 0.0), _OLDEST_S) / 2)
 
 
-def _interval_when_gone(earlier: Earlier | None, response: Response) -> float:
+def _interval_when_gone(previous: PreviousVisit | None, response: Response) -> float:
     """Looked at again in a day, two, four ...: what is gone mostly stays so."""
-    if earlier is None or earlier.status is not UrlStatus.GONE:
+    if previous is None or previous.status is not UrlStatus.GONE:
         return DAY_S
-    return max(DAY_S, 2 * (response.started_at - earlier.fetched_at))
+    return max(DAY_S, 2 * (response.started_at - previous.fetched_at))
 
 
-def _promise(earlier: Earlier | None, response: Response, *, changed: bool) -> float | None:
+def _promise(previous: PreviousVisit | None, response: Response, *, changed: bool) -> float | None:
     """For how long the server says that the answer will hold (`Cache-Control: max-age`), while it has kept its word."""
-    if earlier is not None and earlier.promise_s is not None:
-        promised_until = earlier.fetched_at + earlier.promise_s
+    if previous is not None and previous.promise_s is not None:
+        promised_until = previous.fetched_at + previous.promise_s
         changed_at = (changed and _modified_at(response)) or response.started_at
-        if earlier.promise_s == BROKEN or (changed and earlier.fetched_at < changed_at < promised_until):
+        if previous.promise_s == BROKEN or (changed and previous.fetched_at < changed_at < promised_until):
             return BROKEN
     return response.max_age_s
 
@@ -236,8 +236,8 @@ def _seconds(http_date: str | None) -> float | None:
     return None if http_date is None else unix_time(http_date)
 
 
-def _is_whole(earlier: Earlier, *, keep_bodies: bool) -> bool:
-    return earlier.content_hash is not None and not earlier.truncated and (earlier.has_body or not keep_bodies)
+def _is_whole(previous: PreviousVisit, *, keep_bodies: bool) -> bool:
+    return previous.content_hash is not None and not previous.truncated and (previous.has_body or not keep_bodies)
 
 
 def _may_be_sent(value: str) -> bool:

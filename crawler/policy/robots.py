@@ -24,6 +24,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from crawler.urls import normalize, target_of
+from crawler.user_agent import product_token
 
 MAX_BYTES = 512 * 1024  # RFC 9309, 2.5 asks for at least 500 KiB; what follows the last whole line is not read
 # The characters that wildcard rules may scan for one question, some 10 ms. Only a hostile file needs more (for a URL of
@@ -31,7 +32,7 @@ MAX_BYTES = 512 * 1024  # RFC 9309, 2.5 asks for at least 500 KiB; what follows 
 # matching and Allow as not: whoever writes such a file loses pages and never gains one.
 MAX_SCAN = 4_000_000
 MAX_SITEMAPS = 1_000
-MAX_RULE_TEXT = 300  # characters of a rule that a verdict quotes
+MAX_RULE_TEXT = 300  # characters of a rule that are quoted
 
 _ANY_AGENT = "*"
 _PART_COST = 32  # what looking for one more part costs beside the scan, in characters
@@ -51,7 +52,6 @@ _FIELDS = {
     b"sitemap": "sitemap",
     b"site-map": "sitemap",
 }
-_TOKEN = re.compile(r"(?:mozilla/[0-9.]+ \(compatible; *)?([a-z_-]+)", re.IGNORECASE | re.ASCII)
 _DELAY = re.compile(rb"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # An escape, or a character that must become one. Kept raw are the unreserved characters, and those reserved ones that
@@ -62,7 +62,7 @@ _ENCODED_DELIMITER = re.compile("%2F|%3[AF]|%40")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class MatchedRule:
     """The rule that decides over a URL: its 1-based line in the file, and its text, such as 'Disallow: /private'."""
 
     allowed: bool
@@ -89,11 +89,11 @@ class RobotsRules:
         return cls(sitemaps=tuple(reader.sitemaps), _groups=reader.groups)
 
     def allows(self, user_agent: str, url: str) -> bool:
-        """Whether `user_agent` (a product token or a whole User-Agent value) may fetch `url`; see `verdict`."""
-        verdict = self.verdict(user_agent, url)
-        return verdict is None or verdict.allowed
+        """Whether `user_agent` (a product token or a whole User-Agent value) may fetch `url`; see `deciding_rule`."""
+        rule = self.deciding_rule(user_agent, url)
+        return rule is None or rule.allowed
 
-    def verdict(self, user_agent: str, url: str) -> Verdict | None:
+    def deciding_rule(self, user_agent: str, url: str) -> MatchedRule | None:
         """The rule that decides over `url` for `user_agent`; None where none matches, which means allowed.
 
         The rule with the most octets wins, Allow wins a tie (RFC 9309, 2.2.2). `url` is an http(s) URL, or its path
@@ -106,7 +106,7 @@ class RobotsRules:
         if absolute is None or target_of(absolute) == "/robots.txt":
             return None
         found = [rule for target in _comparable_targets(target_of(absolute)) if (rule := index.strongest(target))]
-        return max(found).verdict() if found else None
+        return max(found).matched() if found else None
 
     def crawl_delay(self, user_agent: str) -> float | None:
         """Seconds between requests that the agent's group asks for; None where it does not say."""
@@ -114,7 +114,7 @@ class RobotsRules:
         return None if group is None else group.crawl_delay_s
 
     def _group_of(self, user_agent: str) -> _Group | None:
-        return self._groups.get(_product_token(user_agent)) or self._groups.get(_ANY_AGENT)
+        return self._groups.get(_agent_name(user_agent)) or self._groups.get(_ANY_AGENT)
 
 
 def _whole_lines(body: bytes) -> list[bytes]:
@@ -125,10 +125,9 @@ def _whole_lines(body: bytes) -> list[bytes]:
     return body.splitlines()
 
 
-def _product_token(user_agent: str) -> str:
-    """The token that groups are named by, lower case (RFC 9309, 2.2.1); '' where there is none."""
-    found = _TOKEN.match(user_agent)
-    return found[1].lower() if found else ""
+def _agent_name(user_agent: str) -> str:
+    """What groups are named by: the product token, whatever its case; '' where there is none."""
+    return (product_token(user_agent) or "").lower()
 
 
 class _RuleLine(NamedTuple):
@@ -168,7 +167,7 @@ class _Reader:
         if not self._last_was_agent or self._rules is None:
             self._rules, self._without_delay = [], []
         self._last_was_agent = True
-        token = _ANY_AGENT if value.split()[:1] == [b"*"] else _product_token(value.decode("latin-1"))
+        token = _ANY_AGENT if value.split()[:1] == [b"*"] else _agent_name(value.decode("latin-1"))
         if not token:
             return
         group = self.groups.setdefault(token, _Group())
@@ -222,11 +221,11 @@ class _Rule(NamedTuple):
     minus_line: int
     path: bytes
 
-    def verdict(self) -> Verdict:
+    def matched(self) -> MatchedRule:
         path = self.path[: 4 * MAX_RULE_TEXT].decode("utf-8", "replace")
         shown = "".join(character if character.isprintable() else "\ufffd" for character in path)  # it is stored
         text = f"{'Allow' if self.allowed else 'Disallow'}: {shown}"
-        return Verdict(allowed=self.allowed, line=-self.minus_line, text=text[:MAX_RULE_TEXT])
+        return MatchedRule(allowed=self.allowed, line=-self.minus_line, text=text[:MAX_RULE_TEXT])
 
 
 class _Wildcard(NamedTuple):

@@ -7,8 +7,8 @@
 
 Other crawlers draw the lines close by (Heritrix: 20 segments, 2 equal ones in a row; Nutch and StormCrawler: 3
 repetitions); these are a little wider, so that sharded ids (/000/000/001), tiles (/0/0/0.png), source trees and search
-forms pass. What a shape does not show (calendars, mazes) is for `monotony`, and for the numbers of URLs that a host and
-of hosts that a domain may have.
+forms pass. What a shape does not show (calendars, mazes) is for `repetition`, and for the numbers of URLs that a host
+and of hosts that a domain may have.
 Invariant: the answer depends on the URL and the options alone.
 """
 

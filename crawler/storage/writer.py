@@ -1,4 +1,4 @@
-"""The one writer: collects finished visits and commits many of them in one transaction.
+"""The one writer: collects finished results and commits many of them in one transaction.
 
 Invariant: what `put` took is committed, in order, before `run` returns; `run` is never cancelled. When a commit fails,
 `run` raises and every later or waiting `put` raises the same error, so that nobody waits for a writer that is gone.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from crawler.records import HostRecord, Page, Response, Visit
-from crawler.storage.store import Store
+from crawler.records import HostRecord, Page, Response, Result
+from crawler.storage.interface import Commits
 
-MAX_BATCH = 256  # visits
-MAX_WAIT_S = 0.25  # what a kill can cost: the visits of this long, and those that arrive while a commit runs
+MAX_BATCH = 256  # results
+MAX_WAIT_S = 0.25  # what a kill can cost: the results of this long, and those that arrive while a commit runs
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 
 
@@ -22,14 +22,14 @@ class Writer:
 
     def __init__(
         self,
-        store: Store,
+        store: Commits,
         wall_clock: Callable[[], float],
-        on_commit: Callable[[Sequence[Visit], Sequence[HostRecord]], None],
+        on_commit: Callable[[Sequence[Result], Sequence[HostRecord]], None],
     ) -> None:
         self._store = store
         self._wall_clock = wall_clock
         self._on_commit = on_commit
-        self._waiting: list[Visit] = []
+        self._waiting: list[Result] = []
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()  # something is waiting, or nothing more will come
         self._full = asyncio.Event()  # a batch is waiting, or somebody waits for what there is
@@ -42,15 +42,15 @@ class Writer:
         """Put each page on this queue once it is committed; when it is full, the crawl waits."""
         self._reader = reader
 
-    async def put(self, visit: Visit) -> None:
-        """Hand over a finished visit. Raises what `run` raised, `DatabaseFailedError` as a rule, once it has."""
+    async def put(self, result: Result) -> None:
+        """Hand over a finished result. Raises what `run` raised, `DatabaseFailedError` as a rule, once it has."""
         while not self._has_room():
             self._room.clear()
             await self._room.wait()
         if self._error is not None:
             raise self._error
-        self._waiting.append(visit)
-        self._waiting_bytes += _weight(visit)
+        self._waiting.append(result)
+        self._waiting_bytes += _weight(result)
         self._arrived.set()
         if self._is_batch():
             self._full.set()
@@ -61,7 +61,7 @@ class Writer:
             self._full.set()
 
     def close(self) -> None:
-        """No more visits will come: commit what is waiting, then let `run` return."""
+        """No more results will come: commit what is waiting, then let `run` return."""
         self._closing = True
         self._full.set()
         self._arrived.set()
@@ -78,13 +78,13 @@ class Writer:
             self._room.set()
             raise
 
-    async def _deliver(self, batch: Sequence[Visit]) -> None:
+    async def _deliver(self, batch: Sequence[Result]) -> None:
         if self._reader is not None:
-            for visit in batch:
-                if visit.page is not None:
-                    await self._reader.put(visit.page)
+            for result in batch:
+                if result.page is not None:
+                    await self._reader.put(result.page)
 
-    async def _next_batch(self) -> list[Visit]:
+    async def _next_batch(self) -> list[Result]:
         await self._arrived.wait()
         if not self._closing and not self._is_batch():
             await self._linger()
@@ -114,9 +114,9 @@ class Writer:
         return few or self._error is not None
 
 
-def _weight(visit: Visit) -> int:
+def _weight(result: Result) -> int:
     """About what a visit holds in memory, in bytes."""
-    received = len(visit.attempt.body) if isinstance(visit.attempt, Response) else 0
-    kept = len(visit.body.zstd) if visit.body is not None else 0
-    text = len(visit.page.text) if visit.page is not None else 0
-    return received + kept + text + 400 * (len(visit.link_targets) + len(visit.targets))
+    received = len(result.attempt.body) if isinstance(result.attempt, Response) else 0
+    kept = len(result.body.zstd) if result.body is not None else 0
+    text = len(result.page.text) if result.page is not None else 0
+    return received + kept + text + 400 * (len(result.link_targets) + len(result.targets))

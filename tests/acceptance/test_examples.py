@@ -1,7 +1,8 @@
-"""The README's crontab and systemd units, run and checked as they stand but for their paths."""
+"""The examples of the README and the manual, run and checked as they stand but for their paths and hosts."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,11 +18,12 @@ from tests.acceptance.conftest import LOOPBACK, Cli
 
 Serve = Callable[[FakeWeb], Served]
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "crawler/manual").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def placed(text: str, folder: Path) -> str:
@@ -84,5 +86,51 @@ def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_the_timer_s_calendar_is_one(tmp_path: Path) -> None:
-    (calendar,) = re.findall(r"^OnCalendar=(.*)$", README, re.MULTILINE)
+    (calendar,) = re.findall(r"^OnCalendar=(.*)$", TEXT, re.MULTILINE)
     subprocess.run(["systemd-analyze", "calendar", calendar], capture_output=True, check=True)
+
+
+def test_the_example_of_a_crawl_file_runs(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=5)
+    served = serve(web)
+    (example,) = blocks("toml")
+    (cli.folder / "more-seeds.txt").write_text(served.url("a.test", "/p2"))
+    (cli.folder / "crawl.toml").write_text(
+        example.replace("https://example.com/", served.url("a.test")).replace("delay = 2", "delay = 0")
+        + f'allow-private = ["{LOOPBACK[1]}"]\ndns-server = "{served.dns}"'
+    )
+    cli.command("crawl", "--config", str(cli.folder / "crawl.toml"))
+    cli.db = cli.folder / "example.db"
+    assert len(cli.pages()) == 5
+
+
+def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=5).page("/p4", delay_s=3)
+    served = serve(web)
+    page = (ROOT / "crawler/manual/output.md").read_text(encoding="utf-8")
+    metrics = cli.folder / "crawl.prom"
+    running = cli.start(served, served.url("a.test"), "--delay", "0", "--metrics-file", str(metrics))
+    while not metrics.exists():
+        time.sleep(0.01)
+    names = set(re.findall(r"^# TYPE (\w+)", metrics.read_text(), re.MULTILINE))  # some only while it runs
+    assert running.wait(timeout=40) == 0
+    running.communicate()
+    names |= set(re.findall(r"^# TYPE (\w+)", metrics.read_text(), re.MULTILINE))
+    assert "crawler_urls_queued" in names
+    assert {name for name in names if not re.search(rf"`{name}[`{{]", page)} == set()
+    assert {name for name in json.loads(cli.summary_file.read_text()) if f"`{name}`" not in page} == set()
+
+
+def test_the_examples_in_python_run(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=5)
+    served = serve(web)
+    network = f"NetworkConfig(dns_server={served.dns!r}, allow_private=['127.0.0.0/8'])"
+    for example in dict.fromkeys(blocks("python")):  # the first one stands in the README, too
+        code = example.replace("https://example.com/", served.url("a.test"))
+        code = code.replace("CrawlConfig(", f"CrawlConfig(network={network}, ")
+        (cli.folder / "example.py").write_text(f"from crawler import NetworkConfig\n{code}")
+        done = cli.run(["env", f"PYTHONPATH={ROOT}", sys.executable, "example.py"])
+        assert served.url("a.test") in done.out

@@ -21,7 +21,7 @@ from crawler import (
     open_crawl,
 )
 from crawler.fakeweb import FakeWeb, Served
-from crawler.storage.lock import database_lock
+from crawler.storage.sqlite.lock import database_lock
 
 
 def _config(served: Served, db: Path) -> CrawlConfig:

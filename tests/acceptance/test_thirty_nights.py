@@ -75,7 +75,7 @@ async def test_every_version_that_was_live_when_its_url_was_requested_is_in_the_
         ("as measured", 0.4, 0.95),
         ("edu in 2000", 0.4, 0.95),
         ("two thirds static", 0.4, 0.95),
-        ("the web in 2000", 0.5, 0.94),  # 0.95 for 0.4 is out of reach there: see README
+        ("the web in 2000", 0.5, 0.94),  # 0.95 for 0.4 is out of reach: see manual/benchmarks.md
     ],
 )
 async def test_auto_is_nearly_as_fresh_as_every_night_and_fresher_than_a_fixed_interval(

@@ -1,9 +1,10 @@
 """Benchmarks that anyone can repeat: `python -m tests.benchmarks --help`, from the root of the checkout.
 
-Each case runs its contenders in turn, several rounds, within one run: only what ran side by side is comparable. They
-measure and never assert: a machine that is busy makes figures worse, not wrong. pytest does not collect them.
+Each case runs its contenders in turn, for several rounds, in one run: only figures taken side by side are comparable.
+The benchmarks measure and never assert, because a busy machine makes figures worse, not wrong. pytest does not collect
+them.
 
-They need Linux, where every address of 127/8 is loopback. The extra `bench` brings matplotlib, trustme and the Python
-peers; nginx, wget2, openjdk-17-doc and postgresql-doc-15 are Debian packages; spider comes from npm. Who is not
-installed is named in the report, with what to do about it.
+They need Linux, where every address in 127/8 is loopback. The extra `bench` installs matplotlib, trustme and the Python
+peers; nginx, wget2, openjdk-17-doc and postgresql-doc-15 are Debian packages; spider comes from npm. The report names
+contenders that are not installed, and says how to install them.
 """

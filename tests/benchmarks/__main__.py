@@ -27,7 +27,7 @@ CASES: dict[str, Callable[[Setup], list[Outcome]]] = {
 
 
 def main() -> None:
-    """Run the cases, print their tables, and write a JSON and a picture for each."""
+    """Run the cases, print their tables, and write a JSON file and a picture for each."""
     options = _options()
     _raise_open_file_limit()
     _check_needs()
@@ -49,13 +49,15 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"{', '.join(CASES)}; all of them by default")
-    parser.add_argument("--rounds", type=int, help="how often everybody runs (default 3; 1 with --quick)")
-    parser.add_argument("--out", type=Path, help="folder for the JSON and PNG files (default: a new temporary one)")
-    parser.add_argument("--quick", action="store_true", help="small cases, to try it: the figures mean little")
-    parser.add_argument("--work", type=Path, help="folder for databases while it runs (default: the temporary one)")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"{', '.join(CASES)} (default: all)")
+    parser.add_argument("--rounds", type=int, help="rounds per contender (default: 3; 1 with --quick)")
+    parser.add_argument("--out", type=Path, help="folder for the JSON and PNG files (default: a new temporary folder)")
+    parser.add_argument("--quick", action="store_true", help="small cases, for a trial run; the figures mean little")
     parser.add_argument(
-        "--corpus", help="site: openjdk-17-doc (default), postgresql-doc-15 (with --quick), or a folder"
+        "--work", type=Path, help="folder for databases during the run (default: the system's temporary folder)"
+    )
+    parser.add_argument(
+        "--corpus", help="site: openjdk-17-doc (default), postgresql-doc-15 (default with --quick), or a folder"
     )
     parser.add_argument("--pending", type=int, help="frontier: URLs in the large database (default 10,000,000)")
     parser.add_argument("--peers-python", default=sys.executable, help="the Python that has Scrapy and Crawlee")
@@ -80,7 +82,7 @@ def _setup(options: argparse.Namespace, work: Path) -> Setup:
 
 
 def _check_needs() -> None:
-    """Before anything runs: the picture comes last, and would be missed only then."""
+    """Before anything runs: pictures are drawn last, so a missing package would be noticed only then."""
     missing = [name for name in ("matplotlib", "trustme") if find_spec(name) is None]
     if missing:
         sys.exit(f"not installed: {' and '.join(missing)}; pip install '.[bench]'")

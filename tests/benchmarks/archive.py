@@ -18,7 +18,7 @@ from typing import Any
 from crawler.archive.archive import Archive, open_crawl
 from crawler.archive.derived import derived_file
 from crawler.archive.report import read_report
-from crawler.storage.database import open_writer
+from crawler.storage.sqlite.database import open_writer
 
 LINKS = 100  # a page; of these a tenth lead to one of a hundred pages that all know, as menus do
 URLS_A_PAGE = 2  # half of the URLs are pages

@@ -1,7 +1,7 @@
-"""A crawl that goes on with millions of pending URLs, against one that has few.
+"""Resuming a crawl with millions of pending URLs, against one with few.
 
-The databases are filled through SQL as a crawl would have left them: hosts in turn, so that the rows of one host lie
-far apart, paths that sort like hashes, and a copy of every robots.txt that is still believed.
+The databases are filled through SQL as a crawl would have left them: hosts in turn, so the rows of one host lie far
+apart, paths that sort like hashes, and a copy of every robots.txt that has not expired.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from crawler.config import CrawlConfig, ScopeConfig, ScopeRule
-from crawler.storage.database import open_writer
+from crawler.storage.sqlite.database import open_writer
 from tests.benchmarks.contest import Contender, Figure, Figures, Outcome, Setup, in_turn, say
 from tests.benchmarks.ours import LOOPBACK, crawl
 from tests.benchmarks.pages import page
@@ -85,15 +85,15 @@ def compete(setup: Setup) -> list[Outcome]:
         ]
         scores = in_turn(setup, "frontier", contenders)
     notes = [
-        f"Going on with a crawl of {_HOSTS:,} hosts, for {_PAGES:,} more pages of some 2 KB, each with {_NEW_LINKS}"
-        f" links that are new and {_KNOWN_LINKS} that are not; robots.txt is known.",
-        "First request: from the start of the command to the first one in nginx's log. End: from the last one on.",
-        "Cold disk: the system had dropped the database file from its cache.",
+        f"Resuming a crawl of {_HOSTS:,} hosts, for {_PAGES:,} more pages of about 2 KB, each with {_NEW_LINKS} new"
+        f" and {_KNOWN_LINKS} known links; robots.txt is known.",
+        "First request: from the command to the first one in nginx's log. End: from the last one to the exit.",
+        "Cold disk: the database file is not in the system's cache.",
     ]
     return [
         Outcome(
             case="frontier",
-            title=f"Going on with {many:,} pending URLs",
+            title=f"Resuming with {many:,} pending URLs",
             notes=notes,
             figures=_FIGURES,
             scores=scores,

@@ -1,4 +1,4 @@
-"""Many hosts at once, each asked politely: how close the crawl comes to the shortest time that its delay allows."""
+"""Many hosts at once, each crawled politely: how close the crawl comes to the shortest time that its delay allows."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def compete(setup: Setup) -> list[Outcome]:
     notes = [
         f"{hosts} hosts with {pages} pages of 2 KB each, {_DELAY_S:g} s between two requests to one host:"
         f" {pages + 1} requests to each, robots.txt included, so {ideal_s:g} s at best.",
-        "Every host has a name and an address of its own; nginx serves all of them, one worker.",
-        "'Closest two': the shortest time between two answers that nginx gave one host's visitor.",
+        "Every host has its own name and address; one nginx worker serves them all.",
+        "'Closest two': the shortest time between two responses of one host.",
     ]
     return [
         Outcome(

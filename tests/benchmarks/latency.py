@@ -1,4 +1,4 @@
-"""A slow server: how much of what the concurrency allows is reached. All of it is concurrency / latency."""
+"""A slow server: how much of the possible throughput (concurrency / latency) is reached."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def compete(setup: Setup) -> list[Outcome]:
         )
     ]
     notes = [
-        f"One host that answers every request {_LATENCY_S * 1000:g} ms after it came, from a process of its own;"
-        f" requests enough for {steady_s:g} s, named as seeds.",
-        "Steady state: the slope of the server's count of requests over time, its first and last fifth left out.",
-        "The bare session shows what client and server could do at all on this machine.",
+        f"One host, in its own process, answers every request after {_LATENCY_S * 1000:g} ms;"
+        f" enough requests for {steady_s:g} s, given as seeds.",
+        "Steady state: the slope of the server's request count over time, without its first and last fifth.",
+        "The bare session shows what client and server can do at best on this machine.",
     ]
     return [
         Outcome(

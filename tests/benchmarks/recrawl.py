@@ -1,4 +1,4 @@
-"""The second night over an unchanged site: only 304s, asked for by the crawl and by a bare shared session."""
+"""The second night on an unchanged site: only 304s, requested by the crawl and by a bare shared session."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def compete(setup: Setup) -> list[Outcome]:
     ]
     notes = [
         f"{pages:,} pages of 2 KB from nginx on loopback, {_CONCURRENCY} requests at once, each with the ETag and the"
-        " Last-Modified of an earlier answer; the earlier requests are not counted.",
-        "The crawl stores each answer durably, the session nothing.",
+        " Last-Modified of an earlier response; the earlier requests are not counted.",
+        "The crawl stores each response durably, the session nothing.",
     ]
     return [
         Outcome(
             case="recrawl",
-            title=f"{pages:,} pages that have not changed, fetched again",
+            title=f"{pages:,} unchanged pages, refetched",
             notes=notes,
             figures=_FIGURES,
             scores=in_turn(setup, "recrawl", contenders),

@@ -1,4 +1,4 @@
-"""A case's table, its JSON and its picture. Medians of the rounds; the JSON has every round."""
+"""A case's table, JSON and picture. Figures are medians of the rounds; the JSON has every round."""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ def compete(setup: Setup) -> list[Outcome]:
     scores = in_turn(setup, "session", contenders)
     notes = [
         f"{requests:,} requests for pages of 2 KB, {_CONCURRENCY} at once, from nginx with keep-alive on loopback.",
-        "On loopback a handshake costs no round trip, only CPU: over a real network a session per request loses more.",
-        "Connections as nginx counted them; TIME_WAIT as /proc/net/tcp shows it right after the run (Linux).",
+        "On loopback, a handshake costs CPU but no round trip; over a real network, a session per request loses more.",
+        "Connections are counted by nginx, TIME_WAIT in /proc/net/tcp right after the run (Linux).",
     ]
     return [
         Outcome(

@@ -52,11 +52,11 @@ def compete(setup: Setup) -> list[Outcome]:
     contenders = _contenders(setup, root)
     limit = _QUICK_LIMIT if setup.quick else _LIMIT
     notes = [
-        f"{setup.corpus}, from nginx (one worker) on the same machine; its log is what pages are counted by.",
-        f"Scrapy and Crawlee stop after {limit:,} pages: the whole site would take them minutes.",
-        "spider stores nothing, wget2 stores files and builds no parsing tree; the others keep title, text, links,"
+        f"{setup.corpus}, from nginx (one worker) on the same machine; pages are counted in its log.",
+        f"Scrapy and Crawlee stop after {limit:,} pages; the whole site would take them minutes.",
+        "spider stores nothing, wget2 stores files and builds no parse tree; the others store title, text, links,"
         " body.",
-        "The crawler and wget2: from the command to the end. Others: by their own clock, without their start.",
+        "The crawler and wget2 are timed from command to exit, the others by their own clock, without their start-up.",
     ]
     return [
         Outcome(

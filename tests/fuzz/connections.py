@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import HttpFetcher, open_fetcher
 from crawler.network.tunnel import ProxyError, _Dialogue
 from crawler.proxy import ProxyServer
 from crawler.records import Failure, FailureKind, Response
@@ -51,7 +51,7 @@ def _slowly(pieces: Sequence[bytes]) -> Answer:
     return answer
 
 
-async def _fetch(fetcher: Fetcher, url: str) -> Response | Failure:
+async def _fetch(fetcher: HttpFetcher, url: str) -> Response | Failure:
     answer = await fetcher.fetch(f"{url}/")
     assert answer.address == "127.0.0.1"
     if isinstance(answer, Failure):

@@ -15,12 +15,10 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
-import orjson
-
 from crawler.content import encoding, hyperlinks, sitemap
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
 from crawler.content.visible_text import MAX_LABEL_CHARS
-from crawler.parsing.child import _columns, rebuild
+from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
 from crawler.records import Page
 from crawler.urls import (
@@ -118,7 +116,7 @@ def check_page(body: bytes, content_type: str | None = None, url: str = SITE) ->
     """All in it can be stored and is bounded, twice the same, and comes through the parser process as it is."""
     page = read_page(body, url, content_type)
     assert page == read_page(body, url, content_type)
-    assert page == rebuild(orjson.loads(orjson.dumps(_columns(page))), url)
+    assert page == decode_content(encode_content(page), url)
     labels = [text for _level, text in page.headings]
     labels += [text for link in page.links for text in (link.anchor, link.rel)]
     names = [page.title or "", page.description or "", page.language or "", *page.open_graph.values()]
@@ -190,14 +188,14 @@ def check_robots(body: bytes, agent: str, urls: Iterable[str]) -> None:
     assert all(normalize(url) == url for url in rules.sitemaps)
     assert rules.crawl_delay(agent) is None or 0 <= (rules.crawl_delay(agent) or 0) < math.inf
     for url in urls:
-        verdict = rules.verdict(agent, url)
+        verdict = rules.deciding_rule(agent, url)
         assert rules.allows(agent, url) is (verdict is None or verdict.allowed)
         assert all(other.allows(agent, url) is rules.allows(agent, url) for other in others)
         absolute = normalize(url, "http://localhost/")
         if absolute is not None and not target_of(absolute).startswith("//"):  # alone, it would name a host
-            assert rules.verdict(agent, absolute) == rules.verdict(agent, target_of(absolute)) == verdict
+            assert rules.deciding_rule(agent, absolute) == rules.deciding_rule(agent, target_of(absolute)) == verdict
         if verdict is not None:
             assert 1 <= verdict.line <= len(lines)
             expect_one_line(verdict.text)
             assert len(verdict.text) <= MAX_RULE_TEXT
-            assert others[1].verdict(agent, url).line == verdict.line * 3  # type: ignore[union-attr]
+            assert others[1].deciding_rule(agent, url).line == verdict.line * 3  # type: ignore[union-attr]

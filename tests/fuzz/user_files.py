@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import typer
 from crawler.cli.commands import app
 from crawler.cli.seeds import read_seeds
 from crawler.errors import UsageError
-from crawler.inbox import Inbox, inbox_of, leave_note
 from crawler.network.cookies import read_cookies
 from crawler.seeds import Seed, parse_seeds
+from crawler.storage.interface import Note
+from crawler.storage.sqlite.inbox import FolderInbox, inbox_of, leave_note
 from crawler.urls import authority_of
 from tests.fuzz.documents import check_url, expect_one_line
 
@@ -87,15 +89,22 @@ def check_note(data: bytes, folder: Path) -> None:
     texts = [seed.url.removeprefix("https://") if seed.bare else seed.url for seed in seeds]
     again = folder / "two.db"
     assert leave_note(again, texts) == len(distinct)
-    ((note, left),) = Inbox(again, told.append).notes()
-    note.unlink()
-    assert [(seed.url, seed.bare) for seed in left] == [(seed.url, seed.bare) for seed in distinct.values()]
+    (note,) = _notes(again, told)
+    Path(note.name).unlink()
+    assert [(seed.url, seed.bare) for seed in note.seeds] == [(seed.url, seed.bare) for seed in distinct.values()]
 
 
 def _noted(db: Path, data: bytes, told: list[str]) -> list[Seed]:
     inbox_of(db).mkdir(exist_ok=True)
     (inbox_of(db) / "1.urls").write_bytes(data)
-    return [seed for _note, seeds in Inbox(db, told.append).notes() for seed in seeds]
+    return [seed for note in _notes(db, told) for seed in note.seeds]
+
+
+def _notes(db: Path, told: list[str]) -> list[Note]:
+    async def read() -> list[Note]:
+        return [note async for note in FolderInbox(db, told.append).notes()]
+
+    return asyncio.run(read())
 
 
 def check_crawl_file(data: bytes, folder: Path) -> None:

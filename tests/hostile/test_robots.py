@@ -9,7 +9,7 @@ import pytest
 
 from crawler.config import MIB
 from crawler.fakeweb import Answer, FakeWeb
-from crawler.frontier.rules import RulesBook
+from crawler.frontier.robots_cache import RobotsCache
 from crawler.policy.robots import RobotsRules
 from crawler.records import RobotsCopy
 from tests.hostile.web import ENDLESS, MAX_BUSY_S, crawled, watched_loop
@@ -86,12 +86,12 @@ async def test_while_it_is_unreachable_no_page_is_fetched_and_later_all_are(stat
 
 
 async def test_what_is_kept_of_the_files_of_many_hosts_is_bounded_and_the_newest_are_kept() -> None:
-    book = RulesBook("crawler")
+    cache = RobotsCache("crawler")
     body = AGENT + b"# nothing but words\n" * 25_000
     copies = [RobotsCopy(origin=f"http://h{number}.test", body=body, expires_at=2.0) for number in range(100)]
     for copy in copies:
-        await book.learn(copy)
-    known = [book.knows(copy.origin, now=1.0) for copy in copies]
+        await cache.learn(copy)
+    known = [cache.knows(copy.origin, now=1.0) for copy in copies]
     assert sum(known) * len(body) <= 16 * MIB
     assert all(known[-10:])
 

@@ -16,10 +16,10 @@ from crawler.archive.answers import FailedUrl, OutLink
 from crawler.archive.archive import Archive
 from crawler.archive.derived import derived_file
 from crawler.archive.reading import open_archive
-from crawler.records import FailureKind, Link, Page, Response, SeedMark, UrlStatus, Verdict, Visit
+from crawler.records import FailureKind, Link, Page, Response, Result, SeedMark, UrlStatus, Verdict
 from tests.benchmarks.archive import make
+from tests.contract.results import NOW, a_body, a_failure, a_result, a_store, a_target, claims_of
 from tests.integration.test_query_plans import faults_of, plan_of
-from tests.integration.visits import NOW, a_body, a_failure, a_store, a_target, a_visit, claims_of
 
 HOME, PAGE, BAD, HIDDEN = (f"http://a.test/{path}" for path in ("", "page", "bad", "hidden"))
 FORBIDDEN = "robots: line 1: Disallow: /"
@@ -33,7 +33,7 @@ async def db(tmp_path: Path) -> Path:
         await store.add([a_target(HOME, seed=SeedMark.YES)], NOW)
         claims = await claims_of(store)
         first = Page(url=HOME, title="First", text="first", content_hash=b"1")
-        await store.commit([a_visit(claims[HOME], page=first, links=[PAGE], next_fetch_at=NOW + 1)], NOW)
+        await store.commit([a_result(claims[HOME], page=first, links=[PAGE], next_fetch_at=NOW + 1)], NOW)
         again = (await claims_of(store, NOW + 1))[HOME]
         second = Page(
             url=HOME,
@@ -46,10 +46,10 @@ async def db(tmp_path: Path) -> Path:
         answer = Response(url=HOME, status_code=200, size=7, content_type="text/html", started_at=NOW + 1)
         forbidden = Verdict(status=UrlStatus.EXCLUDED, reason=FORBIDDEN)
         visits = [
-            a_visit(again, page=second, links=[PAGE, BAD], attempt=answer, body=a_body(b"<p>second")),
-            a_visit(claims[PAGE], links=[HOME, PAGE, HIDDEN]),
+            a_result(again, page=second, links=[PAGE, BAD], attempt=answer, body=a_body(b"<p>second")),
+            a_result(claims[PAGE], links=[HOME, PAGE, HIDDEN]),
             a_failure(claims[BAD], FailureKind.DNS),
-            Visit(claim=claims[HIDDEN], verdict=forbidden),
+            Result(claim=claims[HIDDEN], verdict=forbidden),
         ]
         await store.commit(visits, NOW + 1)
     return path

@@ -15,11 +15,11 @@ import pytest
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
 from crawler.records import Horizon, Target
-from crawler.storage.database import APPLICATION_ID, open_reader, open_writer, schema_version
-from crawler.storage.lock import database_lock
-from crawler.storage.store import open_store
+from crawler.storage.sqlite.database import APPLICATION_ID, open_reader, open_writer, schema_version
+from crawler.storage.sqlite.lock import database_lock
+from crawler.storage.sqlite.store import open_store
 
-SCRIPTS = sorted((Path(__file__).parents[2] / "crawler/storage/migrations").glob("*.sql"))
+SCRIPTS = sorted((Path(__file__).parents[2] / "crawler/storage/sqlite/migrations").glob("*.sql"))
 TABLES = {"runs", "hosts", "origins", "urls", "fetches", "pages", "links", "bodies"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.network.deadlines import Deadlines
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import HttpFetcher, open_fetcher
 from crawler.records import Failure, FailureKind, Response
 from tests.integration.rawserver import RawServer, ok
 
@@ -119,14 +119,14 @@ async def test_who_is_cancelled_by_somebody_else_is_cancelled() -> None:
     deadlines.close()
 
 
-async def _ends(fetcher: Fetcher, url: str) -> FailureKind | None:
+async def _ends(fetcher: HttpFetcher, url: str) -> FailureKind | None:
     async with asyncio.timeout(60):
         answer = await fetcher.fetch(f"{url}/")
     return answer.kind if isinstance(answer, Failure) else None
 
 
 @asynccontextmanager
-async def _opened(**options: object) -> AsyncIterator[Fetcher]:
+async def _opened(**options: object) -> AsyncIterator[HttpFetcher]:
     network = NetworkConfig(**({"allow_private": ("127.0.0.0/8",)} | options))  # type: ignore[arg-type]
     async with open_fetcher(network, PolitenessConfig(delay_s=0, per_host=8), Counters()) as fetcher:
         yield fetcher

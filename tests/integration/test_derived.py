@@ -27,13 +27,13 @@ from crawler.archive.derived import UnavailableError, bring_up_to_date, derived_
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive
-from crawler.beside import COMPANIONS
 from crawler.cli import main
 from crawler.records import Page, Response
-from crawler.storage.prune import prune
-from crawler.storage.store import Store
+from crawler.storage.interface import Store
+from crawler.storage.sqlite.beside import COMPANIONS
+from crawler.storage.sqlite.prune import prune
 from tests.benchmarks.archive import make
-from tests.integration.visits import NOW, a_store, a_visit, claims_of, rows
+from tests.contract.results import NOW, a_result, a_store, claims_of, rows
 
 HUB = "http://a.test/hub"
 OTHER = "http://a.test/other"
@@ -45,7 +45,7 @@ async def visit_all(store: Store, urls: list[str], links: list[str], text: str, 
     await store.retry(urls, at)
     claims = await claims_of(store, at)
     visits = [
-        a_visit(
+        a_result(
             claims[url],
             links=links,
             page=Page(url=url, title="T", text=text, content_hash=text.encode()),

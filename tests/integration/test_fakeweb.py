@@ -25,7 +25,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from dnslib import RCODE, DNSRecord  # type: ignore[import-untyped]
 from yarl import URL
 
-from crawler.demoweb import DEMO_SEEDS, demo_web
+from crawler.demo.web import DEMO_SEEDS, demo_web
 from crawler.fakeweb import Answer, DnsBehaviour, FakeWeb, Request, Served, Site
 from crawler.urls import host_of, normalize, target_of
 

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
+from crawler.fetching import any_type
 from crawler.network.attempt import Attempt, KeptConnections
 from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fetcher import Fetcher, any_type, open_fetcher, request_target
+from crawler.network.fetcher import HttpFetcher, open_fetcher, request_target
 from crawler.network.memory import MemoryBudget
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import normalize
@@ -444,7 +445,7 @@ async def test_a_message_is_one_printable_line_whatever_was_raised() -> None:
     """No library quotes a server's bytes unescaped, as of now."""
     counters = Counters()
     attempt = Attempt(
-        url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(counters, 1),
+        url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(lambda: 0, 1),
         deadline=Deadlines(1).after(1), max_bytes=1, readable=any_type, sent=True,
     )  # fmt: skip
     message = "a \x1b[2J\x9b5m\u202eword\nand more"
@@ -737,7 +738,7 @@ def loopback(**options: object) -> NetworkConfig:
 
 
 @asynccontextmanager
-async def opened(**options: object) -> AsyncIterator[tuple[Fetcher, Counters]]:
+async def opened(**options: object) -> AsyncIterator[tuple[HttpFetcher, Counters]]:
     counters = Counters()
     async with open_fetcher(loopback(**options), EAGER, counters) as fetcher:
         yield fetcher, counters

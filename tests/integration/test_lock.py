@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
-from crawler.storage.lock import database_lock
+from crawler.storage.sqlite.lock import database_lock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from crawler.storage.lock import database_lock
+from crawler.storage.sqlite.lock import database_lock
 with database_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

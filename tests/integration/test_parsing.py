@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import struct
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,8 +19,8 @@ import uvloop
 from crawler.bodies import body_hash, decompress
 from crawler.content.html import read_page
 from crawler.errors import CrawlerError
-from crawler.parsing.child import ANSWER, READY
-from crawler.parsing.pool import Parser, open_parser
+from crawler.parsing.pool import ParserPool, open_parser
+from crawler.parsing.wire import READY
 from crawler.records import Failure, FailureKind, Page, Response, SitemapEntry, UrlKind
 
 URL = "http://a.test/folder/page"
@@ -123,7 +124,7 @@ async def test_no_process_outlives_its_parser(body: bytes) -> None:
 @LOOPS
 def test_what_is_given_to_a_process_that_has_just_died_is_read_by_another(loop: Any) -> None:
     async def read_between_deaths() -> None:
-        async with _closed_later(Parser("crawler", 60, processes=1)) as parser:
+        async with _closed_later(ParserPool("crawler", 60, processes=1)) as parser:
             for turns in range(6):
                 await _title_read(parser)
                 for pid in _children():
@@ -156,7 +157,7 @@ def test_no_read_waits_for_ever_whenever_processes_are_killed(loop: Any) -> None
 @LOOPS
 def test_where_no_process_can_be_started_every_read_says_so(loop: Any) -> None:
     async def read_without_room() -> None:
-        async with _closed_later(Parser("crawler", 60)) as parser:
+        async with _closed_later(ParserPool("crawler", 60)) as parser:
             with _no_file_to_open():
                 waiting = await asyncio.gather(*(_title_read(parser) for _ in range(5)), return_exceptions=True)
             assert all(isinstance(outcome, CrawlerError) and "ulimit -n" in str(outcome) for outcome in waiting), (
@@ -171,7 +172,7 @@ def test_where_no_process_can_be_started_every_read_says_so(loop: Any) -> None:
 @LOOPS
 def test_a_process_is_started_as_soon_as_there_is_room_for_it(loop: Any) -> None:
     async def read_with_room_later() -> None:
-        async with _closed_later(Parser("crawler", 60)) as parser:
+        async with _closed_later(ParserPool("crawler", 60)) as parser:
             with _no_file_to_open():
                 reading = asyncio.create_task(_title_read(parser))
                 await asyncio.sleep(0.2)
@@ -213,7 +214,7 @@ async def test_processes_that_something_kills_as_they_start_are_not_started_for_
 async def test_a_process_that_answers_nonsense_is_replaced(
     answer: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    message = READY + ANSWER.pack(len(answer), 0, bytes(16)) + answer
+    message = READY + struct.pack("<II16s", len(answer), 0, bytes(16)) + answer
     (tmp_path / "sitecustomize.py").write_text(
         "import os, time\n"
         f"if not os.path.exists({str(tmp_path / 'once')!r}):\n"
@@ -222,7 +223,7 @@ async def test_a_process_that_answers_nonsense_is_replaced(
         "    time.sleep(60)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with _closed_later(Parser("crawler", 50, processes=1)) as parser:
+    async with _closed_later(ParserPool("crawler", 50, processes=1)) as parser:
         assert await asyncio.gather(*(_title_read(parser) for _ in range(5))) == ["T"] * 5
         assert (tmp_path / "once").exists()
 
@@ -297,7 +298,7 @@ def _run(loop: Any, main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def _title_read(parser: Parser) -> str | None:
+async def _title_read(parser: ParserPool) -> str | None:
     """The title that the parser finds in `HTML`, or why it does not."""
     reading = await parser.read(UrlKind.PAGE, _response(HTML), keep_body=False)
     if isinstance(reading, Failure):
@@ -308,7 +309,7 @@ async def _title_read(parser: Parser) -> str | None:
 
 
 @asynccontextmanager
-async def _closed_later(parser: Parser) -> AsyncIterator[Parser]:
+async def _closed_later(parser: ParserPool) -> AsyncIterator[ParserPool]:
     """A parser that starts no process before it needs one."""
     try:
         yield parser

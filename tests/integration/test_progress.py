@@ -18,7 +18,8 @@ from crawler.clock import Clock
 from crawler.counters import Counters
 from crawler.engine import Crawl
 from crawler.fakeweb import FakeWeb
-from crawler.frontier.workbench import SLOW_AFTER_S, HostState, Workbench
+from crawler.frontier.hosts import HostState
+from crawler.frontier.workbench import SLOW_AFTER_S, Workbench
 from crawler.output.ending import print_ending
 from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.meter import Meter
@@ -58,7 +59,7 @@ class Bench:
         return host
 
     def take(self) -> Claim:
-        claim = self.workbench.take(self.now)
+        claim = self.workbench.lend(self.now)
         assert claim is not None
         return claim
 
@@ -154,7 +155,7 @@ def test_a_host_is_shown_with_what_it_does(bench: Bench) -> None:
     assert bench.line_of("ready.test").endswith("fetching")
 
     bench.workbench.sent(claim, bench.now)
-    bench.workbench.done(claim, bench.now)
+    bench.workbench.take_back(claim, bench.now)
     host = bench.workbench.host(claim.host_id)
     bench.workbench.offer(host, [claim])
     bench.now += 0.4
@@ -168,7 +169,7 @@ def test_a_host_that_backs_off_says_for_how_long(bench: Bench) -> None:
     bench.host("tired.test", claims=2)
     claim = bench.take()
     bench.workbench.sent(claim, bench.now)
-    bench.workbench.done(claim, bench.now, back_off_until=bench.now + 300)
+    bench.workbench.take_back(claim, bench.now, back_off_until=bench.now + 300)
 
     assert bench.line_of("tired.test").endswith("backing off, 5 min")
 
@@ -178,7 +179,7 @@ def test_a_slow_host_is_marked(bench: Bench) -> None:
     claim = bench.take()
     bench.workbench.sent(claim, bench.now)
     bench.now += SLOW_AFTER_S + 1
-    bench.workbench.take(bench.now)
+    bench.workbench.lend(bench.now)
 
     assert bench.line_of("slow.test").endswith("fetching, slow")
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.errors import UsageError
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import HttpFetcher, open_fetcher
 from crawler.network.resolver import MIN_TTL_S
 from crawler.network.session import common_headers
 from crawler.proxy import parse_proxy
@@ -330,7 +330,7 @@ async def _opened(
     ssl_context: ssl.SSLContext | None = None,
     per_host: int = 64,
     **options: object,
-) -> AsyncIterator[Fetcher]:
+) -> AsyncIterator[HttpFetcher]:
     network = NetworkConfig(
         **({"timeout_s": 10.0} | options),  # type: ignore[arg-type]
         proxy=proxy,

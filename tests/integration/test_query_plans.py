@@ -16,10 +16,11 @@ import aiosqlite
 import pytest
 
 from crawler.domains import owner_of
-from crawler.records import FailureKind, Horizon, RobotsCopy, SeedMark, UrlStatus, Verdict, Visit
-from crawler.storage.database import open_reader, open_writer
-from crawler.storage.store import Store
-from tests.integration.visits import NOW, a_body, a_failure, a_store, a_target, a_visit, claims_of, robots_claim
+from crawler.records import FailureKind, Horizon, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
+from crawler.storage.interface import Cursor
+from crawler.storage.sqlite.database import open_reader, open_writer
+from crawler.storage.sqlite.store import SqliteStore
+from tests.contract.results import NOW, a_body, a_failure, a_result, a_store, a_target, claims_of, robots_claim
 
 HOSTS = 500
 FILL = """
@@ -46,10 +47,10 @@ async def fill(path: Path, urls: int) -> None:
 
 
 @asynccontextmanager
-async def opened(path: Path, watch: Callable[[aiosqlite.Connection], Awaitable[None]]) -> AsyncIterator[Store]:
+async def opened(path: Path, watch: Callable[[aiosqlite.Connection], Awaitable[None]]) -> AsyncIterator[SqliteStore]:
     """The store, each of its connections shown to `watch`."""
     async with open_writer(path) as writer, open_reader(path) as reader:
-        store = Store(path, writer, reader)
+        store = SqliteStore(path, writer, reader)
         await store.begin_run({"scope": {"max_pages": None}}, NOW)
         await store.limit_hosts(4)
         for connection in (writer, reader):
@@ -57,10 +58,11 @@ async def opened(path: Path, watch: Callable[[aiosqlite.Connection], Awaitable[N
         yield store
 
 
-async def crawl_a_little(store: Store, rules: Callable[[int], bytes] = lambda _round: b"") -> None:
+async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lambda _round: b"") -> None:
     """All that the store is asked to do while a crawl runs; `rules` gives the body of each round's robots.txt."""
-    hosts = await store.due_hosts(NOW, 100, 8)
-    await store.due_hosts(NOW, None, 8, (NOW - 1, 3))
+    batch = await store.due_hosts(NOW, 100, 8)
+    hosts = batch.rows
+    await store.due_hosts(NOW, None, 8, batch.next)
     await store.next_due_at(NOW + 5)
     ids = [host.host_id for host in hosts]
     await store.robots_of(ids)
@@ -71,21 +73,21 @@ async def crawl_a_little(store: Store, rules: Callable[[int], bytes] = lambda _r
         robots = RobotsCopy(origin=f"http://{claims[0].host}", status_code=200, body=rules(round_number))
         links = [f"http://new{number % 8}.test/{round_number}/{number}" for number in range(64)]
         visits = [
-            *(a_visit(claim, links=[*links, claims[-1].url], body=a_body(claim.url.encode())) for claim in claims[:8]),
+            *(a_result(claim, links=[*links, claims[-1].url], body=a_body(claim.url.encode())) for claim in claims[:8]),
             a_failure(claims[8], verdict=again, next_fetch_at=NOW + 9, back_off_until=NOW + 5, host_failures=3),
-            Visit(claim=claims[9], verdict=excluded),
-            a_visit(robots_claim(claims[0]), page=False, robots=robots),
+            Result(claim=claims[9], verdict=excluded),
+            a_result(robots_claim(claims[0]), page=False, robots=robots),
         ]
         await store.commit(visits, NOW)
     await store.add([a_target(claims[11].url, seed=SeedMark.YES)], NOW)
     horizon = Horizon(started_at=NOW, fetched_before=NOW - 10, revisit_before=NOW, by_value=True)
     stale = await store.stale_urls(ids, 4, horizon)
-    await store.stale_hosts(horizon, 0, 100, 8, NOW)
-    seen = [a_visit(claim, links=["http://new.test/found"], page=claim.url.endswith("0")) for claim in stale]
+    await store.stale_hosts(horizon, 100, 8, NOW)
+    seen = [a_result(claim, links=["http://new.test/found"], page=claim.url.endswith("0")) for claim in stale]
     lastmods = tuple((f"http://h1.test/{number}", NOW - 5) for number in range(64))
     await store.commit([replace(visit, lastmods=lastmods, body=a_body(b"x")) for visit in seen], NOW)
     await store.add([a_target("http://new.test/", reason="scope"), a_target("http://new.test/", depth=1)], NOW)
-    await store.excluded((HOSTS, "", 0), 64)
+    await store.excluded(Cursor(f'[{HOSTS}, "", 0]'), 64)
 
 
 async def test_no_statement_of_the_hot_path_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> None:
@@ -230,6 +232,6 @@ async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is
         async with opened(path, lambda connection: connection.set_progress_handler(tick, 100)) as store:
             horizon = Horizon(started_at=NOW, fetched_before=NOW, revisit_before=NOW, by_value=by_value)
             assert len(await store.stale_urls([1], 512, horizon)) == 512
-            assert len(await store.stale_hosts(horizon, 0, None, 8, NOW)) == 1
+            assert len((await store.stale_hosts(horizon, None, 8, NOW)).rows) == 1
         steps.append(count)
     assert steps[1] < 1.2 * steps[0]

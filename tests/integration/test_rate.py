@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import HttpFetcher, open_fetcher
 from crawler.network.rate import BURST_S, RateLimit
 from crawler.records import Failure, FailureKind, Response
 from tests.integration.rawserver import RawServer, ok
@@ -126,7 +126,7 @@ def test_no_span_of_time_carries_more_than_the_rate_and_one_burst(steps: list[tu
 
 
 @asynccontextmanager
-async def _opened(**options: object) -> AsyncIterator[Fetcher]:
+async def _opened(**options: object) -> AsyncIterator[HttpFetcher]:
     network = NetworkConfig(**({"allow_private": ("127.0.0.0/8",), "timeout_s": 20.0} | options))  # type: ignore[arg-type]
     async with open_fetcher(network, PolitenessConfig(delay_s=0, per_host=64), Counters()) as fetcher:
         yield fetcher

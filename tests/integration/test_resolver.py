@@ -13,8 +13,9 @@ import pytest
 
 from crawler.counters import Counters
 from crawler.errors import UsageError
+from crawler.fetching import Unresolved
 from crawler.network import resolver as room
-from crawler.network.resolver import Resolver, Unresolved, in_stable_order, parse_dns_server
+from crawler.network.resolver import Resolver, in_stable_order, parse_dns_server
 from tests.integration.rawserver import DnsServer
 
 
@@ -130,11 +131,11 @@ async def test_lookups_of_one_name_at_the_same_time_are_one_query() -> None:
 async def test_a_caller_that_gives_up_does_not_end_the_lookup_for_the_others() -> None:
     server = DnsServer({"a.test": ["192.0.2.1"]})
     async with asking(server) as (resolver, counters):
-        impatient, patient = (asyncio.create_task(resolver.lookup("a.test")) for _ in range(2))
+        has_fallback, patient = (asyncio.create_task(resolver.lookup("a.test")) for _ in range(2))
         await asyncio.sleep(0)
-        impatient.cancel()
+        has_fallback.cancel()
         assert await patient == ("192.0.2.1",)
-        assert impatient.cancelled()
+        assert has_fallback.cancelled()
         assert counters.dns_lookups == 1
 
 

@@ -23,7 +23,7 @@ import uvloop
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.errors import UsageError
-from crawler.network.fetcher import Fetcher, open_fetcher
+from crawler.network.fetcher import HttpFetcher, open_fetcher
 from crawler.network.guard import AddressGuard, BlockedAddressError
 from crawler.network.resolver import Resolver
 from crawler.network.session import (
@@ -381,7 +381,7 @@ async def slow_body(_head: bytes, writer: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
 
-async def kind_of(fetcher: Fetcher, origin: str) -> FailureKind | None:
+async def kind_of(fetcher: HttpFetcher, origin: str) -> FailureKind | None:
     answer = await fetcher.fetch(f"{origin}/")
     return answer.kind if isinstance(answer, Failure) else None
 

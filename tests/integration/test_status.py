@@ -18,8 +18,8 @@ from crawler.cli import main
 from crawler.fakeweb import FakeWeb
 from crawler.output.status import Status, print_status, read_status
 from crawler.records import Target
-from crawler.storage.lock import database_lock, is_held
-from crawler.storage.store import open_store
+from crawler.storage.sqlite.lock import database_lock, is_held
+from crawler.storage.sqlite.store import open_store
 
 
 @pytest.fixture(scope="module")

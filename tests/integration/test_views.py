@@ -15,9 +15,9 @@ from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig,
 from crawler.archive.reading import open_archive
 from crawler.archive.reference import MANUAL, reference
 from crawler.fakeweb import FakeWeb, Served, Site
-from crawler.storage.database import open_writer
-from crawler.storage.views import drop_views, views
-from tests.integration.visits import rows
+from crawler.storage.sqlite.database import open_writer
+from crawler.storage.sqlite.views import drop_views, views
+from tests.contract.results import rows
 
 FIRST = [
     ("/ok", "fine"), ("/dead", "the dead"), ("/forbidden", "no entry"), ("/old", "moved"), ("/to-dead", "moved away"),
@@ -125,7 +125,7 @@ PAGES = {
     "/flaky", "/orphan", *CANONICAL,
 }  # fmt: skip
 NOT_FOUND = "http 404 or 410"
-CIRCLE = "redirects in a circle: /loop-a > /loop-b > /loop-a"
+CIRCLE = "redirect loop: /loop-a > /loop-b > /loop-a"
 
 
 def test_broken_links_are_those_of_the_newest_versions_of_pages_that_stand(days: Days) -> None:
@@ -259,7 +259,7 @@ def test_every_view_runs_in_plain_sqlite_and_has_the_columns_that_are_documented
 
 
 def test_every_statement_of_the_file_is_read() -> None:
-    source = (Path(__file__).parents[2] / "crawler/storage/views.sql").read_text()
+    source = (Path(__file__).parents[2] / "crawler/storage/sqlite/views.sql").read_text()
     assert list(views()) == re.findall(r"^CREATE VIEW (\w+)", source, re.MULTILINE)
     assert "".join(re.sub(r"^--.*$", "", source, flags=re.MULTILINE).split()) == "".join(
         re.sub(r"^--.*$", "", f"{view.sql};", flags=re.MULTILINE) for view in views().values()

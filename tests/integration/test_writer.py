@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from crawler.errors import DatabaseFailedError
-from crawler.records import Claim, HostRecord, Page, StoredBody, Visit
-from crawler.storage.store import Store
+from crawler.records import Claim, HostRecord, Page, Result, StoredBody
+from crawler.storage.interface import Store
 from crawler.storage.writer import MAX_BATCH, MAX_WAITING_BYTES, Writer
-from tests.integration.visits import NOW, a_store, a_visit, claims_of, rows
+from tests.contract.results import NOW, a_result, a_store, claims_of, rows
 
 URLS = [f"http://a.test/{number}" for number in range(4 * MAX_BATCH)]
 
@@ -28,7 +28,7 @@ class Desk:
         self.batches: list[list[str]] = []
         self.writer = Writer(store, lambda: NOW, self._committed)
 
-    def _committed(self, visits: Sequence[Visit], _hosts: Sequence[HostRecord]) -> None:
+    def _committed(self, visits: Sequence[Result], _hosts: Sequence[HostRecord]) -> None:
         self.batches.append([visit.claim.url for visit in visits])
         stored = rows(self.path, "SELECT count(*) FROM fetches")
         assert stored == [(len(self.urls),)], "told before it was stored"
@@ -61,7 +61,7 @@ async def test_what_was_put_is_committed_in_order_before_run_returns(tmp_path: P
     async with a_desk(tmp_path) as desk:
         run = asyncio.create_task(desk.writer.run())
         for claim in desk.claims:
-            await desk.writer.put(a_visit(claim))
+            await desk.writer.put(a_result(claim))
         desk.writer.close()
         await run
         assert desk.urls == URLS
@@ -72,7 +72,7 @@ async def test_what_was_put_is_committed_in_order_before_run_returns(tmp_path: P
 async def test_many_visits_share_a_transaction(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         for claim in desk.claims[: MAX_BATCH + 5]:
-            await desk.writer.put(a_visit(claim))
+            await desk.writer.put(a_result(claim))
         desk.writer.close()
         await desk.writer.run()
         assert [len(batch) for batch in desk.batches] == [MAX_BATCH, 5]
@@ -81,7 +81,7 @@ async def test_many_visits_share_a_transaction(tmp_path: Path) -> None:
 async def test_a_few_visits_are_committed_without_waiting_for_more(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         run = asyncio.create_task(desk.writer.run())
-        await desk.writer.put(a_visit(desk.claims[0]))
+        await desk.writer.put(a_result(desk.claims[0]))
         while not desk.batches:
             await asyncio.sleep(0.01)
         assert not run.done()
@@ -99,8 +99,8 @@ async def test_nothing_put_is_nothing_committed(tmp_path: Path) -> None:
 async def test_put_waits_while_too_many_visits_wait(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         for claim in desk.claims[: 2 * MAX_BATCH]:
-            await desk.writer.put(a_visit(claim))
-        one_more = asyncio.create_task(desk.writer.put(a_visit(desk.claims[2 * MAX_BATCH])))
+            await desk.writer.put(a_result(claim))
+        one_more = asyncio.create_task(desk.writer.put(a_result(desk.claims[2 * MAX_BATCH])))
         assert not await settle(one_more)
         run = asyncio.create_task(desk.writer.run())
         await one_more
@@ -125,22 +125,22 @@ async def test_put_waits_while_too_many_bytes_wait(tmp_path: Path, heavy: str) -
         assert desk.urls == URLS[: len(puts)]
 
 
-def a_heavy_visit(claim: Claim, heavy: str) -> Visit:
+def a_heavy_visit(claim: Claim, heavy: str) -> Result:
     """A visit that holds about a ninth of what may wait."""
     size = MAX_WAITING_BYTES // 9
     if heavy == "body":
         body = StoredBody(digest=claim.url.encode(), size=size, zstd=bytes(size))
-        return a_visit(claim, body=body)
+        return a_result(claim, body=body)
     if heavy == "text":
-        return a_visit(claim, page=Page(url=claim.url, text="x" * size))
-    return a_visit(claim, links=[f"http://b.test/{number}" for number in range(size // 200)])
+        return a_result(claim, page=Page(url=claim.url, text="x" * size))
+    return a_result(claim, links=[f"http://b.test/{number}" for number in range(size // 200)])
 
 
 async def test_a_commit_that_fails_ends_run_and_whoever_waits_or_comes_later(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         for claim in desk.claims[: 2 * MAX_BATCH]:
-            await desk.writer.put(a_visit(claim))
-        waiting = [asyncio.create_task(desk.writer.put(a_visit(claim))) for claim in desk.claims[2 * MAX_BATCH :]]
+            await desk.writer.put(a_result(claim))
+        waiting = [asyncio.create_task(desk.writer.put(a_result(claim))) for claim in desk.claims[2 * MAX_BATCH :]]
         assert not await settle(waiting[-1])
         desk.break_database()
         with pytest.raises(DatabaseFailedError, match="no such table"):
@@ -149,7 +149,7 @@ async def test_a_commit_that_fails_ends_run_and_whoever_waits_or_comes_later(tmp
         assert any(isinstance(result, DatabaseFailedError) for result in results)
         assert {type(result) for result in results} <= {DatabaseFailedError, type(None)}
         with pytest.raises(DatabaseFailedError, match="no such table"):
-            await desk.writer.put(a_visit(desk.claims[0]))
+            await desk.writer.put(a_result(desk.claims[0]))
         assert desk.batches == []
         assert rows(desk.path, "SELECT count(*) FROM fetches") == [(0,)]
 
@@ -160,23 +160,23 @@ async def test_a_mistake_of_ours_leaves_nobody_waiting_either(tmp_path: Path) ->
             url_id=0, url="http://nowhere.test/", host_id=0, host="nowhere.test", origin="http://nowhere.test"
         )
         for claim in [stranger, *desk.claims[: 2 * MAX_BATCH - 1]]:
-            await desk.writer.put(a_visit(claim))
-        waiting = asyncio.create_task(desk.writer.put(a_visit(desk.claims[-2])))
+            await desk.writer.put(a_result(claim))
+        waiting = asyncio.create_task(desk.writer.put(a_result(desk.claims[-2])))
         assert not await settle(waiting)
         with pytest.raises(KeyError):
             await desk.writer.run()
         await asyncio.wait([waiting])
         with pytest.raises(KeyError):
-            await desk.writer.put(a_visit(desk.claims[-1]))
+            await desk.writer.put(a_result(desk.claims[-1]))
 
 
 async def test_pages_are_delivered_once_they_are_committed(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         reader: asyncio.Queue[Page | None] = asyncio.Queue()
         desk.writer.deliver_to(reader)
-        await desk.writer.put(a_visit(desk.claims[0]))
-        await desk.writer.put(a_visit(desk.claims[1], page=False))
-        await desk.writer.put(a_visit(desk.claims[2]))
+        await desk.writer.put(a_result(desk.claims[0]))
+        await desk.writer.put(a_result(desk.claims[1], page=False))
+        await desk.writer.put(a_result(desk.claims[2]))
         assert reader.empty()
         desk.writer.close()
         await desk.writer.run()
@@ -189,7 +189,7 @@ async def test_a_slow_reader_holds_up_the_commits_and_loses_nothing(tmp_path: Pa
         reader: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=1)
         desk.writer.deliver_to(reader)
         for claim in desk.claims[: MAX_BATCH + 5]:
-            await desk.writer.put(a_visit(claim))
+            await desk.writer.put(a_result(claim))
         desk.writer.close()
         run = asyncio.create_task(desk.writer.run())
         await reader.get()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from heapq import heapify, heapreplace
 
 from crawler.policy.recrawl import DAY_S, Pace, plan
-from crawler.records import Claim, Earlier, Response, Revisit, UrlStatus
+from crawler.records import Claim, PreviousVisit, Response, Revisit, UrlStatus
 
 NIGHTS = 30
 PAGES = 2000
@@ -51,7 +51,7 @@ class SimulatedPage:
     changes: list[float]  # when it changes
     fetched_at: float | None = None
     due_at: float = 0.0
-    earlier: Earlier | None = None
+    previous: PreviousVisit | None = None
     stale_s: float = 0.0
     requests: int = 0
     phase: float = field(default_factory=float)
@@ -148,8 +148,8 @@ def _visit(page: SimulatedPage, now: float) -> None:
     content_hash = str(page.version(now)).encode()
     response = Response(url=_CLAIM.url, status_code=200, started_at=now)
     pace = Pace(min_interval_s=3600, max_interval_s=60 * DAY_S)
-    found: Revisit = plan(replace(_CLAIM, earlier=page.earlier), response, UrlStatus.FETCHED, content_hash, pace)
-    page.earlier = Earlier(status=UrlStatus.FETCHED, fetched_at=now, content_hash=content_hash, rate=found.rate)
+    found: Revisit = plan(replace(_CLAIM, previous=page.previous), response, UrlStatus.FETCHED, content_hash, pace)
+    page.previous = PreviousVisit(status=UrlStatus.FETCHED, fetched_at=now, content_hash=content_hash, rate=found.rate)
     page.due_at, page.fetched_at = found.at, now
 
 

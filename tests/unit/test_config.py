@@ -135,6 +135,7 @@ TOKENS = [
     ("MyBot2/1.0", "MyBot"),
     ("Mozilla/5.0 (compatible; MyBot/1.0; +https://example.com/)", "MyBot"),
     ("Mozilla/5.0 (compatible;MyBot/1.0)", "MyBot"),
+    ("mozilla/5.0 (Compatible; MyBot/1.0)", "MyBot"),
     ("Mozilla/5.0 (X11; Linux x86_64)", "Mozilla"),
     ("123", "123"),
 ]

@@ -15,7 +15,7 @@ from crawler.policy.outcome import (
     LATER_S,
     MAX_BACK_OFF_S,
     MAX_RETRY_AFTER_S,
-    RobotsVerdict,
+    RobotsDecision,
     back_off_s,
     decide,
     decide_robots,
@@ -234,17 +234,23 @@ def test_every_http_date_is_understood(date: datetime, form: str) -> None:
 # --- robots.txt -----------------------------------------------------------------------------------------------------
 
 
-def robots(attempt: Response | Failure, *, attempts: int = 0, impatient: bool = False) -> RobotsVerdict:
-    return decide_robots(a_claim(attempts), attempt, retries=2, impatient=impatient, jitter=0.0, now=NOW)
+def robots(attempt: Response | Failure, *, attempts: int = 0, **about: Any) -> RobotsDecision:
+    return decide_robots(
+        a_claim(attempts), attempt, **({"retries": 2, "host_failures": 0, "jitter": 0.0, "now": NOW} | about)
+    )
+
+
+def origin(decision: RobotsDecision) -> tuple[bytes | None, FailureKind | None, float | None]:
+    return decision.rules, decision.failed, decision.retry_in_s
 
 
 def test_the_rules_of_a_robots_txt_that_was_answered_are_obeyed() -> None:
-    assert robots(answer(200, body=b"User-agent: *")) == RobotsVerdict(rules=b"User-agent: *")
+    assert origin(robots(answer(200, body=b"User-agent: *"))) == (b"User-agent: *", None, None)
 
 
 @pytest.mark.parametrize("status", [301, 308, 304, 400, 401, 403, 404, 410, 451])
 def test_a_robots_txt_that_is_not_there_allows_everything(status: int) -> None:
-    assert robots(answer(status, body=b"User-agent: *\nDisallow: /")) == RobotsVerdict(rules=b"")
+    assert origin(robots(answer(status, body=b"User-agent: *\nDisallow: /"))) == (b"", None, None)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 599])
@@ -264,12 +270,12 @@ def test_the_longer_of_retry_after_and_our_own_pause_is_taken() -> None:
 def test_an_origin_that_cannot_be_reached_fails_once_the_retries_are_spent(kind: str) -> None:
     attempt = failure(FailureKind(kind))
     assert [robots(attempt, attempts=attempts).retry_in_s for attempts in range(2)] == [2.0, 4.0]
-    assert robots(attempt, attempts=2) == RobotsVerdict(failed=FailureKind(kind))
+    assert origin(robots(attempt, attempts=2)) == (None, kind, None)
 
 
 @pytest.mark.parametrize("kind", ["tls", "blocked_address"])
 def test_an_origin_that_is_refused_fails_at_once(kind: str) -> None:
-    assert robots(failure(FailureKind(kind))) == RobotsVerdict(failed=FailureKind(kind))
+    assert origin(robots(failure(FailureKind(kind)))) == (None, kind, None)
 
 
 @pytest.mark.parametrize("kind", ["timeout", "disconnected", "too_large", "bad_response"])
@@ -284,20 +290,38 @@ def test_a_proxy_that_is_down_is_nobody_s_fault_and_waited_for_without_end() -> 
         verdict = decide(a_claim(attempts), down, retries=2, host_failures=2, jitter=0.0, now=NOW)
         assert (verdict.status, verdict.reason, verdict.attempts) == (UrlStatus.PENDING, "proxy", attempts)
         assert verdict.retry_in_s == verdict.back_off_s == 20.0
-    assert [robots(down, attempts=attempts, impatient=True).retry_in_s for attempts in (0, 2)] == [5.0, 20.0]
+    assert [robots(down, attempts=attempts, has_fallback=True).retry_in_s for attempts in (0, 2)] == [5.0, 20.0]
     assert robots(replace(down, url="http://elsewhere.test/robots.txt"), attempts=2).retry_in_s == 20.0
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind is not FailureKind.PROXY])
 def test_the_impatient_fail_at_once(kind: FailureKind) -> None:
-    assert robots(failure(kind), impatient=True) == RobotsVerdict(failed=kind)
+    assert origin(robots(failure(kind), has_fallback=True)) == (None, kind, None)
+
+
+def test_a_robots_txt_that_was_answered_is_stored_as_any_other_answer_is() -> None:
+    for attempt in (answer(200), answer(404), answer(403), answer(308)):
+        assert robots(attempt, host_failures=3).verdict == verdict(attempt, host_failures=3)
+
+
+@pytest.mark.parametrize("attempt", [answer(503, retry_after="60"), failure(FailureKind.TIMEOUT)])
+def test_while_robots_txt_is_unreachable_its_host_is_blamed_and_left_alone(attempt: Response | Failure) -> None:
+    found = robots(attempt)
+    assert (found.verdict.status, found.verdict.host_failed) == (UrlStatus.FAILED, True)
+    assert found.verdict.back_off_s == found.retry_in_s
+
+
+def test_an_origin_that_was_reached_before_is_left_for_a_later_run_when_it_fails() -> None:
+    refused = failure(FailureKind.TLS)
+    assert robots(refused).verdict.back_off_s is None
+    assert robots(refused, was_reached=True).verdict.back_off_s == LATER_S
 
 
 @given(
     attempt=st.builds(answer, st.integers(200, 999)) | st.builds(failure, st.sampled_from(FailureKind)),
     attempts=st.integers(0, 5),
-    impatient=st.booleans(),
+    has_fallback=st.booleans(),
 )
-def test_exactly_one_thing_becomes_of_an_origin(attempt: Response | Failure, attempts: int, impatient: bool) -> None:
-    found = robots(attempt, attempts=attempts, impatient=impatient)
-    assert [found.rules is None, found.failed is None, found.retry_in_s is None].count(False) == 1
+def test_exactly_one_thing_becomes_of_an_origin(attempt: Response | Failure, attempts: int, has_fallback: bool) -> None:
+    found = robots(attempt, attempts=attempts, has_fallback=has_fallback)
+    assert [one is None for one in origin(found)].count(False) == 1

@@ -28,7 +28,7 @@ from crawler.policy.recrawl import (
     retry_later_s,
     rhythm,
 )
-from crawler.records import ChangeRate, Claim, Earlier, Response, Revisit, SeedMark, UrlKind, UrlStatus
+from crawler.records import ChangeRate, Claim, PreviousVisit, Response, Revisit, SeedMark, UrlKind, UrlStatus
 from tests.unit.nights import MIXES, TUNED, auto, best_possible, days_of, every, every_night, simulate
 
 NOW = 1_700_000_000.0
@@ -42,11 +42,11 @@ def a_claim(**fields: Any) -> Claim:
     return Claim(**(usual | fields))
 
 
-def known(**fields: Any) -> Earlier:
+def known(**fields: Any) -> PreviousVisit:
     usual: dict[str, Any] = {
         "status": UrlStatus.FETCHED, "fetched_at": NOW - DAY_S, "content_hash": b"1", "has_body": True, "rate": RATE,
     }  # fmt: skip
-    return Earlier(**(usual | fields))
+    return PreviousVisit(**(usual | fields))
 
 
 def answer(**fields: Any) -> Response:
@@ -59,7 +59,7 @@ def planned(
     return plan(claim, answer(**fields), status, content, pace)
 
 
-# What the other mixes of nights.py allow, even to one who knows every rate, is in the README.
+# What the other mixes of nights.py allow, even with every rate known, is in crawler/manual/benchmarks.md.
 REACHED = [*TUNED, "edu in 2000", "two thirds static", "documentation", "news and archive"]
 
 
@@ -142,7 +142,7 @@ def test_a_page_long_unmodified_is_looked_at_later_than_one_just_written() -> No
 
 
 def test_a_known_moment_counts_the_quiet_time_since() -> None:
-    claim = a_claim(earlier=known())
+    claim = a_claim(previous=known())
     modified = formatdate(NOW - 7200, usegmt=True)
     found = planned(claim, content=b"2", last_modified=modified, date=formatdate(NOW, usegmt=True))
     assert found.rate == ChangeRate(changes=3.0, watched_s=20 * DAY_S + 7200)
@@ -150,7 +150,7 @@ def test_a_known_moment_counts_the_quiet_time_since() -> None:
 
 @pytest.mark.parametrize("ago_s", [2 * DAY_S, 0.0, -DAY_S])
 def test_a_date_that_the_visits_contradict_counts_for_nothing(ago_s: float) -> None:
-    claim = a_claim(earlier=known())
+    claim = a_claim(previous=known())
     dates: dict[str, Any] = {
         "date": formatdate(NOW, usegmt=True),
         "last_modified": formatdate(NOW - ago_s, usegmt=True),
@@ -163,8 +163,8 @@ def test_a_date_that_the_visits_contradict_counts_for_nothing(ago_s: float) -> N
     [
         (a_claim(seed=SeedMark.YES), DAY_S),
         (a_claim(kind=UrlKind.SITEMAP), DAY_S),
-        (a_claim(earlier=known(new_links=1.0)), DAY_S),
-        (a_claim(earlier=known(rate=ChangeRate(changes=0.1, watched_s=900 * DAY_S))), 60 * DAY_S),
+        (a_claim(previous=known(new_links=1.0)), DAY_S),
+        (a_claim(previous=known(rate=ChangeRate(changes=0.1, watched_s=900 * DAY_S))), 60 * DAY_S),
     ],
 )
 def test_where_new_pages_are_found_is_looked_at_each_day_and_everything_at_last(claim: Claim, most_s: float) -> None:
@@ -172,8 +172,8 @@ def test_where_new_pages_are_found_is_looked_at_each_day_and_everything_at_last(
 
 
 def test_the_bounds_hold_and_a_page_that_is_due_each_day_is_due_before_the_day_is_over() -> None:
-    fast = a_claim(earlier=known(rate=ChangeRate(changes=8, watched_s=DAY_S)))
-    slow = a_claim(earlier=known(rate=ChangeRate(changes=0.1, watched_s=900 * DAY_S)))
+    fast = a_claim(previous=known(rate=ChangeRate(changes=8, watched_s=DAY_S)))
+    slow = a_claim(previous=known(rate=ChangeRate(changes=0.1, watched_s=900 * DAY_S)))
     daily = Pace(min_interval_s=DAY_S, max_interval_s=DAY_S)
     assert NOW + 0.5 * DAY_S < planned(fast, pace=daily).at == planned(slow, pace=daily).at < NOW + DAY_S
     hourly = Pace(min_interval_s=DAY_S, max_interval_s=DAY_S, cadence_s=3600)
@@ -181,23 +181,23 @@ def test_the_bounds_hold_and_a_page_that_is_due_each_day_is_due_before_the_day_i
 
 
 def test_what_is_gone_is_looked_at_ever_more_rarely() -> None:
-    assert planned(a_claim(earlier=known()), UrlStatus.GONE, None, status_code=404).at < NOW + DAY_S
+    assert planned(a_claim(previous=known()), UrlStatus.GONE, None, status_code=404).at < NOW + DAY_S
     pauses = []
     for days in (1, 4, 16, 64):
-        gone = a_claim(earlier=known(status=UrlStatus.GONE, fetched_at=NOW - days * DAY_S), seed=SeedMark.YES)
+        gone = a_claim(previous=known(status=UrlStatus.GONE, fetched_at=NOW - days * DAY_S), seed=SeedMark.YES)
         pauses.append(planned(gone, UrlStatus.GONE, None, status_code=404).at - NOW)
     assert pauses == sorted(set(pauses))
     assert 59 * DAY_S < pauses[-1] <= 60 * DAY_S
 
 
 def test_a_promise_is_believed_for_a_while_until_it_is_broken() -> None:
-    plain, promised = (planned(a_claim(earlier=known()), max_age_s=age) for age in (None, 300 * DAY_S))
+    plain, promised = (planned(a_claim(previous=known()), max_age_s=age) for age in (None, 300 * DAY_S))
     assert plain.at + DAY_S < promised.at < NOW + 60 * DAY_S
-    kept = planned(a_claim(earlier=known(promise_s=3600.0)), content=b"2", max_age_s=3600.0)
+    kept = planned(a_claim(previous=known(promise_s=3600.0)), content=b"2", max_age_s=3600.0)
     assert kept.promise_s == 3600.0
-    broken = planned(a_claim(earlier=known(promise_s=300 * DAY_S)), content=b"2", max_age_s=300 * DAY_S)
+    broken = planned(a_claim(previous=known(promise_s=300 * DAY_S)), content=b"2", max_age_s=300 * DAY_S)
     assert broken.promise_s == BROKEN
-    again = planned(a_claim(earlier=known(promise_s=BROKEN)), max_age_s=300 * DAY_S)
+    again = planned(a_claim(previous=known(promise_s=BROKEN)), max_age_s=300 * DAY_S)
     assert (again.promise_s, again.at) == (BROKEN, plain.at)
 
 
@@ -211,14 +211,14 @@ BOTH = {"etag": 'W/"1"', "last_modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
 
 
 def test_both_validators_are_sent_as_they_came() -> None:
-    assert conditions(a_claim(earlier=known(**BOTH)), keep_bodies=True) == {
+    assert conditions(a_claim(previous=known(**BOTH)), keep_bodies=True) == {
         "If-None-Match": 'W/"1"',
         "If-Modified-Since": "Thu, 01 Jan 2026 00:00:00 GMT",
     }
 
 
 @pytest.mark.parametrize(
-    "earlier",
+    "previous",
     [
         None,
         known(),
@@ -229,13 +229,13 @@ def test_both_validators_are_sent_as_they_came() -> None:
         known(etag='"' + "x" * 2000 + '"'),
     ],
 )
-def test_nothing_is_asked_conditionally_that_is_not_stored_whole(earlier: Earlier | None) -> None:
-    assert conditions(a_claim(earlier=earlier), keep_bodies=True) == {}
+def test_nothing_is_asked_conditionally_that_is_not_stored_whole(previous: PreviousVisit | None) -> None:
+    assert conditions(a_claim(previous=previous), keep_bodies=True) == {}
 
 
 def test_a_body_is_missed_only_where_it_is_wanted_and_a_sitemap_has_none() -> None:
-    assert conditions(a_claim(earlier=known(**BOTH, has_body=False)), keep_bodies=False)
-    sitemap = a_claim(earlier=known(**BOTH, content_hash=None, has_body=False), kind=UrlKind.SITEMAP)
+    assert conditions(a_claim(previous=known(**BOTH, has_body=False)), keep_bodies=False)
+    sitemap = a_claim(previous=known(**BOTH, content_hash=None, has_body=False), kind=UrlKind.SITEMAP)
     assert conditions(sitemap, keep_bodies=True)
 
 

@@ -13,8 +13,8 @@ from crawler.policy.robots import (
     MAX_BYTES,
     MAX_RULE_TEXT,
     MAX_SITEMAPS,
+    MatchedRule,
     RobotsRules,
-    Verdict,
     _canonical,
 )
 from tests.fuzz.documents import check_robots
@@ -133,7 +133,7 @@ def test_octets_that_are_no_utf_8_survive() -> None:
     assert not rules.allows("crawler", HOST + "/caf%E9/menu")
     assert rules.allows("crawler", HOST + "/caf\u00e9")
     assert not rules.allows("crawler", HOST + "/nul%00here")
-    verdict = rules.verdict("crawler", HOST + "/nul%00here")
+    verdict = rules.deciding_rule("crawler", HOST + "/nul%00here")
     assert verdict is not None
     assert verdict.text == "Disallow: /nul\ufffdhere"
 
@@ -251,7 +251,7 @@ def test_other_tokens_fall_back_to_the_group_for_all(user_agent: str) -> None:
 def test_nothing_is_forbidden_where_no_group_applies() -> None:
     rules = RobotsRules.parse(b"Disallow: /\nCrawl-delay: 9\nUser-agent: otherbot\nDisallow: /")
     assert rules.allows("crawler", HOST + "/")
-    assert rules.verdict("crawler", HOST + "/") is None
+    assert rules.deciding_rule("crawler", HOST + "/") is None
     assert rules.crawl_delay("crawler") is None
 
 
@@ -335,15 +335,17 @@ def test_the_verdict_names_the_rule_and_its_line() -> None:
     rules = RobotsRules.parse(
         b"# hello\r\n\r\nUser-agent: *\r\nDisallow:  /private  # keep out\r\nAllow: /private/door\r\n"
     )
-    assert rules.verdict("crawler", HOST + "/private") == Verdict(allowed=False, line=4, text="Disallow: /private")
-    assert rules.verdict("crawler", HOST + "/private/door") == Verdict(
+    assert rules.deciding_rule("crawler", HOST + "/private") == MatchedRule(
+        allowed=False, line=4, text="Disallow: /private"
+    )
+    assert rules.deciding_rule("crawler", HOST + "/private/door") == MatchedRule(
         allowed=True, line=5, text="Allow: /private/door"
     )
-    assert rules.verdict("crawler", HOST + "/public") is None
+    assert rules.deciding_rule("crawler", HOST + "/public") is None
 
 
 def test_the_verdict_names_the_first_of_equal_rules() -> None:
-    verdict = rules_for_all("Disallow: /a", "Disallow: /%61", "Disallow: /*x", "Disallow: /*x").verdict(
+    verdict = rules_for_all("Disallow: /a", "Disallow: /%61", "Disallow: /*x", "Disallow: /*x").deciding_rule(
         "c", HOST + "/a"
     )
     assert verdict is not None
@@ -351,7 +353,7 @@ def test_the_verdict_names_the_first_of_equal_rules() -> None:
 
 
 def test_the_verdict_quotes_no_more_than_a_line_of_a_giant_rule() -> None:
-    verdict = rules_for_all("Disallow: /*" + "*" * 100_000).verdict("crawler", HOST + "/a")
+    verdict = rules_for_all("Disallow: /*" + "*" * 100_000).deciding_rule("crawler", HOST + "/a")
     assert verdict is not None
     assert len(verdict.text) == MAX_RULE_TEXT
 

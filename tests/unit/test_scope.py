@@ -92,7 +92,7 @@ def test_include_and_exclude_search_the_whole_url() -> None:
     assert scope.judge("http://www.example.com/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) is None
 
 
-@pytest.mark.parametrize("mark", [SeedMark.HEIR, SeedMark.YES, SeedMark.BARE])
+@pytest.mark.parametrize("mark", [SeedMark.SEED_REDIRECT, SeedMark.YES, SeedMark.BARE])
 def test_a_seed_is_bound_by_exclude_length_and_hops_alone(mark: SeedMark) -> None:
     scope = a_scope(include=("nothing",), exclude=("secret",), max_depth=0)
     assert scope.judge("http://elsewhere.test/", depth=9, seed=mark) is None
@@ -113,7 +113,7 @@ def test_urls_that_are_too_long_stay_outside() -> None:
     assert scope.judge(url + "x", depth=0) == "length"
 
 
-@pytest.mark.parametrize("seed", [SeedMark.NO, SeedMark.HEIR])
+@pytest.mark.parametrize("seed", [SeedMark.NO, SeedMark.SEED_REDIRECT])
 def test_ports_of_other_services_are_no_web_servers(seed: SeedMark) -> None:
     scope = a_scope()
     for port in (1, 22, 25, 143, 6667, 10080):

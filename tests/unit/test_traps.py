@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.config import ScopeConfig
-from crawler.policy.monotony import ALIKE_PAGES, ELSEWHERE, Monotony
+from crawler.policy.repetition import ALIKE_PAGES, ELSEWHERE, RepetitionDetector
 from crawler.policy.scope import Scope
 from crawler.policy.traps import pattern_of, session_of, trap_of
 from crawler.records import SeedMark
@@ -190,48 +190,48 @@ def month(number: int) -> tuple[str, str]:
 
 
 def test_an_endless_calendar_is_closed_and_nothing_else_of_its_host() -> None:
-    monotony = Monotony()
+    detector = RepetitionDetector()
     pages = [(f"http://a.test/calendar?m={number}", *month(number)) for number in range(2 * ALIKE_PAGES)]
-    closed = [name for page in pages if (name := monotony.note(*page))]
+    closed = [name for page in pages if (name := detector.note(*page))]
     assert closed == ["/calendar?m"]
-    assert monotony.closed("http://a.test/calendar?m=99999", "a.test") == "/calendar?m"
-    assert monotony.closed("http://a.test/calendar", "a.test") is None
-    assert monotony.closed("http://b.test/calendar?m=1", "b.test") is None
+    assert detector.closed("http://a.test/calendar?m=99999", "a.test") == "/calendar?m"
+    assert detector.closed("http://a.test/calendar", "a.test") is None
+    assert detector.closed("http://b.test/calendar?m=1", "b.test") is None
 
 
 def test_so_many_pages_must_be_alike() -> None:
-    monotony = Monotony()
+    detector = RepetitionDetector()
     pages = [(f"http://a.test/{number}", "Not found", "Sorry.") for number in range(ALIKE_PAGES + 2)]
-    assert [monotony.note(*page) for page in pages] == [None] * (ALIKE_PAGES + 1) + ["/"]
+    assert [detector.note(*page) for page in pages] == [None] * (ALIKE_PAGES + 1) + ["/"]
 
 
 def test_one_new_page_in_ten_keeps_a_place_open() -> None:
-    monotony = Monotony()
+    detector = RepetitionDetector()
     for number in range(5 * ALIKE_PAGES):
         text = "alike" if number % 10 else "new " + "".join(chr(97 + int(digit)) for digit in str(number))
-        assert monotony.note(f"http://a.test/{number}", None, text) is None
+        assert detector.note(f"http://a.test/{number}", None, text) is None
 
 
 def test_pages_that_only_share_their_title_are_told_apart_by_their_texts() -> None:
-    monotony = Monotony()
+    detector = RepetitionDetector()
     for number in range(2 * ALIKE_PAGES):
         word = "".join(chr(97 + int(digit)) for digit in str(number))
         text = "menu " * 50 + f"about {word} " + "footer " * 50
-        assert monotony.note(f"http://a.test/{number}", "Our site", text) is None
+        assert detector.note(f"http://a.test/{number}", "Our site", text) is None
 
 
 def test_a_maze_of_random_folders_is_closed_as_a_whole_but_not_what_is_known() -> None:
-    monotony = Monotony()
-    monotony.note("http://a.test/docs/x", "Docs", "honest")
-    names = {monotony.note(f"http://a.test/m{'x' * number}/p", "Maze", "lost") for number in range(2 * ALIKE_PAGES)}
+    detector = RepetitionDetector()
+    detector.note("http://a.test/docs/x", "Docs", "honest")
+    names = {detector.note(f"http://a.test/m{'x' * number}/p", "Maze", "lost") for number in range(2 * ALIKE_PAGES)}
     assert names == {None, ELSEWHERE}
-    assert monotony.closed("http://a.test/other/p", "a.test") == ELSEWHERE
-    assert monotony.closed("http://a.test/docs/y", "a.test") is None
+    assert detector.closed("http://a.test/other/p", "a.test") == ELSEWHERE
+    assert detector.closed("http://a.test/docs/y", "a.test") is None
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    monotony = Monotony()
+    detector = RepetitionDetector()
     for number in range(40_000):
-        monotony.note(f"http://h{number % 20_000}.test/{'a' * (number // 20_000)}/x?q", "T", "t")
-    assert len(monotony._places) <= 16_384
-    assert sum(monotony._per_host.values()) == len(monotony._places)
+        detector.note(f"http://h{number % 20_000}.test/{'a' * (number // 20_000)}/x?q", "T", "t")
+    assert len(detector._places) <= 16_384
+    assert sum(detector._per_host.values()) == len(detector._places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from crawler.frontier.workbench import SLOW_AFTER_S, HostState, Workbench
+from crawler.frontier.hosts import HostState
+from crawler.frontier.workbench import SLOW_AFTER_S, Workbench
 from crawler.records import Claim, UrlKind
 
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
@@ -42,7 +44,7 @@ def a_quick_host(bench: Workbench, host_id: int, allowance: int | None = None) -
 
 
 def take(bench: Workbench, now: float) -> Claim:
-    claim = bench.take(now)
+    claim = bench.lend(now)
     assert claim is not None
     return claim
 
@@ -57,7 +59,7 @@ def fetch(bench: Workbench, claim: Claim, address: str, now: float) -> None:
 
 def test_an_empty_workbench_lends_nothing() -> None:
     bench = a_workbench(hosts=0)
-    assert (bench.take(1e9), bench.next_ready_at(), len(bench), bench.lent) == (None, None, 0, 0)
+    assert (bench.lend(1e9), bench.next_ready_at(), len(bench), bench.lent) == (None, None, 0, 0)
 
 
 def test_claims_of_one_host_are_lent_in_the_order_in_which_they_were_offered() -> None:
@@ -74,20 +76,20 @@ def test_claims_offered_first_are_lent_first_and_in_their_order() -> None:
 def test_the_next_request_waits_until_the_last_one_was_sent_and_the_delay_has_passed() -> None:
     bench = a_workbench(delay_s=2.0)
     first = take(bench, 0.0)
-    assert bench.take(4.0) is None  # lent, but nobody knows yet when it starts
+    assert bench.lend(4.0) is None  # lent, but nobody knows yet when it starts
     assert bench.admit(first, ADDRESSES[0])
     bench.sent(first, 4.0)
     assert bench.next_ready_at() == 6.0
-    bench.done(first, 4.5)
-    assert bench.take(5.9) is None
-    assert bench.take(6.0) is not None
+    bench.take_back(first, 4.5)
+    assert bench.lend(5.9) is None
+    assert bench.lend(6.0) is not None
 
 
 def test_a_claim_that_was_never_sent_delays_the_host_from_its_end() -> None:
     bench = a_workbench(delay_s=2.0)
-    bench.done(take(bench, 0.0), 1.0)
-    assert bench.take(2.9) is None
-    assert bench.take(3.0) is not None
+    bench.take_back(take(bench, 0.0), 1.0)
+    assert bench.lend(2.9) is None
+    assert bench.lend(3.0) is not None
 
 
 def test_a_second_request_of_one_claim_delays_the_host_again() -> None:
@@ -95,8 +97,8 @@ def test_a_second_request_of_one_claim_delays_the_host_again() -> None:
     claim = take(bench, 0.0)
     fetch(bench, claim, ADDRESSES[0], 0.0)
     bench.sent(claim, 1.5)  # a redirect of a robots.txt
-    assert bench.take(3.4) is None
-    assert bench.take(3.5) is not None
+    assert bench.lend(3.4) is None
+    assert bench.lend(3.5) is not None
 
 
 def test_a_host_that_asks_for_more_delay_gets_it() -> None:
@@ -109,19 +111,45 @@ def test_a_host_that_asks_for_more_delay_gets_it() -> None:
 def test_a_host_that_is_taken_in_while_it_backs_off_lends_nothing_before_its_time() -> None:
     bench = a_workbench(hosts=0)
     bench.offer(bench.add_host(1, "h1.test", ready_at=50.0), [a_claim(1)])
-    assert bench.take(49.9) is None
-    assert bench.take(50.0) is not None
+    assert bench.lend(49.9) is None
+    assert bench.lend(50.0) is not None
 
 
 def test_no_more_pages_are_lent_than_the_host_is_allowed() -> None:
     bench = a_workbench(hosts=0, per_host=9)
     bench.offer(a_quick_host(bench, 1, allowance=2), [a_claim(1, number) for number in range(5)])
     first, second = take(bench, 0.0), take(bench, 0.0)
-    assert bench.take(0.0) is None
-    bench.done(first, 0.0, stored=True)
-    assert bench.take(0.0) is None
-    bench.done(second, 0.0, stored=False)
-    assert bench.take(0.0) is not None
+    assert bench.lend(0.0) is None
+    bench.take_back(first, 0.0, stored=True)
+    assert bench.lend(0.0) is None
+    bench.take_back(second, 0.0, stored=False)
+    assert bench.lend(0.0) is not None
+
+
+def test_no_more_pages_are_lent_than_the_run_is_allowed_whichever_hosts_have_them() -> None:
+    bench = Workbench(delay_s=0.0, per_host=9, per_ip=16, concurrency=64, max_pages=3)
+    bench.allowance.spend(1)
+    for host_id in (1, 2):
+        bench.offer(a_quick_host(bench, host_id), [a_claim(host_id, number) for number in range(3)])
+    first, _second = take(bench, 0.0), take(bench, 0.0)
+    assert bench.allowance.is_spent
+    assert (bench.lend(0.0), bench.next_ready_at()) == (None, None)
+    bench.take_back(first, 0.0, stored=False)
+    assert bench.next_ready_at() == 0.0
+    assert [bench.lend(0.0) is not None for _ in range(2)] == [True, False]
+
+
+def test_a_page_that_is_turned_away_from_its_address_is_given_back_to_both_allowances() -> None:
+    bench = Workbench(delay_s=0.0, per_host=9, per_ip=1, concurrency=64, max_pages=2)
+    for host_id in (1, 2):
+        bench.offer(a_quick_host(bench, host_id, allowance=1), [a_claim(host_id)])
+    first, second = take(bench, 0.0), take(bench, 0.0)
+    fetch(bench, first, ADDRESSES[0], 0.0)
+    assert not bench.admit(second, ADDRESSES[0])
+    assert not bench.allowance.is_spent
+    bench.take_back(first, 0.0)
+    assert bench.lend(0.0) is second
+    assert bench.allowance.is_spent
 
 
 def test_robots_txt_and_sitemaps_do_not_count_against_the_allowance() -> None:
@@ -136,9 +164,9 @@ def test_a_claim_for_a_busy_address_is_given_back_and_lent_again_when_there_is_r
     first, second = take(bench, 0.0), take(bench, 0.0)
     fetch(bench, first, ADDRESSES[0], 0.0)
     assert not bench.admit(second, ADDRESSES[0])
-    assert (bench.take(0.0), bench.lent) == (None, 1)
-    bench.done(first, 0.0)
-    assert bench.take(0.0) is second
+    assert (bench.lend(0.0), bench.lent) == (None, 1)
+    bench.take_back(first, 0.0)
+    assert bench.lend(0.0) is second
 
 
 def test_a_host_withdrawn_while_it_waits_for_an_address_leaves_its_turn_to_the_next() -> None:
@@ -147,10 +175,10 @@ def test_a_host_withdrawn_while_it_waits_for_an_address_leaves_its_turn_to_the_n
     fetch(bench, first, ADDRESSES[0], 0.0)
     assert not bench.admit(second, ADDRESSES[0])
     assert not bench.admit(third, ADDRESSES[0])
-    assert bench.take(0.0) is None
-    bench.done(first, 0.0)
+    assert bench.lend(0.0) is None
+    bench.take_back(first, 0.0)
     assert bench.withdraw(2) == [second]
-    assert bench.take(0.0) is third
+    assert bench.lend(0.0) is third
 
 
 def test_a_host_that_backs_off_does_not_keep_the_turn_of_one_that_is_ready() -> None:
@@ -162,60 +190,69 @@ def test_a_host_that_backs_off_does_not_keep_the_turn_of_one_that_is_ready() -> 
     fetch(bench, first, ADDRESSES[0], 0.0)
     assert not bench.admit(second, ADDRESSES[0])
     assert not bench.admit(third, ADDRESSES[0])
-    assert bench.take(0.0) is None  # hosts 2 and 3 wait for the address, in this order
-    bench.done(unresolved, 0.0, back_off_until=3600.0)
-    bench.done(first, 0.0)
-    assert bench.take(0.0) is third
+    assert bench.lend(0.0) is None  # hosts 2 and 3 wait for the address, in this order
+    bench.take_back(unresolved, 0.0, back_off_until=3600.0)
+    bench.take_back(first, 0.0)
+    assert bench.lend(0.0) is third
 
 
 def test_a_host_stays_backed_off_when_an_earlier_request_ends_well() -> None:
     bench = a_workbench()
     first, second = take(bench, 0.0), take(bench, 0.0)
-    bench.done(first, 0.0, back_off_until=3600.0)
-    bench.done(second, 1.0)
+    bench.take_back(first, 0.0, back_off_until=3600.0)
+    bench.take_back(second, 1.0)
     assert bench.host(1).backing_off
-    assert bench.take(3599.0) is None
+    assert bench.lend(3599.0) is None
 
 
 def test_a_host_backs_off_no_more_once_it_is_asked_again() -> None:
     bench = a_workbench(delay_s=100.0)
-    bench.done(take(bench, 0.0), 0.0, back_off_until=3600.0)
+    bench.take_back(take(bench, 0.0), 0.0, back_off_until=3600.0)
     claim = take(bench, 3600.0)
     fetch(bench, claim, ADDRESSES[0], 3600.0)
-    bench.done(claim, 3600.1)
+    bench.take_back(claim, 3600.1)
     assert not bench.host(1).backing_off
+
+
+def test_failures_in_a_row_are_counted_until_something_speaks_for_the_host() -> None:
+    bench = a_workbench(claims=4)
+    counted = []
+    for failed in (True, True, None, False):
+        bench.take_back(take(bench, 0.0), 0.0, host_failed=failed)
+        counted.append(bench.host(1).failures)
+    assert counted == [1, 2, 2, 0]
 
 
 def test_a_time_out_makes_a_host_slow_and_a_quick_answer_makes_it_quick_again() -> None:
     bench = a_workbench(per_host=2)
-    bench.done(take(bench, 0.0), 0.0, timed_out=True)
+    bench.take_back(take(bench, 0.0), 0.0, timed_out=True)
     alone = take(bench, 0.0)
-    assert bench.take(0.0) is None
-    bench.done(alone, 1.0)
-    assert [bench.take(1.0) is not None, bench.take(1.0)] == [True, None]  # one claim is left
+    assert bench.lend(0.0) is None
+    bench.take_back(alone, 1.0)
+    assert [bench.lend(1.0) is not None, bench.lend(1.0)] == [True, None]  # one claim is left
 
 
 def test_a_host_is_slow_while_its_request_is_still_out() -> None:
     bench = a_workbench(per_host=2)
     take(bench, 0.0)
-    assert bench.take(SLOW_AFTER_S + 0.1) is None
+    assert bench.lend(SLOW_AFTER_S + 0.1) is None
     assert bench.host(1).slow
 
 
 def test_slow_hosts_together_get_at_most_half_of_the_workers() -> None:
     bench = a_workbench(hosts=5, per_host=1, concurrency=4)
     for _ in range(5):
-        bench.done(take(bench, 0.0), 0.0, timed_out=True)
-    assert [bench.take(0.0) is not None for _ in range(3)] == [True, True, False]
+        bench.take_back(take(bench, 0.0), 0.0, timed_out=True)
+    assert [bench.lend(0.0) is not None for _ in range(3)] == [True, True, False]
 
 
 def test_a_new_host_gets_one_claim_until_that_is_over() -> None:
     bench = a_workbench(hosts=0, per_host=3)
     bench.offer(bench.add_host(1, "h1.test", ready_at=0.0), [a_claim(1, number) for number in range(4)])
     first = take(bench, 0.0)
-    assert bench.take(0.0) is None
-    bench.done(first, 1.0)
-    assert [bench.take(1.0) is not None for _ in range(4)] == [True, True, True, False]
+    assert bench.lend(0.0) is None
+    bench.take_back(first, 1.0)
+    assert [bench.lend(1.0) is not None for _ in range(4)] == [True, True, True, False]
 
 
 def test_new_and_slow_hosts_together_leave_a_quarter_of_the_workers_to_the_others() -> None:
@@ -223,26 +260,26 @@ def test_new_and_slow_hosts_together_leave_a_quarter_of_the_workers_to_the_other
     for host_id in range(1, 11):
         bench.offer(bench.add_host(host_id, f"h{host_id}.test", ready_at=0.0), [a_claim(host_id)])
     lent = [take(bench, 0.0) for _ in range(6)]
-    assert bench.take(0.0) is None
-    assert bench.take(SLOW_AFTER_S + 0.1) is None  # they are slow now, and more than half of the workers
+    assert bench.lend(0.0) is None
+    assert bench.lend(SLOW_AFTER_S + 0.1) is None  # they are slow now, and more than half of the workers
     bench.offer(a_quick_host(bench, 11), [a_claim(11, number) for number in range(2)])
     assert [take(bench, 6.0).host_id for _ in range(2)] == [11, 11]
-    bench.done(lent[0], 7.0, timed_out=True)
+    bench.take_back(lent[0], 7.0, timed_out=True)
     assert take(bench, 7.0).host_id == 7
-    assert bench.take(7.0) is None
+    assert bench.lend(7.0) is None
 
 
 def test_a_withdrawn_host_lends_nothing_and_returns_its_claims() -> None:
     bench = a_workbench()
     assert [claim.url_id for claim in bench.withdraw(1)] == [1, 2, 3]
-    assert (bench.take(0.0), len(bench), 1 in bench) == (None, 0, False)
+    assert (bench.lend(0.0), len(bench), 1 in bench) == (None, 0, False)
 
 
 def test_a_host_may_come_back_after_it_was_withdrawn() -> None:
     bench = a_workbench()
     claims = bench.withdraw(1)
     bench.offer(bench.add_host(1, "h1.test", ready_at=5.0), claims)
-    assert bench.take(4.0) is None
+    assert bench.lend(4.0) is None
     assert take(bench, 5.0) is claims[0]
 
 
@@ -299,11 +336,17 @@ class WorkbenchMachine(RuleBasedStateMachine):
         per_ip=st.integers(1, 3),
         concurrency=st.integers(1, 8),
         addresses=st.integers(1, 2),
+        pages=st.sampled_from([None, None, 4, 20]),
     )
-    def open(self, delay_s: float, per_host: int, per_ip: int, concurrency: int, addresses: int) -> None:
+    def open(
+        self, delay_s: float, per_host: int, per_ip: int, concurrency: int, addresses: int, pages: int | None
+    ) -> None:
         self.delay_s, self.per_host, self.per_ip, self.concurrency = delay_s, per_host, per_ip, concurrency
         self.addresses = addresses  # that hosts usually have: few, so that they wait for each other
-        self.bench = Workbench(delay_s=delay_s, per_host=per_host, per_ip=per_ip, concurrency=concurrency)
+        self.pages = pages  # that the run may still lend
+        self.bench = Workbench(
+            delay_s=delay_s, per_host=per_host, per_ip=per_ip, concurrency=concurrency, max_pages=pages
+        )
         for host_id in range(1, NAMES):
             self.offer(host_id, 0.0, None, 3, False, UrlKind.PAGE)
 
@@ -413,14 +456,16 @@ class WorkbenchMachine(RuleBasedStateMachine):
         return self.per_host if host.proven else 1
 
     def take_one(self) -> Claim | None:
-        claim = self.bench.take(self.now)
+        claim = self.bench.lend(self.now)
         for loan in self.loans():
             if not loan.noticed and self.now - loan.lent_at > SLOW_AFTER_S:
                 loan.noticed = self.hosts[loan.claim.host_id].slow = True
                 self.hosts[loan.claim.host_id].proven = False
         if claim is None:
-            self.nobody_could_have_been_served()
+            if self.pages != 0:
+                self.nobody_could_have_been_served()
             return None
+        assert self.pages != 0, "more pages than the run is allowed"
         host = self.hosts[claim.host_id]
         assert claim in host.waiting, "lent twice, or never offered"
         assert host.ready_at <= self.now, "lent too early"
@@ -429,8 +474,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
         assert not self.no_room_for_unproven(host), "too many slow or new ones"
         assert host.allowance != 0, "more pages than allowed"
         assert host.address is None or self.on_address(host.address) < self.per_ip, "no room at its address"
-        if host.allowance is not None and claim.kind is UrlKind.PAGE:
-            host.allowance -= 1
+        self.allow(claim, -1)
         host.waiting.remove(claim)
         host.loans[claim] = Loan(claim=claim, lent_at=self.now, address=host.address)
         return claim
@@ -459,10 +503,18 @@ class WorkbenchMachine(RuleBasedStateMachine):
             return True
         del host.loans[loan.claim]
         assert self.on_address(address) >= self.per_ip, "turned away from an address that has room"
-        if host.allowance is not None and loan.claim.kind is UrlKind.PAGE:
-            host.allowance += 1
+        self.allow(loan.claim, 1)
         host.waiting.add(loan.claim)
         return False
+
+    def allow(self, claim: Claim, change: int) -> None:
+        host = self.hosts[claim.host_id]
+        if claim.kind is not UrlKind.PAGE:
+            return
+        if host.allowance is not None:
+            host.allowance += change
+        if self.pages is not None:
+            self.pages += change
 
     def send_one(self, loan: Loan) -> None:
         host = self.hosts[loan.claim.host_id]
@@ -478,15 +530,15 @@ class WorkbenchMachine(RuleBasedStateMachine):
     ) -> None:
         host = self.hosts[loan.claim.host_id]
         until = None if back_off_s is None else self.now + back_off_s
-        self.bench.done(loan.claim, self.now, stored=stored, timed_out=timed_out, back_off_until=until)
+        self.bench.take_back(loan.claim, self.now, stored=stored, timed_out=timed_out, back_off_until=until)
         del host.loans[loan.claim]
         if not loan.sent:
             host.ready_at = max(host.ready_at, self.now + self.delay_s)
         host.ready_at = max(host.ready_at, until or 0.0)
         host.slow = timed_out or self.now - loan.lent_at > SLOW_AFTER_S
         host.proven = not host.slow
-        if not stored and host.allowance is not None and loan.claim.kind is UrlKind.PAGE:
-            host.allowance += 1
+        if not stored:
+            self.allow(loan.claim, 1)
 
     @invariant()
     def nothing_is_lost(self) -> None:
@@ -499,12 +551,21 @@ class WorkbenchMachine(RuleBasedStateMachine):
         if self.hosts:
             assert self.bench.lent == len(self.loans())
 
+    @invariant()
+    def every_host_is_in_one_place(self) -> None:
+        """Else its entries would pile up as long as it waits."""
+        if self.hosts:
+            shares = self.bench._shares
+            queues = [shares._waiting_slow, shares._waiting_new, *shares._waiting_for_address.values()]
+            places = Counter([host for *_, host in self.bench._heap] + [host for queue in queues for host in queue])
+            assert all(places[host.state] <= 1 for host in self.hosts.values())
+
     def teardown(self) -> None:
         """Whatever happened before: everything that may be lent is lent in the end, nothing is stuck in a queue."""
         for loan in self.loans():
             self.finish_one(loan)
         self.now += 1000.0
-        while any(host.may_lend for host in self.hosts.values()):
+        while self.pages != 0 and any(host.may_lend for host in self.hosts.values()):
             lent = 0
             while len(self.loans()) < self.concurrency and self.take_one() is not None:
                 lent += 1

@@ -1,0 +1,54 @@
+"""The demo: a crawl of a small web served on loopback, and suggestions what to try next.
+
+It needs no internet. Invariant: it removes only its own database, the one at its default path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crawler.config import DEMO_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
+from crawler.demo.web import DEMO_SEEDS
+from crawler.engine import Crawl
+from crawler.errors import UsageError
+from crawler.fakeweb import Served
+from crawler.output.observer import Observer
+from crawler.storage.location import database_at
+
+
+def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
+    """A crawl of the demo's web. Raises `UsageError` if `db` exists and is not the demo's own."""
+    _make_room(db)
+    config = CrawlConfig(
+        db=db,
+        scope=ScopeConfig(scope=ScopeRule.DOMAIN),
+        politeness=PolitenessConfig(delay_s=0.1),
+        network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
+        run=RunConfig(max_wait_s=10),
+    )
+    seeds = [served.with_ports(url) for url in DEMO_SEEDS]
+    return Crawl(seeds, config, observer=observer, handle_signals=True)
+
+
+def next_steps(db: Path, program: str) -> list[tuple[str, str]]:
+    """Three things to try on the database, as (what it shows, command); `program` is how to call us."""
+    broken = (
+        "SELECT p.title AS page, u.url AS leads_to, u.status FROM links l JOIN pages p ON p.id = l.page_id"
+        " JOIN urls u ON u.id = l.target_id WHERE u.status IN ('gone', 'failed') LIMIT 10"
+    )
+    lighthouse = "SELECT title, description FROM pages WHERE text LIKE '%lighthouse%' AND NOT noindex LIMIT 5"
+    return [
+        ("what was found, what was excluded, and why", f"{program} status --db {db}"),
+        ("pages with broken links", f'sqlite3 -box {db} "{broken}"'),
+        ("pages that mention lighthouses", f'sqlite3 -box {db} "{lighthouse}"'),
+    ]
+
+
+def _make_room(db: Path) -> None:
+    if not db.exists():
+        return
+    if db != DEMO_DB:
+        raise UsageError(f"{db} exists, and the demo needs a new file; choose another one with --db")
+    with database_at(db).hold():
+        for name in (db.name, f"{db.name}-wal", f"{db.name}-shm"):
+            db.with_name(name).unlink(missing_ok=True)

@@ -1,0 +1,68 @@
+"""The declared hosts under the ports at which they can be reached, and what has been asked of them.
+
+Whoever answers for a web is one of these: the servers on loopback (`server`), or the fetcher without sockets
+(`fetcher`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from crawler.fakeweb.sites import Request, Site, site_named
+from crawler.urls import DEFAULT_PORTS
+
+_AUTHORITY = re.compile(
+    r"""(?:(?P<scheme>https?):)?//(?:[^\s/?#"'<>@]*@)?(?P<host>[\w.-]+)(?![\w.:@-])""", re.IGNORECASE
+)
+
+
+class Directory:
+    """A web that answers. `log` grows in the order of arrival; `errors` are what declared handlers raised."""
+
+    def __init__(self, sites: Mapping[str, Site], *, port: int = 0, tls_port: int = 0) -> None:
+        self.log: list[Request] = []
+        self.errors: list[Exception] = []
+        self.connections = 0  # made so far
+        self.port = port
+        self.tls_port = tls_port
+        self.sites = sites
+        self._by_address = {site.address: site for site in reversed(list(sites.values()))}
+
+    def url(self, host: str, path: str = "/", *, scheme: str | None = None) -> str:
+        """The URL of a declared host, port included; https where the host has it, unless `scheme` says otherwise."""
+        site = site_named(self.sites, host) or self.sites[host]
+        scheme = scheme or ("https" if site.tls else "http")
+        return f"{scheme}://{host}{self._port_suffix(scheme)}{path}"
+
+    def with_ports(self, text: str, scheme: str = "http") -> str:
+        """The text with the port in each URL of a declared host; `scheme` is for those that begin with '//'."""
+        if "//" not in text:
+            return text
+        return _AUTHORITY.sub(lambda match: self._with_port(match, scheme), text)
+
+    def hits(self, host: str, target: str | None = None) -> list[Request]:
+        """The logged requests for one host, or for one target of it."""
+        return [hit for hit in list(self.log) if hit.host == host and target in (None, hit.target)]
+
+    def site_for(self, host: str, address: str) -> Site | None:
+        """The site named by a Host header, or else the first one at the address."""
+        return site_named(self.sites, host) or self._by_address.get(address)
+
+    def listens(self, address: str, scheme: str, port: int) -> bool:
+        """Whether a host is declared to take connections there."""
+        secure = scheme == "https"
+        if port != (self.tls_port if secure else self.port):
+            return False
+        return any(
+            site.address == address and site.listening and (site.tls or not secure) for site in self.sites.values()
+        )
+
+    def _port_suffix(self, scheme: str) -> str:
+        port = self.tls_port if scheme == "https" else self.port
+        return "" if port == DEFAULT_PORTS[scheme] else f":{port}"
+
+    def _with_port(self, match: re.Match[str], scheme: str) -> str:
+        if site_named(self.sites, match["host"].rstrip(".").lower()) is None:
+            return match[0]
+        return f"{match[0]}{self._port_suffix((match['scheme'] or scheme).lower())}"

@@ -1,0 +1,127 @@
+"""One request to a declared web while it is under way, and how its answer is read.
+
+Invariant: what `network` makes of an answer's bytes, this makes of its declaration: the same record or failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp.http_exceptions import ContentEncodingError
+from multidict import CIMultiDict
+
+from crawler.clock import Clock
+from crawler.fakeweb.answers import Message
+from crawler.network.body import DRAINED_BYTES
+from crawler.network.decoding import BodyDecoder
+from crawler.network.fields import coding_of, described
+from crawler.records import Failure, FailureKind, Response
+from crawler.urls import host_of, origin_of, port_of, scheme_of
+
+
+class FetchError(Exception):
+    """Why there is no answer, on its way to becoming a `Failure`."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(slots=True)
+class Connection:
+    """What stands for a socket. `number` counts from 1, in the order of their making."""
+
+    address: str
+    number: int
+    reused: bool = False
+
+
+class Exchange:
+    """What is known of one request while it is under way."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.url = url
+        self.scheme, self.host, self.port, self.origin = scheme_of(url), host_of(url), port_of(url), origin_of(url)
+        self.connection: Connection | None = None
+        self.address: str | None = None  # tried last
+        self.sent = False
+        self.keep = False  # the connection
+        self._clock = clock
+        self.record_start()
+
+    def record_start(self) -> None:
+        """Times count from now: from the beginning, and anew once the request was sent."""
+        self._started_at, self._started = self._clock.wall(), self._clock.monotonic()
+
+    def failure(self, kind: FailureKind, message: str) -> Failure:
+        """There is no answer."""
+        return Failure(kind=kind, message=message, sent=self.sent, **self._facts())
+
+    def response(self, head: Head, **found: Any) -> Response:
+        """There is one; `found` are the fields that its body fills."""
+        return Response(status_code=head.status, **self._facts(), **described(head.headers), **found)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "url": self.url,
+            "address": self.address,
+            "started_at": self._started_at,
+            "elapsed_s": self._clock.monotonic() - self._started,
+            "reused": self.connection is not None and self.connection.reused,
+        }
+
+
+class Head:
+    """The head of an answer, as it is read; `body` is all that follows it."""
+
+    def __init__(self, message: Message, *, closes: bool) -> None:
+        raw = ((name, value.encode("latin-1")) for name, value in message.headers)
+        self.headers = CIMultiDict((name, value.decode("utf-8", "surrogateescape")) for name, value in raw)
+        self.status = message.status
+        self.closes = closes
+        declared = self.headers.get("Content-Length", "")
+        self.length = int(declared) if declared.isdecimal() and not message.is_chunked else None
+        self.body = message.body[: self.length]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the body is shorter than the head says."""
+        return self.length is not None and len(self.body) < self.length
+
+
+def unread(exchange: Exchange, head: Head) -> Response:
+    """A small body is read away, and the connection lives on (see `network.body.drain_body`)."""
+    small = head.length is not None or head.status >= 300
+    exchange.keep = small and (head.length or len(head.body)) <= DRAINED_BYTES and not (head.closes or head.is_cut)
+    return exchange.response(head, read=False, size=head.length)
+
+
+async def read(exchange: Exchange, head: Head, max_bytes: int) -> Response:
+    """The answer with its body, up to the limit. Raises `FetchError` where that ends early or cannot be decoded."""
+    try:
+        body, truncated = _decoded(head, max_bytes)
+    except ContentEncodingError as error:
+        raise FetchError(FailureKind.BAD_RESPONSE, error.message) from None
+    if head.is_cut and not truncated:
+        if not head.closes:
+            await asyncio.Event().wait()
+        raise FetchError(FailureKind.DISCONNECTED, "the connection ended within the body")
+    exchange.keep = not (head.closes or truncated)
+    return exchange.response(head, body=body, truncated=truncated, size=len(body))
+
+
+def _decoded(head: Head, max_bytes: int) -> tuple[bytes, bool]:
+    """The body up to the limit, and whether there was more."""
+    coding = coding_of(head.headers)
+    if coding is None:
+        return head.body[:max_bytes], len(head.body) > max_bytes
+    decoder, body = BodyDecoder(coding), bytearray()
+    for piece in decoder.decode(head.body):
+        body += piece
+        if len(body) > max_bytes:
+            return bytes(body[:max_bytes]), True
+    if not head.is_cut:
+        decoder.finish()
+    return bytes(body), len(head.body) > max_bytes

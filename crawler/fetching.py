@@ -1,0 +1,68 @@
+"""What a crawl asks of whatever fetches for it: aiohttp (see `network`), or the fake web without sockets.
+
+Invariant: nothing here fetches, and nothing here imports what does; so a visit runs over any fetcher that keeps to
+these protocols. `tests/contract/test_fetchers.py` holds all of them to the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from crawler.records import Failure, Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unresolved:
+    """A name without an address, and why, for people."""
+
+    host: str
+    message: str
+
+
+def any_type(content_type: str | None) -> bool:
+    """Every type is readable."""
+    return True
+
+
+class Fetcher(Protocol):
+    """What a visit asks: an address to count politeness under, and one answer to one GET."""
+
+    def address_of(self, host: str) -> Awaitable[str | Unresolved]:
+        """The address that politeness counts requests to `host` (a name or an IP literal) under."""
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        readable: Callable[[str | None], bool] = any_type,
+        max_bytes: int | None = None,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Response | Failure:
+        """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
+
+        No redirect is followed and no request is repeated. The body is read where the status is 2xx and
+        `readable(content_type)` says so, up to `max_bytes` decoded bytes; elsewhere `read` is False. `timeout_s`
+        replaces the configured deadline of the whole request. `headers` go with this request alone. `on_sent` is called
+        once, at the moment in which the request was sent, and not at all where none was.
+        """
+
+
+class OriginAccess(Protocol):
+    """What the start of a run asks: what the origins that the user named may see and reach."""
+
+    def open_origin(self, origin: str) -> None:
+        """Let requests to `origin` reach the private address that it names, being a seed's."""
+
+    def trust_origin(self, origin: str) -> None:
+        """Send the user's `Authorization` and `Cookie` headers to `origin`, being a seed's, and to no other."""
+
+    def authorize(self, origin: str, user: str, password: str) -> None:
+        """Send these credentials with every request to `origin`, and to no other (RFC 7617)."""
+
+
+class RunFetcher(Fetcher, OriginAccess, Protocol):
+    """All that a run asks of its fetcher."""

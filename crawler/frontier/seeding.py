@@ -1,0 +1,88 @@
+"""What happens once, when a run begins or seeds join it: scope and bounds taken up, seeds added, exclusions judged.
+
+Invariant: whatever widens the scope is recorded as undecided in the store before it is stored itself, and as decided
+only once every exclusion has been judged by it; so a run that is killed in between leaves that to the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crawler.clock import Clock
+from crawler.config import CrawlConfig, ScopeRule
+from crawler.frontier.admission import Admission
+from crawler.frontier.bounds import ALIKE
+from crawler.policy.repetition import ALIKE_PAGES
+from crawler.seeds import Seed
+from crawler.storage.interface import Store
+
+_READMIT_BATCH = 5000
+
+
+class Seeding:
+    """Brings a crawl's scope into memory, and seeds into the store."""
+
+    def __init__(self, config: CrawlConfig, store: Store, admission: Admission, clock: Clock) -> None:
+        self._config = config
+        self._store = store
+        self._admission = admission
+        self._clock = clock
+        self._stopping = False
+
+    async def open(self, seeds: Sequence[Seed]) -> bool:
+        """Take up the scope and the bounds of earlier runs, and add the seeds; returns whether they widen the scope."""
+        for url in await self._store.roots():
+            self._admission.widen(url)
+        self._admission.restore(await self._store.reasons(ALIKE, ALIKE_PAGES))
+        await self._fill_hosts()
+        await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
+        # After that: a host that was forbidden whole is one of its domain's again.
+        if self._config.scope.scope in (ScopeRule.DOMAIN, ScopeRule.ANY):  # else all hosts are the seeds'
+            await self._store.limit_hosts(self._config.scope.max_hosts_per_domain)
+        widened = await self._add(seeds)
+        if self._config.recrawl.retry_failed:
+            await self._store.retry_failed(self._clock.wall())
+        return widened
+
+    async def join(self, seeds: Sequence[Seed]) -> int:
+        """Add seeds while the crawl runs; returns how many excluded URLs may enter because they widen the scope."""
+        return await self.readmit() if await self._add(seeds) else 0
+
+    async def readmit(self) -> int:
+        """Decide again, in batches, about what earlier options excluded; returns how many URLs may enter now.
+
+        Where this is broken off, the next run begins it anew.
+        """
+        readmitted = 0
+        batch = await self._store.excluded(None, _READMIT_BATCH)
+        while batch.rows:
+            if self._stopping:
+                return readmitted
+            urls = [target.url for target in batch.rows if self._admission.may_enter(target)]
+            if urls:
+                readmitted += await self._store.readmit(urls, self._clock.wall())
+                await self._fill_hosts()
+            if batch.next is None:
+                break
+            batch = await self._store.excluded(batch.next, _READMIT_BATCH)
+        await self._store.set_decided(True)
+        self._admission.note_full_domains(self._store.full_domains())
+        return readmitted
+
+    def stop(self) -> None:
+        """Break off: the run is to end."""
+        self._stopping = True
+
+    async def _add(self, seeds: Sequence[Seed]) -> bool:
+        """Seeds that failed before are due again: they were asked for."""
+        widened = [self._admission.widen(seed.url) for seed in seeds]
+        targets = [self._admission.target(seed.url, depth=0, seed=seed.target.seed) for seed in seeds]
+        if any(widened):
+            await self._store.set_decided(False)  # before a seed is stored that would not widen it once more
+        now = self._clock.wall()
+        await self._store.add(targets, now)
+        await self._store.retry([url for seed in seeds for url in (seed.url, seed.twin) if url is not None], now)
+        return any(widened)
+
+    async def _fill_hosts(self) -> None:
+        self._admission.fill(await self._store.full_hosts(self._config.scope.max_urls_per_host))

@@ -1,0 +1,125 @@
+"""What goes between the crawl and a parser process: both ends' encoding, and nothing else.
+
+A process writes `READY` once it can read, and is sent nothing before. A request is a header, then the URL, the
+Content-Type and the body. An answer is a header, then JSON (the fields of a `Page` in a fixed order, a sitemap's
+entries, or null) and the body compressed with zstd, which is empty where it is not kept. Links and entries are columns,
+which makes a message small and quickly decoded: one event loop decodes those of all processes.
+
+Invariant: what decodes to a record was encoded from an equal one. Both ends are the same version of this file.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable
+from itertools import repeat
+from typing import Any, NamedTuple, cast
+
+import orjson
+
+from crawler.parsing.parser import Content, Reading
+from crawler.records import Link, Page, Response, SitemapEntry, StoredBody, UrlKind
+
+READY = b"ready\n"
+_REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
+_ANSWER = struct.Struct("<II16s")  # lengths: JSON, compressed body; hash of the body
+_KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
+_MAX_TYPE_LENGTH = 1000
+_PAGE_FIELDS = (
+    "title", "description", "language", "canonical_url", "text", "encoding", "headings", "open_graph", "json_ld",
+    "links_total", "refresh_url", "noindex", "nofollow",
+)  # fmt: skip
+_ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
+_new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
+
+
+class Request(NamedTuple):
+    """A document to be read, as a process receives it."""
+
+    kind: UrlKind
+    keep_body: bool
+    url: str
+    content_type: str | None
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """What a process has made of a document, as the crawl receives it."""
+
+    json: bytes
+    zstd: bytes
+    digest: bytes
+
+
+def encode_request(kind: UrlKind, response: Response, *, keep_body: bool) -> tuple[bytes, ...]:
+    """The parts of a message, the body as it is: it may be large."""
+    url = response.url.encode()
+    content_type = (
+        None if response.content_type is None else response.content_type[:_MAX_TYPE_LENGTH].encode(errors="replace")
+    )
+    type_length = 0 if content_type is None else len(content_type) + 1
+    header = _REQUEST.pack(_KINDS.index(kind), keep_body, len(url), type_length, len(response.body))
+    return header, url, content_type or b"", response.body
+
+
+def receive_request(take: Callable[[int], bytes]) -> Request | None:
+    """The next request; None where there will be none. `take` reads that many bytes, or fewer at the end."""
+    header = take(_REQUEST.size)
+    if len(header) < _REQUEST.size:
+        return None
+    kind, keep_body, url_length, type_length, body_length = _REQUEST.unpack(header)
+    url = take(url_length).decode()
+    content_type = take(type_length - 1).decode(errors="replace") if type_length else None
+    return Request(_KINDS[kind], bool(keep_body), url, content_type, take(body_length))
+
+
+def encode_answer(content: Content, body: StoredBody | None) -> bytes:
+    """A message with what the reader made of a document and, if it is kept, its body."""
+    json = encode_content(content)
+    zstd, digest = (body.zstd, body.digest) if body is not None else (b"", bytes(16))
+    return _ANSWER.pack(len(json), len(zstd), digest) + json + zstd
+
+
+async def receive_answer(take: Callable[[int], Awaitable[bytes]]) -> Answer:
+    """The next answer. `take` reads exactly that many bytes, and raises `EOFError` where there are fewer."""
+    json_length, body_length, digest = _ANSWER.unpack(await take(_ANSWER.size))
+    return Answer(await take(json_length), await take(body_length), digest)
+
+
+def decode_answer(answer: Answer, url: str, size: int) -> Reading:
+    """The content of the document at `url`, of `size` bytes, and its body if that is kept.
+
+    Raises `ValueError`, `TypeError` or `LookupError` for nonsense.
+    """
+    body = StoredBody(digest=answer.digest, size=size, zstd=answer.zstd) if answer.zstd else None
+    return decode_content(answer.json, url), body
+
+
+def encode_content(content: Content) -> bytes:
+    """As JSON."""
+    return orjson.dumps(_columns(content))
+
+
+def decode_content(json: bytes, url: str) -> Content:
+    """The record that was encoded, of the document at `url`. Raises as `decode_answer`."""
+    columns = orjson.loads(json)
+    if columns is None:
+        return None
+    if isinstance(columns, dict):
+        rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
+        return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
+    *values, content_hash, urls, anchors, rels, nofollows = columns
+    fields = dict(zip(_PAGE_FIELDS, values, strict=True))
+    fields["headings"] = tuple(map(tuple, fields["headings"]))
+    fields["json_ld"] = tuple(fields["json_ld"])
+    links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
+    return Page(url=url, links=links, content_hash=bytes.fromhex(content_hash), **fields)
+
+
+def _columns(content: Content) -> Any:
+    if content is None:
+        return None
+    if isinstance(content, list):
+        return {name: [getattr(entry, name) for entry in content] for name in _ENTRY_FIELDS}
+    links = tuple(zip(*content.links, strict=True)) or ((), (), (), ())
+    return [*(getattr(content, name) for name in _PAGE_FIELDS), content.content_hash.hex(), *links]

@@ -1,0 +1,123 @@
+"""How a run begins: what is recorded of it, what the user's seeds may see and reach, and what is decided anew.
+
+Invariants: a run is recorded before a URL is added; no secret is stored; requests to an origin that the user has not
+named carry no credentials, and reach no private address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from crawler.clock import Clock
+from crawler.config import CrawlConfig
+from crawler.errors import UsageError
+from crawler.fetching import OriginAccess
+from crawler.frontier.frontier import Frontier
+from crawler.policy.recrawl import Rhythm, rhythm
+from crawler.records import SeedMark
+from crawler.resumption import check_secrets, scope_rules
+from crawler.seeds import Seed
+from crawler.storage.interface import Store
+from crawler.urls import origin_of
+
+
+class Start:
+    """Begins a run, once. `access` is its fetcher's."""
+
+    def __init__(
+        self,
+        config: CrawlConfig,
+        store: Store,
+        frontier: Frontier,
+        access: OriginAccess,
+        notify: Callable[[str], None],
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._frontier = frontier
+        self._access = access
+        self._notify = notify
+        self._clock = clock
+
+    async def begin(self, seeds: Sequence[Seed]) -> int:
+        """Record the run and add the seeds; returns how many pages it stored before it was killed.
+
+        Raises `UsageError` where there is no seed, or a secret is missing that the last run was given.
+        """
+        earlier = await self._store.last_options()
+        if earlier is None and not seeds:
+            raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
+        options = self._options(seeds, earlier)
+        if earlier is not None and await self._will_fetch_earlier_urls():
+            check_secrets(options, earlier, self._config.network)
+        self._warn()
+        pages_before = await self._record(options)
+        widened = await self._frontier.open(seeds, pages_before, await self._rhythm())
+        await self._grant_access(seeds)
+        if widened or not options["decided"]:
+            tell_readmitted(await self._frontier.seeding.readmit(), self._notify)
+        return pages_before
+
+    def _options(self, seeds: Sequence[Seed], earlier: dict[str, Any] | None) -> dict[str, Any]:
+        """What is stored of the options: of secrets, only that there were some, and for whom.
+
+        `decided`: all that earlier options excluded was judged by these.
+        """
+        options = self._config.storable()
+        options["credentials"] = sorted({origin_of(seed.url) for seed in seeds if seed.credentials})
+        proxy = self._config.network.proxy_server
+        options["proxy_credentials"] = proxy is not None and proxy.credentials is not None
+        options["decided"] = earlier is None or (
+            bool(earlier.get("decided", True)) and scope_rules(earlier) == scope_rules(options)
+        )
+        return options
+
+    async def _will_fetch_earlier_urls(self) -> bool:
+        return self._config.recrawl.max_age_s is not None or bool((await self._store.counts())["pending"])
+
+    def _warn(self) -> None:
+        if self._config.politeness.ignore_robots:
+            self._notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
+        if self._config.network.insecure:
+            self._notify("--insecure: TLS certificates are not verified; what is stored may come from anybody")
+
+    async def _record(self, options: dict[str, Any]) -> int:
+        set_back_s = await self._store.follow_clock(self._clock.wall())
+        if set_back_s:
+            self._notify(f"the clock is {set_back_s:.0f} s behind the last run: what is due follows it")
+        run_id, pages_before = await self._store.begin_run(options, self._clock.wall())
+        if pages_before:
+            self._notify(f"going on with run {run_id}, which was stopped after {pages_before} pages")
+        return pages_before
+
+    async def _rhythm(self) -> Rhythm:
+        """Only a budget makes the order matter, and only then is it worth its cost."""
+        started_at, before = await self._store.run_times()
+        has_budget = self._config.scope.max_pages is not None or self._config.run.max_runtime_s is not None
+        return rhythm(
+            self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall(), by_value=has_budget
+        )
+
+    async def _grant_access(self, seeds: Sequence[Seed]) -> None:
+        """To the origins that the user has ever named; those of these `seeds` that came with credentials get them."""
+        for url, mark in await self._store.named_seeds():
+            grant_access(Seed(url=url, bare=mark is SeedMark.BARE), self._access)
+        for seed in seeds:
+            if seed.credentials:
+                self._access.authorize(origin_of(seed.url), *seed.credentials)
+
+
+def grant_access(seed: Seed, access: OriginAccess) -> None:
+    """A seed's origin may see the user's credentials, and be on the private address that it names."""
+    access.trust_origin(origin_of(seed.url))
+    access.open_origin(origin_of(seed.url))
+    if seed.twin is not None:  # opened, but not trusted: what was meant for https is not sent by http
+        access.open_origin(origin_of(seed.twin))
+
+
+def tell_readmitted(number: int, notify: Callable[[str], None]) -> None:
+    """Say how many URLs wider rules have let in."""
+    if number:
+        notify(f"{number} URLs that were excluded may be fetched now")

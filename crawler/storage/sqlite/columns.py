@@ -1,0 +1,112 @@
+"""Where a record's fields stand in the tables, and statements over rows of named values.
+
+A name stands once beside each column: the lists of a statement's columns, of its parameters and of what is read back
+are made from that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from crawler.records import Claim, HostRecord, RobotsCopy
+from crawler.storage.values import as_json, claim_of
+
+_NAME = re.compile(r"\{(\w+)\}")
+
+
+class JsonStatement:
+    """A statement over `json_each(?1) AS v`, so that a batch of rows is one statement: `{name}` in it is that value of
+    each row.
+
+    The rows travel as JSON arrays, half as long as objects, and are found in them by their place. `names`: the places,
+    for those who make rows as tuples; else the order in which the text names them.
+    """
+
+    def __init__(self, text: str, *names: str) -> None:
+        self.names = names or tuple(dict.fromkeys(_NAME.findall(text)))
+        self._in_order = itemgetter(*self.names)
+        self.sql = _NAME.sub(lambda name: f"json_extract(v.value, '$[{self.names.index(name[1])}]')", text)
+
+    def rows(self, rows: Iterable[Mapping[str, Any]]) -> str:
+        """The parameter, from rows of values by name."""
+        return as_json(list(map(self._in_order, rows)))
+
+
+def insert(table: str, *names: str) -> JsonStatement:
+    """Inserts rows as they are; those that are there already are passed over."""
+    values = ", ".join(f"{{{name}}}" for name in names)
+    columns = ", ".join(names)
+    return JsonStatement(
+        f"INSERT INTO {table} ({columns}) SELECT {values} FROM json_each(?1) AS v WHERE true ON CONFLICT DO NOTHING"  # noqa: S608 - our own names
+    )
+
+
+# A field of a claim, or of its previous visit: its column of the hosts, URLs and pages h, u and p.
+_CLAIM = {
+    "url_id": "u.id",
+    "url": "u.url",
+    "host_id": "u.host_id",
+    "host": "h.name",
+    "kind": "u.kind",
+    "depth": "u.depth",
+    "hops": "u.hops",
+    "attempts": "u.attempts",
+    "seed": "u.seed",
+}
+_PREVIOUS = {
+    "fetched_at": "u.fetched_at",
+    "status": "u.status",
+    "content_hash": "p.content_hash",
+    "truncated": "p.truncated",
+    "has_body": "p.body_hash IS NOT NULL",
+    "etag": "u.etag",
+    "last_modified": "u.last_modified",
+    "changes": "u.changes",
+    "watched_s": "u.watched_s",
+    "new_links": "u.new_links",
+    "promise_s": "u.promise_s",
+    "hinted": "u.hinted",
+}
+CLAIM_COLUMNS = ", ".join([*_CLAIM.values(), *_PREVIOUS.values()])
+
+
+def claim(row: Sequence[Any]) -> Claim:
+    """From a row of `CLAIM_COLUMNS`."""
+    return claim_of(dict(zip(_CLAIM, row, strict=False)), dict(zip(_PREVIOUS, row[len(_CLAIM) :], strict=True)))
+
+
+TAKEN_IN = "pending + fetched + redirected + gone + failed"  # a host's URLs, but for the excluded ones
+_HOST = {
+    "host_id": "id",
+    "name": "name",
+    "next_due_at": "next_due_at",
+    "back_off_until": "back_off_until",
+    "failures": "failures",
+    "run_pages": "CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END",
+    "urls": TAKEN_IN,
+}
+HOST_COLUMNS = ", ".join(_HOST.values())  # ?2 is the run
+
+
+def host_record(row: Sequence[Any]) -> HostRecord:
+    """From a row of `HOST_COLUMNS`."""
+    return HostRecord(**dict(zip(_HOST, row, strict=True)))
+
+
+ROBOTS_COLUMNS = {
+    "origin": "origin",
+    "status_code": "robots_status",
+    "body": "robots_body",
+    "fetched_at": "robots_fetched_at",
+    "expires_at": "robots_expires_at",
+    "failures": "robots_failures",
+}
+
+
+def robots_copy(row: Sequence[Any]) -> RobotsCopy:
+    """From a row of the columns of `ROBOTS_COLUMNS`; those that were never set have their defaults."""
+    found = zip(ROBOTS_COLUMNS, row, strict=True)
+    return RobotsCopy(**{name: value for name, value in found if value is not None})

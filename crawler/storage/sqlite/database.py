@@ -1,0 +1,209 @@
+"""Connections, pragmas and migrations.
+
+Invariants: one connection of one process writes (SQLite 3.7.0-3.51.2 can damage a WAL that two connections write or
+checkpoint at once); every other connection is opened read-only and sees what is committed. Only SQLite ever opens the
+file: whoever else closes a handle on it drops SQLite's POSIX locks (https://sqlite.org/howtocorrupt.html, 2.2), and
+the next program to close the database would delete the WAL under a crawl that runs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import aiosqlite
+
+from crawler.errors import DatabaseFailedError
+from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, drop_views, renew_views
+
+APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
+MIN_SQLITE = (3, 35, 0)  # RETURNING
+_MIN_SIZE = 512  # bytes: the smallest page; SQLite takes a file of one byte for an empty database
+_WRITER_PATIENCE_S = 30.0  # while another program writes: a crawl has time
+_READER_PATIENCE_S = 10.0
+
+_WRITER_PRAGMAS = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA cache_size = -65536;
+PRAGMA temp_store = MEMORY;
+PRAGMA journal_size_limit = 67108864;
+"""
+
+
+@asynccontextmanager
+async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """The one connection that writes; makes the file, or brings its schema up to date.
+
+    Raises `DatabaseFailedError` where the file is no crawl database, is newer than this program, or cannot be used.
+    """
+    check_sqlite()
+    check_file(path)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = await connect(str(path), uri=False, patience_s=_WRITER_PATIENCE_S)
+    try:
+        with explained(path):
+            await _prepare(connection, path)
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def open_reader(path: Path, *, any_schema: bool = False) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection that cannot write. Raises `DatabaseFailedError` where there is no crawl database.
+
+    A schema older than this program's is an error too, unless any will do.
+    """
+    check_sqlite()
+    nothing = DatabaseFailedError(f"there is no crawl in {path}; `crawler crawl SEED --db {path}` makes one")
+    if not check_file(path):
+        raise nothing
+    with explained(path):
+        connection = await connect(read_only_uri(path), uri=True, patience_s=_READER_PATIENCE_S)
+    try:
+        with explained(path):
+            version = await _identify(connection, path)
+            if not version and not await _has_tables(connection):
+                raise nothing
+            if version < schema_version() and not any_schema:
+                raise DatabaseFailedError(f"{path} has an older schema; `crawler crawl --db {path}` updates it")
+        yield connection
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns SQLite's and the file system's errors into one line that names the cause."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise DatabaseFailedError(f"{path}: {_explanation(error)}") from error
+
+
+def schema_version() -> int:
+    """The schema that this program writes."""
+    return len(_migrations())
+
+
+def check_sqlite() -> None:
+    """Raises `DatabaseFailedError` where Python's SQLite is too old."""
+    if sqlite3.sqlite_version_info < MIN_SQLITE:
+        wanted = ".".join(map(str, MIN_SQLITE))
+        raise DatabaseFailedError(f"Python here has SQLite {sqlite3.sqlite_version}; {wanted} or newer is needed")
+
+
+def check_file(path: Path) -> int:
+    """The size in bytes of what may be a database by its size and kind; 0 where a new one can be begun.
+
+    Looks without opening: a FIFO would wait for ever. Raises `DatabaseFailedError` for a folder, a device and the like.
+    """
+    with explained(path):
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+    if stat.S_ISDIR(found.st_mode):
+        raise DatabaseFailedError(f"{path} is a folder; name a file with --db")
+    if not stat.S_ISREG(found.st_mode):
+        raise DatabaseFailedError(f"{path} is not a regular file; choose another --db")
+    if 0 < found.st_size < _MIN_SIZE:
+        raise DatabaseFailedError(f"{path} is not a crawl database; choose another --db")
+    return found.st_size
+
+
+async def connect(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
+    """Tried without a thread first: after a connect that fails, aiosqlite's thread may answer a loop that is closed."""
+    sqlite3.connect(target, uri=uri).close()
+    return await aiosqlite.connect(target, uri=uri, isolation_level=None, timeout=patience_s)
+
+
+def read_only_uri(path: Path) -> str:
+    """A reader of a WAL database makes its -shm file; where the folder forbids that, it reads the file as it is.
+
+    SQLite then takes no locks and overlooks a WAL, so that is for a database that was cleanly closed.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    if beside(path, "-wal").exists() or _opens(uri):
+        return uri
+    return f"{uri}&immutable=1"
+
+
+def _opens(uri: str) -> bool:
+    with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.Error as error:
+            return error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+    return True
+
+
+async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
+    version = await _identify(connection, path)
+    await connection.executescript(_WRITER_PRAGMAS)
+    if version < schema_version():
+        await connection.executescript(drop_views())
+    for number, script in enumerate(_migrations()[version:], start=version + 1):
+        # One transaction a migration: a kill between two of them leaves a schema that the next start completes.
+        await connection.executescript(
+            f"BEGIN IMMEDIATE; {script}\n"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
+        )
+    if are_outdated(await connection.execute_fetchall(STORED_VIEWS)):
+        await connection.executescript(renew_views())
+
+
+async def _identify(connection: aiosqlite.Connection, path: Path) -> int:
+    """The file's schema version; 0 for a new file."""
+    application_id = await _pragma(connection, "application_id")
+    version = await _pragma(connection, "user_version")
+    if application_id == APPLICATION_ID:
+        if version > schema_version():
+            raise DatabaseFailedError(f"{path} was written by a newer version of this program; update the program")
+        return version
+    if application_id or version or await _has_tables(connection):
+        raise DatabaseFailedError(f"{path} is a SQLite file but not a crawl database; choose another --db")
+    return 0
+
+
+async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
+    async with connection.execute(f"PRAGMA {name}") as cursor:
+        row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def _has_tables(connection: aiosqlite.Connection) -> bool:
+    async with connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1") as cursor:
+        return await cursor.fetchone() is not None
+
+
+@cache
+def _migrations() -> list[str]:
+    folder = files("crawler.storage.sqlite.migrations")
+    scripts = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
+    return [script.read_text(encoding="utf-8") for script in scripts]
+
+
+def _explanation(error: sqlite3.Error | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}; choose another --db or make room"
+    text = str(error)
+    if "not a database" in text:
+        return "this file is not a crawl database; choose another --db"
+    if "malformed" in text or "corrupt" in text:
+        return "the database is damaged; restore a copy, or save what is readable with `sqlite3 FILE .recover`"
+    if "full" in text:
+        return "the disk is full; what was committed is safe: make room and run the same command again"
+    if "readonly" in text or "unable to open" in text:
+        return f"{text}; check that the file and its folder can be written"
+    if "locked" in text:
+        return "another program keeps the database locked; close it and run the same command again"
+    return text

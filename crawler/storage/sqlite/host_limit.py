@@ -1,0 +1,87 @@
+"""How many hosts a domain may have, and which of its further hosts are turned away.
+
+This one bound is kept here, in the transaction that adds a host, and not by the frontier: only here it is known what is
+a new host, and what the domain has by now, without holding all hosts in memory. Checked after a commit it would be no
+bound: a page has up to 10,000 links, and many are in flight.
+Invariant: `hosts.domain` is set in the transaction that takes in a host's first URL, and never taken away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from crawler.storage.sqlite.columns import TAKEN_IN, JsonStatement
+from crawler.storage.values import as_json
+
+FULL_DOMAIN = "trap: hosts of the domain "  # and the domain
+OF_FULL_DOMAIN = f"reason >= '{FULL_DOMAIN}' AND reason < '{FULL_DOMAIN[:-1]}!'"  # what the index of exclusions serves
+
+# Of databases, and of runs, that did not ask for domains. One pass over the hosts.
+NAME_DOMAINS = f"UPDATE hosts SET domain = owner_of(name) WHERE domain IS NULL AND {TAKEN_IN} > 0"  # noqa: S608 - our own names
+
+# In the thread of the connection: the event loop would wait 40 ms for 8,000 names of many labels.
+_NEW = """
+SELECT h.name, owner_of(h.name) FROM json_each(?) AS t CROSS JOIN hosts AS h ON h.name = t.value WHERE h.domain IS NULL
+"""
+_COUNT = """
+SELECT domain, count(*) FROM hosts WHERE domain IN (SELECT value FROM json_each(?)) GROUP BY domain
+"""
+_TAKE_IN = JsonStatement(
+    "UPDATE hosts SET domain = {domain} FROM json_each(?1) AS v WHERE name = {name}", "name", "domain"
+)
+# Nothing else had spoken against them.
+_OPEN = f"""
+UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = discovered_at
+WHERE status = 'excluded' AND {OF_FULL_DOMAIN}
+    AND host_id IN (SELECT h.id FROM json_each(?) AS t CROSS JOIN hosts AS h ON h.name = t.value)
+"""  # noqa: S608 - our own names
+
+Execute = Callable[..., Awaitable[list[Any]]]  # a statement with its parameters, in the transaction
+
+
+class HostLimit:
+    """At most so many hosts of one domain, all runs together; seeds are exempt."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._full: set[str] = set()
+        self._untold: list[str] = []
+
+    async def turn_away(self, hosts: Mapping[str, bool], execute: Execute) -> dict[str, str]:
+        """Take in those of these (stored) hosts that there is room for, and those that seeds have: True. URLs of
+        theirs that were turned away before a seed came are pending now.
+
+        Returns the others, each with the reason.
+        """
+        domains = {row[0]: row[1] for row in await execute(_NEW, as_json(list(hosts)))}
+        if not domains:
+            return {}
+        unsure = as_json(sorted(set(domains.values()) - self._full))  # to count 10,000 hosts takes 0.8 ms
+        counts = Counter({row[0]: row[1] for row in await execute(_COUNT, unsure)})
+        away: dict[str, str] = {}
+        opened: list[str] = []
+        for host, domain in domains.items():
+            if domain not in self._full and counts[domain] < self._most:
+                counts[domain] += 1
+            elif hosts[host]:
+                opened.append(host)
+            else:
+                away[host] = FULL_DOMAIN + domain
+                self._note_full(domain)
+        taken = [(host, domain) for host, domain in domains.items() if host not in away]
+        await execute(_TAKE_IN.sql, as_json(taken))
+        if opened:
+            await execute(_OPEN, as_json(opened))
+        return away
+
+    def take_full(self) -> list[str]:
+        """The domains that were found to be full since this was asked last; each is told once."""
+        untold, self._untold = self._untold, []
+        return untold
+
+    def _note_full(self, domain: str) -> None:
+        if domain not in self._full:
+            self._full.add(domain)
+            self._untold.append(domain)

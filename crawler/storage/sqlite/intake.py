@@ -1,0 +1,128 @@
+"""New URLs and hosts come into the database, and what was kept out is let in.
+
+What is known is improved by being found again: it gets nearer, dearer (a seed), or is admitted. Part of the writer's
+transaction.
+Invariant: a cache of what is stored answers first, so that a link that is known costs no statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from operator import attrgetter
+
+from crawler.records import Target
+from crawler.storage.known import KnownUrls, nearest
+from crawler.storage.sqlite.columns import JsonStatement
+from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, Execute, HostLimit
+from crawler.storage.values import as_json
+
+_URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
+
+_ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
+
+# What is known may only get nearer (depth), dearer (seed), or admitted where it was excluded for another reason than
+# robots.txt, which only a new copy of robots.txt may lift.
+_ADD_URLS = JsonStatement("""
+INSERT INTO urls (host_id, url, kind, status, reason, depth, hops, seed, discovered_at, next_fetch_at)
+SELECT h.id, {url}, {kind}, {status}, {reason}, {depth}, {hops}, {seed}, ?2, CASE {status} WHEN 'pending' THEN ?2 END
+FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
+WHERE true
+ON CONFLICT (url) DO UPDATE SET
+    depth = min(depth, excluded.depth),
+    hops = min(hops, excluded.hops),
+    seed = max(seed, excluded.seed),
+    status = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.status ELSE status END,
+    next_fetch_at = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.next_fetch_at
+        ELSE next_fetch_at END,
+    reason = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.reason ELSE reason END
+WHERE excluded.depth < depth OR excluded.seed > seed
+    OR (status = 'excluded' AND substr(reason, 1, 6) <> 'robots' AND excluded.status = 'pending')
+""")
+_url_values = attrgetter(*_ADD_URLS.names)  # of a target
+
+# The last column: whether being found again may let it in. Of a domain that is full it is not asked for each link.
+_URL_IDS = f"""
+SELECT u.url, u.id, u.depth, u.seed, u.status = 'excluded' AND substr(u.reason, 1, 6) <> 'robots'
+    AND NOT ({OF_FULL_DOMAIN})
+FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
+"""  # noqa: S608 - our own names
+
+_READMIT = """
+UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
+WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
+"""
+_HOSTS_OF = """
+SELECT u.id, h.name, u.seed FROM json_each(?) AS t
+CROSS JOIN urls AS u ON u.url = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
+"""
+_EXPLAIN = JsonStatement(
+    """
+UPDATE urls SET reason = {reason} FROM json_each(?1) AS v
+WHERE urls.id = {id} AND status = 'excluded' AND urls.reason <> {reason}
+""",
+    "id",
+    "reason",
+)
+
+
+class Intake:
+    """The URLs and hosts of one transaction, whose statements `execute` runs."""
+
+    def __init__(self, execute: Execute, known: KnownUrls, limit: HostLimit | None) -> None:
+        self._execute = execute
+        self._known = known
+        self._limit = limit
+
+    async def add(self, targets: Iterable[Target], now: float) -> set[int]:
+        """Insert what is new, improve what is known; returns the hosts that may have gained a URL."""
+        news = nearest(self._known.unsettled(targets))
+        if not news:
+            return set()
+        await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
+        admitted: set[str] = set()
+        for start in range(0, len(news), _URLS_AT_ONCE):
+            part = await self._within_limit(news[start : start + _URLS_AT_ONCE])
+            await self._execute(_ADD_URLS.sql, as_json(list(map(_url_values, part))), now)
+            self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
+            admitted.update(target.host for target in part if target.reason is None)
+        gained = as_json(sorted(admitted))
+        found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
+        return {row[0] for row in found}
+
+    async def ids_of(self, urls: Iterable[str]) -> dict[str, int]:
+        """The row ids of URLs that are stored. A batch may hold more of them than the cache, which then forgot some."""
+        wanted = set(urls)
+        ids = self._known.ids(wanted)
+        if len(ids) < len(wanted):
+            missing = as_json(list(wanted - ids.keys()))
+            ids |= {row[0]: row[1] for row in await self._execute(_URL_IDS, missing)}
+        return ids
+
+    async def readmit(self, urls: Sequence[str], now: float) -> list[int]:
+        """Make excluded URLs pending, but for those that would be of one host too many.
+
+        Returns the id of the host for each that is pending now. The cache knows nothing of it.
+        """
+        hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(urls)))}
+        away = await self._turn_away(hosts.values())
+        explained = [(url_id, away[host]) for url_id, (host, _seed) in hosts.items() if host in away]
+        await self._execute(_EXPLAIN.sql, as_json(explained))
+        admitted = [url_id for url_id, (host, _seed) in hosts.items() if host not in away]
+        return [row[0] for row in await self._execute(_READMIT, as_json(admitted), now)]
+
+    async def _within_limit(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """The targets; those that would bring a domain one host too many are excluded."""
+        away = await self._turn_away((target.host, bool(target.seed)) for target in targets if target.reason is None)
+        if not away:
+            return targets
+        return [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in targets]
+
+    async def _turn_away(self, hosts: Iterable[tuple[str, bool]]) -> dict[str, str]:
+        """Those of the hosts, given with 'it is a seed's', that are one too many of their domain, with the reason."""
+        if self._limit is None:
+            return {}
+        seeds: dict[str, bool] = {}
+        for host, seed in hosts:
+            seeds[host] = seed or seeds.get(host, False)
+        return await self._limit.turn_away(seeds, self._execute)

@@ -1,0 +1,347 @@
+"""One transaction: many results, each with its page, links, new URLs and state, committed together or not at all.
+
+Rows go in by set-based statements, one a kind and batch (`INSERT ... SELECT ... FROM json_each(?)`, or one VALUES with
+many rows where there are blobs): a statement a row would take and give up the GIL a row, which costs more than the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import chain
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import aiosqlite
+
+from crawler.records import (
+    HostRecord,
+    Response,
+    Result,
+    RobotsCopy,
+    SeedMark,
+    Target,
+    UrlKind,
+    UrlStatus,
+)
+from crawler.storage.known import KnownUrls
+from crawler.storage.sqlite.columns import (
+    HOST_COLUMNS,
+    ROBOTS_COLUMNS,
+    JsonStatement,
+    host_record,
+    insert,
+)
+from crawler.storage.sqlite.host_limit import HostLimit
+from crawler.storage.sqlite.intake import Intake
+from crawler.storage.values import as_json, fetch_values, page_values, storable, url_values
+
+_MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
+
+_ADD_LINKS = insert("links", "page_id", "target_id", "anchor", "rel", "nofollow")
+
+_SET_URLS = JsonStatement("""
+UPDATE urls SET
+    status = {status},
+    reason = {reason},
+    attempts = {attempts},
+    next_fetch_at = {next_fetch_at},
+    fetched_at = coalesce({fetched_at}, fetched_at),
+    page_id = coalesce({page_id}, page_id),
+    etag = CASE WHEN {fetched_at} IS NULL THEN etag ELSE {etag} END,
+    last_modified = CASE WHEN {fetched_at} IS NULL THEN last_modified ELSE {last_modified} END,
+    revisit_at = {revisit_at},
+    changes = coalesce({changes}, changes),
+    watched_s = coalesce({watched_s}, watched_s),
+    promise_s = CASE WHEN {revisit_at} IS NULL THEN promise_s ELSE {promise_s} END,
+    hinted = 0
+FROM json_each(?1) AS v WHERE urls.id = {id}
+""")
+
+# Found by this page: the link's target was added by this very transaction.
+_SET_NEW_LINKS = """
+UPDATE urls SET new_links = (new_links + (
+    SELECT count(*) FROM links AS l JOIN urls AS t ON t.id = l.target_id
+    WHERE l.page_id = ?2 AND t.discovered_at = ?3 AND t.status = 'pending'
+)) / 2 WHERE id = ?1
+"""
+
+_SET_BODY = """
+UPDATE pages SET body_hash = ?2 WHERE id = (SELECT page_id FROM urls WHERE id = ?1) AND body_hash IS NULL
+"""
+
+# A sitemap is believed where what it said of this host was right at least every second time, and at first.
+_HINT = JsonStatement(
+    """
+UPDATE urls SET revisit_at = fetched_at, hinted = 1
+FROM json_each(?1) AS v
+WHERE urls.url = {url} AND urls.status = 'fetched' AND urls.fetched_at < {lastmod} AND {lastmod} <= ?2
+    AND (SELECT hints_wrong <= hints_right + 5 FROM hosts WHERE id = urls.host_id)
+""",
+    "url",
+    "lastmod",
+)
+
+_SET_HOSTS = JsonStatement("""
+UPDATE hosts SET
+    run_pages = {pages} + CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
+    run_id = ?2,
+    back_off_until = max({back_off_until}, back_off_until),
+    failures = coalesce({failures}, failures),
+    hints_right = hints_right + {hints_right},
+    hints_wrong = hints_wrong + {hints_wrong}
+FROM json_each(?1) AS v WHERE hosts.id = {id}
+""")
+
+_SET_DUE = f"""
+UPDATE hosts SET next_due_at = (
+    SELECT max(min(next_fetch_at), hosts.back_off_until) FROM urls
+    WHERE host_id = hosts.id AND next_fetch_at IS NOT NULL
+) WHERE id IN (SELECT value FROM json_each(?1))
+RETURNING {HOST_COLUMNS}
+"""  # noqa: S608 - our own names
+
+# An attempt that failed says nothing about the rules: what was known of them stays, though it has expired.
+_SET_ROBOTS = f"""
+INSERT INTO origins (host_id, {", ".join(ROBOTS_COLUMNS.values())})
+VALUES (?{", ?" * len(ROBOTS_COLUMNS)})
+ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status,
+    robots_body = CASE WHEN excluded.robots_failures > 0 THEN robots_body ELSE excluded.robots_body END,
+    robots_fetched_at = excluded.robots_fetched_at, robots_expires_at = excluded.robots_expires_at,
+    robots_failures = excluded.robots_failures
+"""  # noqa: S608 - our own names
+_robots_values = attrgetter(*ROBOTS_COLUMNS)
+
+_READMIT_FORBIDDEN = """
+UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
+WHERE host_id = ?1 AND status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
+"""
+
+# What was answered before stays pending, to be tried later with those that wait for the rules.
+_FAIL_ORIGIN = """
+UPDATE urls SET status = 'failed', reason = ?3, next_fetch_at = NULL
+WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
+    AND substr(url, 1, length(?2) + 1) = ?2 || '/'
+"""
+
+# `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged.
+_REWIND = (
+    "UPDATE urls SET next_fetch_at = next_fetch_at - ?1 WHERE next_fetch_at IS NOT NULL",
+    "UPDATE urls SET revisit_at = revisit_at - ?1 WHERE revisit_at IS NOT NULL",
+    "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1",
+    "UPDATE origins SET robots_expires_at = robots_expires_at - ?1",
+    "UPDATE runs SET started_at = started_at - ?1, ended_at = ended_at - ?1 WHERE id = (SELECT max(id) FROM runs)",
+)
+
+
+class Transaction:
+    """One BEGIN ... COMMIT on the writing connection."""
+
+    def __init__(
+        self, connection: aiosqlite.Connection, known: KnownUrls, run_id: int, limit: HostLimit | None = None
+    ) -> None:
+        self._connection = connection
+        self._known = known
+        self._run_id = run_id
+        self._intake = Intake(self._execute, known, limit)
+
+    async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
+        """Store it all; returns the hosts touched that have something planned."""
+        async with self._begun():
+            return await self._store(results, targets, now)
+
+    async def change(self, sql: str, *parameters: Any) -> None:
+        """One statement that changes URLs past the cache and returns their host ids; the hosts' due times follow."""
+        async with self._begun():
+            rows = await self._execute(sql, *parameters)
+            await self._set_due({row[0] for row in rows})
+        self._known.clear()
+
+    async def readmit(self, urls: Sequence[str], now: float) -> int:
+        """Make excluded URLs pending, as many as there is room for; returns how many are."""
+        async with self._begun():
+            host_ids = await self._intake.readmit(urls, now)
+            await self._set_due(set(host_ids))
+        self._known.clear()
+        return len(host_ids)
+
+    async def rewind(self, seconds: float) -> None:
+        """All that is planned is planned so much earlier: the clock was set back."""
+        async with self._begun():
+            for sql in _REWIND:
+                await self._execute(sql, seconds)
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[None]:
+        await self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            await self._execute("COMMIT")
+        except BaseException:
+            self._known.clear()
+            if self._connection.in_transaction:
+                await self._execute("ROLLBACK")
+            raise
+
+    async def _store(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> list[HostRecord]:
+        found = [
+            target for result in results for target in (*result.link_targets, *result.targets, *_robots_target(result))
+        ]
+        touched = await self._intake.add([*targets, *found], now)
+        rows = await self._intake.ids_of(result.claim.url for result in results if not result.claim.url_id)
+        ids = [result.claim.url_id or rows[result.claim.url] for result in results]
+        fetch_ids = await self._add_fetches(results, ids)
+        await self._add_bodies(results)
+        page_ids = await self._add_pages(results, ids, fetch_ids)
+        await self._add_links(results, page_ids)
+        await self._complete_pages(results, ids, page_ids, now)
+        await self._set_urls(results, ids, page_ids)
+        await self._set_origins(results, now)
+        await self._set_hosts(results)
+        await self._count_run(results)
+        return await self._set_due(touched | {result.claim.host_id for result in results})
+
+    async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
+        rows: list[dict[str, Any]] = []
+        fetch_ids: list[int | None] = []
+        next_id = await self._next_id("fetches")
+        for result, url_id in zip(results, ids, strict=True):
+            if result.attempt is None:
+                fetch_ids.append(None)
+                continue
+            fetch_ids.append(next_id)
+            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
+            rows.append(own | fetch_values(result, result.attempt))
+            next_id += 1
+        await self._insert("fetches", rows)
+        return fetch_ids
+
+    async def _add_bodies(self, results: Sequence[Result]) -> None:
+        bodies = {result.body.digest: result.body for result in results if result.body is not None}
+        rows = [{"hash": digest, "size": body.size, "zstd": body.zstd} for digest, body in bodies.items()]
+        await self._insert("bodies", rows, "ON CONFLICT DO NOTHING")
+
+    async def _add_pages(
+        self, results: Sequence[Result], ids: Sequence[int], fetch_ids: Sequence[int | None]
+    ) -> list[int | None]:
+        rows: list[dict[str, Any]] = []
+        page_ids: list[int | None] = []
+        next_id = await self._next_id("pages")
+        for result, url_id, fetch_id in zip(results, ids, fetch_ids, strict=True):
+            if result.page is None:
+                page_ids.append(None)
+                continue
+            page_ids.append(next_id)
+            own = {"id": next_id, "url_id": url_id, "fetch_id": fetch_id}
+            rows.append(own | page_values(result, result.page))
+            next_id += 1
+        await self._insert("pages", rows)
+        return page_ids
+
+    async def _add_links(self, results: Sequence[Result], page_ids: Sequence[int | None]) -> None:
+        ids = await self._intake.ids_of(target.url for result in results for target in result.link_targets)
+        rows = [  # in the order of _ADD_LINKS: there are a hundred a page
+            (page_id, ids[target.url], anchor, rel, nofollow)
+            for result, page_id in zip(results, page_ids, strict=True)
+            if result.page is not None
+            for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, result.page.links, strict=True)
+        ]
+        if rows:
+            await self._execute(_ADD_LINKS.sql, as_json(rows))
+
+    async def _complete_pages(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
+        """What a second visit adds: a body to a version stored without, how many new links came, a sitemap's hints."""
+        for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
+            if result.claim.previous is None:
+                continue
+            if page_id is not None:
+                await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
+            elif result.body is not None:
+                await self._execute(_SET_BODY, url_id, result.body.digest)
+            if result.lastmods:
+                await self._execute(_HINT.sql, as_json(result.lastmods), now)
+
+    async def _set_urls(self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
+        # A robots.txt may have been asked for twice in one batch: the last answer counts.
+        rows = {triple[1]: url_values(*triple) for triple in zip(results, ids, page_ids, strict=True)}
+        if rows:
+            await self._execute(_SET_URLS.sql, _SET_URLS.rows(rows.values()))
+        self._known.forget(result.claim.url for result in results if result.verdict.status is UrlStatus.EXCLUDED)
+
+    async def _set_origins(self, results: Sequence[Result], now: float) -> None:
+        for result in results:
+            host_id = result.claim.host_id
+            if result.robots is not None:
+                await self._set_robots(result.robots, host_id, now)
+            if result.origin_failed is not None:
+                await self._execute(_FAIL_ORIGIN, host_id, result.claim.origin, result.origin_failed)
+
+    async def _set_robots(self, robots: RobotsCopy, host_id: int, now: float) -> None:
+        old = await self._execute("SELECT robots_body FROM origins WHERE origin = ?", robots.origin)
+        await self._execute(_SET_ROBOTS, host_id, *_robots_values(robots))
+        if old and not robots.failures and old[0][0] != robots.body:
+            await self._execute(_READMIT_FORBIDDEN, host_id, now)
+
+    async def _set_hosts(self, results: Sequence[Result]) -> None:
+        rows: dict[int, dict[str, Any]] = {}
+        for result in results:
+            row = rows.setdefault(result.claim.host_id, _unchanged(result.claim.host_id))
+            row["pages"] += result.page is not None
+            row["back_off_until"] = max(row["back_off_until"], result.back_off_until or 0.0)
+            if result.host_failures is not None:
+                row["failures"] = result.host_failures
+            if result.revisit is not None and result.claim.previous is not None and result.claim.previous.hinted:
+                row["hints_right" if result.page is not None else "hints_wrong"] += 1
+        if rows:
+            await self._execute(_SET_HOSTS.sql, _SET_HOSTS.rows(rows.values()), self._run_id)
+
+    async def _count_run(self, results: Sequence[Result]) -> None:
+        pages = sum(result.page is not None for result in results)
+        requests = sum(_was_sent(result) for result in results)
+        sql = "UPDATE runs SET pages = pages + ?, requests = requests + ? WHERE id = ?"
+        await self._execute(sql, pages, requests, self._run_id)
+
+    async def _set_due(self, host_ids: Iterable[int]) -> list[HostRecord]:
+        rows = await self._execute(_SET_DUE, as_json(sorted(host_ids)), self._run_id)
+        return [host for host in map(host_record, rows) if host.next_due_at is not None]
+
+    async def _next_id(self, table: str) -> int:
+        rows = await self._execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - our own names
+        return int(rows[0][0])
+
+    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
+        """One VALUES with many rows, which all have the same names: blobs cannot travel as JSON."""
+        if not rows:
+            return
+        columns = tuple(rows[0])
+        in_order = itemgetter(*columns)
+        step = _MAX_PARAMETERS // len(columns)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
+            sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608 - our own names
+            parameters = [*chain.from_iterable(map(in_order, part))]
+            try:
+                await self._execute(sql, *parameters)
+            except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
+                await self._execute(sql, *storable(parameters))
+
+    async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
+        return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+def _unchanged(host_id: int) -> dict[str, Any]:
+    return {"id": host_id, "pages": 0, "back_off_until": 0.0, "failures": None, "hints_right": 0, "hints_wrong": 0}
+
+
+def _was_sent(result: Result) -> bool:
+    return isinstance(result.attempt, Response) or (result.attempt is not None and result.attempt.sent)
+
+
+def _robots_target(result: Result) -> tuple[Target, ...]:
+    """robots.txt has a row too, so that its attempts have one to point at; nothing is ever planned for it there."""
+    if result.claim.kind is not UrlKind.ROBOTS:
+        return ()
+    return (Target(url=result.claim.url, host=result.claim.host, kind=UrlKind.ROBOTS, seed=SeedMark.NO),)

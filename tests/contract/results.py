@@ -1,0 +1,105 @@
+"""Targets and results to store in any store, and a look at what became of them, as another program sees it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from crawler.bodies import body_hash, compress
+from crawler.records import (
+    Claim,
+    Failure,
+    FailureKind,
+    HostRecord,
+    Link,
+    Page,
+    Response,
+    Result,
+    StoredBody,
+    Target,
+    UrlKind,
+    UrlStatus,
+    Verdict,
+)
+from crawler.storage.interface import Store
+from crawler.storage.location import database_at
+from crawler.urls import host_of
+
+NOW = 1_700_000_000.0
+
+
+def a_target(url: str, **fields: Any) -> Target:
+    return Target(url=url, host=host_of(url), **fields)
+
+
+def a_body(body: bytes) -> StoredBody:
+    return StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body))
+
+
+def a_result(
+    claim: Claim, *, links: Iterable[str | Target] = (), page: bool | Page | None = True, **fields: Any
+) -> Result:
+    """Of a visit that fetched a page with these links; `fields` change what is different."""
+    targets = tuple(a_target(link, depth=claim.depth + 1) if isinstance(link, str) else link for link in links)
+    if isinstance(page, bool):
+        page = Page(url=claim.url, title="T", text="text", content_hash=b"h") if page else None
+    if page is not None and targets:
+        page = replace(page, links=tuple(Link(target.url, f"to {target.url}") for target in targets))
+    usual: dict[str, Any] = {
+        "verdict": Verdict(status=UrlStatus.FETCHED),
+        "attempt": Response(
+            url=claim.url, status_code=200, body=b"x", size=1, content_type="text/html", started_at=NOW
+        ),
+        "page": page,
+        "link_targets": targets,
+    }
+    return Result(claim=claim, **(usual | fields))
+
+
+def a_failure(claim: Claim, kind: FailureKind = FailureKind.TIMEOUT, **fields: Any) -> Result:
+    usual: dict[str, Any] = {
+        "verdict": Verdict(status=UrlStatus.FAILED, reason=kind, attempts=1),
+        "attempt": Failure(url=claim.url, kind=kind, message="no answer", started_at=NOW),
+    }
+    return Result(claim=claim, **(usual | fields))
+
+
+def robots_claim(claim: Claim) -> Claim:
+    """The robots.txt of the claim's host, which has no row yet."""
+    url = f"http://{claim.host}/robots.txt"
+    return replace(claim, url_id=0, url=url, kind=UrlKind.ROBOTS)
+
+
+@asynccontextmanager
+async def a_store(location: Path, *urls: str) -> AsyncIterator[Store]:
+    """A crawl database in which a run has begun and these URLs are pending."""
+    async with database_at(location).open_store() as store:
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
+        await store.add([a_target(url) for url in urls], NOW)
+        yield store
+
+
+async def claims_of(store: Store, now: float = NOW) -> dict[str, Claim]:
+    """All that is due, by URL."""
+    hosts = (await store.due_hosts(now, None, 10_000)).rows
+    return {claim.url: claim for claim in await store.due_urls([host.host_id for host in hosts], 10_000, now)}
+
+
+def rows(location: Path, sql: str, *parameters: Any) -> list[Any]:
+    """What another program sees: the tables and columns are the same in every store."""
+    with closing(sqlite3.connect(location)) as connection:
+        return connection.execute(sql, parameters).fetchall()
+
+
+def row_of(location: Path, url: str, columns: str = "status, reason, next_fetch_at") -> Any:
+    """Some columns of one URL."""
+    [row] = rows(location, f"SELECT {columns} FROM urls WHERE url = ?", url)
+    return row
+
+
+def by_name(hosts: Iterable[HostRecord]) -> dict[str, HostRecord]:
+    return {host.name: host for host in hosts}

@@ -1,0 +1,520 @@
+"""What a store keeps, read back by another program."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from crawler.bodies import body_hash, decompress
+from crawler.records import (
+    Claim,
+    Failure,
+    FailureKind,
+    Horizon,
+    Link,
+    Page,
+    Response,
+    Result,
+    RobotsCopy,
+    SeedMark,
+    UrlStatus,
+    Verdict,
+)
+from crawler.storage.interface import Store
+from crawler.storage.location import database_at
+from tests.contract.batches import Batches, some_batches, store_batches
+from tests.contract.results import (
+    NOW,
+    a_body,
+    a_failure,
+    a_result,
+    a_store,
+    a_target,
+    by_name,
+    claims_of,
+    robots_claim,
+    row_of,
+    rows,
+)
+
+A, B, C = "http://a.test/", "http://a.test/b", "http://c.test/"
+
+
+# --- a visit ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_page_its_links_the_new_urls_and_the_state_are_there_together(location: Path) -> None:
+    async with a_store(location, A) as store:
+        claim = (await claims_of(store))[A]
+        hosts = by_name(await store.commit([a_result(claim, links=[B, C], body=a_body(b"<html>"))], NOW))
+        assert rows(location, "SELECT url, status, depth FROM urls ORDER BY url") == [
+            (A, "fetched", 0),
+            (B, "pending", 1),
+            (C, "pending", 1),
+        ]
+        assert rows(
+            location,
+            "SELECT p.title, t.url, l.anchor FROM pages p JOIN links l ON l.page_id = p.id"
+            " JOIN urls t ON t.id = l.target_id JOIN urls u ON u.page_id = p.id WHERE u.url = ? ORDER BY t.url",
+            A,
+        ) == [("T", B, f"to {B}"), ("T", C, f"to {C}")]
+        assert rows(location, "SELECT url_id, run_id, status_code, content_type, bytes FROM fetches") == [
+            (claim.url_id, store.run_id, 200, "text/html", 1)
+        ]
+        [(size, data)] = rows(location, "SELECT size, zstd FROM bodies JOIN pages ON body_hash = hash")
+        assert (size, decompress(data)) == (6, b"<html>")
+        assert {name: host.next_due_at for name, host in hosts.items()} == {"a.test": NOW, "c.test": NOW}
+
+
+async def test_a_visit_decided_without_a_request_adds_no_fetch(location: Path) -> None:
+    async with a_store(location, A) as store:
+        verdict = Verdict(status=UrlStatus.EXCLUDED, reason="robots: line 2: Disallow: /")
+        await store.commit([Result(claim=(await claims_of(store))[A], verdict=verdict)], NOW)
+        assert row_of(location, A) == ("excluded", verdict.reason, None)
+        assert rows(location, "SELECT count(*) FROM fetches") == [(0,)]
+        assert rows(location, "SELECT requests, pages FROM runs") == [(0, 0)]
+
+
+async def test_a_failure_is_stored_with_its_kind(location: Path) -> None:
+    async with a_store(location, A) as store:
+        await store.commit([a_failure((await claims_of(store))[A])], NOW)
+        assert row_of(location, A) == ("failed", "timeout", None)
+        assert rows(location, "SELECT failure, message, status_code FROM fetches") == [("timeout", "no answer", None)]
+
+
+async def test_what_a_later_answer_does_not_say_is_kept(location: Path) -> None:
+    """A 304, or a failed attempt, leaves the page and the validators of the last answer."""
+    async with a_store(location, A) as store:
+        claim = (await claims_of(store))[A]
+        answer = Response(url=A, status_code=200, etag='"1"', last_modified="today", started_at=NOW)
+        await store.commit([a_result(claim, attempt=answer)], NOW)
+        page_id, *rest = row_of(location, A, "page_id, etag, last_modified, fetched_at")
+        assert rest == ['"1"', "today", NOW]
+        await store.commit([a_failure(claim)], NOW + 9)
+        assert row_of(location, A, "page_id, etag, last_modified, fetched_at") == (page_id, '"1"', "today", NOW)
+
+
+async def test_equal_bodies_are_kept_once(location: Path) -> None:
+    async with a_store(location, A, B, C) as store:
+        claims = await claims_of(store)
+        same = [a_result(claims[url], body=a_body(b"same" * 100)) for url in (A, B)]
+        await store.commit(same, NOW)
+        await store.commit([a_result(claims[C], body=a_body(b"same" * 100))], NOW)
+        assert rows(location, "SELECT hash, size FROM bodies") == [(body_hash(b"same" * 100), 400)]
+        assert rows(location, "SELECT count(*) FROM pages WHERE body_hash IS NOT NULL") == [(3,)]
+
+
+async def test_a_page_without_a_body_has_no_hash(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        await store.commit([a_result(claims[A]), a_result(claims[B], body=a_body(b""))], NOW)
+        assert rows(location, "SELECT body_hash FROM pages JOIN urls ON urls.id = url_id ORDER BY url") == [
+            (None,),
+            (body_hash(b""),),
+        ]
+
+
+async def test_a_link_that_a_page_repeats_is_stored_once(location: Path) -> None:
+    async with a_store(location, A) as store:
+        await store.commit([a_result((await claims_of(store))[A], links=[B, C, B, A])], NOW)
+        assert rows(location, "SELECT count(*), count(DISTINCT target_id) FROM links") == [(3, 3)]
+
+
+# --- URLs that are known ----------------------------------------------------------------------------------------------
+
+
+async def test_a_url_found_again_is_stored_once(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        await store.commit([a_result(claims[A], links=[C, B]), a_result(claims[B], links=[C, A])], NOW)
+        await store.add([a_target(C)], NOW)
+        assert rows(location, "SELECT url FROM urls ORDER BY url") == [(A,), (B,), (C,)]
+
+
+async def test_a_shorter_path_lowers_the_depth_and_a_longer_one_does_not(location: Path) -> None:
+    async with a_store(location) as store:
+        for depth, stored in ((5, 5), (3, 3), (4, 3), (0, 0)):
+            await store.add([a_target(A, depth=depth)], NOW)
+            assert row_of(location, A, "depth") == (stored,)
+
+
+async def test_what_changes_for_another_reason_keeps_the_best_that_was_known(location: Path) -> None:
+    async with a_store(location) as store:
+        await store.add([a_target(A, depth=3, hops=1, reason="scope"), a_target(B, depth=3, hops=1)], NOW)
+        await store.add([a_target(A, depth=5, hops=2), a_target(B, depth=5, hops=2, seed=SeedMark.YES)], NOW)
+        assert row_of(location, A, "status, depth, hops, seed") == ("pending", 3, 1, 0)
+        assert row_of(location, B, "status, depth, hops, seed") == ("pending", 3, 1, 2)
+        await store.add([a_target(B, depth=2, hops=0)], NOW)
+        assert row_of(location, B, "status, depth, hops, seed") == ("pending", 2, 0, 2)
+
+
+async def test_in_one_batch_the_nearest_counts(location: Path) -> None:
+    async with a_store(location) as store:
+        await store.add([a_target(A, depth=5), a_target(A, depth=2), a_target(A, depth=4)], NOW)
+        assert row_of(location, A, "depth") == (2,)
+
+
+async def test_a_url_that_the_user_names_becomes_a_seed(location: Path) -> None:
+    async with a_store(location, A) as store:
+        await store.add([a_target(A, depth=0, seed=SeedMark.YES)], NOW)
+        assert row_of(location, A, "seed") == (2,)
+        await store.add([a_target(A, depth=0, seed=SeedMark.SEED_REDIRECT)], NOW)
+        assert row_of(location, A, "seed") == (2,)
+        assert await store.named_seeds() == [(A, SeedMark.YES)]
+        assert await store.roots() == [A]
+
+
+@pytest.mark.parametrize("reason", ["scope", "depth", "nofollow", "include", "hops", "length"])
+async def test_what_was_excluded_is_lifted_when_it_is_found_admitted(location: Path, reason: str) -> None:
+    async with a_store(location) as store:
+        await store.add([a_target(A, depth=9, reason=reason)], NOW)
+        assert row_of(location, A) == ("excluded", reason, None)
+        await store.add([a_target(A, depth=9)], NOW + 5)
+        assert row_of(location, A) == ("pending", None, NOW + 5)
+        hosts = (await store.due_hosts(NOW + 5, None, 9)).rows
+        assert [host.next_due_at for host in hosts] == [NOW + 5]
+
+
+async def test_what_is_pending_or_done_is_not_excluded_by_another_link(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        await store.commit([a_result((await claims_of(store))[A])], NOW)
+        await store.add([a_target(A, reason="nofollow"), a_target(B, reason="nofollow")], NOW)
+        assert [row_of(location, url, "status") for url in (A, B)] == [("fetched",), ("pending",)]
+
+
+async def test_what_an_option_excluded_in_this_run_may_still_be_lifted(location: Path) -> None:
+    """The scope was narrower than the one that found the URL, and is widened by a seed's redirect."""
+    async with a_store(location, A, C) as store:
+        claims = await claims_of(store)
+        excluded = Verdict(status=UrlStatus.EXCLUDED, reason="scope")
+        await store.commit([Result(claim=claims[C], verdict=excluded)], NOW)
+        await store.commit([a_result(claims[A], links=[a_target(C, depth=0)])], NOW)
+        assert row_of(location, C, "status") == ("pending",)
+
+
+async def test_readmitted_urls_are_due_with_their_hosts(location: Path) -> None:
+    async with a_store(location) as store:
+        await store.add([a_target(A, reason="scope"), a_target(C, reason="robots: line 1: Disallow: /")], NOW)
+        batch = await store.excluded(None, 10)
+        assert [target.url for target in batch.rows] == [A]
+        await store.readmit([A], NOW + 5)
+        assert row_of(location, A) == ("pending", None, NOW + 5)
+        assert set(await claims_of(store, NOW + 5)) == {A}
+        assert (await store.counts())["pending"] == 1
+
+
+async def test_every_excluded_url_is_decided_again_once_in_batches_of_any_size(location: Path) -> None:
+    excluded = {
+        f"http://{host}.test/{number}": reason
+        for host in "abc"
+        for number, reason in enumerate(("depth", "scope", "scope", "limit"))
+    }
+    async with a_store(location, "http://a.test/") as store:
+        await store.add([a_target(url, reason=reason) for url, reason in excluded.items()], NOW)
+        batch = await store.excluded(None, 3)
+        seen = list(batch.rows)
+        while batch.next is not None:
+            batch = await store.excluded(batch.next, 3)
+            seen += batch.rows
+        assert sorted((target.url, target.reason) for target in seen) == sorted(excluded.items())
+
+
+# --- robots.txt -------------------------------------------------------------------------------------------------------
+
+
+def a_robots_visit(claim: Claim, body: bytes, **fields: Any) -> Result:
+    usual = {"status_code": 200, "body": body, "fetched_at": NOW, "expires_at": NOW + 9}
+    copy = RobotsCopy(origin="http://a.test", **(usual | fields))  # type: ignore[arg-type]
+    return a_result(robots_claim(claim), page=False, robots=copy)
+
+
+async def forbid(store: Store, claim: Claim) -> None:
+    reason = "robots: line 2: Disallow: /b"
+    await store.commit([Result(claim=claim, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=reason))], NOW)
+
+
+async def test_what_robots_txt_forbids_stays_excluded_until_its_rules_differ(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        await store.commit([a_robots_visit(claims[A], b"Disallow: /b")], NOW)
+        await forbid(store, claims[B])
+        await store.add([a_target(B, depth=0)], NOW)
+        assert row_of(location, B, "status") == ("excluded",)
+        await store.commit([a_robots_visit(claims[A], b"Disallow: /b")], NOW)
+        assert row_of(location, B, "status") == ("excluded",)
+        hosts = await store.commit([a_robots_visit(claims[A], b"Allow: /")], NOW + 5)
+        assert row_of(location, B) == ("pending", None, NOW + 5)
+        assert [host.name for host in hosts] == ["a.test"]
+
+
+async def test_an_attempt_at_robots_txt_that_failed_lifts_nothing_and_keeps_the_rules(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        await store.commit([a_robots_visit(claims[A], b"Disallow: /b")], NOW)
+        await forbid(store, claims[B])
+        await store.commit([a_robots_visit(claims[A], b"", status_code=503, expires_at=0.0, failures=1)], NOW)
+        assert row_of(location, B, "status") == ("excluded",)
+        [copy] = await store.robots_of([claims[A].host_id])
+        assert (copy.status_code, copy.body, copy.expires_at, copy.failures) == (503, b"Disallow: /b", 0.0, 1)
+        await store.commit([a_robots_visit(claims[A], b"Disallow: /b")], NOW)
+        assert row_of(location, B, "status") == ("excluded",)
+
+
+async def test_robots_txt_has_a_row_and_fetches_but_is_counted_nowhere(location: Path) -> None:
+    async with a_store(location, A) as store:
+        claim = (await claims_of(store))[A]
+        again = Verdict(status=UrlStatus.PENDING, reason="timeout", attempts=1)
+        await store.commit([a_failure(robots_claim(claim), verdict=again), a_robots_visit(claim, b"")], NOW)
+        assert row_of(location, "http://a.test/robots.txt", "kind, status, next_fetch_at") == (
+            "robots",
+            "fetched",
+            None,
+        )
+        assert rows(location, "SELECT count(*) FROM fetches") == [(2,)]
+        assert sum((await store.counts()).values()) == 1
+
+
+async def test_an_origin_that_failed_fails_its_own_urls_and_no_other(location: Path) -> None:
+    urls = [A, "http://a.test/x?y", "http://a.test:8080/", "https://a.test/", "http://a.test.example/", C]
+    async with a_store(location, *urls) as store:
+        claims = await claims_of(store)
+        visit = a_failure(robots_claim(claims[A]), FailureKind.CONNECT, origin_failed=FailureKind.CONNECT)
+        await store.commit([visit], NOW)
+        states = {url: row_of(location, url) for url in urls}
+        assert states[A] == states["http://a.test/x?y"] == ("failed", "connect", None)
+        assert {states[url][0] for url in urls[2:]} == {"pending"}
+
+
+async def test_an_origin_that_failed_fails_nothing_that_is_done_or_excluded(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        await store.commit([a_result(claims[A])], NOW)
+        await forbid(store, claims[B])
+        await store.commit([a_failure(robots_claim(claims[A]), origin_failed=FailureKind.DNS)], NOW)
+        assert [row_of(location, url, "status") for url in (A, B)] == [("fetched",), ("excluded",)]
+
+
+# --- hosts and runs ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_host_is_due_with_its_first_url_but_not_before_its_back_off_ends(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        again = Verdict(status=UrlStatus.PENDING, reason="timeout", attempts=1)
+        [host] = await store.commit([a_failure(claims[A], verdict=again, next_fetch_at=NOW + 60)], NOW)
+        assert host.next_due_at == NOW
+        [host] = await store.commit([a_result(claims[B])], NOW)
+        assert host.next_due_at == NOW + 60
+        [host] = await store.commit(
+            [a_failure(claims[A], verdict=again, next_fetch_at=NOW + 60, back_off_until=NOW + 90, host_failures=3)], NOW
+        )
+        assert (host.next_due_at, host.back_off_until, host.failures) == (NOW + 90, NOW + 90, 3)
+        assert (await store.due_hosts(NOW + 89, None, 9)).rows == []
+        assert await store.next_due_at(NOW) == NOW + 90
+        assert (await store.due_hosts(NOW + 90, None, 9)).rows == [host]
+        assert await store.barred_hosts(NOW, 9) == ["a.test"]
+
+
+async def test_the_longest_back_off_counts_in_whichever_order_they_arrive(location: Path) -> None:
+    async with a_store(location, A, B, C) as store:
+        claims = await claims_of(store)
+        waits = [a_failure(claims[A], back_off_until=NOW + 3600), a_failure(claims[B], back_off_until=NOW + 5)]
+        await store.commit(waits, NOW)
+        assert rows(location, "SELECT back_off_until FROM hosts WHERE name = 'a.test'") == [(NOW + 3600,)]
+        await store.commit([a_failure(claims[B], back_off_until=NOW + 7)], NOW)
+        assert rows(location, "SELECT back_off_until FROM hosts WHERE name = 'a.test'") == [(NOW + 3600,)]
+
+
+async def test_a_commit_tells_how_many_urls_a_host_has_but_those_that_are_excluded(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        shut_out = a_target("http://a.test/shut-out", reason="trap: pages alike in /")
+        [host] = await store.commit([a_result(claims[A], links=["http://a.test/new", shut_out])], NOW)
+        assert (host.name, host.urls) == ("a.test", 3)
+        [due] = [one for one in (await store.due_hosts(NOW, None, 9)).rows if one.name == "a.test"]
+        assert due.urls == 3
+        assert await store.full_hosts(3) == ["a.test"]
+        assert await store.full_hosts(4) == []
+
+
+async def test_reasons_are_told_once_for_each_host_that_has_so_many_pages(location: Path) -> None:
+    async with a_store(location, A, C) as store:
+        targets = [
+            a_target(f"http://{host}.test/{number}", reason=f"trap: pages alike in /{number % 2}/")
+            for host in "ab"
+            for number in range(5)
+        ]
+        await store.add([*targets, a_target("http://a.test/long", reason="trap: session ids")], NOW)
+        await store.commit([a_result(claim) for claim in (await claims_of(store)).values()], NOW)
+        found = await store.reasons("trap: pages alike in ", 1)
+        places = [f"trap: pages alike in /{number}/" for number in range(2)]
+        fetched = sorted({row[0] for row in rows(location, "SELECT name FROM hosts WHERE fetched > 0")})
+        assert sorted(found) == [(name, place) for name in ["a.test"] for place in places]
+        assert fetched == ["a.test", "c.test"]
+        assert await store.reasons("trap: pages alike in ", 2) == []
+
+
+async def test_a_host_with_nothing_planned_is_not_returned(location: Path) -> None:
+    async with a_store(location, A) as store:
+        assert await store.commit([a_result((await claims_of(store))[A])], NOW) == []
+        assert rows(location, "SELECT next_due_at FROM hosts") == [(None,)]
+
+
+async def test_pages_are_counted_for_the_run_and_for_the_host_in_this_run(location: Path) -> None:
+    async with a_store(location, A, B, C) as store:
+        claims = await claims_of(store)
+        late = a_failure(claims[C], attempt=Failure(url=C, kind=FailureKind.TIMEOUT, sent=True))
+        await store.commit([a_result(claims[A]), a_result(claims[B], page=False), late], NOW)
+        assert rows(location, "SELECT pages, requests FROM runs") == [(1, 3)]
+        await store.commit([a_failure(claims[C])], NOW)  # no connection: nothing was asked
+        assert rows(location, "SELECT pages, requests FROM runs") == [(1, 3)]
+        assert rows(location, "SELECT name, run_pages FROM hosts ORDER BY name") == [("a.test", 1), ("c.test", 0)]
+        await store.commit([a_result(claims[B])], NOW)
+        assert rows(location, "SELECT run_pages FROM hosts WHERE name = 'a.test'") == [(2,)]
+        await store.end_run("complete", {}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
+        await store.add([a_target(A, depth=-1)], NOW)
+        await store.commit([a_result(claims[B])], NOW)
+        assert rows(location, "SELECT run_pages FROM hosts WHERE name = 'a.test'") == [(1,)]
+
+
+async def test_due_hosts_are_read_on_from_a_place_each_once(location: Path) -> None:
+    async with a_store(location, *(f"http://h{number}.test/" for number in range(10))) as store:
+        batch = await store.due_hosts(NOW, None, 3)
+        seen = [host.name for host in batch.rows]
+        while batch.next is not None:
+            batch = await store.due_hosts(NOW, None, 3, batch.next)
+            seen += [host.name for host in batch.rows]
+        assert sorted(seen) == sorted(f"h{number}.test" for number in range(10))
+
+
+async def test_hosts_with_pages_to_fetch_again_are_read_on_from_a_place_each_once(location: Path) -> None:
+    async with a_store(location, *(f"http://h{number}.test/" for number in range(10)), "http://new.test/") as store:
+        claims = await claims_of(store)
+        await store.commit([a_result(claims[f"http://h{number}.test/"]) for number in range(10)], NOW)
+        paused = claims["http://h9.test/"].host_id
+        await store.keep_pauses([(paused, NOW + 60)])
+        horizon = Horizon(started_at=NOW + 9, fetched_before=NOW + 9)
+        batch = await store.stale_hosts(horizon, None, 3, NOW + 9)
+        seen = [host.name for host in batch.rows]
+        while batch.next is not None:
+            batch = await store.stale_hosts(horizon, None, 3, NOW + 9, batch.next)
+            seen += [host.name for host in batch.rows]
+        assert sorted(seen) == sorted(f"h{number}.test" for number in range(9))
+        assert {one.url for one in await store.stale_urls([paused], 9, horizon)} == {"http://h9.test/"}
+        assert await store.stale_urls([paused], 9, horizon, [claims["http://h9.test/"].url_id]) == []
+
+
+async def test_a_host_that_has_its_pages_is_due_again_only_in_the_next_run(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        await store.commit([a_result((await claims_of(store))[A])], NOW)
+        assert (await store.due_hosts(NOW, 1, 9)).rows == []
+        assert len((await store.due_hosts(NOW, 2, 9)).rows) == 1
+        await store.end_run("max_pages", {}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
+        [host] = (await store.due_hosts(NOW, 1, 9)).rows
+        assert host.run_pages == 0
+
+
+async def test_a_run_that_was_killed_goes_on_with_what_it_has_stored(location: Path) -> None:
+    async with a_store(location, A) as store:
+        run_id = store.run_id
+        await store.commit([a_result((await claims_of(store))[A])], NOW)
+    async with database_at(location).open_store() as store:
+        options = {"scope": {"max_pages": None}, "delay": 2}
+        assert await store.begin_run(options, NOW) == (run_id, 1)
+        assert await store.last_options() == options
+        await store.end_run("complete", {"pages": 1}, NOW + 5)
+        assert await store.begin_run(options, NOW) == (run_id + 1, 0)
+        assert await store.begin_run({"scope": {"max_pages": 7}}, NOW + 9) == (run_id + 2, 0)
+    assert rows(location, "SELECT ended_at, end_reason, summary FROM runs ORDER BY id") == [
+        (NOW + 5, "complete", '{"pages":1}'),
+        (NOW + 9, "killed", None),
+        (None, None, None),
+    ]
+
+
+async def test_due_urls_come_longest_due_first_and_at_most_so_many_of_a_host(location: Path) -> None:
+    async with a_store(location) as store:
+        await store.add([a_target(f"http://a.test/{number}") for number in range(9)], NOW + 1)
+        await store.add([a_target(C)], NOW)
+        await store.add([a_target("http://later.test/")], NOW + 99)
+        hosts = (await store.due_hosts(NOW + 1, None, 9)).rows
+        assert [host.name for host in hosts] == ["c.test", "a.test"]
+        claims = await store.due_urls([host.host_id for host in hosts], 3, NOW + 1)
+        assert [claim.url for claim in claims] == [C, *(f"http://a.test/{number}" for number in range(3))]
+
+
+# --- odd values -------------------------------------------------------------------------------------------------------
+
+ODD = "a\0b\ud800c\x1b\U0001f600"
+CLEAN = "a\ufffdb\ufffdc\x1b\U0001f600"
+
+
+async def test_text_that_no_store_can_hold_is_replaced_and_breaks_nothing(location: Path) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        answer = Response(url=A, status_code=200, content_type=ODD, etag=ODD, last_modified=ODD)
+        page = Page(
+            url=A,
+            title="x\ud800",
+            text="y\ud800" + "z" * 100,
+            headings=((1, ODD),),
+            open_graph={ODD: ODD},
+            json_ld=(ODD,),
+            links=(Link(url=C, anchor=ODD, rel=ODD),),
+            content_hash=b"h",
+        )
+        visit = a_result(claims[A], attempt=answer, page=page, link_targets=(a_target(C),))
+        failed = a_failure(claims[B], verdict=Verdict(status=UrlStatus.FAILED, reason=ODD))
+        failed = replace(failed, attempt=replace(failed.attempt, message=ODD))  # type: ignore[type-var]
+        await store.commit([visit, failed], NOW)
+        assert rows(location, "SELECT content_type FROM fetches WHERE url_id = ?", claims[A].url_id) == [(CLEAN,)]
+        assert rows(location, "SELECT message FROM fetches WHERE url_id = ?", claims[B].url_id) == [(CLEAN,)]
+        assert row_of(location, A, "etag, last_modified") == (CLEAN, CLEAN)
+        assert row_of(location, B, "reason") == (CLEAN,)
+        assert rows(location, "SELECT title, substr(text, 1, 3) FROM pages") == [("x\ufffd", "y\ufffdz")]
+        [(headings, json_ld, open_graph)] = rows(location, "SELECT headings, json_ld, open_graph FROM pages")
+        assert [json.loads(text) for text in (headings, json_ld, open_graph)] == [[[1, CLEAN]], [CLEAN], {CLEAN: CLEAN}]
+        assert rows(location, "SELECT anchor, rel FROM links") == [(CLEAN, CLEAN)]
+
+
+@pytest.mark.parametrize("size", [2**63 - 1, 2**63, 2**64 - 1, 10**30])
+async def test_a_length_beyond_64_bits_breaks_nothing(location: Path, size: int) -> None:
+    async with a_store(location, A) as store:
+        answer = Response(url=A, status_code=200, read=False, size=size)
+        await store.commit([a_result((await claims_of(store))[A], page=False, attempt=answer)], NOW)
+        assert rows(location, "SELECT bytes FROM fetches") == [(2**63 - 1,)]
+
+
+# --- any batches at all -----------------------------------------------------------------------------------------------
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],  # each example has its place
+)
+@given(batches=some_batches())
+async def test_the_counts_agree_after_any_results(new_location: Callable[[], Path], batches: Batches) -> None:
+    location = new_location()
+    async with a_store(location) as store:
+        await store_batches(store, location, batches)
+
+
+async def test_whether_all_is_decided_is_committed_before_a_seed_that_makes_it_undecided(location: Path) -> None:
+    """Within a transaction of the crawl that runs it would be lost with it."""
+    async with a_store(location, A) as store:
+        under_way = asyncio.create_task(store.add([a_target(B), a_target(C)], NOW))
+        await asyncio.sleep(0)  # it has begun its transaction
+        await store.set_decided(False)
+        [(options,)] = rows(location, "SELECT options FROM runs")
+        assert json.loads(options)["decided"] is False
+        await under_way
