@@ -17,13 +17,13 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
 from crawler.output.ending import print_rows, tally
 from crawler.output.figures import amount, counted, size, span
 from crawler.output.safe_text import printable
 from crawler.records import UrlStatus
 from crawler.storage.location import database_at
-from crawler.storage.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
 _MAX_URL = 160  # cells

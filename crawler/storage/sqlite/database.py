@@ -20,6 +20,7 @@ import aiosqlite
 
 from crawler.errors import DatabaseFailedError
 from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, drop_views, renew_views
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
 MIN_SQLITE = (3, 35, 0)  # RETURNING
@@ -46,7 +47,7 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     check_file(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = await _connect(str(path), uri=False, patience_s=_WRITER_PATIENCE_S)
+        connection = await connect(str(path), uri=False, patience_s=_WRITER_PATIENCE_S)
     try:
         with explained(path):
             await _prepare(connection, path)
@@ -66,7 +67,7 @@ async def open_reader(path: Path, *, any_schema: bool = False) -> AsyncIterator[
     if not check_file(path):
         raise nothing
     with explained(path):
-        connection = await _connect(_read_only_uri(path), uri=True, patience_s=_READER_PATIENCE_S)
+        connection = await connect(read_only_uri(path), uri=True, patience_s=_READER_PATIENCE_S)
     try:
         with explained(path):
             version = await _identify(connection, path)
@@ -119,13 +120,13 @@ def check_file(path: Path) -> int:
     return found.st_size
 
 
-async def _connect(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
+async def connect(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
     """Tried without a thread first: after a connect that fails, aiosqlite's thread may answer a loop that is closed."""
     sqlite3.connect(target, uri=uri).close()
     return await aiosqlite.connect(target, uri=uri, isolation_level=None, timeout=patience_s)
 
 
-def _read_only_uri(path: Path) -> str:
+def read_only_uri(path: Path) -> str:
     """A reader of a WAL database makes its -shm file; where the folder forbids that, it reads the file as it is.
 
     SQLite then takes no locks and overlooks a WAL, so that is for a database that was cleanly closed.
@@ -148,12 +149,16 @@ def _opens(uri: str) -> bool:
 async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
     version = await _identify(connection, path)
     await connection.executescript(_WRITER_PRAGMAS)
+    if version < schema_version():
+        await connection.executescript(drop_views())
     for number, script in enumerate(_migrations()[version:], start=version + 1):
         # One transaction a migration: a kill between two of them leaves a schema that the next start completes.
         await connection.executescript(
             f"BEGIN IMMEDIATE; {script}\n"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
         )
+    if are_outdated(await connection.execute_fetchall(STORED_VIEWS)):
+        await connection.executescript(renew_views())
 
 
 async def _identify(connection: aiosqlite.Connection, path: Path) -> int:
