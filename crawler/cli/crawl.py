@@ -32,6 +32,7 @@ from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.summary import Summary, write_summary
+from crawler.records import EndReason
 from crawler.storage.location import database_at
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 SCOPE, POLITENESS, NETWORK, AGAIN, RUN = "Scope", "Politeness", "Network", "Fetch again", "Run"
 
-_EXIT_STATUS = {"interrupted": 130, "terminated": 143}
+_EXIT_STATUS: Mapping[str, int] = {EndReason.INTERRUPTED: 130, EndReason.TERMINATED: 143}
 _NO_SEED_FETCHED = 4
 
 
