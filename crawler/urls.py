@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_plus
 from ada_url import join_url, normalize_url
 
 _PATH_PARAMETER = re.compile(r";([^;=/]+=[^;/]*)")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def normalize(href: str, base: str | None = None) -> str | None:
@@ -60,7 +60,7 @@ def host_of(url: str) -> str:
 def port_of(url: str) -> int:
     """The port, the scheme's default where none is written."""
     _host, port = _split_port(authority_of(url).rpartition("@")[2])
-    return _DEFAULT_PORTS[scheme_of(url)] if port is None else port
+    return DEFAULT_PORTS[scheme_of(url)] if port is None else port
 
 
 def target_of(url: str) -> str:

@@ -27,7 +27,7 @@ from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind
 from crawler.urls import normalize, origin_of, without_credentials
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
-KNOCK_TIMEOUT_S = 5.0  # of the first request to an origin; hosts that only hang would hold up those behind them
+FIRST_REQUEST_TIMEOUT_S = 5.0  # to an origin; hosts that only hang would hold up those behind them
 
 
 class Ledger(Protocol):
@@ -91,7 +91,7 @@ class Visitor:
         url = claim.url
         timeout_s = self._config.network.timeout_s
         if not claim.attempts:
-            timeout_s = min(timeout_s, KNOCK_TIMEOUT_S)
+            timeout_s = min(timeout_s, FIRST_REQUEST_TIMEOUT_S)
         for hop in range(MAX_ROBOTS_REDIRECTS + 1):
             if hop:
                 await asyncio.sleep(self._ledger.delay_of(claim))

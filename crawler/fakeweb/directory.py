@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 
 from crawler.fakeweb.sites import Request, Site, site_named
+from crawler.urls import DEFAULT_PORTS
 
 _AUTHORITY = re.compile(
     r"""(?:(?P<scheme>https?):)?//(?:[^\s/?#"'<>@]*@)?(?P<host>[\w.-]+)(?![\w.:@-])""", re.IGNORECASE
 )
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Directory:

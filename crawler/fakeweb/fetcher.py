@@ -22,7 +22,7 @@ from crawler.clock import Clock
 from crawler.config import NetworkConfig
 from crawler.counters import Counters
 from crawler.fakeweb.answers import message_of, reply_to, route_of, status_of
-from crawler.fakeweb.directory import DEFAULT_PORTS, Directory
+from crawler.fakeweb.directory import Directory
 from crawler.fakeweb.exchange import Connection, Exchange, FetchError, Head, read, unread
 from crawler.fakeweb.lookup import Names
 from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request
@@ -33,7 +33,7 @@ from crawler.network.fields import CONTENT_TYPE, field
 from crawler.network.guard import AddressGuard
 from crawler.network.session import common_headers
 from crawler.records import Failure, FailureKind, Response
-from crawler.urls import authority_of, target_of, without_credentials
+from crawler.urls import DEFAULT_PORTS, authority_of, target_of, without_credentials
 
 
 class FakeWebFetcher:

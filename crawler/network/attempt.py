@@ -40,16 +40,16 @@ class KeptConnections:
     than there is room for, keeping some beats replacing all of them in turn.
     """
 
-    __slots__ = ("_counters", "_limit", "_marked")
+    __slots__ = ("_limit", "_marked", "_open_connections")
 
-    def __init__(self, counters: Counters, limit: int) -> None:
-        self._counters = counters
+    def __init__(self, open_connections: Callable[[], int], limit: int) -> None:
+        self._open_connections = open_connections
         self._limit = limit
         self._marked = 0
 
     def mark_if_full(self) -> bool:
         """Whether a new connection has to be closed after its first answer; if so, `unmark` follows then."""
-        if self._counters.connections_open - self._marked <= self._limit:
+        if self._open_connections() - self._marked <= self._limit:
             return False
         self._marked += 1
         return True
@@ -102,7 +102,7 @@ class Attempt:
         if wait_s <= 0:
             return
         self.throttled_s += wait_s
-        with self.deadline.deaf(put_off_s=wait_s):
+        with self.deadline.suspended(put_off_s=wait_s):
             await asyncio.sleep(wait_s)
 
     def patience(self, limit_s: float) -> asyncio.Timeout:

@@ -56,7 +56,7 @@ async def _read_pieces(
         received += len(chunk)
         for piece in (chunk,) if decoder is None else decoder.decode(chunk):
             if not share.try_take(len(piece)):
-                with attempt.deadline.deaf():
+                with attempt.deadline.suspended():
                     await share.take(len(piece))
             pieces.append(piece)
             size += len(piece)

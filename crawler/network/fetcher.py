@@ -65,7 +65,7 @@ class HttpFetcher:
         self._counters = counters
         self._wall_clock = wall_clock
         self._deadlines = deadlines
-        self._kept = KeptConnections(counters, kept_connections)
+        self._kept = KeptConnections(guard.open_connections, kept_connections)
         self._cookies = cookies
         self._proxy = network.proxy_server
         self._memory = MemoryBudget(network.memory_bytes)

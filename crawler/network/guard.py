@@ -59,6 +59,10 @@ class AddressGuard:
         elif (address := parse_address(host)) is not None:
             self._opened[origin] = (ip_network(effective(address)),)
 
+    def open_connections(self) -> int:
+        """How many of the sockets made here are still open."""
+        return len(self._sockets)
+
     def refusal(self, text: str, origin: str | None = None) -> str | None:
         """Why the address `text` may not be connected to for a request to `origin`; None where it may."""
         address = parse_address(text)
@@ -118,12 +122,12 @@ class AddressGuard:
 
     def _opened_socket(self, made: CountedSocket) -> None:
         self._sockets.add(made)
-        self._counters.connections_open += 1
-        self._counters.connections_peak = max(self._counters.connections_peak, self._counters.connections_open)
+        self._counters.connections_open = len(self._sockets)
+        self._counters.connections_peak = max(self._counters.connections_peak, len(self._sockets))
 
     def _closed(self, gone: CountedSocket) -> None:
         self._sockets.discard(gone)
-        self._counters.connections_open -= 1
+        self._counters.connections_open = len(self._sockets)
         if not self._sockets:
             self._all_closed.set()
 
@@ -158,12 +162,6 @@ class CountedSocket(socket.socket):
         report, self._report = self._report, None
         if report is not None:
             report(self)
-
-
-def is_public(ip: str | Address) -> bool:
-    """Whether `ip` is an address of the public Internet, as far as the registries say."""
-    address = parse_address(ip) if isinstance(ip, str) else ip
-    return address is not None and special_purpose(address) is None
 
 
 def is_localhost(host: str) -> bool:

@@ -359,7 +359,7 @@ async def test_refused(web: FakeWeb, opened: Open) -> None:
         assert (run.counters.requests, run.counters.connections_opened) == (0, 0)
 
 
-@pytest.mark.parametrize("limits", [{"timeout_s": 0.2}, {"read_timeout_s": 0.2}])
+@pytest.mark.parametrize("limits", [{"timeout_s": 1.0}, {"read_timeout_s": 1.0}])
 @pytest.mark.parametrize("path", ["/hang", "/late", "/stuck"])
 async def test_timeouts(web: FakeWeb, opened: Open, limits: dict[str, float], path: str) -> None:
     """A server that does not answer in time, or not to the end."""

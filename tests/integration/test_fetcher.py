@@ -445,7 +445,7 @@ async def test_a_message_is_one_printable_line_whatever_was_raised() -> None:
     """No library quotes a server's bytes unescaped, as of now."""
     counters = Counters()
     attempt = Attempt(
-        url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(counters, 1),
+        url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(lambda: 0, 1),
         deadline=Deadlines(1).after(1), max_bytes=1, readable=any_type, sent=True,
     )  # fmt: skip
     message = "a \x1b[2J\x9b5m\u202eword\nand more"

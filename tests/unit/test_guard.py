@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from crawler.counters import Counters
-from crawler.network.guard import AddressGuard, is_localhost, is_public
+from crawler.network.guard import AddressGuard, is_localhost, parse_address, special_purpose
 
 PUBLIC = [
     "1.1.1.1",
@@ -185,6 +185,11 @@ def test_a_seed_with_a_public_name_opens_nothing(origin: str) -> None:
 )
 def test_localhost_is_a_name_and_all_below_it(host: str, expected: bool) -> None:
     assert is_localhost(host) is expected
+
+
+def is_public(text: str) -> bool:
+    address = parse_address(text)
+    return address is not None and special_purpose(address) is None
 
 
 def guard(*networks: str) -> AddressGuard:

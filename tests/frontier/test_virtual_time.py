@@ -1,0 +1,46 @@
+"""The loop that the tests of this folder stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from crawler.storage.location import database_at
+from tests.frontier.virtual_time import VirtualLoop, in_virtual_time, watched
+
+
+def test_a_night_passes_in_a_moment_and_in_order() -> None:
+    async def night(loop: VirtualLoop) -> list[tuple[str, float]]:
+        told: list[tuple[str, float]] = []
+
+        async def sleeper(name: str, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            told.append((name, loop.time()))
+
+        await asyncio.gather(sleeper("long", 36_000.0), sleeper("short", 2.5), sleeper("middle", 100.0))
+        return told
+
+    assert in_virtual_time(night) == [("short", 2.5), ("middle", 100.0), ("long", 36_000.0)]
+
+
+def test_time_stands_still_while_a_thread_works() -> None:
+    """Else a time-out would come before the answer of a thread that takes no virtual time."""
+
+    async def night(loop: VirtualLoop) -> float:
+        async with asyncio.timeout(0.01):
+            await asyncio.to_thread(time.sleep, 0.2)
+        return loop.time()
+
+    assert in_virtual_time(night) == 0.0
+
+
+def test_time_stands_still_while_the_store_works(tmp_path: Path) -> None:
+    async def night(loop: VirtualLoop) -> float:
+        async with database_at(tmp_path / "crawl.db").open_store() as store:
+            async with asyncio.timeout(0.000_001):
+                for _ in range(50):
+                    await watched(store, loop).last_options()
+        return loop.time()
+
+    assert in_virtual_time(night) == 0.0
