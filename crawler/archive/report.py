@@ -19,9 +19,9 @@ import aiosqlite
 import orjson
 
 from crawler.archive.reading import open_archive
-from crawler.records import UrlStatus
+from crawler.records import ExclusionReason, UrlStatus
 from crawler.storage.sqlite.database import explained
-from crawler.storage.sqlite.host_limit import FULL_DOMAIN, OF_FULL_DOMAIN
+from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN
 
 _RUNS = """
 SELECT run_id, started_at, ended_at, end_reason, pages, requests, summary FROM run_overview ORDER BY run_id DESC LIMIT ?
@@ -50,7 +50,7 @@ _NEXT_DUE = "SELECT min(next_due_at) FROM host_overview WHERE next_due_at IS NOT
 
 # The next two ask the table: the views' join with hosts would cost as much again.
 _EXCLUSIONS = """
-SELECT substr(reason, 1, instr(reason || ':', ':') - 1) AS word, count(*) FROM urls
+SELECT substr(cause, 1, instr(cause || ':', ':') - 1) AS word, count(*) FROM urls
 WHERE status = 'excluded' GROUP BY word ORDER BY word
 """
 
@@ -60,19 +60,19 @@ SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' G
 
 # By urls_excluded alone. The hosts that a domain has too many of are one trap, not one each.
 _TRAPS = f"""
-SELECT g.host_id, h.name, g.reason, g.urls FROM (
-    SELECT host_id, reason, count(*) AS urls FROM urls
-    WHERE status = 'excluded' AND reason >= 'trap: ' AND reason < 'trap;' AND NOT ({OF_FULL_DOMAIN})
-    GROUP BY host_id, reason ORDER BY urls DESC, host_id LIMIT ?
+SELECT g.host_id, h.name, g.cause, g.reason, g.urls FROM (
+    SELECT host_id, cause, reason, count(*) AS urls FROM urls
+    WHERE status = 'excluded' AND cause GLOB 'trap: *' AND NOT ({OF_FULL_DOMAIN})
+    GROUP BY host_id, cause, reason ORDER BY urls DESC, host_id LIMIT ?
 ) AS g JOIN hosts AS h ON h.id = g.host_id ORDER BY g.urls DESC, g.host_id
 """  # noqa: S608 - our own names
 _FULL_DOMAINS = f"""
-SELECT reason, count(*) AS urls, min(id), max(id) FROM urls INDEXED BY urls_excluded
-WHERE status = 'excluded' AND {OF_FULL_DOMAIN} GROUP BY reason ORDER BY urls DESC, reason LIMIT ?
+SELECT detail, count(*) AS urls, min(id), max(id) FROM urls INDEXED BY urls_excluded
+WHERE status = 'excluded' AND {OF_FULL_DOMAIN} GROUP BY reason ORDER BY urls DESC, detail LIMIT ?
 """  # noqa: S608 - our own names
 
 _DOMAIN_EXAMPLES = "SELECT url FROM urls WHERE id IN (?, ?) ORDER BY id"
-_TRAP_EXAMPLES = "SELECT url FROM urls WHERE host_id = ? AND status = 'excluded' AND reason = ? LIMIT ?"
+_TRAP_EXAMPLES = "SELECT url FROM urls WHERE host_id = ? AND status = 'excluded' AND cause = ? AND reason = ? LIMIT ?"
 
 # A page's hash stands behind its text: every one that is looked at costs a read of that.
 _SAMPLE = """
@@ -201,18 +201,18 @@ async def _traps(connection: aiosqlite.Connection, most: int) -> list[Trap]:
             host=name,
             rule=reason.removeprefix("trap: "),
             urls=urls,
-            examples=[row[0] for row in await _rows(connection, _TRAP_EXAMPLES, host_id, reason, _EXAMPLES)],
+            examples=[row[0] for row in await _rows(connection, _TRAP_EXAMPLES, host_id, cause, reason, _EXAMPLES)],
         )
-        for host_id, name, reason, urls in await _rows(connection, _TRAPS, most)
+        for host_id, name, cause, reason, urls in await _rows(connection, _TRAPS, most)
     ]
     domains = [
         Trap(
-            host=reason.removeprefix(FULL_DOMAIN),
-            rule=FULL_DOMAIN.removeprefix("trap: ").rstrip(),
+            host=domain,
+            rule=ExclusionReason.HOSTS_OF_DOMAIN.removeprefix("trap: "),
             urls=urls,
             examples=[row[0] for row in await _rows(connection, _DOMAIN_EXAMPLES, first, last)],
         )
-        for reason, urls, first, last in await _rows(connection, _FULL_DOMAINS, most)
+        for domain, urls, first, last in await _rows(connection, _FULL_DOMAINS, most)
     ]
     found = sorted([*traps, *domains], key=lambda trap: -trap.urls)[:most]
     return [*found, *await _same_content(connection)]

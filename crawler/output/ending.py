@@ -16,13 +16,14 @@ from crawler.output.figures import amount, counted, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
 from crawler.quantities import Age
+from crawler.records import EndReason
 
-_ENDINGS = {
-    "complete": ("complete", "green", ": nothing is left that could be fetched now"),
-    "max_pages": ("stopped", "green", " at the number of pages that was asked for (--max-pages)"),
-    "max_runtime": ("stopped", "green", " after the time that was asked for (--max-runtime)"),
-    "interrupted": ("interrupted", "yellow", " by Ctrl-C; everything that was finished is stored"),
-    "terminated": ("terminated", "yellow", " by SIGTERM or SIGHUP; everything that was finished is stored"),
+_ENDINGS: Mapping[str, tuple[str, str, str]] = {
+    EndReason.COMPLETE: ("complete", "green", ": nothing is left that could be fetched now"),
+    EndReason.MAX_PAGES: ("stopped", "green", " at the number of pages that was asked for (--max-pages)"),
+    EndReason.MAX_RUNTIME: ("stopped", "green", " after the time that was asked for (--max-runtime)"),
+    EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; everything that was finished is stored"),
+    EndReason.TERMINATED: ("terminated", "yellow", " by SIGTERM or SIGHUP; everything that was finished is stored"),
 }
 _NAMED_HOSTS = 3
 _AGES_S = (7 * 86400.0, 86400.0, 43200.0, 3600.0, 600.0, 60.0)

@@ -22,8 +22,8 @@ class Summary:
     was killed. `backing_off` names hosts whose pages are left for a later run, because they asked for it or their
     robots.txt was unreachable. `seeds_failed`: no seed could be fetched. `insecure`: certificates were not verified.
 
-    `complete` says that nothing was left that could be fetched in this run. `end_reason` is one of complete,
-    max_pages, max_runtime, interrupted, terminated, stopped (by a program that uses the library). `by_status` counts
+    `complete` says that nothing was left that could be fetched in this run. `end_reason` is a word of
+    `EndReason`. `by_status` counts
     answers by HTTP status, `by_failure` attempts without an answer by kind.
     """
 

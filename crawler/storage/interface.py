@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
-from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target
+from crawler.records import Claim, EndReason, ExclusionReason, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target
 from crawler.seeds import Seed
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class RunLog(Protocol):
     async def set_decided(self, decided: bool) -> None:
         """Whether all that earlier options excluded has been judged by those of now; else the next run has to."""
 
-    async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
+    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
 
 
@@ -104,8 +104,8 @@ class Exclusions(Protocol):
     async def forget_forbidden(self, now: float, *, every: bool) -> None:
         """What robots.txt forbade is decided again where its copy has expired; `every`: wherever it did."""
 
-    async def reasons(self, prefix: str, min_fetched: int) -> list[tuple[str, str]]:
-        """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
+    async def details(self, cause: ExclusionReason, min_fetched: int) -> list[tuple[str, str]]:
+        """Of hosts with so many URLs fetched: their names, and each detail of what was excluded there by this cause."""
 
     async def full_hosts(self, urls: int) -> list[str]:
         """Hosts that have so many URLs, the excluded ones not counted."""
@@ -177,7 +177,7 @@ class Figures(Protocol):
         """URLs by status, robots.txt not counted."""
 
     async def exclusions(self) -> dict[str, int]:
-        """Excluded URLs by the first word of their reason."""
+        """Excluded URLs by the first word of their cause: all traps are one."""
 
     async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
         """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not; and,

@@ -151,8 +151,8 @@ async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
     await connection.executescript(_WRITER_PRAGMAS)
     if version < schema_version():
         await connection.executescript(drop_views())
-    for number, script in enumerate(_migrations()[version:], start=version + 1):
-        # One transaction a migration: a kill between two of them leaves a schema that the next start completes.
+    for number, script in _steps(version):
+        # One transaction a step: a kill between two of them leaves a schema that the next start completes.
         await connection.executescript(
             f"BEGIN IMMEDIATE; {script}\n"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
@@ -183,6 +183,16 @@ async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
 async def _has_tables(connection: aiosqlite.Connection) -> bool:
     async with connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1") as cursor:
         return await cursor.fetchone() is not None
+
+
+def _steps(version: int) -> list[tuple[int, str]]:
+    """The scripts that lead from a schema to today's, each with the version that it leads to.
+
+    A new database is made in one, with the comments that `.schema` shows: ALTER TABLE would keep none.
+    """
+    if version == 0:
+        return [(schema_version(), files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))]
+    return list(enumerate(_migrations()[version:], start=version + 1))
 
 
 @cache

@@ -195,7 +195,7 @@ CREATE VIEW excluded_urls AS
 --   discovered_at   when it was found (Unix seconds)
 --   url_id          its row in urls
 SELECT
-    u.url, h.name AS host, substr(u.reason, 1, instr(u.reason || ':', ':') - 1) AS rule, u.reason, u.depth,
+    u.url, h.name AS host, substr(u.cause, 1, instr(u.cause || ':', ':') - 1) AS rule, u.reason, u.depth,
     u.discovered_at, u.id AS url_id
 FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'excluded';
 
@@ -208,10 +208,10 @@ CREATE VIEW robots_blocked AS
 --   depth           links from the nearest seed
 --   url_id          its row in urls
 SELECT
-    u.url, h.name AS host, CAST(substr(u.reason, 14) AS INTEGER) AS line,
-    substr(u.reason, 15 + instr(substr(u.reason, 14), ':')) AS rule, u.depth, u.id AS url_id
+    u.url, h.name AS host, CAST(substr(u.detail, 6) AS INTEGER) AS line,
+    substr(u.detail, 2 + instr(u.detail, ':')) AS rule, u.depth, u.id AS url_id
 FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id
-WHERE u.status = 'excluded' AND u.reason >= 'robots: line ' AND u.reason < 'robots: line!';
+WHERE u.status = 'excluded' AND u.cause = 'robots';
 
 CREATE VIEW traps AS
 -- Places that looked endless and were excluded: one row per host and rule.
@@ -222,16 +222,15 @@ CREATE VIEW traps AS
 SELECT h.name AS host, substr(g.reason, 7) AS rule, g.urls, e.url AS example_url
 FROM (
     SELECT host_id, reason, count(*) AS urls, min(id) AS first_id FROM urls
-    WHERE status = 'excluded' AND reason >= 'trap: ' AND reason < 'trap;'
-        AND NOT (reason >= 'trap: hosts of the domain ' AND reason < 'trap: hosts of the domain!')
-    GROUP BY host_id, reason
+    WHERE status = 'excluded' AND cause GLOB 'trap: *' AND cause <> 'trap: hosts of the domain'
+    GROUP BY host_id, cause, reason
 ) AS g JOIN hosts AS h ON h.id = g.host_id JOIN urls AS e ON e.id = g.first_id
 UNION ALL
-SELECT substr(g.reason, 27), 'hosts of the domain', g.urls, e.url
+SELECT g.detail, 'hosts of the domain', g.urls, e.url
 FROM (
-    SELECT reason, count(*) AS urls, min(id) AS first_id FROM urls
-    WHERE status = 'excluded' AND reason >= 'trap: hosts of the domain ' AND reason < 'trap: hosts of the domain!'
-    GROUP BY reason
+    SELECT detail, count(*) AS urls, min(id) AS first_id FROM urls
+    WHERE status = 'excluded' AND cause = 'trap: hosts of the domain'
+    GROUP BY detail
 ) AS g JOIN urls AS e ON e.id = g.first_id;
 
 CREATE VIEW duplicate_pages AS

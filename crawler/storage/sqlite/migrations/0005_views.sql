@@ -1,1 +1,0 @@
--- From this version on a database has the views of views.sql, which are brought up to date by whoever writes.
