@@ -16,13 +16,24 @@ from crawler.archive.answers import FailedUrl, OutLink
 from crawler.archive.archive import Archive
 from crawler.archive.derived import derived_file
 from crawler.archive.reading import open_archive
-from crawler.records import FailureKind, Link, Page, Response, Result, SeedMark, UrlStatus, Verdict
+from crawler.records import (
+    ExclusionReason,
+    FailureKind,
+    Link,
+    Page,
+    Reason,
+    Response,
+    Result,
+    SeedMark,
+    UrlStatus,
+    Verdict,
+)
 from tests.benchmarks.archive import make
 from tests.contract.results import NOW, a_body, a_failure, a_result, a_store, a_target, claims_of
 from tests.integration.test_query_plans import faults_of, plan_of
 
 HOME, PAGE, BAD, HIDDEN = (f"http://a.test/{path}" for path in ("", "page", "bad", "hidden"))
-FORBIDDEN = "robots: line 1: Disallow: /"
+FORBIDDEN = Reason(ExclusionReason.ROBOTS, "line 1: Disallow: /")
 
 
 @pytest.fixture
