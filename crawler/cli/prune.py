@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from crawler.archive.derived import discard
 from crawler.cli.options import DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
@@ -46,6 +47,8 @@ def prune(
     database = database_at(db)
     with database.hold() if database.exists() else nullcontext():  # do not create one
         pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
+        if not dry_run and (pruned.links or pruned.fetches):
+            asyncio.run(discard(db))  # it would go on listing what is gone
     typer.echo(_account(pruned, vacuum=vacuum, dry_run=dry_run))
 
 

@@ -17,13 +17,14 @@ from crawler.output.figures import amount, counted, lookups, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
 from crawler.quantities import Age
+from crawler.records import EndReason
 
-_ENDINGS = {
-    "complete": ("complete", "green", ": no fetchable URLs left"),
-    "max_pages": ("stopped", "green", ": reached the page limit (--max-pages)"),
-    "max_runtime": ("stopped", "green", ": reached the time limit (--max-runtime)"),
-    "interrupted": ("interrupted", "yellow", " by Ctrl-C; all finished work is stored"),
-    "terminated": ("terminated", "yellow", " by SIGTERM or SIGHUP; all finished work is stored"),
+_ENDINGS: Mapping[str, tuple[str, str, str]] = {
+    EndReason.COMPLETE: ("complete", "green", ": no fetchable URLs left"),
+    EndReason.MAX_PAGES: ("stopped", "green", ": reached the page limit (--max-pages)"),
+    EndReason.MAX_RUNTIME: ("stopped", "green", ": reached the time limit (--max-runtime)"),
+    EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; all finished work is stored"),
+    EndReason.TERMINATED: ("terminated", "yellow", " by SIGTERM or SIGHUP; all finished work is stored"),
 }
 _NAMED_HOSTS = 3
 _AGES_S = (7 * 86400.0, 86400.0, 43200.0, 3600.0, 600.0, 60.0)

@@ -25,12 +25,13 @@ from crawler.output.files import write_file
 from crawler.output.meter import HostSource, queued
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, peak_rss_bytes
+from crawler.records import EndReason
 
 _WRITE_EVERY_S = 15.0
 _REQUEST_S = 5.0  # for a client to send its request
 _MAX_REQUEST = 8192  # bytes
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_AS_ASKED = {"complete", "max_pages", "max_runtime"}
+_AS_ASKED = {EndReason.COMPLETE, EndReason.MAX_PAGES, EndReason.MAX_RUNTIME}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

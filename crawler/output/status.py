@@ -5,7 +5,7 @@ Invariant: only reads, and never waits for a running crawl.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,18 +17,24 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
 from crawler.output.ending import print_rows, tally
 from crawler.output.figures import amount, counted, size, span
 from crawler.output.safe_text import printable
-from crawler.records import UrlStatus
+from crawler.records import EndReason, UrlStatus
 from crawler.storage.location import database_at
-from crawler.storage.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
 _MAX_URL = 160  # cells
 _GAP = 2  # cells between columns
-_END_STYLES = {"complete": "green", "max_pages": "green", "max_runtime": "green", "running": "cyan", "killed": "red"}
+_END_STYLES: Mapping[str, str] = {
+    EndReason.COMPLETE: "green",
+    EndReason.MAX_PAGES: "green",
+    EndReason.MAX_RUNTIME: "green",
+    EndReason.KILLED: "red",
+    "running": "cyan",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +72,7 @@ class Status:
         """Why the run ended, or 'running', or 'killed'."""
         if run.ended_at is not None:
             return run.end_reason or "unknown"
-        return "running" if self.running else "killed"
+        return "running" if self.running else EndReason.KILLED
 
 
 async def read_status(db: Path, clock: Clock | None = None) -> Status:

@@ -23,9 +23,8 @@ class Summary:
     a pause or their robots.txt was unreachable. `seeds_failed`: no seed could be fetched. `insecure`: certificates were
     not verified.
 
-    `complete`: no fetchable URLs were left. `end_reason` is one of complete, max_pages, max_runtime, interrupted,
-    terminated, stopped (by a program that uses the library). `by_status` counts responses by HTTP status, `by_failure`
-    attempts without a response by kind.
+    `complete`: no fetchable URLs were left. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
+    status, `by_failure` attempts without a response by kind.
     """
 
     run_id: int

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
-from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target
+from crawler.records import Claim, EndReason, ExclusionReason, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target
 from crawler.seeds import Seed
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class RunLog(Protocol):
         next run does it.
         """
 
-    async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
+    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
 
 
@@ -106,8 +106,8 @@ class Exclusions(Protocol):
     async def forget_forbidden(self, now: float, *, every: bool) -> None:
         """Make URLs that robots.txt forbade due for another decision if its copy has expired; `every`: all of them."""
 
-    async def reasons(self, prefix: str, min_fetched: int) -> list[tuple[str, str]]:
-        """(host name, reason) for each reason that begins with `prefix`, of hosts with enough fetched URLs."""
+    async def details(self, cause: ExclusionReason, min_fetched: int) -> list[tuple[str, str]]:
+        """(host name, detail) for each detail of this cause of exclusion, of hosts with enough fetched URLs."""
 
     async def full_hosts(self, urls: int) -> list[str]:
         """Hosts that have so many URLs, the excluded ones not counted."""
@@ -179,7 +179,7 @@ class Figures(Protocol):
         """URLs by status, robots.txt not counted."""
 
     async def exclusions(self) -> dict[str, int]:
-        """Excluded URLs by the first word of their reason."""
+        """Excluded URLs by the first word of their cause, so that all traps count as one."""
 
     async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
         """Hosts with pending pages that are backing off, because they asked for it or robots.txt was unreachable; in a

@@ -106,7 +106,7 @@ def test_the_screen_shows_the_figures(bench: Bench) -> None:
     assert "pending      3, 16 in flight" in screen
     assert "2xx 1,161   3xx 2   4xx 3   5xx 4   failed 3" in screen
     assert "received     8.1 MB" in screen
-    assert "12 for 1,170 requests, 4 open now" in screen
+    assert "12 opened for 1,170 requests, 4 open now" in screen
     assert "3 lookups, 1,167 cache hits" in screen
 
 

@@ -20,6 +20,7 @@ import aiosqlite
 
 from crawler.errors import DatabaseFailedError
 from crawler.storage.sqlite.companions import companion
+from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, drop_views, renew_views
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
 MIN_SQLITE = (3, 35, 0)  # RETURNING
@@ -46,7 +47,7 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     check_file(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = await _connect(str(path), uri=False, patience_s=_WRITER_PATIENCE_S)
+        connection = await connect(str(path), uri=False, patience_s=_WRITER_PATIENCE_S)
     try:
         with explained(path):
             await _prepare(connection, path)
@@ -66,7 +67,7 @@ async def open_reader(path: Path, *, any_schema: bool = False) -> AsyncIterator[
     if not check_file(path):
         raise nothing
     with explained(path):
-        connection = await _connect(_read_only_uri(path), uri=True, patience_s=_READER_PATIENCE_S)
+        connection = await connect(read_only_uri(path), uri=True, patience_s=_READER_PATIENCE_S)
     try:
         with explained(path):
             version = await _identify(connection, path)
@@ -122,13 +123,13 @@ def check_file(path: Path) -> int:
     return found.st_size
 
 
-async def _connect(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
+async def connect(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
     """Connects once without a thread first: if connecting fails, aiosqlite's thread may call into a closed loop."""
     sqlite3.connect(target, uri=uri).close()
     return await aiosqlite.connect(target, uri=uri, isolation_level=None, timeout=patience_s)
 
 
-def _read_only_uri(path: Path) -> str:
+def read_only_uri(path: Path) -> str:
     """A reader of a WAL database creates its -shm file; if the folder forbids that, it opens the file as immutable.
 
     SQLite then takes no locks and ignores the WAL, so this is only for a database that was closed cleanly.
@@ -151,12 +152,16 @@ def _opens(uri: str) -> bool:
 async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
     version = await _identify(connection, path)
     await connection.executescript(_WRITER_PRAGMAS)
-    for number, script in enumerate(_migrations()[version:], start=version + 1):
-        # One transaction per migration: after a kill between two of them, the next start continues with the second.
+    if version < schema_version():
+        await connection.executescript(drop_views())
+    for number, script in _steps(version):
+        # One transaction per step: after a kill between two of them, the next start continues with the second.
         await connection.executescript(
             f"BEGIN IMMEDIATE; {script}\n"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
         )
+    if are_outdated(await connection.execute_fetchall(STORED_VIEWS)):
+        await connection.executescript(renew_views())
 
 
 async def _identify(connection: aiosqlite.Connection, path: Path) -> int:
@@ -181,6 +186,16 @@ async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
 async def _has_tables(connection: aiosqlite.Connection) -> bool:
     async with connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1") as cursor:
         return await cursor.fetchone() is not None
+
+
+def _steps(version: int) -> list[tuple[int, str]]:
+    """The scripts that lead from a schema to today's, each with the version that it leads to.
+
+    A new database is made in one, with the comments that `.schema` shows: ALTER TABLE would keep none.
+    """
+    if version == 0:
+        return [(schema_version(), files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))]
+    return list(enumerate(_migrations()[version:], start=version + 1))
 
 
 @cache

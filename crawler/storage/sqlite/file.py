@@ -15,7 +15,7 @@ from typing import Any
 from crawler.errors import UsageError
 from crawler.seeds import Seed
 from crawler.storage.interface import Inbox, Pruned, Store
-from crawler.storage.sqlite.companions import companion
+from crawler.storage.sqlite.companions import COMPANIONS, companion
 from crawler.storage.sqlite.database import check_file
 from crawler.storage.sqlite.lock import database_lock, holder_of, is_held, refuse_if_held
 
@@ -60,8 +60,8 @@ class SqliteFile:
         return sum(file.stat().st_size for file in files if file.exists())
 
     def files(self) -> Sequence[Path]:
-        """The file, SQLite's companions, and the lock."""
-        return [companion(self._path, suffix) for suffix in ("", "-wal", "-shm", ".lock")]
+        """The file, SQLite's companions, the lock, and what is derived."""
+        return [companion(self._path, suffix) for suffix in ("", *COMPANIONS)]
 
     async def last_options(self) -> dict[str, Any] | None:
         """Read them from the file, whatever its schema version."""
