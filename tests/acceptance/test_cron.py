@@ -256,4 +256,4 @@ def test_a_database_with_two_names_is_one(cli: Cli, serve: Serve) -> None:
     assert len(cli.pages()) == 3
     assert {"real.db", "real.db.lock", "real.db.inbox"} <= {file.name for file in folder.iterdir()}
     assert cli.crawl(served, "--db", str(real), "--max-age", "0s", "--delay", "0").summary["requests"] == 3
-    assert "no crawl runs" in cli.command("stop", "--db", str(cli.db)).out
+    assert "no crawl is using" in cli.command("stop", "--db", str(cli.db)).out
