@@ -19,7 +19,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary
 from crawler.records import Page
 from crawler.run import Run, open_run, signals_handled
-from crawler.seeds import parse_seeds
+from crawler.seeds import Seed, parse_seeds
 from crawler.storage.location import database_at
 
 _LOCK_POLL_S = 0.25
@@ -35,7 +35,7 @@ class Crawl:
 
     def __init__(
         self,
-        seeds: Iterable[str],
+        seeds: Iterable[str | Seed],
         config: CrawlConfig,
         *,
         observer: Observer | None = None,

@@ -35,13 +35,23 @@ class Seed:
         return http_twin(self.url) if self.bare else None
 
 
-def parse_seeds(texts: Iterable[str]) -> list[Seed]:
-    """The seeds, each once. Raises `UsageError` for one that is no http(s) URL."""
+def parse_seeds(texts: Iterable[str | Seed]) -> list[Seed]:
+    """The seeds, each once; parsed ones are as good as texts. Raises `UsageError` for one that is no http(s) URL."""
     seeds: dict[str, Seed] = {}
     for text in [texts] if isinstance(texts, str) else texts:
-        seed = _parse(text.strip())
+        seed = text if isinstance(text, Seed) else parse_seed(text)
         seeds.setdefault(seed.url, seed)
     return list(seeds.values())
+
+
+def parse_seed(text: str) -> Seed:
+    """The seed that the text names. Raises `UsageError` where it is no http(s) URL."""
+    text = text.strip()
+    bare = not names_scheme(text)
+    url = normalize(f"https://{text}" if bare else text)
+    if url is None:
+        raise UsageError(f"{text!r} is not an http(s) URL or a host name")
+    return Seed(url=without_credentials(url), bare=bare, credentials=credentials_of(url))
 
 
 def names_scheme(text: str) -> bool:
@@ -52,11 +62,3 @@ def names_scheme(text: str) -> bool:
 def http_twin(url: str) -> str:
     """The same URL by http."""
     return "http" + url.removeprefix("https")
-
-
-def _parse(text: str) -> Seed:
-    bare = not names_scheme(text)
-    url = normalize(f"https://{text}" if bare else text)
-    if url is None:
-        raise UsageError(f"{text!r} is not an http(s) URL or a host name")
-    return Seed(url=without_credentials(url), bare=bare, credentials=credentials_of(url))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from crawler.cli.options import DatabasePath
 from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB
 from crawler.errors import DatabaseFailedError
@@ -19,7 +19,7 @@ def add(
         list[str],
         typer.Argument(metavar="SEED", help="A URL, a host name, a file with one URL a line, or - for standard input."),
     ],
-    db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB,
+    db: DatabasePath = DEFAULT_DB,
 ) -> None:
     """Add SEEDs to a crawl: one that runs takes them up within a second or so, else the next run does."""
     database = database_at(db)

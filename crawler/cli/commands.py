@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from crawler.cli.add import add
+from crawler.cli.command import MAX_WIDTH, Command, Group
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
 from crawler.cli.help import show_help
@@ -21,21 +22,23 @@ from crawler.output.streams import flush_output, write_out
 
 app = typer.Typer(
     name="crawler",
+    cls=Group,
     help="A polite, resumable web crawler: one shared session in, one SQLite file out.",
     epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
     " database, 6 the database failed, 130 / 143 stopped by SIGINT / SIGTERM or SIGHUP after a clean end.",
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH},
 )
 app.command(cls=CrawlCommand)(crawl)
-app.command()(add)
-app.command()(init)
-app.command()(status)
-app.command()(stop)
-app.command()(prune)
-app.command()(demo)
-app.command("help")(show_help)
+app.command(cls=Command)(add)
+app.command(cls=Command)(init)
+app.command(cls=Command)(status)
+app.command(cls=Command)(stop)
+app.command(cls=Command)(prune)
+app.command(cls=Command)(demo)
+app.command("help", cls=Command)(show_help)
 
 
 @app.callback(invoke_without_command=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    db: Annotated[Path, typer.Option(help="Where to put the demo's crawl database.")] = DEMO_DB,
+    db: Annotated[Path, typer.Option("--db", metavar="PATH", help="Where to put the demo's crawl database.")] = DEMO_DB,
 ) -> int:
     """Crawl a small web that is served on loopback: several hosts, rules, redirects, errors. Needs no internet."""
     from crawler.demo.crawl import demo_crawl, next_steps  # brings the whole crawler along, as the next ones do

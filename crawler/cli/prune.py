@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crawler.archive.derived import discard
-from crawler.cli.options import age_s
+from crawler.cli.options import DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.figures import amount, counted, size
+from crawler.quantities import Age
 from crawler.storage.interface import Pruned
 from crawler.storage.location import database_at
 
@@ -22,13 +22,17 @@ _ALL = 1 << 62  # versions of a page
 
 
 def prune(
-    db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB,
+    db: DatabasePath = DEFAULT_DB,
     keep_versions: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep the N newest versions of each page.")
     ] = None,
     older_than: Annotated[
-        str | None,
-        typer.Option(metavar="AGE", help="Remove only what was fetched longer ago, such as 90d; attempts, too."),
+        float | None,
+        typer.Option(
+            metavar="AGE",
+            parser=Age(unit="d").parse,
+            help="Remove only what was fetched longer ago, such as 90d; attempts, too.",
+        ),
     ] = None,
     vacuum: Annotated[
         bool, typer.Option("--vacuum", help="Give the room back: writes the whole database once more.")
@@ -38,9 +42,8 @@ def prune(
     """Remove old versions of pages, with their links and bodies, and old attempts; the newest version always stays."""
     if keep_versions is None and older_than is None and not vacuum:
         raise UsageError("nothing to prune; say what may go with --keep-versions N, --older-than AGE or both")
-    age = age_s("--older-than", older_than)
-    before = None if age is None else time.time() - age
-    keep = keep_versions or (1 if age is not None else _ALL)
+    before = None if older_than is None else time.time() - older_than
+    keep = keep_versions or (_ALL if older_than is None else 1)
     database = database_at(db)
     with database.hold() if database.exists() else nullcontext():  # where there is none, nothing is to be made
         pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))

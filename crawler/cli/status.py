@@ -7,12 +7,12 @@ import json
 import sys
 import time
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from crawler.cli.options import DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.output.status import Status, print_status, read_status
 
@@ -20,7 +20,7 @@ _PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
 
 
 def status(
-    db: Annotated[Path, typer.Option("--db", help="The crawl database.")] = DEFAULT_DB,
+    db: DatabasePath = DEFAULT_DB,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
     interval: Annotated[

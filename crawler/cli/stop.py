@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
+from crawler.cli.options import DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.storage.location import database_at
 
 
-def stop(db: Annotated[Path, typer.Option(help="The crawl database.")] = DEFAULT_DB) -> None:
+def stop(db: DatabasePath = DEFAULT_DB) -> None:
     """End the crawl that runs into a database, as Ctrl-C would: what it has under way is finished and stored."""
     told = database_at(db).stop_run()
     if told is None:

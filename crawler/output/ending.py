@@ -15,6 +15,7 @@ from rich.text import Text
 from crawler.output.figures import amount, counted, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
+from crawler.quantities import Age
 
 _ENDINGS = {
     "complete": ("complete", "green", ": nothing is left that could be fetched now"),
@@ -24,7 +25,7 @@ _ENDINGS = {
     "terminated": ("terminated", "yellow", " by SIGTERM or SIGHUP; everything that was finished is stored"),
 }
 _NAMED_HOSTS = 3
-_AGES = (("7d", 604800), ("1d", 86400), ("12h", 43200), ("1h", 3600), ("10m", 600), ("1m", 60))
+_AGES_S = (7 * 86400.0, 86400.0, 43200.0, 3600.0, 600.0, 60.0)
 _SPACE = "   "
 
 
@@ -39,7 +40,7 @@ def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now:
         stored = f"none of {counted(pages, 'page')} could be fetched when last tried" if pages else "no page is stored"
         return f"nothing is due and {stored}; --retry-failed tries again what has failed"
     age_s = max(0.0, now - newest)
-    again = next((name for name, limit_s in _AGES if limit_s < age_s), "0s")
+    again = Age().show(next((limit_s for limit_s in _AGES_S if limit_s < age_s), 0.0))
     auto = (
         "" if next_at is None else f", --max-age auto {f'in {span(next_at - now)}' if next_at > now else 'some of it'}"
     )

@@ -273,7 +273,7 @@ class Database(Protocol):
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
         """The crawl's side of its notes. `notify` is told of what is no note although it looks like one."""
 
-    def leave_note(self, texts: Sequence[str]) -> int:
+    def leave_note(self, texts: Iterable[str | Seed]) -> int:
         """Leave seeds for the crawl; returns how many. Raises `UsageError`, and leaves none, for a bad one.
 
         Seeds with credentials are refused: those are stored nowhere.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from crawler.errors import UsageError
+from crawler.seeds import Seed
 from crawler.storage.interface import Inbox, Pruned, Store
 from crawler.storage.sqlite.beside import COMPANIONS, beside
 from crawler.storage.sqlite.database import check_file
@@ -80,7 +81,7 @@ class SqliteFile:
 
         return FolderInbox(self._path, notify)
 
-    def leave_note(self, texts: Sequence[str]) -> int:
+    def leave_note(self, texts: Iterable[str | Seed]) -> int:
         """Leave seeds in that folder."""
         from crawler.storage.sqlite.inbox import leave_note
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 from crawler.errors import UsageError
@@ -28,7 +28,7 @@ def inbox_of(db: Path) -> Path:
     return beside(db, ".inbox")
 
 
-def leave_note(db: Path, texts: Sequence[str]) -> int:
+def leave_note(db: Path, texts: Iterable[str | Seed]) -> int:
     """Leave seeds for the crawl into `db`; returns how many. Raises `UsageError`, and leaves none, for a bad one.
 
     Seeds with credentials are refused: those are stored nowhere, and a note is a file.
