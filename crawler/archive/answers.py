@@ -9,10 +9,10 @@ from dataclasses import dataclass
 class UrlState:
     """What is known of one URL.
 
-    `status` is a `UrlStatus`, `reason` why it is excluded or has failed; `kind` is page, robots or sitemap. `depth`
-    counts links from the nearest seed, `hops` the redirects in a row that led here, `attempts` those that failed since
-    the last success. `is_seed`: the user named it, or a seed redirects to it. `fetched_at` is its newest answer,
-    `next_fetch_at` when it is asked next, `revisit_at` when `--max-age auto` looks at it again; None where there is no
+    `status` is a `UrlStatus`, `reason` why it was excluded or failed; `kind` is page, robots or sitemap. `depth` counts
+    links from the nearest seed, `hops` the redirects in a row that led here, `attempts` those that failed since the
+    last success. `is_seed`: the user named it, or a seed redirects to it. `fetched_at` is the time of its latest
+    response, `next_fetch_at` when it is due, `revisit_at` when `--max-age auto` checks it again; None if there is no
     such time. `has_page`: a version of it is stored.
     """
 
@@ -33,7 +33,7 @@ class UrlState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version of a page, first seen by `run_id` at `seen_at`. Two with the same `content_hash` say the same."""
+    """One version of a page, first seen by run `run_id` at `seen_at`. Equal `content_hash`: they say the same."""
 
     run_id: int
     seen_at: float
@@ -49,11 +49,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request, sent or tried.
+    """One attempt to fetch a URL.
 
-    `status_code` None: no answer came; `failure` (a `FailureKind`) and `message` say why.
-
-    `size_bytes` counts the decoded body; of one that was not read, what the server declared.
+    `status_code` None: there was no response; `failure` (a `FailureKind`) and `message` say why. `size_bytes` counts
+    the decoded body; if it was not read, it is what the server declared.
     """
 
     run_id: int
@@ -70,7 +69,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutLink:
-    """A link of a page; `status` (a `UrlStatus`) is where its target stands, `reason` why it is excluded or failed."""
+    """A link of a page; `status` (a `UrlStatus`) is that of its target, `reason` why that was excluded or failed."""
 
     target_url: str
     anchor: str
@@ -92,9 +91,9 @@ class InLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedUrl:
-    """A URL that was given up: `reason` is a `FailureKind` or "http <status>".
+    """A URL that failed: `reason` is a `FailureKind` or "http <status>".
 
-    `fetched_at` None: it never answered. `next_fetch_at` None: no run asks again by itself.
+    `fetched_at` None: it never responded. `next_fetch_at` None: no run retries it by itself.
     """
 
     url: str

@@ -65,10 +65,10 @@ _Answer = TypeVar("_Answer")
 
 
 class Archive:
-    """What a crawl has stored. It may be read while the crawl runs, and sees what is committed.
+    """What a crawl has stored. It can be read during the crawl, and shows what is committed.
 
-    URLs are given as they are stored: normalized, without a fragment. Every method raises `DatabaseFailedError` where
-    the database cannot be read.
+    URLs are given as they are stored: normalized, without a fragment. Every method raises `DatabaseFailedError` if the
+    database cannot be read.
     """
 
     def __init__(
@@ -85,32 +85,29 @@ class Archive:
                 yield page
 
     async def page(self, url: str) -> Page | None:
-        """The newest version of the page at `url`; None where none is stored."""
+        """The newest version of the page at `url`; None if none is stored."""
         return next(iter(await self._with_links(await self._read(_PAGES + "WHERE url = ?", url))), None)
 
     async def body(self, url: str) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
 
-        Content-Encoding is undone. None where no body is kept.
+        Content-Encoding is undone. None if no body is stored.
         """
         rows = await self._read(_BODY, url)
         return decompress(rows[0][0]) if rows else None
 
     async def state(self, url: str) -> UrlState | None:
-        """Where `url` stands, and why; None where it was never found."""
+        """The status of `url`, and why; None if it was never seen."""
         found = _select(UrlState, "FROM urls WHERE url = ?")
         return next((_answer(UrlState, row) for row in await self._read(found, url)), None)
 
     async def history(self, url: str) -> list[Version]:
-        """Every version of the page at `url` that is kept, oldest first."""
+        """Every stored version of the page at `url`, oldest first."""
         found = _select(Version, "FROM page_versions WHERE url = ? ORDER BY page_id")
         return [_answer(Version, row) for row in await self._read(found, url)]
 
     async def attempts(self, url: str) -> list[Attempt]:
-        """Every request for `url` that is kept, oldest first.
-
-        The first question of this kind brings an index of them up to date (see `links_to`).
-        """
+        """Every stored attempt to fetch `url`, oldest first. Uses an index in the derived file, as `links_to` does."""
         url_id = await self._id_of(url)
         if url_id is None:
             return []
@@ -120,15 +117,15 @@ class Archive:
         return [_answer(Attempt, row) for row in await self._read(found, url_id, *more)]
 
     async def links_from(self, url: str) -> list[OutLink]:
-        """The links of the page at `url`, where it stands: of its newest version, at most 10,000."""
+        """The links of the newest version of the page at `url`, at most 10,000; none unless it is a current page."""
         found = _select(OutLink, "FROM outlinks WHERE page_url = ?")
         return [_answer(OutLink, row) for row in await self._read(found, url)]
 
     async def links_to(self, url: str) -> AsyncIterator[InLink]:
-        """The links that lead to `url`, of the newest versions of the pages that stand; those found first come first.
+        """The links to `url` from current pages (see views.sql), in the order in which those pages were found.
 
-        The index that this needs lies in a file beside the database (`crawl.db.derived`), and is brought up to date
-        first: 10 s for 10 million links, once. Where that cannot be, each stored page is looked at.
+        Uses an index in a file beside the database (`crawl.db.derived`), which the first question builds: 10 s for 10
+        million links. Without that file, every stored page is looked at.
         """
         url_id = await self._id_of(url)
         if url_id is None:
@@ -141,7 +138,7 @@ class Archive:
                 yield _answer(InLink, row)
 
     async def failures(self) -> AsyncIterator[FailedUrl]:
-        """The URLs that were given up, and why; those with the same reason together."""
+        """The URLs that failed, and why, grouped by reason."""
         async for rows in self._batches(_select(FailedUrl, "FROM failed_urls ORDER BY reason, url_id"), (), _ROWS):
             for row in rows:
                 yield _answer(FailedUrl, row)
@@ -157,7 +154,7 @@ class Archive:
         return rows[0][0] if rows else None
 
     async def _batches(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Sequence[Any]]]:
-        """All of one snapshot: the cursor that is open keeps it."""
+        """All rows of one snapshot, which lasts as long as the cursor is open."""
         with explained(self._path):
             async with self._connection.execute(sql, parameters) as cursor:
                 while rows := list(await cursor.fetchmany(size)):
@@ -172,10 +169,9 @@ class Archive:
 async def open_crawl(
     path: Path | str, *, notify: Callable[[str], None] = lambda _message: None
 ) -> AsyncIterator[Archive]:
-    """Open a crawl database to read it. Raises `DatabaseFailedError` where there is none.
+    """Open a crawl database to read it. Raises `DatabaseFailedError` if there is none.
 
-    `notify` is told, a line for people each time, when a question takes longer than usual: an index is being built, or
-    cannot be.
+    `notify` gets a line for people when a question takes longer than usual: an index is being built, or cannot be.
     """
     async with open_archive(Path(path)) as connection:
         yield Archive(Path(path), connection, notify)
@@ -205,11 +201,11 @@ _COLUMNS = {
     "size_bytes": "bytes",
     "is_seed": "seed > 0",
     "has_page": "page_id IS NOT NULL",
-}  # of fields named otherwise
+}  # of the fields with another name
 
 
 def _select(kind: type, source: str) -> str:
-    """A query for answers of this kind: their fields are the columns of the view that it asks."""
+    """A query for answers of this kind: the names of their fields are those of the columns."""
     columns = ", ".join(_COLUMNS.get(name, name) for name in _flags(kind))
     return f"SELECT {columns} {source}"
 

@@ -1,17 +1,17 @@
-"""The file beside a crawl database that holds what is derived from it: `crawl.db.derived`. Disposable at any time.
+"""What is derived from a crawl database stands in a file beside it: `crawl.db.derived`. It may be deleted at any time.
 
-The crawl does not pay for it: whoever asks brings it up to date first, from a connection that cannot write the crawl's
+The crawl pays nothing for it: whoever needs it brings it up to date, through a connection that cannot write the crawl's
 file. Invariants:
 
-- One process writes it at a time, the holder of `crawl.db.derived.lock`; all others open it read-only. (Two writers of
-  a write-ahead log can damage it in SQLite before 3.51.3.)
-- How far an index has come (`indexes.upto`) is committed in the transaction that brings it there: a kill at any instant
-  leaves an index that goes on from where it was.
-- An index whose newest row is not in the crawl's file as it was taken in belongs to another file, an older copy, or to
-  what was pruned since: it is built anew. So is a whole file that is damaged or of another version. What is not ours is
-  left alone.
+- One process writes it at a time, the holder of `crawl.db.derived.lock`; all others open it read-only. (Two connections
+  that write or checkpoint a write-ahead log at once can damage it in SQLite before 3.51.3.)
+- How far an index has come (`indexes.upto`) is committed with what brought it there, so a build that is killed at any
+  instant continues where it was.
+- The newest row that an index took in must still be in the crawl's file, unchanged. If it is not, that file was
+  replaced, restored from an older copy or pruned, and the index is rebuilt. So is a file that is damaged or of another
+  version. A file that this program did not make is left alone.
 
-Without it, whatever the reason, every question has an answer; it only takes longer.
+Every question can be answered without this file; it only takes longer.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class UnavailableError(Exception):
-    """The file cannot be brought up to date; the message says why, on one line."""
+    """The file cannot be updated; the message says why, on one line."""
 
 
 def derived_file(db: Path) -> Path:
@@ -69,10 +69,10 @@ def derived_file(db: Path) -> Path:
 
 
 async def bring_up_to_date(db: Path, index: Index, *, patience_s: float = PATIENCE_S) -> None:
-    """Take in all that the crawl into `db` has committed by now, batch by batch; makes the file where there is none.
+    """Take in everything that the crawl into `db` has committed by now, batch by batch. Creates the file if needed.
 
-    Raises `UnavailableError` where that cannot be done: another process does it for longer than `patience_s`, the
-    folder cannot be written, the disk is full, or a file that is not ours has the name.
+    Raises `UnavailableError` if another process is still at it after `patience_s` seconds, the folder cannot be
+    written, the disk is full, or a file of that name was made by something else.
     """
     path = derived_file(db)
     try:
@@ -80,7 +80,7 @@ async def bring_up_to_date(db: Path, index: Index, *, patience_s: float = PATIEN
             try:
                 await _take_in_all(path, db, index)
             except (sqlite3.DatabaseError, _OutdatedError) as error:
-                if not (isinstance(error, _OutdatedError) or is_damage(error)) or not _is_ours(path):
+                if not (is_damage(error) or isinstance(error, _OutdatedError)) or not _is_ours(path):
                     raise
                 _remove(path)
                 await _take_in_all(path, db, index)
@@ -89,7 +89,10 @@ async def bring_up_to_date(db: Path, index: Index, *, patience_s: float = PATIEN
 
 
 async def discard(db: Path) -> None:
-    """Remove the file: after a prune most of it is of no use. Left where another process works on it, or not ours."""
+    """Delete the file, to be rebuilt when it is needed; after a prune it would mostly list what is gone.
+
+    It stays if another process is updating it, or if this program did not make it.
+    """
     path = derived_file(db)
     try:
         if inode_of(path) is None:
@@ -98,11 +101,25 @@ async def discard(db: Path) -> None:
             if _is_ours(path):
                 _remove(path)
     except (UnavailableError, OSError):
-        return  # it is right as it is, only larger than need be
+        return  # it still gives right answers, and is only larger than it need be
+
+
+def inode_of(path: Path) -> int | None:
+    """Tells the file from another one of the same name; None if there is no regular file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino if stat.S_ISREG(found.st_mode) else None
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite found a file damaged, or not to be a database at all."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 class _OutdatedError(Exception):
-    """The file is ours, of another version of this program."""
+    """Another version of this program made the file."""
 
 
 async def _take_in_all(path: Path, db: Path, index: Index) -> None:
@@ -114,7 +131,7 @@ async def _take_in_all(path: Path, db: Path, index: Index) -> None:
 
 
 async def _begin(connection: aiosqlite.Connection, index: Index) -> int:
-    """How far the index has come; 0 where it is new, or has to be built anew."""
+    """How far the index has come; 0 if it is new or has to be rebuilt."""
     rows = list(await connection.execute_fetchall(_STATE, (index.name, index.version)))
     if rows and (not rows[0][0] or await _value(connection, index.mark, rows[0][0]) == rows[0][1]):
         return int(rows[0][0])
@@ -130,9 +147,9 @@ async def _begin(connection: aiosqlite.Connection, index: Index) -> int:
 
 
 async def _take_in(connection: aiosqlite.Connection, index: Index, after: int) -> int | None:
-    """One batch; returns how far the index has come. Between two, the crawl can begin its log anew.
+    """Take in one batch; returns how far the index has come, None if a prune left nothing to take in.
 
-    None where nothing is left, since a prune was quicker.
+    Between two batches the crawl's log can be reset.
     """
     async with _transaction(connection):
         upto: int | None = await _value(connection, index.bound, after)
@@ -145,27 +162,18 @@ async def _take_in(connection: aiosqlite.Connection, index: Index, after: int) -
     return upto
 
 
-def inode_of(path: Path) -> int | None:
-    """Which file it is; None where there is none, or something that cannot be one of ours."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino if stat.S_ISREG(found.st_mode) else None
-
-
 @asynccontextmanager
 async def _opened(path: Path, db: Path) -> AsyncIterator[aiosqlite.Connection]:
-    """The one connection that writes, with the crawl's file attached to be read."""
+    """The only connection that writes, with the crawl's file attached read-only."""
     connection = await connect(_uri_of(path), uri=True, patience_s=_SQLITE_PATIENCE_S)
     try:
         version = await _value(connection, "PRAGMA user_version")
         application_id = await _value(connection, "PRAGMA application_id")
         is_new = not await _value(connection, "SELECT count(*) FROM sqlite_schema")
         if not is_new and application_id != APPLICATION_ID:
-            raise OSError(0, "it is not ours; move it away")
+            raise OSError(0, "this program did not make it; move it away")
         if not is_new and version != VERSION:
-            raise _OutdatedError("it is of another version")
+            raise _OutdatedError("another version of this program made it")
         await connection.executescript(_PRAGMAS + (_BEGIN_FILE if is_new else ""))
         await connection.execute("ATTACH ? AS crawl", (read_only_uri(db),))
         yield connection
@@ -175,7 +183,7 @@ async def _opened(path: Path, db: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 def _uri_of(path: Path) -> str:
     if path.exists() and inode_of(path) is None:  # to open a FIFO would wait for ever
-        raise OSError(0, "it is not a file; move it away")
+        raise OSError(0, "it is not a regular file; move it away")
     return path.absolute().as_uri()
 
 
@@ -195,7 +203,7 @@ async def _held(db: Path, patience_s: float) -> AsyncIterator[None]:
         give_up_at = time.monotonic() + patience_s
         while not _try_lock(descriptor):
             if time.monotonic() >= give_up_at:
-                raise UnavailableError(f"another process is bringing {derived_file(db)} up to date")
+                raise UnavailableError(f"another process is updating {derived_file(db)}")
             await asyncio.sleep(_POLL_S)
         yield
     finally:
@@ -210,19 +218,14 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def is_damage(error: Exception) -> bool:
-    """Whether SQLite says that a file is not what it was written as."""
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-
-
 def _is_ours(path: Path) -> bool:
-    """By its header, of a file that SQLite may be unable to read."""
+    """By its header: SQLite may be unable to read the rest. Closing it drops SQLite's locks, but the file is to go."""
     with path.open("rb") as file:
         return file.read(_APPLICATION_ID_AT + 4)[_APPLICATION_ID_AT:] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _remove(path: Path) -> None:
-    """The file first: SQLite clears away the log of a file that is not there, and would believe it otherwise."""
+    """The file first: SQLite ignores the log of a file that is missing, but would replay it into one that is there."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

@@ -1,10 +1,8 @@
-"""The indexes in the derived file (derived.py): each lets one question be answered without reading a whole table.
+"""The indexes in the derived file (derived.py): each answers one kind of question without a pass over a whole table.
 
-An index names *candidates*: all rows that may answer, and perhaps some that no longer do. Whoever asks looks each of
-them up in the crawl's file, so that an index need never forget: neither a new version of a page nor `crawler prune`
-makes an answer wrong. What is newer than the index has to be looked through besides (`Candidates.after`).
-
-Names without a schema are tables of the crawl's file, whatever it is attached as.
+An index lists *candidates*: every row that may be an answer, and perhaps some that no longer are. Whoever asks looks
+them up in the crawl's file. So an index never has to forget anything, and neither a new version of a page nor
+`crawler prune` makes an answer wrong. Rows that are newer than the index have to be read besides (`Candidates.after`).
 """
 
 from __future__ import annotations
@@ -16,11 +14,12 @@ _BATCH = 1_000_000  # rows taken in by one transaction: 1 s or so, and 40 MB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """One index: a table of (key, candidate), filled in the order of the ids of a source table.
+    """One index: a table of (key, candidate), filled from a source table in the order of its ids.
 
-    `name` is its table; another `version` than the file's has it built anew. `newest` is the highest id of the source,
-    `bound` the id up to which one batch after ?1 goes, `mark` what tells row ?1 of the source from any other that may
-    ever have its id. `take_in` inserts what the rows after ?1, up to ?2, add.
+    `name` is that of its table; a new `version` has it rebuilt. `newest` gives the highest id of the source, `bound`
+    the last id of the batch after id ?1, and `mark` what tells row ?1 of the source from any other that may get the
+    same id. `take_in` inserts what the rows after ?1 and up to ?2 add. The SQL names tables of the crawl's file without
+    a schema, since that is attached here and the main one there.
     """
 
     name: str
@@ -32,7 +31,7 @@ class Index:
     take_in: str
 
 
-# The newest version of a page stays when old ones are pruned, so that the highest id is never given twice.
+# Pruning keeps the newest version of every page, so the highest id of a page is never used twice.
 LINK_SOURCES = Index(
     name="link_sources",
     version=1,
@@ -54,7 +53,7 @@ LINK_SOURCES = Index(
     """,
 )
 
-# `prune --older-than` may remove the newest attempts, whose ids are given again then: the mark tells.
+# `prune --older-than` may remove the newest attempts, and their ids are used again; the mark reveals it.
 ATTEMPTS_OF_URL = Index(
     name="attempts_of_url",
     version=1,

@@ -1,6 +1,6 @@
-"""Asks the indexes of the derived file on behalf of a reader, and brings them up to date when they lag behind.
+"""Look-ups in the indexes of the derived file (derived.py), for one reader, which keep the indexes up to date.
 
-Invariant: nothing that happens to the derived file makes a question fail; without it the answer takes longer.
+Invariant: whatever happens to the derived file, no question fails; without it the answer takes longer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from crawler.archive.derived import (
 from crawler.archive.indexes import Index
 from crawler.storage.sqlite.database import read_only_uri
 
-_FEW = 256  # rows of a source that are looked through in less time than it takes to bring an index up to date
+_FEW = 256  # rows of a source: reading them is quicker than updating an index
 _MANY = 20_000  # rows of which an index takes a second or more
 _PAUSE_S = 30.0  # after a try that failed
 
@@ -36,17 +36,17 @@ _STATE = "SELECT upto, mark FROM derived.indexes WHERE name = ? AND version = ?"
 
 
 class Candidates(NamedTuple):
-    """What an index names for a key: `ids`, a JSON array. Rows of its source after `after` it has not seen."""
+    """What an index lists for a key: `ids`, a JSON array. It has not seen the rows of its source after `after`."""
 
     ids: str
     after: int
 
 
 class Lookup:
-    """The derived file of `db`, attached to a connection that reads `db`. `notify` is told what a person may wonder at.
+    """The derived file of `db`, attached to a connection that reads `db`. Several tasks may ask at once.
 
-    `patience_s` is how long a question waits for another process that brings the file up to date. Several tasks may
-    ask at a time.
+    `notify` is told, a line for people each time, why a question takes longer. `patience_s`: how long a question waits
+    for another process that is updating the file.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Lookup:
         self._turn = asyncio.Lock()
 
     async def candidates(self, index: Index, key: int) -> Candidates | None:
-        """What the index names for `key`, once it has been brought up to date; None where it cannot be asked."""
+        """What the index, brought up to date if need be, lists for `key`; None if there is no index to ask."""
         async with self._turn:
             try:
                 behind = await self._behind(index)
@@ -76,7 +76,7 @@ class Lookup:
                     behind = await self._behind(index)
                 return None if behind is None else await self._ask(index, key)
             except sqlite3.Error as error:
-                self._notify(f"{self._path} cannot be read ({error}); this takes longer without it")
+                self._notify(f"{self._path} cannot be read ({error}); continuing without it, which takes longer")
                 if is_damage(error):
                     await discard(self._db)  # to be built anew for the next question
                 return None
@@ -84,15 +84,15 @@ class Lookup:
     async def _bring_up_to_date(self, index: Index, behind: int | None) -> None:
         rows = behind if behind is not None else await self._newest(index)
         if rows >= _MANY:
-            self._notify(f"bringing {self._path} up to date; that takes a while, and then each question is quick")
+            self._notify(f"building an index in {self._path}; later look-ups will be quick")
         try:
             await bring_up_to_date(self._db, index, patience_s=self._patience_s)
         except UnavailableError as error:
             self._not_before = time.monotonic() + _PAUSE_S
-            self._notify(f"{error}; this takes longer without it")
+            self._notify(f"{error}; continuing without it, which takes longer")
 
     async def _behind(self, index: Index) -> int | None:
-        """How many rows of its source the index lacks, at most; None where there is no such index."""
+        """How many rows of its source the index may lack; None if there is no such index."""
         try:
             if not await self._attached():
                 return None
@@ -104,7 +104,7 @@ class Lookup:
                 return None
             return max(0, await self._newest(index) - int(upto))
         except sqlite3.Error:
-            return None  # to be found out, and put right, by whoever brings it up to date
+            return None  # whoever updates the file finds out why, and repairs it
 
     async def _ask(self, index: Index, key: int) -> Candidates | None:
         """One statement, so that both belong together."""
@@ -120,7 +120,7 @@ class Lookup:
         return int((await self._fetch(index.newest))[0][0] or 0)
 
     async def _attached(self) -> bool:
-        """Attach the file that is there now: another may have taken the place of the one that is attached."""
+        """Attach the file that is there now; it may have replaced the one that is attached."""
         inode = inode_of(self._path)
         if inode is not None and inode == self._inode:
             return True
@@ -130,7 +130,7 @@ class Lookup:
             return False
         await self._connection.execute("ATTACH ? AS derived", (read_only_uri(self._path),))
         self._inode = inode
-        # Were the file replaced between the look and the opening, its log might be the new one's.
+        # If the file was replaced just before it was opened, SQLite may have read the log of the new one.
         if await self._header() == (APPLICATION_ID, VERSION) and inode_of(self._path) == inode:
             return True
         await self._detach()

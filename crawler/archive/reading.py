@@ -1,4 +1,4 @@
-"""The connection that the archive reads by: it cannot write, and its views are those of this program."""
+"""The connection that the archive reads through: it cannot write, and has the views of this program."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, temporary_v
 
 @asynccontextmanager
 async def open_archive(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    """Open the crawl database at `path`. Raises `DatabaseFailedError` where there is none, or its schema is older.
+    """Open the crawl database at `path`. Raises `DatabaseFailedError` if there is none, or if its schema is older.
 
-    Where its views are not those of this program, the connection gets them for itself: nothing is written.
+    If its views differ from those of this program, the connection gets temporary ones; nothing is written.
     """
     async with open_reader(path) as connection:
         with explained(path):
