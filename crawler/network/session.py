@@ -25,6 +25,7 @@ from crawler.network.guard import AddressGuard
 from crawler.network.protocol import BoundedProtocol, WatchedRequest, bound_interim_answers
 from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
+from crawler.network.tls import tls_context
 from crawler.network.tunnel import ProxyConnector
 
 RESERVED_FILES = 64  # the database and its files, DNS, parser processes, standard streams
@@ -102,7 +103,7 @@ async def open_session(
         "resolver": resolver,
         "use_dns_cache": False,
         "socket_factory": guard.socket_factory,
-        "ssl": False if network.insecure else ssl_context or True,
+        "ssl": tls_context(insecure=network.insecure) if network.insecure or ssl_context is None else ssl_context,
     }
     proxy = network.proxy_server
     connector = ProxyConnector(proxy, guard, **options) if proxy else aiohttp.TCPConnector(**options)
