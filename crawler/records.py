@@ -220,6 +220,7 @@ class Response:
     size: int | None = None
     content_type: str | None = None
     location: str | None = None
+    refresh: str | None = None
     retry_after: str | None = None
     etag: str | None = None
     last_modified: str | None = None
@@ -271,9 +272,9 @@ class StoredBody:
 class Page:
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 
-    `refresh_url` is the target of a `<meta http-equiv=refresh>`. `content_hash` covers text, links and what is asked of
-    robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the page holds more
-    than are kept.
+    `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header. `content_hash` covers text, links and
+    what is asked of robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the
+    page holds more than are kept.
     """
 
     url: str

@@ -19,13 +19,17 @@ _ETAG = istr("ETag")
 _LAST_MODIFIED = istr("Last-Modified")
 _LOCATION = istr("Location")
 _RETRY_AFTER = istr("Retry-After")
+_REFRESH = istr("Refresh")
 _X_ROBOTS_TAG = istr("X-Robots-Tag")
 _CACHE_CONTROL = istr("Cache-Control")
 _CONTENT_ENCODING = istr("Content-Encoding")
 _CONTENT_LENGTH = istr("Content-Length")
 _TRANSFER_ENCODING = istr("Transfer-Encoding")
 
-_DECODED = frozenset({"gzip", "deflate", "br", "zstd"})  # where it stands alone
+MAX_CODINGS = 5  # one on top of the other, as with curl
+
+_DECODED = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd"}  # RFC 9110, 8.4.1.3
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _MAX_AGE = re.compile(r'(?:^|,)\s*max-age="?(\d{1,10})"?\s*(?=,|$)', re.IGNORECASE)
 
 _COMPRESSIONS = _DECODED | {"x-gzip", "compress", "x-compress", "dcb", "dcz"}
@@ -37,6 +41,7 @@ class Described(TypedDict):
     content_type: str | None
     location: str | None
     retry_after: str | None
+    refresh: str | None
     etag: str | None
     last_modified: str | None
     date: str | None
@@ -48,7 +53,8 @@ def described(headers: MultiMapping[str]) -> Described:
     """The fields of a `Response` that its head fills."""
     return {
         "content_type": field(headers, CONTENT_TYPE),
-        "location": field(headers, _LOCATION),
+        "location": reference(headers, _LOCATION),
+        "refresh": reference(headers, _REFRESH),
         "retry_after": field(headers, _RETRY_AFTER),
         "etag": field(headers, _ETAG),
         "last_modified": field(headers, _LAST_MODIFIED),
@@ -66,7 +72,24 @@ def field(headers: MultiMapping[str], name: str) -> str | None:
 
 def fields(headers: MultiMapping[str], name: str) -> tuple[str, ...]:
     """All the values of a field that may be repeated."""
-    return tuple(map(clean, headers.getall(name, ())))
+    return tuple(map(clean, headers.getall(name))) if name in headers else ()
+
+
+def reference(headers: MultiMapping[str], name: str) -> str | None:
+    """The first value of a field that holds a URL, None where it is absent. A URL is bytes: what is no UTF-8 is
+    percent-encoded, and so are control characters but for tabs, which are dropped (WHATWG URL Standard, 4.4).
+    """
+    if name not in headers:
+        return None
+    value = headers[name]
+    if value.isascii() and value.isprintable():
+        return value
+    raw = value.replace("\t", "").encode("utf-8", "surrogateescape")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
+    return _CONTROL.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
 
 
 def max_age_s(headers: MultiMapping[str]) -> float | None:

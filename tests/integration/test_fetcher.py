@@ -224,9 +224,33 @@ async def test_header_values_are_proper_text(raw: bytes, text: str) -> None:
     async with RawServer(head) as server, opened() as (fetcher, _counters):
         answer = await fetcher.fetch(f"{server.url}/")
     assert isinstance(answer, Response), answer
-    assert answer.location is not None
-    assert answer.location == text.strip(" ")
-    answer.location.encode("utf-8")
+    assert answer.etag is not None
+    assert answer.etag == text.strip(" ")
+    answer.etag.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text", "asked_for"),
+    [
+        (b"/caf\xc3\xa9", "/café", "/caf%C3%A9"),
+        (b"/caf\xe9", "/caf%E9", "/caf%E9"),
+        (b"/caf\xe9?\xc3\xa9", "/caf%E9?%C3%A9", "/caf%E9?%C3%A9"),
+        (b"/a\tb\x01c\x7f", "/ab%01c%7F", "/ab%01c%7F"),
+        (b"/\xc2\x85", "/%C2%85", "/%C2%85"),
+        (b"/\xc2\x85\xff", "/%C2%85%FF", "/%C2%85%FF"),
+        (b"/%E9 x", "/%E9 x", "/%E9%20x"),
+        (b"/\xed\xa0\x80", "/%ED%A0%80", "/%ED%A0%80"),
+        (b"\t/a\t", "/a", "/a"),
+        (b"", "", "/"),
+    ],
+)
+async def test_a_header_that_is_a_url_keeps_its_bytes(raw: bytes, text: str, asked_for: str) -> None:
+    head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + raw + b"\r\nRefresh: " + raw + b"\r\n\r\n"
+    async with RawServer(head) as server, opened() as (fetcher, _counters):
+        answer = await fetcher.fetch(f"{server.url}/")
+    assert isinstance(answer, Response), answer
+    assert (answer.location, answer.refresh) == (text, text)
+    assert normalize(text, f"{server.url}/") == server.url + asked_for
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
