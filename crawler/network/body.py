@@ -7,12 +7,11 @@ that TCP holds the peer back.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 import aiohttp
-from aiohttp.http_exceptions import PayloadEncodingError
+from aiohttp.http_exceptions import HttpProcessingError
 
 from crawler.network.attempt import Attempt
 from crawler.network.decoding import BodyDecoder
@@ -24,7 +23,7 @@ DRAIN_PATIENCE_S = 2.0
 
 
 async def read_body(
-    answer: aiohttp.ClientResponse, coding: str | None, attempt: Attempt, share: Share, rate: RateLimit | None
+    answer: aiohttp.ClientResponse, codings: Sequence[str], attempt: Attempt, share: Share, rate: RateLimit | None
 ) -> tuple[bytes, bool]:
     """The decoded body up to the limit, and whether there was more; then the connection is closed, not drained."""
     decoder = None if coding is None else BodyDecoder(coding)
@@ -64,11 +63,9 @@ async def _read_pieces(
                 return pieces, True
         if rate is not None:
             await attempt.throttle(rate.charge(len(chunk)))
-        if received > attempt.max_bytes:
+        if received > attempt.max_bytes or (decoder is not None and decoder.overrun):
             return pieces, True
-    if decoder is not None:
-        decoder.finish()
-    return pieces, False
+    return pieces, decoder is not None and not decoder.finish()
 
 
 async def drain_body(answer: aiohttp.ClientResponse, attempt: Attempt, rate: RateLimit | None) -> None:

@@ -23,7 +23,7 @@ from crawler.network.cookies import CookieFile
 from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fields import CONTENT_TYPE, coding_of, described, field, framing_problem
+from crawler.network.fields import CONTENT_TYPE, codings_of, described, field
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
 from crawler.network.rate import RateLimit, buffer_bytes
@@ -153,7 +153,7 @@ class HttpFetcher:
                 return _response(attempt, answer)
             share = self._memory.share()
             try:
-                body, truncated = await read_body(answer, coding_of(answer.headers), attempt, share, self._rate)
+                body, truncated = await read_body(answer, codings_of(answer.headers), attempt, share, self._rate)
             finally:
                 share.give_back()
             return _response(attempt, answer, body, truncated)

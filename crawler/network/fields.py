@@ -32,7 +32,7 @@ _DECODED = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", 
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _MAX_AGE = re.compile(r'(?:^|,)\s*max-age="?(\d{1,10})"?\s*(?=,|$)', re.IGNORECASE)
 
-_COMPRESSIONS = _DECODED | {"x-gzip", "compress", "x-compress", "dcb", "dcz"}
+_COMPRESSIONS = {*_DECODED, "compress", "x-compress", "dcb", "dcz"}
 
 
 class Described(TypedDict):
@@ -130,24 +130,21 @@ def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
     values = answer.headers.getall(_TRANSFER_ENCODING, ())
     if not values:
         return None
-    codings = [coding.strip().lower() for coding in ",".join(values).split(",")]
-    if codings != ["chunked"]:
-        return f"Transfer-Encoding is {clean(', '.join(codings))!r}, not chunked"
-    return "both Transfer-Encoding and Content-Length" if lengths else None
+    return f"Transfer-Encoding is {clean(', '.join(values).lower())!r}, not chunked"
 
 
-def coding_of(headers: MultiMapping[str]) -> str | None:
-    """The compression of the body, for `BodyDecoder`; None where there is none.
+def codings_of(headers: MultiMapping[str]) -> tuple[str, ...]:
+    """The compressions of the body in the order in which they were applied, for `BodyDecoder`.
 
     A coding that is no compression at all ('utf-8') is a server's mistake, and passed over as browsers do. Raises
     `ContentEncodingError` where the body is compressed in a way that cannot be undone.
     """
-    values = headers.getall(_CONTENT_ENCODING, ())
-    if not values:
-        return None
-    codings = [coding.strip().lower() for coding in ",".join(values).split(",")]
-    if len(codings) == 1 and codings[0] in _DECODED:
-        return codings[0]
+    if _CONTENT_ENCODING not in headers:
+        return ()
+    named = [coding.strip().lower() for coding in ",".join(headers.getall(_CONTENT_ENCODING)).split(",")]
+    codings = tuple(_DECODED.get(coding, coding) for coding in named if coding not in ("", "identity"))
     if _COMPRESSIONS.isdisjoint(codings):
-        return None
-    raise ContentEncodingError(f"Content-Encoding is {clean(', '.join(codings))!r}, which cannot be decoded")
+        return ()
+    if len(codings) <= MAX_CODINGS and all(coding in _DECODED for coding in codings):
+        return codings
+    raise ContentEncodingError(f"Content-Encoding is {clean(', '.join(named))!r}, which cannot be decoded")

@@ -37,6 +37,7 @@ _TEXT = b"hello, hello " * 9
 def _decoding(data: bytes) -> None:
     places, coding, body = data[:3], _one_of(_CODINGS, data[3:4]), data[4:]
     answers.check_decoding(coding, body, places)
+    answers.check_chain((_one_of(_CODINGS, data[2:3]), coding), body, places)
 
 
 _TYPES = (None, "text/html", "text/html; charset=utf-16le", "x; charset=gbk", "text/html;charset='koi8-r'")
