@@ -249,7 +249,7 @@ def _response(
         status_code=answer.status,
         body=body or b"",
         read=body is not None,
-        truncated=truncated,
+        truncated=truncated or answer.status == 206,  # a part, though nobody asked for one
         size=answer.content_length if body is None else len(body),
         address=attempt.address,
         started_at=attempt.started_at,
