@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import TypedDict
 
-import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 from multidict import MultiMapping, istr
+
+from crawler.network.heads import MAX_LENGTH_DIGITS
 
 # Made once: a look-up by plain text folds its case each time.
 CONTENT_TYPE = istr("Content-Type")
@@ -18,8 +19,8 @@ _DATE = istr("Date")
 _ETAG = istr("ETag")
 _LAST_MODIFIED = istr("Last-Modified")
 _LOCATION = istr("Location")
-_RETRY_AFTER = istr("Retry-After")
 _REFRESH = istr("Refresh")
+_RETRY_AFTER = istr("Retry-After")
 _X_ROBOTS_TAG = istr("X-Robots-Tag")
 _CACHE_CONTROL = istr("Cache-Control")
 _CONTENT_ENCODING = istr("Content-Encoding")
@@ -40,8 +41,8 @@ class Described(TypedDict):
 
     content_type: str | None
     location: str | None
-    retry_after: str | None
     refresh: str | None
+    retry_after: str | None
     etag: str | None
     last_modified: str | None
     date: str | None
@@ -116,19 +117,21 @@ def clean(value: str) -> str:
     )
 
 
-def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
-    """What is wrong with how the answer is delimited; None where nothing is.
+def framing_problem(headers: MultiMapping[str]) -> str | None:
+    """What is odd about how the body is delimited; None where nothing is.
 
     Not every parser agrees on an answer with an unknown coding, so aiohttp's reading of it is not to be trusted
     (RFC 9112, 6.1 and 6.3).
     """
-    if answer.status < 200:
-        return f"unexpected status {answer.status}"
-    lengths = answer.headers.getall(_CONTENT_LENGTH, ())
+    lengths = headers.getall(_CONTENT_LENGTH, ())
     if len(lengths) > 1:  # the parser in C refuses it, that in Python does not
         return f"{len(lengths)} fields with a Content-Length"
-    values = answer.headers.getall(_TRANSFER_ENCODING, ())
-    if not values:
+    if lengths and len(lengths[0]) > MAX_LENGTH_DIGITS:
+        return "Content-Length overflow"
+    if _TRANSFER_ENCODING not in headers:
+        return None
+    values = headers.getall(_TRANSFER_ENCODING)
+    if len(values) == 1 and values[0].lower() == "chunked":
         return None
     return f"Transfer-Encoding is {clean(', '.join(values).lower())!r}, not chunked"
 
