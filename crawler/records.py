@@ -235,7 +235,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An attempt that brought no answer. `message` is for people; `sent` says whether the request left at all."""
+    """An attempt that brought no answer. `message` is for people; `sent` says whether the request left at all,
+    `answered` whether the head of an answer came.
+    """
 
     url: str
     kind: FailureKind
@@ -245,6 +247,12 @@ class Failure:
     elapsed_s: float = 0.0
     reused: bool = False
     sent: bool = False
+    answered: bool = False
+
+    @property
+    def is_of_kept_connection(self) -> bool:
+        """Whether the request went out on a connection that was open already, and that turned out to be of no use."""
+        return self.reused and not self.answered and self.kind in (FailureKind.DISCONNECTED, FailureKind.BAD_RESPONSE)
 
 
 class Link(NamedTuple):

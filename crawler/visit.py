@@ -1,7 +1,7 @@
 """The story of one URL, top to bottom: locate, ask to be let in, fetch, read.
 
-Invariant: a visit stores nothing, decides nothing and waits for no politeness. All that it saw comes back as one frozen
-`Visit`; what becomes of the URL and its host is for the frontier to decide.
+Invariant: a visit stores nothing and decides nothing. It waits for politeness only where it makes a second request. All
+that it saw comes back as one frozen `Visit`; what becomes of the URL and its host is for the frontier to decide.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class Visitor:
         if claim.kind is UrlKind.ROBOTS:
             return _visit(claim, await self._fetch_robots(claim))
         asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.previous is not None else None
-        attempt = await self._fetcher.fetch(
+        attempt = await self._fetch(
+            claim,
             claim.url,
             headers=asked_with,
             readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
-            on_sent=lambda: self._ledger.sent(claim),
         )
         if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
             return _visit(claim, attempt, conditional=bool(asked_with))
@@ -84,10 +84,20 @@ class Visitor:
     def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
         return Failure(url=claim.url, kind=FailureKind.DNS, message=reason.message, started_at=self._clock.wall())
 
+    async def _fetch(self, claim: Claim, url: str, **asked: Any) -> Response | Failure:
+        """One answer. Servers close the connections that they had kept when they like, also while a request is on its
+        way: that is nobody's fault, costs no attempt, and is tried once more at the host's pace (RFC 9112, 9.3.1).
+        """
+        attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), **asked)
+        if isinstance(attempt, Failure) and attempt.is_of_kept_connection:
+            await asyncio.sleep(self._ledger.delay_of(claim))
+            attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), fresh=True, **asked)
+        return attempt
+
     async def _fetch_robots(self, claim: Claim) -> Response | Failure:
         """robots.txt, its redirects followed: the last of too many stands for 'no rules' (RFC 9309, 2.3.1.2).
 
-        The one place where a worker waits for politeness: a redirect of robots.txt is rare, and within the visit.
+        A worker waits for politeness here: a redirect of robots.txt is rare, and within the visit.
         """
         url = claim.url
         timeout_s = self._config.network.timeout_s
@@ -96,9 +106,7 @@ class Visitor:
         for hop in range(MAX_ROBOTS_REDIRECTS + 1):
             if hop:
                 await asyncio.sleep(self._ledger.delay_of(claim))
-            attempt = await self._fetcher.fetch(
-                url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES, on_sent=lambda: self._ledger.sent(claim)
-            )
+            attempt = await self._fetch(claim, url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES)
             onward = _redirect_url(attempt)
             if onward is None or onward == url or (has_bad_port(onward) and origin_of(onward) != claim.origin):
                 break

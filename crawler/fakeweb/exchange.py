@@ -47,6 +47,7 @@ class Exchange:
         self.connection: Connection | None = None
         self.address: str | None = None  # tried last
         self.sent = False
+        self.answered = False
         self.keep = False  # the connection
         self._clock = clock
         self.record_start()
@@ -57,7 +58,7 @@ class Exchange:
 
     def failure(self, kind: FailureKind, message: str) -> Failure:
         """There is no answer."""
-        return Failure(kind=kind, message=message, sent=self.sent, **self._facts())
+        return Failure(kind=kind, message=message, sent=self.sent, answered=self.answered, **self._facts())
 
     def response(self, head: Head, **found: Any) -> Response:
         """There is one; `found` are the fields that its body fills."""
