@@ -49,7 +49,7 @@ class BodyDecoder:
         """
         whole = all(layer.is_whole for layer in self._layers)
         if not whole and not self._layers[-1].decoded:
-            raise ContentEncodingError(f"the body ends within its {self._layers[0].coding} data")
+            raise ContentEncodingError(f"the body ends in the middle of its {self._layers[0].coding} data")
         return whole
 
     def _undo(self, data: bytes, depth: int) -> Iterator[bytes]:

@@ -125,7 +125,7 @@ def framing_problem(headers: MultiMapping[str]) -> str | None:
     """
     lengths = headers.getall(_CONTENT_LENGTH, ())
     if len(lengths) > 1:  # the parser in C refuses it, that in Python does not
-        return f"{len(lengths)} fields with a Content-Length"
+        return f"{len(lengths)} Content-Length fields"
     if lengths and len(lengths[0]) > MAX_LENGTH_DIGITS:
         return "Content-Length overflow"
     if _TRANSFER_ENCODING not in headers:

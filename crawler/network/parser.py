@@ -158,7 +158,7 @@ class LenientParser:
                 parsed = self._parser.feed_data(data)
             except Exception as error:  # noqa: BLE001 - as above
                 if not body.is_eof() and not _is_of_trailers(error, body):
-                    body.set_exception(PayloadEncodingError("the framing of the body is broken"))
+                    body.set_exception(PayloadEncodingError("the body's framing is broken"))
             else:
                 if not parsed[0]:
                     return parsed

@@ -104,7 +104,7 @@ class BoundedProtocol(ResponseHandler):
             super().feed_data(data, size)
         elif self._interim_answers == MAX_INTERIM_ANSWERS + 1:
             self.abort()  # before the exception, which it would take away
-            self.set_exception(HttpProcessingError(message=f"more than {MAX_INTERIM_ANSWERS} interim answers"))
+            self.set_exception(HttpProcessingError(message=f"more than {MAX_INTERIM_ANSWERS} interim responses"))
 
     def _has_unread(self) -> bool:
         if self.plain_fd is None:
@@ -123,7 +123,7 @@ class WatchedRequest(aiohttp.ClientRequest):
         attempt = current_attempt.get()
         is_new = attempt is not None and attempt.sockets
         if is_new and isinstance(conn.protocol, BoundedProtocol) and conn.protocol.has_answered():
-            raise aiohttp.ClientPayloadError from BadHttpMessage("the answer came before the request")
+            raise aiohttp.ClientPayloadError from BadHttpMessage("the response came before the request")
         return await super().send(conn)
 
 

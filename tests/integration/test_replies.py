@@ -303,7 +303,7 @@ async def test_interim_answers_are_bounded_where_they_need_a_repair_too(line: by
     async with RawServer(endless) as server, opened() as (fetcher, _counters):
         refused = await fetcher.fetch(f"{server.url}/")
     assert isinstance(refused, Failure)
-    assert (refused.kind, refused.message) == (FailureKind.BAD_RESPONSE, "more than 16 interim answers")
+    assert (refused.kind, refused.message) == (FailureKind.BAD_RESPONSE, "more than 16 interim responses")
 
 
 # --- codings ---------------------------------------------------------------------------------------------------------
