@@ -25,6 +25,7 @@ from tests.acceptance.forkserver import fork_server
 OPTIONS = ("-W", "error::ResourceWarning")
 COMMAND = (sys.executable, *OPTIONS, "-m", "crawler")
 LOOPBACK = ("--allow-private", "127.0.0.0/8")
+Serve = Callable[[FakeWeb], Served]  # the fixture `serve`
 
 
 def _environment() -> dict[str, str]:
@@ -176,7 +177,7 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[FakeWeb], Served]]:
+def serve() -> Iterator[Serve]:
     """Serve a declared web until the test ends."""
     running = []
 
