@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from crawler import CrawlConfig, NetworkConfig, PolitenessConfig
 from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
 from tests.acceptance.forkserver import fork_server
 
@@ -116,6 +118,32 @@ class Cli:
     def pages(self) -> list[str]:
         """The URLs of the stored pages, sorted; a page that is stored twice stands twice."""
         return sorted(self.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id"))
+
+
+def on_a_terminal(arguments: Sequence[str], *, cwd: Path | None = None, **environment: str) -> str:
+    """All that a command, which has to end with 0, writes to its terminal."""
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        arguments, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        with suppress(OSError):  # Linux' way of saying that nobody has the other end any more
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+    assert process.returncode == 0
+    return shown.decode()
+
+
+def library_config(served: Served, db: Path) -> CrawlConfig:
+    """For a crawl of that web by the library, as fast as it goes."""
+    return CrawlConfig(
+        db=db,
+        politeness=PolitenessConfig(delay_s=0),
+        network=NetworkConfig(dns_server=served.dns, allow_private=LOOPBACK[1:]),
+    )
 
 
 def let_pass(db: Path, seconds: float) -> None:
