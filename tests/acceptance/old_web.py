@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
 from crawler.fakeweb import FakeWeb, Served
@@ -120,14 +121,12 @@ def _dump(db: Path) -> None:
 
 
 async def _shut_out(db: Path) -> None:
-    from crawler.storage.store import open_store
 
-    from crawler.records import Target
-
-    async with open_store(db) as store:
+    records, rooms = import_module("crawler.records"), import_module("crawler.storage.store")  # of that version
+    async with rooms.open_store(db) as store:
         for path, reason in SHUT_OUT.items():
             url = f"http://calendar.test:{PORT}{path}"
-            await store.add([Target(url=url, host="calendar.test", depth=2, reason=reason)], time.time())
+            await store.add([records.Target(url=url, host="calendar.test", depth=2, reason=reason)], time.time())
 
 
 def _make(db: Path) -> None:
