@@ -16,7 +16,6 @@ from crawler.records import ExclusionReason, Reason
 from crawler.storage.sqlite.columns import MADE_PENDING, TAKEN_IN, JsonStatement
 from crawler.storage.values import as_json
 
-FULL_DOMAIN = f"{ExclusionReason.HOSTS_OF_DOMAIN} "  # and the domain
 OF_FULL_DOMAIN = f"cause = '{ExclusionReason.HOSTS_OF_DOMAIN}'"
 
 # Of databases, and of runs, that did not ask for domains. One pass over the hosts.
@@ -78,7 +77,7 @@ class HostLimit:
         return away
 
     def take_full(self) -> list[str]:
-        """The domains that were found to be full since this was asked last; each is told once."""
+        """The domains found to be full since the last call; each is returned once."""
         untold, self._untold = self._untold, []
         return untold
 
