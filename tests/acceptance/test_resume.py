@@ -18,7 +18,7 @@ import pytest
 
 from crawler.fakeweb import FakeWeb, Served
 from crawler.storage.writer import MAX_BATCH
-from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
+from tests.acceptance.conftest import Cli, slow_site, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -29,9 +29,7 @@ OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", str(CONCURRENCY))
 
 def _web() -> FakeWeb:
     web = FakeWeb()
-    site = web.site("a.test", pages=PAGES)
-    for path in list(site.links):
-        site.page(path, title=path, links=site.links[path], delay_s=0.02)
+    slow_site(web, pages=PAGES, delay_s=0.02)
     return web
 
 
