@@ -1,29 +1,31 @@
-"""CrawlConfig: every wish of the user, in slices, each with one default and one help text.
+"""CrawlConfig: every wish of the user, in slices; each option is one field, with all that there is to say about it.
 
-The command line takes defaults and help texts from here (`describe`), so that they are written once. A slice checks its
-own values when it is made and raises `UsageError` with the name of the option.
+A slice checks its own values when it is made and raises `UsageError` with the name of the option.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from enum import Enum, StrEnum
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
 from crawler.errors import UsageError
+from crawler.kinds import File, Flag, Headers, Networks, Proxy, Regexes, SecretFile, Several, Text, UserAgent, choice
+from crawler.options import Slice, option, options_of, slices_of
 from crawler.proxy import ProxyServer, parse_proxy
+from crawler.quantities import Age, Count, Seconds, Size, Waiting
 from crawler.user_agent import product_token
 
 DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-this-crawler)"
 DEFAULT_DB = Path("data/crawl.db")
 DEMO_DB = Path("data/demo.db")
 MIB = 1024 * 1024
-_TEN_YEARS_S = 10 * 365 * 86400.0
+_DAY_S = 86400.0
+_TEN_YEARS_S = 10 * 365 * _DAY_S
 
 
 class ScopeRule(StrEnum):
@@ -35,107 +37,200 @@ class ScopeRule(StrEnum):
     ANY = "any"  # anywhere
 
 
-def _option(default: Any, help_text: str) -> Any:
-    if isinstance(default, dict):
-        return field(default_factory=dict, metadata={"help": help_text})
-    return field(default=default, metadata={"help": help_text})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScopeConfig:
+class ScopeConfig(Slice):
     """Which URLs may enter, and how many."""
 
-    scope: ScopeRule = _option(ScopeRule.HOST, "How far from the seeds to go.")
-    include: tuple[str, ...] = _option(
-        (), "Only URLs that match this regular expression, repeatable; seeds always may."
-    )
-    exclude: tuple[str, ...] = _option((), "No URL that matches this regular expression, repeatable.")
-    drop_param: tuple[str, ...] = _option((), "Drop parameters of query and path by name, such as 'utm_*', repeatable.")
-    max_depth: int | None = _option(None, "Links to follow from a seed; 0 fetches the seeds alone.")
-    max_pages: int | None = _option(None, "Stop after storing exactly this many pages.")
-    max_pages_per_host: int | None = _option(None, "Store at most this many pages of one host in this run.")
-    max_urls_per_host: int = _option(1_000_000, "Take in at most about this many URLs of one host, all runs together.")
-    max_hosts_per_domain: int = _option(
-        10_000, "Take in at most this many hosts of one registrable domain, all runs together (--scope domain or any)."
-    )
-    max_path_segments: int = _option(25, "No URL with more segments in its path than this.")
-    max_query_params: int = _option(40, "No URL with more query parameters than this.")
-    trap_rules: bool = _option(True, "Keep out of what looks like a crawler trap.")
-    follow_nofollow: bool = _option(False, "Follow links marked rel=nofollow too.")
+    PANEL = "Scope"
 
-    def __post_init__(self) -> None:
-        _at_least("--max-depth", self.max_depth, 0)
-        _at_least("--max-pages", self.max_pages, 1)
-        _at_least("--max-pages-per-host", self.max_pages_per_host, 1)
-        _at_least("--max-urls-per-host", self.max_urls_per_host, 1)
-        _at_least("--max-hosts-per-domain", self.max_hosts_per_domain, 1)
-        _at_least("--max-path-segments", self.max_path_segments, 1)
-        _at_least("--max-query-params", self.max_query_params, 0)
-        for option, patterns in (("--include", self.include), ("--exclude", self.exclude)):
-            for pattern in patterns:
-                _check_regex(option, pattern)
+    scope: ScopeRule = option(
+        ScopeRule.HOST,
+        "--scope",
+        choice(ScopeRule),
+        "How far to go from the seeds.",
+        more="`host` stays on their host names, `domain` on their registrable domains and all subdomains (by a bundled"
+        " Public Suffix List), `prefix` below their folders; `any` goes anywhere. If a seed redirects, its target is in"
+        " scope too.",
+    )
+    include: tuple[str, ...] = option(
+        (),
+        "--include",
+        Regexes(),
+        "Crawl only URLs that match one of these; seeds need no match. Repeatable.",
+    )
+    exclude: tuple[str, ...] = option((), "--exclude", Regexes(), "Skip URLs that match, seeds included. Repeatable.")
+    drop_param: tuple[str, ...] = option(
+        (),
+        "--drop-param",
+        Several("GLOB"),
+        "Remove matching parameters, such as `utm_*`, from URLs. Repeatable.",
+        more="They are looked for in the query and in the path (`;jsessionid=1F`).",
+    )
+    max_depth: int | None = option(
+        None, "--max-depth", Count(low=0), "Follow at most N links from a seed; 0 fetches the seeds alone."
+    )
+    max_pages: int | None = option(
+        None,
+        "--max-pages",
+        Count(low=1),
+        "Stop after storing exactly N pages.",
+        more="A run resumed after a kill continues with the remainder.",
+    )
+    max_pages_per_host: int | None = option(
+        None, "--max-pages-per-host", Count(low=1), "Store at most N pages per host in this run."
+    )
+    max_urls_per_host: int = option(
+        1_000_000,
+        "--max-urls-per-host",
+        Count(low=1),
+        "Accept no more URLs of a host once it has about N, over all runs.",
+        more="See [`crawler help traps`](traps.md).",
+    )
+    max_hosts_per_domain: int = option(
+        10_000,
+        "--max-hosts-per-domain",
+        Count(low=1),
+        "With `--scope domain` or `any`: accept no more hosts of a registrable domain once it has N, over all runs.",
+        more="See [`crawler help traps`](traps.md).",
+    )
+    max_path_segments: int = option(25, "--max-path-segments", Count(low=1), "Skip URLs with more path segments.")
+    max_query_params: int = option(40, "--max-query-params", Count(low=0), "Skip URLs with more query parameters.")
+    trap_rules: bool = option(
+        True,
+        "--trap-rules",
+        Flag(),
+        "Skip what looks like a crawler trap.",
+        more="Signs of one: repeated path segments or parameters, endless session ids, folders whose pages keep"
+        " repeating.",
+    )
+    follow_nofollow: bool = option(
+        False,
+        "--follow-nofollow",
+        Flag(),
+        "Follow `rel=nofollow` links, and links on nofollow pages.",
+        more="They are recorded either way.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolitenessConfig:
+class PolitenessConfig(Slice):
     """How gently hosts are treated."""
 
-    delay_s: float = _option(1.0, "Seconds between the starts of two requests to one host.")
-    per_host: int = _option(2, "Requests in flight to one host.")
-    per_ip: int = _option(16, "Requests in flight to one address.")
-    concurrency: int = _option(64, "Requests in flight in all.")
-    ignore_robots: bool = _option(False, "Do not fetch or obey robots.txt. Only for sites that are yours.")
+    PANEL = "Politeness"
 
-    def __post_init__(self) -> None:
-        _between("--delay", self.delay_s, 0, 86400)
-        _between("--per-host", self.per_host, 1, 1024)
-        _between("--per-ip", self.per_ip, 1, 4096)
-        _between("--concurrency", self.concurrency, 1, 4096)
+    delay_s: float = option(
+        1.0,
+        "--delay",
+        Seconds(low=0, high=_DAY_S),
+        "Seconds between the starts of two requests to one host.",
+        more="A `Crawl-delay` in robots.txt raises it, up to 60 s.",
+    )
+    per_host: int = option(2, "--per-host", Count(low=1, high=1024), "Requests in flight to one host.")
+    per_ip: int = option(
+        16, "--per-ip", Count(low=1, high=4096), "Requests in flight to one IP address, whatever the host names."
+    )
+    concurrency: int = option(
+        64,
+        "--concurrency",
+        Count(low=1, high=4096),
+        "Requests in flight overall.",
+        more="Lowered, with a notice, if `ulimit -n` is too small.",
+    )
+    ignore_robots: bool = option(
+        False, "--ignore-robots", Flag(), "Neither fetch nor obey robots.txt. Only for sites that you own."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkConfig:
+class NetworkConfig(Slice):
     """How requests are made. `headers` and `proxy` may hold secrets, which are never stored, logged or shown.
 
     An empty path as `cookies`, or an empty value in `headers`: what an earlier run sent is not wanted any more.
     """
 
-    user_agent: str = _option(DEFAULT_USER_AGENT, "User-Agent; put a URL or an address in it where you can be reached.")
-    timeout_s: float = _option(30.0, "Deadline of a whole request, in seconds.")
-    connect_timeout_s: float = _option(10.0, "Deadline for a connection, TLS included, in seconds.")
-    read_timeout_s: float = _option(20.0, "Deadline for the next bytes of an answer, in seconds.")
-    max_bytes: int = _option(10 * MIB, "Decoded bytes of a body that are read; the rest is cut off.")
-    memory_bytes: int = _option(64 * MIB, "Bodies in flight share this many bytes of memory.")
-    max_rate: int | None = _option(
-        None, "Bytes of bodies a second, all hosts together, such as 500k or 2M (k = 1,024)."
-    )
-    retries: int = _option(2, "Further attempts after a failure that may pass.")
-    dns_server: str | None = _option(None, "Ask this DNS server, IP[:PORT], instead of the system's.")
-    allow_private: tuple[str, ...] = _option(
-        (), "Allow addresses of this private or local range, such as 10.0.0.0/8, repeatable."
-    )
-    proxy: str | None = _option(
-        None, "Send every request through this proxy: http://, socks5:// or socks5h://[USER:PASSWORD@]HOST:PORT."
-    )
-    insecure: bool = _option(
-        False, "Do not verify TLS certificates: whoever sits on the way can read and change everything."
-    )
-    cookies: str | Path | None = _option(
-        None, "Send the cookies of this file (Netscape format), each only where it belongs. Values are never stored."
-    )
-    headers: Mapping[str, str] = _option({}, "Send this header, repeatable. Values are never stored.")
+    PANEL = "Network"
 
-    def __post_init__(self) -> None:
-        _between("--timeout", self.timeout_s, 0.1, 3600)
-        _between("--connect-timeout", self.connect_timeout_s, 0.1, 3600)
-        _between("--read-timeout", self.read_timeout_s, 0.1, 3600)
-        _between("--max-bytes", self.max_bytes, 1, 1024 * MIB)
-        _between("--memory", self.memory_bytes, MIB, 64 * 1024 * MIB)
-        if self.max_rate is not None:
-            _between("--max-rate", self.max_rate, 1024, 1024**4)
-        _between("--retries", self.retries, 0, 100)
-        _check_user_agent(self.user_agent)
-        _ = self.allowed_networks, self.proxy_server
+    user_agent: str = option(
+        DEFAULT_USER_AGENT,
+        "--user-agent",
+        UserAgent(),
+        "The `User-Agent` header; include a URL or an address where you can be reached.",
+        more="Its first word is the product token that robots.txt rules are matched against. By default"
+        " `crawler/` and the version, with a placeholder URL.",
+        panel=PolitenessConfig.PANEL,
+    )
+    timeout_s: float = option(30.0, "--timeout", Seconds(low=0.1, high=3600), "Deadline for a whole request.")
+    connect_timeout_s: float = option(
+        10.0, "--connect-timeout", Seconds(low=0.1, high=3600), "Deadline for connecting, TLS included."
+    )
+    read_timeout_s: float = option(
+        20.0, "--read-timeout", Seconds(low=0.1, high=3600), "Deadline for the next bytes of a response."
+    )
+    max_bytes: int = option(
+        10 * MIB,
+        "--max-bytes",
+        Size(low=1, high=1024 * MIB),
+        "Read at most this much of a body, decoded.",
+        more="Longer bodies are cut and marked `truncated`.",
+    )
+    memory_bytes: int = option(
+        64 * MIB,
+        "--memory",
+        Size(low=MIB, high=64 * 1024 * MIB),
+        "Memory shared by all bodies in flight, whatever the concurrency.",
+    )
+    max_rate: int | None = option(
+        None,
+        "--max-rate",
+        Size(low=1024, high=1024**4),
+        "Limit body bytes per second, for all hosts together, such as 500k or 2M.",
+        more="Counted as sent over the wire. Time spent waiting for it counts toward no deadline.",
+    )
+    retries: int = option(
+        2, "--retries", Count(low=0, high=100), "Retry a temporary failure up to N times, after 2, 4, 8 ... seconds."
+    )
+    dns_server: str | None = option(
+        None, "--dns-server", Text("IP[:PORT]"), "Ask this DNS server instead of the system's."
+    )
+    allow_private: tuple[str, ...] = option(
+        (),
+        "--allow-private",
+        Networks(),
+        "Allow addresses in this private or local range, such as 10.0.0.0/8. Repeatable.",
+        more="Without it, no link, redirect or DNS answer reaches into your own network; a seed that is an IP address"
+        " or `localhost` allows its own origin only.",
+    )
+    cookies: str | Path | None = option(
+        None,
+        "--cookies",
+        SecretFile(),
+        "Send the cookies in this file (`cookies.txt`, Netscape format). Values are never stored.",
+        more="Each goes only to its own host, path and scheme, until it expires. Later runs must name the file again,"
+        " or pass `--cookies ''` to go without.",
+    )
+    proxy: str | None = option(
+        None,
+        "--proxy",
+        Proxy(),
+        "Send every request through this proxy: `http://`, `socks5://` or `socks5h://[USER:PASSWORD@]HOST:PORT`.",
+        more="Credentials are never stored. Proxy environment variables are ignored. See"
+        " [`crawler help proxies`](proxies.md).",
+    )
+    insecure: bool = option(
+        False,
+        "--insecure",
+        Flag(),
+        "Do not verify TLS certificates: anyone on the way can read and change everything.",
+        more="The run warns about it and records it. TLS below 1.2 is still refused.",
+    )
+    headers: Mapping[str, str] = option(
+        {},
+        "--header",
+        Headers(),
+        "Send this header. Repeatable. Values are never stored.",
+        more="`Authorization` and `Cookie` go to the seeds' origins only. Later runs must pass the header again, or"
+        " `'NAME:'` to go without.",
+    )
 
     @property
     def product_token(self) -> str:
@@ -145,7 +240,7 @@ class NetworkConfig:
     @property
     def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """`allow_private`, parsed."""
-        return tuple(_network(text) for text in self.allow_private)
+        return tuple(ip_network(text, strict=False) for text in self.allow_private)
 
     @property
     def proxy_server(self) -> ProxyServer | None:
@@ -154,67 +249,103 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunConfig:
+class RunConfig(Slice):
     """When a run ends, and what it keeps."""
 
-    max_runtime_s: float | None = _option(None, "Stop cleanly after this long, such as 90s, 30m, 2h.")
-    max_wait_s: float = _option(60.0, "End rather than wait longer than this for a host that backs off.")
-    grace_s: float = _option(5.0, "After the first Ctrl-C, how long requests in flight may take to finish.")
-    parse_timeout_s: float = _option(10.0, "Deadline for reading one page's markup, in seconds.")
-    bodies: bool = _option(True, "Keep the body of each page, compressed.")
+    PANEL = "Run"
 
-    def __post_init__(self) -> None:
-        if self.max_runtime_s is not None:
-            _between("--max-runtime", self.max_runtime_s, 0.1, _TEN_YEARS_S)
-        _between("--max-wait", self.max_wait_s, 0, 7 * 86400)
-        _between("--grace", self.grace_s, 0, 3600)
-        _between("--parse-timeout", self.parse_timeout_s, 0.1, 3600)
+    max_runtime_s: float | None = option(
+        None,
+        "--max-runtime",
+        Age(low=0.1, high=_TEN_YEARS_S),
+        "Stop cleanly after this long, such as 90s, 30m or 2h.",
+    )
+    max_wait_s: float = option(
+        60.0,
+        "--max-wait",
+        Age(low=0, high=7 * _DAY_S),
+        "End the run rather than wait longer than this for hosts that back off.",
+        more="Their pages stay pending.",
+    )
+    grace_s: float = option(
+        5.0,
+        "--grace",
+        Age(low=0, high=3600),
+        "How long requests in flight may take to finish after the first Ctrl-C.",
+    )
+    parse_timeout_s: float = option(
+        10.0,
+        "--parse-timeout",
+        Seconds(low=0.1, high=3600),
+        "Deadline for parsing one page.",
+        more="Some markup would keep a parser busy forever.",
+    )
+    bodies: bool = option(True, "--bodies", Flag(), "Keep the bodies of pages, compressed with zstd.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecrawlConfig:
+class RecrawlConfig(Slice):
     """What is fetched again. `max_age_s` None: nothing; "auto": each URL when it is likely to have changed."""
 
-    max_age_s: float | Literal["auto"] | None = _option(
-        None, "Fetch again what is older than 12h, 7d, 0s ...; auto: each URL by how often it has changed."
+    PANEL = "Fetch again"
+
+    max_age_s: float | Literal["auto"] | None = option(
+        None,
+        "--max-age",
+        Age("AGE|auto", low=0, high=_TEN_YEARS_S, unit="d", word="auto"),
+        "Refetch what was last fetched longer ago than AGE, such as 12h or 7d; `auto`: each URL when it is likely to"
+        " have changed.",
+        more="`0s` refetches everything.",
     )
-    min_interval_s: float = _option(3600.0, "With --max-age auto: look at no URL more often than this.")
-    max_interval_s: float = _option(60 * 86400.0, "With --max-age auto: look at each URL at least this often.")
-    retry_failed: bool = _option(False, "Try again what has failed in earlier runs.")
+    min_interval_s: float = option(
+        3600.0,
+        "--min-interval",
+        Age(low=0, high=_TEN_YEARS_S, unit="h"),
+        "With `--max-age auto`: check no URL more often than this.",
+        more="Takes effect from each URL's next visit.",
+    )
+    max_interval_s: float = option(
+        60 * _DAY_S,
+        "--max-interval",
+        Age(low=1, high=_TEN_YEARS_S, unit="d"),
+        "With `--max-age auto`: check every URL at least this often.",
+        more="Takes effect from each URL's next visit.",
+    )
+    retry_failed: bool = option(False, "--retry-failed", Flag(), "Retry what failed in earlier runs.")
 
     def __post_init__(self) -> None:
-        if self.max_age_s is not None and self.max_age_s != "auto":
-            _between("--max-age", self.max_age_s, 0, _TEN_YEARS_S)
-        _between("--min-interval", self.min_interval_s, 0, _TEN_YEARS_S)
-        _between("--max-interval", self.max_interval_s, 1, _TEN_YEARS_S)
+        Slice.__post_init__(self)
         if self.min_interval_s > self.max_interval_s:
+            shown = {one.name: one.show(getattr(self, one.name)) for one in options_of(RecrawlConfig)}
             raise UsageError(
-                f"--min-interval ({self.min_interval_s:g}s) must not exceed --max-interval ({self.max_interval_s:g}s)"
+                f"--min-interval ({shown['min_interval_s']}) must not exceed --max-interval ({shown['max_interval_s']})"
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartConfig:
+class StartConfig(Slice):
     """How a run gets its database. It is not stored: what one start was asked for says nothing about the next."""
 
-    fresh: bool = _option(False, "Start a new database; refuse to go on with one that exists.")
-    lock_wait_s: float = _option(
-        0.0, "Where another run holds the database: fail (exit status 5), skip (0) or wait, for AGE at most."
-    )
+    PANEL = "Run"
 
-    def __post_init__(self) -> None:
-        if not self.lock_wait_s >= 0:
-            raise UsageError(f"--if-running cannot wait for {self.lock_wait_s:g} seconds")
+    fresh: bool = option(False, "--fresh", Flag(), "Start a new database; refuse to resume an existing one.")
+    lock_wait_s: float = option(
+        0.0,
+        "--if-running",
+        Waiting(),
+        "If another run holds the database: `fail` (exit status 5), `skip` (0), or `wait`, for AGE at most.",
+        more="The lock ends with its process, so it never goes stale.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrawlConfig:
+class CrawlConfig(Slice):
     """All that a crawl needs beside its seeds.
 
     Raises `UsageError`, from whichever slice is wrong, when a value cannot be used.
     """
 
-    db: Path = DEFAULT_DB
+    db: Path = option(DEFAULT_DB, "--db", File("PATH"), "The crawl database: created if missing, resumed otherwise.")
     scope: ScopeConfig = field(default_factory=ScopeConfig)
     politeness: PolitenessConfig = field(default_factory=PolitenessConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -229,97 +360,32 @@ class CrawlConfig:
         """The options as plain data, without any secret: of the headers only the names remain, of the cookies only
         that there were some.
         """
-        options = {name: asdict(getattr(self, name)) for name in ("scope", "politeness", "network", "recrawl", "run")}
-        options["network"]["headers"] = sorted(name.lower() for name, value in self.network.headers.items() if value)
-        options["network"]["proxy"] = proxy.name if (proxy := self.network.proxy_server) else None
-        options["network"]["cookies"] = bool(self.network.cookies)
-        return options
+        return {
+            name: {one.name: one.kind.stored(getattr(getattr(self, name), one.name)) for one in options_of(config)}
+            for name, config in _stored_slices().items()
+        }
 
-    def resumed(self, stored: Mapping[str, Any], given: Mapping[str, str]) -> tuple[CrawlConfig, list[str]]:
+    def resumed(self, stored: Mapping[str, Any], given: Collection[str]) -> tuple[CrawlConfig, list[str]]:
         """This config with the options of an earlier run, as it stored them, in the place of those that are not `given`
-        now (names of fields, each with its flag); and what was given that differs, in words.
+        now (names of fields); and what was given that differs, in words.
 
-        What is not stored as it is, such as the headers, holds a secret and cannot be taken over.
+        What is stored as a secret is, such as the headers, cannot be taken over.
         """
         slices, changes = {}, []
-        for name, options in self.storable().items():
-            own = getattr(self, name)
-            taken_over = {}
-            for option, value in options.items():
-                now = getattr(own, option)
-                if option not in stored.get(name, {}):
+        for name, config in _stored_slices().items():
+            own, earlier, taken_over = getattr(self, name), stored.get(name, {}), {}
+            for one in options_of(config):
+                if one.kind.is_secret or one.name not in earlier:
                     continue
-                if value != now:  # stored without its secret; a proxy's name is none
-                    if option == "proxy" and option in given and value != stored[name][option]:
-                        changes.append(f"{given[option]} {value} instead of {stored[name][option] or 'none'}")
-                    continue
-                earlier = _restored(stored[name][option], like=now)
-                if option not in given:
-                    taken_over[option] = earlier
-                elif earlier != now:
-                    new, old = (_in_words(one, is_age=option in _AGES) for one in (now, earlier))
-                    changes.append(f"{given[option]} {new} instead of {old}")
+                before = one.kind.restored(earlier[one.name])
+                now = one.kind.restored(one.kind.stored(getattr(own, one.name)))
+                if one.name not in given:
+                    taken_over[one.name] = before
+                elif now != before:
+                    changes.append(f"{one.flag} {one.show(now)} instead of {one.show(before)}")
             slices[name] = replace(own, **taken_over)
         return replace(self, **slices), changes
 
 
-def describe(config_slice: type, name: str) -> tuple[Any, str]:
-    """The default and the help text of one option."""
-    for option in fields(config_slice):
-        if option.name == name:
-            return option.default, option.metadata["help"]
-    raise KeyError(name)
-
-
-def _restored(stored: Any, like: Any) -> Any:
-    """A value as it was before it became JSON."""
-    if isinstance(like, tuple):
-        return tuple(stored)
-    return type(like)(stored) if isinstance(like, Enum) else stored
-
-
-_AGES = {"max_age_s", "min_interval_s", "max_interval_s", "max_runtime_s", "max_wait_s", "grace_s"}
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
-
-
-def _in_words(value: Any, *, is_age: bool) -> str:
-    """As it would be given; `is_age`: it may be, with a unit."""
-    if value is None or value == ():
-        return "none"
-    if isinstance(value, tuple):
-        return " ".join(map(str, value))
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if is_age and isinstance(value, float):
-        length_s, unit = next((one for one in _UNITS if value >= one[0] and not value % one[0]), (1, "s"))
-        return f"{value / length_s:g}{unit}"
-    return f"{value:g}" if isinstance(value, float) else f"{value}"
-
-
-def _between(option: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{option} must be between {low:g} and {high:g}, not {value:g}")
-
-
-def _at_least(option: str, value: int | None, low: int) -> None:
-    if value is not None and value < low:
-        raise UsageError(f"{option} must be at least {low}, not {value}")
-
-
-def _check_regex(option: str, pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"{option} {pattern!r} is not a regular expression: {error}") from None
-
-
-def _check_user_agent(text: str) -> None:
-    if not text.strip() or not text.isascii() or not text.isprintable():
-        raise UsageError("--user-agent must be printable ASCII and not empty")
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        raise UsageError(f"--allow-private {text!r} is not a network; write it like 127.0.0.0/8 or fd00::/8") from None
+def _stored_slices() -> dict[str, type[Slice]]:
+    return {name: config for name, config in slices_of(CrawlConfig).items() if config is not StartConfig}

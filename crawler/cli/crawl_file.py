@@ -9,103 +9,88 @@ from __future__ import annotations
 import json
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-import typer
-
+from crawler.cli.options import parameter_of
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
+from crawler.kinds import File, Flag, Several
+from crawler.options import Option
+from crawler.quantities import Count, Seconds
 from crawler.seeds import names_scheme
 
-_NO_KEYS = {"config_file", "help"}
+CONFIG = Option(
+    name="config_file",
+    flag="--config",
+    kind=File(),
+    help="Read options that are not on the command line from a crawl file; `crawler init` writes one.",
+    default=None,
+)
+SEEDS = Option(
+    name="seeds",
+    flag="--seeds",
+    kind=Several("SEED"),
+    help="A URL, a host name, a file with one URL a line, or - for standard input. None: go on with --db.",
+    default=(),
+)
 _WIDTH = 100
 
 _HEAD = """\
 # A crawl file. Run it with `crawler crawl --config FILE`.
 #
 # Each key is an option of `crawler crawl` (and `seeds`); what is given on the command line wins. Ages are texts such as
-# "90s", "12h" or "7d". Relative paths are relative to this file. The settings shown are the defaults: to change one,
-# remove the # before it. Regular expressions are best put in 'single quotes', which leave \\ alone."""
+# "90s", "12h" or "7d"; sizes are bytes or texts such as "500k", "10M" or "1G". Relative paths are relative to this
+# file. The settings shown are the defaults: to change one, remove the # before it. Regular expressions are best put in
+# 'single quotes', which leave \\ alone."""
 
 
-def use_crawl_file(context: typer.Context, file: Path | None) -> Path | None:
-    """For the option --config: what is not on the command line comes from the file. Raises `UsageError`."""
-    if file is not None:
-        parameters = {_key(parameter): parameter for parameter in _parameters(context.command)}
-        settings = _read(file)
-        for key in settings.keys() - parameters.keys():
-            raise UsageError(f"{file}: there is no option {key!r}{_nearest(key, list(parameters))}")
-        settings = {"db": str(DEFAULT_DB)} | settings
-        types = get_type_hints(context.command.callback)
-        context.default_map = {
-            parameters[key].name: _value(f"{file}: {key}", parameters[key], value, types, file.parent)
-            for key, value in settings.items()
-        }
-    return file
+def read_crawl_file(file: Path, options: Iterable[Option]) -> dict[str, Any]:
+    """What the file says, as the command line would have it, by the names of parameters. Raises `UsageError`."""
+    known = {one.key: one for one in (SEEDS, *options)}
+    settings = _read(file)
+    for key in settings.keys() - known.keys():
+        raise UsageError(f"{file}: there is no option {key!r}{_nearest(key, list(known))}")
+    return {
+        parameter_of(known[key]): _given(f"{file}: {key}", known[key], value, file.parent)
+        for key, value in ({"db": str(DEFAULT_DB)} | settings).items()
+    }
 
 
-def commented_file(command: Any) -> str:
-    """A crawl file with every option of the command, its text and its default, commented out."""
-    types = get_type_hints(command.callback)
+def commented_file(options: Iterable[Option]) -> str:
+    """A crawl file with every option, its text and its default, commented out."""
     lines, panel = [_HEAD], None
-    for parameter in _parameters(command):
-        if _panel(parameter) != panel:
-            panel = _panel(parameter)
+    for one in (SEEDS, *options):
+        if one.panel != panel:
+            panel = one.panel
             lines += ["", f"# {f' {panel} '.center(_WIDTH, '-')}"]
-        lines += ["", *_commented(parameter, types[parameter.name])]
+        lines += ["", *_commented(one)]
     return "\n".join(lines) + "\n"
 
 
-def _commented(parameter: Any, kind: Any) -> Iterator[str]:
-    default = _default(parameter)
-    takes = parameter.metavar or "|".join(one.value for one in _choices(kind))
-    remarks = [takes if takes != "SEED" else "", "not set by default" if default is None else ""]
+def _commented(option: Option) -> Iterator[str]:
+    remarks = ("" if option is SEEDS else option.kind.metavar, "not set by default" if option.default is None else "")
     remark = ", ".join(filter(None, remarks))
     yield from textwrap.wrap(
-        f"{parameter.help} ({remark})" if remark else parameter.help,
+        f"{option.help} ({remark})" if remark else option.help,
         width=_WIDTH,
         initial_indent="# ",
         subsequent_indent="# ",
     )
-    key = _key(parameter)
-    setting = f"{key} = {'' if default is None else json.dumps(default)}".rstrip()
-    yield setting if key == "seeds" else f"#{setting}"
+    setting = f"{option.key} = {_default(option)}".rstrip()
+    yield setting if option is SEEDS else f"#{setting}"
 
 
-def _parameters(command: Any) -> list[Any]:
-    return [parameter for parameter in command.params if parameter.name not in _NO_KEYS]
-
-
-def _key(parameter: Any) -> str:
-    return str(parameter.opts[0]).removeprefix("--")
-
-
-def _panel(parameter: Any) -> str | None:
-    return getattr(parameter, "rich_help_panel", None)
-
-
-def _default(parameter: Any) -> Any:
-    if _is_list(parameter):
-        return []
-    default = parameter.default
-    if isinstance(default, Enum):
-        return default.value
-    return str(default) if isinstance(default, Path) else default
-
-
-def _is_list(parameter: Any) -> bool:
-    return bool(parameter.multiple or parameter.nargs == -1)
-
-
-def _choices(kind: Any) -> list[Any]:
-    for one in (kind, *get_args(kind)):
-        if isinstance(one, type) and issubclass(one, Enum):
-            return list(one)
-    return []
+def _default(option: Option) -> str:
+    """As TOML has it."""
+    if option.default is None:
+        return ""
+    if option.kind.repeatable:
+        return "[]"
+    is_plain = isinstance(option.kind, Flag | Count | Seconds)
+    return json.dumps(option.default if is_plain else option.show(option.default))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -124,26 +109,26 @@ def _nearest(key: str, keys: list[str]) -> str:
     return f"; is it {near[0]}?" if near else "; `crawler init` writes a file with all there are"
 
 
-def _value(where: str, parameter: Any, value: Any, types: dict[str, Any], folder: Path) -> Any:
+def _given(where: str, option: Option, value: Any, folder: Path) -> Any:
     """As the command line would have it: a truth value for a flag, else a text, or a list of these."""
-    if _is_list(parameter):
+    if option.kind.repeatable:
         if not isinstance(value, list):
             raise UsageError(f"{where} takes a list, such as [{json.dumps(str(value))}]")
-        return [_text(where, one, parameter, types, folder) for one in value]
-    if types[parameter.name] is bool:
+        return [_text(where, one, option, folder) for one in value]
+    if isinstance(option.kind, Flag):
         if not isinstance(value, bool):
             raise UsageError(f"{where} takes true or false")
         return value
-    return _text(where, value, parameter, types, folder)
+    return _text(where, value, option, folder)
 
 
-def _text(where: str, value: Any, parameter: Any, types: dict[str, Any], folder: Path) -> str:
+def _text(where: str, value: Any, option: Option, folder: Path) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UsageError(f"{where} takes a text or a number, not {type(value).__name__}")
     if isinstance(value, str) and "\0" in value:
         raise UsageError(f"{where} has a NUL in it")
     if isinstance(value, int) and value.bit_length() > 64:
         raise UsageError(f"{where} is too large a number")
-    is_path = Path in (types[parameter.name], *get_args(types[parameter.name])) or parameter.metavar == "FILE"
-    is_list_of_seeds = parameter.metavar == "SEED" and not names_scheme(str(value)) and (folder / str(value)).is_file()
-    return str(folder / value) if value and isinstance(value, str) and (is_path or is_list_of_seeds) else str(value)
+    text = str(value)
+    is_list_of_seeds = option is SEEDS and not names_scheme(text) and (folder / text).is_file()
+    return str(folder / text) if isinstance(value, str) and text and (option.kind.is_path or is_list_of_seeds) else text

@@ -16,7 +16,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from crawler.errors import UsageError
-from crawler.seeds import names_scheme, parse_seeds
+from crawler.seeds import Seed, names_scheme, parse_seed
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _CREDENTIALS = r"(?!mailto:)[^\s/:@]+:[^\s/@]*@"
@@ -30,27 +30,27 @@ _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 _SHOWN = 3
 
 
-def read_seeds(arguments: Sequence[str]) -> list[str]:
+def read_seeds(arguments: Sequence[str]) -> list[Seed]:
     """The seeds in order. Raises `UsageError` for what is neither a URL, a host name nor a readable file of these."""
     if arguments.count("-") > 1:
         raise UsageError("- is standard input, which can be read only once; give it once")
     return [seed for argument in arguments for seed in _seeds_of(argument)]
 
 
-def _seeds_of(argument: str) -> list[str]:
+def _seeds_of(argument: str) -> list[Seed]:
     if argument == "-":
         return _from_text(_read_standard_input(), "standard input")
     if not argument.strip():
         raise UsageError("a seed is empty; give a URL such as https://example.com/, a host name or a file")
     if names_scheme(argument):
-        return [_checked(argument)]
+        return [_parsed(argument)]
     file = _read(Path(argument))
     if file is not None:
         return _from_text(file, argument)
     seed = _in_brackets(argument)
     if _looks_like_a_file(argument) or not _HOST.fullmatch(seed):
         raise UsageError(f"{argument!r} is neither a URL, a host name nor a file that exists")
-    return [_checked(seed)]
+    return [_parsed(seed)]
 
 
 def _looks_like_a_file(argument: str) -> bool:
@@ -84,13 +84,12 @@ def _in_brackets(argument: str) -> str:
         return argument
 
 
-def _from_text(data: bytes, name: str) -> list[str]:
+def _from_text(data: bytes, name: str) -> list[Seed]:
     seeds, bad = [], []
     for number, line in _lines(data, name):
-        seed = _in_brackets(line)
-        if _is_seed(seed):
-            seeds.append(seed)
-        else:
+        try:
+            seeds.append(_seed_of_line(_in_brackets(line)))
+        except UsageError:
             bad.append(f"line {number}: {line[:60]!r}")
     if bad:
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
@@ -112,18 +111,14 @@ def _lines(data: bytes, name: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _is_seed(line: str) -> bool:
+def _seed_of_line(line: str) -> Seed:
     if not names_scheme(line) and not _HOST.fullmatch(line):
-        return False
-    try:
-        _checked(line)
-    except UsageError:
-        return False
-    return True
+        raise UsageError(f"{line!r} is neither a URL nor a host name")
+    return _parsed(line)
 
 
-def _checked(seed: str) -> str:
-    parse_seeds([seed])
-    if re.search(r"\s", seed.strip()):
-        raise UsageError(f"{seed!r} has white space in it; write %20 for a space that belongs to the URL")
+def _parsed(text: str) -> Seed:
+    seed = parse_seed(text)
+    if re.search(r"\s", text.strip()):
+        raise UsageError(f"{text!r} has white space in it; write %20 for a space that belongs to the URL")
     return seed

@@ -26,6 +26,7 @@ from crawler.records import (
     Failure,
     FailureKind,
     Page,
+    Reason,
     Response,
     Result,
     Revisit,
@@ -170,7 +171,7 @@ class Conclusion:
         self._workbench.set_aside(self._workbench.host(visit.claim.host_id), -len(released))
         for one in released:
             fallback = (self._fall_back(one),) if _should_fall_back(one, visit.attempt) else ()
-            failed = Verdict(status=UrlStatus.FAILED, reason=kind, attempts=visit.claim.attempts + 1)
+            failed = Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=visit.claim.attempts + 1)
             later_s = self._try_later(one, failed).retry_in_s
             again_at = None if later_s is None else self._clock.wall() + later_s
             results.append(Result(claim=one, verdict=failed, targets=fallback, next_fetch_at=again_at))
@@ -261,7 +262,7 @@ def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:
     return tuple((entry.url, entry.lastmod) for entry in visit.entries if entry.lastmod is not None)
 
 
-def excluded(claim: Claim, reason: str) -> Result:
+def excluded(claim: Claim, reason: Reason) -> Result:
     """The claim is not fetched, for this reason."""
     return Result(claim=claim, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=reason))
 

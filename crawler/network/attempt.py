@@ -102,7 +102,7 @@ class Attempt:
         if wait_s <= 0:
             return
         self.throttled_s += wait_s
-        with self.deadline.deaf(put_off_s=wait_s):
+        with self.deadline.suspended(put_off_s=wait_s):
             await asyncio.sleep(wait_s)
 
     def patience(self, limit_s: float) -> asyncio.Timeout:

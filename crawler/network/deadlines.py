@@ -119,7 +119,7 @@ class Deadline:
         self._deadlines.enter(self)
 
     @contextmanager
-    def deaf(self, put_off_s: float = 0.0) -> Iterator[None]:
+    def suspended(self, put_off_s: float = 0.0) -> Iterator[None]:
         """Inside, it is we who wait and may read nothing: that is no silence. The deadline is put off by so much."""
         self._ends_at += put_off_s
         hearing, self._hearing = self._hearing, None

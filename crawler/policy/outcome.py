@@ -21,7 +21,7 @@ import sys
 from dataclasses import dataclass, replace
 
 from crawler.dates import unix_time
-from crawler.records import Claim, Failure, FailureKind, Response, UrlStatus, Verdict
+from crawler.records import HTTP_STATUS, Claim, Failure, FailureKind, Reason, Response, UrlStatus, Verdict
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
@@ -69,7 +69,7 @@ def _after_response(
         return Verdict(status=UrlStatus.REDIRECTED, host_failed=False)
     if status in _GONE:
         return Verdict(status=UrlStatus.GONE, host_failed=False)
-    reason = f"http {status}"
+    reason = Reason(HTTP_STATUS, str(status))
     if status in _BACK_OFF:
         pause_s = back_off_s(host_failures, jitter)
         asked_s = retry_after_s(response.retry_after, now)
@@ -80,24 +80,25 @@ def _after_response(
 
 
 def _after_failure(claim: Claim, failure: Failure, retries: int, host_failures: int, jitter: float) -> Verdict:
+    reason = Reason(failure.kind)
     if failure.kind is FailureKind.PROXY:
         pause_s = back_off_s(host_failures, jitter)
-        verdict = _again(claim, failure.kind, sys.maxsize, pause_s, backs_off=True)
+        verdict = _again(claim, reason, sys.maxsize, pause_s, backs_off=True)
         return replace(verdict, attempts=claim.attempts)
     if failure.kind not in _RETRYABLE:
-        return Verdict(status=UrlStatus.FAILED, reason=failure.kind, attempts=claim.attempts + 1)
+        return Verdict(status=UrlStatus.FAILED, reason=reason, attempts=claim.attempts + 1)
     if failure.kind is FailureKind.DISCONNECTED and failure.reused:
         # The server closed a kept-alive connection as we wrote to it: that is nobody's fault, so one more try is free.
-        return _again(claim, failure.kind, retries + 1, 0.0, blame_host=False)
+        return _again(claim, reason, retries + 1, 0.0, blame_host=False)
     pause_s = retry_s(claim.attempts, jitter)
     if host_failures + 1 >= FAILURES_BEFORE_BACK_OFF:
         pause_s = max(pause_s, back_off_s(host_failures + 1 - FAILURES_BEFORE_BACK_OFF, jitter))
-        return _again(claim, failure.kind, retries, pause_s, backs_off=True)
-    return _again(claim, failure.kind, retries, pause_s)
+        return _again(claim, reason, retries, pause_s, backs_off=True)
+    return _again(claim, reason, retries, pause_s)
 
 
 def _again(
-    claim: Claim, reason: str, retries: int, pause_s: float, *, backs_off: bool = False, blame_host: bool = True
+    claim: Claim, reason: Reason, retries: int, pause_s: float, *, backs_off: bool = False, blame_host: bool = True
 ) -> Verdict:
     host_failed = True if blame_host else None
     back_off = pause_s if backs_off else None

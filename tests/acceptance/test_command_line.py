@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli
+from tests.acceptance.conftest import COMMAND, Cli, wait_for
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -32,6 +32,16 @@ def _one_line(text: str) -> str:
         (["https://example.com/", "--concurrency", "0"], "--concurrency"),
         (["https://example.com/", "--max-pages", "0"], "--max-pages"),
         (["https://example.com/", "--max-runtime", "soon"], "--max-runtime"),
+        (["https://example.com/", "--max-runtime", "0"], "--max-runtime must be between 0.1s and 3650d, not 0s"),
+        (["https://example.com/", "--max-age", "7"], '--max-age takes an age with a unit: write "7d" for days'),
+        (["https://example.com/", "--grace", "2.5"], 'write "2.5s"'),
+        (["https://example.com/", "--if-running", "wait:10"], 'write "wait:10m" for minutes or "wait:10s" for seconds'),
+        (["https://example.com/", "--max-bytes", "10X"], "--max-bytes takes a number of bytes, or one with k, M or G"),
+        (["https://example.com/", "--max-bytes", "2G"], "--max-bytes must be between 1 and 1G, not 2G"),
+        (["https://example.com/", "--memory", "1.5"], "--memory takes a number of bytes"),
+        (["https://example.com/", "--max-pages", "2.5"], "--max-pages takes a whole number, not '2.5'"),
+        (["https://example.com/", "--scope", "Planet"], "--scope takes host, domain, prefix or any, not 'Planet'"),
+        (["https://example.com/", "--log-format", "xml"], "--log-format takes text or json, not 'xml'"),
         (["https://example.com/", "--include", "("], "--include"),
         (["https://example.com/", "--allow-private", "home"], "--allow-private"),
         (["https://example.com/", "--dns-server", "dns.example"], "--dns-server"),
@@ -164,8 +174,7 @@ def test_a_second_crawl_on_the_same_file_is_refused_at_once_with_5(cli: Cli, ser
     site.page("/", delay_s=20)
     served = serve(web)
     first = cli.start(served, served.url("a.test"))
-    while not served.hits("a.test", "/"):
-        pass
+    wait_for(lambda: served.hits("a.test", "/"))
     outcome = cli.crawl(served, served.url("a.test"), status=5)
     first.kill()
     first.communicate()
@@ -321,7 +330,7 @@ def test_the_demo_crawls_its_web_and_says_what_to_try(cli: Cli) -> None:
     cli.db = cli.folder / "demo.db"
     assert len(cli.pages()) > 200
     again = cli.command("demo", "--db", "demo.db", status=2)
-    assert "demo.db exists" in _one_line(again.err)
+    assert "demo.db already exists" in _one_line(again.err)
 
 
 def test_a_bare_localhost_seed_opens_itself_by_http_too_and_sends_no_secret_there(cli: Cli, serve: Serve) -> None:

@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from crawler.cli.commands import app
+from crawler.cli.crawl import CRAWL_OPTIONS
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli
 
@@ -48,10 +49,10 @@ def test_what_init_writes_is_every_option_with_its_default(cli: Cli) -> None:
     flags = [parameter.opts[0].removeprefix("--") for parameter in command.params]
     assert sorted(keys) == sorted(set(flags) - {"config"})
     settings = tomllib.loads(re.sub(r"^#([a-z-]+ = .)", r"\1", text, flags=re.MULTILINE))
-    for parameter in command.params:
-        if parameter.default is not None:
-            default = str(parameter.default) if isinstance(parameter.default, Path) else parameter.default
-            assert settings.pop(parameter.opts[0].removeprefix("--")) == default
+    for option in CRAWL_OPTIONS:
+        if option.default is not None and not option.kind.repeatable:
+            value = settings.pop(option.key)
+            assert option.parse(value if isinstance(value, bool) else str(value)) == option.default
     assert settings.keys() == {"seeds", "include", "exclude", "drop-param", "allow-private", "header"}
     assert not any(settings.values())
 
@@ -92,7 +93,7 @@ def test_a_file_says_all_of_a_crawl_from_whatever_folder_it_is_run(cli: Cli, ser
         header = ["X-Token: secret"]
         bodies = false
         max-runtime = "10m"
-        max-wait = 5
+        max-wait = "5s"
         """
     )
     run(cli, file)
@@ -136,6 +137,17 @@ def test_without_seeds_the_file_wins_over_what_the_last_run_has_stored(cli: Cli,
     assert options(cli)["run"]["bodies"] is False
 
 
+def test_sizes_and_ages_have_their_units_in_a_file_too(cli: Cli, served: Served) -> None:
+    file = cli.folder / "crawl.toml"
+    sizes = 'max-bytes = "10M"\nmemory = "1g"\nmax-rate = 2097152\nmax-age = 0\ngrace = "1.5m"\ndb = "crawl.db"\n'
+    file.write_text(network(served) + sizes + f'seeds = ["{served.url("b.test")}"]')
+    run(cli, file)
+    stored = options(cli)
+    bounds = [stored["network"][name] for name in ("max_bytes", "memory_bytes", "max_rate")]
+    assert bounds == [10 * 1024**2, 1024**3, 2 * 1024**2]
+    assert (stored["recrawl"]["max_age_s"], stored["run"]["grace_s"]) == (0, 90)
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -159,6 +171,10 @@ def test_without_seeds_the_file_wins_over_what_the_last_run_has_stored(cli: Cli,
         ("max-runtime = 1979-05-27", "max-runtime takes a text"),
         ("max-pages =", "is not TOML"),
         ("delay = 1\ndelay = 2", "is not TOML"),
+        ("max-age = 7", '--max-age takes an age with a unit: write "7d" for days or "7s" for seconds'),
+        ("grace = '5'", '--grace takes an age with a unit: write "5s"'),
+        ("if-running = 'wait:10'", 'write "wait:10m"'),
+        ("memory = '64X'", "--memory takes a number of bytes"),
         ("seeds = ['nosuchfile.txt']", "nosuchfile.txt"),
         ("seeds = 'https://a.test/'", "seeds takes a list"),
         ("", "nothing to crawl"),

@@ -25,13 +25,12 @@ LOOPBACK = ("127.0.0.0/8",)
 def _web() -> FakeWeb:
     web = FakeWeb()
     site = web.site("a.test", pages=30)
-    site.page("/", title="Home", links=["/p1", "/old", "/gone", "/private", "/hangs", "/breaks", "/flaky", "/x.png"])
+    site.page("/", title="Home", links=["/p1", "/old", "/gone", "/private", "/breaks", "/flaky", "/x.png"])
     site.robots("User-agent: *\nDisallow: /private\nSitemap: http://a.test/sitemap.xml\n")
     site.sitemap("/sitemap.xml", ["/only-here"])
     site.page("/only-here", title="Only in the sitemap")
     site.redirect("/old", "http://b.test/new")
     site.status("/gone", 410)
-    site.answer("/hangs", Fault.HANG)
     site.answer("/breaks", Fault.DISCONNECT)
     site.sequence("/flaky", Fault.DISCONNECT, Answer.page(title="At last"))
     site.answer("/x.png", Answer(body=b"\x89PNG", content_type="image/png"))
@@ -73,7 +72,7 @@ async def _crawled_in_process(web: FakeWeb, db: Path) -> tuple[dict[str, Any], S
 def _config(db: Path, **network: Any) -> CrawlConfig:
     return CrawlConfig(
         db=db,
-        network=NetworkConfig(allow_private=LOOPBACK, timeout_s=0.5, retries=1, **network),
+        network=NetworkConfig(allow_private=LOOPBACK, retries=1, **network),
         politeness=PolitenessConfig(delay_s=0.0, per_host=4),
         run=RunConfig(max_wait_s=10.0),
     )

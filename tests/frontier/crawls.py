@@ -25,6 +25,7 @@ from crawler.fakeweb.fetcher import open_fake_fetcher
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
 from crawler.parsing.inline import InlineParser
+from crawler.records import EndReason
 from crawler.run import Parts, Run
 from crawler.seeds import parse_seeds
 from crawler.storage.location import database_at
@@ -152,7 +153,7 @@ def stopped_after(seconds: float) -> During:
     """What the first Ctrl-C does."""
 
     def arrange(run: Run, loop: VirtualLoop) -> None:
-        loop.call_later(seconds, run.stop, "interrupted")
+        loop.call_later(seconds, run.stop, EndReason.INTERRUPTED)
 
     return arrange
 

@@ -49,20 +49,19 @@ def check_seeds(data: bytes, folder: Path) -> None:
     seeds = _seeds(file, data)
     noted = b"\r\n".join(line + b" # comment\r\n" for line in _lines(data))
     assert _seeds(file, b"\xef\xbb\xbf" + noted) == seeds
-    if seeds:
-        assert _seeds(file, "\n".join(["", *seeds]).encode()) == seeds
-        assert not re.search(r"\s", "".join(seeds))
-        for seed in parse_seeds(seeds):
-            check_url(seed.url, None)
-            assert "@" not in authority_of(seed.url)
+    assert _seeds(file, b"\n".join([b"", *_lines(data)])) == seeds
+    for seed in seeds:
+        assert not re.search(r"\s", seed.url)
+        check_url(seed.url, None)
+        assert "@" not in authority_of(seed.url)
 
 
-def _seeds(file: Path, data: bytes) -> list[str]:
+def _seeds(file: Path, data: bytes) -> list[Seed]:
     file.write_bytes(data)
     return _asked_for(str(file))
 
 
-def _asked_for(argument: str) -> list[str]:
+def _asked_for(argument: str) -> list[Seed]:
     try:
         return read_seeds([argument])
     except UsageError as error:
@@ -72,7 +71,8 @@ def _asked_for(argument: str) -> list[str]:
 
 def check_seed(argument: str) -> None:
     """An argument that names no file is one seed as written, or refused in one line."""
-    assert _asked_for(argument) in ([], [argument], [f"[{argument}]"]) or argument.count(":") > 1
+    seeds = _asked_for(argument)
+    assert not seeds or argument.count(":") > 1 or seeds == parse_seeds([argument])
 
 
 def check_note(data: bytes, folder: Path) -> None:

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from crawler.counters import Counters
-from crawler.network.guard import AddressGuard, is_localhost, is_public
+from crawler.network.guard import AddressGuard, is_localhost, parse_address, special_purpose
 
 PUBLIC = [
     "1.1.1.1",
@@ -121,7 +121,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 def test_the_refusal_says_what_would_allow_the_address() -> None:
     reason = guard().refusal("::ffff:10.1.2.3")
-    assert reason == "::ffff:10.1.2.3 is private, not public; --allow-private 10.1.2.3/32 would allow it"
+    assert reason == "::ffff:10.1.2.3 is private, not public; allow it with --allow-private 10.1.2.3/32"
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2002:a01:203::1", "::a01:203"])
@@ -185,6 +185,11 @@ def test_a_seed_with_a_public_name_opens_nothing(origin: str) -> None:
 )
 def test_localhost_is_a_name_and_all_below_it(host: str, expected: bool) -> None:
     assert is_localhost(host) is expected
+
+
+def is_public(text: str) -> bool:
+    address = parse_address(text)
+    return address is not None and special_purpose(address) is None
 
 
 def guard(*networks: str) -> AddressGuard:

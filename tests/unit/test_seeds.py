@@ -49,6 +49,6 @@ def test_a_note_of_a_url_whose_path_looks_like_a_scheme(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", ["a.test/login?next=https://b.test/", "a.test/x://y"])
 def test_a_bare_seed_may_have_a_url_in_its_query_or_path(seed: str) -> None:
-    assert read_seeds([seed]) == [seed]
     (parsed,) = parse_seeds([seed])
+    assert read_seeds([seed]) == [parsed]
     assert (parsed.url, parsed.bare) == (f"https://{seed}", True)

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from crawler.storage.sqlite.columns import TAKEN_IN, as_json
+from crawler.records import ExclusionReason, Reason
+from crawler.storage.sqlite.columns import MADE_PENDING, TAKEN_IN, JsonStatement
+from crawler.storage.values import as_json
 
-FULL_DOMAIN = "trap: hosts of the domain "  # and the domain
-OF_FULL_DOMAIN = f"reason >= '{FULL_DOMAIN}' AND reason < '{FULL_DOMAIN[:-1]}!'"  # what the index of exclusions serves
+OF_FULL_DOMAIN = f"cause = '{ExclusionReason.HOSTS_OF_DOMAIN}'"
 
 # Of databases, and of runs, that did not ask for domains. One pass over the hosts.
 NAME_DOMAINS = f"UPDATE hosts SET domain = owner_of(name) WHERE domain IS NULL AND {TAKEN_IN} > 0"  # noqa: S608 - our own names
@@ -27,13 +28,12 @@ SELECT h.name, owner_of(h.name) FROM json_each(?) AS t CROSS JOIN hosts AS h ON 
 _COUNT = """
 SELECT domain, count(*) FROM hosts WHERE domain IN (SELECT value FROM json_each(?)) GROUP BY domain
 """
-_TAKE_IN = """
-UPDATE hosts SET domain = json_extract(v.value, '$[1]') FROM json_each(?) AS v
-WHERE hosts.name = json_extract(v.value, '$[0]')
-"""
+_TAKE_IN = JsonStatement(
+    "UPDATE hosts SET domain = {domain} FROM json_each(?1) AS v WHERE name = {name}", "name", "domain"
+)
 # Nothing else had spoken against them.
 _OPEN = f"""
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = discovered_at
+UPDATE urls SET {MADE_PENDING}, next_fetch_at = discovered_at
 WHERE status = 'excluded' AND {OF_FULL_DOMAIN}
     AND host_id IN (SELECT h.id FROM json_each(?) AS t CROSS JOIN hosts AS h ON h.name = t.value)
 """  # noqa: S608 - our own names
@@ -49,7 +49,7 @@ class HostLimit:
         self._full: set[str] = set()
         self._untold: list[str] = []
 
-    async def turn_away(self, hosts: Mapping[str, bool], execute: Execute) -> dict[str, str]:
+    async def turn_away(self, hosts: Mapping[str, bool], execute: Execute) -> dict[str, Reason]:
         """Take in those of these (stored) hosts that there is room for, and those that seeds have: True. URLs of
         theirs that were turned away before a seed came are pending now.
 
@@ -60,7 +60,7 @@ class HostLimit:
             return {}
         unsure = as_json(sorted(set(domains.values()) - self._full))  # to count 10,000 hosts takes 0.8 ms
         counts = Counter({row[0]: row[1] for row in await execute(_COUNT, unsure)})
-        away: dict[str, str] = {}
+        away: dict[str, Reason] = {}
         opened: list[str] = []
         for host, domain in domains.items():
             if domain not in self._full and counts[domain] < self._most:
@@ -68,16 +68,16 @@ class HostLimit:
             elif hosts[host]:
                 opened.append(host)
             else:
-                away[host] = FULL_DOMAIN + domain
+                away[host] = Reason(ExclusionReason.HOSTS_OF_DOMAIN, domain)
                 self._note_full(domain)
         taken = [(host, domain) for host, domain in domains.items() if host not in away]
-        await execute(_TAKE_IN, as_json(taken))
+        await execute(_TAKE_IN.sql, as_json(taken))
         if opened:
             await execute(_OPEN, as_json(opened))
         return away
 
     def take_full(self) -> list[str]:
-        """The domains that were found to be full since this was asked last; each is told once."""
+        """The domains found to be full since the last call; each is returned once."""
         untold, self._untold = self._untold, []
         return untold
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,19 +20,47 @@ import orjson
 
 from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
-from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus
+from crawler.records import (
+    Claim,
+    EndReason,
+    ExclusionReason,
+    Horizon,
+    HostRecord,
+    Reason,
+    Result,
+    RobotsCopy,
+    SeedMark,
+    Target,
+    UrlKind,
+    UrlStatus,
+)
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.known import KnownUrls
-from crawler.storage.sqlite.beside import beside
-from crawler.storage.sqlite.columns import CLAIM_COLUMNS, HOST_COLUMNS, TAKEN_IN, as_json, claim, host_record
+from crawler.storage.sqlite.columns import (
+    CLAIM_COLUMNS,
+    HOST_COLUMNS,
+    IS_FORBIDDEN,
+    IS_LIFTABLE,
+    MADE_PENDING,
+    ROBOTS_COLUMNS,
+    TAKEN_IN,
+    JsonStatement,
+    claim,
+    host_record,
+    robots_copy,
+)
+from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
 from crawler.storage.sqlite.transaction import Transaction
+from crawler.storage.values import as_json
 from crawler.urls import host_of
 
 _T = TypeVar("_T")
 
 _CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
+
+_END_KILLED = "UPDATE runs SET ended_at = ?, end_reason = ? WHERE ended_at IS NULL"
 
 _WHAT_AGAIN = ("max_age_s", "retry_failed")  # of the options
 
@@ -43,7 +72,7 @@ FROM hosts WHERE next_due_at <= ?1 AND (next_due_at, id) > (?5, ?6) AND NOT (run
 ORDER BY next_due_at, id LIMIT ?4
 """  # noqa: S608 - our own names
 
-_CLAIM = f"SELECT {', '.join(CLAIM_COLUMNS)} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
+_CLAIM = f"SELECT {CLAIM_COLUMNS} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
 
 # CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
 _DUE_URLS = f"""
@@ -90,10 +119,10 @@ FROM hosts WHERE id > ?1 AND back_off_until <= ?6 AND NOT (run_id IS ?2 AND run_
 ORDER BY id LIMIT ?7
 """  # noqa: S608 - our own names
 
-_RETRY_FAILED = """
-UPDATE urls SET status = 'pending', reason = NULL, attempts = 0, next_fetch_at = ?1
+_RETRY_FAILED = f"""
+UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?1
 WHERE status = 'failed' AND kind <> 'robots' RETURNING host_id
-"""
+"""  # noqa: S608 - our own names
 
 _RUN_TIMES = "SELECT started_at, (SELECT max(started_at) FROM runs WHERE id < ?1) FROM runs WHERE id = ?1"
 
@@ -109,31 +138,26 @@ SELECT min((SELECT min(revisit_at) FROM urls WHERE host_id = hosts.id AND revisi
 """
 _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 
-_ORIGINS = """
-SELECT origin, robots_status, robots_body, robots_fetched_at, robots_expires_at, robots_failures
-FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
-"""
+_ORIGINS = f"""
+SELECT {", ".join(ROBOTS_COLUMNS.values())} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - our own names
 
 # In the order of UrlStatus.
 _COUNTS = """
 SELECT total(pending), total(fetched), total(redirected), total(excluded), total(gone), total(failed) FROM hosts
 """
 
-_RETRY = """
-UPDATE urls SET status = 'pending', reason = NULL, attempts = 0, next_fetch_at = ?2
+_RETRY = f"""
+UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?2
 WHERE url IN (SELECT value FROM json_each(?1)) AND status = 'failed' RETURNING host_id
-"""
+"""  # noqa: S608 - our own names
 
-_FORGET_FORBIDDEN = """
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?1
-WHERE status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
-    AND host_id IN (SELECT host_id FROM origins WHERE ?2 OR robots_expires_at <= ?1) RETURNING host_id
-"""
+_FORGET_FORBIDDEN = f"""
+UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?1
+WHERE {IS_FORBIDDEN} AND host_id IN (SELECT host_id FROM origins WHERE ?2 OR robots_expires_at <= ?1) RETURNING host_id
+"""  # noqa: S608 - our own names
 
-_EXCLUSIONS = """
-SELECT substr(reason, 1, instr(reason || ':', ':') - 1) AS word, count(*) FROM urls
-WHERE status = 'excluded' GROUP BY word ORDER BY word
-"""
+_EXCLUSIONS = "SELECT cause, count(*) FROM urls WHERE status = 'excluded' GROUP BY cause ORDER BY cause"
 
 # The last that is known of the newest run.
 _LAST_SEEN = """
@@ -153,35 +177,40 @@ ORDER BY name LIMIT ?2
 _FULL_HOSTS = f"SELECT name FROM hosts WHERE {TAKEN_IN} >= ?"  # noqa: S608 - our own names
 
 # From one reason to the next by urls_excluded: a place that is closed may have shut out a million URLs.
-_REASONS = """
+_DETAILS = """
 WITH RECURSIVE found (host_id, name, reason) AS (
-    SELECT id, name, ?1 FROM hosts WHERE excluded > 0 AND fetched >= ?2
+    SELECT id, name, '' FROM hosts WHERE excluded > 0 AND fetched >= ?2
     UNION ALL
     SELECT host_id, name, (
         SELECT min(reason) FROM urls
-        WHERE host_id = found.host_id AND status = 'excluded'
-            AND reason > found.reason AND reason < ?1 || char(0x10ffff)
+        WHERE host_id = found.host_id AND status = 'excluded' AND cause = ?1 AND reason > found.reason
     ) FROM found WHERE reason IS NOT NULL
 )
-SELECT name, reason FROM found WHERE reason > ?1
+SELECT name, (
+    SELECT detail FROM urls
+    WHERE host_id = found.host_id AND status = 'excluded' AND cause = ?1 AND reason = found.reason LIMIT 1
+) FROM found WHERE reason > ''
 """
 
-_PAUSE = """
-UPDATE hosts SET back_off_until = max(back_off_until, json_extract(v.value, '$[1]')),
-    next_due_at = max(next_due_at, json_extract(v.value, '$[1]'))
-FROM json_each(?) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
-"""
+_PAUSE = JsonStatement(
+    """
+UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until})
+FROM json_each(?1) AS v WHERE hosts.id = {id}
+""",
+    "id",
+    "until",
+)
 
-_EXCLUDED = """
-SELECT host_id, reason, id, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
-WHERE status = 'excluded' AND (host_id, reason, id) > (?, ?, ?) AND substr(reason, 1, 6) <> 'robots'
-ORDER BY host_id, reason, id LIMIT ?
-"""
+_EXCLUDED = f"""
+SELECT host_id, cause, reason, id, detail, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
+WHERE {IS_LIFTABLE} AND (host_id, cause, reason, id) > (?, ?, ?, ?)
+ORDER BY host_id, cause, reason, id LIMIT ?
+"""  # noqa: S608 - our own names
 
 # Before the first row, in the order of each index that is read in batches.
 _FIRST_DUE = (-1e18, 0)
 _FIRST_STALE = (0,)
-_FIRST_EXCLUDED = (0, "", 0)
+_FIRST_EXCLUDED = (0, "", "", 0)
 
 
 class SqliteStore:
@@ -198,7 +227,7 @@ class SqliteStore:
         self._writer = writer
         self._reader = reader
         self._known = known if known is not None else KnownUrls()
-        self._files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
+        self._files = [companion(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
         self._limit: HostLimit | None = None
@@ -224,7 +253,7 @@ class SqliteStore:
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
 
-        A killed run is gone on with where the same number of pages is asked for; else its count means nothing now.
+        A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
         """
         text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
         rows = await self._read("SELECT id, pages, options FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1")
@@ -232,7 +261,7 @@ class SqliteStore:
             self.run_id, pages = rows[0][0], rows[0][1]
             await self._write("UPDATE runs SET options = ? WHERE id = ?", (text, self.run_id))
             return self.run_id, pages
-        await self._write("UPDATE runs SET ended_at = ?, end_reason = 'killed' WHERE ended_at IS NULL", (now,))
+        await self._write(_END_KILLED, (now, EndReason.KILLED))
         rows = await self._write("INSERT INTO runs (started_at, options) VALUES (?, ?) RETURNING id", (now, text))
         self.run_id = rows[0][0]
         return self.run_id, 0
@@ -243,7 +272,7 @@ class SqliteStore:
         async with self._writing:  # a crawl that runs may have a transaction open
             await self._write(sql, (as_json(decided), self.run_id))
 
-    async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
+    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
         await self._write(
             "UPDATE runs SET ended_at = ?, end_reason = ?, summary = ? WHERE id = ?",
@@ -252,7 +281,7 @@ class SqliteStore:
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
-        await self._write(_PAUSE, (as_json(pauses),))
+        await self._write(_PAUSE.sql, (as_json(pauses),))
 
     async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
         """Store the results in one transaction; returns the hosts touched that have something planned."""
@@ -345,11 +374,11 @@ class SqliteStore:
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
         """The copies of robots.txt kept for these hosts' origins."""
         rows = await self._read(_ORIGINS, (orjson.dumps(list(host_ids)).decode(),))
-        return [_robots_copy(row) for row in rows]
+        return [robots_copy(row) for row in rows]
 
     async def roots(self) -> list[str]:
-        """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
-        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0 AND reason IS NOT 'port'")]
+        """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
+        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0 AND cause IS NOT 'port'")]
 
     async def named_seeds(self) -> list[tuple[str, SeedMark]]:
         """The URLs that the user named."""
@@ -367,16 +396,19 @@ class SqliteStore:
         return {status.value: int(value) for status, value in zip(UrlStatus, rows[0], strict=True)}
 
     async def exclusions(self) -> dict[str, int]:
-        """Excluded URLs by the first word of their reason."""
-        return {row[0]: row[1] for row in await self._read(_EXCLUSIONS)}
+        """Excluded URLs by the first word of their cause."""
+        found: Counter[str] = Counter()
+        for cause, number in await self._read(_EXCLUSIONS):
+            found[cause.partition(":")[0]] += number
+        return dict(found)
 
     async def full_hosts(self, urls: int) -> list[str]:
         """Hosts that have so many URLs, the excluded ones not counted. One pass over the hosts."""
         return [row[0] for row in await self._read(_FULL_HOSTS, (urls,))]
 
-    async def reasons(self, prefix: str, min_fetched: int) -> list[tuple[str, str]]:
-        """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
-        return [(row[0], row[1]) for row in await self._read(_REASONS, (prefix, min_fetched))]
+    async def details(self, cause: ExclusionReason, min_fetched: int) -> list[tuple[str, str]]:
+        """(host name, detail) for each detail of this cause of exclusion, of hosts with enough fetched URLs."""
+        return [(name, detail) for name, detail in await self._read(_DETAILS, (cause, min_fetched))]
 
     async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
         """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not; and,
@@ -389,10 +421,10 @@ class SqliteStore:
         """A batch of the URLs that were excluded by scope, depth or limits, by host and reason."""
         rows = await self._read(_EXCLUDED, (*_place(after, _FIRST_EXCLUDED), limit))
         targets = [
-            Target(url=url, host=host_of(url), kind=UrlKind(kind), depth=depth, hops=hops, reason=reason)
-            for _host_id, reason, _id, url, kind, depth, hops in rows
+            Target(url=url, host=host_of(url), kind=UrlKind(kind), depth=depth, hops=hops, reason=Reason(cause, detail))
+            for _host_id, cause, _reason, _id, detail, url, kind, depth, hops in rows
         ]
-        return Batch(rows=targets, next=_next(rows, limit, lambda row: row[:3]))
+        return Batch(rows=targets, next=_next(rows, limit, lambda row: row[:4]))
 
     async def retry(self, urls: Sequence[str], now: float) -> None:
         """Make those of these URLs that have failed due again, as if they had never been tried."""
@@ -408,7 +440,7 @@ class SqliteStore:
             return await transaction.readmit(urls, now)
 
     async def limit_hosts(self, per_domain: int) -> None:
-        """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
+        """From now on, store at most this many hosts per domain; stored ones count. Takes one pass over them."""
         await self._writer.create_function("owner_of", 1, owner_of)
         await self._write(NAME_DOMAINS, ())
         self._limit = HostLimit(per_domain)
@@ -474,7 +506,7 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
         with explained(path):
             rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
     options = _options(rows)
-    if options is not None and rows[0][1] == "complete":
+    if options is not None and rows[0][1] == EndReason.COMPLETE:
         for name in _WHAT_AGAIN:
             options.get("recrawl", {}).pop(name, None)
     return options
@@ -482,14 +514,3 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
 
 def _options(rows: Sequence[Any]) -> dict[str, Any] | None:
     return dict(json.loads(rows[0][0])) if rows else None
-
-
-def _robots_copy(row: Sequence[Any]) -> RobotsCopy:
-    return RobotsCopy(
-        origin=row[0],
-        status_code=row[1],
-        body=row[2] or b"",
-        fetched_at=row[3] or 0.0,
-        expires_at=row[4] or 0.0,
-        failures=row[5],
-    )

@@ -6,8 +6,10 @@ many rows where there are blobs): a statement a row would take and give up the G
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import aiosqlite
@@ -24,47 +26,41 @@ from crawler.records import (
 )
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.columns import (
-    FETCH_COLUMNS,
     HOST_COLUMNS,
-    PAGE_COLUMNS,
-    as_json,
-    fetch_values,
+    IS_FORBIDDEN,
+    MADE_PENDING,
+    ROBOTS_COLUMNS,
+    JsonStatement,
     host_record,
-    page_values,
-    storable,
-    url_values,
+    insert,
 )
 from crawler.storage.sqlite.host_limit import HostLimit
 from crawler.storage.sqlite.intake import Intake
+from crawler.storage.values import as_json, fetch_values, page_values, storable, url_values
 
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
-_ADD_LINKS = """
-INSERT INTO links (page_id, target_id, anchor, rel, nofollow)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-    json_extract(value, '$[3]'), json_extract(value, '$[4]')
-FROM json_each(?) WHERE true
-ON CONFLICT DO NOTHING
-"""
+_ADD_LINKS = insert("links", "page_id", "target_id", "anchor", "rel", "nofollow")
 
-_SET_URLS = """
+_SET_URLS = JsonStatement("""
 UPDATE urls SET
-    status = json_extract(v.value, '$[1]'),
-    reason = json_extract(v.value, '$[2]'),
-    attempts = json_extract(v.value, '$[3]'),
-    next_fetch_at = json_extract(v.value, '$[4]'),
-    fetched_at = coalesce(json_extract(v.value, '$[5]'), fetched_at),
-    page_id = coalesce(json_extract(v.value, '$[6]'), page_id),
-    etag = CASE WHEN json_extract(v.value, '$[5]') IS NULL THEN etag ELSE json_extract(v.value, '$[7]') END,
-    last_modified =
-        CASE WHEN json_extract(v.value, '$[5]') IS NULL THEN last_modified ELSE json_extract(v.value, '$[8]') END,
-    revisit_at = json_extract(v.value, '$[9]'),
-    changes = coalesce(json_extract(v.value, '$[10]'), changes),
-    watched_s = coalesce(json_extract(v.value, '$[11]'), watched_s),
-    promise_s = CASE WHEN json_extract(v.value, '$[9]') IS NULL THEN promise_s ELSE json_extract(v.value, '$[12]') END,
+    status = {status},
+    reason = {reason},
+    cause = {cause},
+    detail = {detail},
+    attempts = {attempts},
+    next_fetch_at = {next_fetch_at},
+    fetched_at = coalesce({fetched_at}, fetched_at),
+    page_id = coalesce({page_id}, page_id),
+    etag = CASE WHEN {fetched_at} IS NULL THEN etag ELSE {etag} END,
+    last_modified = CASE WHEN {fetched_at} IS NULL THEN last_modified ELSE {last_modified} END,
+    revisit_at = {revisit_at},
+    changes = coalesce({changes}, changes),
+    watched_s = coalesce({watched_s}, watched_s),
+    promise_s = CASE WHEN {revisit_at} IS NULL THEN promise_s ELSE {promise_s} END,
     hinted = 0
-FROM json_each(?) AS v WHERE urls.id = json_extract(v.value, '$[0]')
-"""
+FROM json_each(?1) AS v WHERE urls.id = {id}
+""")
 
 # Found by this page: the link's target was added by this very transaction.
 _SET_NEW_LINKS = """
@@ -79,24 +75,27 @@ UPDATE pages SET body_hash = ?2 WHERE id = (SELECT page_id FROM urls WHERE id = 
 """
 
 # A sitemap is believed where what it said of this host was right at least every second time, and at first.
-_HINT = """
+_HINT = JsonStatement(
+    """
 UPDATE urls SET revisit_at = fetched_at, hinted = 1
 FROM json_each(?1) AS v
-WHERE urls.url = json_extract(v.value, '$[0]') AND urls.status = 'fetched'
-    AND urls.fetched_at < json_extract(v.value, '$[1]') AND json_extract(v.value, '$[1]') <= ?2
+WHERE urls.url = {url} AND urls.status = 'fetched' AND urls.fetched_at < {lastmod} AND {lastmod} <= ?2
     AND (SELECT hints_wrong <= hints_right + 5 FROM hosts WHERE id = urls.host_id)
-"""
+""",
+    "url",
+    "lastmod",
+)
 
-_SET_HOSTS = """
+_SET_HOSTS = JsonStatement("""
 UPDATE hosts SET
-    run_pages = json_extract(v.value, '$[1]') + CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
+    run_pages = {pages} + CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
     run_id = ?2,
-    back_off_until = max(json_extract(v.value, '$[2]'), back_off_until),
-    failures = coalesce(json_extract(v.value, '$[3]'), failures),
-    hints_right = hints_right + json_extract(v.value, '$[4]'),
-    hints_wrong = hints_wrong + json_extract(v.value, '$[5]')
-FROM json_each(?1) AS v WHERE hosts.id = json_extract(v.value, '$[0]')
-"""
+    back_off_until = max({back_off_until}, back_off_until),
+    failures = coalesce({failures}, failures),
+    hints_right = hints_right + {hints_right},
+    hints_wrong = hints_wrong + {hints_wrong}
+FROM json_each(?1) AS v WHERE hosts.id = {id}
+""")
 
 _SET_DUE = f"""
 UPDATE hosts SET next_due_at = (
@@ -107,23 +106,21 @@ RETURNING {HOST_COLUMNS}
 """  # noqa: S608 - our own names
 
 # An attempt that failed says nothing about the rules: what was known of them stays, though it has expired.
-_SET_ROBOTS = """
-INSERT INTO origins (host_id, origin, robots_status, robots_body, robots_fetched_at, robots_expires_at, robots_failures)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+_SET_ROBOTS = f"""
+INSERT INTO origins (host_id, {", ".join(ROBOTS_COLUMNS.values())})
+VALUES (?{", ?" * len(ROBOTS_COLUMNS)})
 ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status,
     robots_body = CASE WHEN excluded.robots_failures > 0 THEN robots_body ELSE excluded.robots_body END,
     robots_fetched_at = excluded.robots_fetched_at, robots_expires_at = excluded.robots_expires_at,
     robots_failures = excluded.robots_failures
-"""
+"""  # noqa: S608 - our own names
+_robots_values = attrgetter(*ROBOTS_COLUMNS)
 
-_READMIT_FORBIDDEN = """
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
-WHERE host_id = ?1 AND status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
-"""
+_READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
 # What was answered before stays pending, to be tried later with those that wait for the rules.
 _FAIL_ORIGIN = """
-UPDATE urls SET status = 'failed', reason = ?3, next_fetch_at = NULL
+UPDATE urls SET status = 'failed', reason = ?3, cause = ?3, detail = NULL, next_fetch_at = NULL
 WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
     AND substr(url, 1, length(?2) + 1) = ?2 || '/'
 """
@@ -206,7 +203,7 @@ class Transaction:
         return await self._set_due(touched | {result.claim.host_id for result in results})
 
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
-        rows: list[tuple[Any, ...]] = []
+        rows: list[dict[str, Any]] = []
         fetch_ids: list[int | None] = []
         next_id = await self._next_id("fetches")
         for result, url_id in zip(results, ids, strict=True):
@@ -214,20 +211,21 @@ class Transaction:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            rows.append((next_id, url_id, self._run_id, *fetch_values(result, result.attempt)))
+            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
+            rows.append(own | fetch_values(result, result.attempt))
             next_id += 1
-        await self._insert("fetches", FETCH_COLUMNS, rows)
+        await self._insert("fetches", rows)
         return fetch_ids
 
     async def _add_bodies(self, results: Sequence[Result]) -> None:
         bodies = {result.body.digest: result.body for result in results if result.body is not None}
-        rows = [(digest, body.size, body.zstd) for digest, body in bodies.items()]
-        await self._insert("bodies", ("hash", "size", "zstd"), rows, "ON CONFLICT DO NOTHING")
+        rows = [{"hash": digest, "size": body.size, "zstd": body.zstd} for digest, body in bodies.items()]
+        await self._insert("bodies", rows, "ON CONFLICT DO NOTHING")
 
     async def _add_pages(
         self, results: Sequence[Result], ids: Sequence[int], fetch_ids: Sequence[int | None]
     ) -> list[int | None]:
-        rows: list[tuple[Any, ...]] = []
+        rows: list[dict[str, Any]] = []
         page_ids: list[int | None] = []
         next_id = await self._next_id("pages")
         for result, url_id, fetch_id in zip(results, ids, fetch_ids, strict=True):
@@ -235,21 +233,22 @@ class Transaction:
                 page_ids.append(None)
                 continue
             page_ids.append(next_id)
-            rows.append((next_id, url_id, fetch_id, *page_values(result, result.page)))
+            own = {"id": next_id, "url_id": url_id, "fetch_id": fetch_id}
+            rows.append(own | page_values(result, result.page))
             next_id += 1
-        await self._insert("pages", PAGE_COLUMNS, rows)
+        await self._insert("pages", rows)
         return page_ids
 
     async def _add_links(self, results: Sequence[Result], page_ids: Sequence[int | None]) -> None:
         ids = await self._intake.ids_of(target.url for result in results for target in result.link_targets)
-        rows = [
+        rows = [  # in the order of _ADD_LINKS: there are a hundred a page
             (page_id, ids[target.url], anchor, rel, nofollow)
             for result, page_id in zip(results, page_ids, strict=True)
             if result.page is not None
             for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, result.page.links, strict=True)
         ]
         if rows:
-            await self._execute(_ADD_LINKS, as_json(rows))
+            await self._execute(_ADD_LINKS.sql, as_json(rows))
 
     async def _complete_pages(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
@@ -263,13 +262,13 @@ class Transaction:
             elif result.body is not None:
                 await self._execute(_SET_BODY, url_id, result.body.digest)
             if result.lastmods:
-                await self._execute(_HINT, as_json(result.lastmods), now)
+                await self._execute(_HINT.sql, as_json(result.lastmods), now)
 
     async def _set_urls(self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
         rows = {triple[1]: url_values(*triple) for triple in zip(results, ids, page_ids, strict=True)}
         if rows:
-            await self._execute(_SET_URLS, as_json(list(rows.values())))
+            await self._execute(_SET_URLS.sql, _SET_URLS.rows(rows.values()))
         self._known.forget(result.claim.url for result in results if result.verdict.status is UrlStatus.EXCLUDED)
 
     async def _set_origins(self, results: Sequence[Result], now: float) -> None:
@@ -282,30 +281,22 @@ class Transaction:
 
     async def _set_robots(self, robots: RobotsCopy, host_id: int, now: float) -> None:
         old = await self._execute("SELECT robots_body FROM origins WHERE origin = ?", robots.origin)
-        await self._execute(
-            _SET_ROBOTS,
-            host_id,
-            robots.origin,
-            robots.status_code,
-            robots.body,
-            robots.fetched_at,
-            robots.expires_at,
-            robots.failures,
-        )
+        await self._execute(_SET_ROBOTS, host_id, *_robots_values(robots))
         if old and not robots.failures and old[0][0] != robots.body:
             await self._execute(_READMIT_FORBIDDEN, host_id, now)
 
     async def _set_hosts(self, results: Sequence[Result]) -> None:
-        rows: dict[int, list[Any]] = {}
+        rows: dict[int, dict[str, Any]] = {}
         for result in results:
-            row = rows.setdefault(result.claim.host_id, [result.claim.host_id, 0, 0.0, None, 0, 0])
-            row[1] += result.page is not None
-            row[2] = max(row[2], result.back_off_until or 0.0)
-            row[3] = result.host_failures if result.host_failures is not None else row[3]
+            row = rows.setdefault(result.claim.host_id, _unchanged(result.claim.host_id))
+            row["pages"] += result.page is not None
+            row["back_off_until"] = max(row["back_off_until"], result.back_off_until or 0.0)
+            if result.host_failures is not None:
+                row["failures"] = result.host_failures
             if result.revisit is not None and result.claim.previous is not None and result.claim.previous.hinted:
-                row[4 if result.page is not None else 5] += 1
+                row["hints_right" if result.page is not None else "hints_wrong"] += 1
         if rows:
-            await self._execute(_SET_HOSTS, as_json(list(rows.values())), self._run_id)
+            await self._execute(_SET_HOSTS.sql, _SET_HOSTS.rows(rows.values()), self._run_id)
 
     async def _count_run(self, results: Sequence[Result]) -> None:
         pages = sum(result.page is not None for result in results)
@@ -315,22 +306,24 @@ class Transaction:
 
     async def _set_due(self, host_ids: Iterable[int]) -> list[HostRecord]:
         rows = await self._execute(_SET_DUE, as_json(sorted(host_ids)), self._run_id)
-        return [host_record(row) for row in rows if row[2] is not None]
+        return [host for host in map(host_record, rows) if host.next_due_at is not None]
 
     async def _next_id(self, table: str) -> int:
         rows = await self._execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - our own names
         return int(rows[0][0])
 
-    async def _insert(
-        self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]], conflict: str = ""
-    ) -> None:
-        """One VALUES with many rows: blobs cannot travel as JSON."""
+    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
+        """One VALUES with many rows, which all have the same names: blobs cannot travel as JSON."""
+        if not rows:
+            return
+        columns = tuple(rows[0])
+        in_order = itemgetter(*columns)
         step = _MAX_PARAMETERS // len(columns)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
             sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608 - our own names
-            parameters = [value for row in part for value in row]
+            parameters = [*chain.from_iterable(map(in_order, part))]
             try:
                 await self._execute(sql, *parameters)
             except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
@@ -338,6 +331,10 @@ class Transaction:
 
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+def _unchanged(host_id: int) -> dict[str, Any]:
+    return {"id": host_id, "pages": 0, "back_off_until": 0.0, "failures": None, "hints_right": 0, "hints_wrong": 0}
 
 
 def _was_sent(result: Result) -> bool:

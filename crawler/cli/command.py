@@ -1,0 +1,146 @@
+"""Our commands' own class: values are read by our kinds, and help fits into 80 columns.
+
+Invariant: no help text cuts an option's name, metavar or explanation; what is too long for its column has its own line.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from crawler.kinds import File, Flag, Text, choice
+from crawler.options import named
+from crawler.quantities import Count, Seconds
+
+MAX_WIDTH = 100  # longer lines are hard to read
+_COLUMN = 28  # where explanations begin
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+class Command(TyperCommand):
+    """A command whose help has a section for each panel of options."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All that it takes, --help included."""
+        return [_read_by_kind(one) for one in super().get_params(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The sections."""
+        _write_parameters(self, ctx, formatter)
+
+
+class Group(TyperGroup):
+    """All commands together; its help has the first paragraph of theirs."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All that it takes, --help included."""
+        return [_read_by_kind(one) for one in super().get_params(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The options, then the commands."""
+        _write_parameters(self, ctx, formatter)
+        _write_section(formatter, "Commands", ((name, _summary(one.help)) for name, one in self.commands.items()))
+
+
+class _Reader:
+    """Reads one parameter's values by our kinds, in Typer's place.
+
+    Typer would load Pydantic for that, which takes longer than the rest of a start, and tell what Pydantic says.
+    """
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        self._read = read
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The value; None, or none at all, where nothing is given. Raises `UsageError`."""
+        is_list = param.multiple or param.nargs == -1
+        if value is None:
+            return () if is_list else None
+        with named(max(param.opts, key=len)):
+            return [self._read(one) for one in value] if is_list else self._read(value)
+
+
+def _read_by_kind(parameter: Any) -> Any:
+    """What we have no kind for stays with Typer; so does all, should a later Typer work in another way."""
+    descriptor = getattr(parameter, "type_descriptor", None)
+    if descriptor is None or isinstance(parameter._runtime_param, _Reader):
+        return parameter
+    read = getattr(descriptor.parameter_info, "parser", None)
+    if read is None and (kind := _kind(descriptor.annotation, parameter)) is not None:
+        read = partial(_parse, kind)
+    if read is not None:
+        parameter._runtime_param = _Reader(read)
+    return parameter
+
+
+def _kind(annotation: Any, parameter: Any) -> Text | None:
+    """Of a value, or of each in a list."""
+    if get_origin(annotation) is list:
+        (annotation,) = get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return choice(annotation)
+    low = -math.inf if parameter.min is None else parameter.min
+    high = math.inf if parameter.max is None else parameter.max
+    numbers = {int: Count(low=low, high=high), float: Seconds(low=low, high=high)}
+    return {bool: Flag(), str: Text(), Path: File(), **numbers}.get(annotation)
+
+
+def _parse(kind: Text, given: Any) -> Any:
+    """A default is no text."""
+    value = kind.parse(given) if isinstance(given, str) else given
+    kind.check(value)
+    return value
+
+
+def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(ctx):
+        panel = parameter.rich_help_panel or f"{parameter.param_type_name.capitalize()}s"
+        sections.setdefault(panel, []).append((_term(parameter, ctx), _explanation(parameter)))
+    for title, rows in sections.items():
+        _write_section(formatter, title, rows)
+
+
+def _term(parameter: Any, ctx: Any) -> str:
+    """'-q, --quiet', '--bodies / --no-bodies', '--db PATH' or 'SEED...'."""
+    takes = parameter.metavar or parameter.display_type(ctx)
+    if parameter.param_type_name == "argument":
+        return f"{takes}{'...' if parameter.nargs == -1 else ''}"
+    flags = ", ".join(sorted(parameter.opts, key=len))
+    return " / ".join([flags, *parameter.secondary_opts]) if parameter.is_flag else f"{flags} {takes}"
+
+
+def _explanation(parameter: Any) -> str:
+    """Its text and its default."""
+    default = parameter.default
+    if isinstance(default, bool):
+        default = "on" if default else None
+    text = parameter.help or ""
+    if default is None or not parameter.show_default:
+        return text
+    return f"{text} [default:{_NO_BREAK}{str(default).removesuffix('.0')}]"
+
+
+def _write_section(formatter: Any, title: str, rows: Iterable[tuple[str, str]]) -> None:
+    formatter.write(f"\n{typer.style(title, bold=True)}\n")
+    for term, explanation in rows:
+        wrapped = textwrap.fill(explanation, formatter.width - _COLUMN, break_on_hyphens=False)
+        if len(term) > _COLUMN - 4:
+            formatter.write(f"  {term}\n")
+            term = ""
+        for line in wrapped.replace(_NO_BREAK, " ").splitlines():
+            formatter.write(f"  {term:{_COLUMN - 2}}{line}\n")
+            term = ""
+
+
+def _summary(text: str | None) -> str:
+    """The first paragraph."""
+    return " ".join((text or "").partition("\n\n")[0].split())

@@ -1,0 +1,213 @@
+"""The kinds of values that options take: how each is written, read, checked, shown and stored.
+
+Invariant: what `show` gives can be given again. A kind raises `ValueError` with the rest of a sentence that begins with
+the option's name, such as "takes a whole number, not 'x'"; `options` puts the name before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, ClassVar
+
+from crawler.proxy import parse_proxy
+
+_QUOTED = 60  # characters of what cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Any text; and what all kinds have in common. `metavar` stands for the value in help texts."""
+
+    metavar: str = "TEXT"
+
+    repeatable: ClassVar[bool] = False  # `parse` takes a list of texts
+    is_path: ClassVar[bool] = False
+    is_secret: ClassVar[bool] = False  # `stored` tells only that there was a value
+
+    def parse(self, given: Any) -> Any:
+        """The value of what the user wrote. Raises `ValueError`."""
+        return given
+
+    def check(self, value: Any) -> None:
+        """Raises `ValueError` for a value of the right type that cannot be used."""
+
+    def show(self, value: Any) -> str:
+        """A value as the user would write it."""
+        return str(value)
+
+    def stored(self, value: Any) -> Any:
+        """A value as plain data, without any secret."""
+        return value
+
+    def restored(self, stored: Any) -> Any:
+        """The value that was `stored`, after a round trip through JSON."""
+        return stored
+
+
+@dataclass(frozen=True, slots=True)
+class Flag(Text):
+    """On or off: given as a truth value, not as text."""
+
+    metavar: str = ""
+
+    def show(self, value: bool) -> str:
+        """'on' or 'off'."""
+        return "on" if value else "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Text):
+    """One of an enumeration's words."""
+
+    words: type[StrEnum] = StrEnum
+
+    def parse(self, given: str) -> StrEnum:
+        """The member of that value."""
+        if given not in list(self.words):
+            *others, last = self.words
+            raise unreadable(f"{', '.join(others)} or {last}", given)
+        return self.words(given)
+
+    def restored(self, stored: str) -> StrEnum:
+        """The member of that value."""
+        return self.words(stored)
+
+
+def choice(words: type[StrEnum]) -> Choice:
+    """One of these words, which are its metavar, too."""
+    return Choice("|".join(words), words)
+
+
+@dataclass(frozen=True, slots=True)
+class File(Text):
+    """A path."""
+
+    metavar: str = "FILE"
+    is_path: ClassVar[bool] = True
+
+    def parse(self, given: str) -> Path | str:
+        """The path."""
+        return Path(given)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile(File):
+    """A path to what is secret; or an empty text: what an earlier run used is not wanted any more."""
+
+    is_secret: ClassVar[bool] = True
+
+    def parse(self, given: str) -> Path | str:
+        """The path; the empty text as it is."""
+        return Path(given) if given else ""
+
+    def stored(self, value: Any) -> bool:
+        """Whether there was one."""
+        return bool(value)
+
+
+@dataclass(frozen=True, slots=True)
+class UserAgent(Text):
+    """The value of a User-Agent header."""
+
+    def check(self, value: str) -> None:
+        """It must be something that can stand in a header."""
+        if not value.strip() or not value.isascii() or not value.isprintable():
+            raise ValueError("must be printable ASCII and not empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy(Text):
+    """The URL of a proxy. What is stored is its name, without credentials."""
+
+    metavar: str = "URL"
+
+    def check(self, value: str) -> None:
+        """Raises `UsageError`, not quoting it: there may be a password in it."""
+        parse_proxy(value)
+
+    def stored(self, value: str | None) -> str | None:
+        """The proxy's name."""
+        return None if value is None else parse_proxy(value).name
+
+
+@dataclass(frozen=True, slots=True)
+class Headers(Text):
+    """'Name: value' texts as a mapping; an empty value: what an earlier run sent is not wanted any more."""
+
+    metavar: str = "'NAME: VALUE'"
+    repeatable: ClassVar[bool] = True
+    is_secret: ClassVar[bool] = True
+
+    def parse(self, given: Sequence[str]) -> dict[str, str]:
+        """Values by names. The message never shows a value: it may be a secret."""
+        pairs = [text.partition(":") for text in given]
+        if not all(colon and name.strip() for name, colon, _value in pairs):
+            raise ValueError("takes 'Name: value'")
+        return {name.strip(): value.strip() for name, _colon, value in pairs}
+
+    def stored(self, value: Mapping[str, str]) -> list[str]:
+        """The names of what is sent."""
+        return sorted(name.lower() for name, text in value.items() if text)
+
+
+@dataclass(frozen=True, slots=True)
+class Several(Text):
+    """Any number of texts, as a tuple."""
+
+    repeatable: ClassVar[bool] = True
+
+    def parse(self, given: Sequence[str]) -> tuple[str, ...]:
+        """The texts in their order."""
+        return tuple(given)
+
+    def show(self, value: tuple[str, ...]) -> str:
+        """One after the other."""
+        return " ".join(value) or "none"
+
+    def stored(self, value: tuple[str, ...]) -> list[str]:
+        """JSON has no tuples."""
+        return list(value)
+
+    def restored(self, stored: Sequence[str]) -> tuple[str, ...]:
+        """As a tuple again."""
+        return tuple(stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Regexes(Several):
+    """Regular expressions, in Python's syntax."""
+
+    metavar: str = "REGEX"
+
+    def check(self, value: tuple[str, ...]) -> None:
+        """Each must compile."""
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Networks(Several):
+    """Ranges of IP addresses."""
+
+    metavar: str = "CIDR"
+
+    def check(self, value: tuple[str, ...]) -> None:
+        """Each must be one, or an address; bits of a host in it do not matter."""
+        for text in value:
+            try:
+                ip_network(text, strict=False)
+            except ValueError:
+                raise ValueError(f"{text!r} is not a network; write it like 127.0.0.0/8 or fd00::/8") from None
+
+
+def unreadable(takes: str, given: str) -> ValueError:
+    """What an option takes, and what it was given instead."""
+    return ValueError(f"takes {takes}, not {given[:_QUOTED]!r}")

@@ -1,0 +1,185 @@
+"""Records <-> values by column name, the same in every store, and what no database can keep replaced.
+
+Each function here is the one description of a table's columns: a store makes its statements from the names.
+Invariant: whatever the web sent, what comes out of here can be stored and read again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+
+import orjson
+
+from crawler.records import (
+    ChangeRate,
+    Claim,
+    Failure,
+    Link,
+    Page,
+    PreviousVisit,
+    Response,
+    Result,
+    SeedMark,
+    UrlKind,
+    UrlStatus,
+)
+from crawler.urls import origin_of
+
+_MAX_INTEGER = 2**63 - 1  # of a database; a Content-Length may claim more
+
+# --- fetches ----------------------------------------------------------------------------------------------------------
+
+
+def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
+    """A row of `fetches`, but for what the transaction alone knows: its ids."""
+    response = attempt if isinstance(attempt, Response) else None
+    failure = attempt if isinstance(attempt, Failure) else None
+    size = response.size if response is not None else None
+    return {
+        "started_at": attempt.started_at,
+        "elapsed_s": attempt.elapsed_s,
+        "status_code": response.status_code if response is not None else None,
+        "failure": failure.kind if failure is not None else None,
+        "message": storable(failure.message) if failure is not None else None,
+        "content_type": storable(response.content_type) if response is not None else None,
+        "bytes": None if size is None else min(size, _MAX_INTEGER),
+        "truncated": response is not None and response.truncated,
+        "redirect_url": result.redirect_url,
+        "address": attempt.address,
+        "reused": attempt.reused,
+        "body_hash": result.body.digest if failure is not None and result.body is not None else None,
+    }
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+_NOT_KEPT = {"url", "links", "refresh_url"}  # of the URL's row; in a table of their own; followed at once
+PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _NOT_KEPT)
+
+# Of the fields that are columns under their own names, those that are kept as JSON, and how they are read back.
+_AS_JSON: dict[str, Callable[[Any], Any]] = {
+    "headings": lambda headings: tuple((level, text) for level, text in headings),
+    "open_graph": dict,
+    "json_ld": tuple,
+}
+_FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)}
+
+_page_fields = attrgetter(*PAGE_FIELDS)
+
+
+def page_values(result: Result, page: Page) -> dict[str, Any]:
+    """A row of `pages`, but for its ids: the fields of `Page`, and what only the whole result says."""
+    values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
+    for name in _AS_JSON:
+        values[name] = as_json(values[name])
+    values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
+    values["body_hash"] = result.body.digest if result.body is not None else None
+    return values
+
+
+def page_of(url: str, links: tuple[Link, ...], values: Mapping[str, Any]) -> Page:
+    """The page again, from its row's values by name."""
+    kept = {name: values[name] for name in PAGE_FIELDS}
+    kept |= {name: bool(kept[name]) for name in _FLAGS}
+    kept |= {name: read(json.loads(kept[name])) for name, read in _AS_JSON.items()}
+    return Page(url=url, links=links, **kept)
+
+
+# --- urls -------------------------------------------------------------------------------------------------------------
+
+
+def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, Any]:
+    """What a result changes in a row of `urls`. `fetched_at` None: it was no answer, and what was known stays."""
+    verdict, revisit = result.verdict, result.revisit
+    response = result.attempt if isinstance(result.attempt, Response) else None
+    has_result = response is not None and verdict.status not in _WITHOUT_RESULT
+    etag, last_modified = _validators(result, response)
+    return {
+        "id": url_id,
+        "status": verdict.status,
+        "reason": verdict.reason,
+        "cause": verdict.reason.cause if verdict.reason is not None else None,
+        "detail": verdict.reason.detail if verdict.reason is not None else None,
+        "attempts": verdict.attempts,
+        "next_fetch_at": result.next_fetch_at,
+        "fetched_at": response.started_at if response and has_result else None,
+        "page_id": page_id,
+        "etag": etag,
+        "last_modified": last_modified,
+        "revisit_at": revisit.at if revisit else None,
+        "changes": revisit.rate.changes if revisit else None,
+        "watched_s": revisit.rate.watched_s if revisit else None,
+        "promise_s": revisit.promise_s if revisit else None,
+    }
+
+
+_WITHOUT_RESULT = frozenset({UrlStatus.PENDING, UrlStatus.FAILED})
+
+
+def _validators(result: Result, response: Response | None) -> tuple[str | None, str | None]:
+    """Those of the document that is stored: a new one brings its own, or none; a 304 may bring newer ones."""
+    previous = result.claim.previous
+    known = (previous.etag, previous.last_modified) if previous is not None else (None, None)
+    if response is None or result.verdict.status is not UrlStatus.FETCHED:
+        return known
+    if response.status_code == 304:
+        return response.etag or known[0], response.last_modified or known[1]
+    return (None, None) if response.truncated else (response.etag, response.last_modified)
+
+
+# A look-up in a dict takes a tenth of a call of the enum.
+_KINDS = {kind.value: kind for kind in UrlKind}
+_MARKS = {mark.value: mark for mark in SeedMark}
+_STATUSES = {status.value: status for status in UrlStatus}
+
+
+def claim_of(values: dict[str, Any], previous: dict[str, Any]) -> Claim:
+    """From the values of a claim and of its previous visit, by field; both are used up.
+
+    `previous` has the rate's two values under their own names, and `fetched_at` None where there was no answer.
+    """
+    values["origin"] = origin_of(values["url"])
+    values["kind"] = _KINDS[values["kind"]]
+    values["seed"] = _MARKS[values["seed"]]
+    return Claim(previous=None if previous["fetched_at"] is None else _previous_of(previous), **values)
+
+
+def _previous_of(values: dict[str, Any]) -> PreviousVisit:
+    changes, watched_s = values.pop("changes"), values.pop("watched_s")
+    values["rate"] = None if changes is None else ChangeRate(changes=changes, watched_s=watched_s)
+    values["status"] = _STATUSES[values["status"]]
+    for name in _PREVIOUS_FLAGS:
+        values[name] = bool(values[name])
+    return PreviousVisit(**values)
+
+
+_PREVIOUS_FLAGS = tuple(field.name for field in fields(PreviousVisit) if isinstance(field.default, bool))
+
+# --- what a database can keep -----------------------------------------------------------------------------------------
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite cuts JSON at a NUL, and no lone surrogate is UTF-8
+
+
+def as_json(value: Any) -> str:
+    """JSON for a statement, or to be stored."""
+    try:
+        data = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # a lone surrogate
+        data = orjson.dumps(storable(value))
+    return (orjson.dumps(storable(value)) if b"\\u0000" in data else data).decode()
+
+
+def storable(value: Any) -> Any:
+    """`value` with what no database can keep in any text of it replaced by U+FFFD."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {storable(key): storable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(part) for part in value]
+    return value
