@@ -239,7 +239,7 @@ def test_an_option_that_is_given_again_wins_and_the_change_is_shown(cli: Cli, se
     changes = ("--max-pages", "7", "--exclude", "/p3", "--bodies", "--per-host", "8", "--delay", "0.1", "--grace", "2m")
     outcome = cli.command("crawl", "--db", str(cli.db), *changes)
     assert outcome.err == (
-        "other options than in the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
+        "options changed since the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
         " --delay 0.1 instead of 0, --grace 2m instead of 5s, --bodies on instead of off\n"
     )
     assert len(cli.pages()) == 12
