@@ -48,12 +48,17 @@ class Exchange:
         self.address: str | None = None  # tried last
         self.sent = False
         self.keep = False  # the connection
+        self.first_byte_s: float | None = None
         self._clock = clock
         self.record_start()
 
     def record_start(self) -> None:
         """Times count from now: from the beginning, and anew once the request was sent."""
         self._started_at, self._started = self._clock.wall(), self._clock.monotonic()
+
+    def record_answer(self) -> None:
+        """The first byte of an answer has come."""
+        self.first_byte_s = self._clock.monotonic() - self._started
 
     def failure(self, kind: FailureKind, message: str) -> Failure:
         """There is no answer."""
@@ -69,6 +74,7 @@ class Exchange:
             "address": self.address,
             "started_at": self._started_at,
             "elapsed_s": self._clock.monotonic() - self._started,
+            "first_byte_s": self.first_byte_s,
             "reused": self.connection is not None and self.connection.reused,
         }
 

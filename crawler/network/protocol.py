@@ -8,6 +8,7 @@ what a server sends before there is a request would be taken for the answer to t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from fcntl import ioctl
 from functools import partial
 from termios import FIONREAD
@@ -30,7 +31,8 @@ class BoundedProtocol(ResponseHandler):
     """Ends the connection at the interim answer that is one too many.
 
     `peer` is the address at its other end; `plain_fd` the socket's descriptor, None under TLS, which may speak first.
-    Both are asked for at each request, and asking the transport takes 3 us. `heard_at` is when bytes came last.
+    Both are asked for at each request, and asking the transport takes 3 us. `heard_at` is when bytes came last;
+    `on_first_bytes` is called once, with the next that come.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -39,6 +41,7 @@ class BoundedProtocol(ResponseHandler):
         self.peer: str | None = None
         self.plain_fd: int | None = None
         self.heard_at = 0.0
+        self.on_first_bytes: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called once the connection is there, with TLS if it is to have that."""
@@ -51,6 +54,9 @@ class BoundedProtocol(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """Called with what has come."""
         self.heard_at = self._loop.time()
+        if self.on_first_bytes is not None:
+            self.on_first_bytes()
+            self.on_first_bytes = None
         super().data_received(data)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:

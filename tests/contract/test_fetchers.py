@@ -201,6 +201,7 @@ async def test_answer(web: FakeWeb, opened: Open) -> None:
             address=site.address,
             started_at=full.started_at,
             elapsed_s=full.elapsed_s,
+            first_byte_s=full.first_byte_s,
         )
         assert (bare.content_type, bare.etag, bare.date, bare.max_age_s, bare.robots_tags) == (None,) * 4 + ((),)
         assert (run.counters.bytes, run.counters.requests) == (7, 2)
