@@ -5,20 +5,22 @@ Invariant: a line each, label first; without a terminal no styles and no wrappin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crawler.output.figures import amount, counted, rate, size, span
+from crawler.output.figures import amount, counted, moment, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
 from crawler.quantities import Age
+from crawler.records import Closure
 
 _ENDINGS = {
     "complete": ("complete", "green", ": nothing is left that could be fetched now"),
+    "waiting": ("waiting", "yellow", ""),
     "max_pages": ("stopped", "green", " at the number of pages that was asked for (--max-pages)"),
     "max_runtime": ("stopped", "green", " after the time that was asked for (--max-runtime)"),
     "interrupted": ("interrupted", "yellow", " by Ctrl-C; everything that was finished is stored"),
@@ -53,7 +55,7 @@ def one_line(summary: Summary, db: Path) -> str:
         _ended(summary).plain,
         f"pages: {_pages(summary).plain}",
         f"failures: {_failures(summary)}" if summary.by_failure else "",
-        f"pending: {_pending(summary).plain}" if summary.pending or summary.backing_off else "",
+        f"pending: {_pending(summary).plain}" if summary.pending or summary.waiting else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
 
@@ -90,6 +92,16 @@ def names(hosts: tuple[str, ...]) -> str:
     return shown + (" and others" if len(hosts) > _NAMED_HOSTS else "")
 
 
+def told_closures(closures: Sequence[Closure]) -> str:
+    """'http://a.example until 2026-11-28 05:10 (http 503), b.example until ... (dns), and 4 more'."""
+    shown = [
+        f"{printable(one.name, 60)} until {moment(one.until)} ({printable(one.why, 60)})"
+        for one in closures[:_NAMED_HOSTS]
+    ]
+    more = len(closures) - _NAMED_HOSTS
+    return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
+
+
 def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
     rows = [
         (f"run {summary.run_id}", _ended(summary)),
@@ -112,6 +124,8 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
 
 def _ended(summary: Summary) -> Text:
     word, style, rest = _ENDINGS.get(summary.end_reason, (printable(summary.end_reason), "red", ""))
+    if summary.end_reason == "waiting":
+        rest = f": {told_closures(summary.waiting)}; what is left there is for a later run"
     text = Text.assemble((word, f"bold {style}"), rest, f", {span(summary.elapsed_s)}")
     if summary.seeds_failed:
         text.append("; no seed could be fetched", style="bold red")
@@ -145,7 +159,7 @@ def _connections(summary: Summary) -> str:
 
 def _pending(summary: Summary) -> Text:
     if not summary.pending:
-        return Text("none" + (f"; what is to be fetched again: {_why_left(summary)}" if summary.backing_off else ""))
+        return Text("none" + (f"; what is to be fetched again: {_why_left(summary)}" if summary.waiting else ""))
     text = Text.assemble((amount(summary.pending), "bold"), f" left, {_why_left(summary)}")
     text.stylize("yellow")
     return text
@@ -154,8 +168,8 @@ def _pending(summary: Summary) -> Text:
 def _why_left(summary: Summary) -> str:
     if summary.by_failure.get("proxy"):
         return "for want of the proxy, or not reached before the end"
-    if summary.backing_off:
-        return f"some on hosts that asked for a pause or have an unreachable robots.txt: {names(summary.backing_off)}"
+    if summary.waiting:
+        return f"some on hosts that asked for a pause or cannot be reached: {names(summary.backing_off)}"
     return "to be fetched later" if summary.complete else "not reached before the end"
 
 

@@ -29,7 +29,7 @@ _WRITE_EVERY_S = 15.0
 _REQUEST_S = 5.0  # for a client to say what it wants
 _MAX_REQUEST = 8192  # bytes
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_AS_ASKED = {"complete", "max_pages", "max_runtime"}
+_AS_ASKED = {"complete", "waiting", "max_pages", "max_runtime"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +212,8 @@ def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
     yield _gauge("success", "1 where the run did what was asked.", success)
     yield _gauge("end_time_seconds", "When the run ended.", ended_at)
     if summary is not None:
-        yield _gauge("complete", "1 where nothing was left that could be fetched.", summary.complete)
+        yield _gauge("complete", "The same as crawler_run_complete.", summary.complete)
+        yield _gauge("run_complete", "1 where nothing was left to be fetched.", summary.complete)
         urls = {status: float(number) for status, number in summary.urls.items()}
         yield _Family(name="urls", kind="gauge", text="URLs in the database.", samples=urls, label="status")
 

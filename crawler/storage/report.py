@@ -18,7 +18,7 @@ from typing import Any
 import aiosqlite
 import orjson
 
-from crawler.records import UrlStatus
+from crawler.records import MAX_COPY_AGE_S, Closure, UrlStatus
 from crawler.storage.sqlite.database import explained, open_reader
 from crawler.storage.sqlite.host_limit import FULL_DOMAIN, OF_FULL_DOMAIN
 from crawler.storage.sqlite.store import SqliteStore
@@ -31,13 +31,20 @@ FROM hosts
 """
 
 _HOSTS = """
-SELECT name, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures
+SELECT name, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, pace_s
 FROM hosts WHERE pending + fetched + redirected + gone + failed > 0
 ORDER BY pending + fetched DESC, name LIMIT ?
 """
 
+# The origins whose robots.txt cannot be had and that go by what it said last.
+_OLD_RULES = """
+SELECT origin, robots_status, robots_fetched_at, robots_failures FROM origins
+WHERE robots_failures > 0 AND robots_fetched_at >= ? AND robots_body IS NOT NULL
+ORDER BY robots_fetched_at, origin LIMIT ?
+"""
+
 _SUSPECTS = """
-SELECT name, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures
+SELECT name, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, pace_s
 FROM hosts WHERE failed > 0 ORDER BY failed DESC, name LIMIT ?
 """
 
@@ -95,12 +102,28 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostTally:
-    """A host's URLs by status, robots.txt not counted; `failures` counts those in a row, up to now."""
+    """A host's URLs by status, robots.txt not counted. `failures` counts look-ups and connections that failed in a row.
+
+    `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed.
+    """
 
     name: str
     urls: Mapping[str, int]
     next_due_at: float | None
     back_off_until: float
+    failures: int
+    pace_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldRules:
+    """An origin that goes by an old copy of its robots.txt, read at `fetched_at`. `failures` attempts since have
+    brought no other, the last one with this status (None: no answer).
+    """
+
+    origin: str
+    status_code: int | None
+    fetched_at: float
     failures: int
 
 
@@ -124,8 +147,9 @@ class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
-    most failed URLs; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than excluded
-    URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
+    most failed URLs; `waiting` are hosts and origins that are left alone for now; `old_rules` are origins whose
+    robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
+    excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
     "http <status>".
     """
 
@@ -135,6 +159,8 @@ class Report:
     hosts: Sequence[HostTally]
     suspects: Sequence[HostTally]
     traps: Sequence[Trap]
+    waiting: Sequence[Closure]
+    old_rules: Sequence[OldRules]
     hosts_total: int
     hosts_crawled: int
     hosts_backing_off: int
@@ -173,6 +199,11 @@ async def _read(
         hosts=[_host(row) for row in await _rows(connection, _HOSTS, hosts)],
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
         traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
+        waiting=await store.closures(now, limit=suspects),
+        old_rules=[
+            OldRules(origin=row[0], status_code=row[1], fetched_at=row[2], failures=row[3])
+            for row in await _rows(connection, _OLD_RULES, now - MAX_COPY_AGE_S, suspects)
+        ],
         hosts_total=totals[0],
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
@@ -251,4 +282,5 @@ def _host(row: Sequence[Any]) -> HostTally:
         next_due_at=row[7],
         back_off_until=row[8],
         failures=row[9],
+        pace_s=row[10],
     )

@@ -39,6 +39,7 @@ from tests.contract.results import (
     a_target,
     by_name,
     claims_of,
+    closed,
     robots_claim,
     row_of,
     rows,
@@ -313,22 +314,23 @@ async def test_a_host_is_due_with_its_first_url_but_not_before_its_back_off_ends
         [host] = await store.commit([a_result(claims[B])], NOW)
         assert host.next_due_at == NOW + 60
         [host] = await store.commit(
-            [a_failure(claims[A], verdict=again, next_fetch_at=NOW + 60, back_off_until=NOW + 90, host_failures=3)], NOW
+            [a_failure(claims[A], verdict=again, next_fetch_at=NOW + 60, closure=closed(NOW + 90), host_failures=3)],
+            NOW,
         )
         assert (host.next_due_at, host.back_off_until, host.failures) == (NOW + 90, NOW + 90, 3)
         assert (await store.due_hosts(NOW + 89, None, 9)).rows == []
         assert await store.next_due_at(NOW) == NOW + 90
         assert (await store.due_hosts(NOW + 90, None, 9)).rows == [host]
-        assert await store.barred_hosts(NOW, 9) == ["a.test"]
+        assert await store.closures(NOW, 9) == [closed(NOW + 90)]
 
 
 async def test_the_longest_back_off_counts_in_whichever_order_they_arrive(location: Path) -> None:
     async with a_store(location, A, B, C) as store:
         claims = await claims_of(store)
-        waits = [a_failure(claims[A], back_off_until=NOW + 3600), a_failure(claims[B], back_off_until=NOW + 5)]
+        waits = [a_failure(claims[A], closure=closed(NOW + 3600)), a_failure(claims[B], closure=closed(NOW + 5))]
         await store.commit(waits, NOW)
         assert rows(location, "SELECT back_off_until FROM hosts WHERE name = 'a.test'") == [(NOW + 3600,)]
-        await store.commit([a_failure(claims[B], back_off_until=NOW + 7)], NOW)
+        await store.commit([a_failure(claims[B], closure=closed(NOW + 7))], NOW)
         assert rows(location, "SELECT back_off_until FROM hosts WHERE name = 'a.test'") == [(NOW + 3600,)]
 
 

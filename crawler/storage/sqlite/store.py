@@ -19,14 +19,26 @@ import orjson
 
 from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
-from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target, UrlKind, UrlStatus
+from crawler.records import (
+    Blame,
+    Claim,
+    Closure,
+    Horizon,
+    HostRecord,
+    Result,
+    RobotsCopy,
+    SeedMark,
+    Target,
+    UrlKind,
+    UrlStatus,
+)
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.beside import beside
 from crawler.storage.sqlite.columns import (
     CLAIM_COLUMNS,
     HOST_COLUMNS,
-    ROBOTS_COLUMNS,
+    ORIGIN_COLUMNS,
     TAKEN_IN,
     JsonStatement,
     claim,
@@ -55,11 +67,17 @@ ORDER BY next_due_at, id LIMIT ?4
 
 _CLAIM = f"SELECT {CLAIM_COLUMNS} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
 
+# Of no origin that is named there: a list that is mostly empty.
+_IS_OF_OTHERS = """(
+    {0} = '[]' OR NOT EXISTS (SELECT 1 FROM json_each({0}) AS w WHERE substr(url, 1, length(w.value)) = w.value)
+)"""
+
 # CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
 _DUE_URLS = f"""
 {_CLAIM}
 CROSS JOIN urls AS u ON u.id IN (
-    SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 ORDER BY next_fetch_at, id LIMIT ?3
+    SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 AND {_IS_OF_OTHERS.format("?4")}
+    ORDER BY next_fetch_at, id LIMIT ?3
 )
 LEFT JOIN pages AS p ON p.id = u.page_id
 ORDER BY u.next_fetch_at, u.id
@@ -67,7 +85,8 @@ ORDER BY u.next_fetch_at, u.id
 
 _IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots'"
 _LIKELY = f"changes / watched_s * (?5 - fetched_at) + {1e9} * hinted"  # grows with the probability of a change
-_IS_FREE = "id NOT IN (SELECT value FROM json_each(?7))"
+# Nothing is planned for it otherwise: what is, has been postponed, and is due then.
+_IS_FREE = f"id NOT IN (SELECT value FROM json_each(?7)) AND next_fetch_at IS NULL AND {_IS_OF_OTHERS.format('?8')}"  # noqa: S608
 
 # Seeds and hubs, then by how likely a change is, among the `?6` of each kind that have waited longest.
 _STALE_URLS = f"""
@@ -120,7 +139,7 @@ SELECT min((SELECT min(revisit_at) FROM urls WHERE host_id = hosts.id AND revisi
 _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 
 _ORIGINS = f"""
-SELECT {", ".join(ROBOTS_COLUMNS.values())} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
+SELECT {ORIGIN_COLUMNS} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
 """  # noqa: S608 - our own names
 
 # In the order of UrlStatus.
@@ -152,11 +171,18 @@ SELECT max(started_at, coalesce(ended_at, 0), coalesce((
 """
 _CLOCK_TOLERANCE_S = 1.0
 
-# The second kind has pages to be fetched again, which are not pending.
-_BARRED = """
-SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0
-UNION SELECT name FROM hosts WHERE ?3 IS NOT NULL AND back_off_until > ?3 AND failures > 0 AND fetched > 0
-ORDER BY name LIMIT ?2
+# Who is left alone although something of it is to be fetched. With `?3` also what is to be fetched again, which is not
+# pending: of hosts where that waits for longer; of origins it has been postponed, and has a time.
+_CLOSURES = """
+SELECT name, 'host', back_off_until, coalesce(back_off_reason, 'the delay between two requests') FROM hosts
+WHERE (next_due_at > ?1 AND back_off_until > ?1 AND pending > 0)
+    OR (?3 IS NOT NULL AND back_off_until > ?3 AND back_off_reason IS NOT NULL AND fetched > 0)
+UNION ALL SELECT origin, 'origin', paused_until, coalesce(pause_reason, 'a pause') FROM origins AS o
+WHERE paused_until > 0 AND paused_until > ?1 AND EXISTS (
+    SELECT 1 FROM urls WHERE host_id = o.host_id AND next_fetch_at IS NOT NULL AND kind <> 'robots'
+        AND substr(url, 1, length(o.origin) + 1) = o.origin || '/'
+)
+ORDER BY 1 LIMIT ?2
 """
 
 _FULL_HOSTS = f"SELECT name FROM hosts WHERE {TAKEN_IN} >= ?"  # noqa: S608 - our own names
@@ -177,7 +203,8 @@ SELECT name, reason FROM found WHERE reason > ?1
 
 _PAUSE = JsonStatement(
     """
-UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until})
+UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until}),
+    back_off_reason = CASE WHEN {until} > back_off_until THEN NULL ELSE back_off_reason END
 FROM json_each(?1) AS v WHERE hosts.id = {id}
 """,
     "id",
@@ -297,9 +324,13 @@ class SqliteStore:
         hosts = [host_record(row) for row in await self._read(_DUE_HOSTS, (now, self.run_id, most, limit, *place))]
         return Batch(rows=hosts, next=_next(hosts, limit, lambda host: (host.next_due_at, host.host_id)))
 
-    async def due_urls(self, host_ids: Iterable[int], limit: int, now: float) -> list[Claim]:
-        """At most `limit` due URLs of each of these hosts, longest due first. Also those lent already."""
-        rows = await self._read(_DUE_URLS, (orjson.dumps(list(host_ids)).decode(), now, limit))
+    async def due_urls(
+        self, host_ids: Iterable[int], limit: int, now: float, without: Sequence[str] = ()
+    ) -> list[Claim]:
+        """At most `limit` due URLs of each of these hosts, longest due first, none of the origins `without`. Also those
+        lent already.
+        """
+        rows = await self._read(_DUE_URLS, (as_json(list(host_ids)), now, limit, _prefixes(without)))
         return [claim(row) for row in rows]
 
     async def stale_hosts(
@@ -319,9 +350,15 @@ class SqliteStore:
         return Batch(rows=hosts, next=_next(hosts, limit, lambda host: (host.host_id,)))
 
     async def stale_urls(
-        self, host_ids: Sequence[int], limit: int, horizon: Horizon, held: Iterable[int] = ()
+        self,
+        host_ids: Sequence[int],
+        limit: int,
+        horizon: Horizon,
+        held: Iterable[int] = (),
+        without: Sequence[str] = (),
     ) -> list[Claim]:
-        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held`.
+        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held`, nor of
+        the origins `without`.
 
         With `by_value` they are chosen among the 8,192, of all hosts, that have waited longest, so that a choice costs
         the same however many there are.
@@ -329,7 +366,8 @@ class SqliteStore:
         hosts, lent = (orjson.dumps(list(ids)).decode() for ids in (host_ids, held))
         considered = max(limit, _CONSIDERED // len(host_ids)) if horizon.by_value else limit
         bounds = (horizon.fetched_before, horizon.revisit_before)
-        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent))
+        others = _prefixes(without)
+        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent, others))
         return [claim(row) for row in rows]
 
     async def run_times(self) -> tuple[float, float | None]:
@@ -390,12 +428,12 @@ class SqliteStore:
         """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
         return [(row[0], row[1]) for row in await self._read(_REASONS, (prefix, min_fetched))]
 
-    async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
-        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not; and,
-        where pages are fetched again, those that are left alone until after `stale_until`.
+    async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
+        """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
+        again, also hosts that are left alone until after `stale_until`.
         """
-        rows = await self._read(_BARRED, (now, limit, stale_until))
-        return [row[0] for row in rows]
+        rows = await self._read(_CLOSURES, (now, limit, stale_until))
+        return [Closure(name=name, blame=Blame(blame), until=until, why=why) for name, blame, until, why in rows]
 
     async def excluded(self, after: Cursor | None, limit: int) -> Batch[Target]:
         """A batch of the URLs that were excluded by scope, depth or limits, by host and reason."""
@@ -457,6 +495,11 @@ async def open_store(path: Path) -> AsyncIterator[SqliteStore]:
         yield SqliteStore(path, writer, reader)
 
 
+def _prefixes(origins: Iterable[str]) -> str:
+    """By which the URLs of these origins are known."""
+    return as_json([f"{origin}/" for origin in origins])
+
+
 def _place(cursor: Cursor | None, first: tuple[Any, ...]) -> tuple[Any, ...]:
     """Behind which row to read on."""
     return first if cursor is None else tuple(orjson.loads(cursor))
@@ -486,7 +529,7 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
         with explained(path):
             rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
     options = _options(rows)
-    if options is not None and rows[0][1] == "complete":
+    if options is not None and rows[0][1] in ("complete", "waiting"):
         for name in _WHAT_AGAIN:
             options.get("recrawl", {}).pop(name, None)
     return options
