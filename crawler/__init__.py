@@ -1,4 +1,4 @@
-"""A polite, resumable web crawler: one shared session in, one SQLite file out.
+"""A polite, resumable web crawler that stores its pages in one SQLite file.
 
     from crawler import CrawlConfig, crawl
 
@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crawler.archive.archive import Archive, open_crawl
     from crawler.config import (
         CrawlConfig,
         NetworkConfig,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from crawler.errors import CrawlerError, DatabaseBusyError, DatabaseFailedError, UsageError
     from crawler.output.summary import Summary
     from crawler.records import Link, Page
-    from crawler.storage.archive import Archive, open_crawl
 
 __all__ = [
     "Archive",
@@ -56,7 +56,7 @@ _ROOMS = {
     "crawler.errors": "CrawlerError DatabaseBusyError DatabaseFailedError UsageError",
     "crawler.output.summary": "Summary",
     "crawler.records": "Link Page",
-    "crawler.storage.archive": "Archive open_crawl",
+    "crawler.archive.archive": "Archive open_crawl",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -17,7 +17,7 @@ from crawler.network.cookies import read_cookies
 from crawler.network.fetcher import check_network
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
-from crawler.records import Page
+from crawler.records import EndReason, Page
 from crawler.run import Run, open_run, signals_handled
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.location import database_at
@@ -86,7 +86,7 @@ class Crawl:
         if self._task is None or self._task.done():
             return
         if self._active is not None:
-            self._active.stop("stopped", at_once=True)
+            self._active.stop(EndReason.STOPPED, at_once=True)
         else:
             self._task.cancel()
         while not self._task.done():

@@ -23,9 +23,9 @@ class UrlStatus(StrEnum):
     PENDING = "pending"  # to be fetched; also while a request is under way: nothing 'in flight' is ever stored
     FETCHED = "fetched"  # answered with something that we accept (2xx), or unchanged (304)
     REDIRECTED = "redirected"  # answered with another URL, which has a row of its own
-    EXCLUDED = "excluded"  # not wanted; `reason` says by what
+    EXCLUDED = "excluded"  # not wanted; the cause is an `ExclusionReason`
     GONE = "gone"  # 404 or 410
-    FAILED = "failed"  # given up; `reason` is a FailureKind, or "http <status>"
+    FAILED = "failed"  # given up; the cause is a `FailureKind`, or `HTTP_STATUS`
 
 
 ANSWERED = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE})
@@ -60,6 +60,65 @@ class Blame(StrEnum):
     URL = "url"
     ORIGIN = "origin"  # scheme, host and port
     HOST = "host"
+
+
+HTTP_STATUS = "http"  # the cause where an answer has failed a URL; the detail is its status
+
+
+class ExclusionReason(StrEnum):
+    """What keeps a URL out. The words are stored as they are; what begins with "trap" may never end."""
+
+    SCOPE = "scope"
+    INCLUDE = "include"
+    EXCLUDE = "exclude"
+    DEPTH = "depth"
+    HOPS = "hops"  # redirects in a row
+    LENGTH = "length"
+    PORT = "port"  # one on which no web server is to be expected
+    NOFOLLOW = "nofollow"
+    ROBOTS = "robots"  # the detail is the rule, with its line
+    PATH_SEGMENTS = "trap: path segments"
+    REPEATED_PATH_SEGMENTS = "trap: repeated path segments"
+    QUERY_PARAMETERS = "trap: query parameters"
+    REPEATED_QUERY_PARAMETERS = "trap: repeated query parameters"
+    SESSION_IDS = "trap: session ids"
+    PAGES_ALIKE = "trap: pages alike in"  # the detail is the place
+    URLS_OF_HOST = "trap: URLs of the host"
+    HOSTS_OF_DOMAIN = "trap: hosts of the domain"  # the detail is the domain
+
+
+class Reason(str):
+    """Why a URL is excluded, has failed or waits: the text that people read, and what it is made of.
+
+    `cause` is an `ExclusionReason`, a `FailureKind` or `HTTP_STATUS`; `detail` is what it speaks of, if anything.
+    """
+
+    __slots__ = ("cause", "detail")
+
+    cause: str
+    detail: str | None
+
+    def __new__(cls, cause: str, detail: str | None = None) -> Reason:
+        """'robots: line 3: Disallow: /x' of ROBOTS and 'line 3: Disallow: /x', 'http 500', 'scope'."""
+        between = ": " if cause == ExclusionReason.ROBOTS else " "
+        reason = super().__new__(cls, cause if detail is None else f"{cause}{between}{detail}")
+        reason.cause = cause
+        reason.detail = detail
+        return reason
+
+
+class EndReason(StrEnum):
+    """Why a run ended. The words are stored as they are."""
+
+    COMPLETE = "complete"  # nothing is left to be fetched
+    WAITING = "waiting"  # the rest is on hosts or origins that are left alone for longer than a run waits
+    MAX_PAGES = "max_pages"
+    MAX_RUNTIME = "max_runtime"
+    INTERRUPTED = "interrupted"  # by SIGINT
+    TERMINATED = "terminated"  # by SIGTERM or SIGHUP
+    STOPPED = "stopped"  # by a program that uses the library
+    FAILED = "failed"
+    KILLED = "killed"  # told by the next run
 
 
 class SeedMark(IntEnum):
@@ -270,7 +329,7 @@ class Target:
     depth: int = 0
     hops: int = 0
     seed: SeedMark = SeedMark.NO
-    reason: str | None = None
+    reason: Reason | None = None
 
     @property
     def status(self) -> UrlStatus:
@@ -287,7 +346,7 @@ class Verdict:
     """
 
     status: UrlStatus
-    reason: str | None = None
+    reason: Reason | None = None
     attempts: int = 0
     retry_in_s: float | None = None
     blame: Blame | None = None

@@ -28,7 +28,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
-from crawler.records import Failure, FailureKind
+from crawler.records import EndReason, Failure, FailureKind
 from crawler.resumption import sendable
 from crawler.seeds import Seed
 from crawler.start import Start
@@ -37,7 +37,11 @@ from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
 _MAX_WAITING = 20  # hosts and origins that a summary names
-_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
+_SIGNALS = {
+    signal.SIGINT: EndReason.INTERRUPTED,
+    signal.SIGTERM: EndReason.TERMINATED,
+    signal.SIGHUP: EndReason.TERMINATED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,7 @@ class Run:
         self._visitor = Visitor(config, parts.fetcher, parts.parser, self.frontier, clock)
         inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._inbox = InboxWatcher(inbox, self.frontier, parts.fetcher, observer.notify)
-        self._stop_reason: str | None = None
+        self._stop_reason: EndReason | None = None
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
         self._pages_before = 0
@@ -79,16 +83,16 @@ class Run:
         """Work until nothing is left, a limit is reached, or somebody stops it; then drain, commit and report."""
         loop = asyncio.get_running_loop()
         if self._config.run.max_runtime_s is not None:
-            loop.call_later(self._config.run.max_runtime_s, self.stop, "max_runtime")
+            loop.call_later(self._config.run.max_runtime_s, self.stop, EndReason.MAX_RUNTIME)
         writer = loop.create_task(self.frontier.writer.run())
         writer.add_done_callback(lambda _writer: self.frontier.stop())
         inbox = loop.create_task(self._inbox.watch())
         inbox.add_done_callback(lambda _inbox: self.frontier.stop())
-        end_reason = "failed"
+        end_reason = EndReason.FAILED
         try:
             end_reason = await self._work()
         except asyncio.CancelledError:
-            end_reason = "stopped"
+            end_reason = EndReason.STOPPED
             raise
         finally:
             self._inbox.close()
@@ -96,7 +100,7 @@ class Run:
             await self._last_commit(writer, inbox)
             summary = await self._summarize(self._stop_reason or end_reason)
             await self.frontier.keep_pauses()
-            await self._store.end_run(summary.end_reason, summary.as_dict(), self._clock.wall())
+            await self._store.end_run(EndReason(summary.end_reason), summary.as_dict(), self._clock.wall())
         if summary.complete and not self.frontier.any_tried and not summary.pending:
             told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
             self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
@@ -118,7 +122,7 @@ class Run:
             raise cancelled
         inbox.result()
 
-    def stop(self, reason: str, *, at_once: bool = False) -> None:
+    def stop(self, reason: EndReason, *, at_once: bool = False) -> None:
         """No new claims, a few seconds for those under way; a second call, or `at_once`, ends those, too."""
         if at_once or self._stop_reason is not None:
             self._out_of_grace.set()
@@ -129,11 +133,11 @@ class Run:
             self._inbox.close()
             self.frontier.stop()
 
-    async def _work(self) -> str:
+    async def _work(self) -> EndReason:
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._worker()) for _ in range(self._config.politeness.concurrency)]
-                while (end_reason := await self.frontier.feed()) == "complete":
+                while (end_reason := await self.frontier.feed()) is EndReason.COMPLETE:
                     if not await asyncio.shield(self._inbox.take_notes()):  # a write must not be cancelled
                         break
                 await self._drain()
@@ -167,18 +171,18 @@ class Run:
         for wait in waits:
             wait.cancel()
 
-    async def _summarize(self, end_reason: str) -> Summary:
+    async def _summarize(self, end_reason: EndReason) -> Summary:
         counts = await self._store.counts()
         now = self._clock.wall()
-        ended_by_itself = end_reason == "complete"
+        ended_by_itself = end_reason is EndReason.COMPLETE
         stale_until = None if self._config.recrawl.max_age_s is None else now + self._config.run.max_wait_s
         waiting = await self._store.closures(now, limit=_MAX_WAITING, stale_until=stale_until)
         if ended_by_itself and waiting:
-            end_reason = "waiting"
+            end_reason = EndReason.WAITING
         return summarize(
             self.counters,
             run_id=self._store.run_id,
-            complete=end_reason == "complete",
+            complete=end_reason is EndReason.COMPLETE,
             end_reason=end_reason,
             seeds_failed=ended_by_itself and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried),
             elapsed_s=round(self._clock.monotonic() - self._started, 3),

@@ -26,12 +26,13 @@ from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.summary import Summary, write_summary
 from crawler.quantities import Count
+from crawler.records import EndReason
 from crawler.storage.location import database_at
 
 if TYPE_CHECKING:
     from crawler.engine import Crawl
 
-_EXIT_STATUS = {"interrupted": 130, "terminated": 143}
+_EXIT_STATUS: Mapping[str, int] = {EndReason.INTERRUPTED: 130, EndReason.TERMINATED: 143}
 _NO_SEED_FETCHED = 4
 
 

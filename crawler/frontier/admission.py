@@ -11,10 +11,11 @@ from dataclasses import replace
 from crawler.config import ScopeConfig
 from crawler.frontier.bounds import Bounds
 from crawler.policy.scope import Scope
-from crawler.records import Claim, Page, SeedMark, SitemapEntry, Target, UrlKind
+from crawler.records import Claim, ExclusionReason, Page, Reason, SeedMark, SitemapEntry, Target, UrlKind
 from crawler.urls import drop_params, host_of, without_credentials
 
 _MAX_JUDGED = 65_536  # URLs
+_NOFOLLOW = Reason(ExclusionReason.NOFOLLOW)
 
 
 class Admission:
@@ -44,7 +45,7 @@ class Admission:
         reason = self._bounds.reason(target) if target.reason is None else None
         return target if reason is None else replace(target, reason=reason)
 
-    def refusal(self, claim: Claim) -> str | None:
+    def refusal(self, claim: Claim) -> Reason | None:
         """Why a URL that was admitted is not fetched after all: the options have changed, or its place is closed."""
         reason = self._scope.judge(
             claim.url, host=claim.host, depth=claim.depth, hops=claim.hops, seed=claim.seed, kind=claim.kind
@@ -56,7 +57,7 @@ class Admission:
 
     def may_enter(self, found: Target) -> bool:
         """Whether a URL that was excluded may enter by the options of now."""
-        if found.reason == "nofollow" and not self._config.follow_nofollow:
+        if found.reason == _NOFOLLOW and not self._config.follow_nofollow:
             return False
         target = self.new_target(found.url, depth=found.depth, hops=found.hops, seed=found.seed, kind=found.kind)
         return target.reason is None
@@ -85,9 +86,9 @@ class Admission:
             most = self._config.max_hosts_per_domain
             self._notify(f"{domain} has {most:,} hosts; no more of them are taken in (--max-hosts-per-domain)")
 
-    def restore(self, exclusions: Iterable[tuple[str, str]]) -> None:
-        """Close what earlier runs closed, from hosts and reasons."""
-        self._bounds.restore(exclusions)
+    def restore(self, places: Iterable[tuple[str, str]]) -> None:
+        """Close what earlier runs closed: places on hosts."""
+        self._bounds.restore(places)
 
     def widen(self, url: str) -> bool:
         """Make the URL a root of the scope; False where that changes nothing."""
@@ -140,4 +141,4 @@ class Admission:
 
 
 def _unfollowed(target: Target) -> Target:
-    return replace(target, reason="nofollow") if target.reason is None else target
+    return replace(target, reason=_NOFOLLOW) if target.reason is None else target

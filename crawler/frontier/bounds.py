@@ -1,7 +1,7 @@
 """What bounds a host that never ends: its number of URLs, its session ids, its places where all pages are alike.
 
 These reasons depend on what the crawl has seen so far, unlike those of `Scope`. What they rest on is stored: a host's
-URLs are counted in its row, a closed place stands in the reason of the URLs that it shut out. Only session ids, and the
+URLs are counted in its row, a closed place is the detail of why URLs were shut out. Only session ids, and the
 pages of a place that is still open, are counted anew by each run. A domain's hosts are bounded by the store.
 Invariant: a URL that was admitted once is shut out again only where its place is closed.
 """
@@ -13,11 +13,8 @@ from collections.abc import Iterable
 from crawler.config import ScopeConfig
 from crawler.policy.repetition import ELSEWHERE, RepetitionDetector
 from crawler.policy.traps import session_of
-from crawler.records import Page, Target, UrlKind
+from crawler.records import ExclusionReason, Page, Reason, Target, UrlKind
 
-FULL = "trap: URLs of the host"
-SESSIONS = "trap: session ids"
-ALIKE = "trap: pages alike in "  # and the place
 _SESSIONS_PER_HOST = 16  # a server that keeps to the session of the first link needs one for each way in
 _MAX_SESSION_HOSTS = 4096
 _EVERY = 8  # pages: to look at each one would cost a crawl 3 % (50 us a page), and a trap has enough of them
@@ -33,20 +30,20 @@ class Bounds:
         self._full: set[str] = set()  # hosts
         self._sessions: dict[str, set[str]] = {}  # by host
 
-    def reason(self, target: Target) -> str | None:
+    def reason(self, target: Target) -> Reason | None:
         """Why this URL, that nothing else speaks against, may not become one more of its host."""
         if target.kind is not UrlKind.PAGE or target.seed:
             return None
         if target.host in self._full:
-            return FULL
+            return Reason(ExclusionReason.URLS_OF_HOST)
         if not self._config.trap_rules:
             return None
         return self.closed(target.url, target.host) or self._session_reason(target)
 
-    def closed(self, url: str, host: str) -> str | None:
+    def closed(self, url: str, host: str) -> Reason | None:
         """Why no URL of this one's place is fetched any more."""
         place = self._repetition.closed(url, host)
-        return None if place is None else ALIKE + place
+        return None if place is None else Reason(ExclusionReason.PAGES_ALIKE, place)
 
     def note(self, page: Page) -> str | None:
         """A page is stored; returns the place that it closes, if it does."""
@@ -61,14 +58,13 @@ class Bounds:
         self._full.add(host)
         return new
 
-    def restore(self, exclusions: Iterable[tuple[str, str]]) -> None:
-        """The closed places of earlier runs, from hosts and reasons. ELSEWHERE means other places in each run."""
-        for host, reason in exclusions:
-            place = reason.removeprefix(ALIKE)
+    def restore(self, places: Iterable[tuple[str, str]]) -> None:
+        """The closed places of earlier runs, each with its host before it. ELSEWHERE means others in each run."""
+        for host, place in places:
             if self._config.trap_rules and place != ELSEWHERE:
                 self._repetition.close(host, place)
 
-    def _session_reason(self, target: Target) -> str | None:
+    def _session_reason(self, target: Target) -> Reason | None:
         session = session_of(target.url)
         if session is None:
             return None
@@ -76,6 +72,6 @@ class Bounds:
             self._sessions.clear()
         known = self._sessions.setdefault(target.host, set())
         if session not in known and len(known) >= _SESSIONS_PER_HOST:
-            return SESSIONS
+            return Reason(ExclusionReason.SESSION_IDS)
         known.add(session)
         return None

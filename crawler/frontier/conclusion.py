@@ -21,6 +21,7 @@ from crawler.records import (
     Failure,
     FailureKind,
     Page,
+    Reason,
     Response,
     Result,
     SeedMark,
@@ -116,7 +117,7 @@ class Conclusion:
     def _give_up(self, claim: Claim, robots: Visit, kind: FailureKind) -> Result:
         """Nothing of the claim's origin can be fetched, as its robots.txt has shown: a bare seed is tried by http."""
         fallback = (self._fall_back(claim),) if _should_fall_back(claim, robots.attempt) else ()
-        failed = Verdict(status=UrlStatus.FAILED, reason=kind, attempts=robots.claim.attempts + 1)
+        failed = Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=robots.claim.attempts + 1)
         later_s = self._try_later(claim, failed).retry_in_s
         again_at = None if later_s is None else self._clock.wall() + later_s
         return Result(claim=claim, verdict=failed, targets=fallback, next_fetch_at=again_at)
@@ -142,7 +143,7 @@ def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:
     return tuple((entry.url, entry.lastmod) for entry in visit.entries if entry.lastmod is not None)
 
 
-def excluded(claim: Claim, reason: str) -> Result:
+def excluded(claim: Claim, reason: Reason) -> Result:
     """The claim is not fetched, for this reason."""
     return Result(claim=claim, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=reason))
 

@@ -24,7 +24,7 @@ from crawler.frontier.seeding import Seeding
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import Workbench
 from crawler.policy.recrawl import Rhythm
-from crawler.records import ANSWERED, Claim, HostRecord, Result, Target, UrlKind, Visit
+from crawler.records import ANSWERED, Claim, EndReason, HostRecord, Result, Target, UrlKind, Visit
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
@@ -68,24 +68,24 @@ class Frontier:
 
     # --- the story: feed, lend, take back -----------------------------------------------------------------------
 
-    async def feed(self) -> str:
-        """Lend claims until nothing is left to do; returns why: 'complete', 'max_pages' or 'stopped'."""
+    async def feed(self) -> EndReason:
+        """Lend claims until nothing is left to do; returns why: COMPLETE, MAX_PAGES or STOPPED."""
         while not self._stopping:
             self._wake.clear()
             self._lend()
             if self._workbench.allowance.is_spent and not self._workbench.lent:
-                return "max_pages"
+                return EndReason.MAX_PAGES
             ready = self._awaiting.take_ready()
             claims = ready or await self._supply.refill()
             await self._in_turns(self._settle if ready else self._take_in, claims)
             if claims:
                 continue
             if not self._workbench.lent and not self._uncommitted and await self._supply.is_exhausted():
-                return "complete"
+                return EndReason.COMPLETE
             if self._idle_workers and self._workbench.is_empty():
                 self.writer.flush()  # what the next claims may come from
             await self._sleep()
-        return "stopped"
+        return EndReason.STOPPED
 
     async def claim(self) -> Claim:
         """The next claim, for a worker that is idle."""

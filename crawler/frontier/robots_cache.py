@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 
 from crawler.policy.robots import RobotsRules
-from crawler.records import Claim, RobotsCopy
+from crawler.records import Claim, ExclusionReason, Reason, RobotsCopy
 from crawler.urls import host_of
 
 MAX_AGE_S = 86400.0  # for which a copy is believed (RFC 9309, 2.4)
@@ -70,13 +70,15 @@ class RobotsCache:
         known = self._known.get(origin)
         return known is not None and known.expires_at > now
 
-    def forbids(self, claim: Claim) -> str | None:
+    def forbids(self, claim: Claim) -> Reason | None:
         """The reason why the claim may not be fetched, with the rule and its line; None where it may.
 
         To be asked only where its origin's rules are known.
         """
         rule = self._known[claim.origin].rules.deciding_rule(self._user_agent, claim.url)
-        return None if rule is None or rule.allowed else f"robots: line {rule.line}: {rule.text}"
+        if rule is None or rule.allowed:
+            return None
+        return Reason(ExclusionReason.ROBOTS, f"line {rule.line}: {rule.text}")
 
     def crawl_delay_s(self, host: str) -> float:
         """The longest Crawl-delay that this host's origins asked for, up to a minute; 0 where none did."""

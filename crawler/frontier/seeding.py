@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from crawler.clock import Clock
 from crawler.config import CrawlConfig, ScopeRule
 from crawler.frontier.admission import Admission
-from crawler.frontier.bounds import ALIKE
 from crawler.policy.repetition import ALIKE_PAGES
+from crawler.records import ExclusionReason
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 
@@ -33,7 +33,7 @@ class Seeding:
         """Take up the scope and the bounds of earlier runs, and add the seeds; returns whether they widen the scope."""
         for url in await self._store.roots():
             self._admission.widen(url)
-        self._admission.restore(await self._store.reasons(ALIKE, ALIKE_PAGES))
+        self._admission.restore(await self._store.details(ExclusionReason.PAGES_ALIKE, ALIKE_PAGES))
         await self._fill_hosts()
         await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
         # After that: a host that was forbidden whole is one of its domain's again.

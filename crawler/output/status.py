@@ -1,11 +1,11 @@
 """What a database holds, for people (tables) and for programs (one JSON object).
 
-Invariant: only reads, and never waits for a crawl that runs.
+Invariant: only reads, and never waits for a running crawl.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,24 +16,30 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
 from crawler.output.ending import print_rows, tally, told_closures
 from crawler.output.figures import amount, counted, moment, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import closures_as_data
-from crawler.records import UrlStatus
+from crawler.records import EndReason, UrlStatus
 from crawler.storage.location import database_at
-from crawler.storage.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
 _MAX_URL = 160  # cells
 _GAP = 2  # cells between columns
-_END_STYLES = {"complete": "green", "max_pages": "green", "max_runtime": "green", "running": "cyan", "killed": "red"}
+_END_STYLES: Mapping[str, str] = {
+    EndReason.COMPLETE: "green",
+    EndReason.MAX_PAGES: "green",
+    EndReason.MAX_RUNTIME: "green",
+    EndReason.KILLED: "red",
+    "running": "cyan",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A database at the moment `now` (Unix seconds). `size_bytes` covers the file and its write-ahead log."""
+    """A database as it was at `now` (Unix seconds). `size_bytes` includes the write-ahead log."""
 
     path: Path
     size_bytes: int
@@ -44,11 +50,10 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON.
 
-        `last_run` is what the newest run reported, None until it has ended; the same figures stand at the top, under
-        the names of the summary. Beside them: path, size_bytes, running, runs, urls, pending, next_due_at, hosts,
-        suspects, traps, waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded,
-        page_versions, bodies, fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are
-        Unix seconds.
+        `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
+        The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, traps,
+        waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions, bodies,
+        fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -68,11 +73,11 @@ class Status:
         """Why the run ended, or 'running', or 'killed'."""
         if run.ended_at is not None:
             return run.end_reason or "unknown"
-        return "running" if self.running else "killed"
+        return "running" if self.running else EndReason.KILLED
 
 
 async def read_status(db: Path, clock: Clock | None = None) -> Status:
-    """Read it. Raises `DatabaseFailedError` where there is no crawl database, or it cannot be read."""
+    """Read it. Raises `DatabaseFailedError` if there is no crawl database or it cannot be read."""
     now, database = (clock or Clock()).wall(), database_at(db)
     report = await read_report(db, now)
     return Status(path=db, size_bytes=database.size_bytes(), running=database.is_held(), now=now, report=report)
@@ -96,7 +101,7 @@ def _overview(status: Status) -> list[tuple[str, Text]]:
     report = status.report
     rows = [
         ("database", Text(f"{printable(str(status.path))}, {size(status.size_bytes)}")),
-        ("crawl", Text("running now", style="cyan") if status.running else Text("none is running")),
+        ("crawl", Text("running", style="cyan") if status.running else Text("not running")),
         ("URLs", Text(tally(report.urls) or "none")),
         ("pending", Text(_pending(status))),
         ("waiting", Text(told_closures(report.waiting), style="yellow")),
@@ -114,9 +119,9 @@ def _pending(status: Status) -> str:
     if report.next_due_at is None:
         return amount(pending) if pending else "none"
     due = f"next due {_moment(report.next_due_at - status.now)}"
-    left_alone = report.hosts_backing_off
-    alone = f"; {counted(left_alone, 'host')} left alone for now" if left_alone else ""
-    return f"{amount(pending)}, {due}{alone}"
+    hosts = report.hosts_backing_off
+    backing_off = f"; {counted(hosts, 'host')} backing off" if hosts else ""
+    return f"{amount(pending)}, {due}{backing_off}"
 
 
 def _old_rules(report: Report, now: float) -> str:
@@ -132,7 +137,7 @@ def _old_rules(report: Report, now: float) -> str:
 def _stored(report: Report) -> str:
     return (
         f"{counted(report.page_versions, 'page version')},"
-        f" {amount(report.bodies)} distinct bodies, {counted(report.fetches, 'attempt')}"
+        f" {counted(report.bodies, 'distinct body', 'distinct bodies')}, {counted(report.fetches, 'attempt')}"
     )
 
 
@@ -174,7 +179,7 @@ def _print_suspects(console: Console, status: Status) -> None:
         [_name(host), *map(_number, (host.urls[UrlStatus.FAILED], host.urls[UrlStatus.FETCHED], host.failures))]
         for host in status.report.suspects
     ]
-    _print_table(console, ["most failures", "failed", "fetched", "in a row"], rows)
+    _print_table(console, ["failing host", "failed", "fetched", "failures in a row"], rows)
 
 
 def _print_traps(console: Console, traps: Sequence[Trap]) -> None:
@@ -187,7 +192,7 @@ def _print_traps(console: Console, traps: Sequence[Trap]) -> None:
 
 
 def _print_table(console: Console, header: list[str], rows: list[list[Text]], left: Sequence[str] = ()) -> None:
-    """Where the terminal is narrow the first column gives way: figures that are cut say something else."""
+    """On a narrow terminal the first column is cut, never a figure: that would show another number."""
     others = sum(max(cell_len(header[n]), *(row[n].cell_len for row in rows)) + _GAP for n in range(1, len(header)))
     for row in rows:
         row[0].truncate(max(_MIN_NAME, console.width - others - _GAP), overflow="ellipsis")
@@ -199,7 +204,7 @@ def _print_table(console: Console, header: list[str], rows: list[list[Text]], le
     for row in rows:
         table.add_row(*row)
     if not console.is_terminal:
-        console.print()  # the box brings its own space
+        console.print()  # the box has an empty line of its own
     console.print(table)
 
 
@@ -218,8 +223,8 @@ def _slowed(host: HostTally) -> Text:
 def _due(host: HostTally, now: float) -> Text:
     if host.next_due_at is None:
         return Text("-", style="dim")
-    backs_off = ", backs off" if host.back_off_until > now else ""
-    return Text(_moment(host.next_due_at - now) + backs_off, style="yellow" if backs_off else "")
+    backing_off = ", backing off" if host.back_off_until > now else ""
+    return Text(_moment(host.next_due_at - now) + backing_off, style="yellow" if backing_off else "")
 
 
 def _moment(seconds: float) -> str:
@@ -227,7 +232,7 @@ def _moment(seconds: float) -> str:
 
 
 def _known_of(run: RunRecord | None) -> dict[str, Any]:
-    """The summary's fields; of a run that has not ended only what the database knows."""
+    """The summary's fields; for a run that has not ended, only those that the database holds."""
     if run is None:
         return {}
     if run.summary is not None:

@@ -36,7 +36,7 @@ import sys
 from dataclasses import dataclass, replace
 
 from crawler.dates import unix_time
-from crawler.records import Blame, Claim, Failure, FailureKind, Response, UrlStatus, Verdict
+from crawler.records import HTTP_STATUS, Blame, Claim, Failure, FailureKind, Reason, Response, UrlStatus, Verdict
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REFUSALS = frozenset({429, 503})
@@ -107,7 +107,7 @@ def _after_response(
         return Verdict(status=UrlStatus.GONE)
     if status in REFUSALS:
         return _after_refusal(claim, response, retries, before, jitter, now)
-    reason = f"http {status}"
+    reason = Reason(HTTP_STATUS, str(status))
     if status in _PASSING:
         return _again(claim, reason, retries, retry_s(claim.attempts, jitter))
     return Verdict(status=UrlStatus.FAILED, reason=reason, attempts=claim.attempts + 1, blame=Blame.URL)
@@ -116,7 +116,7 @@ def _after_response(
 def _after_refusal(
     claim: Claim, response: Response, retries: int, before: InARow, jitter: float, now: float
 ) -> Verdict:
-    reason = f"http {response.status_code}"
+    reason = Reason(HTTP_STATUS, str(response.status_code))
     asked_s = retry_after_s(response.retry_after, now)
     if asked_s is None:
         return _again(claim, reason, retries, back_off_s(before.refusals, jitter), closes=Blame.ORIGIN)
@@ -129,21 +129,22 @@ def _after_refusal(
 
 
 def _after_failure(claim: Claim, failure: Failure, retries: int, before: InARow, jitter: float) -> Verdict:
+    reason = Reason(failure.kind)
     if failure.kind is FailureKind.PROXY:
         pause_s = back_off_s(before.origin_failures, jitter)
-        verdict = _again(claim, failure.kind, sys.maxsize, pause_s, closes=Blame.ORIGIN)
+        verdict = _again(claim, reason, sys.maxsize, pause_s, closes=Blame.ORIGIN)
         return replace(verdict, attempts=claim.attempts)
     if failure.kind not in _RETRYABLE:
-        return Verdict(status=UrlStatus.FAILED, reason=failure.kind, attempts=claim.attempts + 1, blame=Blame.URL)
+        return Verdict(status=UrlStatus.FAILED, reason=reason, attempts=claim.attempts + 1, blame=Blame.URL)
     if failure.kind is FailureKind.DISCONNECTED and failure.reused:
         # The server closed a kept-alive connection as we wrote to it: that is nobody's fault, so one more try is free.
-        return replace(_again(claim, failure.kind, retries + 1, 0.0), blame=None)
+        return replace(_again(claim, reason, retries + 1, 0.0), blame=None)
     blame, in_a_row = _blamed(failure, before)
     pause_s = retry_s(claim.attempts, jitter)
     if blame is Blame.URL or in_a_row + 1 < FAILURES_BEFORE_BACK_OFF:
-        return replace(_again(claim, failure.kind, retries, pause_s), blame=blame)
+        return replace(_again(claim, reason, retries, pause_s), blame=blame)
     pause_s = max(pause_s, back_off_s(in_a_row + 1 - FAILURES_BEFORE_BACK_OFF, jitter))
-    return _again(claim, failure.kind, retries, pause_s, closes=blame)
+    return _again(claim, reason, retries, pause_s, closes=blame)
 
 
 def _blamed(failure: Failure, before: InARow) -> tuple[Blame, int]:
@@ -155,7 +156,7 @@ def _blamed(failure: Failure, before: InARow) -> tuple[Blame, int]:
     return Blame.ORIGIN, before.origin_failures
 
 
-def _again(claim: Claim, reason: str, retries: int, pause_s: float, *, closes: Blame | None = None) -> Verdict:
+def _again(claim: Claim, reason: Reason, retries: int, pause_s: float, *, closes: Blame | None = None) -> Verdict:
     """The URL is tried again, if it has attempts left; `closes`: who is left alone for as long as it waits."""
     attempts = claim.attempts + 1
     spent = attempts > retries

@@ -1,8 +1,7 @@
 """May this URL enter? The answer carries its reason, which is stored with the URL.
 
-Reasons are one word each: scope, include, exclude, depth, hops, length, port; or a trap's (see `traps`). Invariant: the
-answer depends on the URL, its depth and its hops alone, so that it may be cached and taken again later when the options
-change.
+Invariant: the answer depends on the URL, its depth and its hops alone, so that it may be cached and taken again later
+when the options change.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from crawler.config import ScopeConfig, ScopeRule
 from crawler.domains import registrable_domain
 from crawler.policy.ports import has_bad_port
 from crawler.policy.traps import trap_of
-from crawler.records import SeedMark, UrlKind
+from crawler.records import ExclusionReason, Reason, SeedMark, UrlKind
 from crawler.urls import host_of, origin_of, target_of
 
 MAX_URL_LENGTH = 2083  # characters; what browsers and search engines agree on
@@ -57,28 +56,28 @@ class Scope:
         hops: int = 0,
         seed: SeedMark = SeedMark.NO,
         kind: UrlKind = UrlKind.PAGE,
-    ) -> str | None:
+    ) -> Reason | None:
         """Why the URL may not enter; None where it may. A seed, being a root, is bound by --exclude alone.
 
         `host` is the URL's, where the caller knows it.
         """
         if len(url) > MAX_URL_LENGTH:
-            return "length"
+            return Reason(ExclusionReason.LENGTH)
         if hops > MAX_HOPS:
-            return "hops"
+            return Reason(ExclusionReason.HOPS)
         if self._exclude and any(pattern.search(url) for pattern in self._exclude):
-            return "exclude"
+            return Reason(ExclusionReason.EXCLUDE)
         if self._has_closed_port(url):
-            return "port"
+            return Reason(ExclusionReason.PORT)
         if seed:
             return None
         if not self._contains(url, host or host_of(url), kind):
-            return "scope"
+            return Reason(ExclusionReason.SCOPE)
         reach = depth + (kind is UrlKind.SITEMAP)  # it is good for nothing but what it leads to
         if self._config.max_depth is not None and reach > self._config.max_depth:
-            return "depth"
+            return Reason(ExclusionReason.DEPTH)
         if kind is UrlKind.PAGE and self._include and not any(pattern.search(url) for pattern in self._include):
-            return "include"
+            return Reason(ExclusionReason.INCLUDE)
         return trap_of(url, self._config)
 
     def _has_closed_port(self, url: str) -> bool:

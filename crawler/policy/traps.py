@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from crawler.config import ScopeConfig
+from crawler.records import ExclusionReason, Reason
 
 _RUNS = 3  # times a group of segments follows itself
 _RUNS_OF_ONE = 4  # times a single one does
@@ -38,20 +39,20 @@ _SESSION = re.compile(
 _VARIABLE = re.compile(r"(?=[a-f]*\d)[\da-f]{8,}|\d+", re.IGNORECASE)
 
 
-def trap_of(url: str, config: ScopeConfig) -> str | None:
-    """The reason why this (normalized) URL may not enter, 'trap: ...'; None where its shape is no trap's."""
+def trap_of(url: str, config: ScopeConfig) -> Reason | None:
+    """The reason why this (normalized) URL may not enter; None where its shape is no trap's."""
     path, _, query = url.partition("?")
     parts = path.split("/")  # scheme, '', host, and the segments
     if len(parts) - 3 > config.max_path_segments:
-        return "trap: path segments"
+        return Reason(ExclusionReason.PATH_SEGMENTS)
     if len(parts) - len(set(parts)) >= _FEWEST_EXTRA and config.trap_rules and _repeats_segments(parts[3:]):
-        return "trap: repeated path segments"
+        return Reason(ExclusionReason.REPEATED_PATH_SEGMENTS)
     if not query:
         return None
     if query.count("&") >= config.max_query_params:
-        return "trap: query parameters"
+        return Reason(ExclusionReason.QUERY_PARAMETERS)
     if config.trap_rules and query.count("&") >= _SAME_PARAMETER - 1 and _repeats_parameter(query):
-        return "trap: repeated query parameters"
+        return Reason(ExclusionReason.REPEATED_QUERY_PARAMETERS)
     return None
 
 

@@ -103,6 +103,8 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
         "id": url_id,
         "status": verdict.status,
         "reason": verdict.reason,
+        "cause": verdict.reason.cause if verdict.reason is not None else None,
+        "detail": verdict.reason.detail if verdict.reason is not None else None,
         "attempts": verdict.attempts,
         "next_fetch_at": result.next_fetch_at,
         "fetched_at": response.started_at if response and has_result else None,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli
+from tests.acceptance.conftest import COMMAND, Cli, wait_for
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -174,8 +174,7 @@ def test_a_second_crawl_on_the_same_file_is_refused_at_once_with_5(cli: Cli, ser
     site.page("/", delay_s=20)
     served = serve(web)
     first = cli.start(served, served.url("a.test"))
-    while not served.hits("a.test", "/"):
-        pass
+    wait_for(lambda: served.hits("a.test", "/"))
     outcome = cli.crawl(served, served.url("a.test"), status=5)
     first.kill()
     first.communicate()
@@ -331,7 +330,7 @@ def test_the_demo_crawls_its_web_and_says_what_to_try(cli: Cli) -> None:
     cli.db = cli.folder / "demo.db"
     assert len(cli.pages()) > 200
     again = cli.command("demo", "--db", "demo.db", status=2)
-    assert "demo.db exists" in _one_line(again.err)
+    assert "demo.db already exists" in _one_line(again.err)
 
 
 def test_a_bare_localhost_seed_opens_itself_by_http_too_and_sends_no_secret_there(cli: Cli, serve: Serve) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from crawler.records import Claim, FailureKind, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
+from crawler.records import Claim, FailureKind, Reason, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
 from crawler.storage.interface import Store
 from crawler.urls import origin_of
 from tests.contract.results import NOW, a_result, a_target, closed, robots_claim, rows
@@ -26,7 +26,7 @@ _TARGETS = st.builds(
 _VERDICTS = st.builds(
     Verdict,
     status=st.sampled_from(UrlStatus),
-    reason=st.sampled_from(["timeout", "scope", "robots: line 1: Disallow: /"]),
+    reason=st.sampled_from([Reason("timeout"), Reason("scope"), Reason("robots", "line 1: Disallow: /")]),
 )
 
 
@@ -117,3 +117,6 @@ def _check(location: Path) -> None:
     assert not rows(location, "SELECT url FROM urls WHERE status = 'excluded' AND next_fetch_at IS NOT NULL")
     unplanned = "SELECT url FROM urls WHERE status = 'pending' AND next_fetch_at IS NULL AND kind = 'page'"
     assert not rows(location, unplanned)
+    for reason, cause, detail in rows(location, "SELECT reason, cause, detail FROM urls"):
+        assert (reason is None) == (cause is None)
+        assert cause is None or reason == Reason(cause, detail)

@@ -19,6 +19,7 @@ from crawler.records import (
     HostRecord,
     Link,
     Page,
+    Reason,
     Response,
     Result,
     StoredBody,
@@ -34,8 +35,11 @@ from crawler.urls import host_of
 NOW = 1_700_000_000.0
 
 
-def a_target(url: str, **fields: Any) -> Target:
-    return Target(url=url, host=host_of(url), **fields)
+def a_target(url: str, *, reason: str | None = None, **fields: Any) -> Target:
+    """`reason`: the word alone will do, where that is all."""
+    if reason is not None and not isinstance(reason, Reason):
+        reason = Reason(reason)
+    return Target(url=url, host=host_of(url), reason=reason, **fields)
 
 
 def a_body(body: bytes) -> StoredBody:
@@ -64,7 +68,7 @@ def a_result(
 
 def a_failure(claim: Claim, kind: FailureKind = FailureKind.TIMEOUT, **fields: Any) -> Result:
     usual: dict[str, Any] = {
-        "verdict": Verdict(status=UrlStatus.FAILED, reason=kind, attempts=1),
+        "verdict": Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=1),
         "attempt": Failure(url=claim.url, kind=kind, message="no answer", started_at=NOW),
     }
     return Result(claim=claim, **(usual | fields))

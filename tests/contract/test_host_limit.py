@@ -9,12 +9,11 @@ import pytest
 from crawler.records import SeedMark, Target, UrlKind, UrlStatus, Verdict
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
-from crawler.storage.sqlite.host_limit import FULL_DOMAIN
 from tests.contract.results import NOW, a_result, a_store, a_target, claims_of, row_of, rows
 
 A = "http://a.test/"
 TAKEN_IN = "SELECT count(*) FROM hosts WHERE domain = 'trap.test'"
-REASON = f"{FULL_DOMAIN}trap.test"
+REASON = "trap: hosts of the domain trap.test"
 
 
 def trap(number: int, path: str = "/") -> str:
@@ -119,4 +118,4 @@ async def test_hosts_without_a_domain_are_not_bounded_and_ipv6_addresses_by_thei
         sites = [f"http://[2001:db8:0:{number}::1]/" for number in range(2)]
         await find(store, *free, *blogs, *sites, "http://[2001:db8::2]/")
         assert pending(location) == sorted([A, *free, *blogs, *sites])
-        assert row_of(location, "http://[2001:db8::2]/")[1] == f"{FULL_DOMAIN}2001:db8::/64"
+        assert row_of(location, "http://[2001:db8::2]/")[1] == "trap: hosts of the domain 2001:db8::/64"

@@ -15,11 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from crawler.bodies import body_hash, decompress
 from crawler.records import (
     Claim,
+    EndReason,
+    ExclusionReason,
     Failure,
     FailureKind,
     Horizon,
     Link,
     Page,
+    Reason,
     Response,
     Result,
     RobotsCopy,
@@ -76,7 +79,7 @@ async def test_a_page_its_links_the_new_urls_and_the_state_are_there_together(lo
 
 async def test_a_visit_decided_without_a_request_adds_no_fetch(location: Path) -> None:
     async with a_store(location, A) as store:
-        verdict = Verdict(status=UrlStatus.EXCLUDED, reason="robots: line 2: Disallow: /")
+        verdict = Verdict(status=UrlStatus.EXCLUDED, reason=Reason("robots", "line 2: Disallow: /"))
         await store.commit([Result(claim=(await claims_of(store))[A], verdict=verdict)], NOW)
         assert row_of(location, A) == ("excluded", verdict.reason, None)
         assert rows(location, "SELECT count(*) FROM fetches") == [(0,)]
@@ -194,7 +197,7 @@ async def test_what_an_option_excluded_in_this_run_may_still_be_lifted(location:
     """The scope was narrower than the one that found the URL, and is widened by a seed's redirect."""
     async with a_store(location, A, C) as store:
         claims = await claims_of(store)
-        excluded = Verdict(status=UrlStatus.EXCLUDED, reason="scope")
+        excluded = Verdict(status=UrlStatus.EXCLUDED, reason=Reason("scope"))
         await store.commit([Result(claim=claims[C], verdict=excluded)], NOW)
         await store.commit([a_result(claims[A], links=[a_target(C, depth=0)])], NOW)
         assert row_of(location, C, "status") == ("pending",)
@@ -202,7 +205,7 @@ async def test_what_an_option_excluded_in_this_run_may_still_be_lifted(location:
 
 async def test_readmitted_urls_are_due_with_their_hosts(location: Path) -> None:
     async with a_store(location) as store:
-        await store.add([a_target(A, reason="scope"), a_target(C, reason="robots: line 1: Disallow: /")], NOW)
+        await store.add([a_target(A, reason="scope"), a_target(C, reason=Reason("robots", "line 1: Disallow: /"))], NOW)
         batch = await store.excluded(None, 10)
         assert [target.url for target in batch.rows] == [A]
         await store.readmit([A], NOW + 5)
@@ -237,7 +240,7 @@ def a_robots_visit(claim: Claim, body: bytes, **fields: Any) -> Result:
 
 
 async def forbid(store: Store, claim: Claim) -> None:
-    reason = "robots: line 2: Disallow: /b"
+    reason = Reason("robots", "line 2: Disallow: /b")
     await store.commit([Result(claim=claim, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=reason))], NOW)
 
 
@@ -271,7 +274,7 @@ async def test_an_attempt_at_robots_txt_that_failed_lifts_nothing_and_keeps_the_
 async def test_robots_txt_has_a_row_and_fetches_but_is_counted_nowhere(location: Path) -> None:
     async with a_store(location, A) as store:
         claim = (await claims_of(store))[A]
-        again = Verdict(status=UrlStatus.PENDING, reason="timeout", attempts=1)
+        again = Verdict(status=UrlStatus.PENDING, reason=Reason("timeout"), attempts=1)
         await store.commit([a_failure(robots_claim(claim), verdict=again), a_robots_visit(claim, b"")], NOW)
         assert row_of(location, "http://a.test/robots.txt", "kind, status, next_fetch_at") == (
             "robots",
@@ -308,7 +311,7 @@ async def test_an_origin_that_failed_fails_nothing_that_is_done_or_excluded(loca
 async def test_a_host_is_due_with_its_first_url_but_not_before_its_back_off_ends(location: Path) -> None:
     async with a_store(location, A, B) as store:
         claims = await claims_of(store)
-        again = Verdict(status=UrlStatus.PENDING, reason="timeout", attempts=1)
+        again = Verdict(status=UrlStatus.PENDING, reason=Reason("timeout"), attempts=1)
         [host] = await store.commit([a_failure(claims[A], verdict=again, next_fetch_at=NOW + 60)], NOW)
         assert host.next_due_at == NOW
         [host] = await store.commit([a_result(claims[B])], NOW)
@@ -337,7 +340,7 @@ async def test_the_longest_back_off_counts_in_whichever_order_they_arrive(locati
 async def test_a_commit_tells_how_many_urls_a_host_has_but_those_that_are_excluded(location: Path) -> None:
     async with a_store(location, A, B) as store:
         claims = await claims_of(store)
-        shut_out = a_target("http://a.test/shut-out", reason="trap: pages alike in /")
+        shut_out = a_target("http://a.test/shut-out", reason=Reason(ExclusionReason.PAGES_ALIKE, "/"))
         [host] = await store.commit([a_result(claims[A], links=["http://a.test/new", shut_out])], NOW)
         assert (host.name, host.urls) == ("a.test", 3)
         [due] = [one for one in (await store.due_hosts(NOW, None, 9)).rows if one.name == "a.test"]
@@ -346,21 +349,21 @@ async def test_a_commit_tells_how_many_urls_a_host_has_but_those_that_are_exclud
         assert await store.full_hosts(4) == []
 
 
-async def test_reasons_are_told_once_for_each_host_that_has_so_many_pages(location: Path) -> None:
+async def test_details_are_told_once_for_each_host_that_has_so_many_pages(location: Path) -> None:
     async with a_store(location, A, C) as store:
         targets = [
-            a_target(f"http://{host}.test/{number}", reason=f"trap: pages alike in /{number % 2}/")
+            a_target(f"http://{host}.test/{number}", reason=Reason(ExclusionReason.PAGES_ALIKE, f"/{number % 2}/"))
             for host in "ab"
             for number in range(5)
         ]
-        await store.add([*targets, a_target("http://a.test/long", reason="trap: session ids")], NOW)
+        await store.add([*targets, a_target("http://a.test/long", reason=ExclusionReason.SESSION_IDS)], NOW)
         await store.commit([a_result(claim) for claim in (await claims_of(store)).values()], NOW)
-        found = await store.reasons("trap: pages alike in ", 1)
-        places = [f"trap: pages alike in /{number}/" for number in range(2)]
+        found = await store.details(ExclusionReason.PAGES_ALIKE, 1)
+        places = [f"/{number}/" for number in range(2)]
         fetched = sorted({row[0] for row in rows(location, "SELECT name FROM hosts WHERE fetched > 0")})
         assert sorted(found) == [(name, place) for name in ["a.test"] for place in places]
         assert fetched == ["a.test", "c.test"]
-        assert await store.reasons("trap: pages alike in ", 2) == []
+        assert await store.details(ExclusionReason.PAGES_ALIKE, 2) == []
 
 
 async def test_a_host_with_nothing_planned_is_not_returned(location: Path) -> None:
@@ -380,7 +383,7 @@ async def test_pages_are_counted_for_the_run_and_for_the_host_in_this_run(locati
         assert rows(location, "SELECT name, run_pages FROM hosts ORDER BY name") == [("a.test", 1), ("c.test", 0)]
         await store.commit([a_result(claims[B])], NOW)
         assert rows(location, "SELECT run_pages FROM hosts WHERE name = 'a.test'") == [(2,)]
-        await store.end_run("complete", {}, NOW)
+        await store.end_run(EndReason.COMPLETE, {}, NOW)
         await store.begin_run({"scope": {"max_pages": None}}, NOW)
         await store.add([a_target(A, depth=-1)], NOW)
         await store.commit([a_result(claims[B])], NOW)
@@ -419,7 +422,7 @@ async def test_a_host_that_has_its_pages_is_due_again_only_in_the_next_run(locat
         await store.commit([a_result((await claims_of(store))[A])], NOW)
         assert (await store.due_hosts(NOW, 1, 9)).rows == []
         assert len((await store.due_hosts(NOW, 2, 9)).rows) == 1
-        await store.end_run("max_pages", {}, NOW)
+        await store.end_run(EndReason.MAX_PAGES, {}, NOW)
         await store.begin_run({"scope": {"max_pages": None}}, NOW)
         [host] = (await store.due_hosts(NOW, 1, 9)).rows
         assert host.run_pages == 0
@@ -433,7 +436,7 @@ async def test_a_run_that_was_killed_goes_on_with_what_it_has_stored(location: P
         options = {"scope": {"max_pages": None}, "delay": 2}
         assert await store.begin_run(options, NOW) == (run_id, 1)
         assert await store.last_options() == options
-        await store.end_run("complete", {"pages": 1}, NOW + 5)
+        await store.end_run(EndReason.COMPLETE, {"pages": 1}, NOW + 5)
         assert await store.begin_run(options, NOW) == (run_id + 1, 0)
         assert await store.begin_run({"scope": {"max_pages": 7}}, NOW + 9) == (run_id + 2, 0)
     assert rows(location, "SELECT ended_at, end_reason, summary FROM runs ORDER BY id") == [
@@ -475,13 +478,13 @@ async def test_text_that_no_store_can_hold_is_replaced_and_breaks_nothing(locati
             content_hash=b"h",
         )
         visit = a_result(claims[A], attempt=answer, page=page, link_targets=(a_target(C),))
-        failed = a_failure(claims[B], verdict=Verdict(status=UrlStatus.FAILED, reason=ODD))
+        failed = a_failure(claims[B], verdict=Verdict(status=UrlStatus.FAILED, reason=Reason("robots", ODD)))
         failed = replace(failed, attempt=replace(failed.attempt, message=ODD))  # type: ignore[type-var]
         await store.commit([visit, failed], NOW)
         assert rows(location, "SELECT content_type FROM fetches WHERE url_id = ?", claims[A].url_id) == [(CLEAN,)]
         assert rows(location, "SELECT message FROM fetches WHERE url_id = ?", claims[B].url_id) == [(CLEAN,)]
         assert row_of(location, A, "etag, last_modified") == (CLEAN, CLEAN)
-        assert row_of(location, B, "reason") == (CLEAN,)
+        assert row_of(location, B, "reason, cause, detail") == (f"robots: {CLEAN}", "robots", CLEAN)
         assert rows(location, "SELECT title, substr(text, 1, 3) FROM pages") == [("x\ufffd", "y\ufffdz")]
         [(headings, json_ld, open_graph)] = rows(location, "SELECT headings, json_ld, open_graph FROM pages")
         assert [json.loads(text) for text in (headings, json_ld, open_graph)] == [[[1, CLEAN]], [CLEAN], {CLEAN: CLEAN}]

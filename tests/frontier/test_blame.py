@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Fault, Site
-from tests.frontier.crawls import DAY_S, NIGHT, Crawled, crawled, rows
-from tests.frontier.test_pacing import a_site
+from tests.frontier.crawls import DAY_S, NIGHT, Crawled, a_site, crawled, rows
 
 HOUR_S = 3600.0
 ALLOW = "User-agent: *\nAllow: /\n"
@@ -70,7 +70,7 @@ FAULTS = {
 }
 
 
-def crawled_beside(tmp_path: Path, fault: Callable[[FakeWeb], str] | None, **options: object) -> Crawled:
+def crawled_beside(tmp_path: Path, fault: Callable[[FakeWeb], str] | None, **options: Any) -> Crawled:
     web = FakeWeb()
     site = a_good_site(web)
     if fault is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -210,7 +211,7 @@ async def test_a_log_that_cannot_be_read_is_not_overlooked(read_only_folder: Pat
     await make(path)
     path.with_name("crawl.db-wal").write_bytes(b"what a run that was killed has left")
     give_up_writing(read_only_folder)
-    with pytest.raises(DatabaseFailedError, match="check that the file and its folder"):
+    with pytest.raises(DatabaseFailedError, match="check that the file and its folder are writable"):
         await open_reader(path).__aenter__()
 
 
@@ -266,6 +267,33 @@ async def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     assert path.is_file()
     async with open_reader(path) as reader:
         assert list(await reader.execute_fetchall("SELECT count(*) FROM runs")) == [(1,)]
+
+
+async def test_a_new_database_is_the_same_as_one_that_came_through_all_migrations(tmp_path: Path) -> None:
+    """schema.sql makes the new one: what it says, with its comments taken out, is what the migrations have led to."""
+    new, migrated = tmp_path / "new.db", tmp_path / "migrated.db"
+    await make(new)
+    with closing(sqlite3.connect(migrated)) as connection:
+        for script in SCRIPTS:
+            connection.executescript(script.read_text())
+    assert schema_of(new) == schema_of(migrated)
+    assert value(new, "PRAGMA user_version") == len(SCRIPTS)
+
+
+def schema_of(path: Path) -> dict[str, tuple[str, list[object]]]:
+    """Of each table, index and trigger, in the order of their names: its statement, and its columns in their order."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(
+            "SELECT type, name, sql FROM sqlite_schema WHERE type <> 'view' ORDER BY name"
+        ).fetchall()
+        return {
+            f"{kind} {name}": (normalized(sql or ""), connection.execute(f"PRAGMA {kind}_xinfo({name})").fetchall())
+            for kind, name, sql in found
+        }
+
+
+def normalized(statement: str) -> str:
+    return re.sub(r"\s*([(),])\s*", r"\1", " ".join(re.sub(r"--[^\n]*", "", statement).split()))
 
 
 @pytest.mark.parametrize("version", range(1, schema_version()))

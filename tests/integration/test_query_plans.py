@@ -16,7 +16,17 @@ import aiosqlite
 import pytest
 
 from crawler.domains import owner_of
-from crawler.records import FailureKind, Horizon, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
+from crawler.records import (
+    ExclusionReason,
+    FailureKind,
+    Horizon,
+    Reason,
+    Result,
+    RobotsCopy,
+    SeedMark,
+    UrlStatus,
+    Verdict,
+)
 from crawler.storage.interface import Cursor
 from crawler.storage.sqlite.database import open_reader, open_writer
 from crawler.storage.sqlite.store import SqliteStore
@@ -26,11 +36,12 @@ HOSTS = 500
 FILL = """
 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
 INSERT INTO urls
-    (url, host_id, kind, status, reason, depth, discovered_at, next_fetch_at, fetched_at, revisit_at, changes,
-    watched_s)
+    (url, host_id, kind, status, reason, cause, detail, depth, discovered_at, next_fetch_at, fetched_at, revisit_at,
+    changes, watched_s)
 SELECT 'http://h' || h.id || '.test/' || i, h.id, 'page',
     CASE i % 4 WHEN 0 THEN 'fetched' WHEN 1 THEN 'excluded' ELSE 'pending' END,
     CASE i % 8 WHEN 1 THEN 'scope' WHEN 5 THEN 'robots: line 1: Disallow: /' END,
+    CASE i % 8 WHEN 1 THEN 'scope' WHEN 5 THEN 'robots' END, CASE i % 8 WHEN 5 THEN 'line 1: Disallow: /' END,
     1, ?2, CASE WHEN i % 4 > 1 THEN ?2 + i % 97 END, CASE WHEN i % 4 = 0 THEN ?2 - i % 97 END,
     CASE WHEN i % 4 = 0 THEN ?2 - i % 89 END, 1, 1000 + i % 79
 FROM n JOIN hosts h ON h.id = 1 + CASE WHEN i % 2 THEN 0 ELSE i / 2 % (SELECT count(*) FROM hosts) END
@@ -67,8 +78,8 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
     ids = [host.host_id for host in hosts]
     await store.robots_of(ids)
     claims = await store.due_urls(ids, 16, NOW)
-    again = Verdict(status=UrlStatus.PENDING, reason="timeout", attempts=1)
-    excluded = Verdict(status=UrlStatus.EXCLUDED, reason="robots: line 1: Disallow: /")
+    again = Verdict(status=UrlStatus.PENDING, reason=Reason("timeout"), attempts=1)
+    excluded = Verdict(status=UrlStatus.EXCLUDED, reason=Reason("robots", "line 1: Disallow: /"))
     for round_number in range(3):
         robots = RobotsCopy(origin=f"http://{claims[0].host}", status_code=200, body=rules(round_number))
         links = [f"http://new{number % 8}.test/{round_number}/{number}" for number in range(64)]
@@ -87,7 +98,7 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
     lastmods = tuple((f"http://h1.test/{number}", NOW - 5) for number in range(64))
     await store.commit([replace(visit, lastmods=lastmods, body=a_body(b"x")) for visit in seen], NOW)
     await store.add([a_target("http://new.test/", reason="scope"), a_target("http://new.test/", depth=1)], NOW)
-    await store.excluded(Cursor(f'[{HOSTS}, "", 0]'), 64)
+    await store.excluded(Cursor(f'[{HOSTS}, "", "", 0]'), 64)
 
 
 async def test_no_statement_of_the_hot_path_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> None:
@@ -167,12 +178,15 @@ async def test_looking_for_reasons_and_traps_reads_no_urls_but_by_the_index_of_e
     await fill(path, 100)
     statements: set[str] = set()
     async with opened(path, lambda connection: connection.set_trace_callback(statements.add)) as store:
-        await store.reasons("trap: pages alike in ", 1)
+        await store.details(ExclusionReason.PAGES_ALIKE, 1)
     with closing(sqlite3.connect(path)) as connection:
         [reasons] = [one for one in statements if "RECURSIVE" in one]
         plan = plan_of(connection, reasons)
     steps = [step for step in plan if "urls" in step]
-    assert steps == ["SEARCH urls USING INDEX urls_excluded (host_id=? AND reason>? AND reason<?)"]
+    assert steps == [
+        "SEARCH urls USING INDEX urls_excluded (host_id=? AND cause=? AND reason>?)",
+        "SEARCH urls USING INDEX urls_excluded (host_id=? AND cause=? AND reason=?)",
+    ]
 
 
 async def test_that_nothing_is_due_is_told_without_reading_the_urls(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from crawler.policy.outcome import (
     retry_after_s,
     retry_s,
 )
-from crawler.records import Blame, Claim, Failure, FailureKind, Response, UrlStatus, Verdict
+from crawler.records import Blame, Claim, Failure, FailureKind, Reason, Response, UrlStatus, Verdict
 from tests.fuzz.answers import check_date
 
 NOW = datetime(2024, 2, 29, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -96,7 +96,7 @@ def test_what_is_not_there_is_gone(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 406, 451, 499, 600, 999])
 def test_other_statuses_fail_at_once_and_name_themselves(status: int) -> None:
     assert verdict(answer(status)) == Verdict(
-        status=UrlStatus.FAILED, reason=f"http {status}", attempts=1, blame=Blame.URL
+        status=UrlStatus.FAILED, reason=Reason("http", str(status)), attempts=1, blame=Blame.URL
     )
 
 
@@ -159,7 +159,7 @@ PASSING = [
 @pytest.mark.parametrize(("attempt", "blame"), PASSING, ids=str)
 def test_a_failure_that_may_pass_is_tried_again(attempt: Failure, blame: Blame) -> None:
     found = verdict(attempt)
-    assert (found.status, found.reason, found.retry_in_s) == (UrlStatus.PENDING, attempt.kind, 2.0)
+    assert (found.status, found.reason, found.retry_in_s) == (UrlStatus.PENDING, Reason(attempt.kind), 2.0)
     assert (found.pause_s, found.blame) == (None, blame)
 
 
@@ -174,13 +174,13 @@ def test_the_third_failure_in_a_row_closes_who_is_to_blame_unless_that_is_the_ur
 @pytest.mark.parametrize("kind", ["tls", "too_large", "bad_response", "blocked_address", "parse_timeout"])
 def test_a_failure_that_stays_is_not_tried_again_and_closes_nobody(kind: str) -> None:
     found = verdict(failure(FailureKind(kind)), in_a_row=9)
-    assert found == Verdict(status=UrlStatus.FAILED, reason=kind, attempts=1, blame=Blame.URL)
+    assert found == Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=1, blame=Blame.URL)
 
 
 def test_every_kind_of_failure_has_a_line_in_the_table() -> None:
     for kind in FailureKind:
         assert verdict(failure(kind)).status in (UrlStatus.PENDING, UrlStatus.FAILED)
-        assert verdict(failure(kind)).reason == kind
+        assert verdict(failure(kind)).reason == Reason(kind)
 
 
 def test_a_kept_alive_connection_that_was_closed_costs_no_retry_and_blames_nobody() -> None:

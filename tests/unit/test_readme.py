@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from crawler.cli.commands import app
+from crawler.storage.sqlite.views import renew_views
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -152,4 +153,5 @@ def _empty_database() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
     for path in MIGRATIONS:
         connection.executescript(path.read_text())
+    connection.executescript(renew_views())
     return connection

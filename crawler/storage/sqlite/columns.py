@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from crawler.records import Claim, HostRecord, RobotsCopy
+from crawler.records import Claim, ExclusionReason, HostRecord, RobotsCopy
 from crawler.storage.values import as_json, claim_of
 
 _NAME = re.compile(r"\{(\w+)\}")
@@ -77,6 +77,10 @@ def claim(row: Sequence[Any]) -> Claim:
     """From a row of `CLAIM_COLUMNS`."""
     return claim_of(dict(zip(_CLAIM, row, strict=False)), dict(zip(_PREVIOUS, row[len(_CLAIM) :], strict=True)))
 
+
+IS_FORBIDDEN = f"status = 'excluded' AND cause = '{ExclusionReason.ROBOTS}'"
+IS_LIFTABLE = f"status = 'excluded' AND cause <> '{ExclusionReason.ROBOTS}'"  # only a new robots.txt lifts the others
+MADE_PENDING = "status = 'pending', reason = NULL, cause = NULL, detail = NULL"
 
 TAKEN_IN = "pending + fetched + redirected + gone + failed"  # a host's URLs, but for the excluded ones
 _HOST = {

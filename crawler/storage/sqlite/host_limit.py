@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from crawler.storage.sqlite.columns import TAKEN_IN, JsonStatement
+from crawler.records import ExclusionReason, Reason
+from crawler.storage.sqlite.columns import MADE_PENDING, TAKEN_IN, JsonStatement
 from crawler.storage.values import as_json
 
-FULL_DOMAIN = "trap: hosts of the domain "  # and the domain
-OF_FULL_DOMAIN = f"reason >= '{FULL_DOMAIN}' AND reason < '{FULL_DOMAIN[:-1]}!'"  # what the index of exclusions serves
+OF_FULL_DOMAIN = f"cause = '{ExclusionReason.HOSTS_OF_DOMAIN}'"
 
 # Of databases, and of runs, that did not ask for domains. One pass over the hosts.
 NAME_DOMAINS = f"UPDATE hosts SET domain = owner_of(name) WHERE domain IS NULL AND {TAKEN_IN} > 0"  # noqa: S608 - our own names
@@ -33,7 +33,7 @@ _TAKE_IN = JsonStatement(
 )
 # Nothing else had spoken against them.
 _OPEN = f"""
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = discovered_at
+UPDATE urls SET {MADE_PENDING}, next_fetch_at = discovered_at
 WHERE status = 'excluded' AND {OF_FULL_DOMAIN}
     AND host_id IN (SELECT h.id FROM json_each(?) AS t CROSS JOIN hosts AS h ON h.name = t.value)
 """  # noqa: S608 - our own names
@@ -49,7 +49,7 @@ class HostLimit:
         self._full: set[str] = set()
         self._untold: list[str] = []
 
-    async def turn_away(self, hosts: Mapping[str, bool], execute: Execute) -> dict[str, str]:
+    async def turn_away(self, hosts: Mapping[str, bool], execute: Execute) -> dict[str, Reason]:
         """Take in those of these (stored) hosts that there is room for, and those that seeds have: True. URLs of
         theirs that were turned away before a seed came are pending now.
 
@@ -60,7 +60,7 @@ class HostLimit:
             return {}
         unsure = as_json(sorted(set(domains.values()) - self._full))  # to count 10,000 hosts takes 0.8 ms
         counts = Counter({row[0]: row[1] for row in await execute(_COUNT, unsure)})
-        away: dict[str, str] = {}
+        away: dict[str, Reason] = {}
         opened: list[str] = []
         for host, domain in domains.items():
             if domain not in self._full and counts[domain] < self._most:
@@ -68,7 +68,7 @@ class HostLimit:
             elif hosts[host]:
                 opened.append(host)
             else:
-                away[host] = FULL_DOMAIN + domain
+                away[host] = Reason(ExclusionReason.HOSTS_OF_DOMAIN, domain)
                 self._note_full(domain)
         taken = [(host, domain) for host, domain in domains.items() if host not in away]
         await execute(_TAKE_IN.sql, as_json(taken))
@@ -77,7 +77,7 @@ class HostLimit:
         return away
 
     def take_full(self) -> list[str]:
-        """The domains that were found to be full since this was asked last; each is told once."""
+        """The domains found to be full since the last call; each is returned once."""
         untold, self._untold = self._untold, []
         return untold
 

@@ -7,13 +7,14 @@ Invariant: a cache of what is stored answers first, so that a link that is known
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from operator import attrgetter
+from typing import Any
 
-from crawler.records import Target
+from crawler.records import Reason, Target
 from crawler.storage.known import KnownUrls, nearest
-from crawler.storage.sqlite.columns import JsonStatement
+from crawler.storage.sqlite.columns import IS_LIFTABLE, MADE_PENDING, JsonStatement
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, Execute, HostLimit
 from crawler.storage.values import as_json
 
@@ -21,49 +22,60 @@ _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hol
 
 _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
 
-# What is known may only get nearer (depth), dearer (seed), or admitted where it was excluded for another reason than
-# robots.txt, which only a new copy of robots.txt may lift.
-_ADD_URLS = JsonStatement("""
-INSERT INTO urls (host_id, url, kind, status, reason, depth, hops, seed, discovered_at, next_fetch_at)
-SELECT h.id, {url}, {kind}, {status}, {reason}, {depth}, {hops}, {seed}, ?2, CASE {status} WHEN 'pending' THEN ?2 END
-FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
+# What is known may only get nearer (depth), dearer (seed), or admitted where anything but robots.txt excluded it.
+_IMPROVE = f"""
 WHERE true
 ON CONFLICT (url) DO UPDATE SET
     depth = min(depth, excluded.depth),
     hops = min(hops, excluded.hops),
     seed = max(seed, excluded.seed),
-    status = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.status ELSE status END,
-    next_fetch_at = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.next_fetch_at
-        ELSE next_fetch_at END,
-    reason = CASE WHEN status = 'excluded' AND substr(reason, 1, 6) <> 'robots' THEN excluded.reason ELSE reason END
-WHERE excluded.depth < depth OR excluded.seed > seed
-    OR (status = 'excluded' AND substr(reason, 1, 6) <> 'robots' AND excluded.status = 'pending')
-""")
-_url_values = attrgetter(*_ADD_URLS.names)  # of a target
+    status = CASE WHEN {IS_LIFTABLE} THEN excluded.status ELSE status END,
+    next_fetch_at = CASE WHEN {IS_LIFTABLE} THEN excluded.next_fetch_at ELSE next_fetch_at END,
+    reason = CASE WHEN {IS_LIFTABLE} THEN excluded.reason ELSE reason END,
+    cause = CASE WHEN {IS_LIFTABLE} THEN excluded.cause ELSE cause END,
+    detail = CASE WHEN {IS_LIFTABLE} THEN excluded.detail ELSE detail END
+WHERE excluded.depth < depth OR excluded.seed > seed OR ({IS_LIFTABLE} AND excluded.status = 'pending')
+"""
+_ADD_PENDING = JsonStatement(
+    """
+INSERT INTO urls (host_id, url, kind, status, depth, hops, seed, discovered_at, next_fetch_at)
+SELECT h.id, {url}, {kind}, 'pending', {depth}, {hops}, {seed}, ?2, ?2
+FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
+"""
+    + _IMPROVE
+)
+_ADD_EXCLUDED = JsonStatement(
+    """
+INSERT INTO urls (host_id, url, kind, status, reason, cause, detail, depth, hops, seed, discovered_at)
+SELECT h.id, {url}, {kind}, 'excluded', {reason}, {cause}, {detail}, {depth}, {hops}, {seed}, ?2
+FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
+"""
+    + _IMPROVE
+)
+# Of a target.
+_pending_values = attrgetter(*_ADD_PENDING.names)
+_excluded_values = attrgetter(
+    *(f"reason.{name}" if name in ("cause", "detail") else name for name in _ADD_EXCLUDED.names)
+)
 
 # The last column: whether being found again may let it in. Of a domain that is full it is not asked for each link.
 _URL_IDS = f"""
-SELECT u.url, u.id, u.depth, u.seed, u.status = 'excluded' AND substr(u.reason, 1, 6) <> 'robots'
-    AND NOT ({OF_FULL_DOMAIN})
+SELECT u.url, u.id, u.depth, u.seed, {IS_LIFTABLE} AND NOT ({OF_FULL_DOMAIN})
 FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
 """  # noqa: S608 - our own names
 
-_READMIT = """
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
+_READMIT = f"""
+UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2
 WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
-"""
+"""  # noqa: S608 - our own names
 _HOSTS_OF = """
 SELECT u.id, h.name, u.seed FROM json_each(?) AS t
 CROSS JOIN urls AS u ON u.url = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
 """
-_EXPLAIN = JsonStatement(
-    """
-UPDATE urls SET reason = {reason} FROM json_each(?1) AS v
+_EXPLAIN = JsonStatement("""
+UPDATE urls SET reason = {reason}, cause = {cause}, detail = {detail} FROM json_each(?1) AS v
 WHERE urls.id = {id} AND status = 'excluded' AND urls.reason <> {reason}
-""",
-    "id",
-    "reason",
-)
+""")
 
 
 class Intake:
@@ -83,12 +95,19 @@ class Intake:
         admitted: set[str] = set()
         for start in range(0, len(news), _URLS_AT_ONCE):
             part = await self._within_limit(news[start : start + _URLS_AT_ONCE])
-            await self._execute(_ADD_URLS.sql, as_json(list(map(_url_values, part))), now)
+            await self._insert(_ADD_PENDING, _pending_values, [t for t in part if t.reason is None], now)
+            await self._insert(_ADD_EXCLUDED, _excluded_values, [t for t in part if t.reason is not None], now)
             self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
             admitted.update(target.host for target in part if target.reason is None)
         gained = as_json(sorted(admitted))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}
+
+    async def _insert(
+        self, statement: JsonStatement, values: Callable[[Target], Any], targets: Sequence[Target], now: float
+    ) -> None:
+        if targets:
+            await self._execute(statement.sql, as_json(list(map(values, targets))), now)
 
     async def ids_of(self, urls: Iterable[str]) -> dict[str, int]:
         """The row ids of URLs that are stored. A batch may hold more of them than the cache, which then forgot some."""
@@ -106,8 +125,12 @@ class Intake:
         """
         hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(urls)))}
         away = await self._turn_away(hosts.values())
-        explained = [(url_id, away[host]) for url_id, (host, _seed) in hosts.items() if host in away]
-        await self._execute(_EXPLAIN.sql, as_json(explained))
+        explained = [
+            {"id": url_id, "reason": why, "cause": why.cause, "detail": why.detail}
+            for url_id, (host, _seed) in hosts.items()
+            if (why := away.get(host)) is not None
+        ]
+        await self._execute(_EXPLAIN.sql, _EXPLAIN.rows(explained))
         admitted = [url_id for url_id, (host, _seed) in hosts.items() if host not in away]
         return [row[0] for row in await self._execute(_READMIT, as_json(admitted), now)]
 
@@ -118,7 +141,7 @@ class Intake:
             return targets
         return [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in targets]
 
-    async def _turn_away(self, hosts: Iterable[tuple[str, bool]]) -> dict[str, str]:
+    async def _turn_away(self, hosts: Iterable[tuple[str, bool]]) -> dict[str, Reason]:
         """Those of the hosts, given with 'it is a seed's', that are one too many of their domain, with the reason."""
         if self._limit is None:
             return {}

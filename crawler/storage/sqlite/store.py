@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,11 +21,13 @@ import orjson
 from crawler.domains import owner_of
 from crawler.errors import DatabaseFailedError
 from crawler.records import (
-    Blame,
     Claim,
     Closure,
+    EndReason,
+    ExclusionReason,
     Horizon,
     HostRecord,
+    Reason,
     Result,
     RobotsCopy,
     SeedMark,
@@ -34,10 +37,13 @@ from crawler.records import (
 )
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.known import KnownUrls
-from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import (
     CLAIM_COLUMNS,
     HOST_COLUMNS,
+    IS_FORBIDDEN,
+    IS_LIFTABLE,
+    MADE_PENDING,
     ORIGIN_COLUMNS,
     TAKEN_IN,
     JsonStatement,
@@ -45,6 +51,7 @@ from crawler.storage.sqlite.columns import (
     host_record,
     robots_copy,
 )
+from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
 from crawler.storage.sqlite.transaction import Transaction
@@ -54,6 +61,8 @@ from crawler.urls import host_of
 _T = TypeVar("_T")
 
 _CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
+
+_END_KILLED = "UPDATE runs SET ended_at = ?, end_reason = ? WHERE ended_at IS NULL"
 
 _WHAT_AGAIN = ("max_age_s", "retry_failed")  # of the options
 
@@ -119,10 +128,10 @@ FROM hosts WHERE id > ?1 AND back_off_until <= ?6 AND NOT (run_id IS ?2 AND run_
 ORDER BY id LIMIT ?7
 """  # noqa: S608 - our own names
 
-_RETRY_FAILED = """
-UPDATE urls SET status = 'pending', reason = NULL, attempts = 0, next_fetch_at = ?1
+_RETRY_FAILED = f"""
+UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?1
 WHERE status = 'failed' AND kind <> 'robots' RETURNING host_id
-"""
+"""  # noqa: S608 - our own names
 
 _RUN_TIMES = "SELECT started_at, (SELECT max(started_at) FROM runs WHERE id < ?1) FROM runs WHERE id = ?1"
 
@@ -147,21 +156,17 @@ _COUNTS = """
 SELECT total(pending), total(fetched), total(redirected), total(excluded), total(gone), total(failed) FROM hosts
 """
 
-_RETRY = """
-UPDATE urls SET status = 'pending', reason = NULL, attempts = 0, next_fetch_at = ?2
+_RETRY = f"""
+UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?2
 WHERE url IN (SELECT value FROM json_each(?1)) AND status = 'failed' RETURNING host_id
-"""
+"""  # noqa: S608 - our own names
 
-_FORGET_FORBIDDEN = """
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?1
-WHERE status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
-    AND host_id IN (SELECT host_id FROM origins WHERE ?2 OR robots_expires_at <= ?1) RETURNING host_id
-"""
+_FORGET_FORBIDDEN = f"""
+UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?1
+WHERE {IS_FORBIDDEN} AND host_id IN (SELECT host_id FROM origins WHERE ?2 OR robots_expires_at <= ?1) RETURNING host_id
+"""  # noqa: S608 - our own names
 
-_EXCLUSIONS = """
-SELECT substr(reason, 1, instr(reason || ':', ':') - 1) AS word, count(*) FROM urls
-WHERE status = 'excluded' GROUP BY word ORDER BY word
-"""
+_EXCLUSIONS = "SELECT cause, count(*) FROM urls WHERE status = 'excluded' GROUP BY cause ORDER BY cause"
 
 # The last that is known of the newest run.
 _LAST_SEEN = """
@@ -171,34 +176,22 @@ SELECT max(started_at, coalesce(ended_at, 0), coalesce((
 """
 _CLOCK_TOLERANCE_S = 1.0
 
-# Who is left alone although something of it is to be fetched. With `?3` also what is to be fetched again, which is not
-# pending: of hosts where that waits for longer; of origins it has been postponed, and has a time.
-_CLOSURES = """
-SELECT name, 'host', back_off_until, coalesce(back_off_reason, 'the delay between two requests') FROM hosts
-WHERE (next_due_at > ?1 AND back_off_until > ?1 AND pending > 0)
-    OR (?3 IS NOT NULL AND back_off_until > ?3 AND back_off_reason IS NOT NULL AND fetched > 0)
-UNION ALL SELECT origin, 'origin', paused_until, coalesce(pause_reason, 'a pause') FROM origins AS o
-WHERE paused_until > 0 AND paused_until > ?1 AND EXISTS (
-    SELECT 1 FROM urls WHERE host_id = o.host_id AND next_fetch_at IS NOT NULL AND kind <> 'robots'
-        AND substr(url, 1, length(o.origin) + 1) = o.origin || '/'
-)
-ORDER BY 1 LIMIT ?2
-"""
-
 _FULL_HOSTS = f"SELECT name FROM hosts WHERE {TAKEN_IN} >= ?"  # noqa: S608 - our own names
 
 # From one reason to the next by urls_excluded: a place that is closed may have shut out a million URLs.
-_REASONS = """
+_DETAILS = """
 WITH RECURSIVE found (host_id, name, reason) AS (
-    SELECT id, name, ?1 FROM hosts WHERE excluded > 0 AND fetched >= ?2
+    SELECT id, name, '' FROM hosts WHERE excluded > 0 AND fetched >= ?2
     UNION ALL
     SELECT host_id, name, (
         SELECT min(reason) FROM urls
-        WHERE host_id = found.host_id AND status = 'excluded'
-            AND reason > found.reason AND reason < ?1 || char(0x10ffff)
+        WHERE host_id = found.host_id AND status = 'excluded' AND cause = ?1 AND reason > found.reason
     ) FROM found WHERE reason IS NOT NULL
 )
-SELECT name, reason FROM found WHERE reason > ?1
+SELECT name, (
+    SELECT detail FROM urls
+    WHERE host_id = found.host_id AND status = 'excluded' AND cause = ?1 AND reason = found.reason LIMIT 1
+) FROM found WHERE reason > ''
 """
 
 _PAUSE = JsonStatement(
@@ -211,16 +204,16 @@ FROM json_each(?1) AS v WHERE hosts.id = {id}
     "until",
 )
 
-_EXCLUDED = """
-SELECT host_id, reason, id, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
-WHERE status = 'excluded' AND (host_id, reason, id) > (?, ?, ?) AND substr(reason, 1, 6) <> 'robots'
-ORDER BY host_id, reason, id LIMIT ?
-"""
+_EXCLUDED = f"""
+SELECT host_id, cause, reason, id, detail, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
+WHERE {IS_LIFTABLE} AND (host_id, cause, reason, id) > (?, ?, ?, ?)
+ORDER BY host_id, cause, reason, id LIMIT ?
+"""  # noqa: S608 - our own names
 
 # Before the first row, in the order of each index that is read in batches.
 _FIRST_DUE = (-1e18, 0)
 _FIRST_STALE = (0,)
-_FIRST_EXCLUDED = (0, "", 0)
+_FIRST_EXCLUDED = (0, "", "", 0)
 
 
 class SqliteStore:
@@ -237,7 +230,7 @@ class SqliteStore:
         self._writer = writer
         self._reader = reader
         self._known = known if known is not None else KnownUrls()
-        self._files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
+        self._files = [companion(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
         self._limit: HostLimit | None = None
@@ -263,7 +256,7 @@ class SqliteStore:
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
 
-        A killed run is gone on with where the same number of pages is asked for; else its count means nothing now.
+        A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
         """
         text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
         rows = await self._read("SELECT id, pages, options FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1")
@@ -271,7 +264,7 @@ class SqliteStore:
             self.run_id, pages = rows[0][0], rows[0][1]
             await self._write("UPDATE runs SET options = ? WHERE id = ?", (text, self.run_id))
             return self.run_id, pages
-        await self._write("UPDATE runs SET ended_at = ?, end_reason = 'killed' WHERE ended_at IS NULL", (now,))
+        await self._write(_END_KILLED, (now, EndReason.KILLED))
         rows = await self._write("INSERT INTO runs (started_at, options) VALUES (?, ?) RETURNING id", (now, text))
         self.run_id = rows[0][0]
         return self.run_id, 0
@@ -282,7 +275,7 @@ class SqliteStore:
         async with self._writing:  # a crawl that runs may have a transaction open
             await self._write(sql, (as_json(decided), self.run_id))
 
-    async def end_run(self, reason: str, summary: dict[str, Any], now: float) -> None:
+    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
         await self._write(
             "UPDATE runs SET ended_at = ?, end_reason = ?, summary = ? WHERE id = ?",
@@ -398,8 +391,8 @@ class SqliteStore:
         return [robots_copy(row) for row in rows]
 
     async def roots(self) -> list[str]:
-        """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
-        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0 AND reason IS NOT 'port'")]
+        """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
+        return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0 AND cause IS NOT 'port'")]
 
     async def named_seeds(self) -> list[tuple[str, SeedMark]]:
         """The URLs that the user named."""
@@ -417,32 +410,34 @@ class SqliteStore:
         return {status.value: int(value) for status, value in zip(UrlStatus, rows[0], strict=True)}
 
     async def exclusions(self) -> dict[str, int]:
-        """Excluded URLs by the first word of their reason."""
-        return {row[0]: row[1] for row in await self._read(_EXCLUSIONS)}
+        """Excluded URLs by the first word of their cause."""
+        found: Counter[str] = Counter()
+        for cause, number in await self._read(_EXCLUSIONS):
+            found[cause.partition(":")[0]] += number
+        return dict(found)
 
     async def full_hosts(self, urls: int) -> list[str]:
         """Hosts that have so many URLs, the excluded ones not counted. One pass over the hosts."""
         return [row[0] for row in await self._read(_FULL_HOSTS, (urls,))]
 
-    async def reasons(self, prefix: str, min_fetched: int) -> list[tuple[str, str]]:
-        """Of hosts with so many URLs fetched: their names, and each of their reasons that begins with `prefix`."""
-        return [(row[0], row[1]) for row in await self._read(_REASONS, (prefix, min_fetched))]
+    async def details(self, cause: ExclusionReason, min_fetched: int) -> list[tuple[str, str]]:
+        """(host name, detail) for each detail of this cause of exclusion, of hosts with enough fetched URLs."""
+        return [(name, detail) for name, detail in await self._read(_DETAILS, (cause, min_fetched))]
 
     async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
         again, also hosts that are left alone until after `stale_until`.
         """
-        rows = await self._read(_CLOSURES, (now, limit, stale_until))
-        return [Closure(name=name, blame=Blame(blame), until=until, why=why) for name, blame, until, why in rows]
+        return [closure(row) for row in await self._read(CLOSURES, (now, limit, stale_until))]
 
     async def excluded(self, after: Cursor | None, limit: int) -> Batch[Target]:
         """A batch of the URLs that were excluded by scope, depth or limits, by host and reason."""
         rows = await self._read(_EXCLUDED, (*_place(after, _FIRST_EXCLUDED), limit))
         targets = [
-            Target(url=url, host=host_of(url), kind=UrlKind(kind), depth=depth, hops=hops, reason=reason)
-            for _host_id, reason, _id, url, kind, depth, hops in rows
+            Target(url=url, host=host_of(url), kind=UrlKind(kind), depth=depth, hops=hops, reason=Reason(cause, detail))
+            for _host_id, cause, _reason, _id, detail, url, kind, depth, hops in rows
         ]
-        return Batch(rows=targets, next=_next(rows, limit, lambda row: row[:3]))
+        return Batch(rows=targets, next=_next(rows, limit, lambda row: row[:4]))
 
     async def retry(self, urls: Sequence[str], now: float) -> None:
         """Make those of these URLs that have failed due again, as if they had never been tried."""
@@ -458,7 +453,7 @@ class SqliteStore:
             return await transaction.readmit(urls, now)
 
     async def limit_hosts(self, per_domain: int) -> None:
-        """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
+        """From now on, store at most this many hosts per domain; stored ones count. Takes one pass over them."""
         await self._writer.create_function("owner_of", 1, owner_of)
         await self._write(NAME_DOMAINS, ())
         self._limit = HostLimit(per_domain)
@@ -529,7 +524,7 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
         with explained(path):
             rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
     options = _options(rows)
-    if options is not None and rows[0][1] in ("complete", "waiting"):
+    if options is not None and rows[0][1] in (EndReason.COMPLETE, EndReason.WAITING):
         for name in _WHAT_AGAIN:
             options.get("recrawl", {}).pop(name, None)
     return options

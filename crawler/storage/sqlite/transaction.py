@@ -28,6 +28,8 @@ from crawler.records import (
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
+    IS_FORBIDDEN,
+    MADE_PENDING,
     ROBOTS_COLUMNS,
     JsonStatement,
     host_record,
@@ -45,6 +47,8 @@ _SET_URLS = JsonStatement("""
 UPDATE urls SET
     status = {status},
     reason = {reason},
+    cause = {cause},
+    detail = {detail},
     attempts = {attempts},
     next_fetch_at = {next_fetch_at},
     fetched_at = coalesce({fetched_at}, fetched_at),
@@ -127,14 +131,11 @@ ON CONFLICT (origin) DO UPDATE SET
     paused_until = max(excluded.paused_until, paused_until)
 """
 
-_READMIT_FORBIDDEN = """
-UPDATE urls SET status = 'pending', reason = NULL, next_fetch_at = ?2
-WHERE host_id = ?1 AND status = 'excluded' AND reason >= 'robots' AND reason < 'robott'
-"""
+_READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
 # What was answered before stays pending, to be tried later with those that wait for the rules.
 _FAIL_ORIGIN = """
-UPDATE urls SET status = 'failed', reason = ?3, next_fetch_at = NULL
+UPDATE urls SET status = 'failed', reason = ?3, cause = ?3, detail = NULL, next_fetch_at = NULL
 WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
     AND substr(url, 1, length(?2) + 1) = ?2 || '/'
 """

@@ -18,22 +18,28 @@ from typing import Any
 import aiosqlite
 import orjson
 
-from crawler.records import MAX_COPY_AGE_S, Closure, UrlStatus
-from crawler.storage.sqlite.database import explained, open_reader
-from crawler.storage.sqlite.host_limit import FULL_DOMAIN, OF_FULL_DOMAIN
-from crawler.storage.sqlite.store import SqliteStore
+from crawler.archive.reading import open_archive
+from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, UrlStatus
+from crawler.storage.sqlite.closures import CLOSURES, closure
+from crawler.storage.sqlite.database import explained
+from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN
 
-_RUNS = "SELECT id, started_at, ended_at, end_reason, pages, requests, summary FROM runs ORDER BY id DESC LIMIT ?"
+_RUNS = """
+SELECT run_id, started_at, ended_at, end_reason, pages, requests, summary FROM run_overview ORDER BY run_id DESC LIMIT ?
+"""
+
+# In the order of UrlStatus.
+_COUNTS = """
+SELECT total(pending), total(fetched), total(redirected), total(excluded), total(gone), total(failed) FROM host_overview
+"""
 
 _HOST_TOTALS = """
-SELECT count(*), total(pending + fetched + redirected + gone + failed > 0), total(pending > 0 AND back_off_until > ?1)
-FROM hosts
+SELECT count(*), total(urls > excluded), total(pending > 0 AND back_off_until > ?1) FROM host_overview
 """
 
 _HOSTS = """
-SELECT name, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, pace_s
-FROM hosts WHERE pending + fetched + redirected + gone + failed > 0
-ORDER BY pending + fetched DESC, name LIMIT ?
+SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, pace_s
+FROM host_overview WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?
 """
 
 # The origins whose robots.txt cannot be had and that go by what it said last.
@@ -44,11 +50,17 @@ ORDER BY robots_fetched_at, origin LIMIT ?
 """
 
 _SUSPECTS = """
-SELECT name, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, pace_s
-FROM hosts WHERE failed > 0 ORDER BY failed DESC, name LIMIT ?
+SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, pace_s
+FROM host_overview WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?
 """
 
-_NEXT_DUE = "SELECT min(next_due_at) FROM hosts WHERE next_due_at IS NOT NULL"
+_NEXT_DUE = "SELECT min(next_due_at) FROM host_overview WHERE next_due_at IS NOT NULL"
+
+# The next two ask the table: the views' join with hosts would cost as much again.
+_EXCLUSIONS = """
+SELECT substr(cause, 1, instr(cause || ':', ':') - 1) AS word, count(*) FROM urls
+WHERE status = 'excluded' GROUP BY word ORDER BY word
+"""
 
 _FAILURES = """
 SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' GROUP BY reason ORDER BY count(*) DESC
@@ -56,19 +68,19 @@ SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' G
 
 # By urls_excluded alone. The hosts that a domain has too many of are one trap, not one each.
 _TRAPS = f"""
-SELECT g.host_id, h.name, g.reason, g.urls FROM (
-    SELECT host_id, reason, count(*) AS urls FROM urls
-    WHERE status = 'excluded' AND reason >= 'trap: ' AND reason < 'trap;' AND NOT ({OF_FULL_DOMAIN})
-    GROUP BY host_id, reason ORDER BY urls DESC, host_id LIMIT ?
+SELECT g.host_id, h.name, g.cause, g.reason, g.urls FROM (
+    SELECT host_id, cause, reason, count(*) AS urls FROM urls
+    WHERE status = 'excluded' AND cause GLOB 'trap: *' AND NOT ({OF_FULL_DOMAIN})
+    GROUP BY host_id, cause, reason ORDER BY urls DESC, host_id LIMIT ?
 ) AS g JOIN hosts AS h ON h.id = g.host_id ORDER BY g.urls DESC, g.host_id
 """  # noqa: S608 - our own names
 _FULL_DOMAINS = f"""
-SELECT reason, count(*) AS urls, min(id), max(id) FROM urls INDEXED BY urls_excluded
-WHERE status = 'excluded' AND {OF_FULL_DOMAIN} GROUP BY reason ORDER BY urls DESC, reason LIMIT ?
+SELECT detail, count(*) AS urls, min(id), max(id) FROM urls INDEXED BY urls_excluded
+WHERE status = 'excluded' AND {OF_FULL_DOMAIN} GROUP BY reason ORDER BY urls DESC, detail LIMIT ?
 """  # noqa: S608 - our own names
 
 _DOMAIN_EXAMPLES = "SELECT url FROM urls WHERE id IN (?, ?) ORDER BY id"
-_TRAP_EXAMPLES = "SELECT url FROM urls WHERE host_id = ? AND status = 'excluded' AND reason = ? LIMIT ?"
+_TRAP_EXAMPLES = "SELECT url FROM urls WHERE host_id = ? AND status = 'excluded' AND cause = ? AND reason = ? LIMIT ?"
 
 # A page's hash stands behind its text: every one that is looked at costs a read of that.
 _SAMPLE = """
@@ -178,17 +190,17 @@ async def read_report(
 
     Raises `DatabaseFailedError` where there is no crawl database, or it cannot be read.
     """
-    async with open_reader(path) as connection:
+    async with open_archive(path) as connection:
         with explained(path):
             await connection.execute("BEGIN")
-            return await _read(path, connection, now, runs, hosts, suspects, traps)
+            return await _read(connection, now, runs, hosts, suspects, traps)
 
 
 async def _read(
-    path: Path, connection: aiosqlite.Connection, now: float, runs: int, hosts: int, suspects: int, traps: int
+    connection: aiosqlite.Connection, now: float, runs: int, hosts: int, suspects: int, traps: int
 ) -> Report:
-    store = SqliteStore(path, connection, connection)  # its writing side cannot write, either
-    urls = await store.counts()
+    counts = await _row(connection, _COUNTS)
+    urls = {status.value: int(value) for status, value in zip(UrlStatus, counts, strict=True)}
     totals = await _row(connection, _HOST_TOTALS, now)
     page_versions, bodies, fetches = await _row(connection, _ROWS)
     failed = await _rows(connection, _FAILURES) if urls[UrlStatus.FAILED] else []
@@ -199,7 +211,7 @@ async def _read(
         hosts=[_host(row) for row in await _rows(connection, _HOSTS, hosts)],
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
         traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
-        waiting=await store.closures(now, limit=suspects),
+        waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None)],
         old_rules=[
             OldRules(origin=row[0], status_code=row[1], fetched_at=row[2], failures=row[3])
             for row in await _rows(connection, _OLD_RULES, now - MAX_COPY_AGE_S, suspects)
@@ -208,7 +220,7 @@ async def _read(
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
         failures={row[0] or "unknown": row[1] for row in failed},
-        excluded=await store.exclusions() if urls[UrlStatus.EXCLUDED] else {},
+        excluded=dict(await _rows(connection, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
         page_versions=page_versions or 0,
         bodies=bodies or 0,
         fetches=fetches or 0,
@@ -221,18 +233,18 @@ async def _traps(connection: aiosqlite.Connection, most: int) -> list[Trap]:
             host=name,
             rule=reason.removeprefix("trap: "),
             urls=urls,
-            examples=[row[0] for row in await _rows(connection, _TRAP_EXAMPLES, host_id, reason, _EXAMPLES)],
+            examples=[row[0] for row in await _rows(connection, _TRAP_EXAMPLES, host_id, cause, reason, _EXAMPLES)],
         )
-        for host_id, name, reason, urls in await _rows(connection, _TRAPS, most)
+        for host_id, name, cause, reason, urls in await _rows(connection, _TRAPS, most)
     ]
     domains = [
         Trap(
-            host=reason.removeprefix(FULL_DOMAIN),
-            rule=FULL_DOMAIN.removeprefix("trap: ").rstrip(),
+            host=domain,
+            rule=ExclusionReason.HOSTS_OF_DOMAIN.removeprefix("trap: "),
             urls=urls,
             examples=[row[0] for row in await _rows(connection, _DOMAIN_EXAMPLES, first, last)],
         )
-        for reason, urls, first, last in await _rows(connection, _FULL_DOMAINS, most)
+        for domain, urls, first, last in await _rows(connection, _FULL_DOMAINS, most)
     ]
     found = sorted([*traps, *domains], key=lambda trap: -trap.urls)[:most]
     return [*found, *await _same_content(connection)]

@@ -1,0 +1,103 @@
+"""What the archive answers with. Times are Unix seconds (UTC), durations are seconds, sizes are bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlState:
+    """What is known of one URL.
+
+    `status` is a `UrlStatus`, `reason` why it was excluded or failed; `kind` is page, robots or sitemap. `depth` counts
+    links from the nearest seed, `hops` the redirects in a row that led here, `attempts` those that failed since the
+    last success. `is_seed`: the user named it, or a seed redirects to it. `fetched_at` is the time of its latest
+    response, `next_fetch_at` when it is due, `revisit_at` when `--max-age auto` checks it again; None if there is no
+    such time. `has_page`: a version of it is stored.
+    """
+
+    url: str
+    kind: str
+    status: str
+    reason: str | None
+    depth: int
+    hops: int
+    is_seed: bool
+    attempts: int
+    discovered_at: float
+    fetched_at: float | None
+    next_fetch_at: float | None
+    revisit_at: float | None
+    has_page: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version of a page, first seen by run `run_id` at `seen_at`. Equal `content_hash`: they say the same."""
+
+    run_id: int
+    seen_at: float
+    newest: bool
+    status_code: int | None
+    content_type: str | None
+    size_bytes: int | None
+    truncated: bool
+    title: str | None
+    links_total: int
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt to fetch a URL.
+
+    `status_code` None: there was no response; `failure` (a `FailureKind`) and `message` say why. `size_bytes` counts
+    the decoded body; if it was not read, it is what the server declared.
+    """
+
+    run_id: int
+    started_at: float
+    elapsed_s: float
+    status_code: int | None
+    failure: str | None
+    message: str | None
+    content_type: str | None
+    size_bytes: int | None
+    redirect_url: str | None
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutLink:
+    """A link of a page; `status` (a `UrlStatus`) is that of its target, `reason` why that was excluded or failed."""
+
+    target_url: str
+    anchor: str
+    rel: str
+    nofollow: bool
+    status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InLink:
+    """A link to a URL, from a current page."""
+
+    page_url: str
+    anchor: str
+    rel: str
+    nofollow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedUrl:
+    """A URL that failed: `reason` is a `FailureKind` or "http <status>".
+
+    `fetched_at` None: it never responded. `next_fetch_at` None: no run retries it by itself.
+    """
+
+    url: str
+    reason: str | None
+    attempts: int
+    fetched_at: float | None
+    next_fetch_at: float | None

@@ -1,0 +1,222 @@
+"""Reading a crawl database from Python: pages as they were stored, their history, links in and out, what failed.
+
+The questions go to the documented views (views.sql). Invariant: a question costs a fixed number of statements, or one
+for each batch of what it streams, never one for each row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+import orjson
+
+from crawler.archive.answers import Attempt, FailedUrl, InLink, OutLink, UrlState, Version
+from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
+from crawler.archive.lookup import Lookup
+from crawler.archive.reading import open_archive
+from crawler.bodies import decompress
+from crawler.records import Link, Page
+from crawler.storage.sqlite.database import explained
+
+_BATCH = 64  # pages, whose links are read together
+_ROWS = 1024  # of answers that are streamed
+
+_PAGES = """
+SELECT page_id, url, title, description, language, canonical_url, text, encoding, headings, open_graph, json_ld,
+    links_total, noindex, nofollow, content_hash
+FROM stored_pages
+"""
+
+_LINKS = """
+SELECT l.page_id, u.url, l.anchor, l.rel, l.nofollow FROM json_each(?) AS wanted
+CROSS JOIN links AS l ON l.page_id = wanted.value CROSS JOIN urls AS u ON u.id = l.target_id
+"""
+
+_BODY = """
+SELECT b.zstd FROM urls AS u JOIN bodies AS b ON b.hash = coalesce(
+    (SELECT body_hash FROM pages WHERE id = u.page_id),
+    (SELECT body_hash FROM fetches WHERE url_id = u.id AND body_hash IS NOT NULL ORDER BY id DESC LIMIT 1)
+) WHERE u.url = ?
+"""
+
+_INLINKS = "FROM inlinks WHERE target_id = ?1"
+_INLINKS_AMONG = f"""
+{_INLINKS} AND page_url_id IN (
+    SELECT value FROM json_each(?2)
+    UNION SELECT p.url_id FROM links AS l CROSS JOIN pages AS p ON p.id = l.page_id
+        WHERE l.page_id > ?3 AND l.target_id = ?1
+)
+"""  # noqa: S608 - our own names
+_ATTEMPTS = "FROM attempts WHERE url_id = ?1"
+_ATTEMPTS_AMONG = f"""
+{_ATTEMPTS} AND fetch_id IN (
+    SELECT value FROM json_each(?2) UNION SELECT id FROM fetches WHERE id > ?3 AND url_id = ?1
+)
+"""  # noqa: S608 - our own names
+
+_Answer = TypeVar("_Answer")
+
+
+class Archive:
+    """What a crawl has stored. It can be read during the crawl, and shows what is committed.
+
+    URLs are given as they are stored: normalized, without a fragment. Every method raises `DatabaseFailedError` if the
+    database cannot be read.
+    """
+
+    def __init__(
+        self, path: Path, connection: aiosqlite.Connection, notify: Callable[[str], None] = lambda _message: None
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._lookup = Lookup(path, connection, notify)
+
+    async def pages(self) -> AsyncIterator[Page]:
+        """The newest version of every page, in the order in which the URLs were found."""
+        async for rows in self._batches(_PAGES + "ORDER BY url_id", (), _BATCH):
+            for page in await self._with_links(rows):
+                yield page
+
+    async def page(self, url: str) -> Page | None:
+        """The newest version of the page at `url`; None if none is stored."""
+        return next(iter(await self._with_links(await self._read(_PAGES + "WHERE url = ?", url))), None)
+
+    async def body(self, url: str) -> bytes | None:
+        """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
+
+        Content-Encoding is undone. None if no body is stored.
+        """
+        rows = await self._read(_BODY, url)
+        return decompress(rows[0][0]) if rows else None
+
+    async def state(self, url: str) -> UrlState | None:
+        """The status of `url`, and why; None if it was never seen."""
+        found = _select(UrlState, "FROM urls WHERE url = ?")
+        return next((_answer(UrlState, row) for row in await self._read(found, url)), None)
+
+    async def history(self, url: str) -> list[Version]:
+        """Every stored version of the page at `url`, oldest first."""
+        found = _select(Version, "FROM page_versions WHERE url = ? ORDER BY page_id")
+        return [_answer(Version, row) for row in await self._read(found, url)]
+
+    async def attempts(self, url: str) -> list[Attempt]:
+        """Every stored attempt to fetch `url`, oldest first. Uses an index in the derived file, as `links_to` does."""
+        url_id = await self._id_of(url)
+        if url_id is None:
+            return []
+        known = await self._lookup.candidates(ATTEMPTS_OF_URL, url_id)
+        source, more = (_ATTEMPTS, ()) if known is None else (_ATTEMPTS_AMONG, known)
+        found = _select(Attempt, f"{source} ORDER BY fetch_id")
+        return [_answer(Attempt, row) for row in await self._read(found, url_id, *more)]
+
+    async def links_from(self, url: str) -> list[OutLink]:
+        """The links of the newest version of the page at `url`, at most 10,000; none unless it is a current page."""
+        found = _select(OutLink, "FROM outlinks WHERE page_url = ?")
+        return [_answer(OutLink, row) for row in await self._read(found, url)]
+
+    async def links_to(self, url: str) -> AsyncIterator[InLink]:
+        """The links to `url` from current pages (see views.sql), in the order in which those pages were found.
+
+        Uses an index in a file beside the database (`crawl.db.derived`), which the first question builds: 10 s for 10
+        million links. Without that file, every stored page is looked at.
+        """
+        url_id = await self._id_of(url)
+        if url_id is None:
+            return
+        known = await self._lookup.candidates(LINK_SOURCES, url_id)
+        source, more = (_INLINKS, ()) if known is None else (_INLINKS_AMONG, known)
+        found = _select(InLink, f"{source} ORDER BY page_url_id")
+        async for rows in self._batches(found, (url_id, *more), _ROWS):
+            for row in rows:
+                yield _answer(InLink, row)
+
+    async def failures(self) -> AsyncIterator[FailedUrl]:
+        """The URLs that failed, and why, grouped by reason."""
+        async for rows in self._batches(_select(FailedUrl, "FROM failed_urls ORDER BY reason, url_id"), (), _ROWS):
+            for row in rows:
+                yield _answer(FailedUrl, row)
+
+    async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
+        links: dict[int, list[Link]] = {row[0]: [] for row in rows}
+        for page_id, url, anchor, rel, nofollow in await self._read(_LINKS, orjson.dumps(list(links)).decode()):
+            links[page_id].append(Link(url, anchor, rel, bool(nofollow)))
+        return [_page(row, links[row[0]]) for row in rows]
+
+    async def _id_of(self, url: str) -> int | None:
+        rows = await self._read("SELECT id FROM urls WHERE url = ?", url)
+        return rows[0][0] if rows else None
+
+    async def _batches(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        """All rows of one snapshot, which lasts as long as the cursor is open."""
+        with explained(self._path):
+            async with self._connection.execute(sql, parameters) as cursor:
+                while rows := list(await cursor.fetchmany(size)):
+                    yield rows
+
+    async def _read(self, sql: str, *parameters: Any) -> list[Any]:
+        with explained(self._path):
+            return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+@asynccontextmanager
+async def open_crawl(
+    path: Path | str, *, notify: Callable[[str], None] = lambda _message: None
+) -> AsyncIterator[Archive]:
+    """Open a crawl database to read it. Raises `DatabaseFailedError` if there is none.
+
+    `notify` gets a line for people when a question takes longer than usual: an index is being built, or cannot be.
+    """
+    async with open_archive(Path(path)) as connection:
+        yield Archive(Path(path), connection, notify)
+
+
+def _page(row: Sequence[Any], links: Iterable[Link]) -> Page:
+    return Page(
+        url=row[1],
+        title=row[2],
+        description=row[3],
+        language=row[4],
+        canonical_url=row[5],
+        text=row[6],
+        encoding=row[7],
+        headings=tuple((level, text) for level, text in json.loads(row[8])),
+        open_graph=json.loads(row[9]),
+        json_ld=tuple(json.loads(row[10])),
+        links=tuple(links),
+        links_total=row[11],
+        noindex=bool(row[12]),
+        nofollow=bool(row[13]),
+        content_hash=row[14],
+    )
+
+
+_COLUMNS = {
+    "size_bytes": "bytes",
+    "is_seed": "seed > 0",
+    "has_page": "page_id IS NOT NULL",
+}  # of the fields with another name
+
+
+def _select(kind: type, source: str) -> str:
+    """A query for answers of this kind: the names of their fields are those of the columns."""
+    columns = ", ".join(_COLUMNS.get(name, name) for name in _flags(kind))
+    return f"SELECT {columns} {source}"
+
+
+def _answer(kind: Callable[..., _Answer], row: Sequence[Any]) -> _Answer:
+    """From a row of `_select`."""
+    flags = _flags(kind)
+    return kind(**{name: bool(row[n]) if flags[name] else row[n] for n, name in enumerate(flags)})
+
+
+@cache
+def _flags(kind: Any) -> dict[str, bool]:
+    """The fields by name, in their order, and whether each is a flag: SQLite has no bool."""
+    return {field.name: field.type == "bool" for field in fields(kind)}

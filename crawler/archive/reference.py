@@ -1,0 +1,46 @@
+"""The reference of the views: `python -m crawler.archive.reference` makes crawler/manual/views.md from views.sql.
+
+Invariant: what the manual says of a view is what the database says of it, and what a test holds it to.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crawler.storage.sqlite.views import View, views
+
+MANUAL = Path(__file__).parents[1] / "manual" / "views.md"
+
+_HEAD = """# Views
+
+Broken links, duplicates, orphans, changes and more, in SQL.
+
+Every crawl database has these views, also during a crawl. They are plain SQLite, for the `sqlite3` shell, Datasette or
+pandas; their names and columns stay.
+
+```sh
+sqlite3 -box example.db "SELECT page_url, anchor, target_url, cause FROM broken_links LIMIT 20"
+```
+
+A page is *current* unless its URL is gone (404, 410), redirected or excluded. A page that failed, or is due again, is
+still current: an outage removes nothing. A page's links are those of its newest version. Times are Unix seconds (UTC);
+`datetime(fetched_at, 'unixepoch')` makes one readable. Rows come in no particular order.
+
+A database of an older version has no views yet; `crawler crawl` or `crawler prune` adds them. A few views read all
+links or all attempts, which takes some seconds per ten million; they say so.
+"""
+
+
+def reference() -> str:
+    """The page, in Markdown."""
+    return "\n".join([_HEAD, *(_section(view) for view in views().values())])
+
+
+def _section(view: View) -> str:
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in view.columns.items()]
+    return "\n".join([f"## `{view.name}`", "", view.description, "", "| column | what it is |", "|---|---|", *rows, ""])
+
+
+if __name__ == "__main__":
+    MANUAL.parent.mkdir(exist_ok=True)
+    MANUAL.write_text(reference(), encoding="utf-8")

@@ -1,0 +1,172 @@
+-- The crawl database: the whole schema as it is today. Times are Unix seconds (UTC), sizes are bytes, durations seconds.
+--
+-- New databases are made by this file, older ones get here by migrations/: whoever changes one changes the other, and a
+-- test compares what they make. What a migration adds to a table stands at its end here, too.
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    started_at REAL NOT NULL,
+    ended_at REAL,              -- NULL: running, or killed; the next start goes on with this run
+    end_reason TEXT,            -- complete, waiting, max_pages, max_runtime, interrupted, terminated, stopped, failed, killed
+    pages INTEGER NOT NULL DEFAULT 0,
+    requests INTEGER NOT NULL DEFAULT 0,
+    options TEXT NOT NULL,      -- JSON, without any secret
+    summary TEXT                -- JSON, once it has ended
+);
+
+-- Hosts own pacing. The six counts are of their pages and sitemaps by status, kept by triggers.
+CREATE TABLE hosts (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    next_due_at REAL,           -- the earliest next_fetch_at of its URLs, but not before back_off_until
+    back_off_until REAL NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,    -- look-ups and connections, in a row
+    run_id INTEGER,             -- the run that run_pages counts
+    run_pages INTEGER NOT NULL DEFAULT 0,
+    pending INTEGER NOT NULL DEFAULT 0,
+    fetched INTEGER NOT NULL DEFAULT 0,
+    redirected INTEGER NOT NULL DEFAULT 0,
+    excluded INTEGER NOT NULL DEFAULT 0,
+    gone INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    hints_right INTEGER NOT NULL DEFAULT 0, -- pages that had changed, as a sitemap had said
+    hints_wrong INTEGER NOT NULL DEFAULT 0, -- pages that had not
+    domain TEXT,                -- NULL: no URL of it was taken in, or no run has asked for domains since
+    pace_s REAL,                -- the delay to which adaptive pacing has slowed it; NULL: not slowed
+    back_off_reason TEXT        -- why back_off_until; NULL: the delay between two requests
+);
+CREATE INDEX hosts_due ON hosts (next_due_at) WHERE next_due_at IS NOT NULL;
+CREATE INDEX hosts_of_domain ON hosts (domain) WHERE domain IS NOT NULL;
+
+-- Origins (scheme, host, port) own robots.txt, and the pauses that they ask for.
+CREATE TABLE origins (
+    id INTEGER PRIMARY KEY,
+    host_id INTEGER NOT NULL REFERENCES hosts (id),
+    origin TEXT NOT NULL UNIQUE,
+    robots_status INTEGER,      -- HTTP status of the last answer; NULL: there was none
+    robots_body BLOB,           -- the last copy that was read; NULL: none ever was
+    robots_fetched_at REAL,     -- when that was; while robots_failures > 0, it is obeyed for 30 days from then
+    robots_expires_at REAL,     -- until then the copy is believed (RFC 9309, 2.4: at most 24 h)
+    robots_failures INTEGER NOT NULL DEFAULT 0, -- attempts since that brought none
+    paused_until REAL NOT NULL DEFAULT 0,       -- nothing is asked of it before
+    pause_reason TEXT           -- http 503, robots.txt: timeout ...
+);
+CREATE INDEX origins_of_host ON origins (host_id);
+CREATE INDEX origins_paused ON origins (paused_until) WHERE paused_until > 0;
+
+-- Every URL ever seen, once: its UNIQUE is the crawler's seen-set.
+CREATE TABLE urls (
+    id INTEGER PRIMARY KEY,
+    url TEXT NOT NULL UNIQUE,
+    host_id INTEGER NOT NULL REFERENCES hosts (id),
+    kind TEXT NOT NULL,         -- page, robots, sitemap
+    status TEXT NOT NULL,       -- pending, fetched, redirected, excluded, gone, failed
+    reason TEXT,                -- why excluded or failed: `cause` and `detail` as one text
+    depth INTEGER NOT NULL,     -- links from the nearest seed
+    hops INTEGER NOT NULL DEFAULT 0,        -- redirects in a row that led here
+    seed INTEGER NOT NULL DEFAULT 0,        -- 1: a seed leads here; 2: a seed; 3: one given without a scheme
+    attempts INTEGER NOT NULL DEFAULT 0,    -- failed ones since the last success
+    discovered_at REAL NOT NULL,
+    fetched_at REAL,            -- the newest answer
+    next_fetch_at REAL,         -- NULL: nothing is planned
+    page_id INTEGER,            -- the newest version
+    etag TEXT,
+    last_modified TEXT,
+    revisit_at REAL,            -- when `--max-age auto` looks at it again
+    changes REAL,               -- so many changes in
+    watched_s REAL,             -- so many seconds
+    promise_s REAL,             -- for how long the last answer was said to hold; -1: such a word was broken
+    new_links REAL NOT NULL DEFAULT 0,      -- unknown URLs that a new version brings, on average
+    hinted INTEGER NOT NULL DEFAULT 0,      -- 1: a sitemap says that it has changed since
+    cause TEXT,                 -- scope, robots, 'trap: session ids' ...; timeout, dns ...; http
+    detail TEXT                 -- what the cause speaks of: a rule, a place, a domain, a status; or nothing
+);
+CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
+CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;
+CREATE INDEX urls_excluded ON urls (host_id, cause, reason) WHERE status = 'excluded';
+CREATE INDEX urls_failed ON urls (reason) WHERE status = 'failed' AND kind <> 'robots';
+-- `--max-age AGE` goes by the first, `auto` by the second; where there is time for a part only, the third comes first.
+CREATE INDEX urls_answered ON urls (host_id, fetched_at)
+    WHERE status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots';
+CREATE INDEX urls_revisit ON urls (host_id, revisit_at) WHERE revisit_at IS NOT NULL;
+CREATE INDEX urls_hubs ON urls (host_id) WHERE seed > 0 OR new_links >= 0.25;
+
+CREATE TRIGGER urls_counted AFTER INSERT ON urls WHEN NEW.kind <> 'robots' BEGIN
+    UPDATE hosts SET
+        pending = pending + (NEW.status = 'pending'),
+        fetched = fetched + (NEW.status = 'fetched'),
+        redirected = redirected + (NEW.status = 'redirected'),
+        excluded = excluded + (NEW.status = 'excluded'),
+        gone = gone + (NEW.status = 'gone'),
+        failed = failed + (NEW.status = 'failed')
+    WHERE id = NEW.host_id;
+END;
+CREATE TRIGGER urls_recounted AFTER UPDATE OF status ON urls WHEN OLD.status <> NEW.status AND NEW.kind <> 'robots' BEGIN
+    UPDATE hosts SET
+        pending = pending + (NEW.status = 'pending') - (OLD.status = 'pending'),
+        fetched = fetched + (NEW.status = 'fetched') - (OLD.status = 'fetched'),
+        redirected = redirected + (NEW.status = 'redirected') - (OLD.status = 'redirected'),
+        excluded = excluded + (NEW.status = 'excluded') - (OLD.status = 'excluded'),
+        gone = gone + (NEW.status = 'gone') - (OLD.status = 'gone'),
+        failed = failed + (NEW.status = 'failed') - (OLD.status = 'failed')
+    WHERE id = NEW.host_id;
+END;
+
+-- One row an attempt, only ever added.
+CREATE TABLE fetches (
+    id INTEGER PRIMARY KEY,
+    url_id INTEGER NOT NULL REFERENCES urls (id),
+    run_id INTEGER NOT NULL REFERENCES runs (id),
+    started_at REAL NOT NULL,
+    elapsed_s REAL NOT NULL,
+    status_code INTEGER,        -- NULL where there was no answer; then failure says why
+    failure TEXT,
+    message TEXT,
+    content_type TEXT,
+    bytes INTEGER,              -- decoded; of a body that was not read, the declared length
+    truncated INTEGER NOT NULL DEFAULT 0,
+    redirect_url TEXT,
+    address TEXT,
+    reused INTEGER NOT NULL DEFAULT 0,      -- 1: on a connection that was already open
+    body_hash BLOB              -- of a body that no parser could read; NULL otherwise, and with --no-bodies
+);
+CREATE INDEX fetches_unread ON fetches (url_id) WHERE body_hash IS NOT NULL;
+
+-- One row for each distinct version of a URL's content.
+CREATE TABLE pages (
+    id INTEGER PRIMARY KEY,
+    url_id INTEGER NOT NULL REFERENCES urls (id),
+    fetch_id INTEGER NOT NULL REFERENCES fetches (id),
+    title TEXT,
+    description TEXT,
+    language TEXT,
+    canonical_url TEXT,
+    text TEXT NOT NULL,
+    encoding TEXT NOT NULL,
+    headings TEXT NOT NULL,     -- JSON: [[level, text], ...]
+    open_graph TEXT NOT NULL,   -- JSON object
+    json_ld TEXT NOT NULL,      -- JSON array of the scripts' texts, as they stood
+    noindex INTEGER NOT NULL DEFAULT 0,
+    nofollow INTEGER NOT NULL DEFAULT 0,
+    truncated INTEGER NOT NULL DEFAULT 0,
+    links_total INTEGER NOT NULL DEFAULT 0,
+    body_hash BLOB,             -- NULL with --no-bodies
+    content_hash BLOB NOT NULL  -- covers text and links
+);
+CREATE INDEX pages_of_url ON pages (url_id);
+
+CREATE TABLE links (
+    page_id INTEGER NOT NULL REFERENCES pages (id),
+    target_id INTEGER NOT NULL REFERENCES urls (id),
+    anchor TEXT NOT NULL,
+    rel TEXT NOT NULL,
+    nofollow INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (page_id, target_id)
+) WITHOUT ROWID;
+
+-- Equal bytes are kept once.
+CREATE TABLE bodies (
+    hash BLOB NOT NULL UNIQUE,  -- BLAKE2b, 16 bytes, of the decoded body
+    size INTEGER NOT NULL,      -- before compression
+    zstd BLOB NOT NULL
+);

@@ -1,0 +1,420 @@
+-- The questions that a crawl database answers: views in plain SQLite, for this program's commands and for everybody
+-- else's SQL. Their names and columns stay; new columns come last.
+--
+-- This file holds all views, as they are now. Whoever opens a database to write replaces its views by these
+-- (database.py), so no migration repeats one; a migration that retires a view drops it by name. The comment within a
+-- statement is stored in the database (`.schema broken_links`) and makes crawler/manual/views.md: first sentences, then
+-- one line per column, with its unit. Rows come in no particular order.
+--
+-- CROSS JOIN keeps SQLite from choosing another order of the tables: without it a pass over all links makes an index
+-- of all URLs first, since nothing (no ANALYZE) tells it how many there are.
+--
+-- A page is *current* unless its URL is gone, redirected or excluded. A page that failed, or is due again, is still
+-- current, since an outage removes nothing. A page's links are those of its newest version.
+
+CREATE VIEW page_versions AS
+-- Every stored version of every page, with the attempt that fetched it.
+--   url             the page
+--   page_id         the version; a newer one of the same page has a higher id
+--   newest          1 for the newest version of its page, 0 for older ones
+--   run_id          the run that fetched it
+--   seen_at         when it was first seen (Unix seconds)
+--   status_code     HTTP status of the answer
+--   content_type    as the server sent it
+--   bytes           size of the body, decoded
+--   truncated       1 if the body was cut at --max-bytes
+--   title           its title; NULL if there is none
+--   links_total     number of links on the page; at most 10,000 are kept
+--   content_hash    covers text and links: equal for versions that say the same
+--   url_id          the page's row in urls
+SELECT
+    u.url, p.id AS page_id, p.id IS u.page_id AS newest, f.run_id, f.started_at AS seen_at, f.status_code,
+    f.content_type, f.bytes, p.truncated, p.title, p.links_total, p.content_hash, u.id AS url_id
+FROM pages AS p JOIN urls AS u ON u.id = p.url_id LEFT JOIN fetches AS f ON f.id = p.fetch_id;
+
+CREATE VIEW stored_pages AS
+-- The newest version of every page, even if its URL is gone, redirected or excluded by now.
+--   url             the page
+--   host            its host
+--   status          of the URL: fetched, failed, pending, gone, redirected or excluded
+--   status_code     HTTP status of the response with this version
+--   title           its title; NULL if there is none
+--   description     its meta description; NULL if there is none
+--   language        as the page declares it; NULL if it does not
+--   canonical_url   as the page declares it; NULL if it does not
+--   depth           links from the nearest seed
+--   seen_at         when this version was first seen (Unix seconds)
+--   fetched_at      the latest response of the URL (Unix seconds)
+--   elapsed_s       from the request to the end of the body (seconds)
+--   content_type    as the server sent it
+--   bytes           size of the body, decoded
+--   truncated       1 if the body was cut at --max-bytes
+--   noindex         1 if it asks search engines not to list it
+--   nofollow        1 if it asks robots not to follow its links
+--   links_total     number of links on the page; at most 10,000 are kept
+--   encoding        of the body
+--   headings        JSON: [[level, text], ...]
+--   open_graph      JSON object of its og: properties
+--   json_ld         JSON array of its JSON-LD scripts, unparsed
+--   text            its visible text
+--   body_hash       key of its body in bodies; NULL if none is stored
+--   content_hash    covers text and links: equal for pages that say the same
+--   seed            0 unless the URL is a seed or a seed redirects to it
+--   url_id          the page's row in urls
+--   page_id         the version's row in pages
+SELECT
+    u.url, h.name AS host, u.status, f.status_code, p.title, p.description, p.language, p.canonical_url, u.depth,
+    f.started_at AS seen_at, u.fetched_at, f.elapsed_s, f.content_type, f.bytes, p.truncated, p.noindex, p.nofollow,
+    p.links_total, p.encoding, p.headings, p.open_graph, p.json_ld, p.text, p.body_hash, p.content_hash, u.seed,
+    u.id AS url_id, p.id AS page_id
+FROM urls AS u JOIN pages AS p ON p.id = u.page_id
+    LEFT JOIN fetches AS f ON f.id = p.fetch_id LEFT JOIN hosts AS h ON h.id = u.host_id;
+
+CREATE VIEW current_pages AS
+-- The newest version of every current page: the site as last seen.
+--   *               those of stored_pages
+SELECT * FROM stored_pages WHERE status IN ('fetched', 'failed', 'pending');
+
+CREATE VIEW outlinks AS
+-- The links of current pages. By page_url it is a quick look-up.
+--   page_url        the page with the link
+--   target_url      the URL it leads to
+--   anchor          the link's text, or its image's
+--   rel             its rel tokens, lower case, one space between
+--   nofollow        1 if rel says nofollow
+--   status          of the target: fetched, pending, redirected, excluded, gone or failed
+--   reason          why the target was excluded or failed; NULL otherwise
+--   page_id         the page's newest version
+--   target_id       the target's row in urls
+SELECT
+    s.url AS page_url, t.url AS target_url, l.anchor, l.rel, l.nofollow, t.status, t.reason, l.page_id, l.target_id
+FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id CROSS JOIN urls AS t ON t.id = l.target_id
+WHERE s.status IN ('fetched', 'failed', 'pending');
+
+CREATE VIEW inlinks AS
+-- The links of current pages, by where they lead. By target_url it costs one look-up per stored page; the library's
+-- `Archive.links_to` uses an index instead.
+--   target_url      the URL that the link leads to
+--   page_url        the page with the link
+--   anchor          the link's text, or its image's
+--   rel             its rel tokens, lower case, one space between
+--   nofollow        1 if rel says nofollow
+--   page_status     of the page: fetched, failed or pending
+--   target_id       the target's row in urls
+--   page_url_id     the page's row in urls
+SELECT
+    t.url AS target_url, s.url AS page_url, l.anchor, l.rel, l.nofollow, s.status AS page_status, l.target_id,
+    s.id AS page_url_id
+FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id JOIN urls AS t ON t.id = l.target_id
+WHERE s.status IN ('fetched', 'failed', 'pending');
+
+CREATE VIEW redirect_chains AS
+-- Every page URL that redirects, and where it ends up. Reads all attempts. A URL is missing here once `crawler prune`
+-- has removed the attempt that was redirected.
+--   url             where the chain begins
+--   hops            redirects up to its end
+--   end_url         where it ends
+--   end_status      status of that URL; 'loop' if the chain returns to itself; NULL if the URL is unknown
+--   end_reason      why that URL was excluded or failed; NULL otherwise
+--   chain           all its URLs, with ' > ' between them
+--   url_id          the row of url in urls
+WITH RECURSIVE
+    hop (url_id, url, target) AS MATERIALIZED (  -- as it was last answered: max() takes the other columns from its row
+        SELECT url_id, url, target FROM (
+            SELECT u.id AS url_id, u.url, f.redirect_url AS target, max(f.id)
+            FROM fetches AS f CROSS JOIN urls AS u ON u.id = f.url_id
+            WHERE f.redirect_url IS NOT NULL AND u.status = 'redirected' AND u.kind = 'page' GROUP BY u.id
+        )
+    ),
+    chain (url_id, url, hops, target, path, loops) AS (
+        SELECT url_id, url, 1, target, url || ' > ' || target, url = target FROM hop
+        UNION ALL
+        SELECT c.url_id, c.url, c.hops + 1, h.target, c.path || ' > ' || h.target,
+            instr(' ' || c.path || ' ', ' ' || h.target || ' ') > 0
+        FROM chain AS c JOIN urls AS t ON t.url = c.target JOIN hop AS h ON h.url_id = t.id
+        WHERE NOT c.loops AND c.hops < 20
+    )
+SELECT
+    c.url, c.hops, c.target AS end_url, CASE WHEN c.loops THEN 'loop' ELSE e.status END AS end_status,
+    CASE WHEN NOT c.loops THEN e.reason END AS end_reason, c.path AS chain, c.url_id
+FROM (SELECT url_id, url, max(hops) AS hops, target, path, loops FROM chain GROUP BY url_id) AS c
+    LEFT JOIN urls AS e ON e.url = c.target;
+
+CREATE VIEW broken_links AS
+-- Links of current pages to URLs that are gone or failed, also through redirects, and to redirect loops. Reads all
+-- links.
+--   page_url        the page with the link
+--   anchor          the link's text, or its image's
+--   target_url      the URL it leads to
+--   status          gone, failed or loop
+--   cause           such as http 403, dns or timeout; after a redirect also where it ends
+SELECT
+    s.url AS page_url, l.anchor, t.url AS target_url, coalesce(c.end_status, t.status) AS status,
+    CASE WHEN c.end_status = 'loop' THEN 'redirect loop: ' || c.chain
+        WHEN c.end_status IS NOT NULL THEN coalesce(c.end_reason, 'http 404 or 410') || ', redirected to ' || c.end_url
+        ELSE coalesce(t.reason, 'http 404 or 410') END AS cause
+FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id JOIN urls AS t ON t.id = l.target_id
+    LEFT JOIN redirect_chains AS c ON t.status = 'redirected' AND c.url_id = t.id
+WHERE s.status IN ('fetched', 'failed', 'pending')
+    AND (t.status IN ('gone', 'failed') OR c.end_status IN ('gone', 'failed', 'loop'));
+
+CREATE VIEW failed_urls AS
+-- URLs that failed, and why. Those that responded before are retried in a later run.
+--   url             the URL
+--   host            its host
+--   reason          such as http 403, or the kind of failure: dns, connect, tls, timeout ...
+--   attempts        failed attempts since the last success
+--   fetched_at      its latest response (Unix seconds); NULL if it never responded
+--   next_fetch_at   when it is due again (Unix seconds); NULL if nothing is planned
+--   depth           links from the nearest seed
+--   has_page        1 if an earlier version is stored
+--   url_id          its row in urls
+SELECT
+    u.url, h.name AS host, u.reason, u.attempts, u.fetched_at, u.next_fetch_at, u.depth,
+    u.page_id IS NOT NULL AS has_page, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'failed' AND u.kind <> 'robots';
+
+CREATE VIEW gone_urls AS
+-- URLs that returned 404 or 410.
+--   url             the URL
+--   host            its host
+--   fetched_at      the latest such response (Unix seconds)
+--   depth           links from the nearest seed
+--   had_page        1 if a version is stored: it used to exist
+--   url_id          its row in urls
+SELECT u.url, h.name AS host, u.fetched_at, u.depth, u.page_id IS NOT NULL AS had_page, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'gone' AND u.kind <> 'robots';
+
+CREATE VIEW excluded_urls AS
+-- URLs that were found but not wanted, and why.
+--   url             the URL
+--   host            its host
+--   rule            what excluded it: scope, include, exclude, depth, hops, length, port, nofollow, robots, trap
+--   reason          the rule with its details, such as robots: line 12: Disallow: /private
+--   depth           links from the nearest seed
+--   discovered_at   when it was found (Unix seconds)
+--   url_id          its row in urls
+SELECT
+    u.url, h.name AS host, substr(u.cause, 1, instr(u.cause || ':', ':') - 1) AS rule, u.reason, u.depth,
+    u.discovered_at, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'excluded';
+
+CREATE VIEW robots_blocked AS
+-- URLs that robots.txt disallows, and the line that does.
+--   url             the URL
+--   host            its host
+--   line            line number in robots.txt
+--   rule            that line, such as Disallow: /private
+--   depth           links from the nearest seed
+--   url_id          its row in urls
+SELECT
+    u.url, h.name AS host, CAST(substr(u.detail, 6) AS INTEGER) AS line,
+    substr(u.detail, 2 + instr(u.detail, ':')) AS rule, u.depth, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id
+WHERE u.status = 'excluded' AND u.cause = 'robots';
+
+CREATE VIEW traps AS
+-- Places that looked endless and were excluded: one row per host and rule.
+--   host            the host; the registrable domain if that has too many hosts
+--   rule            such as repeated path segments, session ids, pages alike in /calendar/#/, hosts of the domain
+--   urls            how many URLs were excluded
+--   example_url     one of them
+SELECT h.name AS host, substr(g.reason, 7) AS rule, g.urls, e.url AS example_url
+FROM (
+    SELECT host_id, reason, count(*) AS urls, min(id) AS first_id FROM urls
+    WHERE status = 'excluded' AND cause GLOB 'trap: *' AND cause <> 'trap: hosts of the domain'
+    GROUP BY host_id, cause, reason
+) AS g JOIN hosts AS h ON h.id = g.host_id JOIN urls AS e ON e.id = g.first_id
+UNION ALL
+SELECT g.detail, 'hosts of the domain', g.urls, e.url
+FROM (
+    SELECT detail, count(*) AS urls, min(id) AS first_id FROM urls
+    WHERE status = 'excluded' AND cause = 'trap: hosts of the domain'
+    GROUP BY detail
+) AS g JOIN urls AS e ON e.id = g.first_id;
+
+CREATE VIEW duplicate_pages AS
+-- Current pages with the same text and links as another one. Reads every page.
+--   url             the page
+--   first_url       the one of them that was found first
+--   copies          how many of them there are
+--   canonical_url   as the page declares it; if that is first_url, all is well
+--   title           its title
+--   content_hash    of their text and links
+SELECT s.url, e.url AS first_url, g.copies, p.canonical_url, p.title, g.content_hash
+FROM (
+    SELECT
+        u.id AS url_id, p.content_hash, count(*) OVER same AS copies, min(u.id) OVER same AS first_id
+    FROM urls AS u JOIN pages AS p ON p.id = u.page_id WHERE u.status IN ('fetched', 'failed', 'pending')
+    WINDOW same AS (PARTITION BY p.content_hash)
+) AS g JOIN urls AS s ON s.id = g.url_id JOIN pages AS p ON p.id = s.page_id JOIN urls AS e ON e.id = g.first_id
+WHERE g.copies > 1;
+
+CREATE VIEW orphan_pages AS
+-- Current pages that no other current page links to, not even through redirects: known from a sitemap, or from a link
+-- that has gone since. Seeds are not listed. Reads all links.
+--   url             the page
+--   host            its host
+--   depth           links from the nearest seed when it was found
+--   title           its title
+--   fetched_at      its latest response (Unix seconds)
+--   url_id          its row in urls
+WITH
+    linked (id) AS MATERIALIZED (
+        SELECT DISTINCT l.target_id FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id
+        WHERE s.status IN ('fetched', 'failed', 'pending') AND l.target_id <> s.id
+    ),
+    reached (id) AS MATERIALIZED (
+        SELECT e.id FROM redirect_chains AS c JOIN urls AS s ON s.id = c.url_id JOIN urls AS e ON e.url = c.end_url
+        WHERE s.seed > 0 OR s.id IN (SELECT id FROM linked)
+    )
+SELECT u.url, h.name AS host, u.depth, p.title, u.fetched_at, u.id AS url_id
+FROM urls AS u JOIN pages AS p ON p.id = u.page_id LEFT JOIN hosts AS h ON h.id = u.host_id
+WHERE u.status IN ('fetched', 'failed', 'pending') AND u.seed = 0
+    AND u.id NOT IN (SELECT id FROM linked) AND u.id NOT IN (SELECT id FROM reached);
+
+CREATE VIEW missing_titles AS
+-- Current pages without a title, or with an empty one.
+--   url             the page
+--   host            its host
+--   depth           links from the nearest seed
+--   url_id          its row in urls
+SELECT url, host, depth, url_id FROM current_pages WHERE title IS NULL OR trim(title) = '';
+
+CREATE VIEW slow_pages AS
+-- Current pages that took one second or longer.
+--   url             the page
+--   host            its host
+--   elapsed_s       from the request to the end of the body (seconds)
+--   bytes           size of the body, decoded
+--   seen_at         when that was (Unix seconds): when the newest version was fetched
+--   url_id          its row in urls
+SELECT url, host, elapsed_s, bytes, seen_at, url_id FROM current_pages WHERE elapsed_s >= 1;
+
+CREATE VIEW large_pages AS
+-- Current pages of 1 MiB (1,048,576 bytes) or more, decoded, and those cut at --max-bytes.
+--   url             the page
+--   host            its host
+--   bytes           size of the body, decoded; if it was cut, of what was read
+--   truncated       1 if it was cut
+--   url_id          its row in urls
+SELECT url, host, bytes, truncated, url_id FROM current_pages WHERE bytes >= 1048576 OR truncated;
+
+CREATE VIEW noindex AS
+-- Current pages that ask search engines not to list them.
+--   url             the page
+--   host            its host
+--   nofollow        1 if it also asks robots not to follow its links
+--   title           its title
+--   canonical_url   as the page declares it; NULL if it does not
+--   url_id          its row in urls
+SELECT url, host, nofollow, title, canonical_url, url_id FROM current_pages WHERE noindex;
+
+CREATE VIEW canonical_problems AS
+-- Current pages whose canonical URL is another one that does not work.
+--   url             the page
+--   canonical_url   as the page declares it
+--   problem         unknown (no page links to it), gone, failed, redirected, excluded, noindex, or elsewhere (its own
+--                   canonical URL is yet another one)
+--   reason          why it was excluded or failed; for elsewhere, that other URL
+--   url_id          the page's row in urls
+SELECT url, canonical_url, problem, reason, url_id FROM (
+    SELECT
+        s.url, p.canonical_url, s.id AS url_id,
+        CASE WHEN t.id IS NULL THEN 'unknown'
+            WHEN t.status IN ('gone', 'failed', 'redirected', 'excluded') THEN t.status
+            WHEN q.noindex THEN 'noindex'
+            WHEN q.canonical_url <> t.url THEN 'elsewhere' END AS problem,
+        CASE WHEN t.status IN ('failed', 'excluded') THEN t.reason
+            WHEN t.status IN ('fetched', 'pending') AND q.canonical_url <> t.url AND NOT q.noindex
+            THEN q.canonical_url END AS reason
+    FROM urls AS s JOIN pages AS p ON p.id = s.page_id
+        LEFT JOIN urls AS t ON t.url = p.canonical_url LEFT JOIN pages AS q ON q.id = t.page_id
+    WHERE s.status IN ('fetched', 'failed', 'pending') AND p.canonical_url <> s.url
+) WHERE problem IS NOT NULL;
+
+CREATE VIEW changes AS
+-- What happened to pages, run by run. Only responses count; an outage changes nothing. Reads all attempts. What
+-- `crawler prune` has removed is not listed, and the oldest version left counts as the new one.
+--   url             the page
+--   change          new, changed (text, links or robots directives), gone (404, 410), moved (redirects) or back
+--   run_id          the run that noticed
+--   at              when it noticed (Unix seconds)
+--   page_id         the version, for new and changed; NULL otherwise
+--   url_id          the page's row in urls
+SELECT
+    u.url, CASE WHEN EXISTS (SELECT 1 FROM pages AS o WHERE o.url_id = p.url_id AND o.id < p.id) THEN 'changed'
+        ELSE 'new' END AS change,
+    f.run_id, f.started_at AS at, p.id AS page_id, u.id AS url_id
+FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id JOIN urls AS u ON u.id = p.url_id
+UNION ALL
+SELECT u.url, CASE a.answer WHEN 'page' THEN 'back' ELSE a.answer END, a.run_id, a.started_at, NULL, u.id
+FROM (
+    SELECT
+        url_id, run_id, started_at, answer, lag(answer) OVER earlier AS answer_before,
+        max(answer = 'page') OVER (earlier ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS was_page
+    FROM (
+        SELECT
+            id, url_id, run_id, started_at,
+            CASE WHEN status_code IN (404, 410) THEN 'gone' WHEN redirect_url IS NOT NULL THEN 'moved'
+                WHEN status_code BETWEEN 200 AND 299 OR status_code = 304 THEN 'page' END AS answer
+        FROM fetches
+    ) WHERE answer IS NOT NULL
+    WINDOW earlier AS (PARTITION BY url_id ORDER BY id)
+) AS a JOIN urls AS u ON u.id = a.url_id
+WHERE a.answer <> a.answer_before AND a.was_page AND u.kind = 'page';
+
+CREATE VIEW attempts AS
+-- Every stored attempt to fetch a URL. By url it reads them all; the library's `Archive.attempts` uses an index.
+--   url             the URL that was requested
+--   kind            page, robots or sitemap
+--   run_id          the run that tried
+--   started_at      when (Unix seconds)
+--   elapsed_s       how long it took (seconds)
+--   status_code     HTTP status; NULL if there was no response
+--   failure         why there was none: dns, connect, tls, timeout ...; NULL otherwise
+--   message         the failure in words
+--   content_type    as the server sent it
+--   bytes           size of the body, decoded; if it was not read, as the server declared it
+--   redirect_url    where it redirected to; NULL if it did not
+--   address         IP address of the server
+--   url_id          the URL's row in urls
+--   fetch_id        its own row in fetches
+SELECT
+    u.url, u.kind, f.run_id, f.started_at, f.elapsed_s, f.status_code, f.failure, f.message, f.content_type, f.bytes,
+    f.redirect_url, f.address, f.url_id, f.id AS fetch_id
+FROM fetches AS f JOIN urls AS u ON u.id = f.url_id;
+
+CREATE VIEW host_overview AS
+-- Hosts, with their URLs by status (pages and sitemaps, not robots.txt). A host with nothing but excluded URLs was only
+-- linked to.
+--   host            the host
+--   urls            all its URLs
+--   pending         to be fetched
+--   fetched         stored
+--   redirected      to a URL with a row of its own
+--   excluded        not to be fetched
+--   gone            404 or 410
+--   failed          without a usable response
+--   next_due_at     when its next URL is due (Unix seconds); NULL if nothing is planned
+--   back_off_until  no request before then (Unix seconds)
+--   failures        failed look-ups and connections in a row
+--   pace_s          seconds between two requests to which adaptive pacing has slowed it; NULL if it is not slowed
+--   domain          its registrable domain; set with --scope domain or any
+SELECT
+    name AS host, pending + fetched + redirected + excluded + gone + failed AS urls, pending, fetched, redirected,
+    excluded, gone, failed, next_due_at, back_off_until, failures, pace_s, domain
+FROM hosts;
+
+CREATE VIEW run_overview AS
+-- The runs of the crawler.
+--   run_id          number of the run
+--   started_at      when it began (Unix seconds)
+--   ended_at        when it ended (Unix seconds); NULL if it is still running or was killed
+--   elapsed_s       how long it took (seconds); NULL likewise
+--   end_reason      complete, waiting, max_pages, max_runtime, interrupted, terminated, stopped, failed, killed
+--   pages           page versions stored
+--   requests        requests sent
+--   summary         its report (JSON); NULL until it has ended
+SELECT id AS run_id, started_at, ended_at, ended_at - started_at AS elapsed_s, end_reason, pages, requests, summary
+FROM runs;
