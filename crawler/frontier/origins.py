@@ -21,6 +21,8 @@ class OriginState:
 
     name: str
     claims: deque[Claim] = field(default_factory=deque)
+    lent: int = 0
+    slow: bool = False  # its last request took long: it gets one at a time
     answered: bool = False  # since it is in memory: an answer of it began
     served: bool = False  # and not by refusing
     failures: int = 0  # connections in a row
@@ -93,14 +95,17 @@ class Turns:
             self._count += 1
 
     def next(self, *, probing: bool) -> OriginState | None:
-        """Whose turn it is, brought to the front; `probing`: not that of one that has not answered yet."""
-        if not probing:
-            return self._line[0] if self._line else None
-        for _ in range(len(self._line)):
-            if self._line[0].answered:
-                return self._line[0]
-            self._line.rotate(-1)
-        return None
+        """Whose turn it is, brought to the front: of those that have the fewest requests under way, the first in line.
+
+        So what hangs at one origin leaves the slots of the host to the others. `probing`: none that has not answered.
+        """
+        line = self._line
+        if len(line) == 1:  # nearly always
+            return line[0] if _may_lend(line[0], probing) else None
+        chosen = min((origin for origin in line if _may_lend(origin, probing)), key=_lent, default=None)
+        while chosen is not None and line[0] is not chosen:
+            line.rotate(-1)
+        return chosen
 
     def take(self) -> Claim:
         """The first claim of the origin whose turn it is, which goes to the end of the line."""
@@ -137,3 +142,13 @@ class Turns:
     def clear(self) -> list[Claim]:
         """Take out all claims."""
         return [claim for origin in self._by_name.values() for claim in self.withdraw(origin)]
+
+
+def _may_lend(origin: OriginState, probing: bool) -> bool:
+    if origin.slow and origin.lent:
+        return False
+    return origin.answered or not probing
+
+
+def _lent(origin: OriginState) -> int:
+    return origin.lent

@@ -3,7 +3,7 @@
 Synchronous and without a clock: `now` (seconds, monotonic) is passed in. Invariants, tested as a state machine:
 
 - of one host, at most `per_host` claims are lent, and their requests start at least its delay apart (see hosts.py);
-- hosts that are slowed or slow, and those that have not proven quick, get one claim each (see policy/pace.py), and one
+- slow hosts, and those that have not proven quick, get one claim each (see policy/pace.py), and one
   more for an origin that has not answered yet;
 - within a host origins take turns (see origins.py); one that pauses lends nothing and holds up none of the others;
 - what hosts share stays within its bounds (see shares.py), and so do the pages of the run and of a host (allowance.py);
@@ -29,6 +29,7 @@ from crawler.policy.pace import AT_REST, SLOW_AFTER_S, HostPace, after_refusal, 
 from crawler.records import Blame, Claim
 
 FIRST_ANSWER_S = 5.0  # for which an origin that has not answered yet may hold up the others of its host
+_HURRIED_ATTEMPTS = 2  # even where it only holds one slot of several; after that, whoever is slow gets its chance
 
 
 class Workbench:
@@ -194,8 +195,10 @@ class Workbench:
         host, origin = loan.host, loan.origin
         if not loan.is_probe or len(host.claims) == len(origin.claims):
             return None
-        alone = self._per_host == 1 or (host.delay_s > 0 and origin.failures > 0)  # who waits for it to be sent
-        return FIRST_ANSWER_S if alone else None
+        is_the_only_slot = self._per_host == 1 or (
+            host.delay_s > 0 and origin.failures > 0
+        )  # all wait until it is sent
+        return FIRST_ANSWER_S if is_the_only_slot or claim.attempts < _HURRIED_ATTEMPTS else None
 
     def before(self, claim: Claim) -> InARow:
         """What had happened in a row when the claim was lent."""
@@ -229,11 +232,10 @@ class Workbench:
             host.failures += 1
         elif blame is Blame.ORIGIN and not loan.sent:
             origin.failures += 1
+        is_first = refused and not origin.refusals and (origin.served or not host.claims.several)
         if answered and loan.lent_at >= origin.paused_at:  # else the pause that rules was not known when it was sent
             origin.refusals = origin.refusals + 1 if refused else 0
-        if (
-            self._adaptive and refused and (origin.served or not host.claims.several)
-        ):  # else any pace is too fast for it
+        if self._adaptive and is_first:
             host.keep_pace(after_refusal(host.pace, host.base_s))
         elif self._adaptive and succeeded and (host.base_s or host.pace.delay_s):
             host.keep_pace(after_success(host.pace, host.base_s, latency_s))
@@ -262,8 +264,7 @@ class Workbench:
         if not loan.sent:
             host.pace_from(now)
         self._end(loan)
-        if origin.answered or not host.answered:  # one that only hangs says nothing about those that answer
-            self._shares.set_slow(host, slow=timed_out or now - loan.lent_at > SLOW_AFTER_S)
+        self._set_slow(loan, slow=timed_out or now - loan.lent_at > SLOW_AFTER_S)
         if back_off_until is not None:
             host.back_off(back_off_until)
         if pause is not None:
@@ -299,6 +300,7 @@ class Workbench:
         self.allowance.lend(host, claim)
         host.backing_off = False
         host.lent += 1
+        origin.lent += 1
         host.unsent += 1
         host.probes += loan.is_probe
         self._queue(host)
@@ -309,6 +311,7 @@ class Workbench:
         self._recent.pop(loan.claim, None)
         self._shares.leave(loan)
         loan.host.lent -= 1
+        loan.origin.lent -= 1
         loan.host.unsent -= not loan.sent
         loan.host.probes -= loan.is_probe
 
@@ -330,9 +333,9 @@ class Workbench:
         heapq.heappush(self._heap, (host.ready_at, self._sequence, host))
 
     def _limit(self, host: HostState) -> int:
-        own = slots(host.pace, quick=host.proven, per_host=self._per_host)
-        probing = host.probes > 0 and host.answered and host.claims.several
-        return min(own + probing, self._per_host)
+        if host.answered and host.claims.several:
+            return self._per_host  # what is slow is one of its origins: see `Turns.next`
+        return slots(quick=host.proven, per_host=self._per_host)
 
     def _notice_slow(self, now: float) -> None:
         """Hosts whose oldest loan has been out for too long are slow from now on, not only once it comes back."""
@@ -341,5 +344,10 @@ class Workbench:
             if now - loan.lent_at <= SLOW_AFTER_S:
                 return
             del self._recent[loan.claim]
-            if loan.origin.answered or not loan.host.answered:
-                self._shares.set_slow(loan.host, slow=True)
+            self._set_slow(loan, slow=True)
+
+    def _set_slow(self, loan: Loan, *, slow: bool) -> None:
+        """Its origin, and its host: but one that only hangs says nothing about those that answer."""
+        loan.origin.slow = slow
+        if loan.origin.answered or not loan.host.answered:
+            self._shares.set_slow(loan.host, slow=slow)

@@ -6,8 +6,8 @@ below the base, which is the longer of `--delay` and the host's Crawl-delay; so 
 What was chosen, and why:
 
 - A refusal (429, 503) doubles the delay, from `FLOOR_S` up: the multiplicative decrease of AIMD (Chiu and Jain, 1989),
-  since whoever refuses is already over what it can bear. A refusal counts once until something has succeeded: those
-  that were under way together say the same thing once.
+  since whoever refuses is already over what it can bear. Of refusals in a row of one origin only the first counts:
+  those that were under way together say the same thing once, and who refuses at any pace says nothing about it.
 - Rising latency: as in Scrapy's AutoThrottle, the delay goes half of the way to the latency, which is to say to one
   request at a time; further would help nobody. AutoThrottle takes the latency as it is; here it has to have risen to
   twice what the host usually takes, so that a host that always takes long is not asked less often for it. With a base
@@ -17,8 +17,8 @@ What was chosen, and why:
   once in 14 pages.
 - Only successes speed up, as in AutoThrottle: errors come quickly. Latency is the server's own
   (`Response.first_byte_s`), and that of documents alone: a 304 or a redirect takes nothing to make.
-- A host that is slowed, or slow (a request over `SLOW_AFTER_S`, or a time-out), or that has not shown yet that it is
-  quick, gets one request at a time.
+- A host that is slow (a request over `SLOW_AFTER_S`, or a time-out), or has not shown yet that it is quick, gets one
+  request at a time.
 
 Durations are seconds.
 """
@@ -44,7 +44,6 @@ class HostPace:
     delay_s: float = 0.0
     latency_s: float | None = None  # smoothed
     usual_s: float | None = None
-    refused: bool = False  # and nothing has succeeded since
 
 
 AT_REST = HostPace()
@@ -52,12 +51,8 @@ AT_REST = HostPace()
 
 def after_refusal(pace: HostPace, base_s: float) -> HostPace:
     """The host has answered 429 or 503 to a request at this pace."""
-    if pace.refused:
-        return pace
     doubled_s = max(2 * max(pace.delay_s, base_s), FLOOR_S)
-    return HostPace(
-        delay_s=max(base_s, min(doubled_s, MAX_S)), latency_s=pace.latency_s, usual_s=pace.usual_s, refused=True
-    )
+    return HostPace(delay_s=max(base_s, min(doubled_s, MAX_S)), latency_s=pace.latency_s, usual_s=pace.usual_s)
 
 
 def after_success(pace: HostPace, base_s: float, latency_s: float | None) -> HostPace:
@@ -79,9 +74,9 @@ def after_success(pace: HostPace, base_s: float, latency_s: float | None) -> Hos
     return HostPace(delay_s=_recovered(pace.delay_s, base_s), latency_s=smoothed_s, usual_s=usual_s)
 
 
-def slots(pace: HostPace, *, quick: bool, per_host: int) -> int:
+def slots(*, quick: bool, per_host: int) -> int:
     """Requests that may be under way to a host at once; `quick`: it has shown that it is."""
-    return per_host if quick and not pace.delay_s else 1
+    return per_host if quick else 1
 
 
 def _moved(value: float, towards: float, share: float) -> float:
