@@ -22,7 +22,7 @@ This table is the rule; the manual (politeness) says it in words:
     dns                                 tried again                         its host, in the same way
     tls too_large bad_response          failed                              the URL
     blocked_address parse_timeout
-    proxy                               tried again without end: the        nobody; its origin waits 5, 10, 20 ... s
+    proxy                               tried again without end: the        nobody; its host waits 5, 10, 20 ... s
                                         attempt does not count
 
 'Tried again' ends after `retries` further attempts; then the URL has failed. What is counted in a row is counted from
@@ -131,8 +131,8 @@ def _after_refusal(
 def _after_failure(claim: Claim, failure: Failure, retries: int, before: InARow, jitter: float) -> Verdict:
     reason = Reason(failure.kind)
     if failure.kind is FailureKind.PROXY:
-        pause_s = back_off_s(before.origin_failures, jitter)
-        verdict = _again(claim, reason, sys.maxsize, pause_s, closes=Blame.ORIGIN)
+        pause_s = back_off_s(before.host_failures, jitter)
+        verdict = _again(claim, reason, sys.maxsize, pause_s, closes=Blame.HOST)
         return replace(verdict, attempts=claim.attempts)
     if failure.kind not in _RETRYABLE:
         return Verdict(status=UrlStatus.FAILED, reason=reason, attempts=claim.attempts + 1, blame=Blame.URL)
@@ -238,7 +238,7 @@ def decide_robots(
     if isinstance(attempt, Response) and brings_rules(attempt):
         body = attempt.body if 200 <= attempt.status_code < 300 else b""
         return RobotsDecision(verdict=verdict, rules=body)
-    blame = Blame.HOST if _is_unresolved(claim, attempt) else Blame.ORIGIN
+    blame = Blame.HOST if _concerns_host(claim, attempt) else Blame.ORIGIN
     if isinstance(attempt, Failure) and _fails_origin(claim, attempt, retries=retries, has_fallback=has_fallback):
         verdict = replace(verdict, pause_s=LATER_S, blame=blame) if was_reached else verdict
         return RobotsDecision(verdict=verdict, failed=attempt.kind)
@@ -256,8 +256,10 @@ def brings_rules(attempt: Response | Failure) -> bool:
     return isinstance(attempt, Response) and attempt.status_code < 500 and attempt.status_code != 429
 
 
-def _is_unresolved(claim: Claim, attempt: Response | Failure) -> bool:
-    return isinstance(attempt, Failure) and attempt.kind is FailureKind.DNS and attempt.url == claim.url
+def _concerns_host(claim: Claim, attempt: Response | Failure) -> bool:
+    if not isinstance(attempt, Failure):
+        return False
+    return attempt.kind is FailureKind.PROXY or (attempt.kind is FailureKind.DNS and attempt.url == claim.url)
 
 
 def _is_unreached(claim: Claim, attempt: Response | Failure) -> bool:
