@@ -158,9 +158,9 @@ class Frontier:
         """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
         return self._workbench.patience_s(claim)
 
-    def delay_of(self, claim: Claim) -> float:
-        """Seconds between the starts of two requests to the claim's host."""
-        return self._workbench.host(claim.host_id).delay_s
+    def turn_in_s(self, claim: Claim) -> float | None:
+        """Seconds until the claim's visit may make another request; None where its host is left alone for now."""
+        return self._workbench.turn_in_s(claim, self._clock.monotonic())
 
     # --- for the screen -----------------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ class Returning:
     def __init__(self, config: CrawlConfig, workbench: Workbench, counters: Counters, clock: Clock) -> None:
         self._retries = config.network.retries
         self._max_wait_s = config.run.max_wait_s
+        self._adaptive = config.politeness.adaptive_pace
         self._workbench = workbench
         self._counters = counters
         self._clock = clock
@@ -103,7 +104,7 @@ class Returning:
             revisit=self._revisit(visit, verdict.status, page),
             closure=closure,
             host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
-            pace_s=host.pace.delay_s,
+            pace_s=host.pace.delay_s if self._adaptive else None,
             is_kept=self._keep(claim, verdict),
             **found,
         )

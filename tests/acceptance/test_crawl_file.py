@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ import typer
 from crawler.cli.commands import app
 from crawler.cli.crawl import CRAWL_OPTIONS
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli
-
-Serve = Callable[[FakeWeb], Served]
+from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Serve
 
 
 @pytest.fixture
@@ -71,7 +68,7 @@ def test_what_init_writes_changes_nothing_when_it_is_taken_as_it_is(cli: Cli, se
 
 def test_init_overwrites_nothing_and_says_what_it_cannot_do(cli: Cli) -> None:
     (cli.folder / "crawl.toml").write_text("mine")
-    assert "crawl.toml exists" in cli.command("init", status=2).err
+    assert "crawl.toml already exists" in cli.command("init", status=2).err
     assert (cli.folder / "crawl.toml").read_text() == "mine"
     for file in ("no/such/crawl.toml", "."):
         assert cli.command("init", file, status=2).err.count("\n") == 1

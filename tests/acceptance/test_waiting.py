@@ -1,9 +1,10 @@
-"""A run that leaves pages because hosts or origins are closed says so: on the screen, in cron's line, in all its files."""
+"""A run that leaves pages because hosts or origins are closed says so: on the screen, in cron's line, in its files."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import Cli
 from tests.acceptance.test_metrics import read
+
+Serve = Callable[[FakeWeb], Served]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_with_no_delay_latency_slows_nobody(tmp_path: Path) -> None:
     assert done.took_s < 0.1 * 30 + 4.0 * 31 / 2 + 1.0
 
 
-def slowed_in_the_first_night(tmp_path: Path, **options: bool) -> tuple[FakeWeb, Crawled]:
+def slowed_in_the_first_night(tmp_path: Path, **options: Any) -> tuple[FakeWeb, Crawled]:
     web = FakeWeb()
     site = a_site(web, "a.test", 6)
     site.sequence("/5", *[Answer(status=429, headers={"Retry-After": "1"})] * 3, Answer.page(title="5"))

@@ -52,7 +52,8 @@ def with_every_fault(web: FakeWeb, site: Site, delay_s: float) -> None:
         origin.answer("*", answer)
     links = [f"http://a.test:{port}/other" for port in site.ports]
     links += [f"http://a.test:{port}/{number}" for port in (8020, 8021, 8022) for number in range(10)]
-    for number, fault in enumerate((Answer(status=500), Answer(status=404), Fault.DISCONNECT)):
+    bad: tuple[Answer | Fault, ...] = (Answer(status=500), Answer(status=404), Fault.DISCONNECT)
+    for number, fault in enumerate(bad):
         site.answer(f"/bad{number}", fault)
         links.append(f"/bad{number}")
     children = [f"/{number}" for number in range(1, 11)]

@@ -199,14 +199,14 @@ class OriginsMachine(RuleBasedStateMachine):
         for claim in self.lent() if hasattr(self, "hosts") else ():
             self.finish_one(claim, "answered")
         while any(origin.waiting for host in getattr(self, "hosts", {}).values() for origin in host.origins.values()):
-            claim = self.take_one()
-            if claim is None:
+            taken = self.take_one()
+            if taken is None:
                 ready_at = self.bench.next_ready_at()
                 assert ready_at is not None, "stuck"
                 assert ready_at > self.now, "it says that there is something now, and there is not"
                 self.now = ready_at
                 continue
-            self.finish_one(claim, "answered")
+            self.finish_one(taken, "answered")
 
 
 TestOrigins = OriginsMachine.TestCase
