@@ -57,6 +57,15 @@ _FAILURES = """
 SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' GROUP BY reason ORDER BY count(*) DESC
 """
 
+# By urls_failing alone.
+_FAILING = """
+SELECT count(*), min(failing_since) FROM urls
+WHERE failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone')
+"""
+_FAILING_REASONS = """
+SELECT failing_reason, count(*) FROM failing_urls GROUP BY failing_reason ORDER BY count(*) DESC
+"""
+
 # By urls_excluded alone. The hosts that a domain has too many of are one trap, not one each.
 _TRAPS = f"""
 SELECT g.host_id, h.name, g.cause, g.reason, g.urls FROM (
@@ -146,6 +155,15 @@ class Trap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrls:
+    """URLs that responded before and fail for now: how many, the earliest `since` (None: there are none), and why."""
+
+    urls: int
+    since: float | None
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
@@ -153,7 +171,7 @@ class Report:
     most failed URLs; `waiting` are hosts and origins that are left alone for now; `old_rules` are origins whose
     robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
     excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
-    "http <status>".
+    "http <status>"; `failing` are those that keep the status of their last response.
     """
 
     urls: Mapping[str, int]
@@ -168,6 +186,7 @@ class Report:
     hosts_crawled: int
     hosts_backing_off: int
     failures: Mapping[str, int]
+    failing: FailingUrls
     excluded: Mapping[str, int]
     page_versions: int
     bodies: int
@@ -211,11 +230,18 @@ async def _read(
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
         failures={row[0] or "unknown": row[1] for row in failed},
+        failing=await _failing(connection),
         excluded=dict(await _rows(connection, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
         page_versions=page_versions or 0,
         bodies=bodies or 0,
         fetches=fetches or 0,
     )
+
+
+async def _failing(connection: aiosqlite.Connection) -> FailingUrls:
+    urls, since = await _row(connection, _FAILING)
+    reasons = dict(await _rows(connection, _FAILING_REASONS)) if urls else {}
+    return FailingUrls(urls=urls, since=since, reasons=reasons)
 
 
 async def _traps(connection: aiosqlite.Connection, most: int) -> list[Trap]:
