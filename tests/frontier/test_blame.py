@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Fault, Site
+from crawler.run import Run
 from tests.frontier.crawls import DAY_S, NIGHT, Crawled, a_site, crawled, rows
+from tests.frontier.virtual_time import VirtualLoop
 
 HOUR_S = 3600.0
 ALLOW = "User-agent: *\nAllow: /\n"
@@ -168,7 +170,15 @@ def test_a_backlog_of_a_closed_origin_hides_nothing_of_the_others(tmp_path: Path
     site.origin(8081).answer("*", Answer(status=503, delay_s=0.01))
     backlog = [f"http://a.test:8081/{number}" for number in range(3000)]
     site.page("/", links=[*backlog, *(f"/{number}" for number in range(1, 600))], delay_s=0.01)
-    done = crawled(web, tmp_path / "crawl.db", "https://a.test/", max_wait_s=max_wait_s, max_runtime_s=3000.0)
+    in_memory: list[int] = []
+
+    def look(run: Run, loop: VirtualLoop) -> None:
+        in_memory.extend(len(host.claims) + host.waiting for host in run.frontier.hosts())
+        loop.call_later(0.1, look, run, loop)
+
+    options = {"max_wait_s": max_wait_s, "max_runtime_s": 600.0}
+    done = crawled(web, tmp_path / "crawl.db", "https://a.test/", during=look, **options)
+    assert max(in_memory) < 2000
     assert good_pages(done) == 600
     assert done.summary.pending == 3000
     assert len([hit for hit in done.hits("a.test") if hit.port == 8081]) == 3
@@ -189,15 +199,17 @@ def test_what_is_found_while_an_origin_pauses_waits_too_in_the_next_run_as_well(
 
 
 def test_refusals_of_requests_that_were_under_way_together_count_once(tmp_path: Path) -> None:
+    """The second time nothing was answered in between, so that the pause is twice as long, and not four times."""
     web = FakeWeb()
-    site = a_site(web, "a.test", 9, delay_s=0.1)
+    site = a_site(web, "a.test", 3, delay_s=0.1)
+    refusal = Answer(status=503, delay_s=0.1)
     for number in (1, 2):
-        site.sequence(f"/{number}", Answer(status=503, delay_s=0.1), Answer.page(title=f"{number}"))
-    site.sequence("/1", Answer(status=503, delay_s=0.1), Answer(status=503, delay_s=0.1), Answer.page(title="1"))
+        site.sequence(f"/{number}", refusal, refusal, Answer.page(title=f"{number}"))
     done = crawled(web, tmp_path / "crawl.db", "http://a.test/", per_host=2, adaptive_pace=False)
-    pauses = [gap for gap in done.gaps("a.test") if gap > 1.0]
-    assert len(pauses) == 2
-    assert all(5.0 <= pause < 8.0 for pause in pauses), "each is a first one: something was answered in between"
+    first, second = (gap for gap in done.gaps("a.test") if gap > 1.0)
+    assert 5.0 <= first < 8.0
+    assert 10.0 <= second < 15.0
+    assert done.summary.urls["fetched"] == 3
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
