@@ -125,7 +125,8 @@ def test_the_refusal_says_what_would_allow_the_address() -> None:
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2002:a01:203::1", "::a01:203"])
-def test_an_allowed_network_covers_the_forms_that_embed_its_addresses(address: str) -> None:
+def test_allowed_network_covers_embedded_forms(address: str) -> None:
+    """An allowed network covers the IPv6 forms that embed its addresses."""
     assert guard("10.0.0.0/8").refusal(address) is None
     assert guard("192.168.0.0/16", "fd00::/8").refusal(address) is not None
 
@@ -137,7 +138,8 @@ def test_an_allowed_ipv6_network_covers_its_own_addresses_only() -> None:
     assert opened.refusal("127.0.0.1") is not None
 
 
-def test_an_ip_literal_seed_opens_its_very_address_to_its_own_origin_only() -> None:
+def test_ip_literal_seed_opens_its_own_address() -> None:
+    """A seed that is an IP literal opens that very address, and only to its own origin."""
     opened = guard()
     opened.open_origin("http://127.0.0.1:8000")
     assert opened.refusal("127.0.0.1", "http://127.0.0.1:8000") is None

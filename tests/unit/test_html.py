@@ -414,7 +414,8 @@ def test_refresh_url(content: str, refresh_url: str | None) -> None:
     )
 
 
-def test_refresh_is_resolved_against_the_base_and_the_first_counts() -> None:
+def test_first_refresh_counts_against_the_base() -> None:
+    """A refresh is resolved against the base URL, and the first valid one counts."""
     html = "<base href=/x/>" + "".join(
         f"<meta http-equiv=refresh content='{c}'>" for c in ("bad", "0;url=a", "0;url=b")
     )
@@ -556,7 +557,8 @@ def test_what_is_written_is_read(title: str, text: str, links: list[tuple[str, s
 @example("\1?x", "http://a/b/c")  # a control character before it counts for nothing (WHATWG URL, 4.4)
 @example("http:", "http://a/b/c")
 @example("http:?x", "http://a/b/c?d")
-def test_a_link_means_the_same_for_every_page_of_a_folder_but_its_own(href: str, base: str) -> None:
+def test_links_joined_by_folder(href: str, base: str) -> None:
+    """Joining by folder finds what plain joining does, also for links that depend on the page itself."""
     check_joined_by_folder(href, base)
 
 

@@ -259,7 +259,8 @@ def test_lines_before_the_first_group_belong_to_nobody() -> None:
     assert RobotsRules.parse(b"Disallow: /\nUser-agent: *\nDisallow: /x").allows("crawler", HOST + "/y")
 
 
-def test_an_agent_line_without_a_token_names_nobody_but_opens_a_group() -> None:
+def test_agent_line_without_a_token() -> None:
+    """An agent line without a token names nobody, but opens a group."""
     rules = RobotsRules.parse(b"User-agent: crawler\nDisallow: /a\nUser-agent:\nUser-agent: 42\nDisallow: /b")
     assert rules.allows("crawler", HOST + "/b")
     assert rules.allows("", HOST + "/b")
@@ -468,7 +469,8 @@ def test_very_many_agents_may_share_very_many_rules() -> None:
     assert rules.crawl_delay("zz") == 2
 
 
-def test_a_file_too_costly_to_judge_a_url_forbids_it_and_never_allows_it() -> None:
+def test_file_too_costly_to_judge() -> None:
+    """A file that is too costly to judge a URL by may forbid the URL, but never allows it."""
     costly = [f"*aab{number}" for number in range(20_000)]
     long_url = HOST + "/" + "a" * 50_000
     forbidding = rules_for_all(*(f"Disallow: /{path}" for path in costly))
@@ -494,9 +496,8 @@ ROBOTS_WORDS = [
 
 @given(st.one_of(st.binary(), st.lists(st.sampled_from(ROBOTS_WORDS)).map(b"".join)), st.text(), st.text())
 @example(b"User-agent: *\nDisallow: $\nDisallow: *$\nAllow: %\nDisallow: /%2", "*", "http://a/%")
-def test_whatever_the_bytes_the_same_said_otherwise_is_the_same_decision(
-    body: bytes, user_agent: str, url: str
-) -> None:
+def test_any_bytes_give_consistent_decisions(body: bytes, user_agent: str, url: str) -> None:
+    """Whatever the bytes: the same rules in another form give the same decision."""
     for agent in ("crawler", user_agent):
         check_robots(body, agent, (url, HOST + "/" + url))
 

@@ -65,7 +65,8 @@ def test_a_domain_ends_where_the_public_suffix_begins(root: str, url: str, insid
     assert a_scope(ScopeRule.DOMAIN, root).judge(url, depth=1) == (None if inside else "scope")
 
 
-def test_sitemaps_are_taken_from_outside_of_the_folder_but_not_of_the_host() -> None:
+def test_sitemaps_outside_of_the_folder() -> None:
+    """Sitemaps are taken from outside of the folder, but not from another host."""
     scope = a_scope(ScopeRule.PREFIX)
     assert scope.judge("http://www.example.com/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) is None
     assert scope.judge("http://example.com/docs/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) == "scope"

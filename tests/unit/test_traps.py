@@ -189,7 +189,8 @@ def month(number: int) -> tuple[str, str]:
     return f"{name} {2000 + number // 12}", f"Events of {name}. Mo Tu We Th Fr Sa Su {days} Previous Next"
 
 
-def test_an_endless_calendar_is_closed_and_nothing_else_of_its_host() -> None:
+def test_endless_calendar_alone_is_closed() -> None:
+    """An endless calendar is closed, and nothing else of its host."""
     detector = RepetitionDetector()
     pages = [(f"http://a.test/calendar?m={number}", *month(number)) for number in range(2 * ALIKE_PAGES)]
     closed = [name for page in pages if (name := detector.note(*page))]
@@ -212,7 +213,8 @@ def test_one_new_page_in_ten_keeps_a_place_open() -> None:
         assert detector.note(f"http://a.test/{number}", None, text) is None
 
 
-def test_pages_that_only_share_their_title_are_told_apart_by_their_texts() -> None:
+def test_pages_with_one_title_differ_by_text() -> None:
+    """Pages that only share their title are told apart by their texts."""
     detector = RepetitionDetector()
     for number in range(2 * ALIKE_PAGES):
         word = "".join(chr(97 + int(digit)) for digit in str(number))
@@ -220,7 +222,8 @@ def test_pages_that_only_share_their_title_are_told_apart_by_their_texts() -> No
         assert detector.note(f"http://a.test/{number}", "Our site", text) is None
 
 
-def test_a_maze_of_random_folders_is_closed_as_a_whole_but_not_what_is_known() -> None:
+def test_maze_of_random_folders() -> None:
+    """A maze of random folders is closed as a whole, but not the places known before."""
     detector = RepetitionDetector()
     detector.note("http://a.test/docs/x", "Docs", "honest")
     names = {detector.note(f"http://a.test/m{'x' * number}/p", "Maze", "lost") for number in range(2 * ALIKE_PAGES)}
