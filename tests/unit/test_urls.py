@@ -246,6 +246,7 @@ DROPPED = [
     ("http://a/?A=1", ("a",), "http://a/?A=1"),
     ("http://a/?ab=1", ("a",), "http://a/?ab=1"),
     ("http://a/?b=a", ("a",), "http://a/?b=a"),
+    ("http://a/?a=b=c&d", ("a",), "http://a/?d"),
     ("http://a/?b=1?a=2", ("a",), "http://a/?b=1?a=2"),
     ("http://a/utm_x", ("utm_*",), "http://a/utm_x"),
     ("http://a/?b=%7E&&c", ("a",), "http://a/?b=%7E&&c"),
