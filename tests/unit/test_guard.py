@@ -119,9 +119,10 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     assert guard().refusal(text) is not None
 
 
-def test_the_refusal_says_what_would_allow_the_address() -> None:
-    reason = guard().refusal("::ffff:10.1.2.3")
-    assert reason == "::ffff:10.1.2.3 is private, not public; allow it with --allow-private 10.1.2.3/32"
+@pytest.mark.parametrize(("address", "network"), [("::ffff:10.1.2.3", "10.1.2.3/32"), ("fd00::1%eth0", "fd00::1/128")])
+def test_the_refusal_says_what_would_allow_the_address(address: str, network: str) -> None:
+    reason = guard().refusal(address)
+    assert reason == f"{address} is private, not public; allow it with --allow-private {network}"
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2002:a01:203::1", "::a01:203"])
@@ -136,6 +137,7 @@ def test_an_allowed_ipv6_network_covers_its_own_addresses_only() -> None:
     assert opened.refusal("fd00:1::5") is None
     assert opened.refusal("fd00:2::5") is not None
     assert opened.refusal("127.0.0.1") is not None
+    assert guard("::ffff:0:0/96").refusal("::ffff:10.1.2.3") is None
 
 
 def test_ip_literal_seed_opens_its_own_address() -> None:
