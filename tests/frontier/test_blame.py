@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Fault, Site
+from crawler.run import Run
 from tests.frontier.crawls import DAY_S, NIGHT, Crawled, a_site, crawled, rows
+from tests.frontier.virtual_time import VirtualLoop
 
 HOUR_S = 3600.0
 ALLOW = "User-agent: *\nAllow: /\n"
@@ -157,18 +159,55 @@ def test_four_closed_ports_cost_no_more_than_the_turns_of_their_attempts(tmp_pat
     assert {hit.port for hit in nightly.hits("a.test", "/x")} == {8082, 8083, 8084}
 
 
-def test_a_backlog_of_a_closed_origin_hides_nothing_of_the_others(tmp_path: Path) -> None:
-    """Thousands of URLs that are due before the others' and may not be asked for: more than are kept in memory."""
+@pytest.mark.parametrize("max_wait_s", [60.0, 7200.0])
+def test_a_backlog_of_a_closed_origin_hides_nothing_of_the_others(tmp_path: Path, max_wait_s: float) -> None:
+    """Thousands of URLs that are due before the others' and may not be asked for: more than are kept in memory.
+
+    They go back to the store where the pause is longer than the run waits, and are left there where it is not.
+    """
     web = FakeWeb()
     site = a_good_site(web, pages=600, delay_s=0.01)
     site.origin(8081).answer("*", Answer(status=503, delay_s=0.01))
     backlog = [f"http://a.test:8081/{number}" for number in range(3000)]
     site.page("/", links=[*backlog, *(f"/{number}" for number in range(1, 600))], delay_s=0.01)
-    done = crawled(web, tmp_path / "crawl.db", "https://a.test/")
+    in_memory: list[int] = []
+
+    def look(run: Run, loop: VirtualLoop) -> None:
+        in_memory.extend(len(host.claims) + host.waiting for host in run.frontier.hosts())
+        loop.call_later(0.1, look, run, loop)
+
+    options = {"max_wait_s": max_wait_s, "max_runtime_s": 600.0}
+    done = crawled(web, tmp_path / "crawl.db", "https://a.test/", during=look, **options)
+    assert max(in_memory) < 2000
     assert good_pages(done) == 600
     assert done.summary.pending == 3000
     assert len([hit for hit in done.hits("a.test") if hit.port == 8081]) == 3
     assert done.times("a.test", "/599")[-1] < 12.0
+
+
+def test_what_is_found_while_an_origin_pauses_waits_too_in_the_next_run_as_well(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = a_site(web, "a.test", 3)
+    site.status("/1", 503, headers={"Retry-After": "7200"})
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/", per_host=1)
+    new = crawled(web, db, "http://a.test/new", at=NIGHT + HOUR_S)
+    assert new.log == []
+    assert new.urls()["http://a.test/new"] == ("pending", None)
+    site.page("/1")
+    assert crawled(web, db, at=NIGHT + 3 * HOUR_S).times("a.test", "/new") != []
+
+
+def test_refusals_of_requests_that_were_under_way_together_count_once(tmp_path: Path) -> None:
+    """Three pairs of them are three in a row, so that Retry-After is still taken at its word."""
+    web = FakeWeb()
+    site = a_site(web, "a.test", 3, delay_s=0.1)
+    refusal = Answer(status=503, delay_s=0.1, headers={"Retry-After": "1"})
+    for number in (1, 2):
+        site.sequence(f"/{number}", refusal, refusal, refusal, Answer.page(title=f"{number}"))
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", per_host=2, adaptive_pace=False)
+    assert [gap for gap in done.gaps("a.test") if gap > 0.2] == [1.1, 1.1, 1.1]
+    assert done.summary.urls["fetched"] == 3
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
@@ -184,6 +223,7 @@ def test_errors_of_pages_count_in_no_pause(tmp_path: Path, bad: int) -> None:
     site.sequence("/9", Answer(status=503), Answer.page(title="at last"))
     done = crawled(web, tmp_path / "crawl.db", "http://a.test/", retries=1, per_host=1, adaptive_pace=False)
     [refused, stored] = done.times("a.test", "/9")
+    assert refused == 0.0, "nobody has waited for those that failed"
     after = min(at for at in done.times("a.test") if at > refused)
     assert 5.0 <= after - refused <= 6.25
     assert stored >= after

@@ -209,6 +209,49 @@ class OriginsMachine(RuleBasedStateMachine):
             self.finish_one(taken, "answered")
 
 
+def claims_of(port: int, count: int) -> list[Claim]:
+    origin = f"http://h1.test:{port}"
+    return [
+        Claim(url_id=10 * port + n, url=f"{origin}/{n}", host_id=1, host="h1.test", origin=origin) for n in range(count)
+    ]
+
+
+def a_bench(per_host: int, *ports: int) -> Workbench:
+    """A host that has proven quick, with five claims of each of these origins, which have all answered."""
+    bench = Workbench(delay_s=0.0, per_host=per_host, per_ip=99, concurrency=99)
+    host = bench.add_host(1, "h1.test", ready_at=0.0)
+    host.proven = host.answered = True
+    for port in ports:
+        bench.offer(host, claims_of(port, 5))
+        host.claims.origin(f"http://h1.test:{port}").answered = True
+    return bench
+
+
+def lent_port(bench: Workbench) -> tuple[Claim, str]:
+    claim = bench.lend(0.0)
+    assert claim is not None
+    return claim, claim.origin[-1]
+
+
+def test_the_origins_of_a_host_take_turns() -> None:
+    bench, ports = a_bench(1, 1, 2, 3), []
+    for _ in range(9):
+        claim, port = lent_port(bench)
+        bench.take_back(claim, 0.0)
+        ports.append(port)
+    assert "".join(ports) == "123123123"
+
+
+def test_what_hangs_at_one_origin_leaves_the_other_slots_to_the_others() -> None:
+    bench, ports = a_bench(2, 1, 2), []
+    _hanging, first = lent_port(bench)
+    for _ in range(5):
+        claim, port = lent_port(bench)
+        bench.take_back(claim, 0.0)
+        ports.append(port)
+    assert (first, "".join(ports)) == ("1", "22222")
+
+
 TestOrigins = OriginsMachine.TestCase
 TestOrigins.settings = settings(
     max_examples=int(os.environ.get("ORIGINS_EXAMPLES", "80")),
