@@ -70,6 +70,23 @@ async def test_why_a_url_was_kept_out_or_failed_is_told_in_parts_after_the_migra
     assert all(reason == Reason(cause, detail) for reason, cause, detail in [*found, *failed])
 
 
+async def test_what_had_failed_fails_since_its_first_attempt_and_is_due_again_unless_settled(
+    cli: Cli, served: Served
+) -> None:
+    tried = "SELECT u.url, min(f.started_at) FROM fetches AS f JOIN urls AS u ON u.id = f.url_id GROUP BY u.id"
+    first = dict(cli.rows(tried))
+    async with database_at(cli.db).open_store():
+        pass
+    columns = "url, reason, failing_since, failing_reason, revisit_at"
+    sql = f"SELECT {columns} FROM urls WHERE status = 'failed' AND kind = 'page'"
+    failed = {row[0]: row[1:] for row in cli.rows(sql)}
+    assert all(since == first[url] for url, (_reason, since, _why, _at) in failed.items() if url in first)
+    assert all(reason == why for reason, _since, why, _at in failed.values())
+    again = {reason: at is not None for reason, _since, _why, at in failed.values()}
+    assert (again["http 500"], again["http 403"], again["bad_response"]) == (True, False, False)
+    assert cli.rows("SELECT count(*) FROM failing_urls") == [0]
+
+
 def test_what_has_not_changed_gives_no_new_version_and_what_has_gives_one(
     cli: Cli, served: Served, web: FakeWeb
 ) -> None:

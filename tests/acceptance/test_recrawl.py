@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
 import re
 import sqlite3
@@ -553,6 +554,31 @@ def test_a_page_that_fails_for_once_is_fetched_in_the_next_night(cli: Cli, serve
     cli.let_pass(DAY_S - 600)  # ten minutes early: the nights are not equally long
     cli.crawl(served, *EVERYTHING)
     assert cli.rows("SELECT status, failing_reason FROM urls WHERE url LIKE '%/f'") == [("fetched", None)]
+
+
+def test_a_night_without_the_server_changes_no_status_and_is_told(cli: Cli, serve: Serve) -> None:
+    """The next one is fetched again as a whole; one page that goes on failing while the others are fine has failed."""
+    web = FakeWeb()
+    site = a_site(web, 40)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    for path in site.links:
+        site.status(path, 500)
+    cli.let_pass(DAY_S)
+    cli.crawl(served, *EVERYTHING, "--retries", "0", status=4)
+    assert cli.rows("SELECT status, count(*) FROM urls WHERE kind = 'page' GROUP BY status") == [("fetched", 40)]
+    assert "40 failing since" in cli.command("status", "--db", str(cli.db)).out
+    status = json.loads(cli.command("status", "--db", str(cli.db), "--json").out)
+    assert (status["failing"]["urls"], status["failing"]["reasons"]) == (40, {"http 500": 40})
+    assert status["urls"]["failed"] == 0
+
+    a_site(web, 40)
+    site.status("/p7", 500)
+    cli.let_pass(DAY_S)
+    cli.crawl(served, *EVERYTHING, "--retries", "0")
+    assert cli.rows("SELECT url FROM failed_urls") == [served.url("a.test", "/p7")]
+    assert cli.rows("SELECT count(*) FROM urls WHERE status = 'fetched' AND failing_since IS NULL") == [39]
+    assert "failing since" not in cli.command("status", "--db", str(cli.db)).out
 
 
 def test_a_budget_that_the_seeds_would_use_up_leaves_nothing_for_ever(cli: Cli, serve: Serve) -> None:

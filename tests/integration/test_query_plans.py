@@ -93,6 +93,7 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
     await store.add([a_target(claims[11].url, seed=SeedMark.YES)], NOW)
     horizon = Horizon(started_at=NOW, fetched_before=NOW - 10, revisit_before=NOW, by_value=True)
     stale = await store.stale_urls(ids, 4, horizon)
+    await store.answered_since(ids[0], NOW)
     await store.stale_hosts(horizon, 100, 8, NOW)
     seen = [a_result(claim, links=["http://new.test/found"], page=claim.url.endswith("0")) for claim in stale]
     lastmods = tuple((f"http://h1.test/{number}", NOW - 5) for number in range(64))
@@ -247,6 +248,45 @@ async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is
             horizon = Horizon(started_at=NOW, fetched_before=NOW, revisit_before=NOW, by_value=by_value)
             assert len(await store.stale_urls([1], 512, horizon)) == 512
             assert len((await store.stale_hosts(horizon, None, 8, NOW)).rows) == 1
+        steps.append(count)
+    assert steps[1] < 1.2 * steps[0]
+
+
+@pytest.mark.parametrize("max_age", ["age", "auto"])
+async def test_an_outage_of_a_whole_host_makes_no_choice_dearer(tmp_path: Path, max_age: str) -> None:
+    """Steps of SQLite's virtual machine where half of so many pages fail for now, half have failed."""
+    steps = []
+    for pages in (2_000, 200_000):
+        path = tmp_path / f"{pages}.db"
+        async with a_store(path, "http://h1.test/") as store:
+            await store.add([a_target("http://h1.test/")], NOW)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)"
+                " INSERT INTO urls (url, host_id, kind, status, depth, discovered_at, fetched_at, next_fetch_at,"
+                " revisit_at, failing_since, failing_reason)"
+                " SELECT 'http://h1.test/' || i, 1, 'page', iif(i % 2, 'fetched', 'failed'), 1, 0,"
+                " iif(i % 2, i % 97, NULL), iif(i % 2, ?2, NULL), iif(i % 2, NULL, ?2), 9, 'timeout' FROM n",
+                (pages, NOW + 999),
+            )
+            connection.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8)"
+                " INSERT INTO urls (url, host_id, kind, status, depth, discovered_at, fetched_at, revisit_at)"
+                " SELECT 'http://h1.test/new' || i, 1, 'page', 'fetched', 1, 0, 99, 99 FROM n"
+            )
+        count = 0
+
+        def tick() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        async with opened(path, lambda connection: connection.set_progress_handler(tick, 100)) as store:
+            revisit_before = NOW if max_age == "auto" else None
+            horizon = Horizon(started_at=NOW, fetched_before=NOW, revisit_before=revisit_before)
+            assert len(await store.stale_urls([1], 512, horizon)) == 8
+            assert len((await store.stale_hosts(horizon, None, 8, NOW)).rows) == 1
+            assert not await store.answered_since(1, NOW)
         steps.append(count)
     assert steps[1] < 1.2 * steps[0]
 

@@ -129,7 +129,7 @@ CIRCLE = "redirect loop: /loop-a > /loop-b > /loop-a"
 
 
 def test_broken_links_are_those_of_the_newest_versions_of_pages_that_stand(days: Days) -> None:
-    """What the second day's home page leaves out is broken no more; what fails for once keeps its links, and is none."""
+    """What the second day's home page leaves out is broken no more; what fails once keeps its links, and is none."""
     sql = "SELECT page_url, anchor, target_url, status, cause FROM broken_links"
     always = {
         ("/", "no entry", "/forbidden", "failed", "http 403"),
