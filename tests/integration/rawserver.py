@@ -24,6 +24,15 @@ def ok(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
     return head.encode("latin-1") + b"\r\n" + body
 
 
+async def drip(_head: bytes, writer: asyncio.StreamWriter) -> None:
+    """A body that comes a byte at a time, and slowly: an `Answer`."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def opened_fetcher(**options: object) -> AsyncIterator[HttpFetcher]:
     """A fetcher that may connect to loopback; the options are those of `NetworkConfig`."""

@@ -31,7 +31,7 @@ from crawler.network.memory import MemoryBudget
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import normalize
 from tests.fuzz.connections import check_answer
-from tests.integration.rawserver import Answer, DnsServer, RawServer, ok
+from tests.integration.rawserver import Answer, DnsServer, RawServer, drip, ok
 
 EAGER = PolitenessConfig(delay_s=0, per_host=64)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -797,12 +797,3 @@ def server_tls(ca: trustme.CA, name: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(name).configure_cert(context)
     return context
-
-
-async def drip(_head: bytes, writer: asyncio.StreamWriter) -> None:
-    """A body that comes a byte at a time."""
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.02)

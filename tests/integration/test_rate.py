@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crawler.config import MIB
 from crawler.network.rate import BURST_S, RateLimit
 from crawler.records import Failure, FailureKind, Response
-from tests.integration.rawserver import RawServer, ok, opened_fetcher
+from tests.integration.rawserver import RawServer, drip, ok, opened_fetcher
 
 KIB = 1024
 
@@ -72,13 +72,6 @@ async def test_our_own_throttle_counts_in_no_deadline_and_is_no_slowness_of_the_
 
 
 async def test_a_drip_still_meets_its_deadline() -> None:
-    async def drip(_head: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        while True:
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
     async with RawServer(drip) as server, opened_fetcher(max_rate=100 * KIB, timeout_s=0.5) as fetcher:
         answer = await fetcher.fetch(f"{server.url}/")
     assert isinstance(answer, Failure)
