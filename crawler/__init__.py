@@ -1,4 +1,4 @@
-"""A polite, resumable web crawler: one shared session in, one SQLite file out.
+"""A polite, resumable web crawler that stores its pages in one SQLite file.
 
     from crawler import CrawlConfig, crawl
 

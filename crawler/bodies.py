@@ -1,4 +1,4 @@
-"""Bodies as they are kept: compressed with zstd, named by the hash of their bytes; equal bytes are kept once."""
+"""Bodies as they are stored: compressed with zstd, named by the hash of their bytes; equal bodies are stored once."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ else:
     from backports import zstd
 
 HASH_BYTES = 16
-_COMPRESSOR = zstd.ZstdCompressor(1)  # level 3 takes a quarter longer and saves 4 % (HTML of 36 KB); a new one a third
+_COMPRESSOR = zstd.ZstdCompressor(
+    1
+)  # on HTML of 36 KB, level 3 takes 25 % longer and saves 4 %; a new one per body, 33 %
 
 
 def body_hash(body: bytes) -> bytes:
-    """What names a body: BLAKE2b of its decoded bytes."""
+    """The name of a body: BLAKE2b of its decoded bytes."""
     return blake2b(body, digest_size=HASH_BYTES).digest()
 
 
 def compress(body: bytes) -> bytes:
-    """A zstd frame. Not to be called from two threads at once."""
+    """A zstd frame. Must not be called from two threads at once."""
     return _COMPRESSOR.compress(body, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def stored_body(body: bytes) -> StoredBody:
-    """As it is kept, with its name. Gives up the GIL while it works, and may be called from any thread."""
+    """The body as it is stored, with its name. Releases the GIL while it works; safe to call from any thread."""
     return StoredBody(digest=body_hash(body), size=len(body), zstd=zstd.compress(body, 1))
 
 

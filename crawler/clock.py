@@ -1,4 +1,4 @@
-"""The one clock that a crawl reads, and what keeps long work within its time. Tests of long waits pass another one."""
+"""The one clock that a crawl reads, and turns, which split long work. Tests of long waits pass a clock of their own."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-MAX_TURN_S = 0.025  # that one step of our work may compute while everybody else waits for the event loop
+MAX_TURN_S = 0.025  # for which one step of our work may occupy the event loop
 
 if sys.platform == "linux":
 
     def _since_boot() -> float:
-        """Seconds, those included for which the machine slept: there, `monotonic` leaves them out."""
+        """Seconds since boot, including suspension, which `monotonic` leaves out on Linux."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 else:
@@ -21,10 +21,10 @@ else:
 
 
 def _steady_wall() -> Callable[[], float]:
-    """The system's time, read once and counted on by a clock that nobody sets.
+    """The system's time, read once and then advanced by a clock that nobody can set.
 
-    What is due is found by the times that are stored: when somebody sets the clock back, what was planned an hour ago
-    must not wait for tomorrow.
+    What is due is decided by stored times: if somebody sets the clock back by a day, what was planned an hour ago must
+    not wait until tomorrow.
     """
     start = time.time() - _since_boot()
     return lambda: start + _since_boot()
@@ -32,21 +32,21 @@ def _steady_wall() -> Callable[[], float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """`monotonic` paces; `wall` (Unix seconds, UTC) is only for what is stored. Neither jumps. Both in seconds."""
+    """`monotonic` is for pacing; `wall` (Unix time, UTC) is only for what is stored. Both in seconds; neither jumps."""
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = field(default_factory=_steady_wall)
 
 
 class Turn:
-    """Work in many small parts, from now on: `pause` between them lets the others run once it has taken long."""
+    """Splits long work: call `pause` between its small parts, and other tasks run whenever a turn is over."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._ends_at = clock.monotonic() + MAX_TURN_S
 
     async def pause(self) -> bool:
-        """Give way to the others where it is time to; returns whether it was."""
+        """Let other tasks run if the turn is over; returns whether it was."""
         if self._clock.monotonic() < self._ends_at:
             return False
         await asyncio.sleep(0)

@@ -7,9 +7,9 @@ from email.utils import parsedate_to_datetime
 
 
 def unix_time(text: str) -> float | None:
-    """Unix seconds; None where `text` is no date. What names no zone ('-0000', or C's asctime) is in UTC."""
+    """Unix seconds; None if `text` is not a date. A date without a zone ('-0000', or C's asctime) is in UTC."""
     try:
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):  # releases of Python differ in what garbage raises
+    except (ValueError, TypeError, IndexError, OverflowError):  # what garbage raises differs between versions of Python
         return None

@@ -1,7 +1,7 @@
-"""Whose host is it? Registrable domains, by the bundled Public Suffix List (https://publicsuffix.org/list/).
+"""Who owns a host: registrable domains, by the bundled Public Suffix List (https://publicsuffix.org/list/).
 
-Both its parts count: below a suffix of its private part (github.io, blogspot.com) each name is a domain of its own.
-The list takes 60 ms to load, so that it is loaded when it is asked for the first time.
+Both sections of the list count: each name directly below a private suffix (github.io, blogspot.com) is a domain of its
+own. Loading the list takes 60 ms, so it is loaded on first use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ipaddress import ip_network
 
 from publicsuffixlist import PublicSuffixList
 
-_IPV6_SITE = 64  # bits; whoever has IPv6 at all has so many addresses (RFC 6177)
+_IPV6_SITE = 64  # bits of prefix: anyone with IPv6 has at least such a network (RFC 6177)
 
 
 def registrable_domain(host: str) -> str | None:
@@ -22,8 +22,8 @@ def registrable_domain(host: str) -> str | None:
 
 
 def owner_of(host: str) -> str:
-    """What a host's owner may have any number of hosts in: its registrable domain, of an IPv6 address the network of
-    64 bits ('2001:db8::/64'). Where there is neither, the host alone.
+    """The space in which the host's owner can create any number of hosts: its registrable domain, or the /64 network of
+    an IPv6 address ('2001:db8::/64'). The host itself if it has neither.
     """
     if host.startswith("["):
         return str(ip_network((host[1:-1], _IPV6_SITE), strict=False))

@@ -1,9 +1,9 @@
 """The errors that a user can cause, and their exit statuses. What the web does wrong is data, not an exception.
 
     CrawlerError                  1  an unexpected error
-    +-- UsageError                2  an option, a seed or a file of seeds that cannot be used
+    +-- UsageError                2  an option, a seed or a file that cannot be used
     +-- DatabaseBusyError         5  another run holds the database
-    +-- DatabaseFailedError       6  full disk, damaged, not a crawl database, newer schema
+    +-- DatabaseFailedError       6  disk full, file damaged, not a crawl database, newer schema
 
 Each message is one line: what is wrong, and what to do.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 
 class CrawlerError(Exception):
-    """The root of this tree; `exit_status` is what the command line ends with."""
+    """The base class of all of them; `exit_status` is the exit status of the command line."""
 
     exit_status = 1
 

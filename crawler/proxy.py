@@ -16,7 +16,7 @@ _MAX_CREDENTIAL_BYTES = 255  # RFC 1929, 2
 class ProxyServer:
     """A proxy, without any secret in its `repr`.
 
-    `http` is given names and resolves them itself, and so is and does `socks5h`; `socks5` is given addresses.
+    `http` and `socks5h` receive host names and resolve them; `socks5` receives addresses.
     """
 
     scheme: str
@@ -32,7 +32,7 @@ class ProxyServer:
 
 
 def parse_proxy(text: str) -> ProxyServer:
-    """The proxy of 'http://[user:password@]host:port', or socks5 or socks5h. Raises `UsageError`, not quoting it."""
+    """Parse 'http://[user:password@]host:port', or socks5 or socks5h. Raises `UsageError`, which never quotes it."""
     try:
         parts = urlsplit(text.strip())
         host, port = parts.hostname or "", parts.port or 0
@@ -46,14 +46,14 @@ def parse_proxy(text: str) -> ProxyServer:
     if parts.username is not None:
         credentials = unquote(parts.username), unquote(parts.password or "")
         if not all(text.isprintable() and len(text.encode()) <= _MAX_CREDENTIAL_BYTES for text in credentials):
-            raise UsageError("--proxy: its user and password must be printable and at most 255 bytes long each")
+            raise UsageError("--proxy: user and password must each be printable and at most 255 bytes long")
         if not credentials[0] or ":" in credentials[0]:
-            raise UsageError("--proxy: the user before the @ must not be empty or have a colon in it")
+            raise UsageError("--proxy: the user must not be empty or contain a colon")
     return ProxyServer(scheme=parts.scheme, host=host, port=port, credentials=credentials)
 
 
 def _unusable() -> UsageError:
     return UsageError(
         "--proxy takes the URL of a proxy, such as http://127.0.0.1:3128 or socks5://user:password@proxy.example:1080"
-        " (http, socks5 or socks5h; other characters than letters and digits in a password as %XX)"
+        " (http, socks5 or socks5h; in a password, write anything but letters and digits as %XX)"
     )

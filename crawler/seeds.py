@@ -1,4 +1,4 @@
-"""What the user names: seeds, as written, to URLs."""
+"""Seeds: turns what the user wrote into URLs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SCHEME = re.compile(r"[^/?#]*://")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """What the user named, and the credentials that came with it, which are stored nowhere.
+    """A seed, and the credentials that came with it, which are never stored.
 
-    `bare`: given without a scheme, so that https is tried first, then http.
+    `bare`: given without a scheme, so https is tried first, then http.
     """
 
     url: str
@@ -31,12 +31,12 @@ class Seed:
 
     @property
     def twin(self) -> str | None:
-        """What a bare seed is tried as when https does not answer; None for another one."""
+        """The http URL that a bare seed falls back to; None for any other seed."""
         return http_twin(self.url) if self.bare else None
 
 
 def parse_seeds(texts: Iterable[str | Seed]) -> list[Seed]:
-    """The seeds, each once; parsed ones are as good as texts. Raises `UsageError` for one that is no http(s) URL."""
+    """The seeds, each once, from texts or parsed seeds. Raises `UsageError` for one that is not an http(s) URL."""
     seeds: dict[str, Seed] = {}
     for text in [texts] if isinstance(texts, str) else texts:
         seed = text if isinstance(text, Seed) else parse_seed(text)
@@ -45,7 +45,7 @@ def parse_seeds(texts: Iterable[str | Seed]) -> list[Seed]:
 
 
 def parse_seed(text: str) -> Seed:
-    """The seed that the text names. Raises `UsageError` where it is no http(s) URL."""
+    """The seed that the text names. Raises `UsageError` if it is not an http(s) URL."""
     text = text.strip()
     bare = not names_scheme(text)
     url = normalize(f"https://{text}" if bare else text)
@@ -55,10 +55,10 @@ def parse_seed(text: str) -> Seed:
 
 
 def names_scheme(text: str) -> bool:
-    """Whether a seed begins with one, a bad one included; '://' may also stand in the path or query of a bare seed."""
+    """Whether a seed starts with a scheme, even a bad one; '://' may also occur in the path or query of a bare seed."""
     return _SCHEME.match(text) is not None
 
 
 def http_twin(url: str) -> str:
-    """The same URL by http."""
+    """The same URL with the scheme http."""
     return "http" + url.removeprefix("https")

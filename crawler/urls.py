@@ -18,9 +18,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def normalize(href: str, base: str | None = None) -> str | None:
-    """The WHATWG href of `href` (resolved against `base`) without its fragment; None where it is no http(s) URL.
+    """The WHATWG href of `href` (resolved against `base`) without its fragment; None if it is not an http(s) URL.
 
-    Nothing else is changed: no parameter is dropped, no case folded beyond what the standard says.
+    Nothing else is changed: no parameter is dropped, and case is folded only as the standard says.
     Source: WHATWG URL Standard, "URL parsing" and "URL serializing".
     """
     try:
@@ -38,7 +38,7 @@ def scheme_of(url: str) -> str:
 
 
 def authority_of(url: str) -> str:
-    """What stands between '://' and the path, credentials included."""
+    """What is between '://' and the path, including credentials."""
     start = url.index("://") + 3
     return url[start : url.index("/", start)]
 
@@ -50,15 +50,15 @@ def origin_of(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host name or address, lower case; an IPv6 address keeps its brackets. 'a.example.' is 'a.example': the final
-    dot makes another URL, and another origin, but no other host to be polite to (RFC 1034, 3.1).
+    """The host name or address in lower case; an IPv6 address keeps its brackets. 'a.example.' gives 'a.example': the
+    final dot makes another URL and another origin, but it is the same host to be polite to (RFC 1034, 3.1).
     """
     host, _port = _split_port(authority_of(url).rpartition("@")[2])
     return host.removesuffix(".") or host
 
 
 def port_of(url: str) -> int:
-    """The port, the scheme's default where none is written."""
+    """The port, or the scheme's default if the URL has none."""
     _host, port = _split_port(authority_of(url).rpartition("@")[2])
     return DEFAULT_PORTS[scheme_of(url)] if port is None else port
 
@@ -69,7 +69,7 @@ def target_of(url: str) -> str:
 
 
 def credentials_of(url: str) -> tuple[str, str] | None:
-    """The decoded user and password in the URL; None where there are none."""
+    """The decoded user and password in the URL; None if there are none."""
     userinfo, at, _host = authority_of(url).rpartition("@")
     if not at:
         return None
@@ -78,7 +78,7 @@ def credentials_of(url: str) -> tuple[str, str] | None:
 
 
 def without_credentials(url: str) -> str:
-    """The URL as it may be stored and shown."""
+    """The URL without user and password, as it may be stored and shown."""
     if "@" not in url:
         return url
     _userinfo, at, host = authority_of(url).rpartition("@")
@@ -86,9 +86,9 @@ def without_credentials(url: str) -> str:
 
 
 def drop_params(url: str, globs: Collection[str]) -> str:
-    """The URL without the parameters whose decoded name matches one of `globs` ('utm_*'); order is kept.
+    """The URL without the parameters whose decoded name matches one of `globs` ('utm_*'). The others keep their order.
 
-    Those of the query, and ';name=value' at the end of a segment of the path (RFC 3986, 3.3), such as ';jsessionid=1'.
+    Drops parameters of the query, and ';name=value' at the end of a path segment (RFC 3986, 3.3): ';jsessionid=1'.
     """
     if not globs:
         return url

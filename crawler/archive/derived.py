@@ -30,7 +30,7 @@ from typing import Any
 import aiosqlite
 
 from crawler.archive.indexes import Index
-from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import connect, read_only_uri
 
 APPLICATION_ID = 0x43524C44  # "CRLD", in the file's header
@@ -65,7 +65,7 @@ class UnavailableError(Exception):
 
 def derived_file(db: Path) -> Path:
     """The file beside the crawl database `db`."""
-    return beside(db, ".derived")
+    return companion(db, ".derived")
 
 
 async def bring_up_to_date(db: Path, index: Index, *, patience_s: float = PATIENCE_S) -> None:
@@ -198,7 +198,7 @@ async def _transaction(connection: aiosqlite.Connection) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _held(db: Path, patience_s: float) -> AsyncIterator[None]:
     """The lock, which ends with its process."""
-    descriptor = os.open(beside(db, ".derived.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(companion(db, ".derived.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         give_up_at = time.monotonic() + patience_s
         while not _try_lock(descriptor):

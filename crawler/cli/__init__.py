@@ -1,6 +1,6 @@
-"""The command line: reads options, builds a `CrawlConfig`, calls, prints. No logic; one file a command.
+"""The command line: reads options, builds a `CrawlConfig`, calls, prints. No logic; one file per command.
 
-Whatever the user did wrong ends as one line on standard error and the documented exit status.
+Every mistake of the user's ends as one line on standard error and the documented exit status.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the documented status."""
     open_closed_streams()
     try:
-        from crawler.cli.commands import run  # takes a third of a second, in which Ctrl-C may come
+        from crawler.cli.commands import run  # takes a third of a second, and Ctrl-C may come during it
 
         exit_status = run(arguments)
     except KeyboardInterrupt:

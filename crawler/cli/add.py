@@ -1,4 +1,4 @@
-"""`crawler add`: more URLs for a crawl, also while it runs."""
+"""`crawler add`: more seeds for a crawl, even while it runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from crawler.storage.location import database_at
 def add(
     seeds: Annotated[
         list[str],
-        typer.Argument(metavar="SEED", help="A URL, a host name, a file with one URL a line, or - for standard input."),
+        typer.Argument(
+            metavar="SEED", help="A URL, a host name, a file with one URL per line, or - for standard input."
+        ),
     ],
     db: DatabasePath = DEFAULT_DB,
 ) -> None:
-    """Add SEEDs to a crawl: one that runs takes them up within a second or so, else the next run does."""
+    """Add SEEDs to a crawl. A running crawl picks them up within about a second; otherwise the next run does."""
     database = database_at(db)
     running = database.is_held()
     if not database.exists() and not running:
-        raise DatabaseFailedError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` makes one")
+        raise DatabaseFailedError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` starts one")
     number = database.leave_note(read_seeds(seeds))
-    typer.echo(f"{counted(number, 'URL')} for {'the crawl that runs' if running else 'the next run'} into {db}")
+    typer.echo(f"{counted(number, 'URL')} added {'to the running crawl' if running else 'for the next run'} ({db})")

@@ -1,4 +1,4 @@
-"""The commands put together, and what their errors end as."""
+"""Puts the commands together, and turns their errors into messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from crawler.output.streams import flush_output, write_out
 app = typer.Typer(
     name="crawler",
     cls=Group,
-    help="A polite, resumable web crawler: one shared session in, one SQLite file out.",
+    help="A polite, resumable web crawler that stores its pages in one SQLite file.",
     epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
-    " database, 6 the database failed, 130 / 143 stopped by SIGINT / SIGTERM or SIGHUP after a clean end.",
+    " database, 6 database failure, 130 / 143 stopped cleanly by SIGINT / SIGTERM or SIGHUP.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -46,7 +46,7 @@ def start(
     context: typer.Context,
     show_version: bool = typer.Option(False, "--version", help="Show the version and exit."),
 ) -> None:
-    """A polite, resumable web crawler: one shared session in, one SQLite file out."""
+    """A polite, resumable web crawler that stores its pages in one SQLite file."""
     if show_version:
         from importlib.metadata import version
 
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str] | None) -> int:
     """Run the command line; returns the documented exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a title may hold what the terminal's encoding does not
+            stream.reconfigure(errors="replace")  # a title may hold characters that the terminal's encoding lacks
     try:
         result = app(list(arguments) if arguments is not None else None, standalone_mode=False)
     except CrawlerError as error:
@@ -70,9 +70,9 @@ def run(arguments: Sequence[str] | None) -> int:
     except typer.Abort:
         return 130
     except OSError:
-        unwritten = flush_output(more="\n")  # what failed may be lost by now, so ask once more
+        unwritten = flush_output(more="\n")  # the output that failed may be gone by now, so try again with more
         if unwritten is None:
-            raise  # it was not about our output
+            raise  # the error was not about our output
         return _unwritten(unwritten)
     unwritten = flush_output()
     if unwritten is not None:
@@ -82,10 +82,10 @@ def run(arguments: Sequence[str] | None) -> int:
 
 def _unwritten(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
-        return 1  # whoever read our output has gone; there is nobody to complain to
+        return 1  # whoever read our output has gone, so there is nobody to tell
     return _failed(f"cannot write to standard output: {error.strerror}", 1)
 
 
 def _failed(message: str, exit_status: int) -> int:
-    write_out(sys.stderr, f"crawler: {' '.join(message.split())}\n")  # where nobody reads it the exit status has to do
+    write_out(sys.stderr, f"crawler: {' '.join(message.split())}\n")  # if nobody reads it, the exit status remains
     return exit_status

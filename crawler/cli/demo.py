@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 def demo(
     db: Annotated[Path, typer.Option("--db", metavar="PATH", help="Where to put the demo's crawl database.")] = DEMO_DB,
 ) -> int:
-    """Crawl a small web that is served on loopback: several hosts, rules, redirects, errors. Needs no internet."""
-    from crawler.demo.crawl import demo_crawl, next_steps  # brings the whole crawler along, as the next ones do
+    """Crawl a small web served on loopback: several hosts, robots rules, redirects, errors. Needs no internet."""
+    from crawler.demo.crawl import demo_crawl, next_steps  # imports the whole crawler, as do the imports below
 
     with _demo_web_served() as served:
         summary = run_crawl(demo_crawl(served, db, observer_for(db, quiet=False)))
     if summary.complete:
         console = Console(file=lasting_stream(1), highlight=False, soft_wrap=True)
-        console.print("\nThree things to try on it:")
+        console.print("\nThree things to try:")
         for shows, command in next_steps(db, _program()):
             console.print(f"\n  [dim]# {shows}[/dim]\n  [bold]{command}[/bold]", highlight=False)
     return exit_status(summary)
@@ -45,13 +45,13 @@ def _demo_web_served() -> Iterator[Served]:
     with ExitStack() as stack:
         try:
             served = stack.enter_context(demo_web().running())
-        except OSError as error:  # outside Linux, 127.0.0.2 and its neighbours have to be set up first
-            raise UsageError(f"the demo's web cannot be served on 127.0.0.0/8 here: {error.strerror}") from error
+        except OSError as error:  # outside Linux, 127.0.0.2 and its neighbours have to be configured first
+            raise UsageError(f"cannot serve the demo's web on 127.0.0.0/8: {error.strerror}") from error
         yield served
 
 
 def _program() -> str:
-    """How this program can be called again: by its name where that is found, else as it was called."""
+    """How to call this program again: by its name if that is in PATH, otherwise as it was called."""
     if shutil.which("crawler"):
         return "crawler"
     return f"{sys.executable} -m crawler" if Path(sys.argv[0]).name == "__main__.py" else sys.argv[0]

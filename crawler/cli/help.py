@@ -1,7 +1,7 @@
 """`crawler help`: the manual, offline.
 
-A topic is a Markdown file of `crawler/manual`: a title, an empty line, then a sentence of one line that says what it
-holds. On a terminal it is rendered and paged, elsewhere it is printed as it stands.
+A topic is a Markdown file in `crawler/manual`: a title, an empty line, then one line that says what the topic covers.
+On a terminal it is rendered and paged; elsewhere it is printed as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 from crawler.errors import UsageError
 
 _MAX_WIDTH = 100  # columns; longer lines are hard to read
-_RELATIVE_LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\)")  # leads nowhere from a terminal
+_RELATIVE_LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\)")  # of no use on a terminal
 
 
 def show_help(
@@ -39,7 +39,7 @@ def show_help(
     else:
         near = get_close_matches(topic.lower(), [*topics, *commands], n=1)
         hint = f"did you mean {near[0]}?" if near else "`crawler help` lists the topics"
-        raise UsageError(f"there is no help on {topic!r}; {hint}")
+        raise UsageError(f"no help topic {topic!r}; {hint}")
 
 
 def _topics() -> dict[str, str]:
@@ -52,7 +52,7 @@ def _listed(topics: dict[str, str]) -> str:
     width = max(map(len, topics))
     lines = [f"  {name:{width}}  {text.splitlines()[2]}" for name, text in topics.items()]
     return "\n".join(
-        ["Topics (crawler help TOPIC):", "", *lines, "", "Each command has its own: crawler COMMAND --help"]
+        ["Topics (crawler help TOPIC):", "", *lines, "", "For a command's options: crawler COMMAND --help"]
     )
 
 
@@ -64,8 +64,8 @@ def _show(text: str) -> None:
     from rich.markdown import Markdown
     from rich.theme import Theme
 
-    os.environ.setdefault("LESS", "FRX")  # as git does: keep colours, and stay out of the way of a short page
-    console = Console(theme=Theme({"markdown.code": "bold cyan"}))  # no background: terminals are dark or light
+    os.environ.setdefault("LESS", "FRX")  # as git does: keep colours, and do not page what fits on the screen
+    console = Console(theme=Theme({"markdown.code": "bold cyan"}))  # no background: a terminal may be dark or light
     page = Markdown(_RELATIVE_LINK.sub(r"\1", text), code_theme="ansi_dark", hyperlinks=False)
     with console.pager(styles=True):
         console.print(page, width=min(console.width, _MAX_WIDTH))

@@ -1,4 +1,4 @@
-"""`crawler init`: a crawl file to begin with."""
+"""`crawler init`: writes a crawl file to start from."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from crawler.errors import UsageError
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("crawl.toml"),
 ) -> None:
-    """Write a crawl file with every option of `crawler crawl`, explained; run it with `crawler crawl --config FILE`."""
+    """Write a crawl file that explains every option of `crawler crawl`. Run it with `crawler crawl --config FILE`."""
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(commented_file(CRAWL_OPTIONS))
     except FileExistsError as error:
-        raise UsageError(f"{file} exists; name another file, or remove it first") from error
+        raise UsageError(f"{file} already exists; name another file, or remove it first") from error
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error
-    typer.echo(f"{file} is written: name your seeds in it, then run `crawler crawl --config {file}`")
+    typer.echo(f"wrote {file}; add your seeds to it, then run `crawler crawl --config {file}`")

@@ -1,4 +1,4 @@
-"""`crawler prune`: keeps a database from growing for ever."""
+"""`crawler prune`: keeps a database from growing forever."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crawler.archive.derived import discard
 from crawler.cli.options import DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
-from crawler.output.figures import amount, counted, size
+from crawler.output.figures import counted, size
 from crawler.quantities import Age
 from crawler.storage.interface import Pruned
 from crawler.storage.location import database_at
@@ -31,21 +31,21 @@ def prune(
         typer.Option(
             metavar="AGE",
             parser=Age(unit="d").parse,
-            help="Remove only what was fetched longer ago, such as 90d; attempts, too.",
+            help="Remove only what was fetched longer ago, such as 90d, including records of attempts.",
         ),
     ] = None,
-    vacuum: Annotated[
-        bool, typer.Option("--vacuum", help="Give the room back: writes the whole database once more.")
+    vacuum: Annotated[bool, typer.Option("--vacuum", help="Shrink the file by rewriting the whole database.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Report what would be removed, and remove nothing.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
 ) -> None:
-    """Remove old versions of pages, with their links and bodies, and old attempts; the newest version always stays."""
+    """Remove old page versions with their links and bodies, and old attempts. Each page keeps its newest version."""
     if keep_versions is None and older_than is None and not vacuum:
-        raise UsageError("nothing to prune; say what may go with --keep-versions N, --older-than AGE or both")
+        raise UsageError("nothing to prune; give --keep-versions N, --older-than AGE, or --vacuum")
     before = None if older_than is None else time.time() - older_than
     keep = keep_versions or (_ALL if older_than is None else 1)
     database = database_at(db)
-    with database.hold() if database.exists() else nullcontext():  # where there is none, nothing is to be made
+    with database.hold() if database.exists() else nullcontext():  # do not create one
         pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
         if not dry_run and (pruned.links or pruned.fetches):
             asyncio.run(discard(db))  # it would go on listing what is gone
@@ -55,11 +55,11 @@ def prune(
 def _account(pruned: Pruned, *, vacuum: bool, dry_run: bool) -> str:
     rows = (
         f"{counted(pruned.pages, 'page version')}, {counted(pruned.links, 'link')},"
-        f" {amount(pruned.bodies)} bodies, {counted(pruned.fetches, 'attempt')}"
+        f" {counted(pruned.bodies, 'body', 'bodies')}, {counted(pruned.fetches, 'attempt')}"
     )
     if dry_run:
-        return f"would remove {rows}: about {size(pruned.freed)}; nothing was changed"
+        return f"would remove {rows} (about {size(pruned.freed)}); nothing was changed"
     if vacuum:
-        return f"removed {rows}; the database is {size(pruned.size_after)} now, after {size(pruned.size_before)}"
-    free = f"{size(pruned.freed)} in it are free and will be used again"
-    return f"removed {rows}; the database is {size(pruned.size_after)}, {free} (--vacuum gives them back)"
+        return f"removed {rows}; the database went from {size(pruned.size_before)} to {size(pruned.size_after)}"
+    free = f", {size(pruned.freed)} of it free for reuse (--vacuum shrinks the file)" if pruned.freed else ""
+    return f"removed {rows}; the database is {size(pruned.size_after)}{free}"

@@ -1,4 +1,4 @@
-"""`crawler status`: what a database holds. Works while a crawl runs."""
+"""`crawler status`: what a database holds, even while a crawl is running."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
 def status(
     db: DatabasePath = DEFAULT_DB,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option(min=0.1, max=86400, metavar="S", help="With --watch: seconds from one look to the next.")
+        float, typer.Option(min=0.1, max=86400, metavar="S", help="With --watch: seconds between refreshes.")
     ] = 2.0,
 ) -> None:
-    """Show what a crawl database holds: runs, URLs by status, hosts, what failed and what was excluded."""
+    """Show what a crawl database holds: runs, URLs by status, hosts, failures and exclusions."""
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     if not watch:
         _show(console, asyncio.run(read_status(db)), as_json=as_json, indent=2)
@@ -39,7 +39,7 @@ def status(
             if own_screen:
                 _redraw(console, found)
             else:
-                _show(console, found, as_json=as_json, indent=None)  # an object a line
+                _show(console, found, as_json=as_json, indent=None)  # one object per line
             sys.stdout.flush()
             time.sleep(interval)
 
@@ -52,7 +52,7 @@ def _show(console: Console, found: Status, *, as_json: bool, indent: int | None)
 
 
 def _redraw(console: Console, found: Status) -> None:
-    """In one go, over what is there, and no more than fits: a screen that scrolls or blinks cannot be read."""
+    """Redraw in place with one write, and no more than fits: a screen that scrolls or flickers cannot be read."""
     with console.capture() as drawn:
         print_status(console, found)
     lines = drawn.get().splitlines()[: console.height - 1]

@@ -1,4 +1,4 @@
-"""`crawler stop`: ends a crawl early, and cleanly."""
+"""`crawler stop`: ends a running crawl cleanly."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from crawler.storage.location import database_at
 
 
 def stop(db: DatabasePath = DEFAULT_DB) -> None:
-    """End the crawl that runs into a database, as Ctrl-C would: what it has under way is finished and stored."""
-    told = database_at(db).stop_run()
-    if told is None:
-        typer.echo(f"no crawl runs into {db}")
+    """Stop a running crawl cleanly, as Ctrl-C would: requests in flight are finished and stored."""
+    stopped = database_at(db).stop_run()
+    if stopped is None:
+        typer.echo(f"no crawl is using {db}")
     else:
-        typer.echo(f"{told}, which crawls into {db}, is finishing what it has under way")
+        typer.echo(f"stopping the crawl that uses {db} ({stopped}); it finishes its requests in flight first")

@@ -1,7 +1,7 @@
-"""Which character encoding a document is in, and its text.
+"""Detects a document's character encoding and decodes it.
 
-Invariant: nothing raises, whatever the bytes; and text that leaves this module holds Unicode scalar values only, and no
-NUL. SQLite and JSON would cut it at a NUL and choke on a lone surrogate.
+Invariant: nothing raises, whatever the bytes; decoded text holds Unicode scalar values only, and no NUL. SQLite and
+JSON tools would cut it at a NUL and fail on a lone surrogate.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ _LABELS_BY_NAME = {
 }
 _NAME_BY_LABEL = {label: name for name, labels in _LABELS_BY_NAME.items() for label in labels.split()}
 
-# Python's codec for each name that the standard decodes with more than one byte a character. The vendors' supersets
-# are what browsers use, and what pages that declare the plain standard are really written in.
+# Python's codec for each multi-byte encoding. Browsers use the vendors' supersets, and so do pages that declare the
+# plain standard.
 _MULTI_BYTE_CODECS = {
     "gbk": "gb18030",
     "gb18030": "gb18030",
@@ -105,8 +105,8 @@ _ATTRIBUTE = re.compile(
 def sniff(body: bytes, content_type: str | None = None) -> str:
     """The WHATWG name, lower case, of the encoding to read `body` with.
 
-    A byte-order mark wins; then the `charset` of the Content-Type header, the `<meta>` prescan, the XML declaration;
-    then UTF-8 where the bytes are UTF-8, else windows-1252. A label that the standard does not know counts as absent.
+    In this order: a byte-order mark, the `charset` of the Content-Type header, the `<meta>` prescan, the XML
+    declaration; then UTF-8 if the bytes are UTF-8, otherwise windows-1252. Labels unknown to the standard are ignored.
     Source: WHATWG HTML, "Determining the character encoding" and "prescan a byte stream".
     """
     return (
@@ -120,7 +120,7 @@ def sniff(body: bytes, content_type: str | None = None) -> str:
 
 
 def decode(body: bytes, encoding: str) -> str:
-    """The text of `body`; `encoding` is a name as `sniff` gives it. What cannot be decoded becomes U+FFFD.
+    """The text of `body`; `encoding` is a name that `sniff` returned. What cannot be decoded becomes U+FFFD.
 
     A byte-order mark of that encoding is dropped. An unknown name is read as windows-1252.
     Source: WHATWG Encoding Standard, "The encodings"; multi-byte error recovery is that of Python's codecs.
@@ -142,7 +142,7 @@ def scalar_text(text: str) -> str:
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     try:
-        text.encode()  # far quicker than a search for surrogates
+        text.encode()  # much faster than searching for surrogates
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
@@ -162,7 +162,7 @@ def _name(label: str) -> str | None:
 
 
 def _declared_name(label: bytes) -> str | None:
-    """The name for a label that was readable as ASCII: the document cannot be in UTF-16 then, whatever it says."""
+    """The name for a label that was read as ASCII; the document cannot be UTF-16 then, whatever the label says."""
     name = _name(label.decode("latin-1"))
     return "utf-8" if name in ("utf-16le", "utf-16be") else name
 
@@ -231,7 +231,7 @@ def _looks_like_utf8(body: bytes) -> bool:
 
 @cache
 def _single_byte_table(encoding: str) -> str:
-    """The character of each byte. Where Python's codec leaves one of 80-9F open, the standard has the C1 control."""
+    """The character for each byte. Where Python's codec has none for 80-9F, the standard has the C1 control."""
     if encoding == "x-user-defined":
         return "".join(chr(byte if byte < 0x80 else 0xF700 + byte) for byte in range(256))
     if encoding not in _LABELS_BY_NAME:

@@ -1,7 +1,7 @@
 """HTML: a document's bytes in, a `Page` out.
 
-Invariant: whatever the bytes, a `Page` comes back, equal for equal input; its URLs have passed through `normalize`, its
-text is scalar, and all that a hostile page could make grow is capped.
+Invariant: any bytes give a `Page`, equal for equal input. Its URLs have passed through `normalize`, its text holds
+Unicode scalar values only, and everything that a hostile page could inflate is capped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crawler.urls import normalize
 MAX_FIELD_CHARS = 10_000  # title, description, and each Open Graph value
 MAX_HEADINGS = 1_000
 MAX_OPEN_GRAPH = 100
-MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that exceeds what is left is no JSON when cut: dropped
+MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that does not fit is dropped: cut, it is not JSON
 CONTENT_HASH_BYTES = 16
 DEFAULT_PRODUCT_TOKEN = "crawler"  # noqa: S105 - a name, as in the default User-Agent
 
@@ -45,11 +45,11 @@ _REFRESH_URL = re.compile(r"url[\t\n\f\r ]*=[\t\n\f\r ]*", re.IGNORECASE)
 def read_page(
     body: bytes, url: str, content_type: str | None = None, *, product_token: str = DEFAULT_PRODUCT_TOKEN
 ) -> Page:
-    """Read the HTML document `body`, that was fetched from `url` (normalized) with the header `content_type`.
+    """Read the HTML document `body`, which was fetched from `url` (normalized) with the header `content_type`.
 
-    `product_token` is the name that this crawler answers to in `<meta name=...>`, beside `robots`. URLs are resolved
-    against the first `<base href>` where it is valid, else `url`. Titles and other fields have their whitespace
-    collapsed and are None where empty.
+    `product_token` is the name in `<meta name=...>` that addresses this crawler, besides `robots`. URLs are resolved
+    against the first `<base href>` if it is valid, otherwise against `url`. Titles and other fields have their
+    whitespace collapsed, and are None if empty.
     """
     encoding = sniff(body, content_type)
     tree = LexborHTMLParser(decode(body, encoding), options=_PARSER_OPTIONS)
@@ -83,7 +83,7 @@ def read_page(
 
 
 def _base_url(bases: list[LexborNode], url: str) -> str:
-    """What URLs are resolved against: the first `href` of a `<base>` decides, and counts for nothing where invalid."""
+    """What URLs are resolved against: the first `<base href>`, or the page's own URL if that one is invalid."""
     href = next((attributes["href"] for base in bases if "href" in (attributes := base.attributes)), None)
     return (normalize(href, url) if href else None) or url
 
@@ -108,7 +108,7 @@ def _title(tree: LexborHTMLParser) -> str | None:
 
 
 def _language(tree: LexborHTMLParser, pragmas: dict[str, list[str]]) -> str | None:
-    """The `lang` of `<html>`, else that of the pragma, which counts only where it names one language."""
+    """The `lang` of `<html>`, otherwise the Content-Language pragma, which counts only if it names one language."""
     declared = tree.root.attributes.get("lang") if tree.root else None
     if not declared:
         declared = next((content for content in pragmas.get("content-language", []) if "," not in content), None)
@@ -139,7 +139,7 @@ def _open_graph(metas: list[dict[str, str | None]]) -> dict[str, str]:
 
 
 def _json_ld(scripts: list[LexborNode]) -> tuple[str, ...]:
-    """The texts of the JSON-LD scripts as they stand, as far as they fit."""
+    """The texts of the JSON-LD scripts, unparsed, as far as they fit."""
     texts: list[str] = []
     room = MAX_JSON_LD_CHARS
     for script in scripts:
@@ -172,9 +172,7 @@ def _refresh_url(contents: list[str], base: str, url: str) -> str | None:
 
 
 def _content_hash(title: str | None, text: str, links: Iterable[Link], *, noindex: bool, nofollow: bool) -> bytes:
-    """BLAKE2b over what the page says, where it leads and what it asks of robots; NUL, which none of it holds, keeps
-    the parts apart.
-    """
-    leads_to = (f"{link.url} nofollow" if link.nofollow else link.url for link in links)  # no URL has a space
-    said = "\0".join((title or "", text, *leads_to, *(["noindex"] * noindex), *(["nofollow"] * nofollow)))
-    return blake2b(said.encode(), digest_size=CONTENT_HASH_BYTES).digest()
+    """BLAKE2b over the page's title, text, links and robots directives, separated by NUL, which none of them holds."""
+    targets = (f"{link.url} nofollow" if link.nofollow else link.url for link in links)  # no URL has a space
+    content = "\0".join((title or "", text, *targets, *(["noindex"] * noindex), *(["nofollow"] * nofollow)))
+    return blake2b(content.encode(), digest_size=CONTENT_HASH_BYTES).digest()

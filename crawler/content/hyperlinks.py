@@ -1,7 +1,7 @@
-"""The links of a page: what they name, and what is said of them.
+"""The links of a page: their targets, and what the page says about them.
 
-Followed: `<a>`, `<area>`, frames (they are pages), and `<link rel=next>` / `<link rel=prev>`. Not `rel=alternate`:
-those are other forms of this page or feeds, and translations are linked visibly too.
+Followed: `<a>`, `<area>`, frames (their documents are pages), and `<link rel=next>` / `<link rel=prev>`. Not followed:
+`rel=alternate`, which names other forms of this page or feeds; translations usually have visible links, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LINKING_TAGS = tag_ids("a area iframe frame link")
 _WHITESPACE = "\t\n\f\r "
 _FRAMES = frozenset({"iframe", "frame"})
 _SERIES = frozenset({"next", "prev"})
-_ITSELF = ""  # a joined URL that names the folder, or the page in it
+_NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
 _Attributes = dict[str, str | None]
 
@@ -30,12 +30,12 @@ def read_links(nodes: Iterable[LexborNode], base: str) -> tuple[tuple[Link, ...]
     """The links of `nodes` (elements of `LINKING_TAGS`), one for each distinct URL in order of appearance, and their
     total.
 
-    `base` is what hrefs are resolved against. A repeated URL keeps its first anchor and rel, but is nofollow only
-    where every repeat is. An href that is empty or only a fragment names this page and is no link. Once `MAX_LINKS`
-    are kept, the total counts distinct hrefs without resolving them.
+    `base` is what hrefs are resolved against. A repeated URL keeps its first anchor and rel, but is nofollow only if
+    every repeat is. An href that is empty or only a fragment names this page and is not a link. Once `MAX_LINKS` are
+    kept, the total counts distinct hrefs without resolving them.
     """
     kept: dict[str, Link] = {}
-    resolved: dict[str, str | None] = {}  # joining is what costs: once for each href, fragments aside
+    resolved: dict[str, str | None] = {}  # joining is expensive: only once per href, fragments aside
     beyond: set[str] = set()
     for node in nodes:
         attributes = node.attributes
@@ -60,23 +60,23 @@ def read_links(nodes: Iterable[LexborNode], base: str) -> tuple[tuple[Link, ...]
 
 
 def _resolve(href: str, base: str) -> str | None:
-    """`href` against `base`. The pages of a folder share most of their links, and joining is what costs."""
+    """`href` against `base`. Cached by folder: its pages share most of their links, and joining is expensive."""
     if href[0] == "?":
         return normalize(href, base)
     folder = base.partition("?")[0].rpartition("/")[0] + "/"
     url = _resolve_in_folder(href, folder)
-    return normalize(href, base) if url == _ITSELF else url
+    return normalize(href, base) if url == _NEEDS_PAGE else url
 
 
 @lru_cache(maxsize=32_768)
 def _resolve_in_folder(href: str, folder: str) -> str | None:
-    """`_ITSELF` where it may depend on more of the base: what has no path ('?x', also as 'http:?x' or '\\1?x') does."""
+    """`_NEEDS_PAGE` for what has no path, and so depends on more than the folder ('?x', also as 'http:?x')."""
     url = normalize(href, folder)
-    return _ITSELF if url is not None and url.partition("?")[0] == folder else url
+    return _NEEDS_PAGE if url is not None and url.partition("?")[0] == folder else url
 
 
 def _href(tag: str, attributes: _Attributes) -> str | None:
-    """The href as written, without its fragment; None or empty where the element leads nowhere else."""
+    """The href as written, without its fragment; None or empty if the element does not link to another page."""
     if tag in _FRAMES:
         href = attributes.get("src")
     elif tag == "link" and _SERIES.isdisjoint(_rel(attributes).split()):

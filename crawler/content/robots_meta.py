@@ -1,4 +1,4 @@
-"""What a page itself asks of crawlers: `<meta name=robots>` and the X-Robots-Tag header say it in the same words."""
+"""Robots directives of a page: `<meta name=robots>` and the X-Robots-Tag header, which share one syntax."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NOT_FOLLOWED = frozenset({"nofollow", "none"})
 def robots_directives(tags: Iterable[str], user_agent_token: str) -> tuple[bool, bool]:
     """(noindex, nofollow), as the values in `tags` together ask of the crawler named `user_agent_token`.
 
-    A value is a list with commas: 'noindex, nofollow', 'none', 'otherbot: noindex, nofollow'. A name before a colon
-    holds until the next name or the end of its value; directives without a name hold for everyone. What is asked
-    anywhere counts. Directives that carry a value ('unavailable_after: <date>') are not ours to weigh.
+    A value is a comma-separated list: 'noindex, nofollow', 'none', 'otherbot: noindex, nofollow'. A name before a colon
+    applies until the next name or the end of its value; directives without a name apply to everyone. A directive counts
+    wherever it appears. Directives with a value ('unavailable_after: <date>') are ignored.
     Source: https://developers.google.com/search/docs/crawling-indexing/robots-meta-tag (there is no standard).
     """
     asked: set[str] = set()
@@ -34,7 +34,7 @@ def _asked(tag: str, user_agent_token: str) -> set[str]:
         if not colon:
             directives = part
         elif name in _VALUED or not _AGENT.fullmatch(name):
-            continue  # also the rest of a date, which may hold commas and colons
+            continue  # this may also be the rest of a date, which can hold commas and colons
         else:
             addressed = name in (user_agent_token, "robots", "*")
         if addressed:

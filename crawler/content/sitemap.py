@@ -1,11 +1,11 @@
 """Sitemaps, sitemap indexes, RSS, Atom and lists of URLs -> entries. Pure: bytes in, records out.
 
-Invariants: `read_sitemap` never raises, whatever the bytes, and what is wrong in the middle of a file does not lose
-what stands before it. Bodies are unpacked, decoded and parsed in pieces, so that memory is bounded by the entries. A
-document that declares an entity is not read on from there (no expansion bombs), and nothing outside is ever opened.
+Invariants: `read_sitemap` never raises, whatever the bytes, and an error in the middle of a file does not lose the
+entries before it. Bodies are unpacked, decoded and parsed in pieces, so that memory is bounded by the entries. Reading
+stops at an entity declaration (no expansion bombs), and external entities are never opened.
 
-Names are compared by their local part and in lower case, because namespaces are so often wrong in the wild. What keeps
-an image's `<loc>` apart is that only an entry's direct children count.
+Names are compared by their local part, in lower case, because namespaces are so often wrong in the wild. An image's
+`<loc>` is not taken for the entry's, because only the direct children of an entry count.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from crawler.urls import normalize
 
 MAX_ENTRIES = 50_000  # what sitemaps.org allows in one file
 MAX_DECODED_BYTES = 50 * 1024 * 1024  # likewise, unpacked
-MAX_GZIP_MEMBERS = 10_000  # each costs a new decompressor, however little it holds
+MAX_GZIP_MEMBERS = 10_000  # each costs a new decompressor, however short it is
 MAX_DEPTH = 64  # of nested elements: the XML parser's memory grows with it
-MAX_NODES = 1_000_000  # elements and attributes, or lines: real ones take 50 bytes, those of a hostile file two
+MAX_NODES = 1_000_000  # elements and attributes, or lines: 50 bytes each in a real file, two in a hostile one
 MAX_TOKEN_BYTES = 1024 * 1024  # of a tag or comment: the XML parser starts over on it with each piece
-MAX_FIELD_CHARS = 64 * 1024  # of a URL or a date: what is longer is neither
+MAX_FIELD_CHARS = 64 * 1024  # a longer text is neither a URL nor a date
 
 _PIECE_BYTES = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_INPUT_BYTES = 4 * 1024  # small, for what follows a member's end is copied each time
+_GZIP_INPUT_BYTES = 4 * 1024  # small, because the input after the end of a member is copied each time
 _DECLARATION_BYTES = 1024  # within which an XML declaration ends
 _BLANK = " \t\r\n\ufeff"
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _DECLARED_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.-]+)["']""", re.ASCII)
-# Encodings of text that write ASCII as ASCII. Python knows more, some of which do harm ("unicode_escape").
+# Text encodings that are supersets of ASCII. Python knows others, some of them harmful ("unicode_escape").
 _ASCII_SUPERSET = re.compile(
     r"iso-8859-\d\d?|latin-?1|(?:windows-|cp)125\d|koi8-[ru]|gb(?:2312|k|18030)|big5|shift_jis|euc-(?:jp|kr)", re.ASCII
 )
@@ -51,7 +51,7 @@ _W3C_DATE = re.compile(
 
 
 class _Shape(NamedTuple):
-    """Where a format keeps its entries, and what of them we read."""
+    """Where a format keeps its entries, and which of their fields we read."""
 
     entries: frozenset[str]
     url_field: str
@@ -73,15 +73,15 @@ class _Found(NamedTuple):
     is_sitemap: bool = False
 
 
-class _NotReadOnError(Exception):
-    """Leaves the XML parser from one of its handlers."""
+class _ParsingStoppedError(Exception):
+    """Raised by a handler to stop the XML parser."""
 
 
 def read_sitemap(body: bytes, url: str) -> list[SitemapEntry]:
-    """The entries of the sitemap, sitemap index, feed or list of URLs in `body`; none where it is something else.
+    """The entries of the sitemap, sitemap index, feed or list of URLs in `body`; none if it is something else.
 
-    `body` may be gzipped, whatever its name says. URLs are resolved against `url` (in a list they must be absolute) and
-    normalized; what is no http(s) URL is left out. At most `MAX_ENTRIES` come back, from at most `MAX_DECODED_BYTES`.
+    `body` may be gzipped, whatever its name. URLs are resolved against `url` (in a list they must be absolute) and
+    normalized; what is not an http(s) URL is left out. Returns at most `MAX_ENTRIES`, from at most `MAX_DECODED_BYTES`.
     Sources: the sitemaps.org protocol 0.9, RSS 2.0 and 1.0, RFC 4287 (Atom).
     """
     pieces = _without_leading_blanks(_decoded(_capped(_unpacked(body))))
@@ -103,7 +103,7 @@ def _unpacked(body: bytes) -> Iterator[bytes]:
 
 
 def _gunzipped(body: bytes) -> Iterator[bytes]:
-    """What can be unpacked, member by member (RFC 1952), up to the first damage or the 4 KiB before it."""
+    """What can be unpacked, member by member (RFC 1952), up to the first error or at most 4 KiB before it."""
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     members_left = MAX_GZIP_MEMBERS
     for start in range(0, len(body), _GZIP_INPUT_BYTES):
@@ -132,7 +132,7 @@ def _capped(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
-    """Text, with U+FFFD for what is no valid text: one bad byte in a title must not end the reading."""
+    """Text, with U+FFFD for invalid bytes: one bad byte in a title must not stop the parser."""
     head = b""
     for piece in pieces:
         head += piece
@@ -171,7 +171,7 @@ def _without_leading_blanks(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _listed_urls(pieces: Iterable[str]) -> Iterator[_Found]:
-    """One absolute URL a line. Where the first line is none, this is some other text, and holds no entries."""
+    """One absolute URL per line. If the first line is not a URL, this is some other text, without entries."""
     rest = ""
     seen_any = False
     lines_left = MAX_NODES
@@ -191,11 +191,11 @@ def _listed_urls(pieces: Iterable[str]) -> Iterator[_Found]:
 def _xml_entries(pieces: Iterable[str]) -> Iterator[_Found]:
     document = _Document()
     for piece in pieces:
-        reads_on = document.feed(piece)
+        goes_on = document.feed(piece)
         yield from document.take()
-        if not reads_on:
+        if not goes_on:
             return
-    document.feed("", last=True)  # newer versions of expat may have put off what came last
+    document.feed("", last=True)  # newer versions of expat may have deferred the end
     yield from document.take()
 
 
@@ -211,11 +211,11 @@ class _Document:
         self._entry_depth = 0  # 0: not within an entry
         self._href = self._date = ""
         self._is_sitemap = False
-        self._text: list[str] | None = None  # of the field that we are in, if any
+        self._text: list[str] | None = None  # of the current field, if any
         self._text_chars = 0
-        self._parser = expat.ParserCreate("utf-8")  # whatever it declares: `feed` has text, and encodes it
+        self._parser = expat.ParserCreate("utf-8")  # whatever the document declares: `feed` encodes decoded text
         self._parser.buffer_text = True
-        self._parser.UseForeignDTD(True)  # skips an undefined &nbsp; in a feed's title, where it would be fatal
+        self._parser.UseForeignDTD(True)  # skips an undefined &nbsp; in a feed's title, which would be fatal otherwise
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
@@ -223,12 +223,12 @@ class _Document:
         self._parser.SkippedEntityHandler = self._void_field
 
     def feed(self, piece: str, last: bool = False) -> bool:
-        """Parse on; False where there is no going on."""
+        """Parse a piece; False once parsing cannot continue."""
         encoded = piece.encode()
         self._fed_bytes += len(encoded)
         try:
             self._parser.Parse(encoded, last)
-        except (expat.ExpatError, _NotReadOnError):
+        except (expat.ExpatError, _ParsingStoppedError):
             return False
         return self._fed_bytes - self._parser.CurrentByteIndex <= MAX_TOKEN_BYTES
 
@@ -241,7 +241,7 @@ class _Document:
         self._depth += 1
         self._nodes_left -= 1 + len(attributes)
         if self._depth > MAX_DEPTH or self._nodes_left < 0:
-            raise _NotReadOnError
+            raise _ParsingStoppedError
         name = _local_name(tag)
         if self._depth == 1:
             self._start_root(name)
@@ -255,7 +255,7 @@ class _Document:
 
     def _start_root(self, name: str) -> None:
         if name not in _SHAPES:
-            raise _NotReadOnError
+            raise _ParsingStoppedError
         self._shape = _SHAPES[name]
 
     def _start_field(self, name: str, attributes: dict[str, str]) -> None:
@@ -288,10 +288,10 @@ class _Document:
             self._date = self._date or text
 
     def _void_field(self, _name: str, _is_parameter: bool) -> None:
-        self._text_chars = MAX_FIELD_CHARS + 1  # a URL with a hole in it is another URL
+        self._text_chars = MAX_FIELD_CHARS + 1  # a URL with a part missing is another URL
 
     def _refuse_entity(self, *_declaration: object) -> None:
-        raise _NotReadOnError
+        raise _ParsingStoppedError
 
 
 def _local_name(tag: str) -> str:
@@ -299,7 +299,7 @@ def _local_name(tag: str) -> str:
 
 
 def _unix_time(text: str) -> float | None:
-    """Unix seconds of a W3C or RFC 5322 date (UTC where it names no zone); None for all else, and before 1970."""
+    """Unix seconds of a W3C or RFC 5322 date (UTC if it has no zone); None for anything else, and before 1970."""
     if not text or len(text) > _MAX_DATE_CHARS:
         return None
     try:

@@ -1,12 +1,12 @@
 """The text that a reader of a document sees, and the one walk over its tree.
 
-Block-level elements and `<br>` separate lines; what is inline joins without a gap ('J<b>o</b>hn' is 'John'). Unknown
-elements are inline, as in browsers. Left out: scripts, styles, templates, SVG, what form controls hold, and what stands
-in for media. `<noscript>` is kept: this is a client without scripts. A stylesheet's `display` is not known here.
+Block-level elements and `<br>` separate lines; inline elements join without a gap ('J<b>o</b>hn' is 'John'). Unknown
+elements are inline, as in browsers. Left out: scripts, styles, templates, SVG, the contents of form controls, and the
+fallback content of media. `<noscript>` is kept, since this client runs no scripts. Stylesheets are not considered.
 
-Invariant: the work is linear in the number of nodes and never recurses, however the elements are nested. That the tree
-is marked and cut, and its text then taken in one call, is because the parser does that in C: following the text nodes
-in Python takes longer (measured), and so does unwrapping the inline elements.
+Invariant: the work is linear in the number of nodes and never recurses, however deeply elements are nested. The tree is
+marked and cut, and its text then taken in one call, because the parser does that in C; walking the text nodes in Python
+is slower (measured), and so is unwrapping the inline elements.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from itertools import islice
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 MAX_LABEL_CHARS = 1_000
-MAX_BLOCKS = 100_000  # marking costs time and memory; a page of more is cut into lines at every element
+MAX_BLOCKS = 100_000  # marking costs time and memory; a page with more gets a line per element
 MAX_LABEL_NODES = 500  # labels may be nested in labels: without a bound, reading them all would be quadratic
 
-_BREAK = "\0"  # a text of its own wherever a block begins or ends; no text that was decoded holds a NUL
+_BREAK = "\0"  # inserted wherever a block begins or ends; decoded text never holds a NUL
 _BREAK_BYTES = _BREAK.encode()
 
 
 def tag_ids(names: str) -> dict[int, str]:
-    """The parser's number of each tag in `names` (separated by spaces): far quicker to compare than the name."""
+    """The parser's number for each tag in `names` (separated by spaces): much faster to compare than names."""
     document = LexborHTMLParser("")
     return {document.create_node(name).tag_id: name for name in names.split()}
 
@@ -40,7 +40,7 @@ _BLOCKS = frozenset(
 _HIDDEN = frozenset(
     tag_ids("audio canvas datalist head iframe noembed noframes script select style svg template textarea title video")
 )
-# Cython's choice among the forms of a method by the argument's type takes longer than the method: chosen here, once.
+# Cython's dispatch on the argument's type takes longer than the method itself, so it is done once, here.
 _insert_before = LexborNode.insert_before[bytes]  # type: ignore[index]
 _insert_after = LexborNode.insert_after[bytes]  # type: ignore[index]
 _IMAGE = frozenset(tag_ids("img"))
@@ -49,10 +49,10 @@ _ROLES = dict.fromkeys(_BLOCKS, _BLOCK) | dict.fromkeys(_HIDDEN, _CUT)
 
 
 def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
-    """The visible text below `root`, one line a block, each run of whitespace a single space.
+    """The visible text below `root`, one line per block, each run of whitespace a single space.
 
-    Every element whose tag number is in `wanted` is appended to that list, in document order, hidden ones too. The tree
-    is used up: blocks are marked for `label_of`, and what is hidden is cut from it (what it holds stays readable).
+    Every element whose tag number is in `wanted` is appended to that list, in document order, even a hidden one. The
+    tree is modified: blocks are marked for `label_of`, and hidden elements are cut out (but can still be read).
     """
     hidden: list[LexborNode] = []
     blocks = 0
@@ -61,14 +61,14 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
         tag = node.tag_id
         role = role_of(tag)
         if role is None:
-            continue  # most elements: one look-up decides
+            continue  # true of most elements, which so cost one look-up
         if role is _BLOCK:
             blocks += 1
             if blocks <= MAX_BLOCKS:
                 _insert_before(node, _BREAK_BYTES)
                 _insert_after(node, _BREAK_BYTES)
         elif role is _CUT:
-            hidden.append(node)  # to be cut after the walk, which would end at a node that is gone
+            hidden.append(node)  # cut after the walk, which would end at a removed node
         if tag in wanted:
             wanted[tag].append(node)
     for node in hidden:
@@ -78,9 +78,9 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
 
 
 def label_of(node: LexborNode) -> str:
-    """The text of a link or a heading on one line, at most `MAX_LABEL_CHARS`; of an image alone, its `alt`.
+    """The text of a link or a heading on one line, at most `MAX_LABEL_CHARS`; the `alt` if it holds just an image.
 
-    The tree has been through `take_text`.
+    Expects a tree that has been through `take_text`.
     """
     child = node.first_child
     if child is None:
@@ -96,7 +96,7 @@ def label_of(node: LexborNode) -> str:
 
 
 def collapse(text: str | None, max_chars: int = MAX_LABEL_CHARS) -> str:
-    """`text` with each run of whitespace a single space and none at the ends, cut at `max_chars`."""
+    """`text` with each run of whitespace reduced to one space and none at the ends, cut at `max_chars`."""
     if not text:
         return ""
     if len(text) <= max_chars and text.isalnum():

@@ -1,6 +1,6 @@
-"""The demo: a crawl of a small web served on loopback, and suggestions what to try next.
+"""The demo: a crawl of a small web served on loopback, and what to try next. It needs no internet.
 
-It needs no internet. Invariant: it removes only its own database, the one at its default path.
+Invariant: the only database that it ever removes is the one at its own default path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crawler.storage.location import database_at
 
 def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
     """A crawl of the demo's web. Raises `UsageError` if `db` exists and is not the demo's own."""
-    _make_room(db)
+    _remove_last_demo(db)
     config = CrawlConfig(
         db=db,
         scope=ScopeConfig(scope=ScopeRule.DOMAIN),
@@ -31,9 +31,9 @@ def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
 
 
 def next_steps(db: Path, program: str) -> list[tuple[str, str]]:
-    """Three things to try on the database, as (what it shows, command); `program` is how to call us."""
+    """Three things to try on the database, as (what it shows, command); `program` is how to call the crawler."""
     broken = (
-        "SELECT p.title AS page, u.url AS leads_to, u.status FROM links l JOIN pages p ON p.id = l.page_id"
+        "SELECT p.title AS page, u.url AS target, u.status FROM links l JOIN pages p ON p.id = l.page_id"
         " JOIN urls u ON u.id = l.target_id WHERE u.status IN ('gone', 'failed') LIMIT 10"
     )
     lighthouse = "SELECT title, description FROM pages WHERE text LIKE '%lighthouse%' AND NOT noindex LIMIT 5"
@@ -44,11 +44,11 @@ def next_steps(db: Path, program: str) -> list[tuple[str, str]]:
     ]
 
 
-def _make_room(db: Path) -> None:
+def _remove_last_demo(db: Path) -> None:
     if not db.exists():
         return
     if db != DEMO_DB:
-        raise UsageError(f"{db} exists, and the demo needs a new file; choose another one with --db")
+        raise UsageError(f"{db} already exists, and the demo needs a new file; choose another with --db")
     with database_at(db).hold():
         for name in (db.name, f"{db.name}-wal", f"{db.name}-shm"):
             db.with_name(name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A small web, declared as a graph and served for real on loopback: the demo's, and the tests'.
+"""A small web, declared as a graph and served for real on loopback, for the demo and the tests.
 
     web = FakeWeb()
     site = web.host("a.test")
@@ -6,18 +6,18 @@
     site.redirect("/old", "/b", status=301)
     site.answer("/broken", Fault.HANG)
     async with web.serve() as served:
-        ...  # crawl served.url("a.test"), asking the DNS server at served.dns
+        ...  # crawl served.url("a.test") with the DNS server at served.dns
 
 `crawler.fakeweb.fetcher.open_fake_fetcher` answers a crawl from the same declaration without a socket.
 
-Every host has an address of its own in 127/8 (Linux routes all of it to loopback), all share one port, and a real DNS
-server names them. Invariant: what goes over the wire is what was declared, byte for byte, but for one thing: the port
-is known only once the web is served, so in declared *text* (str bodies, header values) an absolute or scheme-relative
-URL of a declared host gets the port unless it has one. Bodies given as bytes and `verbatim` answers stay as they are.
+Every host has its own address in 127/8 (Linux routes all of it to loopback), all share one port, and a real DNS server
+resolves them. Invariant: what goes over the wire is what was declared, byte for byte, with one exception. The port is
+known only once the web is served, so in declared *text* (str bodies, header values) an absolute or scheme-relative URL
+of a declared host gets the port unless it has one. Bodies given as bytes and `verbatim` answers are never changed.
 
-Paths are written as they stand on the request line (percent-encoded). A request is matched by its whole target, then by
-its path without the query, then by the path "*"; else it gets a 404. The host is the one that the Host header names;
-where that is not declared, the first one at the address that was connected to.
+Paths are written as on the request line (percent-encoded). A request is matched by its whole target, then by its path
+without the query, then by the path "*"; otherwise it gets a 404. The host is the one that the Host header names; if
+that one is not declared, the first one at the address of the connection.
 """
 
 from __future__ import annotations

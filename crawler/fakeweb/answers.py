@@ -1,4 +1,4 @@
-"""What a declared web answers to a request, whoever carries it. Invariant: nothing here touches a connection."""
+"""The response of a declared web to a request, whatever carries it. Invariant: nothing here touches a connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOT_FOUND = Answer(status=404, body="Not found\n", content_type="text/plain")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """An answer as it is sent, but for its framing. `body` is compressed where the answer says so."""
+    """An answer as it is sent, without its framing. `body` is compressed if the answer says so."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -25,7 +25,7 @@ class Message:
 
 
 def route_of(site: Site | None, target: str) -> Reply | Handler | Raw:
-    """What is declared for a request's target: for it as it is, for its path, or for any."""
+    """What is declared for a request's target: for exactly that target, for its path, or for any path."""
     if site is None:
         return _NOT_FOUND
     candidates = (target, target.partition("?")[0], "*")
@@ -33,7 +33,7 @@ def route_of(site: Site | None, target: str) -> Reply | Handler | Raw:
 
 
 async def reply_to(request: Request, route: Reply | Handler) -> Reply:
-    """The answer or fault that is declared, or that the handler makes. Raises what the handler raises."""
+    """The declared answer or fault, or the one that the handler returns. Raises what the handler raises."""
     if isinstance(route, Answer | Fault):
         return route
     reply = route(request)
@@ -41,7 +41,7 @@ async def reply_to(request: Request, route: Reply | Handler) -> Reply:
 
 
 def status_of(request: Request, answer: Answer) -> int:
-    """The declared status, or 304 where the request shows that its client has this answer already."""
+    """The declared status, or 304 if the request shows that the client already has this answer."""
     return 304 if _is_unchanged(request, answer) else answer.status
 
 
@@ -74,7 +74,7 @@ def _content(answer: Answer, directory: Directory, scheme: str) -> bytes:
 
 
 def _headers(answer: Answer, length: int | None) -> Iterator[tuple[str, str]]:
-    """The declared headers, then the server's own that they leave; `length` is None for an answer without a body."""
+    """The declared headers, then the server's own unless declared; `length` is None for an answer without a body."""
     declared = pairs(answer.headers)
     yield from declared
     own = {}

@@ -1,4 +1,4 @@
-"""The declared hosts under the ports at which they can be reached, and what has been asked of them.
+"""The declared hosts with the ports at which they can be reached, and a log of the requests to them.
 
 Whoever answers for a web is one of these: the servers on loopback (`server`), or the fetcher without sockets
 (`fetcher`).
@@ -18,7 +18,7 @@ _AUTHORITY = re.compile(
 
 
 class Directory:
-    """A web that answers. `log` grows in the order of arrival; `errors` are what declared handlers raised."""
+    """A running web. `log` has the requests in order of arrival, `errors` what declared handlers raised."""
 
     def __init__(self, sites: Mapping[str, Site], *, port: int = 0, tls_port: int = 0) -> None:
         self.log: list[Request] = []
@@ -30,7 +30,7 @@ class Directory:
         self._by_address = {site.address: site for site in reversed(list(sites.values()))}
 
     def url(self, host: str, path: str = "/", *, scheme: str | None = None) -> str:
-        """The URL of a declared host, port included; https where the host has it, unless `scheme` says otherwise."""
+        """The URL of a declared host, with the port; https if the host has it, unless `scheme` says otherwise."""
         site = site_named(self.sites, host) or self.sites[host]
         scheme = scheme or ("https" if site.tls else "http")
         return f"{scheme}://{host}{self._port_suffix(scheme)}{path}"

@@ -1,6 +1,6 @@
-"""One request to a declared web while it is under way, and how its answer is read.
+"""One request to a declared web, in flight, and how its response is read.
 
-Invariant: what `network` makes of an answer's bytes, this makes of its declaration: the same record or failure.
+Invariant: an answer's declaration gives the same record or failure here that its bytes give in `network`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crawler.urls import host_of, origin_of, port_of, scheme_of
 
 
 class FetchError(Exception):
-    """Why there is no answer, on its way to becoming a `Failure`."""
+    """Why there is no response; turned into a `Failure`."""
 
     def __init__(self, kind: FailureKind, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class FetchError(Exception):
 
 @dataclass(slots=True)
 class Connection:
-    """What stands for a socket. `number` counts from 1, in the order of their making."""
+    """Takes the place of a socket. `number` counts from 1, in the order of creation."""
 
     address: str
     number: int
@@ -39,7 +39,7 @@ class Connection:
 
 
 class Exchange:
-    """What is known of one request while it is under way."""
+    """The state of one request in flight."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         self.url = url
@@ -52,15 +52,15 @@ class Exchange:
         self.record_start()
 
     def record_start(self) -> None:
-        """Times count from now: from the beginning, and anew once the request was sent."""
+        """Measure times from now on: called at the start, and again once the request has been sent."""
         self._started_at, self._started = self._clock.wall(), self._clock.monotonic()
 
     def failure(self, kind: FailureKind, message: str) -> Failure:
-        """There is no answer."""
+        """The record of a request that got no response."""
         return Failure(kind=kind, message=message, sent=self.sent, **self._facts())
 
     def response(self, head: Head, **found: Any) -> Response:
-        """There is one; `found` are the fields that its body fills."""
+        """The record of a response; `found` are the fields that its body fills."""
         return Response(status_code=head.status, **self._facts(), **described(head.headers), **found)
 
     def _facts(self) -> dict[str, Any]:
@@ -92,14 +92,14 @@ class Head:
 
 
 def unread(exchange: Exchange, head: Head) -> Response:
-    """A small body is read away, and the connection lives on (see `network.body.drain_body`)."""
+    """A response without its body. A small body is drained and the connection kept (see `network.body.drain_body`)."""
     small = head.length is not None or head.status >= 300
     exchange.keep = small and (head.length or len(head.body)) <= DRAINED_BYTES and not (head.closes or head.is_cut)
     return exchange.response(head, read=False, size=head.length)
 
 
 async def read(exchange: Exchange, head: Head, max_bytes: int) -> Response:
-    """The answer with its body, up to the limit. Raises `FetchError` where that ends early or cannot be decoded."""
+    """The response with its body, up to the limit. Raises `FetchError` if that ends early or cannot be decoded."""
     try:
         body, truncated = _decoded(head, max_bytes)
     except ContentEncodingError as error:
@@ -107,7 +107,7 @@ async def read(exchange: Exchange, head: Head, max_bytes: int) -> Response:
     if head.is_cut and not truncated:
         if not head.closes:
             await asyncio.Event().wait()
-        raise FetchError(FailureKind.DISCONNECTED, "the connection ended within the body")
+        raise FetchError(FailureKind.DISCONNECTED, "the connection closed within the body")
     exchange.keep = not (head.closes or truncated)
     return exchange.response(head, body=body, truncated=truncated, size=len(body))
 

@@ -1,12 +1,12 @@
-"""Answers a crawl from the declared graph, without a socket, as the real fetcher does from the served web.
+"""A fetcher that answers from the declared graph, without sockets, as the real one does from the served web.
 
     with open_fake_fetcher(web, NetworkConfig(allow_private=("127.0.0.0/8",)), Counters()) as fetcher:
         answer = await fetcher.fetch(fetcher.directory.url("a.test"))
 
-Nothing but `asyncio.sleep` takes time here, so that an event loop in virtual time runs a night in a moment. Addresses
-are judged, credentials kept apart, heads read and bodies decoded by the code that does so for the real fetcher; what is
-bounded by sockets is not bounded here. Invariant: `tests/contract/test_fetchers.py` runs each case on both. What is
-declared as a stream handler (`Site.raw`, `Site.connection`) needs a socket, and is a `TypeError` here.
+Only `asyncio.sleep` takes time here, so an event loop in virtual time runs a night in a moment. Addresses are judged,
+credentials kept apart, heads read and bodies decoded by the real fetcher's own code; limits on sockets do not apply.
+Invariant: `tests/contract/test_fetchers.py` runs each case on both. A stream handler (`Site.raw`, `Site.connection`)
+needs a socket, and raises `TypeError` here.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class FakeWebFetcher:
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
     ) -> Response | Failure:
-        """See `Fetcher.fetch`. Raises `TypeError` for what is declared as a stream handler."""
+        """See `Fetcher.fetch`. Raises `TypeError` for a stream handler."""
         exchange = Exchange(without_credentials(url), self._clock)
         self._counters.in_flight += 1
         try:
@@ -77,7 +77,7 @@ class FakeWebFetcher:
                     self._counters.bytes += len(response.body)
                     return response
         except TimeoutError:
-            reason = "the answer did not come in time" if exchange.sent else "no connection in time"
+            reason = "timed out before the response was complete" if exchange.sent else "timed out while connecting"
             return exchange.failure(FailureKind.TIMEOUT, reason)
         except FetchError as error:
             return exchange.failure(error.kind, str(error))
@@ -86,7 +86,7 @@ class FakeWebFetcher:
             self._release(exchange)
 
     async def address_of(self, host: str) -> str | Unresolved:
-        """The first address that is declared for the name. An IP literal is its own."""
+        """The first address that is declared for the name; an IP literal is its own address."""
         found = await self._names.lookup(host)
         return found if isinstance(found, Unresolved) else found[0]
 
@@ -103,15 +103,15 @@ class FakeWebFetcher:
         self._credentials.authorize(origin, user, password)
 
     def close(self) -> None:
-        """Forget the connections that are kept."""
+        """Forget the idle connections."""
         self._counters.connections_open -= sum(map(len, self._idle.values()))
         self._idle.clear()
 
     # --- connecting -------------------------------------------------------------------------------------------------
 
     async def _connect(self, exchange: Exchange) -> Connection:
-        """A connection that is kept, or a new one to the first address that takes it."""
-        await asyncio.sleep(0)  # as over a socket, nothing is sent before others had their turn
+        """An idle connection, or a new one to the first address that accepts it."""
+        await asyncio.sleep(0)  # as with a socket, nothing is sent before other tasks have run
         if kept := self._idle.get(exchange.origin):
             connection = kept.pop()
             connection.reused = True
@@ -172,7 +172,7 @@ class FakeWebFetcher:
         return request
 
     async def _ask(self, request: Request) -> Head:
-        """What comes back. A request that is given up keeps no status, as at the server."""
+        """The head of the response. A request that is given up gets no status, as with the real server."""
         site = self.directory.site_for(request.host, request.address)
         route = route_of(site, request.target)
         if isinstance(route, Raw) or (site is not None and site.on_connect is not None):
@@ -200,9 +200,9 @@ class FakeWebFetcher:
 def open_fake_fetcher(
     web: FakeWeb, network: NetworkConfig, counters: Counters, *, clock: Clock | None = None
 ) -> Iterator[FakeWebFetcher]:
-    """A fetcher for this web, whose hosts have the default ports. `clock` gives all times that are returned or logged.
+    """A fetcher for this web, whose hosts have the default ports. All times returned or logged are from `clock`.
 
-    Raises `UsageError` where a header cannot be used and, at the end, an `ExceptionGroup` of what handlers raised.
+    Raises `UsageError` if a header cannot be used and, at the end, an `ExceptionGroup` of what handlers raised.
     """
     directory = Directory(web.sites, port=DEFAULT_PORTS["http"], tls_port=DEFAULT_PORTS["https"])
     fetcher = FakeWebFetcher(directory, network, counters, clock or Clock())
@@ -217,4 +217,4 @@ def open_fake_fetcher(
 async def _fail(fault: Fault) -> Never:
     if fault is Fault.HANG:
         await asyncio.Event().wait()
-    raise FetchError(FailureKind.DISCONNECTED, "the connection ended before the answer")
+    raise FetchError(FailureKind.DISCONNECTED, "the connection closed before the response")

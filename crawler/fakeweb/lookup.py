@@ -1,4 +1,4 @@
-"""Looks declared names up without a DNS server, as long-lived and with the same words as `network.resolver`."""
+"""Resolves declared names without a DNS server, with the lifetimes and the messages of `network.resolver`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Found: TypeAlias = tuple[str, ...] | Unresolved
 
 
 class Names:
-    """The addresses of declared hosts; each answer is kept for as long as the real resolver would keep it."""
+    """The addresses of declared hosts; each answer is cached for as long as the real resolver would cache it."""
 
     def __init__(self, sites: Mapping[str, Site], counters: Counters, clock: Clock) -> None:
         self._sites = sites
@@ -27,7 +27,7 @@ class Names:
         self._known: dict[str, tuple[float, Found]] = {}
 
     async def lookup(self, host: str) -> Found:
-        """The addresses of a name, never empty, or why there are none. A literal's is itself."""
+        """The addresses of a name, never empty, or why there are none. An IP literal is its own address."""
         if (address := parse_address(host)) is not None:
             return (str(address),)
         name = host.lower().rstrip(".")
@@ -49,7 +49,7 @@ class Names:
             return ABSENT_TTL_S, Unresolved(host=name, message=f"{name} does not exist in DNS")
         if answer == "silent":
             await asyncio.sleep(LOOKUP_S)
-            return TROUBLE_TTL_S, Unresolved(host=name, message=f"no DNS answer for {name} in time")
+            return TROUBLE_TTL_S, Unresolved(host=name, message=f"no DNS answer for {name}: timed out")
         if answer == "servfail":
             reason = "DNS server returned general failure"
             return TROUBLE_TTL_S, Unresolved(host=name, message=f"no DNS answer for {name}: {reason}")

@@ -1,4 +1,4 @@
-"""The DNS server of the fake web, and nothing else: an authority for what is declared."""
+"""The DNS server of the fake web, authoritative for the declared hosts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from crawler.fakeweb.sites import DnsAnswer, Site, site_named
 
 
 class DnsServer(asyncio.DatagramProtocol):
-    """An authority for the declared hosts: A and AAAA (RFC 1035); no such name for any other."""
+    """Authoritative for the declared hosts: A and AAAA (RFC 1035). Any other name does not exist."""
 
     def __init__(self, sites: Mapping[str, Site], log: list[tuple[str, str]]) -> None:
         self._sites = sites
         self._log = log
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
-        """Called once the socket is there."""
+        """Called once the socket is open."""
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
@@ -50,7 +50,7 @@ class DnsServer(asyncio.DatagramProtocol):
 
 
 def dns_answer(site: Site) -> DnsAnswer:
-    """What is declared to be answered when a host is asked for."""
+    """The declared answer to a query for the host."""
     if site.dns is None:
         return (site.address,)
     return site.dns(site.name) if callable(site.dns) else site.dns

@@ -1,4 +1,4 @@
-"""Serves what is declared, by HTTP/1.1 on many addresses and one port."""
+"""Serves a declared web over HTTP/1.1, on many addresses and one port."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CLOSE = b"Connection: close\r\n\r\n"
 
 
 class Served(Directory):
-    """A web while it is served. `dns_log` grows in the order of arrival; its names are lower case."""
+    """A web while it is served. `dns_log` has the queries in order of arrival, with names in lower case."""
 
     def __init__(self, sites: Mapping[str, Site]) -> None:
         super().__init__(sites)
@@ -36,7 +36,7 @@ class Served(Directory):
         self._open: set[_HttpConnection] = set()
 
     async def open(self, *, port: int, ssl_context: ssl.SSLContext | None, wildcard: bool) -> None:
-        """Bind and listen; the caller must `close`, even where this raises."""
+        """Bind and listen; the caller must `close`, even if this raises."""
         plain = {site.address: None for site in self.sites.values() if site.listening}
         secure = {site.address: None for site in self.sites.values() if site.listening and site.tls}
         if secure and ssl_context is None:
@@ -52,7 +52,7 @@ class Served(Directory):
         self.dns = f"{address}:{dns_port}"
 
     async def close(self) -> None:
-        """Stop listening, cut every connection, and wait until all of it is gone."""
+        """Stop listening, cut every connection, and wait until all are closed."""
         for server in self._servers:
             server.close()
         await asyncio.gather(*(connection.cut() for connection in list(self._open)))
@@ -75,7 +75,7 @@ class Served(Directory):
         return rendered
 
     def connected(self, connection: _HttpConnection) -> int:
-        """Take note of a new connection; its number."""
+        """Register a new connection; returns its number."""
         self._open.add(connection)
         self.connections += 1
         return self.connections
@@ -101,7 +101,7 @@ class Served(Directory):
 
 
 class _HttpConnection(asyncio.Protocol):
-    """One connection: requests are answered in order, the next one is read when the last is answered (RFC 9112)."""
+    """One connection. Requests are answered in order; the next is read once the last has been answered (RFC 9112)."""
 
     def __init__(self, served: Served, scheme: str) -> None:
         self._served = served
@@ -263,7 +263,7 @@ class _HttpConnection(asyncio.Protocol):
 
 
 def _bind(addresses: list[str], port: int) -> list[socket.socket]:
-    """One listening socket an address, all on one port; 0 tries ports until one is free at every address."""
+    """One listening socket per address, all on one port; 0 tries ports until one is free at every address."""
     for _attempt in range(100):
         try:
             return _bind_all(addresses, port)

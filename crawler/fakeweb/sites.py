@@ -1,4 +1,4 @@
-"""What is declared: sites, and their answers. Invariant: nothing here is served."""
+"""Declarations: sites and their answers. Invariant: nothing here serves anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SITEMAP_NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 
 
 class AnswerOptions(TypedDict, total=False):
-    """The fields of `Answer` that every way of declaring one takes."""
+    """The fields of `Answer` that every method for declaring one accepts."""
 
     status: int
     headers: Headers
@@ -47,7 +47,7 @@ class PageOptions(AnswerOptions, total=False):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Site:
-    """One host: how it behaves, and what it answers at each path. Made by `FakeWeb.host`.
+    """One host: how it behaves, and what it answers at each path. Created by `FakeWeb.host`.
 
     `links` is the declared graph: the hrefs of each page and the Location of each redirect, as written.
     """
@@ -75,7 +75,7 @@ class Site:
         self.answer(path, Answer.redirect(location, **options))
 
     def status(self, path: str, code: int, **options: Unpack[AnswerOptions]) -> None:
-        """Declare an answer that is nothing but its status."""
+        """Declare an answer with just a status."""
         options["status"] = code
         self.answer(path, Answer(**options))
 
@@ -93,11 +93,11 @@ class Site:
         self.answer(path, Answer(body=body, **options))
 
     def answer(self, path: str, answer: Reply | Handler) -> None:
-        """Declare any answer or fault, or a plain or async function that makes one for each request."""
+        """Declare any answer or fault, or a plain or async function that returns one for each request."""
         self.routes[path] = answer
 
     def sequence(self, path: str, *answers: Reply) -> None:
-        """Declare answers to be given one after the other; the last one stays."""
+        """Declare answers to be given one after the other; the last one is repeated."""
         following = iter(answers[:-1])
         self.answer(path, lambda _request: next(following, answers[-1]))
 
@@ -202,13 +202,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Instead of an answer, somebody who writes to the connection."""
+    """Instead of an answer, a handler that writes to the connection."""
 
     handler: StreamHandler
 
 
 def site_named(sites: Mapping[str, Site], name: str) -> Site | None:
-    """The site of that name, or else of the nearest wildcard above it."""
+    """The site of that name, otherwise that of the nearest wildcard above it."""
     site = sites.get(name)
     while site is None and "." in name:
         name = name.partition(".")[2]

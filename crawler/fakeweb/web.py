@@ -1,4 +1,4 @@
-"""A web as a whole: its hosts, generated ones too, and how to serve them."""
+"""A whole web: its hosts, including generated ones, and how to serve them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ wave wharf wind wreck yard
 
 
 class FakeWeb:
-    """A web under declaration. Pages may be declared again while it is served; new hosts may not."""
+    """A web to declare hosts in. While it is served, pages may be declared again, but no new hosts."""
 
     def __init__(self) -> None:
         self.sites: dict[str, Site] = {}
@@ -62,7 +62,7 @@ class FakeWeb:
         return site
 
     def site(self, name: str, *, pages: int, links_per_page: int = 8, words_per_page: int = 60, seed: int = 1) -> Site:
-        """Declare a host with a pseudo-random graph of pages, the same every time: '/', '/p1', ... '/p<pages - 1>'.
+        """Declare a host with a pseudo-random but reproducible graph of pages: '/', '/p1', ... '/p<pages - 1>'.
 
         Every page can be reached from '/': half of a page's links (at least one) form a tree, the others go anywhere.
         """

@@ -106,7 +106,7 @@ def _noticing_the_end(answer: aiohttp.ClientResponse) -> Iterator[None]:
 
     def end(_gone: asyncio.Future[None]) -> None:
         if not content.is_eof() and content.exception() is None:
-            content.set_exception(PayloadEncodingError("the framing of the body is broken"))
+            content.set_exception(PayloadEncodingError("the body's framing is broken"))
 
     gone.remove_done_callback(_retrieve)  # one is enough, however often the connection is used again
     gone.add_done_callback(_retrieve)

@@ -80,9 +80,9 @@ def read_cookies(path: str | Path) -> CookieFile:
                 cookies.append(_parse(text))
         except ValueError as error:
             reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-            raise UsageError(f"--cookies {path}: line {number} is no cookie in Netscape's format: {reason}") from None
+            raise UsageError(f"--cookies {path}: line {number} is not a cookie in Netscape format: {reason}") from None
     if not cookies:
-        raise UsageError(f"--cookies {path} holds no cookie; export one in Netscape's format (cookies.txt)")
+        raise UsageError(f"--cookies {path} contains no cookies; export them in Netscape format (cookies.txt)")
     return CookieFile(cookies)
 
 
@@ -92,17 +92,17 @@ def _parse(line: str) -> Cookie:
     if len(parts) == 6:
         parts.append("")  # an empty value whose tab an editor took away
     if len(parts) != 7:
-        raise ValueError(f"it has {len(parts)} fields with tabs between, not 7")
+        raise ValueError(f"expected 7 tab-separated fields, found {len(parts)}")
     domain, subdomains, path, secure, expiry, name, value = parts
     url = normalize(f"http://{domain.removeprefix('.')}/")
     if url is None or not domain.strip("."):
-        raise ValueError("its domain is none")
+        raise ValueError("its domain is not valid")
     if subdomains.upper() not in _FLAGS or secure.upper() not in _FLAGS:
         raise ValueError("its second and fourth fields must be TRUE or FALSE")
     if not path.startswith("/"):
         raise ValueError("its path must begin with /")
     if not (name or value) or not (name + value).isprintable() or ";" in name + value or "=" in name:
-        raise ValueError("its name or value cannot be sent")
+        raise ValueError("its name or value is empty or contains characters that cannot be sent")
     return Cookie(
         host=host_of(url),
         subdomains=_FLAGS[subdomains.upper()] or domain.startswith("."),
@@ -120,5 +120,5 @@ def _expiry(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if math.isnan(seconds):
-        raise ValueError("its expiry must be a number, Unix seconds")
+        raise ValueError("its expiry must be a Unix time in seconds")
     return seconds if seconds > 0 else math.inf  # 0: it lasts as long as the session, which is the run

@@ -62,7 +62,7 @@ class BodyDecoder:
     def finish(self) -> None:
         """The body has ended: raises `ContentEncodingError` where its coding has not. An empty one is fine."""
         if self._stream is not None and not self._stream.ended:
-            raise ContentEncodingError(f"the body ends within its {self._coding} data")
+            raise ContentEncodingError(f"the body ends in the middle of its {self._coding} data")
 
 
 class _Zlib:

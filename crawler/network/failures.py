@@ -44,11 +44,11 @@ def _explain_connect(error: Exception, attempt: Attempt) -> tuple[FailureKind, s
         case aiohttp.ClientSSLError():
             return FailureKind.TLS, f"TLS failed: {getattr(cause, 'reason', None) or cause}"
     if isinstance(cause, TimeoutError):
-        return FailureKind.TIMEOUT, "no connection in time"
+        return FailureKind.TIMEOUT, "timed out while connecting"
     if attempt.refused and not attempt.sockets:
         return FailureKind.BLOCKED_ADDRESS, attempt.refused
     if isinstance(cause, (ConnectionResetError, ConnectionAbortedError)) and attempt.origin.startswith("https:"):
-        return FailureKind.TLS, "the connection ended during the TLS handshake"
+        return FailureKind.TLS, "the connection closed during the TLS handshake"
     number = getattr(cause, "errno", None)
     return FailureKind.CONNECT, os.strerror(number) if number else str(cause)
 
@@ -57,19 +57,19 @@ def _explain_answer(error: Exception) -> tuple[FailureKind, str]:
     for cause in _chain(error):  # the last of these is what happened, the others are what aiohttp made of it
         match cause:
             case TimeoutError():
-                return FailureKind.TIMEOUT, "the answer did not come in time"
+                return FailureKind.TIMEOUT, "timed out before the response was complete"
             case http_exceptions.LineTooLong():
                 return FailureKind.TOO_LARGE, "a line of the header section is too long"
             case http_exceptions.BadHttpMessage(message=message) if message.startswith("Too many headers"):
                 return FailureKind.TOO_LARGE, "the header section has too many fields"
             case http_exceptions.ContentLengthError() | http_exceptions.TransferEncodingError():
-                return FailureKind.DISCONNECTED, "the connection ended within the body"
+                return FailureKind.DISCONNECTED, "the connection closed within the body"
             case http_exceptions.HttpProcessingError(message=message) if message:
                 return FailureKind.BAD_RESPONSE, message
             case aiohttp.ClientPayloadError():
-                return FailureKind.DISCONNECTED, "the connection ended within the body"
+                return FailureKind.DISCONNECTED, "the connection closed within the body"
             case ConnectionError() | aiohttp.ClientConnectionError() | ConnectionEndedError():
-                return FailureKind.DISCONNECTED, "the connection ended before the answer"
+                return FailureKind.DISCONNECTED, "the connection closed before the response"
     # The rest is what a parser or decoder raises over hostile bytes without meaning to.
     return FailureKind.BAD_RESPONSE, f"{type(error).__name__}: {error}"
 

@@ -103,7 +103,7 @@ def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
         return f"unexpected status {answer.status}"
     lengths = answer.headers.getall(_CONTENT_LENGTH, ())
     if len(lengths) > 1:  # the parser in C refuses it, that in Python does not
-        return f"{len(lengths)} fields with a Content-Length"
+        return f"{len(lengths)} Content-Length fields"
     values = answer.headers.getall(_TRANSFER_ENCODING, ())
     if not values:
         return None

@@ -74,7 +74,7 @@ class AddressGuard:
         networks = (*self._allowed, *self._opened.get(origin or "", ()))
         if any(address in network or effective(address) in network for network in networks):
             return None
-        return f"{text} is {purpose}, not public; --allow-private {ip_network(effective(address))} would allow it"
+        return f"{text} is {purpose}, not public; allow it with --allow-private {ip_network(effective(address))}"
 
     def socket_factory(self, addr_info: AddrInfoType) -> socket.socket:
         """A socket for one connect, judged by the address that it will be connected to.

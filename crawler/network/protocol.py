@@ -62,7 +62,7 @@ class BoundedProtocol(ResponseHandler):
         if self._interim_answers <= MAX_INTERIM_ANSWERS:
             super().feed_data(data, size)
         elif self._interim_answers == MAX_INTERIM_ANSWERS + 1:
-            self.set_exception(HttpProcessingError(message=f"more than {MAX_INTERIM_ANSWERS} interim answers"))
+            self.set_exception(HttpProcessingError(message=f"more than {MAX_INTERIM_ANSWERS} interim responses"))
             self.abort()
 
 
@@ -77,7 +77,7 @@ class WatchedRequest(aiohttp.ClientRequest):
             attempt = current_attempt.get()
             if attempt is not None and not attempt.sockets:
                 raise aiohttp.ServerDisconnectedError
-            raise aiohttp.ClientPayloadError from BadHttpMessage("the answer came before the request")
+            raise aiohttp.ClientPayloadError from BadHttpMessage("the response came before the request")
         return await super().send(conn)
 
 

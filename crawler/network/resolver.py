@@ -136,7 +136,7 @@ class Resolver(AbstractResolver):
             async with asyncio.timeout(self._timeout_s):
                 found = await self._ask_again_where_late(name)
         except TimeoutError:
-            return TROUBLE_TTL_S, Unresolved(host=name, message=f"no DNS answer for {name} in time")
+            return TROUBLE_TTL_S, Unresolved(host=name, message=f"no DNS answer for {name}: timed out")
         except (aiodns.error.DNSError, UnicodeError) as error:
             return _trouble(name, error)
         ttl_s = min([node.ttl for node in found.nodes] + [alias.ttl for alias in found.cnames], default=0)
@@ -186,7 +186,9 @@ def parse_dns_server(text: str) -> str:
     except ValueError:
         address = None
     if address is None or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
-        raise UsageError(f"--dns-server {text!r} is not an address; write it like 9.9.9.9, 127.0.0.1:5353 or [::1]:53")
+        raise UsageError(
+            f"--dns-server {text!r} is not an IP address; write it like 9.9.9.9, 127.0.0.1:5353 or [::1]:53"
+        )
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 

@@ -178,9 +178,9 @@ def credential_headers(network: NetworkConfig) -> dict[str, str]:
 def _checked(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     for name, value in headers.items():
         if not _FIELD_NAME.fullmatch(name):
-            raise UsageError(f"--header: {name!r} is not a header's name")
+            raise UsageError(f"--header: {name!r} is not a valid header name")
         if name.lower() in _OURS:
-            raise UsageError(f"--header: {name} is not yours to set, it belongs to the connection")
+            raise UsageError(f"--header: {name} cannot be set; the connection manages it")
         if not value.isprintable():
-            raise UsageError(f"--header: the value of {name} holds control characters")
+            raise UsageError(f"--header: the value of {name} contains control characters")
     return list(headers.items())

@@ -5,7 +5,7 @@ does (CONNECT, RFC 9110, 9.3.6), while http is sent to the proxy with the whole 
 aiohttp's part: many proxies tunnel to port 443 alone.
 
 Invariants: no socket is connected to anything but the proxy; each is made by the guard, and so is counted and closed;
-credentials are in no message. A trouble of the proxy's own is told from one of the target's: `FailureKind.PROXY`.
+credentials are in no message. Failures of the proxy itself are told apart from the target's: `FailureKind.PROXY`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class ProxyConnector(aiohttp.TCPConnector):
         except TimeoutError:
             opened.close()
             raise ProxyError(
-                FailureKind.TIMEOUT, f"no connection through the proxy {self._proxy.name} in time"
+                FailureKind.TIMEOUT, f"timed out while connecting through the proxy {self._proxy.name}"
             ) from None
         except OSError as error:
             opened.close()
@@ -169,12 +169,12 @@ class _Dialogue:
         status_line = await self._status_line()
         found = _STATUS_LINE.match(status_line)
         if found is None:
-            raise self._broken("it does not answer in HTTP")
+            raise self._broken("it does not speak HTTP")
         status = int(found[1])
         if status == 407:
             raise demands_credentials(self._proxy)
         if not 200 <= status < 300:
-            raise self._refused(f"it answered CONNECT with HTTP {status}")
+            raise self._refused(f"it responded to CONNECT with HTTP {status}")
 
     async def ask_socks(self, host: str, port: int) -> None:
         """SOCKS5's CONNECT, to an address, or to a name that the proxy resolves."""
@@ -182,7 +182,7 @@ class _Dialogue:
         await self._say(b"\x05\x01\x00" + _socks_address(host) + port.to_bytes(2))
         version, reply, _reserved, kind = await self._hear(4)
         if version != 5:
-            raise self._broken("it does not answer in SOCKS5")
+            raise self._broken("it does not speak SOCKS5")
         if reply:
             raise self._refused(_REPLIES.get(reply, f"reply {reply}"))
         length = {_IPV4: 4, _IPV6: 16}.get(kind)
@@ -194,7 +194,7 @@ class _Dialogue:
         await self._say(bytes([5, len(methods)]) + methods)
         version, method = await self._hear(2)
         if version != 5:
-            raise self._broken("it does not answer in SOCKS5")
+            raise self._broken("it does not speak SOCKS5")
         if method == _NO_METHOD or method not in methods:
             raise demands_credentials(self._proxy)
         if method == _USER_AND_PASSWORD and credentials is not None:
@@ -212,7 +212,7 @@ class _Dialogue:
         while len(heard) < size:
             part = await self._loop.sock_recv(self._socket, size - len(heard))
             if not part:
-                raise self._refused("it ended the connection")
+                raise self._refused("it closed the connection")
             heard += part
         return heard
 
@@ -221,7 +221,7 @@ class _Dialogue:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             if len(head) > MAX_ANSWER_BYTES:
-                raise self._broken("its answer to CONNECT is too long")
+                raise self._broken("its response to CONNECT is too long")
             head += await self._hear(1)
         return head.partition(b"\r\n")[0]
 
@@ -241,7 +241,7 @@ def authorization(proxy: ProxyServer) -> dict[str, str]:
 
 def demands_credentials(proxy: ProxyServer) -> ProxyError:
     """The proxy does not know the user."""
-    problem = "demands a user and password" if proxy.credentials is None else "refuses the user and password"
+    problem = "requires a user and password" if proxy.credentials is None else "rejects the user and password"
     status = " (407)" if proxy.scheme == "http" else ""
     return ProxyError(FailureKind.PROXY, f"the proxy {proxy.name} {problem}{status}; check --proxy")
 
@@ -255,10 +255,4 @@ def _socks_address(host: str) -> bytes:
 
 
 def _reason(error: OSError) -> str:
-    return (
-        os.strerror(error.errno)
-        if error.errno
-        else "no answer in time"
-        if isinstance(error, TimeoutError)
-        else str(error)
-    )
+    return os.strerror(error.errno) if error.errno else "timed out" if isinstance(error, TimeoutError) else str(error)

@@ -1,1 +1,1 @@
-"""Reads counters and the store, and shows or writes. Text from the web is stripped of control characters here."""
+"""Reads the counters and the store; shows or writes them. Text from the web loses its control characters here."""

@@ -1,6 +1,7 @@
-"""What a person reads once a run has ended: the summary in a few labelled lines.
+"""The summary that a person reads once a run has ended: a few labelled lines.
 
-Invariant: a line each, label first; without a terminal no styles and no wrapping, so that tools can cut the lines.
+Invariant: one line per row, label first. Off a terminal there are no styles and no wrapping, so that tools can cut the
+lines.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crawler.output.figures import amount, counted, rate, size, span
+from crawler.output.figures import amount, counted, lookups, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
 from crawler.quantities import Age
 from crawler.records import EndReason
 
 _ENDINGS: Mapping[str, tuple[str, str, str]] = {
-    EndReason.COMPLETE: ("complete", "green", ": nothing is left that could be fetched now"),
-    EndReason.MAX_PAGES: ("stopped", "green", " at the number of pages that was asked for (--max-pages)"),
-    EndReason.MAX_RUNTIME: ("stopped", "green", " after the time that was asked for (--max-runtime)"),
-    EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; everything that was finished is stored"),
-    EndReason.TERMINATED: ("terminated", "yellow", " by SIGTERM or SIGHUP; everything that was finished is stored"),
+    EndReason.COMPLETE: ("complete", "green", ": no fetchable URLs left"),
+    EndReason.MAX_PAGES: ("stopped", "green", ": reached the page limit (--max-pages)"),
+    EndReason.MAX_RUNTIME: ("stopped", "green", ": reached the time limit (--max-runtime)"),
+    EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; all finished work is stored"),
+    EndReason.TERMINATED: ("terminated", "yellow", " by SIGTERM or SIGHUP; all finished work is stored"),
 }
 _NAMED_HOSTS = 3
 _AGES_S = (7 * 86400.0, 86400.0, 43200.0, 3600.0, 600.0, 60.0)
@@ -31,38 +32,42 @@ _SPACE = "   "
 
 
 def print_ending(console: Console, summary: Summary, db: Path) -> None:
-    """Print the summary; `db` is where the data is."""
+    """Print the summary of a run into `db`."""
     print_rows(console, _rows(summary, db))
 
 
 def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now: float) -> str:
-    """'1,169 pages, newest 2 h ago; nothing is due; --max-age 1h fetches again'. Times are Unix seconds, None: none."""
+    """'nothing is due: 1,169 pages stored, newest 2 h ago; --max-age 1h refetches them'.
+
+    `newest` is when the newest page was fetched, `next_at` when `--max-age auto` has something due; Unix seconds, None
+    where there is no such time.
+    """
     if newest is None:
-        stored = f"none of {counted(pages, 'page')} could be fetched when last tried" if pages else "no page is stored"
-        return f"nothing is due and {stored}; --retry-failed tries again what has failed"
+        tried = f" ({counted(pages, 'page')} could not be fetched)" if pages else ""
+        return f"nothing is due: no pages stored{tried}; --retry-failed retries failed URLs"
     age_s = max(0.0, now - newest)
-    again = Age().show(next((limit_s for limit_s in _AGES_S if limit_s < age_s), 0.0))
-    auto = (
-        "" if next_at is None else f", --max-age auto {f'in {span(next_at - now)}' if next_at > now else 'some of it'}"
-    )
-    return f"{counted(pages, 'page')}, newest {span(age_s)} ago; nothing is due; --max-age {again} fetches again{auto}"
+    limit = Age().show(next((limit_s for limit_s in _AGES_S if limit_s < age_s), 0.0))
+    stored = f"{counted(pages, 'page')} stored, newest {span(age_s)} ago"
+    what = "it" if pages == 1 else "them"
+    return f"nothing is due: {stored}; --max-age {limit} refetches {what}{_auto(next_at, now)}"
 
 
 def one_line(summary: Summary, db: Path) -> str:
-    """The whole account in a line, for mails and logs."""
+    """The whole summary in one line, for mails and logs."""
     parts = [
         _ended(summary).plain,
         f"pages: {_pages(summary).plain}",
-        f"failures: {_failures(summary)}" if summary.by_failure else "",
+        f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
         f"pending: {_pending(summary).plain}" if summary.pending or summary.backing_off else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
 
 
 def no_seed(summary: Summary) -> str:
-    """What a person has to know of a run that could fetch no seed at all."""
-    why = tally({**summary.by_failure, **{f"http {code}": number for code, number in summary.by_status.items()}})
-    return f"no seed could be fetched ({why or 'nothing was sent'}); look at them with `crawler status`"
+    """The error of a run that could not fetch any seed."""
+    statuses = {f"http {code}": number for code, number in summary.by_status.items()}
+    why = tally({**summary.by_failure, **statuses}, ", ")
+    return f"no seed could be fetched ({why or 'no request was sent'}); `crawler status` shows what failed"
 
 
 def print_rows(console: Console, rows: list[tuple[str, Text]]) -> None:
@@ -80,9 +85,9 @@ def print_rows(console: Console, rows: list[tuple[str, Text]]) -> None:
     console.print(table)
 
 
-def tally(numbers: Mapping[str, int]) -> str:
+def tally(numbers: Mapping[str, int], separator: str = _SPACE) -> str:
     """'scope: 120   robots: 4'; zeros are left out."""
-    return _SPACE.join(f"{printable(name)}: {amount(number)}" for name, number in numbers.items() if number)
+    return separator.join(f"{printable(name)}: {amount(number)}" for name, number in numbers.items() if number)
 
 
 def names(hosts: tuple[str, ...]) -> str:
@@ -91,29 +96,33 @@ def names(hosts: tuple[str, ...]) -> str:
     return shown + (" and others" if len(hosts) > _NAMED_HOSTS else "")
 
 
+def _auto(next_at: float | None, now: float) -> str:
+    if next_at is None:
+        return ""
+    due = f"the next is due in {span(next_at - now)}" if next_at > now else "some are due now"
+    return f"; with --max-age auto, {due}"
+
+
 def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
     rows = [
         (f"run {summary.run_id}", _ended(summary)),
         ("pages", _pages(summary)),
-        ("answers", Text(tally(summary.by_status) or "none")),
+        ("responses", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
         ("connections", Text(_connections(summary))),
         ("TLS", Text("certificates were not verified (--insecure)" if summary.insecure else "", style="yellow")),
-        (
-            "DNS",
-            Text(f"{counted(summary.dns_lookups, 'lookup')}, {amount(summary.dns_cache_hits)} answered from memory"),
-        ),
+        ("DNS", Text(lookups(summary.dns_lookups, summary.dns_cache_hits))),
         ("pending", _pending(summary)),
         ("excluded", Text(tally(summary.excluded))),
         ("data", Text(f"{printable(str(db))} ({_urls(summary)})")),
-        ("memory", Text(f"{size(summary.peak_rss_bytes)} at most")),
+        ("memory", Text(f"{size(summary.peak_rss_bytes)} peak")),
     ]
     return [(label, value) for label, value in rows if value.plain]
 
 
 def _ended(summary: Summary) -> Text:
     word, style, rest = _ENDINGS.get(summary.end_reason, (printable(summary.end_reason), "red", ""))
-    text = Text.assemble((word, f"bold {style}"), rest, f", {span(summary.elapsed_s)}")
+    text = Text.assemble((word, f"bold {style}"), f" after {span(summary.elapsed_s)}", rest)
     if summary.seeds_failed:
         text.append("; no seed could be fetched", style="bold red")
     return text
@@ -131,33 +140,32 @@ def _pages(summary: Summary) -> Text:
     return text
 
 
-def _failures(summary: Summary) -> str:
-    failures = tally(summary.by_failure)
-    retried = f"{amount(summary.retries)} tried again" if summary.retries else ""
-    return ", ".join(part for part in (failures, retried) if part)
+def _failures(summary: Summary, separator: str = _SPACE) -> str:
+    retried = counted(summary.retries, "retry", "retries") if summary.retries else ""
+    return "; ".join(part for part in (tally(summary.by_failure, separator), retried) if part)
 
 
 def _connections(summary: Summary) -> str:
     return (
-        f"{amount(summary.connections_opened)} for {counted(summary.requests, 'request')}"
-        f" ({summary.connections_per_request:.2g} a request), {amount(summary.connections_peak)} at once at most"
+        f"{amount(summary.connections_opened)} opened for {counted(summary.requests, 'request')}"
+        f" ({summary.connections_per_request:.2g} per request), {amount(summary.connections_peak)} at peak"
     )
 
 
 def _pending(summary: Summary) -> Text:
     if not summary.pending:
-        return Text("none" + (f"; what is to be fetched again: {_why_left(summary)}" if summary.backing_off else ""))
-    text = Text.assemble((amount(summary.pending), "bold"), f" left, {_why_left(summary)}")
+        return Text("none" + (f"; refetches postponed ({_why_left(summary)})" if summary.backing_off else ""))
+    text = Text.assemble((amount(summary.pending), "bold"), f" left ({_why_left(summary)})")
     text.stylize("yellow")
     return text
 
 
 def _why_left(summary: Summary) -> str:
     if summary.by_failure.get("proxy"):
-        return "for want of the proxy, or not reached before the end"
+        return "the proxy failed, or the run ended first"
     if summary.backing_off:
-        return f"some on hosts that asked for a pause or have an unreachable robots.txt: {names(summary.backing_off)}"
-    return "to be fetched later" if summary.complete else "not reached before the end"
+        return f"some on hosts that asked for a pause or had no reachable robots.txt: {names(summary.backing_off)}"
+    return "not due yet" if summary.complete else "the run ended first"
 
 
 def _urls(summary: Summary) -> str:

@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as people read them. Invariant: plain text, no styles, nothing from the web."""
+"""Numbers, sizes and times as people read them. Invariant: plain text without styles; nothing comes from the web."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ def amount(number: int) -> str:
     return f"{number:,}"
 
 
-def counted(number: int, noun: str) -> str:
-    """'1 page', '2 pages'."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """'1 page', '2 pages'; `plural` where it is more than the noun with an 's'."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def lookups(sent: int, cache_hits: int) -> str:
+    """'3 lookups, 1,167 cache hits'."""
+    return f"{counted(sent, 'lookup')}, {counted(cache_hits, 'cache hit')}"
 
 
 def rate(per_second: float) -> str:
-    """'20.8/s', or '1,204/s' where the fraction says nothing."""
+    """'20.8/s'; from 100 on without the fraction: '1,204/s'."""
     return f"{per_second:,.1f}/s" if per_second < 100 else f"{per_second:,.0f}/s"
 
 
@@ -28,14 +33,14 @@ def size(number: int) -> str:
 
 
 def stopwatch(seconds: float) -> str:
-    """'00:15', or '1:02:03' from an hour on."""
+    """'00:15'; from an hour on '1:02:03'."""
     minutes, rest = divmod(int(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
 def span(seconds: float) -> str:
-    """A length of time in words: '0.8 s', '12 s', '4 min', '2 h', '3 days'."""
+    """A duration for people: '0.8 s', '12 s', '4 min', '2 h', '3 days'."""
     for unit, length_s in _UNITS:
         if seconds >= length_s:
             number = round(seconds / length_s)

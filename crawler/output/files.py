@@ -1,4 +1,4 @@
-"""Files that others read while we write them: whoever opens one sees the old or the new one, whole."""
+"""Files that others may read while we write them: a reader sees the whole old file or the whole new one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crawler.errors import UsageError
 
 
 def check_writable(flag: str, path: Path) -> None:
-    """Raises `UsageError` where `write_file` could not write there: found out before the crawl, not after it."""
+    """Raise `UsageError` if `write_file` could not write there: better at the start of a crawl than at its end."""
     with _explained(flag, path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
@@ -24,10 +24,10 @@ def check_writable(flag: str, path: Path) -> None:
 
 
 def write_file(flag: str, path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write it beside its place and rename it; `durable`: a power cut leaves the old or the new one, too.
+    """Write a temporary file and rename it to `path`; `durable`: that holds across a power cut, too.
 
-    A device or a pipe, such as /dev/stdout, is written to as it is. Raises `UsageError` where it cannot be written,
-    with the `flag` that named the file.
+    A device or a pipe, such as /dev/stdout, is written to directly. Raises `UsageError`, which names the `flag`, if the
+    file cannot be written.
     """
     with _explained(flag, path):
         if not _takes_the_place_of_a_file(path):
@@ -51,7 +51,7 @@ def _takes_the_place_of_a_file(path: Path) -> bool:
 
 
 def _temporary(path: Path) -> Path:
-    """In the same folder; its length does not depend on the name, which may be as long as names can be."""
+    """In the same folder. It does not contain the file's name, which may already be as long as the system allows."""
     return path.parent / f".crawler.{os.getpid()}.tmp"
 
 

@@ -1,8 +1,8 @@
-"""A crawl as a stream of events for a log collector: one JSON object a line, all on standard error.
+"""A crawl as events for a log collector: one JSON object per line, all on standard error.
 
-Invariant: each has `time` (ISO 8601, UTC), `level` (info, warning, error), `event` and `db`; the other keys of an event
-are always the same: start (pid, version), notice (message), progress (figures), error (message, exit_status), and end
-(the fields of the summary). What is told is told in this one stream; standard output stays empty.
+Invariant: each has `time` (ISO 8601, UTC), `level` (info, warning, error), `event` and `db`. The other keys depend on
+the event alone: start (pid, version), notice (message), progress (figures), error (message, exit_status), end (the
+fields of the summary). Everything goes to this one stream; standard output stays empty.
 """
 
 from __future__ import annotations
@@ -31,55 +31,55 @@ _LINE_S, _LATER_LINE_S, _LATER_S = 5.0, 30.0, 60.0
 
 
 class LogFormat(StrEnum):
-    """How a crawl is told line by line."""
+    """The format of a crawl's log lines."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class JsonLines(Observer):
-    """An event a line; figures every five seconds, every thirty after the first minute."""
+    """One event per line; figures every five seconds, every thirty after the first minute."""
 
     def __init__(self, db: Path, screen: Console, clock: Clock, *, quiet: bool = False) -> None:
         self._db = db
         self._screen = screen
         self._clock = clock
-        self._quiet = quiet  # errors alone
+        self._quiet = quiet  # errors only
         self._task: asyncio.Task[None] | None = None
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
-        """Tell so, and begin to tell figures, in a task of the running loop."""
-        self._tell("info", "start", {"pid": os.getpid(), "version": version("crawler")})
+        """Log the start, and log figures from now on, in a task of the running loop."""
+        self._log("info", "start", {"pid": os.getpid(), "version": version("crawler")})
         meter = Meter(frontier, counters, self._clock)
-        self._task = asyncio.get_running_loop().create_task(self._tell_figures(meter))
+        self._task = asyncio.get_running_loop().create_task(self._log_figures(meter))
 
     def notify(self, text: str, *, urgent: bool = False) -> None:
-        """Tell it."""
-        self._tell("warning" if urgent else "info", "notice", {"message": printable(text)})
+        """Log it."""
+        self._log("warning" if urgent else "info", "notice", {"message": printable(text)})
 
     def finished(self, summary: Summary) -> None:
-        """Tell the account: an error where no seed could be fetched."""
+        """Log the summary, as an error if no seed could be fetched."""
         self.close()
-        self._tell("error" if summary.seeds_failed else "info", "end", summary.as_dict())
+        self._log("error" if summary.seeds_failed else "info", "end", summary.as_dict())
 
     def failed(self, error: CrawlerError) -> None:
-        """Tell why the crawl could not begin or go on."""
+        """Log why the crawl could not start or continue."""
         message = printable(" ".join(str(error).split()))
-        self._tell("error", "error", {"message": message, "exit_status": error.exit_status})
+        self._log("error", "error", {"message": message, "exit_status": error.exit_status})
 
     def close(self) -> None:
-        """Tell no more figures. Needed only where a crawl failed and its event loop runs on."""
+        """Stop logging figures. Needed only after a crawl has failed while its event loop keeps running."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _tell_figures(self, meter: Meter) -> None:
+    async def _log_figures(self, meter: Meter) -> None:
         reading = meter.read()
         while True:
             await asyncio.sleep(pause_s(reading))
             reading = meter.read()
-            self._tell("info", "progress", _figures(reading, meter.counters))
+            self._log("info", "progress", _figures(reading, meter.counters))
 
-    def _tell(self, level: str, event: str, more: Mapping[str, Any]) -> None:
+    def _log(self, level: str, event: str, more: Mapping[str, Any]) -> None:
         if self._quiet and level != "error":
             return
         time = datetime.fromtimestamp(self._clock.wall(), tz=UTC).isoformat(timespec="milliseconds")
@@ -88,7 +88,7 @@ class JsonLines(Observer):
 
 
 def pause_s(reading: Reading) -> float:
-    """Seconds until figures are told again."""
+    """Seconds until the next figures."""
     return _LINE_S if reading.elapsed_s < _LATER_S else _LATER_LINE_S
 
 

@@ -1,7 +1,7 @@
 """Reads a running crawl: rates, what is pending, the busiest hosts.
 
-Invariant: only reads, on the event loop's thread, what the engine's parts hold in memory; never asks disk or network.
-The frontier is known by its shape alone, since frontier and output are rooms side by side.
+Invariant: only reads what the engine holds in memory, on the event loop's thread; never touches disk or network. It
+knows the frontier only as a Protocol, since neither of the packages frontier and output imports the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crawler.counters import Counters
 
 SHOWN_HOSTS = 8
 _RECENT_S = 10.0
-_REPICK_S = 2.0  # busiest hosts are picked anew no more often than this: rows that trade places cannot be read
+_REPICK_S = 2.0  # the busiest hosts are picked again at most this often: rows that keep moving cannot be read
 
 
 class HostView(Protocol):
@@ -65,7 +65,7 @@ class HostView(Protocol):
 
 
 class HostSource(Protocol):
-    """Whoever has the hosts: the frontier."""
+    """Where the hosts come from: the frontier."""
 
     def hosts(self) -> Iterable[HostView]:
         """The hosts in memory."""
@@ -73,9 +73,9 @@ class HostSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A crawl at one moment. `now` is monotonic seconds; `recent` is the rate of the last ten seconds or so.
+    """A crawl at one moment. `now` is monotonic seconds; `recent_per_s` covers the last ten seconds or so.
 
-    `pending` counts URLs in memory; where `pending_more`, the database holds others.
+    `pending` counts the URLs in memory; with `pending_more`, the database holds others.
     """
 
     now: float
@@ -90,7 +90,7 @@ class Reading:
 
 
 class Meter:
-    """Reads one crawl from its start on."""
+    """Reads one crawl, from its start to its end."""
 
     def __init__(self, source: HostSource, counters: Counters, clock: Clock) -> None:
         self.counters = counters
@@ -119,7 +119,7 @@ class Meter:
         )
 
     def _recent_per_s(self, now: float) -> float:
-        """Since the newest sample that is old enough; a meter that is read seldom compares with its last reading."""
+        """Since the newest sample that is at least ten seconds old, or else the oldest one."""
         self._samples.append((now, self.counters.pages))
         while len(self._samples) > 2 and self._samples[1][0] <= now - _RECENT_S:
             self._samples.popleft()
@@ -134,5 +134,5 @@ class Meter:
 
 
 def queued(host: HostView) -> int:
-    """The host's URLs in memory, those that workers have included."""
+    """The host's URLs in memory, including those that workers have."""
     return len(host.claims) + host.waiting + host.lent

@@ -1,11 +1,12 @@
-"""A crawl's figures in Prometheus' text format (version 0.0.4), in a file and by HTTP on loopback.
+"""A crawl's figures in Prometheus' text format (version 0.0.4), in a file and over HTTP on loopback.
 
 Written by hand: prometheus_client keeps its figures in a global registry and serves them from a thread, while ours are
-in `Counters` already and are read where they are written, on the event loop. The text is 40 lines of code; a test reads
-it with their parser.
+in `Counters` already and are read on the event loop, where they are written. The format takes 40 lines of code; a test
+reads it with Prometheus' own parser.
 
-Invariants: each sample has the label `db`, since node_exporter's textfile collector puts the files of several crawls
-together; without time stamps, which it refuses; a run that never began (another one holds the database) writes nothing.
+Invariants: each sample has the label `db`, because node_exporter's textfile collector merges the files of several
+crawls, and none has a timestamp, which that collector refuses. A run that never starts, because another one holds the
+database, writes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from crawler.output.summary import Summary, peak_rss_bytes
 from crawler.records import EndReason
 
 _WRITE_EVERY_S = 15.0
-_REQUEST_S = 5.0  # for a client to say what it wants
+_REQUEST_S = 5.0  # for a client to send its request
 _MAX_REQUEST = 8192  # bytes
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _AS_ASKED = {EndReason.COMPLETE, EndReason.MAX_PAGES, EndReason.MAX_RUNTIME}
@@ -45,7 +46,7 @@ class _Family:
 
 
 class Metrics(Observer):
-    """An observer that counts beside another one."""
+    """An observer that exports metrics and passes everything on to another one."""
 
     def __init__(self, watcher: Observer, db: Path, clock: Clock, file: Path | None, listener: socket.socket | None):
         self._watcher = watcher
@@ -61,7 +62,7 @@ class Metrics(Observer):
         self._tasks: list[asyncio.Task[None]] = []
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
-        """Begin to write and to serve, in tasks of the running loop."""
+        """Start writing and serving, in tasks of the running loop."""
         self._watcher.started(frontier, counters)
         self._source, self._counters = frontier, counters
         loop = asyncio.get_running_loop()
@@ -75,14 +76,14 @@ class Metrics(Observer):
         self._watcher.notify(text, urgent=urgent)
 
     def finished(self, summary: Summary) -> None:
-        """Keep the account for the last figures, and serve no more."""
+        """Keep the summary for the last figures, and stop serving."""
         self._summary = summary
         self._watcher.finished(summary)
         for task in self._tasks:
             task.cancel()
 
     def close(self) -> None:
-        """Write the last figures: the run is over, however it ended. Raises `UsageError` where that fails."""
+        """Write the last figures: the run is over, however it ended. Raises `UsageError` if that fails."""
         self._ended_at = self._clock.wall()
         if self._file is not None and self._source is not None:
             write_file("--metrics-file", self._file, self.text().encode(), durable=False)
@@ -92,14 +93,14 @@ class Metrics(Observer):
         return "".join(self._lines(family) for family in self._families() if family.samples)
 
     async def _write_often(self, file: Path) -> None:
-        told = False
+        reported = False
         while True:
             try:
                 write_file("--metrics-file", file, self.text().encode(), durable=False)
-            except UsageError as error:  # a disk that is full for a while does not end the crawl
-                if not told:
+            except UsageError as error:  # a disk that is full for a while must not end the crawl
+                if not reported:
                     self.notify(str(error), urgent=True)
-                told = True
+                reported = True
             await asyncio.sleep(_WRITE_EVERY_S)
 
     # --- HTTP ---------------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ class Metrics(Observer):
             await server.serve_forever()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request a connection; whoever says something else than a request, or too slowly, gets no answer."""
+        """One request per connection; a client that sends no request, or sends it too slowly, gets no response."""
         try:
             async with asyncio.timeout(_REQUEST_S):
                 request = await reader.readuntil(b"\r\n\r\n")
@@ -145,9 +146,9 @@ class Metrics(Observer):
 
     def _families(self) -> Iterator[_Family]:
         yield from _counted(self._counters)
-        yield _gauge("start_time_seconds", "When the process started.", self._started_at)
-        yield _gauge("peak_memory_bytes", "The most memory that the process has held.", peak_rss_bytes())
-        yield _gauge("running", "1 while the crawl runs.", self._ended_at is None)
+        yield _gauge("start_time_seconds", "Start of the process, in Unix seconds.", self._started_at)
+        yield _gauge("peak_memory_bytes", "Peak resident memory of the process.", peak_rss_bytes())
+        yield _gauge("running", "1 while the crawl is running.", self._ended_at is None)
         if self._ended_at is not None:
             yield from _ended(self._summary, self._ended_at)
         elif self._source is not None:
@@ -156,9 +157,9 @@ class Metrics(Observer):
 
 @contextmanager
 def metered(watcher: Observer, db: Path, file: Path | None, port: int | None) -> Iterator[Metrics]:
-    """An observer that also writes metrics to the file and serves them at 127.0.0.1:port, where these are given.
+    """An observer that also writes metrics to `file` and serves them on 127.0.0.1:`port`, each if it is given.
 
-    Raises `UsageError` where the port cannot be listened at or the file cannot be written.
+    Raises `UsageError` if it cannot listen on the port or write the file.
     """
     listener = _listen(port) if port is not None else None
     metrics = Metrics(watcher, db, Clock(), file, listener)
@@ -184,36 +185,38 @@ def _listen(port: int) -> socket.socket:
 
 def _counted(counters: Counters) -> Iterator[_Family]:
     yield _counter("requests", "Requests sent, robots.txt and sitemaps included.", counters.requests)
-    yield _counter("pages", "Documents committed.", counters.pages)
-    yield _counter("received_bytes", "Decoded bytes of bodies that were read.", counters.bytes)
-    yield _counter("retries", "Attempts after one that failed.", counters.retries)
+    yield _counter("pages", "Pages stored.", counters.pages)
+    yield _counter("received_bytes", "Bytes of response bodies, after decoding.", counters.bytes)
+    yield _counter("retries", "Attempts made again after a failure.", counters.retries)
     yield _counter("connections_opened", "Connections opened.", counters.connections_opened)
-    yield _counter("connections_reused", "Requests on a connection that was open.", counters.connections_reused)
-    yield _counter("dns_lookups", "Questions to a DNS server.", counters.dns_lookups)
-    yield _counter("dns_cache_hits", "Names that were known.", counters.dns_cache_hits)
+    yield _counter("connections_reused", "Requests sent on an open connection.", counters.connections_reused)
+    yield _counter("dns_lookups", "Queries sent to a DNS server.", counters.dns_lookups)
+    yield _counter("dns_cache_hits", "Names found in the DNS cache.", counters.dns_cache_hits)
     answers = {str(code): float(number) for code, number in sorted(counters.by_status.items())}
     failures = {str(kind): float(number) for kind, number in sorted(counters.by_failure.items())}
-    yield _Family(name="responses_total", kind="counter", text="Answers by HTTP status.", samples=answers, label="code")
     yield _Family(
-        name="failures_total", kind="counter", text="Attempts without an answer.", samples=failures, label="kind"
+        name="responses_total", kind="counter", text="Responses by HTTP status.", samples=answers, label="code"
+    )
+    yield _Family(
+        name="failures_total", kind="counter", text="Attempts without a response.", samples=failures, label="kind"
     )
 
 
 def _running(source: HostSource, counters: Counters) -> Iterator[_Family]:
     hosts = list(source.hosts())
-    yield _gauge("requests_in_flight", "Requests under way.", counters.in_flight)
-    yield _gauge("connections_open", "Connections open, idle ones included.", counters.connections_open)
+    yield _gauge("requests_in_flight", "Requests in flight.", counters.in_flight)
+    yield _gauge("connections_open", "Open connections, idle ones included.", counters.connections_open)
     yield _gauge("hosts", "Hosts in memory.", len(hosts))
-    yield _gauge("hosts_backing_off", "Hosts that are left alone for now.", sum(host.backing_off for host in hosts))
+    yield _gauge("hosts_backing_off", "Hosts in memory that are backing off.", sum(host.backing_off for host in hosts))
     yield _gauge("urls_queued", "URLs in memory; the database may hold more.", sum(map(queued, hosts)))
 
 
 def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
     success = summary is not None and summary.end_reason in _AS_ASKED and not summary.seeds_failed
-    yield _gauge("success", "1 where the run did what was asked.", success)
-    yield _gauge("end_time_seconds", "When the run ended.", ended_at)
+    yield _gauge("success", "1 if the run did what was asked.", success)
+    yield _gauge("end_time_seconds", "End of the run, in Unix seconds.", ended_at)
     if summary is not None:
-        yield _gauge("complete", "1 where nothing was left that could be fetched.", summary.complete)
+        yield _gauge("complete", "1 if no fetchable URLs were left.", summary.complete)
         urls = {status: float(number) for status, number in summary.urls.items()}
         yield _Family(name="urls", kind="gauge", text="URLs in the database.", samples=urls, label="status")
 

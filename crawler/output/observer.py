@@ -1,4 +1,4 @@
-"""Who is told what happens in a crawl."""
+"""The interface through which a crawl reports what happens."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from crawler.output.summary import Summary
 
 
 class Observer:
-    """Is told, and does nothing about it: others override what they show."""
+    """Ignores every event; subclasses override those that they show."""
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
-        """The crawl begins, in the running loop; both objects are live."""
+        """The crawl starts, in the running loop; both objects keep changing as it runs."""
 
     def notify(self, text: str, *, urgent: bool = False) -> None:
-        """Something that a person should know, in one line; what is `urgent`, even one who wants no news."""
+        """One line that a person should know; an `urgent` one is shown even to those who asked for no progress."""
 
     def finished(self, summary: Summary) -> None:
         """The crawl has ended and everything is committed."""
 
     def close(self) -> None:
-        """Nothing more will come. Needed only where a crawl failed and its event loop runs on."""
+        """Nothing more will come. Needed only after a crawl has failed while its event loop keeps running."""

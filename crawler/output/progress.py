@@ -1,9 +1,9 @@
-"""What a person sees of a crawl: a live view on a terminal; elsewhere one line at its end, or lines as it runs.
+"""What a person sees of a crawl: a live view on a terminal; elsewhere one line at the end, or log lines as it runs.
 
-Invariants: progress and notices go to standard error, the account of the finished run to standard output, so that
-`> summary.txt` keeps just that; where nobody reads them any more, they are lost and the crawl goes on. Everything is
-drawn on the event loop's thread, where the figures are written. The live region belongs to one task: however the crawl
-ends, ending the task gives the terminal back.
+Invariants: progress and notices go to standard error and the summary to standard output, so that `> summary.txt` keeps
+just the summary; if nobody reads a stream any more, its lines are dropped and the crawl continues. Everything is drawn
+on the event loop's thread, where the figures are written. The live region belongs to one task: however the crawl ends,
+ending that task restores the terminal.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LiveView(Observer):
         self._task: asyncio.Task[None] | None = None
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
-        """Begin to draw, in a task of the running loop."""
+        """Start drawing, in a task of the running loop."""
         meter = Meter(frontier, counters, self._clock)
         self._task = asyncio.get_running_loop().create_task(self._draw(meter))
 
@@ -51,12 +51,12 @@ class LiveView(Observer):
         self._screen.print(Text(printable(text)), highlight=False)
 
     def finished(self, summary: Summary) -> None:
-        """Take the region away and print the account."""
+        """Remove the region and print the summary."""
         self.close()
         print_ending(self._results, summary, self._db)
 
     def close(self) -> None:
-        """Give the terminal back. Needed only where a crawl failed and its event loop runs on."""
+        """Restore the terminal. Needed only after a crawl has failed while its event loop keeps running."""
         if self._live is not None:
             self._live.stop()
         if self._task is not None:
@@ -89,7 +89,7 @@ class PlainLines(Observer):
         self._task: asyncio.Task[None] | None = None
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
-        """Begin to print, in a task of the running loop."""
+        """Start printing, in a task of the running loop."""
         meter = Meter(frontier, counters, self._clock)
         self._task = asyncio.get_running_loop().create_task(self._print_lines(meter))
 
@@ -98,12 +98,12 @@ class PlainLines(Observer):
         print_line(self._screen, text)
 
     def finished(self, summary: Summary) -> None:
-        """Print the account."""
+        """Print the summary."""
         self.close()
         print_ending(self._results, summary, self._db)
 
     def close(self) -> None:
-        """Print no more lines. Needed only where a crawl failed and its event loop runs on."""
+        """Stop printing. Needed only after a crawl has failed while its event loop keeps running."""
         if self._task is not None:
             self._task.cancel()
 
@@ -116,7 +116,7 @@ class PlainLines(Observer):
 
 
 class OneLine(Observer):
-    """A line once the run has ended, and what needs a person: for cron, which mails whatever is printed."""
+    """One line at the end, and anything that needs a person: for cron, which mails whatever is printed."""
 
     def __init__(self, db: Path, screen: Console, results: Console) -> None:
         self._db = db
@@ -124,7 +124,7 @@ class OneLine(Observer):
         self._results = results
 
     def notify(self, text: str, *, urgent: bool = False) -> None:
-        """Print it if somebody has to know."""
+        """Print it if it is urgent."""
         if urgent:
             print_line(self._screen, text)
 
@@ -136,13 +136,13 @@ class OneLine(Observer):
 
 
 class Quiet(Observer):
-    """Says only that no seed could be fetched; other errors are for the command line to print."""
+    """Reports only that no seed could be fetched; the command line prints other errors."""
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
 
     def finished(self, summary: Summary) -> None:
-        """Print an error, if it was one."""
+        """Print an error if no seed could be fetched."""
         if summary.seeds_failed:
             print_line(self._screen, f"crawler: {no_seed(summary)}")
 
@@ -157,11 +157,11 @@ def observer_for(
     interactive: bool | None = None,
     clock: Clock | None = None,
 ) -> Observer:
-    """Who shows the crawl into `db`: lines in the `log_format`, where there is one; else the live view on a terminal,
-    and one line elsewhere. `quiet` leaves errors alone.
+    """The observer that shows the crawl into `db`: log lines if there is a `log_format`, otherwise the live view on a
+    terminal and one line elsewhere. `quiet`: errors only.
 
-    `screen` is standard error and `results` standard output unless given; these two never raise. `interactive` None:
-    as `screen` is; only a real terminal counts, whatever asks for colours.
+    `screen` is standard error and `results` standard output unless given; those two never raise. `interactive` None:
+    whether `screen` is a real terminal, even if the environment forces colours.
     """
     screen = screen or Console(file=lasting_stream(2))
     results = results or Console(file=lasting_stream(1))
@@ -178,16 +178,15 @@ def observer_for(
 
 
 def print_line(console: Console, line: str) -> None:
-    """Print it as it is: one line, nothing in it read as markup."""
+    """Print it as one line, without reading markup in it."""
     console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_line(reading: Reading, counters: Counters) -> str:
-    """One plain line: '00:15 pages 312 (20.8/s) pending 1,204+ in flight 16 2xx 320 4xx 3 connections 12/335'."""
+    """One plain line: '00:15 pages 312 (20.8/s), pending 1,204+, in flight 16, 2xx 320, 4xx 3, connections 12/335'."""
     classes = sorted(by_class(counters.by_status).items())
     failed = sum(counters.by_failure.values())
     parts = [
-        stopwatch(reading.elapsed_s),
         f"pages {amount(reading.pages)} ({rate(reading.recent_per_s)})",
         f"pending {amount(reading.pending)}{'+' if reading.pending_more else ''}",
         f"in flight {amount(counters.in_flight)}",
@@ -195,4 +194,4 @@ def progress_line(reading: Reading, counters: Counters) -> str:
         *([f"failed {amount(failed)}"] if failed else []),
         f"connections {amount(counters.connections_opened)}/{amount(counters.requests)}",
     ]
-    return " ".join(parts)
+    return f"{stopwatch(reading.elapsed_s)} {', '.join(parts)}"

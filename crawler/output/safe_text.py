@@ -1,8 +1,8 @@
 """Text from the web, made safe for a terminal or a log line.
 
-Invariant: what comes out is one line of visible characters. It cannot move the cursor, change colours, reorder what
-stands beside it, or be longer than what was asked for. Print it as `rich.text.Text` or with `markup=False`: square
-brackets stay as they are, so rich must not read them.
+Invariant: what comes out is one line of visible characters. It cannot move the cursor, change colours, reorder the text
+around it, or be longer than `limit`. Print it as `rich.text.Text` or with `markup=False`: square brackets are kept, and
+rich would read them as markup.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from rich.cells import cell_len, set_cell_size
 
 REPLACEMENT = "\ufffd"
 _ELLIPSIS = "…"
-_MAX_MARKS = 4  # combining marks on one character; towers of them climb over the lines around
+_MAX_MARKS = 4  # combining marks per character; a stack of them would cover the lines above
 
 
 def printable(text: str, limit: int | None = None) -> str:
     """The text on one line, white space collapsed, cut with an ellipsis to `limit` terminal cells.
 
-    Control characters (ESC and C1 included), lone surrogates and whatever has no known shape become U+FFFD; invisible
-    format characters (bidirectional overrides, zero-width ones) are dropped.
+    Control characters (ESC and C1 included), lone surrogates and unassigned characters become U+FFFD; invisible format
+    characters (bidirectional overrides, zero-width ones) are dropped.
     """
     if not (text.isascii() and text.isprintable()):
         text = _visible(text)

@@ -1,7 +1,7 @@
-"""The live view's picture: figures, the busiest hosts, the latest errors.
+"""What the live view draws: figures, the busiest hosts, the latest errors.
 
-Invariant: it is never taller than the terminal less one line (a live region that scrolls cannot be erased again), and
-leaves out from the bottom: errors, then hosts.
+Invariant: it is at least one line shorter than the terminal, since a live region that scrolls cannot be erased again.
+What does not fit is cut from the bottom: errors first, then hosts.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from crawler.counters import Counters
-from crawler.output.figures import amount, counted, rate, size, span, stopwatch
+from crawler.output.figures import amount, counted, lookups, rate, size, span, stopwatch
 from crawler.output.meter import SHOWN_HOSTS, HostView, Reading, queued
 from crawler.output.safe_text import printable
 
 _CLASS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
-_MAX_URL = 300  # cells; far beyond any terminal, the table cuts the rest
+_MAX_URL = 300  # cells, wider than any terminal; the table cuts it to fit
 _MAX_MESSAGE = 34
-_LOW = 16  # lines: below, none is left empty
-_NARROW = 56  # columns: below, a host's queue is not shown
+_LOW = 16  # lines: a lower terminal gets no empty line
+_NARROW = 56  # columns: a narrower terminal gets no column for pending URLs
 
 
 class Screen:
@@ -36,7 +36,7 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = max(1, options.size.height - 1)
-        lines: list[list[Segment]] = [[]] if room > _LOW else []  # a space below the notices
+        lines: list[list[Segment]] = [[]] if room > _LOW else []  # an empty line below the notices
         for part in (self._figures(), self._hosts(options.max_width), self._errors(options.max_width)):
             if part is not None:
                 lines += console.render_lines(part, options.update(height=None), pad=False)
@@ -54,16 +54,14 @@ class Screen:
         rows.add_row("elapsed", stopwatch(reading.elapsed_s))
         rows.add_row("pages", _pages(reading))
         rows.add_row("pending", f"{pending}, {amount(counters.in_flight)} in flight")
-        rows.add_row("answers", answers(counters.by_status, counters.by_failure))
+        rows.add_row("responses", responses(counters.by_status, counters.by_failure))
         rows.add_row("received", size(counters.bytes))
         rows.add_row(
             "connections",
-            f"{amount(counters.connections_opened)} for {counted(counters.requests, 'request')},"
+            f"{amount(counters.connections_opened)} opened for {counted(counters.requests, 'request')},"
             f" {amount(counters.connections_open)} open now",
         )
-        rows.add_row(
-            "DNS", f"{counted(counters.dns_lookups, 'lookup')}, {amount(counters.dns_cache_hits)} answered from memory"
-        )
+        rows.add_row("DNS", lookups(counters.dns_lookups, counters.dns_cache_hits))
         return rows
 
     def _hosts(self, width: int) -> Table | None:
@@ -95,7 +93,7 @@ class Screen:
 
 
 def host_state(host: HostView, now: float) -> Text:
-    """What the host does or waits for, in words; `now` is monotonic seconds."""
+    """What the host is doing or waiting for, in words; `now` is monotonic seconds."""
     words, style = _state(host, host.ready_at - now)
     text = Text(words, style=style)
     if host.slow:
@@ -111,14 +109,14 @@ def _state(host: HostView, wait_s: float) -> tuple[str, str]:
     if host.lent:
         return "fetching" if host.lent == 1 else f"fetching {host.lent}", "green"
     if host.allowance == 0:
-        return "has given its pages", "dim"
+        return "page limit reached", "dim"
     if host.claims:
         return (f"next in {span(max(0.1, wait_s))}", "dim") if wait_s > 0 else ("ready", "")
     return "idle", "dim"
 
 
-def answers(by_status: Mapping[int, int], by_failure: Mapping[str, int]) -> Text:
-    """Answers by class of status, in colours, and the attempts that brought none."""
+def responses(by_status: Mapping[int, int], by_failure: Mapping[str, int]) -> Text:
+    """Responses by class of status, in colours, and the attempts that got none."""
     parts = [
         Text(f"{status_class}xx {amount(number)}", style=_CLASS_STYLES.get(status_class, ""))
         for status_class, number in sorted(by_class(by_status).items())
@@ -130,7 +128,7 @@ def answers(by_status: Mapping[int, int], by_failure: Mapping[str, int]) -> Text
 
 
 def by_class(by_status: Mapping[int, int]) -> Counter[int]:
-    """Answers by the first digit of their status."""
+    """Responses by the first digit of their status."""
     classes: Counter[int] = Counter()
     for status, number in by_status.items():
         classes[status // 100] += number

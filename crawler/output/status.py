@@ -1,6 +1,6 @@
 """What a database holds, for people (tables) and for programs (one JSON object).
 
-Invariant: only reads, and never waits for a crawl that runs.
+Invariant: only reads, and never waits for a running crawl.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _END_STYLES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A database at the moment `now` (Unix seconds). `size_bytes` covers the file and its write-ahead log."""
+    """A database as it was at `now` (Unix seconds). `size_bytes` includes the write-ahead log."""
 
     path: Path
     size_bytes: int
@@ -50,10 +50,10 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON.
 
-        `last_run` is what the newest run reported, None until it has ended; the same figures stand at the top, under
-        the names of the summary. Beside them: path, size_bytes, running, runs, urls, pending, next_due_at, hosts,
-        suspects, traps, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions, bodies,
-        fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
+        `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
+        The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, traps,
+        hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions, bodies, fetches. `urls`,
+        `pending` and `excluded` are what the database holds now. Times are Unix seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -76,7 +76,7 @@ class Status:
 
 
 async def read_status(db: Path, clock: Clock | None = None) -> Status:
-    """Read it. Raises `DatabaseFailedError` where there is no crawl database, or it cannot be read."""
+    """Read it. Raises `DatabaseFailedError` if there is no crawl database or it cannot be read."""
     now, database = (clock or Clock()).wall(), database_at(db)
     report = await read_report(db, now)
     return Status(path=db, size_bytes=database.size_bytes(), running=database.is_held(), now=now, report=report)
@@ -100,7 +100,7 @@ def _overview(status: Status) -> list[tuple[str, Text]]:
     report = status.report
     rows = [
         ("database", Text(f"{printable(str(status.path))}, {size(status.size_bytes)}")),
-        ("crawl", Text("running now", style="cyan") if status.running else Text("none is running")),
+        ("crawl", Text("running", style="cyan") if status.running else Text("not running")),
         ("URLs", Text(tally(report.urls) or "none")),
         ("pending", Text(_pending(status))),
         ("failed", Text(tally(report.failures), style="red")),
@@ -116,15 +116,15 @@ def _pending(status: Status) -> str:
     if report.next_due_at is None:
         return amount(pending) if pending else "none"
     due = f"next due {_moment(report.next_due_at - status.now)}"
-    left_alone = report.hosts_backing_off
-    alone = f"; {counted(left_alone, 'host')} left alone for now" if left_alone else ""
-    return f"{amount(pending)}, {due}{alone}"
+    hosts = report.hosts_backing_off
+    backing_off = f"; {counted(hosts, 'host')} backing off" if hosts else ""
+    return f"{amount(pending)}, {due}{backing_off}"
 
 
 def _stored(report: Report) -> str:
     return (
         f"{counted(report.page_versions, 'page version')},"
-        f" {amount(report.bodies)} distinct bodies, {counted(report.fetches, 'attempt')}"
+        f" {counted(report.bodies, 'distinct body', 'distinct bodies')}, {counted(report.fetches, 'attempt')}"
     )
 
 
@@ -163,7 +163,7 @@ def _print_suspects(console: Console, status: Status) -> None:
         [_name(host), *map(_number, (host.urls[UrlStatus.FAILED], host.urls[UrlStatus.FETCHED], host.failures))]
         for host in status.report.suspects
     ]
-    _print_table(console, ["most failures", "failed", "fetched", "in a row"], rows)
+    _print_table(console, ["failing host", "failed", "fetched", "failures in a row"], rows)
 
 
 def _print_traps(console: Console, traps: Sequence[Trap]) -> None:
@@ -176,7 +176,7 @@ def _print_traps(console: Console, traps: Sequence[Trap]) -> None:
 
 
 def _print_table(console: Console, header: list[str], rows: list[list[Text]], left: Sequence[str] = ()) -> None:
-    """Where the terminal is narrow the first column gives way: figures that are cut say something else."""
+    """On a narrow terminal the first column is cut, never a figure: that would show another number."""
     others = sum(max(cell_len(header[n]), *(row[n].cell_len for row in rows)) + _GAP for n in range(1, len(header)))
     for row in rows:
         row[0].truncate(max(_MIN_NAME, console.width - others - _GAP), overflow="ellipsis")
@@ -188,7 +188,7 @@ def _print_table(console: Console, header: list[str], rows: list[list[Text]], le
     for row in rows:
         table.add_row(*row)
     if not console.is_terminal:
-        console.print()  # the box brings its own space
+        console.print()  # the box has an empty line of its own
     console.print(table)
 
 
@@ -203,8 +203,8 @@ def _number(number: int) -> Text:
 def _due(host: HostTally, now: float) -> Text:
     if host.next_due_at is None:
         return Text("-", style="dim")
-    backs_off = ", backs off" if host.back_off_until > now else ""
-    return Text(_moment(host.next_due_at - now) + backs_off, style="yellow" if backs_off else "")
+    backing_off = ", backing off" if host.back_off_until > now else ""
+    return Text(_moment(host.next_due_at - now) + backing_off, style="yellow" if backing_off else "")
 
 
 def _moment(seconds: float) -> str:
@@ -212,12 +212,12 @@ def _moment(seconds: float) -> str:
 
 
 def _date(time_s: float) -> str:
-    """Local time, as a person's watch has it."""
+    """Local time, to the minute."""
     return datetime.fromtimestamp(time_s, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _known_of(run: RunRecord | None) -> dict[str, Any]:
-    """The summary's fields; of a run that has not ended only what the database knows."""
+    """The summary's fields; for a run that has not ended, only those that the database holds."""
     if run is None:
         return {}
     if run.summary is not None:

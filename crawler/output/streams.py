@@ -1,6 +1,6 @@
 """Standard streams that may be closed, or lose their readers, without harm to the crawl.
 
-Imports nothing heavy: `open_closed_streams` runs before anything else does.
+Imports nothing heavy, because `open_closed_streams` runs before everything else.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _NAMES = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
 def open_closed_streams() -> None:
-    """Open the null device in the place of each standard stream that is closed (`>&-`).
+    """Open the null device in place of each standard stream that is closed (`>&-`).
 
-    Otherwise the next socket or pipe would get its number, and a child that inherits it would take it for a stream.
+    Otherwise the next socket or pipe would get its number, and a child would inherit it as a standard stream.
     """
     for number, name in _NAMES.items():
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -33,9 +33,9 @@ def open_closed_streams() -> None:
 
 
 def lasting_stream(number: int) -> TextIO:
-    """Standard output (1) or error (2) for what is only told, not asked for: what cannot be written is lost in silence.
+    """Standard output (1) or error (2) for progress and notices: what cannot be written is dropped silently.
 
-    So a reader that has gone or a full disk neither ends the crawl nor changes its result.
+    So neither a reader that has gone nor a full disk ends the crawl or changes its exit status.
     """
     raw = _Lasting(number, "w", closefd=False)
     encoding = getattr(getattr(sys, _NAMES[number]), "encoding", None) or "utf-8"
@@ -43,19 +43,19 @@ def lasting_stream(number: int) -> TextIO:
 
 
 def flush_output(more: str = "") -> OSError | None:
-    """Write out what standard output and error still hold; returns why standard output cannot take it, or `more`.
+    """Flush standard output and error, after writing `more` to standard output; returns why standard output failed.
 
-    Such a stream leads to the null device from then on, so that the interpreter has nothing to complain of when it
-    flushes it once more at its end.
+    A stream that failed is redirected to the null device, so that the interpreter does not complain when it flushes
+    once more at exit.
     """
     write_out(sys.stderr)
     return write_out(sys.stdout, more)
 
 
 def write_out(stream: TextIO, text: str = "") -> OSError | None:
-    """The same for one stream."""
+    """Write `text` to one stream and flush it, as `flush_output` does."""
     try:
-        if text:  # even an empty one would be written, and fail
+        if text:  # writing an empty text may fail, too
             stream.write(text)
         stream.flush()
     except OSError as error:
@@ -67,14 +67,14 @@ def write_out(stream: TextIO, text: str = "") -> OSError | None:
 
 
 class _Lasting(io.FileIO):
-    """A file that never fails: once it cannot be written, nobody reads it any more."""
+    """A file whose writes never fail: after the first that does, everything is dropped."""
 
     _lost = False
 
     def write(self, data: ReadableBuffer) -> int:
         if not self._lost:
             try:
-                return super().write(data) or memoryview(data).nbytes  # None: somebody made it non-blocking
+                return super().write(data) or memoryview(data).nbytes  # None: the stream is non-blocking and full
             except OSError:
                 self._lost = True
         return memoryview(data).nbytes

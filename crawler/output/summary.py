@@ -1,4 +1,4 @@
-"""What a run reports about itself: one frozen record, and its JSON."""
+"""The summary of a run: one frozen record, and its JSON."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from crawler.output.files import write_file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A run's account. Durations in seconds, sizes in bytes; counts are of this process, but for those of `pending`,
-    `excluded` and `urls`, which are what the database holds now. `run_pages` also counts what the run stored before it
-    was killed. `backing_off` names hosts whose pages are left for a later run, because they asked for it or their
-    robots.txt was unreachable. `seeds_failed`: no seed could be fetched. `insecure`: certificates were not verified.
+    """The summary of a run. Durations are in seconds, sizes in bytes. Counts are those of this process, except
+    `pending`, `excluded` and `urls`, which are what the database holds now. `run_pages` also includes what the run
+    stored before it was killed. `backing_off` names hosts whose pages are left for a later run, because they asked for
+    a pause or their robots.txt was unreachable. `seeds_failed`: no seed could be fetched. `insecure`: certificates were
+    not verified.
 
-    `complete` says that nothing was left that could be fetched in this run. `end_reason` is a word of
-    `EndReason`. `by_status` counts
-    answers by HTTP status, `by_failure` attempts without an answer by kind.
+    `complete`: no fetchable URLs were left. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
+    status, `by_failure` attempts without a response by kind.
     """
 
     run_id: int
@@ -59,7 +59,7 @@ class Summary:
 
 
 def summarize(counters: Counters, **facts: Any) -> Summary:
-    """The summary of a run that ends now; `facts` are the fields that the counters do not know."""
+    """The summary of a run that ends now; `facts` are the fields that the counters do not hold."""
     elapsed_s = facts["elapsed_s"]
     return Summary(
         requests=counters.requests,
@@ -81,15 +81,15 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
 
 
 def peak_rss_bytes() -> int:
-    """The most memory that this process has held; its parser processes are not counted."""
+    """The peak resident memory of this process, without its parser processes."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:  # no Linux: what getrusage says, which there is not inherited from whoever started us
+    except OSError:  # not Linux; on Linux, getrusage would count the process that started us, too
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def write_summary(summary: Summary, path: Path) -> None:
-    """Write it as JSON, atomically (see `write_file`). Raises `UsageError` where it cannot be written."""
+    """Write it as JSON, atomically (see `write_file`). Raises `UsageError` if it cannot be written."""
     write_file("--summary", path, orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")

@@ -1,17 +1,17 @@
-"""What the rest asks of a store: protocols over records, without a path, a connection or a word of SQL.
+"""What the other packages ask of a store: protocols over records, without paths, connections or SQL.
 
-A store is one of these, with a folder of its own: `sqlite/` keeps a crawl in one file. Whatever it is, the suite in
-`tests/contract/` must pass on it. What a store may rely on, and what it promises:
+Each store has a folder of its own: `sqlite/` keeps a crawl in one file. Every store must pass the suite in
+`tests/contract/`. What a store may rely on, and what it promises:
 
 - Nothing here decides: the frontier has judged each `Target`, and concluded each `Result`. The one exception is
   `limit_hosts`, since only the store knows which hosts are new without having all of them in memory.
-- The ids in records (`Claim.url_id`, `HostRecord.host_id`) are handles: equal or not, 0 where there is no row yet, and
-  nothing else. A store may make them as it likes; neither their order nor their size means anything outside.
-- A position is a `Cursor`, which the store makes and nobody else reads. It is good as long as the store is open.
-- What is read was committed. A read never waits for a commit.
-- Times are Unix seconds. Whatever text the web has sent can be stored; what cannot be kept as it is comes back changed.
+- The ids in records (`Claim.url_id`, `HostRecord.host_id`) are opaque handles, 0 if there is no row yet. Outside the
+  store they are only compared for equality; neither their order nor their size means anything.
+- A position is a `Cursor`, which only the store creates and reads. It is valid while the store is open.
+- Reads see only what was committed, and never wait for a commit.
+- Times are Unix seconds. Any text from the web can be stored; what cannot be stored unchanged comes back changed.
 
-Every operation raises `DatabaseFailedError` where the database fails.
+Every operation raises `DatabaseFailedError` if the database fails.
 """
 
 from __future__ import annotations
@@ -49,19 +49,21 @@ class RunLog(Protocol):
         """The options of the newest run; None where there was none."""
 
     async def follow_clock(self, now: float) -> float:
-        """Where the clock was set back since the last run, plan everything earlier by as much; returns the seconds."""
+        """If the clock was set back since the last run, move all planned times back with it; returns the seconds."""
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
-        """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
+        """Start a run, or resume one that was killed; returns its id and the number of pages that it has stored.
 
-        A killed run is gone on with where the same number of pages is asked for; else its count means nothing now.
+        A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
         """
 
     async def run_times(self) -> tuple[float, float | None]:
-        """When this run was started, and the one before it."""
+        """When this run started, and when the one before it did."""
 
     async def set_decided(self, decided: bool) -> None:
-        """Whether all that earlier options excluded has been judged by those of now; else the next run has to."""
+        """Record whether everything that earlier options excluded has been judged by the current ones. If not, the
+        next run does it.
+        """
 
     async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
@@ -80,7 +82,7 @@ class Seeds(Protocol):
         """Make all that has failed due again, as if it had never been tried."""
 
     async def roots(self) -> list[str]:
-        """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
+        """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
 
     async def named_seeds(self) -> list[tuple[str, SeedMark]]:
         """The URLs that the user named."""
@@ -90,10 +92,10 @@ class Seeds(Protocol):
 
 
 class Exclusions(Protocol):
-    """What was kept out, and may be let in."""
+    """Excluded URLs, which other options may let in."""
 
     async def excluded(self, after: Cursor | None, limit: int) -> Batch[Target]:
-        """The URLs that were excluded by anything but robots.txt, in an order in which each comes once.
+        """The URLs that were excluded by anything but robots.txt, each once.
 
         Those of earlier batches may have been readmitted meanwhile.
         """
@@ -102,22 +104,22 @@ class Exclusions(Protocol):
         """Make excluded URLs pending again, as many as there is room for; returns how many are."""
 
     async def forget_forbidden(self, now: float, *, every: bool) -> None:
-        """What robots.txt forbade is decided again where its copy has expired; `every`: wherever it did."""
+        """Make URLs that robots.txt forbade due for another decision if its copy has expired; `every`: all of them."""
 
     async def details(self, cause: ExclusionReason, min_fetched: int) -> list[tuple[str, str]]:
-        """Of hosts with so many URLs fetched: their names, and each detail of what was excluded there by this cause."""
+        """(host name, detail) for each detail of this cause of exclusion, of hosts with enough fetched URLs."""
 
     async def full_hosts(self, urls: int) -> list[str]:
         """Hosts that have so many URLs, the excluded ones not counted."""
 
     async def limit_hosts(self, per_domain: int) -> None:
-        """From now on take in at most this many hosts of a domain; those that are stored count, seeds are exempt.
+        """From now on, store at most this many hosts per domain. Stored ones count; seeds are exempt.
 
-        Never more than that. Where several processes share a store, one that dies may leave a place unused.
+        The limit is never exceeded. If several processes share a store, one that dies may leave a place unused.
         """
 
     def full_domains(self) -> list[str]:
-        """The domains of which hosts were turned away since this was asked last; each once a run."""
+        """The domains that had hosts turned away since the last call; each once per run."""
 
 
 class DueReads(Protocol):
@@ -157,16 +159,16 @@ class DueReads(Protocol):
         """The copies of robots.txt kept for these hosts' origins."""
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
-        """Leave each of these hosts alone until its time, in the next run, too."""
+        """Fetch nothing from each of these hosts until its time, even in the next run."""
 
 
 class Commits(Protocol):
     """What the writer asks."""
 
     async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
-        """Store the results, as a whole or not at all; returns the hosts touched that have something planned.
+        """Store the results, all or none of them; returns the hosts touched that have something planned.
 
-        The new URLs that they name may be seen a moment before the rest.
+        The new URLs that they name may become visible a moment before the rest.
         """
 
 
@@ -177,17 +179,17 @@ class Figures(Protocol):
         """URLs by status, robots.txt not counted."""
 
     async def exclusions(self) -> dict[str, int]:
-        """Excluded URLs by the first word of their cause: all traps are one."""
+        """Excluded URLs by the first word of their cause, so that all traps count as one."""
 
     async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
-        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not; and,
-        where pages are fetched again, those that are left alone until after `stale_until`.
+        """Hosts with pending pages that are backing off, because they asked for it or robots.txt was unreachable; in a
+        run that refetches pages, also those that back off past `stale_until`.
         """
 
     async def freshness(self) -> tuple[int, float | None, float | None]:
-        """How many pages are stored, when the newest was fetched, and when the next is to be looked at again.
+        """How many pages are stored, when the newest was fetched, and when the next refetch is due.
 
-        Takes long on a large database: for a run that had nothing to do.
+        Slow on a large database, so only for a run that had nothing to do.
         """
 
 
@@ -207,7 +209,7 @@ class Inbox(Protocol):
     """Where notes are left for a crawl that may be running."""
 
     def notes(self) -> AsyncIterator[Note]:
-        """The notes, oldest first. Cheap where there are none: this is asked each second."""
+        """The notes, oldest first. Cheap if there are none, since this runs every second."""
 
     async def remove(self, note: Note) -> None:
         """The note's seeds are committed. One that is not removed is read again, which does no harm."""
@@ -215,8 +217,8 @@ class Inbox(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """Rows that were removed, or would be; sizes in bytes. `freed` is room within the database that is used again;
-    where nothing was removed yet it is what the texts and bodies take up, which is a little less.
+    """Rows that were removed, or would be; sizes in bytes. `freed` is space within the database that will be reused;
+    for a dry run, it is the size of the texts and bodies alone, which is a little less.
     """
 
     pages: int
@@ -229,13 +231,13 @@ class Pruned:
 
 
 class Database(Protocol):
-    """Where a crawl is stored, whether it is there or not: what is asked of it without a `Store`.
+    """Where a crawl is stored, whether it exists yet or not, and what can be done with it without a `Store`.
 
-    Made by `location.database_at`. One run holds it at a time; whoever writes holds it.
+    Created by `location.database_at`. One run holds it at a time; every writer must hold it.
     """
 
     def exists(self) -> bool:
-        """Whether there is something already; where not, a run makes it. Raises for what cannot be a database."""
+        """Whether it exists already; if not, a run creates it. Raises for what cannot be a database."""
 
     def hold(self) -> AbstractContextManager[None]:
         """Hold the database for this process. Raises `DatabaseBusyError`, within a moment, where another run does."""
@@ -244,45 +246,45 @@ class Database(Protocol):
         """Whether a run holds the database at this moment."""
 
     def refuse_if_held(self) -> None:
-        """Raise `DatabaseBusyError` where a run holds it: before much is made ready for one that may not run.
+        """Raise `DatabaseBusyError` if a run holds it: an early check, before the work of starting a run.
 
-        Whoever is let through may still find it held when it takes hold of it.
+        It may still be held when the caller tries to hold it.
         """
 
     def stop_run(self) -> str | None:
-        """Ask the run that holds it to end cleanly; returns what that is ('process 12'), None where none does.
+        """Ask the run that holds it to end cleanly; returns what runs it ('process 12'), or None if no run does.
 
-        Raises `UsageError` where it cannot be asked.
+        Raises `UsageError` if it cannot be asked.
         """
 
     def size_bytes(self) -> int:
         """What it takes up now."""
 
     def files(self) -> Sequence[Path]:
-        """The files that it is made of, which nothing else may be written to; links followed."""
+        """The files that it consists of, with symbolic links resolved; nothing else may be written to them."""
 
     async def last_options(self) -> dict[str, Any] | None:
-        """The options of the newest run, also of a database of an older program; None where there was none.
+        """The options of the newest run, even of a database written by an older version; None if there was no run.
 
-        What a run that came to its end was to fetch again is not among them: it is done.
+        Leaves out what an ended run was told to refetch, since that is done.
         """
 
     def open_store(self) -> AbstractAsyncContextManager[Store]:
-        """Open it for a run, or make it; the caller holds it."""
+        """Open it for a run, and create it if it is missing; the caller holds it."""
 
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
-        """The crawl's side of its notes. `notify` is told of what is no note although it looks like one."""
+        """The crawl's side of its notes. `notify` gets a line about each file that looks like a note but is none."""
 
     def leave_note(self, texts: Iterable[str | Seed]) -> int:
-        """Leave seeds for the crawl; returns how many. Raises `UsageError`, and leaves none, for a bad one.
+        """Leave seeds for the crawl; returns how many. Raises `UsageError` for a bad one, and then leaves none.
 
-        Seeds with credentials are refused: those are stored nowhere.
+        Seeds with credentials are refused, since credentials are never stored.
         """
 
     async def prune(
         self, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False
     ) -> Pruned:
-        """Remove all but the `keep_versions` newest versions of each page, and attempts; `before`: only what was
-        fetched before, and no attempt without it. `vacuum` gives the room back to the file system, at the cost of
-        writing the database once more. The caller holds it.
+        """Remove all but the `keep_versions` newest versions of each page. With `before`, remove only what was fetched
+        before that time, including attempts, which stay otherwise. `vacuum` shrinks the file by rewriting the whole
+        database. The caller holds it.
         """

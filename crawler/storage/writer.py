@@ -32,7 +32,7 @@ class Writer:
         self._waiting: list[Result] = []
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()  # something is waiting, or nothing more will come
-        self._full = asyncio.Event()  # a batch is waiting, or somebody waits for what there is
+        self._full = asyncio.Event()  # a batch is complete, or someone waits for what there is
         self._room = asyncio.Event()
         self._closing = False
         self._error: BaseException | None = None
@@ -43,7 +43,7 @@ class Writer:
         self._reader = reader
 
     async def put(self, result: Result) -> None:
-        """Hand over a finished result. Raises what `run` raised, `DatabaseFailedError` as a rule, once it has."""
+        """Hand over a finished result. Once `run` has failed, raises its error, usually `DatabaseFailedError`."""
         while not self._has_room():
             self._room.clear()
             await self._room.wait()
@@ -56,7 +56,7 @@ class Writer:
             self._full.set()
 
     def flush(self) -> None:
-        """Commit what is waiting now: somebody has nothing to do until it is."""
+        """Commit what is waiting without delay, because someone has nothing to do until then."""
         if self._waiting:
             self._full.set()
 

@@ -331,7 +331,7 @@ def test_the_demo_crawls_its_web_and_says_what_to_try(cli: Cli) -> None:
     cli.db = cli.folder / "demo.db"
     assert len(cli.pages()) > 200
     again = cli.command("demo", "--db", "demo.db", status=2)
-    assert "demo.db exists" in _one_line(again.err)
+    assert "demo.db already exists" in _one_line(again.err)
 
 
 def test_a_bare_localhost_seed_opens_itself_by_http_too_and_sends_no_secret_there(cli: Cli, serve: Serve) -> None:

@@ -157,7 +157,7 @@ def test_the_line_says_what_is_left(cli: Cli, serve: Serve) -> None:
     web.site("site.test", pages=12)
     served = serve(web)
     out, _err = cron(cli, served, served.url("site.test"), "--delay", "0", "--max-pages", "1").communicate(timeout=30)
-    assert re.search(r"; pending: \d+ left, not reached before the end\n$", out)
+    assert re.search(r"; pending: \d+ left \(the run ended first\)\n$", out)
 
 
 @pytest.mark.parametrize("more", [[], ["--quiet"]])
@@ -169,7 +169,7 @@ def test_that_no_seed_could_be_fetched_needs_a_person(cli: Cli, serve: Serve, mo
     out, err = run.communicate(timeout=30)
     assert run.returncode == 4
     assert out.count("\n") == (0 if more else 1)
-    assert err == "crawler: no seed could be fetched (http 404: 2); look at them with `crawler status`\n"
+    assert err == "crawler: no seed could be fetched (http 404: 2); `crawler status` shows what failed\n"
 
 
 def test_a_json_log_is_events_alone_and_its_end_has_the_summary(cli: Cli, serve: Serve) -> None:
@@ -227,7 +227,7 @@ def test_a_crawl_is_ended_early_and_cleanly_from_elsewhere(cli: Cli, serve: Serv
 def test_nobody_is_stopped_whose_number_a_dead_crawl_had(cli: Cli) -> None:
     with subprocess.Popen(["sleep", "60"]) as innocent:
         cli.db.with_name("crawl.db.lock").write_text(f"{innocent.pid}\n")
-        assert cli.command("stop", "--db", str(cli.db)).out == f"no crawl runs into {cli.db}\n"
+        assert cli.command("stop", "--db", str(cli.db)).out == f"no crawl is using {cli.db}\n"
         time.sleep(0.2)
         assert innocent.poll() is None
         innocent.kill()
@@ -249,7 +249,7 @@ def test_a_database_with_two_names_is_one(cli: Cli, serve: Serve) -> None:
         time.sleep(0.01)
     real = folder / "real.db"
     assert "another run" in cli.crawl(served, served.url("a.test"), "--db", str(real), status=5).err
-    assert "for the crawl that runs" in cli.command("add", "--db", str(real), served.url("a.test", "/added")).out
+    assert "added to the running crawl" in cli.command("add", "--db", str(real), served.url("a.test", "/added")).out
     assert json.loads(cli.command("status", "--db", str(real), "--json").out)["running"]
     assert crawler.wait(timeout=30) == 0
     crawler.communicate()

@@ -50,7 +50,7 @@ def test_a_proxy_that_is_down_is_said_once_and_the_next_run_finds_all_pages_pend
         outcome = cli.crawl(served, *arguments, "--proxy", proxy.replace("//", "//me:s3cret@"), status=4)
     assert outcome.err.count("cannot reach the proxy") == 1
     assert f"cannot reach the proxy {proxy}: Connection refused; what is not fetched stays pending" in outcome.err
-    assert "for want of the proxy" in outcome.out
+    assert "left (the proxy failed" in outcome.out
     assert "s3cret" not in outcome.err + outcome.out
     assert outcome.summary["by_failure"] == {
         "proxy": 2

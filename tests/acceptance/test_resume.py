@@ -174,7 +174,7 @@ def test_a_bad_cookie_file_is_refused_before_anything_is_opened(cli: Cli, serve:
     file.write_text("# cookies\na.test sid do-not-show-me\n")
     outcome = cli.crawl(served, served.url("a.test"), *OPTIONS, "--cookies", str(file), status=2)
     assert len(outcome.err.strip().splitlines()) == 1
-    assert "cookies.txt: line 2 is no cookie" in outcome.err
+    assert "cookies.txt: line 2 is not a cookie" in outcome.err
     assert "do-not-show-me" not in outcome.err
     assert not served.log
     assert not cli.db.exists()

@@ -369,7 +369,7 @@ async def test_timeouts(web: FakeWeb, opened: Open, limits: dict[str, float], pa
     site.answer("/stuck", Answer(body="x", headers={"Content-Length": "2"}))
     async with opened(web, **limits) as run:
         failure = await run.failure(path)
-        assert (failure.kind, failure.message) == (FailureKind.TIMEOUT, "the answer did not come in time")
+        assert (failure.kind, failure.message) == (FailureKind.TIMEOUT, "timed out before the response was complete")
         assert (failure.sent, failure.reused, failure.address) == (True, False, site.address)
         assert len(run.web.log) == 1
 
@@ -390,8 +390,8 @@ async def test_disconnects(web: FakeWeb, opened: Open) -> None:
     async with opened(web) as run:
         before, within = await run.failure("/before"), await run.failure("/within")
         assert before.kind is within.kind is FailureKind.DISCONNECTED
-        assert (before.message, before.sent) == ("the connection ended before the answer", True)
-        assert within.message == "the connection ended within the body"
+        assert (before.message, before.sent) == ("the connection closed before the response", True)
+        assert within.message == "the connection closed within the body"
         assert (await run.answer("/unread")).status_code == 404
         assert len(run.web.log) == 3  # nothing is sent twice
 

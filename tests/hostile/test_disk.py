@@ -83,7 +83,7 @@ def test_a_disk_that_fills_ends_the_crawl_with_6_and_the_next_run_goes_on_once_t
     served = serve(_web())
     seed = served.url("a.test")
     outcome = cli.crawl(served, seed, *FAST, status=6)
-    assert "the disk is full; what was committed is safe: make room" in outcome.err
+    assert "the disk is full; committed data is safe; free some space" in outcome.err
     committed, before = _fetched(cli), len(served.log)
     assert 0 < len(committed) < PAGES
     assert cli.rows("PRAGMA integrity_check") == ["ok"]

@@ -211,7 +211,7 @@ async def test_a_log_that_cannot_be_read_is_not_overlooked(read_only_folder: Pat
     await make(path)
     path.with_name("crawl.db-wal").write_bytes(b"what a run that was killed has left")
     give_up_writing(read_only_folder)
-    with pytest.raises(DatabaseFailedError, match="check that the file and its folder"):
+    with pytest.raises(DatabaseFailedError, match="check that the file and its folder are writable"):
         await open_reader(path).__aenter__()
 
 

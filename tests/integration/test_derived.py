@@ -30,7 +30,7 @@ from crawler.archive.reading import open_archive
 from crawler.cli import main
 from crawler.records import Page, Response
 from crawler.storage.interface import Store
-from crawler.storage.sqlite.beside import COMPANIONS
+from crawler.storage.sqlite.companions import COMPANIONS
 from crawler.storage.sqlite.prune import prune
 from tests.benchmarks.archive import make
 from tests.contract.results import NOW, a_result, a_store, claims_of, rows

@@ -612,7 +612,7 @@ async def test_a_refused_address_names_itself() -> None:
         answer = await fetcher.fetch(f"{server.url}/")
     assert isinstance(answer, Failure)
     assert (answer.kind, answer.address, answer.sent) == (FailureKind.BLOCKED_ADDRESS, "127.0.0.1", False)
-    assert answer.message == "127.0.0.1 is loopback, not public; --allow-private 127.0.0.1/32 would allow it"
+    assert answer.message == "127.0.0.1 is loopback, not public; allow it with --allow-private 127.0.0.1/32"
     assert not server.connections
 
 

@@ -106,8 +106,8 @@ def test_the_screen_shows_the_figures(bench: Bench) -> None:
     assert "pending      3, 16 in flight" in screen
     assert "2xx 1,161   3xx 2   4xx 3   5xx 4   failed 3" in screen
     assert "received     8.1 MB" in screen
-    assert "12 for 1,170 requests, 4 open now" in screen
-    assert "3 lookups, 1,167 answered from memory" in screen
+    assert "12 opened for 1,170 requests, 4 open now" in screen
+    assert "3 lookups, 1,167 cache hits" in screen
 
 
 def test_rates_are_of_the_last_seconds_and_of_the_whole_run(bench: Bench) -> None:
@@ -241,7 +241,7 @@ def test_a_progress_line_tells_what_matters(bench: Bench) -> None:
     bench.now += 15
 
     assert progress_line(bench.meter.read(), bench.counters) == (
-        "00:15 pages 312 (20.8/s) pending 1,204+ in flight 16 2xx 320 4xx 3 failed 1 connections 12/335"
+        "00:15 pages 312 (20.8/s), pending 1,204+, in flight 16, 2xx 320, 4xx 3, failed 1, connections 12/335"
     )
 
 
@@ -280,7 +280,7 @@ async def test_a_text_log_has_lines_and_no_control_characters(tmp_path: Path) ->
 
     (notice,) = written(screen).splitlines()
     assert notice.endswith("site.test belongs to the scope now")
-    assert [line.split()[0] for line in written(results).splitlines()][:3] == ["run", "pages", "answers"]
+    assert [line.split()[0] for line in written(results).splitlines()][:3] == ["run", "pages", "responses"]
     assert "\x1b" not in written(screen) + written(results)
 
 
@@ -356,7 +356,7 @@ def test_asking_for_colours_does_not_make_a_file_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("end_reason", "words"),
     [
-        ("complete", "complete: nothing is left"),
+        ("complete", "complete after 0.0 s: no fetchable URLs left"),
         ("max_pages", "--max-pages"),
         ("max_runtime", "--max-runtime"),
         ("interrupted", "Ctrl-C"),
@@ -400,9 +400,9 @@ def test_the_account_tells_what_was_left_and_why() -> None:
     lines = dict(line.split(maxsplit=1) for line in written(console).splitlines())
     assert "no seed could be fetched" in lines["run"]
     assert "2,000 in the whole run" in lines["pages"]
-    assert lines["answers"] == "200: 1,170   404: 3"
+    assert lines["responses"] == "200: 1,170   404: 3"
     assert lines["failures"] == "dns: 2"
-    assert lines["connections"].startswith("12 for 1,180 requests (0.01 a request)")
+    assert lines["connections"].startswith("12 opened for 1,180 requests (0.01 per request)")
     assert lines["pending"].startswith("213 left")
     assert "a.test, b.test, c.test and others" in lines["pending"]
     assert lines["excluded"] == "scope: 120   robots: 4"
@@ -414,4 +414,4 @@ def test_what_was_not_reached_is_not_blamed_on_hosts() -> None:
 
     print_ending(console, Summary(run_id=1, complete=False, end_reason="max_pages", pending=5), DB)
 
-    assert "5 left, not reached before the end" in written(console)
+    assert "5 left (the run ended first)" in written(console)

@@ -198,14 +198,14 @@ async def test_a_proxy_that_does_not_know_us_says_so(scheme: str, target: str, g
     async with Proxy(credentials="me:s3cret") as proxy:
         answer = await _trouble(proxy.url(scheme, given), target)
     assert answer.kind is FailureKind.PROXY
-    problem = "refuses the user and password" if given else "demands a user and password"
+    problem = "rejects the user and password" if given else "requires a user and password"
     status = " (407)" if scheme == "http" else ""
     assert answer.message == f"the proxy {proxy.url(scheme)} {problem}{status}; check --proxy"
 
 
 REFUSALS = [
-    ("http", 403, "it answered CONNECT with HTTP 403"),
-    ("http", 502, "it answered CONNECT with HTTP 502"),
+    ("http", 403, "it responded to CONNECT with HTTP 403"),
+    ("http", 502, "it responded to CONNECT with HTTP 502"),
     ("socks5", 2, "not allowed by its rules"),
     ("socks5", 5, "connection refused"),
     ("socks5h", 4, "host unreachable"),
@@ -222,12 +222,12 @@ async def test_what_the_proxy_cannot_reach_is_a_failed_connection(scheme: str, r
 
 
 NONSENSE = [
-    ("http", b"SSH-2.0-OpenSSH\r\n\r\n", FailureKind.PROXY, "does not answer in HTTP"),
+    ("http", b"SSH-2.0-OpenSSH\r\n\r\n", FailureKind.PROXY, "does not speak HTTP"),
     ("http", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000, FailureKind.PROXY, "too long"),
-    ("http", b"", FailureKind.CONNECT, "ended the connection"),
-    ("socks5", b"HTTP/1.1 400 Bad Request\r\n\r\n", FailureKind.PROXY, "does not answer in SOCKS5"),
-    ("socks5", b"\x05\x00HTTP", FailureKind.PROXY, "does not answer in SOCKS5"),
-    ("socks5", b"\x05\x01", FailureKind.PROXY, "demands a user and password"),
+    ("http", b"", FailureKind.CONNECT, "closed the connection"),
+    ("socks5", b"HTTP/1.1 400 Bad Request\r\n\r\n", FailureKind.PROXY, "does not speak SOCKS5"),
+    ("socks5", b"\x05\x00HTTP", FailureKind.PROXY, "does not speak SOCKS5"),
+    ("socks5", b"\x05\x01", FailureKind.PROXY, "requires a user and password"),
     ("socks5", b"\x05", FailureKind.CONNECT, "the proxy socks5://127.0.0.1:"),
     ("socks5", b"\x05\x00\x05\x00\x00\x03\xffx", FailureKind.CONNECT, "the proxy socks5://127.0.0.1:"),
 ]
@@ -247,7 +247,7 @@ async def test_a_proxy_that_says_nothing_is_a_timeout(scheme: str) -> None:
         proxy = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
         answer = await _trouble(proxy, "https://127.0.0.1/", connect_timeout_s=0.3)
     assert answer.kind is FailureKind.TIMEOUT
-    assert answer.message == f"no connection through the proxy {proxy} in time"
+    assert answer.message == f"timed out while connecting through the proxy {proxy}"
 
 
 # --- the option -----------------------------------------------------------------------------------------------------

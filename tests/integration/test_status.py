@@ -100,7 +100,7 @@ async def test_a_killed_run_is_told_from_one_that_goes_on(killed: Path) -> None:
     with database_lock(killed):
         status = await read_status(killed)
     assert [status.state_of(run) for run in status.report.runs] == ["running"]
-    assert "running now" in shown(status)
+    assert "crawl     running\n" in shown(status)
 
 
 async def test_pending_tells_when_the_next_url_is_due(killed: Path) -> None:

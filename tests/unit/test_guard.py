@@ -121,7 +121,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 def test_the_refusal_says_what_would_allow_the_address() -> None:
     reason = guard().refusal("::ffff:10.1.2.3")
-    assert reason == "::ffff:10.1.2.3 is private, not public; --allow-private 10.1.2.3/32 would allow it"
+    assert reason == "::ffff:10.1.2.3 is private, not public; allow it with --allow-private 10.1.2.3/32"
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2002:a01:203::1", "::a01:203"])

@@ -1,1 +1,1 @@
-"""A crawl in one SQLite file: the only room that knows its tables and the files that lie beside it."""
+"""A crawl in one SQLite file. Only this package knows its tables and the files that lie beside it."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import aiosqlite
 
 from crawler.errors import DatabaseFailedError
-from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, drop_views, renew_views
 
 APPLICATION_ID = 0x43524C52  # "CRLR", in the file's header: tells a crawl database from any other SQLite file
@@ -39,9 +39,9 @@ PRAGMA journal_size_limit = 67108864;
 
 @asynccontextmanager
 async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    """The one connection that writes; makes the file, or brings its schema up to date.
+    """The one connection that writes. Creates the file if it is missing, and brings its schema up to date.
 
-    Raises `DatabaseFailedError` where the file is no crawl database, is newer than this program, or cannot be used.
+    Raises `DatabaseFailedError` if the file is not a crawl database, is newer than this program, or cannot be used.
     """
     check_sqlite()
     check_file(path)
@@ -58,12 +58,12 @@ async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 @asynccontextmanager
 async def open_reader(path: Path, *, any_schema: bool = False) -> AsyncIterator[aiosqlite.Connection]:
-    """A connection that cannot write. Raises `DatabaseFailedError` where there is no crawl database.
+    """A connection that cannot write. Raises `DatabaseFailedError` if there is no crawl database.
 
-    A schema older than this program's is an error too, unless any will do.
+    A schema older than this program's is an error, too, unless `any_schema`.
     """
     check_sqlite()
-    nothing = DatabaseFailedError(f"there is no crawl in {path}; `crawler crawl SEED --db {path}` makes one")
+    nothing = DatabaseFailedError(f"there is no crawl in {path}; `crawler crawl SEED --db {path}` starts one")
     if not check_file(path):
         raise nothing
     with explained(path):
@@ -74,7 +74,7 @@ async def open_reader(path: Path, *, any_schema: bool = False) -> AsyncIterator[
             if not version and not await _has_tables(connection):
                 raise nothing
             if version < schema_version() and not any_schema:
-                raise DatabaseFailedError(f"{path} has an older schema; `crawler crawl --db {path}` updates it")
+                raise DatabaseFailedError(f"{path} has an older schema; `crawler crawl --db {path}` upgrades it")
         yield connection
     finally:
         await connection.close()
@@ -82,7 +82,7 @@ async def open_reader(path: Path, *, any_schema: bool = False) -> AsyncIterator[
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns SQLite's and the file system's errors into one line that names the cause."""
+    """Turn errors of SQLite and the file system into one line that names the cause."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -95,16 +95,19 @@ def schema_version() -> int:
 
 
 def check_sqlite() -> None:
-    """Raises `DatabaseFailedError` where Python's SQLite is too old."""
+    """Raise `DatabaseFailedError` if Python's SQLite is too old."""
     if sqlite3.sqlite_version_info < MIN_SQLITE:
         wanted = ".".join(map(str, MIN_SQLITE))
-        raise DatabaseFailedError(f"Python here has SQLite {sqlite3.sqlite_version}; {wanted} or newer is needed")
+        raise DatabaseFailedError(
+            f"this Python has SQLite {sqlite3.sqlite_version}; version {wanted} or newer is needed"
+        )
 
 
 def check_file(path: Path) -> int:
-    """The size in bytes of what may be a database by its size and kind; 0 where a new one can be begun.
+    """The size in bytes of a file that may be a database; 0 if a new one can be created there.
 
-    Looks without opening: a FIFO would wait for ever. Raises `DatabaseFailedError` for a folder, a device and the like.
+    Does not open the file, since opening a FIFO would block. Raises `DatabaseFailedError` for a folder, a device and
+    the like, and for a file too small to be a database.
     """
     with explained(path):
         try:
@@ -121,18 +124,18 @@ def check_file(path: Path) -> int:
 
 
 async def connect(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
-    """Tried without a thread first: after a connect that fails, aiosqlite's thread may answer a loop that is closed."""
+    """Connects once without a thread first: if connecting fails, aiosqlite's thread may call into a closed loop."""
     sqlite3.connect(target, uri=uri).close()
     return await aiosqlite.connect(target, uri=uri, isolation_level=None, timeout=patience_s)
 
 
 def read_only_uri(path: Path) -> str:
-    """A reader of a WAL database makes its -shm file; where the folder forbids that, it reads the file as it is.
+    """A reader of a WAL database creates its -shm file; if the folder forbids that, it opens the file as immutable.
 
-    SQLite then takes no locks and overlooks a WAL, so that is for a database that was cleanly closed.
+    SQLite then takes no locks and ignores the WAL, so this is only for a database that was closed cleanly.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    if beside(path, "-wal").exists() or _opens(uri):
+    if companion(path, "-wal").exists() or _opens(uri):
         return uri
     return f"{uri}&immutable=1"
 
@@ -152,7 +155,7 @@ async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
     if version < schema_version():
         await connection.executescript(drop_views())
     for number, script in _steps(version):
-        # One transaction a step: a kill between two of them leaves a schema that the next start completes.
+        # One transaction per step: after a kill between two of them, the next start continues with the second.
         await connection.executescript(
             f"BEGIN IMMEDIATE; {script}\n"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
@@ -167,7 +170,7 @@ async def _identify(connection: aiosqlite.Connection, path: Path) -> int:
     version = await _pragma(connection, "user_version")
     if application_id == APPLICATION_ID:
         if version > schema_version():
-            raise DatabaseFailedError(f"{path} was written by a newer version of this program; update the program")
+            raise DatabaseFailedError(f"{path} was written by a newer version of crawler; upgrade crawler")
         return version
     if application_id or version or await _has_tables(connection):
         raise DatabaseFailedError(f"{path} is a SQLite file but not a crawl database; choose another --db")
@@ -204,16 +207,16 @@ def _migrations() -> list[str]:
 
 def _explanation(error: sqlite3.Error | OSError) -> str:
     if isinstance(error, OSError):
-        return f"{error.strerror or error}; choose another --db or make room"
+        return f"{error.strerror or error}; choose another --db or free some space"
     text = str(error)
     if "not a database" in text:
-        return "this file is not a crawl database; choose another --db"
+        return "not a crawl database; choose another --db"
     if "malformed" in text or "corrupt" in text:
-        return "the database is damaged; restore a copy, or save what is readable with `sqlite3 FILE .recover`"
+        return "the database is damaged; restore a backup, or recover what is readable with `sqlite3 FILE .recover`"
     if "full" in text:
-        return "the disk is full; what was committed is safe: make room and run the same command again"
+        return "the disk is full; committed data is safe; free some space and run the same command again"
     if "readonly" in text or "unable to open" in text:
-        return f"{text}; check that the file and its folder can be written"
+        return f"{text}; check that the file and its folder are writable"
     if "locked" in text:
-        return "another program keeps the database locked; close it and run the same command again"
+        return "another program has locked the database; close it and run the same command again"
     return text

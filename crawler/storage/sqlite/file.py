@@ -1,6 +1,6 @@
-"""The `Database` that is one SQLite file, with its companions: lock, inbox, and what SQLite puts beside it.
+"""The `Database` in one SQLite file, with its companions: the lock, the inbox, and the files that SQLite adds.
 
-What only a run needs is imported when it is asked for: imports are half of what a short command takes.
+What only a run needs is imported on first use: imports take half the time of a short command.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from crawler.errors import UsageError
 from crawler.seeds import Seed
 from crawler.storage.interface import Inbox, Pruned, Store
-from crawler.storage.sqlite.beside import COMPANIONS, beside
+from crawler.storage.sqlite.companions import COMPANIONS, companion
 from crawler.storage.sqlite.database import check_file
 from crawler.storage.sqlite.lock import database_lock, holder_of, is_held, refuse_if_held
 
@@ -27,11 +27,11 @@ class SqliteFile:
         self._path = path
 
     def exists(self) -> bool:
-        """Whether there is something; an empty file is as good as none."""
+        """Whether there is a database; an empty file counts as none."""
         return check_file(self._path) > 0
 
     def hold(self) -> AbstractContextManager[None]:
-        """Take the lock, and let go of it at the end."""
+        """Take the lock, and release it at the end."""
         return database_lock(self._path)
 
     def is_held(self) -> bool:
@@ -39,7 +39,7 @@ class SqliteFile:
         return is_held(self._path)
 
     def refuse_if_held(self) -> None:
-        """Raise `DatabaseBusyError` where a run has the lock."""
+        """Raise `DatabaseBusyError` if a run has the lock."""
         refuse_if_held(self._path)
 
     def stop_run(self) -> str | None:
@@ -50,27 +50,27 @@ class SqliteFile:
         try:
             os.kill(process, signal.SIGHUP)
         except OSError as error:
-            told = f"cannot stop process {process}, which crawls into {self._path}: {error.strerror}"
-            raise UsageError(told) from error
+            message = f"cannot stop the crawl that uses {self._path} (process {process}): {error.strerror}"
+            raise UsageError(message) from error
         return f"process {process}"
 
     def size_bytes(self) -> int:
         """Of the file and its write-ahead log."""
-        files = (self._path, beside(self._path, "-wal"))
+        files = (self._path, companion(self._path, "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
     def files(self) -> Sequence[Path]:
         """The file, SQLite's companions, the lock, and what is derived."""
-        return [beside(self._path, suffix) for suffix in ("", *COMPANIONS)]
+        return [companion(self._path, suffix) for suffix in ("", *COMPANIONS)]
 
     async def last_options(self) -> dict[str, Any] | None:
-        """Read them from the file as it is, of whatever schema."""
+        """Read them from the file, whatever its schema version."""
         from crawler.storage.sqlite.store import stored_options
 
         return await stored_options(self._path)
 
     def open_store(self) -> AbstractAsyncContextManager[Store]:
-        """Open the file, or make it."""
+        """Open the file; create it if it is missing."""
         from crawler.storage.sqlite.store import open_store
 
         return open_store(self._path)

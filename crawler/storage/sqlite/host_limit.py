@@ -77,7 +77,7 @@ class HostLimit:
         return away
 
     def take_full(self) -> list[str]:
-        """The domains that were found to be full since this was asked last; each is told once."""
+        """The domains found to be full since the last call; each is returned once."""
         untold, self._untold = self._untold, []
         return untold
 

@@ -1,4 +1,4 @@
-"""One crawl at a time for one database. The lock ends with its process, however that ends: it cannot be stale.
+"""At most one crawl per database. The lock is released when its process ends, however that ends: it is never stale.
 
 It is taken on a file beside the database, never on the database itself: closing a second handle on that would drop
 SQLite's own POSIX locks (https://sqlite.org/howtocorrupt.html, 2.2).
@@ -14,17 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
-from crawler.storage.sqlite.beside import beside
+from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import check_file, explained
 
-_TRIES, _PAUSE_S = 10, 0.02  # `is_held` may be asking at that moment; it lets go at once
+_TRIES, _PAUSE_S = 10, 0.02  # `is_held` may hold the lock for an instant
 
 
 @contextmanager
 def database_lock(database: Path) -> Iterator[None]:
-    """Hold the database for this process. Raises `DatabaseBusyError`, within a moment, where another run holds it.
+    """Hold the database for this process. Raises `DatabaseBusyError`, within 0.2 s, if another run holds it.
 
-    Raises `DatabaseFailedError`, and leaves nothing behind, where there is something that cannot be a database.
+    Raises `DatabaseFailedError`, and creates nothing, if what is there cannot be a database.
     """
     check_file(database)
     path = _lock_file(database)
@@ -32,9 +32,9 @@ def database_lock(database: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise DatabaseFailedError(f"cannot write beside {database}: {error.strerror}; choose another --db") from error
+        raise DatabaseFailedError(f"cannot create {path}: {error.strerror}; choose another --db") from error
     try:
-        with explained(database):  # some network file systems have no locks, and a full disk takes no number
+        with explained(database):  # some network file systems lack locks, and a full disk has no space for the number
             _lock(descriptor, database)
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -44,19 +44,19 @@ def database_lock(database: Path) -> Iterator[None]:
 
 
 def refuse_if_held(database: Path) -> None:
-    """Raise `DatabaseBusyError` where a run holds the database: before much is made ready for one that may not run.
+    """Raise `DatabaseBusyError` if a run holds the database: an early check, before the work of starting a run.
 
-    Whoever is let through may still find it held when it takes the lock.
+    The lock may still be held when the caller takes it.
     """
     if is_held(database):
         raise _busy(database, _lock_file(database).read_text(encoding="ascii", errors="replace"))
 
 
 def is_held(database: Path) -> bool:
-    """Whether a run holds the database at this moment.
+    """Whether a run holds the database right now.
 
-    Takes a shared lock and lets go of it at once: several may ask at a time, and a run that starts meanwhile tries
-    again. Raises `DatabaseFailedError` where the lock's file cannot be read.
+    Takes a shared lock and releases it at once, so several processes may ask at a time, and a run that starts meanwhile
+    tries again. Raises `DatabaseFailedError` if the lock file cannot be read.
     """
     try:
         descriptor = os.open(_lock_file(database), os.O_RDONLY | os.O_CLOEXEC)
@@ -74,7 +74,7 @@ def is_held(database: Path) -> bool:
 
 
 def holder_of(database: Path) -> int | None:
-    """The process that holds the database; None where none does. Never the number of one that has died holding it."""
+    """The id of the process that holds the database; None if there is none, even if a dead one left its number."""
     if not is_held(database):
         return None
     holder = _lock_file(database).read_text(encoding="ascii", errors="replace").strip()
@@ -82,7 +82,7 @@ def holder_of(database: Path) -> int | None:
 
 
 def _lock_file(database: Path) -> Path:
-    return beside(database, ".lock")
+    return companion(database, ".lock")
 
 
 def _lock(descriptor: int, database: Path) -> None:
@@ -95,7 +95,7 @@ def _lock(descriptor: int, database: Path) -> None:
 
 def _busy(database: Path, holder: str) -> DatabaseBusyError:
     who = f" (process {holder.strip()})" if holder.strip().isdigit() else ""
-    return DatabaseBusyError(f"another run{who} is crawling into {database}; wait for it, or choose another --db")
+    return DatabaseBusyError(f"another run{who} is using {database}; wait for it, or choose another --db")
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,8 +1,8 @@
-"""Removing what a database need not keep: old versions of pages, old attempts, and the bodies that nothing needs then.
+"""Removes old page versions, old attempts, and the bodies that nothing refers to any more.
 
-Invariants: the newest version of a page (`urls.page_id`) and the attempt of every version that is kept stay; each
-transaction removes a bounded number of rows with all that refers to them, so that a kill at any instant leaves a
-consistent database, which the next prune goes on with. URLs, and with them the hosts' counts, are not touched. The
+Invariants: the newest version of a page (`urls.page_id`) stays, and so does the attempt behind every version that is
+kept. Each transaction removes a bounded number of rows and everything that refers to them, so that a kill at any
+instant leaves a consistent database, and the next prune continues. URLs, and so the hosts' counts, are not touched. The
 caller holds the lock.
 """
 
@@ -19,9 +19,9 @@ import aiosqlite
 from crawler.storage.interface import Pruned
 from crawler.storage.sqlite.database import explained, open_reader, open_writer
 
-_URLS = 5_000  # a query
-_PAGES = 500  # a transaction; each with its links
-_ROWS = 20_000  # of attempts or bodies, a transaction
+_URLS = 5_000  # per query
+_PAGES = 500  # per transaction, each with its links
+_ROWS = 20_000  # of attempts or bodies, per transaction
 
 # By pages_of_url alone.
 _VERSIONED = "SELECT url_id FROM pages WHERE url_id > ? GROUP BY url_id HAVING count(*) > ? ORDER BY url_id LIMIT ?"
@@ -48,7 +48,7 @@ INSERT OR IGNORE INTO kept_fetches SELECT fetch_id FROM pages WHERE id NOT IN do
 INSERT OR IGNORE INTO kept_bodies SELECT body_hash FROM pages WHERE id NOT IN doomed AND body_hash IS NOT NULL;
 """
 
-# What no parser could read belongs to its attempt.
+# A body that no parser could read belongs to its attempt.
 _KEEP_UNREAD = """
 INSERT OR IGNORE INTO kept_bodies
 SELECT body_hash FROM fetches WHERE body_hash IS NOT NULL AND (started_at >= ? OR id IN kept_fetches)

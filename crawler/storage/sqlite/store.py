@@ -36,7 +36,6 @@ from crawler.records import (
 )
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.known import KnownUrls
-from crawler.storage.sqlite.beside import beside
 from crawler.storage.sqlite.columns import (
     CLAIM_COLUMNS,
     HOST_COLUMNS,
@@ -50,6 +49,7 @@ from crawler.storage.sqlite.columns import (
     host_record,
     robots_copy,
 )
+from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
 from crawler.storage.sqlite.transaction import Transaction
@@ -227,7 +227,7 @@ class SqliteStore:
         self._writer = writer
         self._reader = reader
         self._known = known if known is not None else KnownUrls()
-        self._files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
+        self._files = [companion(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
         self._limit: HostLimit | None = None
@@ -253,7 +253,7 @@ class SqliteStore:
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
 
-        A killed run is gone on with where the same number of pages is asked for; else its count means nothing now.
+        A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
         """
         text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
         rows = await self._read("SELECT id, pages, options FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1")
@@ -377,7 +377,7 @@ class SqliteStore:
         return [robots_copy(row) for row in rows]
 
     async def roots(self) -> list[str]:
-        """The seeds of this database, and what they redirect to, but for what has a port that is no web server's."""
+        """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
         return [row[0] for row in await self._read("SELECT url FROM urls WHERE seed > 0 AND cause IS NOT 'port'")]
 
     async def named_seeds(self) -> list[tuple[str, SeedMark]]:
@@ -407,7 +407,7 @@ class SqliteStore:
         return [row[0] for row in await self._read(_FULL_HOSTS, (urls,))]
 
     async def details(self, cause: ExclusionReason, min_fetched: int) -> list[tuple[str, str]]:
-        """Of hosts with so many URLs fetched: their names, and each detail of what was excluded there by this cause."""
+        """(host name, detail) for each detail of this cause of exclusion, of hosts with enough fetched URLs."""
         return [(name, detail) for name, detail in await self._read(_DETAILS, (cause, min_fetched))]
 
     async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
@@ -440,7 +440,7 @@ class SqliteStore:
             return await transaction.readmit(urls, now)
 
     async def limit_hosts(self, per_domain: int) -> None:
-        """From now on take in no more hosts of a domain than this; those that are stored count. One pass over them."""
+        """From now on, store at most this many hosts per domain; stored ones count. Takes one pass over them."""
         await self._writer.create_function("owner_of", 1, owner_of)
         await self._write(NAME_DOMAINS, ())
         self._limit = HostLimit(per_domain)
