@@ -20,6 +20,7 @@ from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request, S
 MAX_HEAD_BYTES = 64 * 1024
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+_TLS_HANDSHAKE = b"\x16\x03"  # RFC 8446, 5.1
 _CLOSE = b"Connection: close\r\n\r\n"
 
 
@@ -143,6 +144,8 @@ class _HttpConnection(asyncio.Protocol):
 
     def _read_requests(self) -> None:
         while self._task is None and not self._transport.is_closing():
+            if self._buffer.startswith(_TLS_HANDSHAKE):
+                return self._refuse(400)  # as servers do, instead of waiting for the end of a head
             end = self._buffer.find(b"\r\n\r\n")
             if max(end, len(self._buffer) if end < 0 else 0) > MAX_HEAD_BYTES:
                 return self._refuse(431)

@@ -24,7 +24,6 @@ from crawler.parsing.parser import Reading
 from crawler.parsing.process import Job, Process, command, start_process
 from crawler.records import Failure, FailureKind, Response, UrlKind
 
-_EAGER_PROCESSES = 2
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
 _LARGE_BYTES = 1 << 20  # a document that may take seconds: none waits behind it, and one process is kept for the others
@@ -56,9 +55,8 @@ class ParserPool:
         return _unreadable(response, outcome) if isinstance(outcome, str) else outcome
 
     def warm_up(self) -> None:
-        """Start what a busy crawl will need at once: a process takes a tenth of a second to come up."""
-        for _ in range(min(_EAGER_PROCESSES, self._max_processes)):
-            self._start()
+        """Start what every crawl will need: a process takes a tenth of a second to come up."""
+        self._start()
 
     async def close(self) -> None:
         """End the processes; documents that are still being read are given up."""
@@ -67,11 +65,15 @@ class ParserPool:
             await asyncio.wait(self._tasks)
 
     def _dispatch(self) -> None:
-        """Give waiting documents to processes that have room, the emptiest first; start one where there is none."""
+        """Give waiting documents to processes that have room, the emptiest first.
+
+        Where none is idle, and none that is coming up will be, start another.
+        """
         while self._jobs:
             ready = (process for process in self._processes if process.ready and not self._is_blocked(process))
             free = min(ready, key=lambda process: len(process.jobs), default=None)
-            if (free is None or free.jobs) and len(self._tasks) < self._max_processes:
+            coming_up = len(self._tasks) - sum(process.ready for process in self._processes)
+            if (free is None or free.jobs) and coming_up < len(self._jobs) and len(self._tasks) < self._max_processes:
                 self._start()
             if free is None or len(free.jobs) >= _DOCUMENTS_PER_PROCESS:
                 return
@@ -154,7 +156,7 @@ class ParserPool:
 async def open_parser(product_token: str, timeout_s: float, *, eager: bool = True) -> AsyncIterator[ParserPool]:
     """A `ParserPool` in the running event loop; its processes are gone when the context is left.
 
-    `eager`: some are started at once, for there will be much to read.
+    `eager`: one is started at once, for there will be something to read.
     """
     parser = ParserPool(product_token, timeout_s)
     if eager:

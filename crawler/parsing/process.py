@@ -29,7 +29,10 @@ _RETRY_PAUSES_S = (0.1, 0.3, 1.0)
 _BUFFER_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 16
 _STDERR_TAIL_BYTES = 2048
-_START = "import sys; sys.path[:] = sys.argv[2:]; from crawler.parsing.child import main; main()"
+_START = (
+    "import gc, sys; gc.disable();"  # a document's objects hold no cycles: collecting costs 5 %, and 5 ms of a start
+    " sys.path[:] = sys.argv[2:]; from crawler.parsing.child import main; main()"
+)
 _BROKEN = (EOFError, OSError, ValueError, TypeError, LookupError)  # how an answer fails: none, or nonsense
 
 

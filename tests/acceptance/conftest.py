@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,10 +19,20 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
+from crawler.fakeweb import Answer, FakeWeb, Request, Served
+from tests.acceptance.forkserver import fork_server
 
-COMMAND = (sys.executable, "-W", "error::ResourceWarning", "-m", "crawler")
+OPTIONS = ("-W", "error::ResourceWarning")
+COMMAND = (sys.executable, *OPTIONS, "-m", "crawler")
 LOOPBACK = ("--allow-private", "127.0.0.0/8")
+
+
+def _environment() -> dict[str, str]:
+    """But for what pytest says in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+ENVIRONMENT = _environment()
 
 
 @dataclass(kw_only=True)
@@ -53,10 +67,14 @@ class Cli:
         return outcome
 
     def run(self, arguments: list[str], *, stdin: str = "", status: int | None = 0) -> Outcome:
-        """Any command line."""
-        done = subprocess.run(
-            arguments, input=stdin, capture_output=True, text=True, timeout=55, cwd=self.folder, check=False
-        )
+        """Any command line. The crawler's own is forked where nothing asks for another interpreter or environment."""
+        if tuple(arguments[: len(COMMAND)]) == COMMAND and _environment() == ENVIRONMENT:
+            server = fork_server(*OPTIONS)
+            done = server.run(arguments[len(COMMAND) :], stdin=stdin, timeout_s=55, cwd=self.folder)
+        else:
+            done = subprocess.run(
+                arguments, input=stdin, capture_output=True, text=True, timeout=55, cwd=self.folder, check=False
+            )
         assert "Traceback" not in done.stderr, done.stderr
         assert "Unclosed" not in done.stderr, done.stderr
         assert "ResourceWarning" not in done.stderr, done.stderr
@@ -90,15 +108,63 @@ class Cli:
         starts = self.rows(f"{sent} WHERE h.name = ? ORDER BY f.started_at", host)
         return [later - earlier for earlier, later in pairwise(starts)]
 
+    def let_pass(self, seconds: float) -> None:
+        """As if so much time had passed since what has run, and for what is planned."""
+        let_pass(self.db, seconds)
+
     def pages(self) -> list[str]:
         """The URLs of the stored pages, sorted; a page that is stored twice stands twice."""
         return sorted(self.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id"))
+
+
+def let_pass(db: Path, seconds: float) -> None:
+    """As if so much time had passed for a database that no crawl holds."""
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE runs SET started_at = started_at - ?", (seconds,))
+        connection.execute("UPDATE urls SET next_fetch_at = next_fetch_at - ?", (seconds,))
+        connection.execute(
+            "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
+        )
+
+
+class Gate:
+    """For `Site.answer`: a page that is not answered before the test opens the gate."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        """Answer who waits, and who comes."""
+        self._opened.set()
+
+    async def __call__(self, _request: Request) -> Answer:
+        """An empty page."""
+        while not self._opened.is_set():
+            await asyncio.sleep(0.01)
+        return Answer.page()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until it holds. How long that may take is the time limit of the test."""
+    while not condition():
+        time.sleep(0.01)
+
+
+def wait_for_requests(served: Served, number: int) -> None:
+    """Until the web has been asked so often."""
+    wait_for(lambda: len(served.log) >= number)
 
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """The command line with an empty folder."""
     return Cli(tmp_path)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """For one page of a web, which is answered when the test wants it."""
+    return Gate()
 
 
 @pytest.fixture

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import Cli, Gate, wait_for
 
 Serve = Callable[[FakeWeb], Served]
 OPTIONS = ("--delay", "0", "--retries", "0")
 
 
 @pytest.fixture
-def served(serve: Serve) -> Served:
+def served(serve: Serve, gate: Gate) -> Served:
     web = FakeWeb()
     slow = web.host("slow.test")
     slow.page("/", links=["/wait", "http://far.test/"])
-    slow.page("/wait", delay_s=8)
+    slow.answer("/wait", gate)
     web.site("more.test", pages=10)
     far = web.host("far.test")
     far.page("/", links=["/next"])
@@ -34,8 +34,7 @@ def served(serve: Serve) -> Served:
 def start(cli: Cli, served: Served, *arguments: str) -> subprocess.Popen[str]:
     """A crawl that runs, and has nothing to do but to wait for an answer."""
     crawler = cli.start(served, served.url("slow.test"), *OPTIONS, *arguments)
-    while not served.hits("slow.test", "/wait"):
-        time.sleep(0.01)
+    wait_for(lambda: served.hits("slow.test", "/wait"))
     return crawler
 
 
@@ -45,13 +44,14 @@ def add(cli: Cli, *arguments: str, status: int = 0) -> str:
     return outcome.err if status else outcome.out
 
 
-def test_what_is_added_while_a_crawl_runs_is_crawled_without_a_restart(cli: Cli, served: Served) -> None:
+def test_what_is_added_while_a_crawl_runs_is_crawled_without_a_restart(cli: Cli, served: Served, gate: Gate) -> None:
     crawler = start(cli, served)
     assert "2 URLs added to the running crawl" in add(cli, served.url("more.test"), served.url("far.test", "/other"))
-    while not (served.hits("more.test", "/p9") and served.hits("far.test", "/other")):
+    while not (served.hits("more.test", "/p9") and served.hits("far.test", "/next")):
         assert crawler.poll() is None
         time.sleep(0.01)
     assert served.hits("slow.test", "/wait")[0].end is None  # it was not the end of that which made it look
+    gate.open()
     _out, err = crawler.communicate(timeout=30)
     assert crawler.returncode == 0, err
     assert "2 URLs added" in err
@@ -62,8 +62,9 @@ def test_what_is_added_while_a_crawl_runs_is_crawled_without_a_restart(cli: Cli,
     assert cli.rows("SELECT count(*) FROM runs") == [1]
 
 
-def test_what_is_added_at_the_last_moment_is_crawled_too(cli: Cli, served: Served) -> None:
+def test_what_is_added_at_the_last_moment_is_crawled_too(cli: Cli, served: Served, gate: Gate) -> None:
     crawler = start(cli, served)
+    gate.open()
     while cli.rows("SELECT count(*) FROM pages") != [2]:
         time.sleep(0.001)
     add(cli, served.url("more.test"))
@@ -97,19 +98,20 @@ def test_a_seed_that_failed_is_tried_again_when_it_is_added(cli: Cli, serve: Ser
     assert len(cli.pages()) == 2
 
 
-def test_a_kill_loses_no_note(cli: Cli, served: Served) -> None:
+def test_a_kill_loses_no_note(cli: Cli, served: Served, gate: Gate) -> None:
     crawler = start(cli, served)
     add(cli, served.url("more.test"))
     while not served.hits("more.test", "/"):
         time.sleep(0.001)
     crawler.kill()
     crawler.communicate()
+    gate.open()
     add(cli, served.url("far.test", "/other"))
     cli.command("crawl", "--db", str(cli.db))
     assert len(set(cli.pages())) == len(cli.pages()) == 2 + 10 + 3
 
 
-def test_hostile_contents_of_the_folder_do_no_harm(cli: Cli, served: Served) -> None:
+def test_hostile_contents_of_the_folder_do_no_harm(cli: Cli, served: Served, gate: Gate) -> None:
     crawler = start(cli, served)
     inbox = cli.folder / "crawl.db.inbox"
     inbox.mkdir()
@@ -123,6 +125,8 @@ def test_hostile_contents_of_the_folder_do_no_harm(cli: Cli, served: Served) -> 
     with (inbox / "huge.urls").open("wb") as huge:
         huge.truncate(1 << 40)
     (inbox / "empty.urls").touch()
+    wait_for(lambda: served.hits("more.test", "/"))
+    gate.open()
     _out, err = crawler.communicate(timeout=30)
     assert crawler.returncode == 0, err
     assert len(cli.pages()) == 12

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli
+from tests.acceptance.conftest import COMMAND, Cli, wait_for
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -174,8 +174,7 @@ def test_a_second_crawl_on_the_same_file_is_refused_at_once_with_5(cli: Cli, ser
     site.page("/", delay_s=20)
     served = serve(web)
     first = cli.start(served, served.url("a.test"))
-    while not served.hits("a.test", "/"):
-        pass
+    wait_for(lambda: served.hits("a.test", "/"))
     outcome = cli.crawl(served, served.url("a.test"), status=5)
     first.kill()
     first.communicate()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli
+from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Gate, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -61,8 +61,7 @@ def test_of_two_starts_one_runs_and_the_other_ends_as_asked_at_once(
     cli: Cli, busy: Served, if_running: str | None, status: int, told: str
 ) -> None:
     first = cron(cli, busy, busy.url("a.test"))
-    while not busy.hits("a.test", "/"):
-        time.sleep(0.01)
+    wait_for(lambda: busy.hits("a.test", "/"))
     begun = time.monotonic()
     second = cron(cli, busy, busy.url("a.test"), *(("--if-running", if_running) if if_running else ()))
     out, err = second.communicate(timeout=20)
@@ -77,8 +76,7 @@ def test_of_two_starts_one_runs_and_the_other_ends_as_asked_at_once(
 
 def test_who_is_refused_has_not_loaded_what_only_a_crawl_needs(cli: Cli, busy: Served) -> None:
     first = cron(cli, busy, busy.url("a.test"))
-    while not busy.hits("a.test", "/"):
-        time.sleep(0.01)
+    wait_for(lambda: busy.hits("a.test", "/"))
     arguments = cli.arguments(busy, busy.url("a.test"))
     refused = cli.run([arguments[0], "-X", "importtime", *arguments[1:]], status=5)
     stop(first)
@@ -88,8 +86,7 @@ def test_who_is_refused_has_not_loaded_what_only_a_crawl_needs(cli: Cli, busy: S
 
 def test_starts_at_the_same_instant_are_one_run(cli: Cli, busy: Served) -> None:
     starts = [cron(cli, busy, busy.url("a.test"), "--if-running", "skip") for _ in range(4)]
-    while sum(start.poll() is not None for start in starts) < 3:
-        time.sleep(0.01)
+    wait_for(lambda: sum(start.poll() is not None for start in starts) == 3)
     (running,) = [start for start in starts if start.poll() is None]
     stop(running)
     for start in starts:
@@ -97,17 +94,17 @@ def test_starts_at_the_same_instant_are_one_run(cli: Cli, busy: Served) -> None:
         assert start is running or (start.returncode, err.count("skipped")) == (0, 1)
 
 
-def test_who_waits_goes_on_once_the_other_has_died(cli: Cli, serve: Serve) -> None:
+def test_who_waits_goes_on_once_the_other_has_died(cli: Cli, serve: Serve, gate: Gate) -> None:
     web = FakeWeb()
-    web.host("a.test").page("/", delay_s=3)
+    web.host("a.test").answer("/", gate)
     served = serve(web)
     first = cron(cli, served, served.url("a.test"))
-    while not served.hits("a.test", "/"):
-        time.sleep(0.01)
+    wait_for(lambda: served.hits("a.test", "/"))
     second = cron(cli, served, "--if-running", "wait", "--log-format", "json")
     assert second.stderr is not None
     assert "waiting: another run" in json.loads(second.stderr.readline())["message"]
     stop(first)
+    gate.open()
     _out, err = second.communicate(timeout=30)
     assert second.returncode == 0, err
     assert cli.pages() == [served.url("a.test")]
@@ -116,8 +113,7 @@ def test_who_waits_goes_on_once_the_other_has_died(cli: Cli, serve: Serve) -> No
 
 def test_who_waits_can_be_stopped(cli: Cli, busy: Served) -> None:
     first = cron(cli, busy, busy.url("a.test"))
-    while not busy.hits("a.test", "/"):
-        time.sleep(0.01)
+    wait_for(lambda: busy.hits("a.test", "/"))
     arguments = cli.arguments(busy, busy.url("a.test"), "--if-running", "wait")
     second = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cli.folder)
     assert second.stderr is not None
@@ -212,8 +208,7 @@ def test_a_crawl_is_ended_early_and_cleanly_from_elsewhere(cli: Cli, serve: Serv
     web.site("a.test", pages=1000)
     served = serve(web)
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.05")
-    while len(served.log) < 10:
-        time.sleep(0.01)
+    wait_for_requests(served, 10)
     if by_command:
         assert f"process {crawler.pid}" in cli.command("stop", "--db", str(cli.db)).out
     else:
@@ -233,27 +228,28 @@ def test_nobody_is_stopped_whose_number_a_dead_crawl_had(cli: Cli) -> None:
         innocent.kill()
 
 
-def test_a_database_with_two_names_is_one(cli: Cli, serve: Serve) -> None:
+def test_a_database_with_two_names_is_one(cli: Cli, serve: Serve, gate: Gate) -> None:
     """A link from another folder: one lock, one inbox, and SQLite's files beside the database itself."""
     web = FakeWeb()
     slow = web.host("a.test")
     slow.page("/", links=["/wait"])
-    slow.page("/wait", delay_s=4)
+    slow.answer("/wait", gate)
     slow.page("/added")
     served = serve(web)
     folder = cli.folder / "disk"
     folder.mkdir()
     cli.db.symlink_to("disk/real.db")
     crawler = cli.start(served, served.url("a.test"), "--delay", "0")
-    while not served.hits("a.test", "/wait"):
-        time.sleep(0.01)
+    wait_for(lambda: served.hits("a.test", "/wait"))
     real = folder / "real.db"
     assert "another run" in cli.crawl(served, served.url("a.test"), "--db", str(real), status=5).err
     assert "added to the running crawl" in cli.command("add", "--db", str(real), served.url("a.test", "/added")).out
     assert json.loads(cli.command("status", "--db", str(real), "--json").out)["running"]
-    assert crawler.wait(timeout=30) == 0
-    crawler.communicate()
+    wait_for(lambda: served.hits("a.test", "/added"))
+    gate.open()
+    crawler.communicate(timeout=30)
+    assert crawler.returncode == 0
     assert len(cli.pages()) == 3
     assert {"real.db", "real.db.lock", "real.db.inbox"} <= {file.name for file in folder.iterdir()}
     assert cli.crawl(served, "--db", str(real), "--max-age", "0s", "--delay", "0").summary["requests"] == 3
-    assert "no crawl runs" in cli.command("stop", "--db", str(cli.db)).out
+    assert "no crawl is using" in cli.command("stop", "--db", str(cli.db)).out

@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import LOOPBACK, Cli
+from tests.acceptance.conftest import LOOPBACK, Cli, Gate, wait_for
 
 Serve = Callable[[FakeWeb], Served]
 ROOT = Path(__file__).parents[2]
@@ -42,9 +41,9 @@ def by_cron(command: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: Serve) -> None:
+def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: Serve, gate: Gate) -> None:
     web = FakeWeb()
-    web.site("a.test", pages=5).page("/p4", delay_s=8)
+    web.site("a.test", pages=5).answer("/p4", gate)
     served = serve(web)
     (cli.folder / "crawl.toml").write_text(
         f'seeds = ["{served.url("a.test")}"]\ndelay = 0\nallow-private = ["{LOOPBACK[1]}"]\ndns-server = "{served.dns}"'
@@ -55,11 +54,11 @@ def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: 
     assert not any("%" in line[5] for line in lines)  # cron would take it for the end of the line
     crawl, prune = (line[5] for line in lines)
     first = by_cron(crawl)
-    while not served.hits("a.test", "/p4"):
-        time.sleep(0.01)
+    wait_for(lambda: served.hits("a.test", "/p4"))
     second = by_cron(crawl)
     out, err = second.communicate(timeout=40)
     assert (second.returncode, out, err.count("skipped")) == (0, "", 1)
+    gate.open()
     out, err = first.communicate(timeout=40)
     assert (first.returncode, out.count("\n"), err) == (0, 1, "")
     cli.db = cli.folder / "data" / "crawl.db"
@@ -112,8 +111,7 @@ def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, se
     page = (ROOT / "crawler/manual/output.md").read_text(encoding="utf-8")
     metrics = cli.folder / "crawl.prom"
     running = cli.start(served, served.url("a.test"), "--delay", "0", "--metrics-file", str(metrics))
-    while not metrics.exists():
-        time.sleep(0.01)
+    wait_for(metrics.exists)
     names = set(re.findall(r"^# TYPE (\w+)", metrics.read_text(), re.MULTILINE))  # some only while it runs
     assert running.wait(timeout=40) == 0
     running.communicate()

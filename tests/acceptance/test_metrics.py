@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import Cli, Gate, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 Samples = dict[tuple[str, str], float]
@@ -53,9 +53,9 @@ def scrape(port: int, path: str = "/metrics", method: str = "GET") -> tuple[int,
 
 
 @pytest.fixture
-def served(serve: Serve) -> Served:
+def served(serve: Serve, gate: Gate) -> Served:
     web = FakeWeb()
-    web.site("a.test", pages=20).page("/slow", delay_s=8)
+    web.site("a.test", pages=20).answer("/slow", gate)
     web.host("dead.test", dns="nxdomain")
     return serve(web)
 
@@ -82,9 +82,8 @@ def test_the_file_has_the_account_once_the_run_has_ended(cli: Cli, served: Serve
 def test_figures_are_there_while_it_runs_in_the_file_and_on_loopback(cli: Cli, served: Served) -> None:
     file, port = cli.folder / "crawl.prom", free_port()
     outputs = ("--metrics-file", str(file), "--metrics-port", str(port))
-    crawler = cli.start(served, served.url("a.test", "/slow"), "--delay", "0", *outputs)
-    while not served.hits("a.test", "/slow"):
-        time.sleep(0.01)
+    crawler = cli.start(served, served.url("a.test", "/slow"), "--delay", "0", "--grace", "0s", *outputs)
+    wait_for(lambda: served.hits("a.test", "/slow"))
     for text in (file.read_text(), scrape(port)[1]):
         assert read(text, cli.db)["running", ""] == 1
     samples = read(scrape(port)[1], cli.db)
@@ -92,7 +91,6 @@ def test_figures_are_there_while_it_runs_in_the_file_and_on_loopback(cli: Cli, s
     assert ("success", "") not in samples
     assert scrape(port, "/")[0] == scrape(port, "/metrics/x")[0] == 404
     assert scrape(port, method="POST")[0] == 405
-    crawler.send_signal(signal.SIGINT)
     crawler.send_signal(signal.SIGINT)
     _out, err = crawler.communicate(timeout=20)
     assert crawler.returncode == 130, err
@@ -102,11 +100,10 @@ def test_figures_are_there_while_it_runs_in_the_file_and_on_loopback(cli: Cli, s
         scrape(port)
 
 
-def test_clients_that_misbehave_do_not_disturb(cli: Cli, served: Served) -> None:
+def test_clients_that_misbehave_do_not_disturb(cli: Cli, served: Served, gate: Gate) -> None:
     port = free_port()
     crawler = cli.start(served, served.url("a.test", "/slow"), "--delay", "0", "--metrics-port", str(port))
-    while not served.hits("a.test", "/slow"):
-        time.sleep(0.01)
+    wait_for(lambda: served.hits("a.test", "/slow"))
     with socket.create_connection(("127.0.0.1", port)) as silent:
         for sent in (b"", b"\r\n\r\n", b"GET\r\n\r\n", b"\xff" * 100_000, b"GET /metrics HTTP/1.1\r\n"):
             with socket.create_connection(("127.0.0.1", port)) as client:
@@ -114,6 +111,7 @@ def test_clients_that_misbehave_do_not_disturb(cli: Cli, served: Served) -> None
         assert scrape(port)[0] == 200
         silent.settimeout(20)
         assert silent.recv(100) == b""  # it is not waited for
+    gate.open()
     _out, err = crawler.communicate(timeout=30)
     assert crawler.returncode == 0
     assert "Traceback" not in err
@@ -123,8 +121,7 @@ def test_clients_that_misbehave_do_not_disturb(cli: Cli, served: Served) -> None
 def test_a_start_that_is_refused_leaves_the_running_ones_metrics_alone(cli: Cli, served: Served) -> None:
     file = cli.folder / "crawl.prom"
     first = cli.start(served, served.url("a.test", "/slow"), "--metrics-file", str(file))
-    while not served.hits("a.test", "/slow"):
-        time.sleep(0.01)
+    wait_for(lambda: served.hits("a.test", "/slow"))
     before = file.read_text()
     cli.crawl(served, served.url("a.test"), "--metrics-file", str(file), status=5)
     assert file.read_text() == before
@@ -135,8 +132,7 @@ def test_a_start_that_is_refused_leaves_the_running_ones_metrics_alone(cli: Cli,
 def test_a_run_that_fails_says_so(cli: Cli, served: Served) -> None:
     file = cli.folder / "crawl.prom"
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.2", "--metrics-file", str(file))
-    while len(served.log) < 5:
-        time.sleep(0.01)
+    wait_for_requests(served, 5)
     cli.db.unlink()
     crawler.communicate(timeout=20)
     assert crawler.returncode == 6

@@ -22,6 +22,7 @@ from tests.acceptance.conftest import Cli
 
 Serve = Callable[[FakeWeb], Served]
 
+DAY_S = 86_400
 FAST = ("--delay", "0", "--per-host", "8", "--concurrency", "8")
 EVERYTHING = (*FAST, "--max-age", "0s")
 VERSIONS = "SELECT count(*) FROM pages JOIN urls ON urls.id = url_id WHERE substr(url, -length(?1)) = ?1"
@@ -235,7 +236,7 @@ def test_auto_looks_at_what_changes_and_leaves_what_does_not(cli: Cli, serve: Se
     cli.crawl(served, served.url("a.test"), *FAST)
     asked: Counter[str] = Counter()
     for night in range(12):
-        age(cli, 86_400)
+        age(cli, DAY_S)
         declare(site, "/p4", night + 2)
         before = len(served.log)
         cli.crawl(served, *FAST, "--max-age", "auto")
@@ -272,7 +273,7 @@ def test_a_stored_page_that_fails_once_is_tried_again_a_day_later(cli: Cli, serv
     cli.crawl(served, *EVERYTHING)
     [(status, wait_s)] = cli.rows("SELECT status, next_fetch_at - ? FROM urls WHERE url LIKE '%/p2'", time.time())
     assert status == "failed"
-    assert 86_000 < wait_s <= 86_400
+    assert 86_000 < wait_s <= DAY_S
     declare(site, "/p2", 1)
     with closing(sqlite3.connect(cli.db)) as connection, connection:
         connection.execute("UPDATE urls SET next_fetch_at = 1 WHERE next_fetch_at IS NOT NULL")
@@ -456,19 +457,9 @@ def test_what_was_answered_before_is_not_given_up_for_one_bad_night(cli: Cli, se
     cli.crawl(served, *EVERYTHING)
     assert len(cli.rows("SELECT url FROM urls WHERE status = 'failed'")) == 6
     publish()
-    tomorrow(cli)
+    cli.let_pass(DAY_S)
     cli.crawl(served, *FAST)
     assert sorted(cli.rows("SELECT url, status FROM urls")) == first
-
-
-def tomorrow(cli: Cli, seconds: float = 86_400) -> None:
-    """As if a day had passed since what has run, and for what is planned."""
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE runs SET started_at = started_at - ?", (seconds,))
-        connection.execute("UPDATE urls SET next_fetch_at = next_fetch_at - ?", (seconds,))
-        connection.execute(
-            "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
-        )
 
 
 def test_stored_pages_outlive_a_host_that_vanishes_however_many_were_pending(cli: Cli, serve: Serve) -> None:
@@ -556,10 +547,10 @@ def test_a_page_that_fails_for_once_is_fetched_in_the_next_night(cli: Cli, serve
     site.sequence("/f", Answer.page(text="f"), Answer(status=403), Answer.page(text="f"))
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *FAST)
-    tomorrow(cli)
+    cli.let_pass(DAY_S)
     cli.crawl(served, *EVERYTHING)
     assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/f'") == ["failed"]
-    tomorrow(cli, 86_400 - 600)  # ten minutes early: the nights are not equally long
+    cli.let_pass(DAY_S - 600)  # ten minutes early: the nights are not equally long
     cli.crawl(served, *EVERYTHING)
     assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/f'") == ["fetched"]
 

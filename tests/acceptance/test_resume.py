@@ -18,11 +18,11 @@ import pytest
 
 from crawler.fakeweb import FakeWeb, Served
 from crawler.storage.writer import MAX_BATCH
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
-PAGES = 400
+PAGES = 240
 CONCURRENCY = 8
 OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", str(CONCURRENCY))
 
@@ -74,7 +74,7 @@ def test_kill_9_at_any_instant_loses_and_repeats_nothing_that_was_committed(
 def test_several_kills_in_a_row_give_the_same_pages(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     seed = served.url("a.test")
-    for requests in (90, 190, 300):
+    for requests in (60, 120, 180):
         _kill_after(cli.start(served, seed, *OPTIONS), served, requests)
     cli.crawl(served, seed, *OPTIONS)
     assert len(cli.pages()) == len(set(cli.pages())) == PAGES
@@ -84,12 +84,12 @@ def test_several_kills_in_a_row_give_the_same_pages(cli: Cli, serve: Serve) -> N
 def test_max_pages_is_not_bent_by_a_kill_and_a_resume(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     seed = served.url("a.test")
-    _kill_after(cli.start(served, seed, *OPTIONS, "--max-pages", "250"), served, 150)
+    _kill_after(cli.start(served, seed, *OPTIONS, "--max-pages", "150"), served, 90)
     stored = len(cli.pages())
-    outcome = cli.crawl(served, seed, *OPTIONS, "--max-pages", "250")
-    assert len(cli.pages()) == 250
-    assert outcome.summary["run_pages"] == 250
-    assert outcome.summary["pages"] == 250 - stored
+    outcome = cli.crawl(served, seed, *OPTIONS, "--max-pages", "150")
+    assert len(cli.pages()) == 150
+    assert outcome.summary["run_pages"] == 150
+    assert outcome.summary["pages"] == 150 - stored
     assert cli.rows("SELECT count(*) FROM runs") == [1]
 
 
@@ -100,8 +100,7 @@ def test_a_signal_ends_cleanly_and_the_next_run_goes_on(
     served = serve(_web())
     seed = served.url("a.test")
     crawler = cli.start(served, seed, *OPTIONS)
-    while len(served.log) < 120:
-        time.sleep(0.002)
+    wait_for_requests(served, 120)
     crawler.send_signal(number)
     _out, err = crawler.communicate(timeout=20)
     assert crawler.returncode == status, err
@@ -121,8 +120,7 @@ def test_a_second_signal_ends_at_once_although_a_request_hangs(cli: Cli, serve: 
     site.page("/hang", delay_s=3600)
     served = serve(web)
     crawler = cli.start(served, served.url("a.test"), *OPTIONS, "--grace", "1000s")
-    while not served.hits("a.test", "/hang"):
-        time.sleep(0.01)
+    wait_for(lambda: served.hits("a.test", "/hang"))
     crawler.send_signal(signal.SIGINT)
     time.sleep(0.5)
     assert crawler.poll() is None  # it waits for the request
@@ -183,14 +181,12 @@ def test_a_bad_cookie_file_is_refused_before_anything_is_opened(cli: Cli, serve:
 def test_no_parser_process_outlives_a_crawl_that_was_killed(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *OPTIONS)
-    while len(served.log) < 50:
-        time.sleep(0.002)
+    wait_for_requests(served, 50)
     children = [int(pid) for pid in Path(f"/proc/{crawler.pid}/task/{crawler.pid}/children").read_text().split()]
     crawler.kill()
     crawler.communicate()
     assert children
-    while any(Path(f"/proc/{pid}").exists() for pid in children):  # the test's own time limit ends a hopeless wait
-        time.sleep(0.01)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 
 def test_a_seed_that_failed_is_tried_again_by_the_next_run(cli: Cli, serve: Serve) -> None:
@@ -207,7 +203,7 @@ def test_a_seed_that_failed_is_tried_again_by_the_next_run(cli: Cli, serve: Serv
 def test_a_killed_run_lends_its_count_only_to_one_with_the_same_limit(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     seed = served.url("a.test")
-    _kill_after(cli.start(served, seed, *OPTIONS), served, 150)
+    _kill_after(cli.start(served, seed, *OPTIONS), served, 120)
     stored = len(cli.pages())
     outcome = cli.crawl(served, seed, *OPTIONS, "--max-pages", "20")
     assert outcome.summary["pages"] == 20
@@ -217,8 +213,7 @@ def test_a_killed_run_lends_its_count_only_to_one_with_the_same_limit(cli: Cli, 
 def test_a_database_that_is_deleted_under_the_crawl_ends_it_with_6(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *OPTIONS)
-    while len(served.log) < 50:
-        time.sleep(0.002)
+    wait_for_requests(served, 50)
     cli.db.unlink()
     _out, err = crawler.communicate(timeout=20)
     assert crawler.returncode == 6, err
@@ -246,11 +241,11 @@ def test_without_seeds_the_options_of_the_last_run_are_used_again(cli: Cli, serv
 def test_an_option_that_is_given_again_wins_and_the_change_is_shown(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5", "--exclude", "/p9", "--no-bodies")
-    changes = ("--max-pages", "7", "--exclude", "/p3", "--bodies", "--per-host", "8", "--delay", "0.5", "--grace", "2m")
+    changes = ("--max-pages", "7", "--exclude", "/p3", "--bodies", "--per-host", "8", "--delay", "0.1", "--grace", "2m")
     outcome = cli.command("crawl", "--db", str(cli.db), *changes)
     assert outcome.err == (
         "other options than in the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
-        " --delay 0.5 instead of 0, --grace 2m instead of 5s, --bodies on instead of off\n"
+        " --delay 0.1 instead of 0, --grace 2m instead of 5s, --bodies on instead of off\n"
     )
     assert len(cli.pages()) == 12
     assert _options(cli)["network"]["dns_server"] == served.dns
@@ -278,9 +273,9 @@ def test_with_seeds_the_options_are_those_of_this_command(cli: Cli, serve: Serve
 
 def test_a_run_that_was_killed_is_gone_on_with_without_naming_anything(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
-    _kill_after(cli.start(served, served.url("a.test"), *OPTIONS, "--max-pages", "250"), served, 150)
+    _kill_after(cli.start(served, served.url("a.test"), *OPTIONS, "--max-pages", "150"), served, 90)
     cli.command("crawl", "--db", str(cli.db))
-    assert len(cli.pages()) == 250
+    assert len(cli.pages()) == 150
     assert cli.rows("SELECT count(*) FROM runs") == [1]
 
 

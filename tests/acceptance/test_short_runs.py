@@ -16,37 +16,37 @@ def test_the_delay_holds_across_runs(cli: Cli, serve: Serve) -> None:
     web.site("a.test", pages=10)
     served = serve(web)
     for _run in range(3):
-        cli.crawl(served, served.url("a.test"), "--delay", "2.5", "--max-pages", "1")
+        cli.crawl(served, served.url("a.test"), "--delay", "1", "--max-pages", "1")
     assert len(served.log) == 4  # robots.txt once
-    assert min(cli.pauses("a.test")) >= 2.5
+    assert min(cli.pauses("a.test")) >= 1
 
 
 def test_a_crawl_delay_holds_without_asking_for_robots_txt_again(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
-    web.site("a.test", pages=10).robots("User-agent: *\nCrawl-delay: 2.5\n")
+    web.site("a.test", pages=10).robots("User-agent: *\nCrawl-delay: 1\n")
     served = serve(web)
     for _run in range(2):
         cli.crawl(served, served.url("a.test"), "--delay", "0", "--max-pages", "2")
     assert [hit.target for hit in served.log].count("/robots.txt") == 1
     assert len(cli.pauses("a.test")) == 4
-    assert min(cli.pauses("a.test")) >= 2.5
+    assert min(cli.pauses("a.test")) >= 1
 
 
 def test_retry_after_holds_for_the_next_run(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("a.test")
     site.page("/", links=["/x"])
-    site.status("/x", 503, headers={"Retry-After": "12"})
+    site.status("/x", 503, headers={"Retry-After": "5"})
     served = serve(web)
     begun = time.monotonic()
     options = ("--delay", "0", "--max-wait", "1s")
     cli.crawl(served, served.url("a.test"), *options)
     sent = len(served.log)
     outcome = cli.crawl(served, served.url("a.test"), *options)
-    if time.monotonic() - begun < 11:
+    if time.monotonic() - begun < 3:  # a second is not enough for the pause to end
         assert len(served.log) == sent
         assert outcome.summary["backing_off"] == ["a.test"]
     site.page("/x")
     cli.command("crawl", "--db", str(cli.db), "--max-wait", "30s")
     assert len(cli.pages()) == 2
-    assert served.log[-1].start - served.log[sent - 1].start > 11
+    assert served.log[-1].start - served.log[sent - 1].start > 4

@@ -7,11 +7,10 @@ import os
 import pty
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli
+from tests.acceptance.conftest import COMMAND, Cli, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -21,8 +20,7 @@ def test_each_look_is_an_object_a_line_for_programs(cli: Cli, serve: Serve) -> N
     web.site("a.test", pages=1000)
     served = serve(web)
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.05")
-    while len(served.log) < 10:
-        time.sleep(0.01)
+    wait_for_requests(served, 10)
     arguments = [*COMMAND, "status", "--db", str(cli.db), "--watch", "--json", "--interval", "0.5"]
     watch = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert watch.stdout is not None

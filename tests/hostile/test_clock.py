@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import Cli, wait_for_requests
 
 pytestmark = pytest.mark.system
 
@@ -77,11 +76,6 @@ def _ended(crawler: subprocess.Popen[str]) -> None:
     assert "Traceback" not in err, err
 
 
-def _wait_for(served: Served, requests: int) -> None:
-    while len(served.log) < requests:
-        time.sleep(0.01)
-
-
 def _smallest_gap_s(served: Served, name: str) -> float:
     starts = sorted(hit.start for hit in served.hits(name))
     return min(later - earlier for earlier, later in itertools.pairwise(starts))
@@ -93,7 +87,7 @@ def test_a_clock_that_jumps_while_a_crawl_runs_changes_nothing(
 ) -> None:
     served = serve(_web())
     crawler = _start(cli, clock, served)
-    _wait_for(served, 10)
+    wait_for_requests(served, 10)
     clock.set(offset)
     _ended(crawler)
     assert len(cli.pages()) == 2 * (PAGES + 1)
@@ -114,7 +108,7 @@ def test_a_clock_that_was_set_between_two_runs_holds_up_nothing(
     clock.set(first)
     crawler = _start(cli, clock, served, *([] if killed else ["--max-pages", "10"]))
     if killed:
-        _wait_for(served, 14)
+        wait_for_requests(served, 14)
         crawler.kill()
         crawler.communicate()
     else:

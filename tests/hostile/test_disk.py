@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -35,11 +35,6 @@ def _web(delay_s: float = 0.02) -> FakeWeb:
         noise = " ".join(os.urandom(16).hex() for _ in range(600))
         site.page(path, title=path, text=noise, links=site.links[path], delay_s=delay_s)
     return web
-
-
-def _wait_for(served: Served, requests: int) -> None:
-    while len(served.log) < requests:
-        time.sleep(0.002)
 
 
 def _ended(crawler: subprocess.Popen[str], within_s: float = ENDS_WITHIN_S) -> str:
@@ -133,7 +128,7 @@ def _locked(cli: Cli) -> Iterator[None]:
 def test_a_lock_of_another_tool_is_waited_for(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *FAST)
-    _wait_for(served, 50)
+    wait_for_requests(served, 50)
     with _locked(cli):
         time.sleep(11)
     _out, err = crawler.communicate(timeout=40)
@@ -160,7 +155,7 @@ def test_a_lock_that_is_there_when_the_crawl_starts_is_waited_for_too(cli: Cli, 
 def test_files_that_are_deleted_under_the_crawl_end_it_with_6(cli: Cli, serve: Serve, suffixes: list[str]) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *FAST)
-    _wait_for(served, 50)
+    wait_for_requests(served, 50)
     for suffix in suffixes:
         cli.db.with_name(f"{cli.db.name}{suffix}").unlink()
     assert "deleted or replaced" in _ended(crawler)
@@ -173,9 +168,7 @@ def test_a_database_that_is_deleted_while_there_is_nothing_to_store_ends_it_with
     site.page("/slow", delay_s=3600)
     served = serve(web)
     crawler = cli.start(served, served.url("a.test"), *FAST, "--grace", "0s")
-    while not served.hits("a.test", "/slow"):
-        time.sleep(0.01)
-    time.sleep(1)  # until the first page is committed
+    wait_for(lambda: served.hits("a.test", "/slow") and cli.rows("SELECT count(*) FROM pages") == [1])
     cli.db.unlink()
     crawler.send_signal(signal.SIGINT)
     assert "deleted or replaced" in _ended(crawler)
@@ -190,7 +183,7 @@ def test_a_database_that_is_damaged_under_the_crawl_ends_it_with_6(cli: Cli, ser
     seed = served.url("a.test")
     cli.crawl(served, seed, *FAST, "--max-pages", "150")  # more than the log holds
     crawler = cli.start(served, seed, *FAST)
-    _wait_for(served, 170)
+    wait_for_requests(served, 170)
     with cli.db.open("r+b") as file:
         size = cli.db.stat().st_size
         if damage in ("noise", "zeros"):

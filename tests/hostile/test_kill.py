@@ -19,7 +19,7 @@ import pytest
 from crawler import open_crawl
 from crawler.bodies import decompress
 from crawler.fakeweb import FakeWeb, Served, StreamHandler
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -43,7 +43,7 @@ def test_kills_at_random_instants_lose_and_repeat_nothing_that_was_committed(
         before = len(served.log)
         crawler = cli.start(served, seed, *OPTIONS)
         if number % 3:  # two thirds of them while pages are fetched, the others wherever that is
-            _wait_for(served, before + 1)
+            wait_for_requests(served, before + 1)
         time.sleep(instants.uniform(0, 1))
         crawler.kill()
         crawler.communicate()
@@ -57,11 +57,6 @@ def test_kills_at_random_instants_lose_and_repeat_nothing_that_was_committed(
     assert not committed.keys() & _asked_for(served, before)
     assert cli.rows("SELECT url, status, reason FROM urls WHERE status <> 'fetched' AND kind = 'page'") == []
     assert len(_grown(cli, committed)) == len(cli.pages()) == kills * PAGES_A_KILL
-
-
-def _wait_for(served: Served, requests: int) -> None:
-    while len(served.log) < requests:
-        time.sleep(0.002)
 
 
 def _grown(cli: Cli, committed: dict[str, bytes]) -> dict[str, bytes]:
@@ -114,8 +109,7 @@ def test_sigterm_among_hung_connections_ends_cleanly_and_the_next_run_fetches_wh
         host.raw("/", _hang_after(HANGS[number % len(HANGS)]))
     served = serve(web)
     crawler = cli.start(served, served.url("a.test"), "--scope", "any", "--delay", "0", "--grace", "2s")
-    while sum(bool(served.hits(host.name, "/")) for host in hosts) < HUNG:
-        time.sleep(0.01)
+    wait_for(lambda: sum(bool(served.hits(host.name, "/")) for host in hosts) == HUNG)
     sent = time.monotonic()
     crawler.send_signal(signal.SIGTERM)
     _out, err = crawler.communicate(timeout=20)

@@ -12,6 +12,7 @@ from crawler.fakeweb import Answer, FakeWeb
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.policy.robots import RobotsRules
 from crawler.records import RobotsCopy
+from tests.acceptance.conftest import let_pass
 from tests.hostile.web import ENDLESS, MAX_BUSY_S, crawled, watched_loop
 
 AGENT = b"User-agent: *\nDisallow: /private\n"
@@ -78,6 +79,7 @@ async def test_while_it_is_unreachable_no_page_is_fetched_and_later_all_are(stat
         first = await crawled(served, tmp_path, [served.url("a.test")], timeout_s=0.5, retries=2, max_wait_s=3.0)
         assert {hit.target for hit in served.log} == {"/robots.txt"}
         assert first.urls() == {"/": ("pending", None)}
+        let_pass(first.db, 4)  # of five seconds of pause, or some more
         site.robots("User-agent: *\nAllow: /\n")
         for path in list(site.links):
             site.page(path, links=site.links[path])

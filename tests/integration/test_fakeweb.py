@@ -106,6 +106,14 @@ async def test_a_page_is_served_as_declared() -> None:
     assert "<hr>" in text
 
 
+async def test_a_tls_handshake_at_the_plain_port_is_refused_at_once() -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    async with web.serve() as served:
+        assert (await _exchange(served, site, b"\x16\x03\x01\x00\xff")).startswith(b"HTTP/1.1 400 ")
+        assert served.log == []
+
+
 @pytest.mark.parametrize("target", ["/%7Euser/%zz", "/a%2Fb?q=%C3%A9&q=+", "/?", "/;a=1//b/../c", "/caf\xe9"])
 async def test_the_raw_target_of_a_request_is_logged(target: str) -> None:
     web = FakeWeb()
