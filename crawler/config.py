@@ -386,6 +386,18 @@ class CrawlConfig(Slice):
             slices[name] = replace(own, **taken_over)
         return replace(self, **slices), changes
 
+    def limits_but(self, given: Collection[str]) -> dict[str, str]:
+        """The values by flag of all options that are not set by default, but for those `given` (names of fields) and
+        secrets: what `none` would lift.
+        """
+        return {
+            one.flag: one.show(value)
+            for name, config in _stored_slices().items()
+            for one in options_of(config)
+            if one.default is None and one.name not in given and not one.kind.is_secret
+            if (value := getattr(getattr(self, name), one.name)) is not None
+        }
+
 
 def _stored_slices() -> dict[str, type[Slice]]:
     return {name: config for name, config in slices_of(CrawlConfig).items() if config is not StartConfig}

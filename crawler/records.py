@@ -107,7 +107,7 @@ class EndReason(StrEnum):
     MAX_RUNTIME = "max_runtime"
     INTERRUPTED = "interrupted"  # by SIGINT
     TERMINATED = "terminated"  # by SIGTERM or SIGHUP
-    STOPPED = "stopped"  # by a program that uses the library
+    STOPPED = "stopped"  # by `crawler stop`, or by a program that uses the library
     FAILED = "failed"
     KILLED = "killed"  # told by the next run
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,8 +31,8 @@ from crawler.parsing.pool import open_parser
 from crawler.records import EndReason, Failure, FailureKind
 from crawler.resumption import sendable
 from crawler.seeds import Seed
-from crawler.start import Start
-from crawler.storage.interface import Store
+from crawler.start import Start, other_sites
+from crawler.storage.interface import STOP_SIGNAL, Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
@@ -41,6 +41,8 @@ _SIGNALS = {
     signal.SIGTERM: EndReason.TERMINATED,
     signal.SIGHUP: EndReason.TERMINATED,
 }
+
+_ASKED = {*_SIGNALS.values(), EndReason.STOPPED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +75,13 @@ class Run:
         self._pages_before = 0
         self._proxy_blamed = False
 
-    async def begin(self, seeds: Sequence[Seed]) -> None:
-        """Record the run, add the seeds and what waits in the inbox. Raises `UsageError`: see `Start.begin`."""
+    async def begin(self, seeds: Sequence[Seed], *, db_named: bool = True) -> None:
+        """Record the run, add the seeds and what waits in the inbox. Raises `UsageError`: see `Start.begin`.
+
+        `db_named`: the user chose the database, and knows what is in it.
+        """
+        if not db_named and (told := other_sites(await self._store.roots(), seeds, self._config.db)):
+            self._observer.notify(told, urgent=True)
         self._pages_before = await self._start.begin(seeds)
         await self._inbox.take_notes()
 
@@ -128,7 +135,7 @@ class Run:
             self._out_of_grace.set()
         if self._stop_reason is None:
             self._stop_reason = reason
-            if reason in _SIGNALS.values():
+            if not at_once and reason in _ASKED:
                 self._observer.notify("stopping: finishing what is under way; the same again stops at once")
             self._inbox.close()
             self.frontier.stop()
@@ -222,6 +229,17 @@ async def open_run(
     ):
         parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters)
         yield Run(config, parts, observer, clock)
+
+
+@contextmanager
+def stop_handled(stop: Callable[[], None]) -> Iterator[None]:
+    """`crawler stop` calls `stop`, however often it comes."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(STOP_SIGNAL, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(STOP_SIGNAL)
 
 
 @contextmanager

@@ -69,6 +69,10 @@ def run(arguments: Sequence[str] | None) -> int:
         return _failed(f"{error.format_message()} (see `crawler --help`)", 2)
     except typer.Abort:
         return 130
+    except SystemExit as ending:
+        if isinstance(ending.__context__, BrokenPipeError):
+            return _unwritten(ending.__context__)  # Typer has seen it first
+        raise
     except OSError:
         unwritten = flush_output(more="\n")  # the output that failed may be gone by now, so try again with more
         if unwritten is None:
@@ -82,7 +86,7 @@ def run(arguments: Sequence[str] | None) -> int:
 
 def _unwritten(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
-        return 1  # whoever read our output has gone, so there is nobody to tell
+        return 0  # whoever read our output has seen enough, as `head` has
     return _failed(f"cannot write to standard output: {error.strerror}", 1)
 
 

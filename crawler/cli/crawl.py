@@ -32,7 +32,7 @@ from crawler.storage.location import database_at
 if TYPE_CHECKING:
     from crawler.engine import Crawl
 
-_EXIT_STATUS: Mapping[str, int] = {EndReason.INTERRUPTED: 130, EndReason.TERMINATED: 143}
+_EXIT_STATUS: Mapping[str, int] = {EndReason.INTERRUPTED: 130, EndReason.TERMINATED: 143, EndReason.STOPPED: 143}
 _NO_SEED_FETCHED = 4
 
 

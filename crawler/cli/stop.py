@@ -6,12 +6,16 @@ import typer
 
 from crawler.cli.options import DatabasePath
 from crawler.config import DEFAULT_DB
+from crawler.errors import no_crawl_in
 from crawler.storage.location import database_at
 
 
 def stop(db: DatabasePath = DEFAULT_DB) -> None:
     """Stop a running crawl cleanly, as Ctrl-C would: requests in flight are finished and stored."""
-    stopped = database_at(db).stop_run()
+    database = database_at(db)
+    stopped = database.stop_run()
+    if stopped is None and not database.exists():
+        raise no_crawl_in(db)
     if stopped is None:
         typer.echo(f"no crawl is using {db}")
     else:

@@ -24,6 +24,7 @@ _ENDINGS: Mapping[str, tuple[str, str, str]] = {
     EndReason.MAX_PAGES: ("stopped", "green", ": reached the page limit (--max-pages)"),
     EndReason.MAX_RUNTIME: ("stopped", "green", ": reached the time limit (--max-runtime)"),
     EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; all finished work is stored"),
+    EndReason.STOPPED: ("stopped", "yellow", " by `crawler stop`; all finished work is stored"),
     EndReason.TERMINATED: ("terminated", "yellow", " by SIGTERM or SIGHUP; all finished work is stored"),
 }
 _NAMED_HOSTS = 3

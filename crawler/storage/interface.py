@@ -16,6 +16,7 @@ Every operation raises `DatabaseFailedError` if the database fails.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from crawler.records import Claim, EndReason, ExclusionReason, Horizon, HostReco
 from crawler.seeds import Seed
 
 T = TypeVar("T")
+
+STOP_SIGNAL = signal.SIGUSR1  # `Database.stop_run` to the process that holds the database; no shell or init sends it
 
 Cursor = NewType("Cursor", str)
 

@@ -6,7 +6,6 @@ What only a run needs is imported on first use: imports take half the time of a 
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from crawler.errors import UsageError
 from crawler.seeds import Seed
-from crawler.storage.interface import Inbox, Pruned, Store
+from crawler.storage.interface import STOP_SIGNAL, Inbox, Pruned, Store
 from crawler.storage.sqlite.companions import COMPANIONS, companion
 from crawler.storage.sqlite.database import check_file
 from crawler.storage.sqlite.lock import database_lock, holder_of, is_held, refuse_if_held
@@ -48,7 +47,7 @@ class SqliteFile:
         if process is None:
             return None
         try:
-            os.kill(process, signal.SIGHUP)
+            os.kill(process, STOP_SIGNAL)
         except OSError as error:
             message = f"cannot stop the crawl that uses {self._path} (process {process}): {error.strerror}"
             raise UsageError(message) from error
