@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from crawler.clock import Clock
 from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig, RunConfig, ScopeConfig
 from crawler.counters import Counters
-from crawler.fakeweb import FakeWeb, Request
+from crawler.fakeweb import FakeWeb, Request, Site
 from crawler.fakeweb.fetcher import open_fake_fetcher
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
@@ -126,6 +126,18 @@ def config_of(db: Path, **options: Any) -> CrawlConfig:
     if given:
         raise TypeError(f"no such options: {', '.join(given)}")
     return CrawlConfig(db=db, **slices)
+
+
+def a_site(
+    web: FakeWeb, name: str, pages: int, *, delay_s: float = 0.0, tls: bool = False, address: str | None = None
+) -> Site:
+    """A home that links to all other pages, '/1', '/2' ...; each answer takes `delay_s`."""
+    site = web.host(name, tls=tls, address=address)
+    paths = [f"/{number}" for number in range(1, pages)]
+    site.page("/", title=name, links=paths, delay_s=delay_s)
+    for path in paths:
+        site.page(path, title=f"{name}{path}", delay_s=delay_s)
+    return site
 
 
 def copied_after(seconds: float, db: Path, remains: Path) -> During:

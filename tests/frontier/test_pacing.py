@@ -6,20 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Fault, Request, Site
-from tests.frontier.crawls import DAY_S, NIGHT, crawled, most_at_once
+from crawler.fakeweb import Answer, FakeWeb, Fault, Request
+from tests.frontier.crawls import NIGHT, a_site, crawled, most_at_once
 
 AGENT = "User-agent: *\n"
-
-
-def a_site(web: FakeWeb, name: str, pages: int, *, delay_s: float = 0.0, tls: bool = False) -> Site:
-    """A home that links to all other pages; each answer takes `delay_s`."""
-    site = web.host(name, tls=tls)
-    paths = [f"/{number}" for number in range(1, pages)]
-    site.page("/", links=paths, delay_s=delay_s)
-    for path in paths:
-        site.page(path, title=path, delay_s=delay_s)
-    return site
 
 
 def test_requests_to_a_host_start_its_delay_apart(tmp_path: Path) -> None:
@@ -52,8 +42,8 @@ def test_a_host_has_so_many_requests_at_once_and_no_more(tmp_path: Path, per_hos
 def test_an_address_has_so_many_requests_at_once_whatever_the_names(tmp_path: Path) -> None:
     web = FakeWeb()
     for number in range(8):
-        web.host(f"h{number}.test", address="127.9.9.9")
-        a_page_each_second(web.sites[f"h{number}.test"], 5)
+        site = a_site(web, f"h{number}.test", 5, delay_s=1.0, address="127.9.9.9")
+        site.robots(delay_s=1.0)  # before the first is over, nobody knows who shares the address
     a_site(web, "other.test", 5, delay_s=1.0)
     done = crawled(web, tmp_path / "crawl.db", *(f"http://{name}/" for name in web.sites), per_ip=3)
     assert most_at_once(hit for hit in done.log if hit.address == "127.9.9.9") == 3
@@ -61,16 +51,10 @@ def test_an_address_has_so_many_requests_at_once_whatever_the_names(tmp_path: Pa
     assert done.summary.urls["fetched"] == 45
 
 
-def a_page_each_second(site: Site, pages: int) -> None:
-    paths = [f"/{number}" for number in range(1, pages)]
-    for path in ("/", *paths):
-        site.page(path, title=f"{site.name}{path}", links=paths, delay_s=1.0)
-
-
 def test_hosts_that_hang_leave_workers_to_the_others(tmp_path: Path) -> None:
     """At most three quarters before anything is known of them, and half once they are slow."""
     web = FakeWeb()
-    paths = ("/", "/1", "/2")
+    paths = ("/", "/1", "/2", "/3")
     for number in range(12):
         site = web.host(f"slow{number}.test")
         for path in paths:
@@ -80,17 +64,17 @@ def test_hosts_that_hang_leave_workers_to_the_others(tmp_path: Path) -> None:
     done = crawled(
         web,
         tmp_path / "crawl.db",
-        *slow_seeds,
         "http://good.test/",
+        *slow_seeds,
         concurrency=8,
         timeout_s=20.0,
         retries=0,
-        max_wait_s=0.0,
+        max_wait_s=60.0,
         ignore_robots=True,  # else its answer would prove each host quick
     )
     slow = [hit for hit in done.log if hit.host.startswith("slow")]
     assert most_at_once(slow) == 6
-    assert most_at_once(hit for hit in slow if hit.start >= 40.0) == 4  # all have shown by then that they hang
+    assert most_at_once(hit for hit in slow if hit.start >= 80.0) == 4  # all have shown by then that they hang
     assert len(done.hits("good.test")) == 200
     assert done.times("good.test")[-1] < 20.0  # before the first of those that hang has timed out
 
@@ -249,4 +233,3 @@ def test_the_delay_holds_from_one_run_to_the_next(tmp_path: Path) -> None:
     began_at = NIGHT + first.took_s + 1.0
     second = crawled(web, db, "http://a.test/2", at=began_at, delay_s=30.0)
     assert second.log[0].start + began_at == NIGHT + first.log[-1].start + 30.0
-    assert second.took_s < DAY_S

@@ -16,7 +16,7 @@ import pytest
 from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, crawl
 from crawler.fakeweb import FakeWeb, Served
 from crawler.policy.robots import MAX_BYTES
-from tests.hostile.web import MAX_BUSY_S, watched_loop
+from tests.hostile.web import MAX_BUSY_S, LoopWatch, watched_loop
 
 MB = 1_000_000
 
@@ -44,23 +44,26 @@ ROBOTS = {"plain": "Disallow: /%x\n", "wild": "Disallow: /*%x*a\n"}
 async def test_hostile_markup_does_not_block_the_event_loop(tmp_path: Path, kind: str) -> None:
     web = FakeWeb()
     web.host("a.test").page("/", body=MARKUP[kind](), content_type="text/html")
-    longest_s = await _longest_turn_s(web, tmp_path)
-    print(f"{kind}: {longest_s * 1000:.0f} ms")
-    assert longest_s < MAX_BUSY_S
+    watch = await _quietest(web, tmp_path)
+    print(f"{kind}: {watch.longest_s * 1000:.0f} ms")
+    assert watch.longest_s < MAX_BUSY_S
 
 
 async def test_a_sitemap_of_50_000_urls_does_not_block_the_event_loop(tmp_path: Path) -> None:
+    """A turn is too long where it takes 0.2 s and a third of the crawl's computing: a machine that is busy at that
+    moment stretches it, but not by so much. Judged in one turn, the URLs take half of all, and 0.4 s.
+    """
     web = FakeWeb()
     site = web.host("a.test")
     site.robots("Sitemap: http://a.test/sitemap.xml")
     site.page("/", delay_s=2)
     site.page("*")
     site.sitemap("/sitemap.xml", [f"/{'x' * 50}/{number}" for number in range(50_000)])
-    longest_s = await _longest_turn_s(web, tmp_path, max_pages=2)
+    watch = await _quietest(web, tmp_path, max_pages=2)
     with closing(sqlite3.connect(tmp_path / "0" / "crawl.db")) as connection:
         assert connection.execute("SELECT count(*) FROM urls WHERE url LIKE '%xxx%'").fetchone() == (50_000,)
-    print(f"sitemap: {longest_s * 1000:.0f} ms")
-    assert longest_s < MAX_BUSY_S
+    print(f"sitemap: {watch.longest_s * 1000:.0f} ms, {watch.longest_share:.0%}")
+    assert watch.longest_s < MAX_BUSY_S or watch.longest_share < 1 / 3
 
 
 async def test_giant_robots_txts_do_not_block_the_event_loop(tmp_path: Path) -> None:
@@ -74,28 +77,28 @@ async def test_giant_robots_txts_do_not_block_the_event_loop(tmp_path: Path) -> 
     with web.running() as served:
         for run in ("first", "second"):
             seeds = [served.url(name, f"/{run}/{number}/z") for name in web.sites for number in range(60)]
-            longest_s = await _longest_turn_of(served, tmp_path, seeds)
-            print(f"robots.txt, {run}: {longest_s * 1000:.0f} ms")
-            assert longest_s < MAX_BUSY_S
+            watch = await _watched_crawl(served, tmp_path, seeds)
+            print(f"robots.txt, {run}: {watch.longest_s * 1000:.0f} ms")
+            assert watch.longest_s < MAX_BUSY_S
         assert [hit.target for hit in served.log] == ["/robots.txt"] * 2 * len(web.sites)
     with closing(sqlite3.connect(tmp_path / "crawl.db")) as connection:
         forbidden = "SELECT count(*) FROM urls WHERE reason LIKE 'robots: line 2:%'"
         assert connection.execute(forbidden).fetchone() == (2 * 60 * len(web.sites),)
 
 
-async def _longest_turn_s(web: FakeWeb, folder: Path, max_pages: int = 1) -> float:
-    """Crawl a page or two of this web; the longest turn of the loop, in the quietest of up to three attempts."""
-    longest_s = []
+async def _quietest(web: FakeWeb, folder: Path, max_pages: int = 1) -> LoopWatch:
+    """Crawl a page or two of this web; how long the turns were in the quietest of up to three attempts."""
+    watches = []
     for attempt in range(3):
         with web.running() as served:
             own = folder / str(attempt)
-            longest_s.append(await _longest_turn_of(served, own, [served.url("a.test")], max_pages))
-        if longest_s[-1] < MAX_BUSY_S:
+            watches.append(await _watched_crawl(served, own, [served.url("a.test")], max_pages))
+        if watches[-1].longest_s < MAX_BUSY_S:
             break
-    return min(longest_s)
+    return min(watches, key=lambda watch: watch.longest_s)
 
 
-async def _longest_turn_of(served: Served, folder: Path, seeds: list[str], max_pages: int | None = None) -> float:
+async def _watched_crawl(served: Served, folder: Path, seeds: list[str], max_pages: int | None = None) -> LoopWatch:
     config = CrawlConfig(
         db=folder / "crawl.db",
         scope=ScopeConfig(max_pages=max_pages),
@@ -105,4 +108,4 @@ async def _longest_turn_of(served: Served, folder: Path, seeds: list[str], max_p
     )
     async with watched_loop() as watch:
         await crawl(seeds, config)
-    return watch.longest_s
+    return watch

@@ -179,17 +179,24 @@ class LoopWatch:
 
     turns_s: list[float] = field(default_factory=list)
     yardsticks_s: list[float] = field(default_factory=list)
+    total_s: float = 0.0
 
     @property
     def longest_s(self) -> float:
         """The longest turn, in seconds of a machine on which the yardstick takes `YARDSTICK_S`."""
         return max(self.turns_s) * YARDSTICK_S / median(self.yardsticks_s)
 
+    @property
+    def longest_share(self) -> float:
+        """The longest turn, as a part of all that the thread computed while it was watched."""
+        return max(self.turns_s) / self.total_s
+
 
 @asynccontextmanager
 async def watched_loop() -> AsyncIterator[LoopWatch]:
     """Watches the running event loop. The servers must run in another thread."""
     watch = LoopWatch()
+    begun = time.thread_time()
 
     async def tick() -> None:
         while True:
@@ -205,6 +212,7 @@ async def watched_loop() -> AsyncIterator[LoopWatch]:
     try:
         yield watch
     finally:
+        watch.total_s = time.thread_time() - begun
         task.cancel()
 
 
