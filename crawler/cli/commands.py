@@ -58,9 +58,7 @@ def start(
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run the command line; returns the documented exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a title may hold characters that the terminal's encoding lacks
+    _replace_what_cannot_be_encoded()
     try:
         result = app(list(arguments) if arguments is not None else None, standalone_mode=False)
     except CrawlerError as error:
@@ -82,6 +80,13 @@ def run(arguments: Sequence[str] | None) -> int:
     if unwritten is not None:
         return _unwritten(unwritten)
     return result if isinstance(result, int) else 0
+
+
+def _replace_what_cannot_be_encoded() -> None:
+    """A title may hold characters that the terminal's encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _unwritten(error: OSError) -> int:

@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 
 from crawler.counters import Counters
+from crawler.errors import CrawlerError
 from crawler.output.files import write_file
+from crawler.records import EndReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,8 @@ class Summary:
     not verified.
 
     `complete`: no fetchable URLs were left. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
-    status, `by_failure` attempts without a response by kind.
+    status, `by_failure` attempts without a response by kind. `error` is why the run could not start or go on; then
+    `run_id` is 0.
     """
 
     run_id: int
@@ -52,10 +55,16 @@ class Summary:
     backing_off: tuple[str, ...] = ()
     insecure: bool = False
     peak_rss_bytes: int = 0
+    error: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self)
+
+
+def failed(error: CrawlerError) -> Summary:
+    """The summary of a run that could not start or go on: what an earlier run has left would say something else."""
+    return Summary(run_id=0, complete=False, end_reason=EndReason.FAILED, error=" ".join(str(error).split()))
 
 
 def summarize(counters: Counters, **facts: Any) -> Summary:

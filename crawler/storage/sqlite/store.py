@@ -167,6 +167,20 @@ SELECT max(started_at, coalesce(ended_at, 0), coalesce((
 """
 _CLOCK_TOLERANCE_S = 1.0
 
+# Answers of a time that has not come yet: the clock was ahead. One look into an index for each host.
+_IS_AHEAD = f"""
+id IN (
+    SELECT u.id FROM hosts AS h CROSS JOIN urls AS u INDEXED BY urls_answered ON u.host_id = h.id
+    WHERE u.fetched_at > ?1 AND u.{_IS_ANSWERED.replace("kind", "u.kind")}
+)
+"""
+_ANY_AHEAD = f"SELECT 1 FROM urls WHERE {_IS_AHEAD} LIMIT 1"  # noqa: S608 - our own names
+_SET_BACK = f"""
+UPDATE urls SET
+    revisit_at = revisit_at - CASE WHEN revisit_at > fetched_at THEN fetched_at - ?1 ELSE 0 END, fetched_at = ?1
+WHERE {_IS_AHEAD} RETURNING host_id
+"""  # noqa: S608 - our own names
+
 # The second kind has pages to be fetched again, which are not pending.
 _BARRED = """
 SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0
@@ -244,11 +258,12 @@ class SqliteStore:
         """
         rows = await self._read(_LAST_SEEN)
         ahead_s = rows[0][0] - now if rows else 0.0
-        if ahead_s <= _CLOCK_TOLERANCE_S:
-            return 0.0
-        async with self._transaction() as transaction:
-            await transaction.rewind(ahead_s)
-        return float(ahead_s)
+        if ahead_s > _CLOCK_TOLERANCE_S:
+            async with self._transaction() as transaction:
+                await transaction.rewind(ahead_s, now)
+        if await self._read(_ANY_AHEAD, (now,)):  # else no age would ever fetch them again
+            await self._change(_SET_BACK, now)
+        return float(ahead_s) if ahead_s > _CLOCK_TOLERANCE_S else 0.0
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
