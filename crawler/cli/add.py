@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crawler.cli.options import DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB
 from crawler.errors import no_crawl_in
@@ -22,6 +22,7 @@ def add(
         ),
     ],
     db: DatabasePath = DEFAULT_DB,
+    config_file: ConfigFile = None,
 ) -> None:
     """Add SEEDs to a crawl. A running crawl picks them up within about a second; otherwise the next run does."""
     database = database_at(db)

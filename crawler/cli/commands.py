@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from crawler.cli.add import add
+from crawler.cli.backup import backup
 from crawler.cli.command import MAX_WIDTH, Command, Group
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
@@ -37,6 +38,7 @@ app.command(cls=Command)(init)
 app.command(cls=Command)(status)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
+app.command(cls=Command)(backup)
 app.command(cls=Command)(demo)
 app.command("help", cls=Command)(show_help)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from crawler.archive.derived import discard
-from crawler.cli.options import DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.figures import counted, size
@@ -23,6 +23,7 @@ _ALL = 1 << 62  # versions of a page
 
 def prune(
     db: DatabasePath = DEFAULT_DB,
+    config_file: ConfigFile = None,
     keep_versions: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep the N newest versions of each page.")
     ] = None,

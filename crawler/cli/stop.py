@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from crawler.cli.options import DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.errors import no_crawl_in
 from crawler.storage.location import database_at
 
 
-def stop(db: DatabasePath = DEFAULT_DB) -> None:
+def stop(db: DatabasePath = DEFAULT_DB, config_file: ConfigFile = None) -> None:
     """Stop a running crawl cleanly, as Ctrl-C would: requests in flight are finished and stored."""
     database = database_at(db)
     stopped = database.stop_run()

@@ -284,6 +284,13 @@ class Database(Protocol):
         Seeds with credentials are refused, since credentials are never stored.
         """
 
+    async def backup(self, copy: Path, progress: Callable[[int, int], None]) -> int:
+        """Copy what is committed now to a new file, also while a run writes, and verify it; returns its size in bytes.
+
+        `progress` is told how many bytes of how many are copied, on any thread. Raises `UsageError` if the file exists
+        or cannot be written.
+        """
+
     async def prune(
         self, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False
     ) -> Pruned:

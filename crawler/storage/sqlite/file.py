@@ -86,6 +86,12 @@ class SqliteFile:
 
         return leave_note(self._path, texts)
 
+    async def backup(self, copy: Path, progress: Callable[[int, int], None]) -> int:
+        """Copy the file by SQLite's own means."""
+        from crawler.storage.sqlite.backup import backup
+
+        return await backup(self._path, copy, progress)
+
     async def prune(
         self, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False
     ) -> Pruned:

@@ -173,7 +173,7 @@ id IN (
     SELECT u.id FROM hosts AS h CROSS JOIN urls AS u INDEXED BY urls_answered ON u.host_id = h.id
     WHERE u.fetched_at > ?1 AND u.{_IS_ANSWERED.replace("kind", "u.kind")}
 )
-"""
+"""  # noqa: S608 - our own names
 _ANY_AHEAD = f"SELECT 1 FROM urls WHERE {_IS_AHEAD} LIMIT 1"  # noqa: S608 - our own names
 _SET_BACK = f"""
 UPDATE urls SET
