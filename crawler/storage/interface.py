@@ -254,6 +254,9 @@ class Database(Protocol):
         It may still be held when the caller tries to hold it.
         """
 
+    def holder(self) -> str | None:
+        """What holds the database at this moment ('process 12'), None if nothing does."""
+
     def stop_run(self) -> str | None:
         """Ask the run that holds it to end cleanly; returns what runs it ('process 12'), or None if no run does.
 

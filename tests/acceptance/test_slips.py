@@ -163,3 +163,58 @@ def test_a_run_that_crawler_stop_has_ended_says_so(cli: Cli, serve: Serve, by_no
     assert crawler.returncode == 143
     assert re.search(r"stopped after .* by `crawler stop`; all finished work is stored", out)
     assert cli.rows("SELECT end_reason FROM runs") == ["stopped"]
+
+
+def test_stop_can_wait_until_the_crawl_has_ended(cli: Cli, serve: Serve, gate: Gate) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=3).answer("/p2", gate)
+    served = serve(web)
+    crawler = cli.start(served, served.url("a.test"), "--delay", "0", "--grace", "1s")
+    wait_for(lambda: served.hits("a.test", "/p2"))
+    told = cli.command("stop", "--db", str(cli.db), "--wait").out
+    assert told == f"stopped the crawl that used {cli.db} (process {crawler.pid})\n"
+    assert cli.rows("SELECT end_reason FROM runs") == ["stopped"]
+    crawler.communicate(timeout=50)
+
+
+# --- the database of a crawl file ---------------------------------------------------------------------------------
+
+
+def test_every_command_takes_the_database_from_a_crawl_file(cli: Cli, served: Served) -> None:
+    folder = cli.folder / "nights"
+    folder.mkdir()
+    (folder / "crawl.toml").write_text('db = "mine.db"\ndelay = 0\n')
+    cli.crawl(served, served.url("b.test"), "--config", "nights/crawl.toml", "--db", "nights/mine.db")
+    config = ("--config", "nights/crawl.toml")
+    assert cli.command("status", *config).out.startswith("database  nights/mine.db")
+    assert "no crawl is using nights/mine.db" in cli.command("stop", *config).out
+    assert "(nights/mine.db)" in cli.command("add", served.url("b.test", "/p1"), *config).out
+    assert "removed 0 page versions" in cli.command("prune", "--keep-versions", "1", *config).out
+    assert "copied nights/mine.db to copy.db" in cli.command("backup", "copy.db", *config).out
+    assert "there is no crawl in typo.db" in cli.command("status", *config, "--db", "typo.db", status=6).err
+    (folder / "crawl.toml").write_text('dbb = "mine.db"\n')
+    assert "there is no option 'dbb'; is it db?" in one_line(cli.command("stop", *config, status=2).err)
+
+
+@pytest.mark.parametrize(("if_running", "status", "told"), [("fail", 5, "another run"), ("skip", 0, "skipped: ano")])
+def test_prune_does_as_asked_while_a_crawl_runs(
+    cli: Cli, serve: Serve, gate: Gate, if_running: str, status: int, told: str
+) -> None:
+    web = FakeWeb()
+    web.host("a.test").answer("/", gate)
+    served = serve(web)
+    crawler = cli.start(served, served.url("a.test"))
+    wait_for(lambda: served.hits("a.test", "/"))
+    prune = ("prune", "--keep-versions", "1", "--db", str(cli.db), "--if-running")
+    assert told in one_line(cli.command(*prune, if_running, status=status).err)
+    assert "another run" in cli.command(*prune, "wait:0.5s", status=5).err
+    waiting = subprocess.Popen(
+        [*COMMAND, *prune, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cli.folder
+    )
+    assert waiting.stderr is not None
+    assert "waiting: another run" in waiting.stderr.readline()
+    gate.open()
+    crawler.communicate(timeout=50)
+    out, _err = waiting.communicate(timeout=50)
+    assert (waiting.returncode, out[:8]) == (0, "removed ")
+    assert "--if-running takes fail, skip, wait or wait:AGE" in cli.command(*prune, "perhaps", status=2).err

@@ -41,6 +41,11 @@ class SqliteFile:
         """Raise `DatabaseBusyError` if a run has the lock."""
         refuse_if_held(self._path)
 
+    def holder(self) -> str | None:
+        """The process that has the lock."""
+        process = holder_of(self._path)
+        return None if process is None else f"process {process}"
+
     def stop_run(self) -> str | None:
         """Signal the process that has the lock."""
         process = holder_of(self._path)
