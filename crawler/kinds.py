@@ -30,6 +30,11 @@ class Text:
     is_secret: ClassVar[bool] = False  # `stored` tells only that there was a value
     without: ClassVar[Any] = None  # the value that `none` stands for, where that is the default
 
+    @property
+    def completions(self) -> Sequence[str]:
+        """The words that a shell may propose."""
+        return ()
+
     def parse(self, given: Any) -> Any:
         """The value of what the user wrote. Raises `ValueError`."""
         return given
@@ -66,6 +71,11 @@ class Choice(Text):
     """One of an enumeration's words."""
 
     words: type[StrEnum] = StrEnum
+
+    @property
+    def completions(self) -> Sequence[str]:
+        """All of them."""
+        return tuple(self.words)
 
     def parse(self, given: str) -> StrEnum:
         """The member of that value."""

@@ -27,7 +27,6 @@ app = typer.Typer(
     help="A polite, resumable web crawler that stores its pages in one SQLite file.",
     epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
     " database, 6 database failure, 130 / 143 stopped cleanly by SIGINT / SIGTERM or SIGHUP.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH},
@@ -62,7 +61,8 @@ def run(arguments: Sequence[str] | None) -> int:
     """Run the command line; returns the documented exit status."""
     _replace_what_cannot_be_encoded()
     try:
-        result = app(list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = list(arguments) if arguments is not None else None
+        result = app(given, prog_name="crawler", standalone_mode=False)
     except CrawlerError as error:
         return _failed(str(error), error.exit_status)
     except typer.TyperException as error:

@@ -71,6 +71,7 @@ def _parameter(option: Option) -> inspect.Parameter:
         metavar=option.kind.metavar,
         help=option.help,
         rich_help_panel=option.panel,
+        autocompletion=(lambda: list(option.kind.completions)) if option.kind.completions else None,
     )
     return inspect.Parameter(
         parameter_of(option),
