@@ -44,7 +44,12 @@ def prune(
         bool, typer.Option("--dry-run", help="Report what would be removed, and remove nothing.")
     ] = False,
     if_running: Annotated[
-        str, typer.Option(metavar=_IF_RUNNING.kind.metavar, help=_IF_RUNNING.help, show_default=True)
+        str,
+        typer.Option(
+            metavar=_IF_RUNNING.kind.metavar,
+            help=_IF_RUNNING.help,
+            autocompletion=lambda: list(_IF_RUNNING.kind.completions),
+        ),
     ] = "fail",
 ) -> None:
     """Remove old page versions with their links and bodies, and old attempts. Each page keeps its newest version."""
