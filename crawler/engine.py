@@ -101,7 +101,7 @@ class Crawl:
 
     async def _run(self, pages: asyncio.Queue[Page | None] | None) -> Summary:
         if self._active is not None:
-            raise UsageError("this crawl has run; make another one with crawl()")
+            raise UsageError("this crawl has already run; create another one with crawl()")
         async with AsyncExitStack() as stack:
             if self._handle_signals:  # before there is a lock by which others find us
                 stack.enter_context(stop_handled(self._stop))
@@ -144,7 +144,9 @@ class Crawl:
                 told = True
             await asyncio.sleep(_LOCK_POLL_S)
         if config.start.fresh and database.exists():
-            raise UsageError(f"--fresh: {config.db} exists; move it away, name another --db, or go on without --fresh")
+            raise UsageError(
+                f"--fresh: {config.db} already exists; move it away, choose another --db, or resume without --fresh"
+            )
 
     async def _options(self) -> CrawlConfig:
         earlier = None
@@ -154,7 +156,7 @@ class Crawl:
             return self._config
         config, changes = self._config.resumed(earlier, self._given or {})
         if changes:
-            self._observer.notify(f"other options than in the last run: {', '.join(changes)}", urgent=True)
+            self._observer.notify(f"options changed since the last run: {', '.join(changes)}", urgent=True)
         if limits := config.limits_but(self._given or {}):
             still = ", ".join(f"{flag} {value}" for flag, value in limits.items())
             self._observer.notify(
@@ -167,7 +169,7 @@ def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:
     """Crawl from these URLs (a bare host name is tried by https, then http) into `config.db`.
 
     `await crawl(...)` gives a `Summary`; `async for page in crawl(...)` gives each `Page` once it is committed.
-    Without seeds, the crawl in `config.db` goes on. Raises `UsageError` for a seed that is no http(s) URL.
+    Without seeds, the crawl in `config.db` is resumed. Raises `UsageError` for a seed that is no http(s) URL.
     """
     return Crawl(seeds, config or CrawlConfig())
 

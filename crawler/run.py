@@ -136,7 +136,7 @@ class Run:
         if self._stop_reason is None:
             self._stop_reason = reason
             if not at_once and reason in _ASKED:
-                self._observer.notify("stopping: finishing what is under way; the same again stops at once")
+                self._observer.notify("stopping: finishing requests in flight; the same signal again stops at once")
             self._inbox.close()
             self.frontier.stop()
 
@@ -168,7 +168,7 @@ class Run:
         """Say it once: it concerns every URL, and none of them is to blame."""
         if not self._proxy_blamed:
             self._proxy_blamed = True
-            self._observer.notify(f"{message}; what is not fetched stays pending")
+            self._observer.notify(f"{message}; unfetched URLs stay pending")
 
     async def _drain(self) -> None:
         """Give what is under way a few seconds, but not past a second signal."""
@@ -210,7 +210,7 @@ async def open_run(
     counters = Counters()
     fitting = fit_concurrency(config.politeness.concurrency, open_file_limit())
     if fitting.workers < config.politeness.concurrency:
-        observer.notify(f"--concurrency lowered to {fitting.workers}: more does not fit below `ulimit -n`")
+        observer.notify(f"--concurrency lowered to {fitting.workers} to fit `ulimit -n`")
         config = replace(config, politeness=replace(config.politeness, concurrency=fitting.workers))
     async with (
         # First: it takes longest. Where pages are fetched again, most answers are expected to be 304.

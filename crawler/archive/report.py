@@ -27,24 +27,15 @@ _RUNS = """
 SELECT run_id, started_at, ended_at, end_reason, pages, requests, summary FROM run_overview ORDER BY run_id DESC LIMIT ?
 """
 
-# In the order of UrlStatus.
-_COUNTS = """
-SELECT total(pending), total(fetched), total(redirected), total(excluded), total(gone), total(failed) FROM host_overview
-"""
+_COUNTS = f"SELECT {', '.join(f'total({status})' for status in UrlStatus)} FROM host_overview"  # noqa: S608 - our own names
 
 _HOST_TOTALS = """
 SELECT count(*), total(urls > excluded), total(pending > 0 AND back_off_until > ?1) FROM host_overview
 """
 
-_HOSTS = """
-SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures
-FROM host_overview WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?
-"""
-
-_SUSPECTS = """
-SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures
-FROM host_overview WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?
-"""
+_TALLIES = f"SELECT host, {', '.join(UrlStatus)}, next_due_at, back_off_until, failures FROM host_overview"  # noqa: S608 - our own names
+_HOSTS = f"{_TALLIES} WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?"
+_SUSPECTS = f"{_TALLIES} WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?"
 
 _NEXT_DUE = "SELECT min(next_due_at) FROM host_overview WHERE next_due_at IS NOT NULL"
 
@@ -244,22 +235,24 @@ async def _row(connection: aiosqlite.Connection, sql: str, *parameters: Any) -> 
 
 
 def _run(row: Sequence[Any]) -> RunRecord:
+    run_id, started_at, ended_at, end_reason, pages, requests, summary = row
     return RunRecord(
-        run_id=row[0],
-        started_at=row[1],
-        ended_at=row[2],
-        end_reason=row[3],
-        pages=row[4],
-        requests=row[5],
-        summary=orjson.loads(row[6]) if row[6] else None,
+        run_id=run_id,
+        started_at=started_at,
+        ended_at=ended_at,
+        end_reason=end_reason,
+        pages=pages,
+        requests=requests,
+        summary=orjson.loads(summary) if summary else None,
     )
 
 
 def _host(row: Sequence[Any]) -> HostTally:
+    name, *counts, next_due_at, back_off_until, failures = row
     return HostTally(
-        name=row[0],
-        urls={status.value: row[1 + place] for place, status in enumerate(UrlStatus)},
-        next_due_at=row[7],
-        back_off_until=row[8],
-        failures=row[9],
+        name=name,
+        urls=dict(zip(map(str, UrlStatus), counts, strict=True)),
+        next_due_at=next_due_at,
+        back_off_until=back_off_until,
+        failures=failures,
     )

@@ -95,10 +95,10 @@ def crawl(
     ] = None,
     **options: Any,
 ) -> int:
-    """Crawl from SEEDs into a SQLite file; the same command goes on where it was stopped.
+    """Crawl from SEEDs into a SQLite file. Run the same command again to resume.
 
-    It fetches robots.txt first, keeps to it and to the delay, and stores every page with its text, metadata and links.
-    Stop it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
+    It fetches robots.txt first, obeys it and the delay, and stores every page with its text, metadata and links. Stop
+    it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
     """
     config, output = read_options(CrawlConfig, options), read_options(OutputOptions, options)
     _check_outputs(config.db, {"--summary": output.summary, "--metrics-file": output.metrics_file})
@@ -149,7 +149,7 @@ class CrawlCommand(Command):
 def _check_database(db: Path, *, goes_on: bool) -> None:
     """What can be known before anything is made or fetched."""
     if not database_at(db).exists() and goes_on:
-        raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
+        raise UsageError(f"nothing to crawl: {db} does not exist yet; give a seed, such as https://example.com/")
 
 
 def _check_outputs(db: Path, outputs: Mapping[str, Path | None]) -> None:

@@ -123,14 +123,14 @@ class Conclusion:
             return
         target = self._admission.redirect_target(url, visit.claim)
         if target.seed and target.reason is None and self._admission.widen(target.url):
-            self._notify(f"{visit.claim.url} leads to {target.url}: {target.host} belongs to the scope now")
+            self._notify(f"{visit.claim.url} redirects to {target.url}; {target.host} is now in scope")
         yield target
 
     def _fall_back(self, claim: Claim) -> Target:
         """A seed without a scheme that does not answer by https is tried by http."""
         url = http_twin(claim.url)
         self._admission.widen(url)
-        self._notify(f"{claim.url} does not answer; trying {url}")
+        self._notify(f"{claim.url} does not respond; trying {url}")
         return self._admission.target(
             url, depth=0, seed=SeedMark.SEED_REDIRECT
         )  # what was meant for https is not sent by http

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from itertools import repeat
 from typing import Any, NamedTuple, cast
 
@@ -25,10 +26,7 @@ _REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content
 _ANSWER = struct.Struct("<II16s")  # lengths: JSON, compressed body; hash of the body
 _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
 _MAX_TYPE_LENGTH = 1000
-_PAGE_FIELDS = (
-    "title", "description", "language", "canonical_url", "text", "encoding", "headings", "open_graph", "json_ld",
-    "links_total", "refresh_url", "noindex", "nofollow",
-)  # fmt: skip
+_PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in ("url", "links", "content_hash"))
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
 _new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
 
@@ -109,11 +107,11 @@ def decode_content(json: bytes, url: str) -> Content:
         rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
         return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
     *values, content_hash, urls, anchors, rels, nofollows = columns
-    fields = dict(zip(_PAGE_FIELDS, values, strict=True))
-    fields["headings"] = tuple(map(tuple, fields["headings"]))
-    fields["json_ld"] = tuple(fields["json_ld"])
+    found = dict(zip(_PAGE_FIELDS, values, strict=True))
+    found["headings"] = tuple(map(tuple, found["headings"]))
+    found["json_ld"] = tuple(found["json_ld"])
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
-    return Page(url=url, links=links, content_hash=bytes.fromhex(content_hash), **fields)
+    return Page(url=url, links=links, content_hash=bytes.fromhex(content_hash), **found)
 
 
 def _columns(content: Content) -> Any:

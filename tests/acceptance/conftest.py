@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Request, Served
+from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
 from tests.acceptance.forkserver import fork_server
 
 OPTIONS = ("-W", "error::ResourceWarning")
@@ -125,6 +125,14 @@ def let_pass(db: Path, seconds: float) -> None:
         connection.execute(
             "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
         )
+
+
+def slow_site(web: FakeWeb, *, pages: int, delay_s: float, name: str = "a.test") -> Site:
+    """A site whose pages take so long to answer; their titles are their paths."""
+    site = web.site(name, pages=pages)
+    for path, links in list(site.links.items()):
+        site.page(path, title=path, links=links, delay_s=delay_s)
+    return site
 
 
 class Gate:

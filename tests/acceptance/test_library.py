@@ -93,7 +93,7 @@ async def test_cancelled_it_commits_what_was_finished(tmp_path: Path) -> None:
 async def test_mistakes_of_the_caller_are_typed_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="ftp"):
         crawl(["ftp://example.com/"])
-    with pytest.raises(UsageError, match="name a seed"):
+    with pytest.raises(UsageError, match="give a seed"):
         await crawl([], CrawlConfig(db=tmp_path / "new.db"))
     with database_lock(tmp_path / "held.db"), pytest.raises(DatabaseBusyError):
         await crawl(["https://example.com/"], CrawlConfig(db=tmp_path / "held.db"))

@@ -80,7 +80,7 @@ def test_what_a_limit_excluded_is_decided_again_when_the_limit_changes(cli: Cli,
     served = serve(_chain(6))
     cli.crawl(served, served.url("a.test"), *FAST, "--max-depth", "2")
     outcome = cli.crawl(served, *FAST, "--max-depth", "9")
-    assert "1 URLs that were excluded may be fetched now" in outcome.err
+    assert "1 excluded URL can be fetched now" in outcome.err
     assert len(cli.pages()) == 6
 
 

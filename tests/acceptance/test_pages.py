@@ -93,7 +93,7 @@ def test_a_seeds_redirect_widens_the_scope_and_the_screen_says_so(cli: Cli, serv
     served = serve(web)
     outcome = cli.crawl(served, served.url("example.test"), *FAST)
     assert len(cli.pages()) == 3
-    assert "www.example.test belongs to the scope now" in outcome.err
+    assert "www.example.test is now in scope" in outcome.err
 
 
 def test_a_meta_refresh_is_followed_like_a_redirect(cli: Cli, serve: Serve) -> None:
@@ -233,7 +233,7 @@ def test_one_session_reuses_its_connections(cli: Cli, serve: Serve) -> None:
     assert outcome.summary["connections_opened"] == served.connections <= 4
     assert outcome.summary["connections_reused"] == 301 - served.connections
     assert outcome.summary["dns_lookups"] == 1
-    assert f"{served.connections} for 301 requests" in outcome.out
+    assert f"{served.connections} opened for 301 requests" in outcome.out
 
 
 def test_credentials_in_a_seed_go_to_its_origin_alone_and_are_stored_nowhere(cli: Cli, serve: Serve) -> None:

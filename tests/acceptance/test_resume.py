@@ -18,7 +18,7 @@ import pytest
 
 from crawler.fakeweb import FakeWeb, Served
 from crawler.storage.writer import MAX_BATCH
-from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
+from tests.acceptance.conftest import Cli, slow_site, wait_for, wait_for_requests
 
 Serve = Callable[[FakeWeb], Served]
 
@@ -29,9 +29,7 @@ OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", str(CONCURRENCY))
 
 def _web() -> FakeWeb:
     web = FakeWeb()
-    site = web.site("a.test", pages=PAGES)
-    for path in list(site.links):
-        site.page(path, title=path, links=site.links[path], delay_s=0.02)
+    slow_site(web, pages=PAGES, delay_s=0.02)
     return web
 
 
@@ -244,7 +242,7 @@ def test_an_option_that_is_given_again_wins_and_the_change_is_shown(cli: Cli, se
     changes = ("--max-pages", "7", "--exclude", "/p3", "--bodies", "--per-host", "8", "--delay", "0.1", "--grace", "2m")
     outcome = cli.command("crawl", "--db", str(cli.db), *changes)
     assert outcome.err == (
-        "other options than in the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
+        "options changed since the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
         " --delay 0.1 instead of 0, --grace 2m instead of 5s, --bodies on instead of off\n"
     )
     assert len(cli.pages()) == 12
@@ -337,8 +335,8 @@ def test_an_end_while_exclusions_are_judged_anew_leaves_none_behind(
     with closing(sqlite3.connect(cli.db)) as connection, connection:
         connection.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-            " INSERT INTO urls (url, host_id, kind, status, reason, depth, hops, seed, discovered_at)"
-            " SELECT url || i, host_id, kind, status, reason, depth, hops, seed, discovered_at FROM urls, n"
+            " INSERT INTO urls (url, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at)"
+            " SELECT url || i, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at FROM urls, n"
             " WHERE reason = 'scope'"
         )
     options = [served.with_ports(one) for one in wider]

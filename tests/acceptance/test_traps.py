@@ -141,7 +141,7 @@ def test_a_second_run_stays_out_and_an_option_lets_it_in(cli: Cli, serve: Serve)
     fetched = "SELECT name, fetched FROM hosts ORDER BY name"
     before = dict(cli.rows(fetched))
     outcome = cli.crawl(served, *FAST, "--no-bodies", "--no-trap-rules", "--max-pages", "200")
-    assert "URLs that were excluded may be fetched now" in outcome.err
+    assert "excluded URLs can be fetched now" in outcome.err
     assert len(cli.pages()) == pages + 200
     assert all(number > before[name] for name, number in cli.rows(fetched))
 
@@ -184,7 +184,7 @@ def test_what_no_rule_tells_from_a_wiki_is_bounded_by_the_number_of_urls(cli: Cl
     assert taken["a.test"] == 40
     assert 500 <= taken["words.test"] < 500 + (3 * 256 + 64) * 10  # committing, waiting for it, in flight
     assert outcome.summary["pending"] == 0
-    assert "words.test has 500 URLs" in outcome.err
+    assert "words.test has reached 500 URLs" in outcome.err
     [trap] = json.loads(cli.command("status", "--db", str(cli.db), "--json").out)["traps"]
     assert (trap["host"], trap["rule"]) == ("words.test", "URLs of the host")
 

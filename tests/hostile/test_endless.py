@@ -18,7 +18,7 @@ CUT_AT_A_LIMIT = {  # what comes fast enough reaches a limit before the deadline
     "100 continue": ("failed", "bad_response"),
 }
 FRIENDLY, HOSTILE = 20, 100
-RUN_S = 30.0
+RUN_S = 18.0
 PACE = 0.75  # a second: tells a stall from a busy machine; see the table for the figures
 
 

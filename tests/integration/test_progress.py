@@ -265,7 +265,7 @@ async def test_the_live_view_of_a_crawl_leaves_notices_and_the_account(tmp_path:
 
     assert summary.pages == 20
     shown = written(screen)
-    assert "site.test belongs to the scope now" in " ".join(shown.split())
+    assert "site.test is now in scope" in " ".join(shown.split())
     assert "connections" in shown
     assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
     assert "run 1" in written(results)
@@ -279,7 +279,7 @@ async def test_a_text_log_has_lines_and_no_control_characters(tmp_path: Path) ->
     await run_crawl(observer_for(DB, False, log_format=log_format, screen=screen, results=results), tmp_path)
 
     (notice,) = written(screen).splitlines()
-    assert notice.endswith("site.test belongs to the scope now")
+    assert notice.endswith("site.test is now in scope")
     assert [line.split()[0] for line in written(results).splitlines()][:3] == ["run", "pages", "responses"]
     assert "\x1b" not in written(screen) + written(results)
 

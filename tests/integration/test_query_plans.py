@@ -249,3 +249,20 @@ async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is
             assert len((await store.stale_hosts(horizon, None, 8, NOW)).rows) == 1
         steps.append(count)
     assert steps[1] < 1.2 * steps[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "step"),
+    [
+        ("host_id = 1 AND status = 'excluded' AND reason = 'scope'", "urls_excluded (host_id=?"),
+        ("host_id = 1 AND status = 'excluded' AND cause = 'robots'", "urls_excluded (host_id=? AND cause=?"),
+        ("status = 'failed' AND kind <> 'robots' AND reason = 'timeout'", "urls_failed (reason=?"),
+    ],
+)
+async def test_other_programs_find_urls_by_their_reason_by_an_index(tmp_path: Path, query: str, step: str) -> None:
+    path = tmp_path / "crawl.db"
+    await fill(path, 100)
+    with closing(sqlite3.connect(path)) as connection:
+        [plan] = plan_of(connection, f"SELECT url FROM urls WHERE {query}")
+    assert plan.startswith("SEARCH")
+    assert step in plan
