@@ -122,6 +122,33 @@ class SeedMark(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSeed:
+    """A seed that could not be fetched, or what one redirects to. `status_code` and `message` are those of its latest
+    attempt; if there was none because robots.txt failed (`at_robots`), of that.
+    """
+
+    url: str
+    status: UrlStatus
+    reason: str | None = None
+    status_code: int | None = None
+    message: str | None = None
+    at_robots: bool = False
+
+    @property
+    def why(self) -> str:
+        """'http 404', 'robots: line 2: Disallow: /', 'tls: certificate verify failed', 'robots.txt: http 503'."""
+        if self.status is UrlStatus.EXCLUDED and self.reason:
+            return self.reason
+        answer = None if self.status_code is None else f"http {self.status_code}"
+        parts = (
+            "robots.txt" if self.at_robots and self.reason is None else None,
+            self.reason or answer or (None if self.message else "not tried"),
+            self.message,
+        )
+        return ": ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRate:
     """How often a URL changes: so many changes in so many seconds (a Gamma distribution; see policy/recrawl.py)."""
 

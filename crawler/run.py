@@ -42,6 +42,7 @@ _SIGNALS = {
     signal.SIGHUP: EndReason.TERMINATED,
 }
 
+_NAMED_SEEDS = 20  # that failed, in the summary
 _ASKED = {*_SIGNALS.values(), EndReason.STOPPED}
 
 
@@ -182,13 +183,18 @@ class Run:
         counts = await self._store.counts()
         now = self._clock.wall()
         stale_until = None if self._config.recrawl.max_age_s is None else now + self._config.run.max_wait_s
+        seeds_failed = end_reason is EndReason.COMPLETE and not await self._store.any_seed_fetched(
+            ever=not self.frontier.any_tried
+        )
+        failed, seeds = await self._store.failed_seeds(_NAMED_SEEDS) if seeds_failed else (0, [])
         return summarize(
             self.counters,
             run_id=self._store.run_id,
             complete=end_reason is EndReason.COMPLETE,
             end_reason=end_reason,
-            seeds_failed=end_reason is EndReason.COMPLETE
-            and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried),
+            seeds_failed=seeds_failed,
+            failed_seeds=tuple({"url": seed.url, "reason": seed.why} for seed in seeds),
+            failed_seeds_total=failed,
             elapsed_s=round(self._clock.monotonic() - self._started, 3),
             run_pages=self._pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),

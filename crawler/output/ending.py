@@ -28,6 +28,8 @@ _ENDINGS: Mapping[str, tuple[str, str, str]] = {
     EndReason.TERMINATED: ("terminated", "yellow", " by SIGTERM or SIGHUP; all finished work is stored"),
 }
 _NAMED_HOSTS = 3
+_NAMED_SEEDS = 5  # in one line
+_MAX_URL = 200  # characters
 _AGES_S = (7 * 86400.0, 86400.0, 43200.0, 3600.0, 600.0, 60.0)
 _SPACE = "   "
 
@@ -66,9 +68,10 @@ def one_line(summary: Summary, db: Path) -> str:
 
 def no_seed(summary: Summary) -> str:
     """The error of a run that could not fetch any seed."""
-    statuses = {f"http {code}": number for code, number in summary.by_status.items()}
-    why = tally({**summary.by_failure, **statuses}, ", ")
-    return f"no seed could be fetched ({why or 'no request was sent'}); `crawler status` shows what failed"
+    shown = [f"{url} ({why})" for url, why in _failed_seeds(summary)[:_NAMED_SEEDS]]
+    if (more := summary.failed_seeds_total - len(shown)) > 0:
+        shown.append(f"and {amount(more)} more, which `crawler status` counts")
+    return f"no seed could be fetched: {'; '.join(shown)}"
 
 
 def print_rows(console: Console, rows: list[tuple[str, Text]]) -> None:
@@ -97,6 +100,10 @@ def names(hosts: tuple[str, ...]) -> str:
     return shown + (" and others" if len(hosts) > _NAMED_HOSTS else "")
 
 
+def _failed_seeds(summary: Summary) -> list[tuple[str, str]]:
+    return [(printable(seed["url"], _MAX_URL), printable(seed["reason"], _MAX_URL)) for seed in summary.failed_seeds]
+
+
 def _auto(next_at: float | None, now: float) -> str:
     if next_at is None:
         return ""
@@ -107,6 +114,8 @@ def _auto(next_at: float | None, now: float) -> str:
 def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
     rows = [
         (f"run {summary.run_id}", _ended(summary)),
+        *(("seed", Text(f"{url}: {why}", style="red")) for url, why in _failed_seeds(summary)),
+        ("seeds", _more_seeds(summary)),
         ("pages", _pages(summary)),
         ("responses", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
@@ -119,6 +128,11 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("memory", Text(f"{size(summary.peak_rss_bytes)} peak")),
     ]
     return [(label, value) for label, value in rows if value.plain]
+
+
+def _more_seeds(summary: Summary) -> Text:
+    more = summary.failed_seeds_total - len(summary.failed_seeds)
+    return Text(f"{amount(more)} more" if more > 0 else "", style="red")
 
 
 def _ended(summary: Summary) -> Text:

@@ -22,7 +22,8 @@ class Summary:
     """The summary of a run. Durations are in seconds, sizes in bytes. Counts are those of this process, except
     `pending`, `excluded` and `urls`, which are what the database holds now. `run_pages` also includes what the run
     stored before it was killed. `backing_off` names hosts whose pages are left for a later run, because they asked for
-    a pause or their robots.txt was unreachable. `seeds_failed`: no seed could be fetched. `insecure`: certificates were
+    a pause or their robots.txt was unreachable. `seeds_failed`: no seed could be fetched; then `failed_seeds` are
+    at most 20 of the `failed_seeds_total`, each with its `url` and `reason`. `insecure`: certificates were
     not verified.
 
     `complete`: no fetchable URLs were left. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
@@ -34,6 +35,8 @@ class Summary:
     complete: bool
     end_reason: str
     seeds_failed: bool = False
+    failed_seeds: tuple[Mapping[str, str], ...] = ()
+    failed_seeds_total: int = 0
     elapsed_s: float = 0.0
     requests: int = 0
     pages: int = 0

@@ -23,7 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
-from crawler.records import Claim, EndReason, ExclusionReason, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target
+from crawler.records import (
+    Claim,
+    EndReason,
+    ExclusionReason,
+    FailedSeed,
+    Horizon,
+    HostRecord,
+    Result,
+    RobotsCopy,
+    SeedMark,
+    Target,
+)
 from crawler.seeds import Seed
 
 T = TypeVar("T")
@@ -187,6 +198,11 @@ class Figures(Protocol):
     async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
         """Hosts with pending pages that are backing off, because they asked for it or robots.txt was unreachable; in a
         run that refetches pages, also those that back off past `stale_until`.
+        """
+
+    async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
+        """How many seeds are neither fetched nor redirected, and at most `limit` of them, those that the user named
+        first.
         """
 
     async def freshness(self) -> tuple[int, float | None, float | None]:

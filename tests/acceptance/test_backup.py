@@ -118,8 +118,12 @@ def test_a_database_that_is_damaged_gives_no_copy(cli: Cli, served: Served) -> N
 def test_a_name_that_is_taken_meanwhile_is_not_overwritten(cli: Cli, served: Served, tmp_path: Path) -> None:
     cli.crawl(served, served.url("a.test", "/p1"), "--max-pages", "1")
     copy = tmp_path / "copy.db"
+
+    def take(_done: int, _total: int) -> None:
+        copy.write_text("mine")
+
     with pytest.raises(UsageError, match="already exists"):
-        asyncio.run(database_at(cli.db).backup(copy, lambda _done, _total: copy.write_text("mine") and None))
+        asyncio.run(database_at(cli.db).backup(copy, take))
     assert copy.read_text() == "mine"
     assert not list(tmp_path.glob(".crawler-backup*"))
 

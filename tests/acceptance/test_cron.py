@@ -165,7 +165,7 @@ def test_that_no_seed_could_be_fetched_needs_a_person(cli: Cli, serve: Serve, mo
     out, err = run.communicate(timeout=30)
     assert run.returncode == 4
     assert out.count("\n") == (0 if more else 1)
-    assert err == "crawler: no seed could be fetched (http 404: 2); `crawler status` shows what failed\n"
+    assert err == f"crawler: no seed could be fetched: {served.url('a.test')} (http 404)\n"
 
 
 def test_a_json_log_is_events_alone_and_its_end_has_the_summary(cli: Cli, serve: Serve) -> None:
@@ -179,7 +179,7 @@ def test_a_json_log_is_events_alone_and_its_end_has_the_summary(cli: Cli, serve:
     assert [event["event"] for event in events] == ["start", "notice", "progress", "end"]
     assert {(event["level"], event["db"]) for event in events} == {("info", str(cli.db))}
     assert all(event["time"].endswith("+00:00") for event in events)
-    assert "belongs to the scope" in events[1]["message"]
+    assert "is now in scope" in events[1]["message"]
     assert (events[2]["pages"], events[2]["in_flight"]) == (2, 1)
     assert outcome.summary.items() <= events[3].items()
     assert outcome.out == ""

@@ -9,17 +9,19 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from crawler.records import EndReason, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.records import EndReason, FailedSeed, HostRecord, Result, SeedMark, Target, UrlStatus
 from crawler.storage.sqlite.columns import MADE_PENDING
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import IS_ANSWERED, DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.values import as_json
+from crawler.urls import origin_of
 
 _END_KILLED = "UPDATE runs SET ended_at = ?, end_reason = ? WHERE ended_at IS NULL"
 
@@ -71,6 +73,15 @@ _BARRED = """
 SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0
 UNION SELECT name FROM hosts WHERE ?3 IS NOT NULL AND back_off_until > ?3 AND failures > 0 AND fetched > 0
 ORDER BY name LIMIT ?2
+"""
+
+_FAILED_SEEDS = "FROM urls WHERE seed > 0 AND status NOT IN ('fetched', 'redirected')"
+
+# Of the newest attempts alone: a URL's are found by no index, and a run that had no seed to fetch has made few.
+_LATEST_ATTEMPT = """
+SELECT status_code, failure IS NOT NULL OR status_code >= 500 OR status_code = 429, message FROM fetches
+WHERE id > (SELECT max(id) FROM fetches) - 4096 AND url_id = (SELECT id FROM urls WHERE url = ?)
+ORDER BY id DESC LIMIT 1
 """
 
 # Each by an index alone, or by a few rows a host: the table of a million pages is read for seconds.
@@ -203,6 +214,21 @@ class SqliteStore(DueReads, Exclusions):
         """
         rows = await self._read(_BARRED, (now, limit, stale_until))
         return [row[0] for row in rows]
+
+    async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
+        """How many seeds are neither fetched nor redirected, and some of them with their latest attempts."""
+        ((total,),) = await self._read(f"SELECT count(*) {_FAILED_SEEDS}")
+        rows = await self._read(f"SELECT url, status, reason {_FAILED_SEEDS} ORDER BY seed DESC, id LIMIT ?", (limit,))
+        return total, [await self._failed_seed(*row) for row in rows]
+
+    async def _failed_seed(self, url: str, status: str, reason: str | None) -> FailedSeed:
+        seed = FailedSeed(url=url, status=UrlStatus(status), reason=reason)
+        for code, _failed, message in await self._read(_LATEST_ATTEMPT, (url,)):
+            return replace(seed, status_code=code, message=message)
+        for code, failed, message in await self._read(_LATEST_ATTEMPT, (f"{origin_of(url)}/robots.txt",)):
+            if failed:
+                return replace(seed, status_code=code, message=message, at_robots=True)
+        return seed
 
     async def freshness(self) -> tuple[int, float | None, float | None]:
         """How many pages are stored, when the newest was fetched, and when the next is to be looked at again.
