@@ -46,7 +46,7 @@ class Crawl:
         """`given`: without seeds, the options of the last run are used again, but for these (see `resumed`)."""
         self._seeds = parse_seeds(seeds)
         self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
-        check_network(config.network)
+        check_network(config.network, config.hosts)
         self._config = config
         self._observer = observer or Observer()
         self._handle_signals = handle_signals

@@ -29,7 +29,7 @@ from crawler.output.summary import Summary, summarize
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
 from crawler.records import EndReason, Failure, FailureKind
-from crawler.resumption import sendable
+from crawler.resumption import sendable, sendable_by
 from crawler.seeds import Seed
 from crawler.start import Start, other_sites
 from crawler.storage.interface import STOP_SIGNAL, Store
@@ -230,6 +230,7 @@ async def open_run(
             counters,
             concurrency=fitting,
             cookies=cookies,
+            hosts=sendable_by(config.hosts),
             wall_clock=clock.wall,
         ) as fetcher,
     ):

@@ -56,7 +56,7 @@ class Start:
             )
         options = self._options(seeds, earlier)
         if earlier is not None and await self._will_fetch_earlier_urls():
-            check_secrets(options, earlier, self._config.network)
+            check_secrets(options, earlier, self._config)
         self._warn()
         pages_before = await self._record(options)
         widened = await self._frontier.open(seeds, pages_before, await self._rhythm())

@@ -7,14 +7,14 @@ import gc
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crawler.cli.command import Command
-from crawler.cli.crawl_file import CONFIG, SEEDS, read_crawl_file
+from crawler.cli.crawl_file import CONFIG, HOSTS, SEEDS, read_crawl_file
 from crawler.cli.options import given_fields, read_options, table_of, taking
 from crawler.cli.seeds import read_seeds
 from crawler.config import CrawlConfig, RunConfig
@@ -72,7 +72,9 @@ CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions)
 
 def _use_crawl_file(context: typer.Context, file: str | None) -> str | None:
     if file is not None:
-        context.default_map = read_crawl_file(Path(file), CRAWL_OPTIONS)
+        given = read_crawl_file(Path(file), CRAWL_OPTIONS)
+        context.meta[HOSTS] = given.pop(HOSTS, None)
+        context.default_map = given
     return file
 
 
@@ -101,9 +103,11 @@ def crawl(
     it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
     """
     config, output = read_options(CrawlConfig, options), read_options(OutputOptions, options)
+    hosts = context.meta.get(HOSTS)
+    config = replace(config, hosts=hosts or ())
     _check_outputs(config.db, {"--summary": output.summary, "--metrics-file": output.metrics_file})
     observer = observer_for(config.db, output.quiet, log_format=output.log_format)
-    given = given_fields(context, CRAWL_OPTIONS)
+    given = given_fields(context, CRAWL_OPTIONS) | ({HOSTS: "[[host]]"} if hosts is not None else {})
     try:
         with metered(observer, config.db, output.metrics_file) as metrics:
             if not config.start.lock_wait_s:

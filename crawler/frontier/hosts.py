@@ -19,6 +19,7 @@ class HostState:
     host_id: int
     name: str
     delay_s: float
+    per_host: int  # claims that may be lent at once, as soon as it has proven quick
     ready_at: float = 0.0  # no request may start before
     backing_off: bool = (
         False  # `ready_at` is a pause that it asked for, or that its failures cost; until it lends again

@@ -75,12 +75,18 @@ class Workbench:
         crawl_delay_s: float = 0.0,
         failures: int = 0,
         allowance: int | None = None,
+        delay_s: float | None = None,
+        per_host: int | None = None,
     ) -> HostState:
-        """Take a host into memory; nothing is lent before `ready_at`, nor more pages than `allowance`."""
+        """Take a host into memory; nothing is lent before `ready_at`, nor more pages than `allowance`.
+
+        `delay_s` and `per_host` are its own; None: those of all hosts.
+        """
         host = HostState(
             host_id=host_id,
             name=name,
-            delay_s=max(self._delay_s, crawl_delay_s),
+            delay_s=max(self._delay_s if delay_s is None else delay_s, crawl_delay_s),
+            per_host=self._per_host if per_host is None else per_host,
             ready_at=ready_at,
             failures=failures,
             allowance=allowance,
@@ -225,7 +231,7 @@ class Workbench:
         heapq.heappush(self._heap, (host.ready_at, self._sequence, host))
 
     def _limit(self, host: HostState) -> int:
-        return self._per_host if host.proven else 1
+        return host.per_host if host.proven else 1
 
     def _notice_slow(self, now: float) -> None:
         """Hosts whose oldest loan has been out for too long are slow from now on, not only once it comes back."""
