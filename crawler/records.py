@@ -112,6 +112,17 @@ class EndReason(StrEnum):
     KILLED = "killed"  # told by the next run
 
 
+class Change(StrEnum):
+    """What a visit has changed for a URL. The words are those of the summary and the metrics."""
+
+    NEW = "new"  # fetched for the first time
+    CHANGED = "changed"  # a new version, or it redirects now, or no longer
+    UNCHANGED = "unchanged"
+    GONE = "gone"  # 404 or 410, and was answered otherwise before
+    NEWLY_FAILED = "newly_failed"
+    HEALED = "healed"  # answered, after it had failed or gone
+
+
 class SeedMark(IntEnum):
     """Whether a URL was named by the user. Every mark but NO makes the URL's host a root of the scope."""
 
@@ -206,7 +217,8 @@ class Horizon:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Claim:
-    """One URL lent to a worker. `attempts` counts those that failed since the last success.
+    """One URL lent to a worker. `attempts` counts those that failed since the last success, `has_failed`
+    says that it was given up.
 
     `url_id` is 0 where the URL has no row yet (a robots.txt). `previous` None: it was never answered. A claim equals
     itself alone: it stands for one loan.
@@ -222,6 +234,7 @@ class Claim:
     hops: int = 0
     attempts: int = 0
     seed: SeedMark = SeedMark.NO
+    has_failed: bool = False
     previous: PreviousVisit | None = None
 
     @property

@@ -61,7 +61,8 @@ class Run:
 
     def __init__(self, config: CrawlConfig, parts: Parts, observer: Observer, clock: Clock) -> None:
         self.counters = parts.counters
-        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify)
+        tell = observer.visited if observer.follows_visits else None
+        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify, tell)
         self._config = config
         self._store = parts.store
         self._observer = observer

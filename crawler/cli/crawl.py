@@ -44,6 +44,14 @@ class OutputOptions(Slice):
     PANEL = RunConfig.PANEL
 
     quiet: bool = option(False, "--quiet", Flag(), "Print errors only.", short="-q")
+    verbose: bool = option(
+        False,
+        "--verbose",
+        Flag(),
+        "Print a line for each URL, with its time.",
+        more="On a terminal they scroll by above the live view. Elsewhere, `--log-format text` is implied.",
+        short="-v",
+    )
     log_format: LogFormat | None = option(
         None,
         "--log-format",
@@ -105,8 +113,10 @@ def crawl(
     config, output = read_options(CrawlConfig, options), read_options(OutputOptions, options)
     hosts = context.meta.get(HOSTS)
     config = replace(config, hosts=hosts or ())
+    if output.quiet and output.verbose:
+        raise UsageError("--quiet and --verbose contradict each other; give one of them")
     _check_outputs(config.db, {"--summary": output.summary, "--metrics-file": output.metrics_file})
-    observer = observer_for(config.db, output.quiet, log_format=output.log_format)
+    observer = observer_for(config.db, output.quiet, log_format=output.log_format, verbose=output.verbose)
     given = given_fields(context, CRAWL_OPTIONS) | ({HOSTS: "[[host]]"} if hosts is not None else {})
     try:
         with metered(observer, config.db, output.metrics_file) as metrics:

@@ -135,6 +135,8 @@ class Workbench:
             host.queued = False
             if host.ready_at > ready_at:
                 self._queue(host)  # it was put off since
+            elif host.must_hear_first:
+                continue  # its turn was kept for a second request while it was in the heap; `sent` queues it again
             elif host.claims and host.lent < self._limit(host):  # else it became slow while in the heap
                 if not self._shares.must_wait(host):
                     return self._lend_of(host, now)
@@ -166,6 +168,23 @@ class Workbench:
             loan.host.unsent -= 1
         loan.host.requests += 1
         self._queue(loan.host)
+
+    def turn_in_s(self, claim: Claim, now: float) -> float | None:
+        """Seconds until the claim's visit may make one more request; None where its host is left alone for now.
+
+        The first answer, as soon as no other request of the host is about to be sent, keeps the host's next turn for
+        this claim: nothing else of it is lent until the request is sent, or the claim taken back.
+        """
+        loan = self._loans[claim]
+        host = loan.host
+        if host.backing_off and host.ready_at > now:
+            return None
+        if loan.sent:
+            if host.must_hear_first:
+                return host.delay_s
+            loan.sent = False
+            host.unsent += 1
+        return max(0.0, host.ready_at - now)
 
     def take_back(
         self,

@@ -60,6 +60,7 @@ def one_line(summary: Summary, db: Path) -> str:
     parts = [
         _ended(summary).plain,
         f"pages: {_pages(summary).plain}",
+        f"changes: {_changes(summary, ', ')}" if any(summary.changes.values()) else "",
         f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
         f"pending: {_pending(summary).plain}" if summary.pending or summary.backing_off else "",
     ]
@@ -117,6 +118,7 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         *(("seed", Text(f"{url}: {why}", style="red")) for url, why in _failed_seeds(summary)),
         ("seeds", _more_seeds(summary)),
         ("pages", _pages(summary)),
+        ("changes", Text(_changes(summary, _SPACE))),
         ("responses", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
         ("connections", Text(_connections(summary))),
@@ -153,6 +155,11 @@ def _pages(summary: Summary) -> Text:
     if summary.run_pages > summary.pages:
         text.append(f"; {amount(summary.run_pages)} in the whole run")
     return text
+
+
+def _changes(summary: Summary, separator: str) -> str:
+    """'new 12, unchanged 1,157, newly failed 2'."""
+    return separator.join(f"{kind.replace('_', ' ')} {amount(n)}" for kind, n in summary.changes.items() if n)
 
 
 def _failures(summary: Summary, separator: str = _SPACE) -> str:

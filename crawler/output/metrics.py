@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from crawler.output.files import write_file
 from crawler.output.meter import HostSource, queued
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, peak_rss_bytes
-from crawler.records import EndReason
+from crawler.records import Change, EndReason, Result, Visit
 
 _WRITE_EVERY_S = 15.0
 _REQUEST_S = 5.0  # for a client to send its request
@@ -86,6 +86,15 @@ class Metrics(Observer):
     def notify(self, text: str, *, urgent: bool = False) -> None:
         """Pass it on."""
         self._watcher.notify(text, urgent=urgent)
+
+    @property
+    def follows_visits(self) -> bool:
+        """Whether the other one does."""
+        return self._watcher.follows_visits
+
+    def visited(self, visit: Visit, results: Sequence[Result]) -> None:
+        """Pass it on."""
+        self._watcher.visited(visit, results)
 
     def finished(self, summary: Summary) -> None:
         """Keep the summary for the last figures, and stop serving."""
@@ -230,6 +239,8 @@ def _counted(counters: Counters) -> Iterator[_Family]:
     yield _Family(
         name="failures_total", kind="counter", text="Attempts without a response.", samples=failures, label="kind"
     )
+    changes = {str(kind): float(counters.changes[kind]) for kind in Change}
+    yield _Family(name="changes_total", kind="counter", text="URLs by what changed.", samples=changes, label="change")
 
 
 def _running(source: HostSource, counters: Counters) -> Iterator[_Family]:

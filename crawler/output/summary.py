@@ -14,7 +14,7 @@ import orjson
 from crawler.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.output.files import write_file
-from crawler.records import EndReason
+from crawler.records import Change, EndReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +27,8 @@ class Summary:
     not verified.
 
     `complete`: no fetchable URLs were left. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
-    status, `by_failure` attempts without a response by kind. `error` is why the run could not start or go on; then
-    `run_id` is 0.
+    status, `by_failure` attempts without a response by kind, `changes` URLs by `Change`. `error` is why the run could
+    not start or go on; then `run_id` is 0.
     """
 
     run_id: int
@@ -52,6 +52,7 @@ class Summary:
     retries: int = 0
     by_status: Mapping[str, int] = field(default_factory=dict)
     by_failure: Mapping[str, int] = field(default_factory=dict)
+    changes: Mapping[str, int] = field(default_factory=dict)
     excluded: Mapping[str, int] = field(default_factory=dict)
     urls: Mapping[str, int] = field(default_factory=dict)
     pending: int = 0
@@ -87,6 +88,7 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
         retries=counters.retries,
         by_status={str(status): count for status, count in sorted(counters.by_status.items())},
         by_failure={str(kind): count for kind, count in sorted(counters.by_failure.items())},
+        changes={kind.value: counters.changes[kind] for kind in Change},
         peak_rss_bytes=peak_rss_bytes(),
         **facts,
     )

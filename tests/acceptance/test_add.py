@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli, Gate, wait_for
+from tests.acceptance.conftest import Cli, Gate, Serve, wait_for
 
-Serve = Callable[[FakeWeb], Served]
 OPTIONS = ("--delay", "0", "--retries", "0")
 
 

@@ -9,15 +9,12 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Gate, wait_for, wait_for_requests
-
-Serve = Callable[[FakeWeb], Served]
+from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Gate, Serve, wait_for, wait_for_requests
 
 
 def cron(cli: Cli, served: Served, *arguments: str) -> subprocess.Popen[str]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import Cli, Serve
 
 FAST = ("--delay", "0", "--per-host", "64", "--per-ip", "256", "--concurrency", "64")
-
-Serve = Callable[[FakeWeb], Served]
 
 
 def _chain(pages: int) -> FakeWeb:

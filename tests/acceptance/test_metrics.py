@@ -16,9 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli, Gate, wait_for, wait_for_requests
+from tests.acceptance.conftest import Cli, Gate, Serve, wait_for, wait_for_requests
 
-Serve = Callable[[FakeWeb], Served]
 Samples = dict[tuple[str, str], float]
 
 

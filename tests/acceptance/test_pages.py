@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from crawler.bodies import decompress
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import Cli, Serve
 
-Serve = Callable[[FakeWeb], Served]
 FAST = ("--delay", "0", "--concurrency", "16")
 
 

@@ -3,14 +3,12 @@ the crawl sent its requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Request, Served
-from tests.acceptance.conftest import Cli, slow_site
-
-Serve = Callable[[FakeWeb], Served]
+from crawler.fakeweb import Answer, FakeWeb, Request
+from tests.acceptance.conftest import Cli, Serve, slow_site
 
 
 def _most_at_once(hits: Iterable[Request]) -> int:

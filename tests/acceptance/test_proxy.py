@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import Cli, Serve
 from tests.integration.proxies import Proxy
-
-Serve = Callable[[FakeWeb], Served]
 
 
 def _web() -> FakeWeb:

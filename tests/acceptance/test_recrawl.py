@@ -9,7 +9,6 @@ import re
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from email.utils import formatdate
 from pathlib import Path
@@ -17,10 +16,8 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
-from tests.acceptance.conftest import Cli
-
-Serve = Callable[[FakeWeb], Served]
+from crawler.fakeweb import Answer, FakeWeb, Request, Site
+from tests.acceptance.conftest import Cli, Serve
 
 DAY_S = 86_400
 FAST = ("--delay", "0", "--per-host", "8", "--concurrency", "8")

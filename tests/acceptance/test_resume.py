@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,7 @@ import pytest
 
 from crawler.fakeweb import FakeWeb, Served
 from crawler.storage.writer import MAX_BATCH
-from tests.acceptance.conftest import Cli, slow_site, wait_for, wait_for_requests
-
-Serve = Callable[[FakeWeb], Served]
+from tests.acceptance.conftest import Cli, Serve, slow_site, wait_for, wait_for_requests
 
 PAGES = 240
 CONCURRENCY = 8

@@ -57,7 +57,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site.page("/away", title="away", text="a lighthouse", links=[("/old-dead", "away")])
     site.page("/many", title="many", links=[f"https://x.test/{number}" for number in range(10_001)])
     site.page("/", title="one", links=[("/old-dead", "old"), "/light", "/away", "/private/1", "/many"])
-    options = {"scope": "domain", "retries": 0}
+    options: dict[str, Any] = {"scope": "domain", "retries": 0}
     assert crawled(web, db, HOME, **options).status_of("https://example.com/old-dead") == "failed"
     site.page("/", title="two", links=[("/new-dead", "new"), ("/old-dead", "light"), "/light", "/private/2", "/many"])
     site.page("/light", title="light", text="the lighthouse", head='<meta name="description" content="far out">')

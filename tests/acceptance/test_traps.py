@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from hashlib import sha256
 
-from crawler.fakeweb import Answer, FakeWeb, Request, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import Answer, FakeWeb, Request
+from tests.acceptance.conftest import Cli, Serve
 
 FAST = ("--delay", "0", "--per-host", "16", "--per-ip", "64", "--concurrency", "64")
 MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905 - easier to read
-
-Serve = Callable[[FakeWeb], Served]
 
 
 def _number(request: Request, salt: int = 0) -> str:

@@ -120,7 +120,7 @@ def crawled(
 def config_of(db: Path, **options: Any) -> CrawlConfig:
     """Each option goes to the slice that has it."""
     given = _QUIET | options
-    hosts = given.pop("hosts", ())
+    hosts: Any = given.pop("hosts", ())
     slices = {}
     for name, kind in _SLICES.items():
         known = {option.name for option in fields(kind)}

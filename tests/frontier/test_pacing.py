@@ -169,6 +169,20 @@ def test_the_redirects_of_a_robots_txt_keep_the_delay(tmp_path: Path) -> None:
     assert done.gaps("a.test") == [2.0] * 3
 
 
+def test_a_second_request_of_a_visit_takes_a_turn_of_its_host_s(tmp_path: Path) -> None:
+    """A robots.txt redirects while the host's other origin is crawled; a kept connection ends under a request."""
+    web = FakeWeb()
+    site = a_site(web, "a.test", 6, tls=True)
+    site.answer("/robots.txt", lambda hit: Answer.redirect("/rules") if hit.scheme == "http" else Answer(status=404))
+    site.redirect("/rules", "/rules2")
+    site.sequence("/2", Fault.DISCONNECT, Answer.page(title="at last"))
+    done = crawled(web, tmp_path / "crawl.db", "https://a.test/", "http://a.test/", delay_s=2.0)
+    assert set(done.gaps("a.test")) == {2.0}
+    assert done.times("a.test", "/rules2")
+    assert len(done.times("a.test", "/2")) == 3
+    assert done.summary.urls["fetched"] == 12
+
+
 # --- pauses -----------------------------------------------------------------------------------------------------------
 
 

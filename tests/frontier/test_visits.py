@@ -134,5 +134,5 @@ def test_credentials_of_a_seed_are_asked_for_again(tmp_path: Path) -> None:
 
 
 def test_a_new_database_without_a_seed_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="name a seed"):
+    with pytest.raises(UsageError, match="seed"):
         crawled(FakeWeb(), tmp_path / "crawl.db")

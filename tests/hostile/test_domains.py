@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Handler, Request, Served
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import Cli, Serve
 
 FAST = ("--delay", "0", "--per-host", "16", "--per-ip", "64", "--concurrency", "64", "--no-bodies")
 ENDS = ("--max-runtime", "30s")  # without the bound it would not
 HOSTS_WITH_DOMAIN = "SELECT count(*) FROM hosts WHERE domain = 'trap.test'"
-
-Serve = Callable[[FakeWeb], Served]
 
 
 def _words(request: Request, number: int = 0) -> str:

@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,9 +18,7 @@ import pytest
 from crawler import open_crawl
 from crawler.bodies import decompress
 from crawler.fakeweb import FakeWeb, Served, StreamHandler
-from tests.acceptance.conftest import Cli, slow_site, wait_for, wait_for_requests
-
-Serve = Callable[[FakeWeb], Served]
+from tests.acceptance.conftest import Cli, Serve, slow_site, wait_for, wait_for_requests
 
 OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", "8", "--no-trap-rules")  # the pages are very alike
 PAGES_A_KILL = 50
