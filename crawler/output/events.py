@@ -11,7 +11,7 @@ from typing import Any
 
 from crawler.output.figures import span
 from crawler.output.safe_text import printable
-from crawler.records import Response, Result, UrlKind, UrlStatus, Visit
+from crawler.records import Closure, Response, Result, UrlKind, UrlStatus, Verdict, Visit
 
 _MAX_URL = 2000  # characters
 
@@ -34,8 +34,8 @@ def events_of(visit: Visit, results: Sequence[Result], *, every: bool) -> Iterat
         if result.claim is visit.claim or result.attempt is None:
             yield from _failure(visit, result)
         yield from (_out_of_scope(visit, target.url, target.reason) for target in _refused(visit, result))
-    if results[0].back_off_until is not None:
-        yield _back_off(visit, results[0], results[0].back_off_until)
+        if result.closure is not None:
+            yield _back_off(result.closure, result.verdict)
 
 
 def _visit(visit: Visit, result: Result) -> Event:
@@ -90,10 +90,9 @@ def _out_of_scope(visit: Visit, target: str, reason: str) -> Event:
     return Event(name="redirect_excluded", level="info", fields=fields, text=text)
 
 
-def _back_off(visit: Visit, result: Result, until: float) -> Event:
-    host, pause_s = printable(visit.claim.host), max(0.0, result.verdict.back_off_s or 0.0)
-    cause, _message = _cause(visit, result)
-    fields = {"host": host, "until": round(until, 3), "pause_s": round(pause_s, 3), "cause": cause}
-    return Event(
-        name="back_off", level="info", fields=fields, text=f"backing off from {host} for {span(pause_s)} ({cause})"
-    )
+def _back_off(closure: Closure, verdict: Verdict) -> Event:
+    """From a host, or from one of its origins."""
+    name, cause, pause_s = printable(closure.name), printable(closure.why), verdict.pause_s or 0.0
+    fields = {closure.blame.value: name, "until": round(closure.until, 3), "pause_s": round(pause_s, 3), "cause": cause}
+    text = f"backing off from {name} for {span(pause_s)} ({cause})"
+    return Event(name="back_off", level="info", fields=fields, text=text)

@@ -33,7 +33,7 @@ _REQUEST_S = 5.0  # for a client to send its request
 _MAX_REQUEST = 8192  # bytes
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LAST_SUCCESS = "last_success_time_seconds"
-_AS_ASKED = {EndReason.COMPLETE, EndReason.MAX_PAGES, EndReason.MAX_RUNTIME}
+_AS_ASKED = {EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_RUNTIME}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +255,9 @@ def _running(source: HostSource, counters: Counters) -> Iterator[_Family]:
 def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
     yield _gauge("success", "1 if the run did what was asked.", _is_success(summary))
     yield _gauge("end_time_seconds", "End of the run, in Unix seconds.", ended_at)
-    yield _gauge("complete", "1 if no fetchable URLs were left.", summary is not None and summary.complete)
+    is_complete = summary is not None and summary.complete
+    yield _gauge("complete", "The same as crawler_run_complete.", is_complete)
+    yield _gauge("run_complete", "1 if no URLs were left to fetch.", is_complete)
     if summary is not None:
         urls = {status: float(number) for status, number in summary.urls.items()}
         yield _Family(name="urls", kind="gauge", text="URLs in the database.", samples=urls, label="status")

@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from crawler.records import EndReason, FailedSeed, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.records import Closure, EndReason, FailedSeed, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import MADE_PENDING
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import IS_ANSWERED, DueReads
@@ -67,13 +68,6 @@ UPDATE urls SET
     revisit_at = revisit_at - CASE WHEN revisit_at > fetched_at THEN fetched_at - ?1 ELSE 0 END, fetched_at = ?1
 WHERE {_IS_AHEAD} RETURNING host_id
 """  # noqa: S608 - our own names
-
-# The second kind has pages to be fetched again, which are not pending.
-_BARRED = """
-SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0
-UNION SELECT name FROM hosts WHERE ?3 IS NOT NULL AND back_off_until > ?3 AND failures > 0 AND fetched > 0
-ORDER BY name LIMIT ?2
-"""
 
 _FAILED_SEEDS = "FROM urls WHERE seed > 0 AND status NOT IN ('fetched', 'redirected')"
 
@@ -208,12 +202,11 @@ class SqliteStore(DueReads, Exclusions):
             found[cause.partition(":")[0]] += number
         return dict(found)
 
-    async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
-        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not; and,
-        where pages are fetched again, those that are left alone until after `stale_until`.
+    async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
+        """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
+        again, also hosts that are left alone until after `stale_until`.
         """
-        rows = await self._read(_BARRED, (now, limit, stale_until))
-        return [row[0] for row in rows]
+        return [closure(row) for row in await self._read(CLOSURES, (now, limit, stale_until))]
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
         """How many seeds are neither fetched nor redirected, and some of them with their latest attempts."""
@@ -258,7 +251,7 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
         with explained(path):
             rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
     options = _options(rows)
-    if options is not None and rows[0][1] == EndReason.COMPLETE:
+    if options is not None and rows[0][1] in (EndReason.COMPLETE, EndReason.WAITING):
         for name in _WHAT_AGAIN:
             options.get("recrawl", {}).pop(name, None)
     return options
