@@ -27,6 +27,7 @@ from crawler.storage.location import database_at
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
 _MAX_URL = 160  # cells
+_MAX_CAUSE = 100  # cells
 _GAP = 2  # cells between columns
 _END_STYLES: Mapping[str, str] = {
     EndReason.COMPLETE: "green",
@@ -51,9 +52,9 @@ class Status:
         """Plain data for JSON.
 
         `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
-        The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, traps,
-        waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions, bodies,
-        fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
+        The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, failed_urls,
+        traps, waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions,
+        bodies, fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -93,6 +94,8 @@ def print_status(console: Console, status: Status) -> None:
         _print_hosts(console, status)
     if report.suspects:
         _print_suspects(console, status)
+    if report.failed_urls:
+        _print_failed(console, report)
     if report.traps:
         _print_traps(console, report.traps)
 
@@ -180,6 +183,16 @@ def _print_suspects(console: Console, status: Status) -> None:
         for host in status.report.suspects
     ]
     _print_table(console, ["failing host", "failed", "fetched", "failures in a row"], rows)
+
+
+def _print_failed(console: Console, report: Report) -> None:
+    named, total = len(report.failed_urls), report.urls[UrlStatus.FAILED]
+    title = "failed URL" if named == total else f"failed URL ({named} of {amount(total)})"
+    rows = []
+    for failed in report.failed_urls:
+        cause = failed.reason if failed.message is None else f"{failed.reason}: {failed.message}"
+        rows.append([Text(printable(failed.url, _MAX_URL)), Text(printable(cause, _MAX_CAUSE), style="red")])
+    _print_table(console, [title, "cause"], rows, left=("cause",))
 
 
 def _print_traps(console: Console, traps: Sequence[Trap]) -> None:

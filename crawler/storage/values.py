@@ -146,6 +146,7 @@ def claim_of(values: dict[str, Any], previous: dict[str, Any]) -> Claim:
     values["origin"] = origin_of(values["url"])
     values["kind"] = _KINDS[values["kind"]]
     values["seed"] = _MARKS[values["seed"]]
+    values["has_failed"] = bool(values["has_failed"])
     return Claim(previous=None if previous["fetched_at"] is None else _previous_of(previous), **values)
 
 

@@ -55,6 +55,7 @@ _CLAIM = {
     "hops": "u.hops",
     "attempts": "u.attempts",
     "seed": "u.seed",
+    "has_failed": "u.status = 'failed'",
 }
 _PREVIOUS = {
     "fetched_at": "u.fetched_at",
