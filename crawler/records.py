@@ -202,11 +202,25 @@ class PreviousVisit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """A URL that has failed since its last answer, or ever: since when, and why its last visit failed.
+
+    `reason` None: its first visit that fails is not over, since it is being retried.
+    """
+
+    since: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revisit:
-    """When `--max-age auto` looks at a URL again, and what is known by now of how it changes."""
+    """When a run with `--max-age` looks at a URL again, and what is known by now of how it changes.
+
+    `rate` None: the visit failed, and showed nothing of that.
+    """
 
     at: float
-    rate: ChangeRate
+    rate: ChangeRate | None = None
     promise_s: float | None = None
 
 
@@ -214,7 +228,8 @@ class Revisit:
 class Horizon:
     """What a run fetches again: URLs last fetched by `fetched_before`, or planned by `revisit_before` (None: no plans).
 
-    Both lie at or before `started_at`, the start of the run, so that nothing is fetched twice in it. `by_value`: there
+    Both lie at or before `started_at`, the start of the run, so that nothing is fetched twice in it. What failed and
+    was never answered is due as planned by `started_at`. `by_value`: there
     may be time for a part only, so the most valuable come first.
     """
 
@@ -245,6 +260,7 @@ class Claim:
     refusals: int = 0
     seed: SeedMark = SeedMark.NO
     has_failed: bool = False
+    failing: Failing | None = None
     previous: PreviousVisit | None = None
 
     @property
@@ -472,7 +488,9 @@ class Result:
     """What the frontier made of a visit: all that is stored of one claim, committed as a whole or not at all.
 
     `attempt` None: decided without a request. `link_targets` are the page's links, judged, in their order; `targets` is
-    what else was found. `origin_failed` fails all that is pending for the claim's origin. Times are Unix seconds. A
+    what else was found. `origin_failed` fails all that is pending for the claim's origin, for a run with `--max-age` to
+    look at again from `origin_revisit_at` on. `keeps`: the status that the URL keeps, as of its last answer, though
+    this visit brought none. Times are Unix seconds. A
     `body` without a `page` belongs to the version that is stored already; `lastmods` is what a sitemap says of its
     pages. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None:
     nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`: nothing changes but
@@ -489,6 +507,9 @@ class Result:
     targets: tuple[Target, ...] = ()
     robots: RobotsCopy | None = None
     origin_failed: FailureKind | None = None
+    origin_revisit_at: float | None = None
+    failing: Failing | None = None
+    keeps: UrlStatus | None = None
     next_fetch_at: float | None = None
     revisit: Revisit | None = None
     lastmods: tuple[tuple[str, float], ...] = ()

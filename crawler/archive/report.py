@@ -62,6 +62,14 @@ _MESSAGES = """
 SELECT url_id, message FROM fetches
 WHERE id > (SELECT max(id) FROM fetches) - 65536 AND message <> '' AND url_id IN (SELECT value FROM json_each(?))
 """  # of the newest attempts alone: a URL's are found by no index
+# By urls_failing alone.
+_FAILING = """
+SELECT count(*), min(failing_since) FROM urls
+WHERE failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone')
+"""
+_FAILING_REASONS = """
+SELECT failing_reason, count(*) FROM failing_urls GROUP BY failing_reason ORDER BY count(*) DESC
+"""
 
 # By urls_excluded alone. The hosts that a domain has too many of are one trap, not one each.
 _TRAPS = f"""
@@ -162,6 +170,15 @@ class Trap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrls:
+    """URLs that responded before and fail for now: how many, the earliest `since` (None: there are none), and why."""
+
+    urls: int
+    since: float | None
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
@@ -169,7 +186,8 @@ class Report:
     most failed URLs; `failed_urls` three of each of the ten most frequent reasons; `waiting` are hosts and origins that
     are left alone for now; `old_rules` are origins whose robots.txt cannot be had; `traps` where most URLs look like
     one. `hosts_crawled` counts hosts that have more than excluded URLs. `next_due_at` None: nothing is planned.
-    `failures` counts failed URLs by reason: a `FailureKind` or "http <status>".
+    `failures` counts failed URLs by reason: a `FailureKind` or "http <status>"; `failing` are those that keep the
+    status of their last response.
     """
 
     urls: Mapping[str, int]
@@ -185,6 +203,7 @@ class Report:
     hosts_crawled: int
     hosts_backing_off: int
     failures: Mapping[str, int]
+    failing: FailingUrls
     excluded: Mapping[str, int]
     page_versions: int
     bodies: int
@@ -229,6 +248,7 @@ async def _read(
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
         failures={row[0] or "unknown": row[1] for row in failed},
+        failing=await _failing(connection),
         excluded=dict(await _rows(connection, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
         page_versions=page_versions or 0,
         bodies=bodies or 0,
@@ -246,6 +266,12 @@ async def _failed_urls(connection: aiosqlite.Connection, reasons: Sequence[str |
     ids = orjson.dumps([url_id for url_id, _url, _reason in found]).decode()
     messages = dict(await _rows(connection, _MESSAGES, ids)) if found else {}
     return [Failed(url=url, reason=reason, message=messages.get(url_id)) for url_id, url, reason in found]
+
+
+async def _failing(connection: aiosqlite.Connection) -> FailingUrls:
+    urls, since = await _row(connection, _FAILING)
+    reasons = dict(await _rows(connection, _FAILING_REASONS)) if urls else {}
+    return FailingUrls(urls=urls, since=since, reasons=reasons)
 
 
 async def _traps(connection: aiosqlite.Connection, most: int) -> list[Trap]:

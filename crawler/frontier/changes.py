@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crawler.policy.change import change_of
+from crawler.policy.failing import has_failed_before
 from crawler.records import Change, Result, UrlStatus
 
 
@@ -15,7 +16,7 @@ class Changes:
     def of(self, result: Result) -> Change | None:
         """What this result has changed; to be asked once for each, in the order of commits."""
         url_id = result.claim.url_id
-        had_failed = result.claim.has_failed or url_id in self._had_failed
+        had_failed = result.claim.has_failed or has_failed_before(result.claim) or url_id in self._had_failed
         if had_failed and result.verdict.status is UrlStatus.PENDING:
             self._had_failed.add(url_id)
         else:

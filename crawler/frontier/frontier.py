@@ -16,6 +16,7 @@ from crawler.frontier.admission import Admission
 from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.changes import Changes
 from crawler.frontier.conclusion import Conclusion, excluded, postponed
+from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.hosts import HostState
 from crawler.frontier.origins import OriginState
 from crawler.frontier.returning import Returning
@@ -63,9 +64,10 @@ class Frontier:
         )
         self._supply = Supply(config, store, self._workbench, self._awaiting, self._robots, clock)
         self._returning = Returning(config, self._workbench, counters, clock)
-        parts = RobotsParts(store=store, cache=self._robots, awaiting=self._awaiting)
+        failed_visits = FailedVisits(store, self._returning, config.network.retries, clock)
+        parts = RobotsParts(store=store, cache=self._robots, awaiting=self._awaiting, failed_visits=failed_visits)
         robots = RobotsConclusion(parts, self._workbench, self._admission, self._returning, clock, notify)
-        self._conclusion = Conclusion(config, self._admission, self._returning, robots, clock, notify)
+        self._conclusion = Conclusion(self._admission, self._returning, robots, failed_visits, notify)
         self.writer = Writer(store, clock.wall, self._committed)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue(config.politeness.concurrency)
         self._idle_workers = 0

@@ -16,7 +16,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
+from crawler.archive.report import SAME_CONTENT, FailingUrls, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
 from crawler.output.ending import print_rows, tally, told_closures
 from crawler.output.figures import amount, counted, moment, size, span
@@ -53,8 +53,9 @@ class Status:
 
         `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
         The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, failed_urls,
-        traps, waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions,
-        bodies, fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
+        traps, waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, failing, excluded,
+        page_versions, bodies, fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix
+        seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -110,6 +111,7 @@ def _overview(status: Status) -> list[tuple[str, Text]]:
         ("waiting", Text(told_closures(report.waiting), style="yellow")),
         ("robots.txt", Text(_old_rules(report, status.now), style="yellow")),
         ("failed", Text(tally(report.failures), style="red")),
+        ("failing", Text(_failing(report.failing), style="yellow")),
         ("excluded", Text(tally(report.excluded))),
         ("stored", Text(_stored(report))),
     ]
@@ -135,6 +137,13 @@ def _old_rules(report: Report, now: float) -> str:
         for one in report.old_rules
     ]
     return "; ".join(shown)
+
+
+def _failing(failing: FailingUrls) -> str:
+    """'1,024 failing since 2026-03-01 02:10 (timeout: 1,024)'; nothing where nothing fails."""
+    if failing.since is None:
+        return ""
+    return f"{amount(failing.urls)} failing since {moment(failing.since)} ({tally(failing.reasons, ', ')})"
 
 
 def _stored(report: Report) -> str:

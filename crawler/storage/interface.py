@@ -91,10 +91,12 @@ class Seeds(Protocol):
         """Add URLs that no visit found. Adding one twice changes nothing."""
 
     async def retry(self, urls: Sequence[str], now: float) -> None:
-        """Make those of these URLs that have failed due again, as if they had never been tried."""
+        """Make those of these URLs that have failed due again, as if they had never been tried; also those that fail
+        but keep their status.
+        """
 
     async def retry_failed(self, now: float) -> None:
-        """Make all that has failed due again, as if it had never been tried."""
+        """Make all that has failed due again, as if it had never been tried; also what fails but keeps its status."""
 
     async def roots(self) -> list[str]:
         """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
@@ -179,6 +181,9 @@ class DueReads(Protocol):
         With `by_value` they are chosen among some thousand, of all hosts, that have waited longest, so that a choice
         costs the same however many there are.
         """
+
+    async def answered_since(self, host_id: int, moment: float) -> bool:
+        """Whether any URL of the host, robots.txt aside, has been answered since that moment and does not fail now."""
 
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
         """What is kept of these hosts' origins: the copies of robots.txt, and pauses."""

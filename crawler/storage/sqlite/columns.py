@@ -56,6 +56,8 @@ _CLAIM = {
     "attempts": "u.attempts",
     "seed": "u.seed",
     "has_failed": "u.status = 'failed'",
+    "failing_since": "u.failing_since",
+    "failing_reason": "u.failing_reason",
 }
 _PREVIOUS = {
     "fetched_at": "u.fetched_at",

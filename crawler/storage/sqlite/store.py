@@ -46,10 +46,18 @@ UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?1
 WHERE status = 'failed' AND kind <> 'robots' RETURNING host_id
 """  # noqa: S608 - our own names
 
-_RETRY = f"""
-UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?2
-WHERE url IN (SELECT value FROM json_each(?1)) AND status = 'failed' RETURNING host_id
-"""  # noqa: S608 - our own names
+_RETRY_FAILING = """
+UPDATE urls SET attempts = 0, next_fetch_at = ?1
+WHERE failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone') RETURNING host_id
+"""
+
+_RETRY = """
+UPDATE urls SET attempts = 0, next_fetch_at = ?2, status = iif(status = 'failed', 'pending', status),
+    reason = NULL, cause = NULL, detail = NULL
+WHERE url IN (SELECT value FROM json_each(?1)) AND (
+    status = 'failed' OR failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone')
+) RETURNING host_id
+"""
 
 _COUNTS = f"SELECT {', '.join(f'total({status})' for status in UrlStatus)} FROM hosts"  # noqa: S608 - our own names
 
@@ -158,12 +166,15 @@ class SqliteStore(DueReads, Exclusions):
             await transaction.run((), now, targets)
 
     async def retry(self, urls: Sequence[str], now: float) -> None:
-        """Make those of these URLs that have failed due again, as if they had never been tried."""
+        """Make those of these URLs that have failed due again, as if they had never been tried; also those that fail
+        but keep their status.
+        """
         await self._change(_RETRY, as_json(list(urls)), now)
 
     async def retry_failed(self, now: float) -> None:
-        """Make all that has failed due again, as if it had never been tried."""
+        """Make all that has failed due again, as if it had never been tried; also what fails but keeps its status."""
         await self._change(_RETRY_FAILED, now)
+        await self._change(_RETRY_FAILING, now)
 
     async def roots(self) -> list[str]:
         """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
@@ -176,8 +187,8 @@ class SqliteStore(DueReads, Exclusions):
 
     async def any_seed_fetched(self, *, ever: bool) -> bool:
         """Whether at least one seed was fetched when it was last tried; `ever`: was answered at any time."""
-        sql = "SELECT 1 FROM urls WHERE seed > 0 AND (status = 'fetched' OR (? AND fetched_at IS NOT NULL)) LIMIT 1"
-        return bool(await self._read(sql, (ever,)))
+        fetched = "status = 'fetched' AND failing_since IS NULL OR (? AND fetched_at IS NOT NULL)"
+        return bool(await self._read(f"SELECT 1 FROM urls WHERE seed > 0 AND ({fetched}) LIMIT 1", (ever,)))  # noqa: S608
 
     # --- commit -----------------------------------------------------------------------------------------------------
 
