@@ -40,6 +40,9 @@ class Ledger(Protocol):
     def sent(self, claim: Claim) -> None:
         """The claim's request has just been sent."""
 
+    def patience_s(self, claim: Claim) -> float | None:
+        """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
+
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request: at 0 the turn is its own. To be asked again after
         they have passed; None where the host is left alone for now.
@@ -76,12 +79,17 @@ class Visitor:
         attempt = await self._fetch(
             claim,
             claim.url,
+            timeout_s=self._timeout_s(claim),
             headers=asked_with,
             readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
         )
         if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
             return _visit(claim, attempt, conditional=bool(asked_with))
         return await self._read(claim, attempt)
+
+    def _timeout_s(self, claim: Claim) -> float:
+        patience_s = self._ledger.patience_s(claim)
+        return self._config.network.timeout_s if patience_s is None else min(patience_s, self._config.network.timeout_s)
 
     def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
         return Failure(url=claim.url, kind=FailureKind.DNS, message=reason.message, started_at=self._clock.wall())
@@ -101,7 +109,7 @@ class Visitor:
         A worker waits for politeness here: a redirect of robots.txt is rare, and within the visit.
         """
         url = claim.url
-        timeout_s = self._config.network.timeout_s
+        timeout_s = self._timeout_s(claim)
         if not claim.attempts:
             timeout_s = min(timeout_s, FIRST_REQUEST_TIMEOUT_S)
         for hop in range(MAX_ROBOTS_REDIRECTS + 1):

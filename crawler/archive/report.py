@@ -19,7 +19,8 @@ import aiosqlite
 import orjson
 
 from crawler.archive.reading import open_archive
-from crawler.records import ExclusionReason, UrlStatus
+from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, UrlStatus
+from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.database import explained
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN
 
@@ -33,9 +34,16 @@ _HOST_TOTALS = """
 SELECT count(*), total(urls > excluded), total(pending > 0 AND back_off_until > ?1) FROM host_overview
 """
 
-_TALLIES = f"SELECT host, {', '.join(UrlStatus)}, next_due_at, back_off_until, failures FROM host_overview"  # noqa: S608 - our own names
+_TALLIES = f"SELECT host, {', '.join(UrlStatus)}, next_due_at, back_off_until, failures, pace_s FROM host_overview"  # noqa: S608 - our own names
 _HOSTS = f"{_TALLIES} WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?"
 _SUSPECTS = f"{_TALLIES} WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?"
+
+# The origins whose robots.txt cannot be had and that go by what it said last.
+_OLD_RULES = """
+SELECT origin, robots_status, robots_fetched_at, robots_failures FROM origins
+WHERE robots_failures > 0 AND robots_fetched_at >= ? AND robots_body IS NOT NULL
+ORDER BY robots_fetched_at, origin LIMIT ?
+"""
 
 _NEXT_DUE = "SELECT min(next_due_at) FROM host_overview WHERE next_due_at IS NOT NULL"
 
@@ -97,12 +105,28 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostTally:
-    """A host's URLs by status, robots.txt not counted; `failures` counts those in a row, up to now."""
+    """A host's URLs by status, robots.txt not counted. `failures` counts look-ups and connections that failed in a row.
+
+    `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed.
+    """
 
     name: str
     urls: Mapping[str, int]
     next_due_at: float | None
     back_off_until: float
+    failures: int
+    pace_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldRules:
+    """An origin that goes by an old copy of its robots.txt, read at `fetched_at`. `failures` attempts since have
+    brought no other, the last one with this status (None: no answer).
+    """
+
+    origin: str
+    status_code: int | None
+    fetched_at: float
     failures: int
 
 
@@ -126,8 +150,9 @@ class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
-    most failed URLs; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than excluded
-    URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
+    most failed URLs; `waiting` are hosts and origins that are left alone for now; `old_rules` are origins whose
+    robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
+    excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
     "http <status>".
     """
 
@@ -137,6 +162,8 @@ class Report:
     hosts: Sequence[HostTally]
     suspects: Sequence[HostTally]
     traps: Sequence[Trap]
+    waiting: Sequence[Closure]
+    old_rules: Sequence[OldRules]
     hosts_total: int
     hosts_crawled: int
     hosts_backing_off: int
@@ -175,6 +202,11 @@ async def _read(
         hosts=[_host(row) for row in await _rows(connection, _HOSTS, hosts)],
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
         traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
+        waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None)],
+        old_rules=[
+            OldRules(origin=row[0], status_code=row[1], fetched_at=row[2], failures=row[3])
+            for row in await _rows(connection, _OLD_RULES, now - MAX_COPY_AGE_S, suspects)
+        ],
         hosts_total=totals[0],
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
@@ -248,11 +280,12 @@ def _run(row: Sequence[Any]) -> RunRecord:
 
 
 def _host(row: Sequence[Any]) -> HostTally:
-    name, *counts, next_due_at, back_off_until, failures = row
+    name, *counts, next_due_at, back_off_until, failures, pace_s = row
     return HostTally(
         name=name,
         urls=dict(zip(map(str, UrlStatus), counts, strict=True)),
         next_due_at=next_due_at,
         back_off_until=back_off_until,
         failures=failures,
+        pace_s=pace_s,
     )

@@ -175,6 +175,7 @@ def _unreadable(response: Response, message: str) -> Failure:
         address=response.address,
         started_at=response.started_at,
         elapsed_s=response.elapsed_s,
+        first_byte_s=response.first_byte_s,
         reused=response.reused,
         sent=True,
     )

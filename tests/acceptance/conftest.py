@@ -154,6 +154,7 @@ def let_pass(db: Path, seconds: float) -> None:
         connection.execute(
             "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
         )
+        connection.execute("UPDATE origins SET paused_until = paused_until - ?", (seconds,))
 
 
 def slow_site(web: FakeWeb, *, pages: int, delay_s: float, name: str = "a.test") -> Site:

@@ -128,5 +128,5 @@ async def test_what_failed_is_asked_again_only_after_a_while(tmp_path: Path) -> 
     with web.running() as served:
         done = await crawled(served, tmp_path, [served.url("a.test")])
     [(failed,)] = done.rows("SELECT count(*) FROM urls WHERE reason = 'dns' AND kind = 'page'")
-    assert failed > 3  # each of another origin; then the host is left alone
+    assert failed >= 3  # each of another origin, which take turns; then the host is left alone
     assert len([name for name, _kind in served.dns_log if name == "dead.test"]) <= 2

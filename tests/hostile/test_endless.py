@@ -62,7 +62,7 @@ async def test_a_robots_txt_that_never_ends_lets_no_page_be_fetched_and_costs_li
     pages = dict(done.rows("SELECT h.name, u.status FROM urls u JOIN hosts h ON h.id = u.host_id WHERE kind = 'page'"))
     rules = f"h{list(ENDLESS).index('body')}.test"  # cut at 512 KiB, these are rules that say nothing (RFC 9309, 2.5)
     assert pages == dict.fromkeys(web.sites, "pending") | {rules: "fetched"}
-    assert done.summary.end_reason == "complete"  # the first knock has a deadline of its own, 5 s instead of 30
+    assert done.summary.end_reason == "waiting"  # the first knock has a deadline of its own, 5 s instead of 30
 
 
 @pytest.mark.timeout(120)

@@ -26,6 +26,7 @@ from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
 from crawler.network.fetcher import HttpFetcher, open_fetcher, request_target
+from crawler.network.lag import LoopLag
 from crawler.network.memory import MemoryBudget
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import normalize
@@ -201,6 +202,7 @@ async def test_an_answer_comes_with_all_that_its_head_says() -> None:
         address="127.0.0.1",
         started_at=first.started_at,
         elapsed_s=first.elapsed_s,
+        first_byte_s=first.first_byte_s,
     )
     assert (first.reused, second.reused) == (False, True)
     assert second.address == "127.0.0.1"
@@ -465,7 +467,7 @@ async def test_a_message_is_one_printable_line_whatever_was_raised() -> None:
     counters = Counters()
     attempt = Attempt(
         url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(lambda: 0, 1),
-        deadline=Deadlines(1).after(1), max_bytes=1, readable=any_type, sent=True,
+        deadline=Deadlines(1).after(1), lag=LoopLag(), max_bytes=1, readable=any_type, sent=True,
     )  # fmt: skip
     message = "a \x1b[2J\x9b5m\u202eword\nand more"
     assert explain(ValueError(message), attempt) == (FailureKind.BAD_RESPONSE, "ValueError: a  [2J 5m word")

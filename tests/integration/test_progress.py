@@ -19,14 +19,15 @@ from crawler.counters import Counters
 from crawler.engine import Crawl
 from crawler.fakeweb import FakeWeb
 from crawler.frontier.hosts import HostState
-from crawler.frontier.workbench import SLOW_AFTER_S, Workbench
+from crawler.frontier.workbench import Workbench
 from crawler.output.ending import print_ending
 from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.meter import Meter
 from crawler.output.observer import Observer
 from crawler.output.progress import LiveView, OneLine, PlainLines, Quiet, observer_for, progress_line
 from crawler.output.screen import Screen
-from crawler.records import Claim
+from crawler.policy.pace import SLOW_AFTER_S
+from crawler.records import Blame, Claim, Closure
 
 DB = Path("crawl.db")
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -392,7 +393,7 @@ def test_the_account_tells_what_was_left_and_why() -> None:
         excluded={"scope": 120, "robots": 4},
         urls={"fetched": 1170, "pending": 213},
         pending=213,
-        backing_off=("a.test", "b.test", "c.test", "d.test"),
+        waiting=tuple(Closure(name=f"{name}.test", blame=Blame.HOST, until=1e9, why="dns") for name in "abcd"),
     )
 
     print_ending(console, summary, DB)

@@ -30,7 +30,7 @@ from crawler.records import (
 from crawler.storage.interface import Cursor
 from crawler.storage.sqlite.database import open_reader, open_writer
 from crawler.storage.sqlite.store import SqliteStore
-from tests.contract.results import NOW, a_body, a_failure, a_result, a_store, a_target, claims_of, robots_claim
+from tests.contract.results import NOW, a_body, a_failure, a_result, a_store, a_target, claims_of, closed, robots_claim
 
 HOSTS = 500
 FILL = """
@@ -85,7 +85,7 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
         links = [f"http://new{number % 8}.test/{round_number}/{number}" for number in range(64)]
         visits = [
             *(a_result(claim, links=[*links, claims[-1].url], body=a_body(claim.url.encode())) for claim in claims[:8]),
-            a_failure(claims[8], verdict=again, next_fetch_at=NOW + 9, back_off_until=NOW + 5, host_failures=3),
+            a_failure(claims[8], verdict=again, next_fetch_at=NOW + 9, closure=closed(NOW + 5), host_failures=3),
             Result(claim=claims[9], verdict=excluded),
             a_result(robots_claim(claims[0]), page=False, robots=robots),
         ]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from crawler.frontier.hosts import HostState
-from crawler.frontier.workbench import SLOW_AFTER_S, Workbench
-from crawler.records import Claim, UrlKind
+from crawler.frontier.workbench import Workbench
+from crawler.policy.pace import SLOW_AFTER_S
+from crawler.records import Blame, Claim, UrlKind
 
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
 NAMES = 5
@@ -251,8 +252,10 @@ def test_a_host_backs_off_no_more_once_it_is_asked_again() -> None:
 def test_failures_in_a_row_are_counted_until_something_speaks_for_the_host() -> None:
     bench = a_workbench(claims=4)
     counted = []
-    for failed in (True, True, None, False):
-        bench.take_back(take(bench, 0.0), 0.0, host_failed=failed)
+    for answered, blame in ((False, Blame.HOST), (False, Blame.HOST), (False, None), (True, None)):
+        claim = take(bench, 0.0)
+        bench.hear(claim, answered=answered, blame=blame)
+        bench.take_back(claim, 0.0)
         counted.append(bench.host(1).failures)
     assert counted == [1, 2, 2, 0]
 

@@ -11,7 +11,7 @@ from crawler.storage.interface import Batch, Cursor
 from crawler.storage.sqlite.columns import (
     CLAIM_COLUMNS,
     HOST_COLUMNS,
-    ROBOTS_COLUMNS,
+    ORIGIN_COLUMNS,
     JsonStatement,
     claim,
     host_record,
@@ -32,18 +32,25 @@ ORDER BY next_due_at, id LIMIT ?4
 
 _CLAIM = f"SELECT {CLAIM_COLUMNS} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
 
+# Of no origin that is named there: a list that is mostly empty.
+_IS_OF_OTHERS = """(
+    {0} = '[]' OR NOT EXISTS (SELECT 1 FROM json_each({0}) AS w WHERE substr(url, 1, length(w.value)) = w.value)
+)"""
+
 # CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
 _DUE_URLS = f"""
 {_CLAIM}
 CROSS JOIN urls AS u ON u.id IN (
-    SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 ORDER BY next_fetch_at, id LIMIT ?3
+    SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 AND {_IS_OF_OTHERS.format("?4")}
+    ORDER BY next_fetch_at, id LIMIT ?3
 )
 LEFT JOIN pages AS p ON p.id = u.page_id
 ORDER BY u.next_fetch_at, u.id
 """  # noqa: S608 - our own names
 
 _LIKELY = f"changes / watched_s * (?5 - fetched_at) + {1e9} * hinted"  # grows with the probability of a change
-_IS_FREE = "id NOT IN (SELECT value FROM json_each(?7))"
+# Nothing is planned for it otherwise: what is, has been postponed, and is due then.
+_IS_FREE = f"id NOT IN (SELECT value FROM json_each(?7)) AND next_fetch_at IS NULL AND {_IS_OF_OTHERS.format('?8')}"  # noqa: S608
 
 # Seeds and hubs, then by how likely a change is, among the `?6` of each kind that have waited longest.
 _STALE_URLS = f"""
@@ -77,12 +84,13 @@ ORDER BY id LIMIT ?7
 """  # noqa: S608 - our own names
 
 _ORIGINS = f"""
-SELECT {", ".join(ROBOTS_COLUMNS.values())} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
+SELECT {ORIGIN_COLUMNS} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
 """  # noqa: S608 - our own names
 
 _PAUSE = JsonStatement(
     """
-UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until})
+UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until}),
+    back_off_reason = CASE WHEN {until} > back_off_until THEN NULL ELSE back_off_reason END
 FROM json_each(?1) AS v WHERE hosts.id = {id}
 """,
     "id",
@@ -106,9 +114,13 @@ class DueReads(Session):
         hosts = [host_record(row) for row in await self._read(_DUE_HOSTS, (now, self.run_id, most, limit, *start))]
         return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.next_due_at, host.host_id)))
 
-    async def due_urls(self, host_ids: Iterable[int], limit: int, now: float) -> list[Claim]:
-        """At most `limit` due URLs of each of these hosts, longest due first. Also those lent already."""
-        rows = await self._read(_DUE_URLS, (orjson.dumps(list(host_ids)).decode(), now, limit))
+    async def due_urls(
+        self, host_ids: Iterable[int], limit: int, now: float, without: Sequence[str] = ()
+    ) -> list[Claim]:
+        """At most `limit` due URLs of each of these hosts, longest due first, none of the origins `without`. Also those
+        lent already.
+        """
+        rows = await self._read(_DUE_URLS, (as_json(list(host_ids)), now, limit, _prefixes(without)))
         return [claim(row) for row in rows]
 
     async def next_due_at(self, after: float) -> float | None:
@@ -133,9 +145,15 @@ class DueReads(Session):
         return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.host_id,)))
 
     async def stale_urls(
-        self, host_ids: Sequence[int], limit: int, horizon: Horizon, held: Iterable[int] = ()
+        self,
+        host_ids: Sequence[int],
+        limit: int,
+        horizon: Horizon,
+        held: Iterable[int] = (),
+        without: Sequence[str] = (),
     ) -> list[Claim]:
-        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held`.
+        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held`, nor of
+        the origins `without`.
 
         With `by_value` they are chosen among the 8,192, of all hosts, that have waited longest, so that a choice costs
         the same however many there are.
@@ -143,14 +161,20 @@ class DueReads(Session):
         hosts, lent = (orjson.dumps(list(ids)).decode() for ids in (host_ids, held))
         considered = max(limit, _CONSIDERED // len(host_ids)) if horizon.by_value else limit
         bounds = (horizon.fetched_before, horizon.revisit_before)
-        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent))
+        others = _prefixes(without)
+        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent, others))
         return [claim(row) for row in rows]
 
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
-        """The copies of robots.txt kept for these hosts' origins."""
+        """What is kept of these hosts' origins: the copies of robots.txt, and pauses."""
         rows = await self._read(_ORIGINS, (orjson.dumps(list(host_ids)).decode(),))
         return [robots_copy(row) for row in rows]
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
         await self._write(_PAUSE.sql, (as_json(pauses),))
+
+
+def _prefixes(origins: Iterable[str]) -> str:
+    """By which the URLs of these origins are known."""
+    return as_json([f"{origin}/" for origin in origins])

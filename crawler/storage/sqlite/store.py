@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from crawler.records import EndReason, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.records import Closure, EndReason, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import MADE_PENDING
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import IS_ANSWERED, DueReads
@@ -51,13 +52,6 @@ WHERE url IN (SELECT value FROM json_each(?1)) AND status = 'failed' RETURNING h
 _COUNTS = f"SELECT {', '.join(f'total({status})' for status in UrlStatus)} FROM hosts"  # noqa: S608 - our own names
 
 _EXCLUSIONS = "SELECT cause, count(*) FROM urls WHERE status = 'excluded' GROUP BY cause ORDER BY cause"
-
-# The second kind has pages to be fetched again, which are not pending.
-_BARRED = """
-SELECT name FROM hosts WHERE next_due_at > ?1 AND back_off_until > ?1 AND pending > 0
-UNION SELECT name FROM hosts WHERE ?3 IS NOT NULL AND back_off_until > ?3 AND failures > 0 AND fetched > 0
-ORDER BY name LIMIT ?2
-"""
 
 # Each by an index alone, or by a few rows a host: the table of a million pages is read for seconds.
 _NEWEST = f"""
@@ -182,12 +176,11 @@ class SqliteStore(DueReads, Exclusions):
             found[cause.partition(":")[0]] += number
         return dict(found)
 
-    async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
-        """Hosts that have pages pending but are left alone for now, since they answered so or robots.txt did not; and,
-        where pages are fetched again, those that are left alone until after `stale_until`.
+    async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
+        """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
+        again, also hosts that are left alone until after `stale_until`.
         """
-        rows = await self._read(_BARRED, (now, limit, stale_until))
-        return [row[0] for row in rows]
+        return [closure(row) for row in await self._read(CLOSURES, (now, limit, stale_until))]
 
     async def freshness(self) -> tuple[int, float | None, float | None]:
         """How many pages are stored, when the newest was fetched, and when the next is to be looked at again.
@@ -217,7 +210,7 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
         with explained(path):
             rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
     options = _options(rows)
-    if options is not None and rows[0][1] == EndReason.COMPLETE:
+    if options is not None and rows[0][1] in (EndReason.COMPLETE, EndReason.WAITING):
         for name in _WHAT_AGAIN:
             options.get("recrawl", {}).pop(name, None)
     return options

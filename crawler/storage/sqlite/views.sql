@@ -398,11 +398,12 @@ CREATE VIEW host_overview AS
 --   failed          without a usable response
 --   next_due_at     when its next URL is due (Unix seconds); NULL if nothing is planned
 --   back_off_until  no request before then (Unix seconds)
---   failures        failed attempts in a row
+--   failures        failed look-ups and connections in a row
+--   pace_s          seconds between two requests to which adaptive pacing has slowed it; NULL if it is not slowed
 --   domain          its registrable domain; set with --scope domain or any
 SELECT
     name AS host, pending + fetched + redirected + excluded + gone + failed AS urls, pending, fetched, redirected,
-    excluded, gone, failed, next_due_at, back_off_until, failures, domain
+    excluded, gone, failed, next_due_at, back_off_until, failures, pace_s, domain
 FROM hosts;
 
 CREATE VIEW run_overview AS

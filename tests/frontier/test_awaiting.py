@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from crawler.frontier.origins import Origins
+from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.records import Claim, RobotsCopy, SeedMark, UrlKind
 
@@ -24,35 +24,35 @@ def a_copy(body: bytes, origin: str = "http://a.test", **fields: float) -> Robot
 
 def test_the_first_that_waits_for_an_origin_asks_for_its_robots_txt() -> None:
     """As a claim of its own: no attempt has failed yet, and it is no seed."""
-    origins = Origins()
-    robots = origins.wait(a_claim(1))
+    awaiting = AwaitingRules()
+    robots = awaiting.wait(a_claim(1))
     assert robots is not None
     assert (robots.url, robots.kind, robots.url_id) == ("http://a.test/robots.txt", UrlKind.ROBOTS, 0)
     assert (robots.attempts, robots.seed, robots.host_id) == (0, SeedMark.NO, 7)
-    assert origins.wait(a_claim(2)) is None
-    assert origins.wait(a_claim(3, "https://a.test")) is not None
+    assert awaiting.wait(a_claim(2)) is None
+    assert awaiting.wait(a_claim(3, "https://a.test")) is not None
 
 
 def test_claims_wait_until_the_rules_of_their_own_origin_have_arrived() -> None:
-    origins = Origins()
+    awaiting = AwaitingRules()
     plain, again, secure = a_claim(1), a_claim(2), a_claim(3, "https://a.test")
     for claim in (plain, again, secure):
-        origins.wait(claim)
-    origins.rules_arrived("http://a.test")
-    origins.rules_arrived("http://nobody.test")
-    assert origins.take_ready() == [plain, again]
-    assert origins.take_ready() == []
-    assert origins.waiting("https://a.test") == [secure]
-    assert origins.wait(plain) is not None
+        awaiting.wait(claim)
+    awaiting.rules_arrived("http://a.test")
+    awaiting.rules_arrived("http://nobody.test")
+    assert awaiting.take_ready() == [plain, again]
+    assert awaiting.take_ready() == []
+    assert awaiting.waiting("https://a.test") == [secure]
+    assert awaiting.wait(plain) is not None
 
 
 def test_a_host_that_is_let_go_leaves_nobody_waiting() -> None:
-    origins = Origins()
+    awaiting = AwaitingRules()
     plain, secure, other = a_claim(1), a_claim(2, "https://a.test"), a_claim(3, "http://b.test")
     for claim in (plain, secure, other):
-        origins.wait(claim)
-    assert origins.release_host("a.test") == [plain, secure]
-    assert (origins.waiting("http://a.test"), origins.waiting("http://b.test")) == ((), [other])
+        awaiting.wait(claim)
+    assert awaiting.release_host("a.test") == [plain, secure]
+    assert (awaiting.waiting("http://a.test"), awaiting.waiting("http://b.test")) == ((), [other])
 
 
 def test_a_copy_is_believed_until_it_expires() -> None:
