@@ -27,6 +27,7 @@ class Counters:
     retries: int = 0
     by_status: Counter[int] = field(default_factory=Counter)
     by_failure: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)  # what commits have changed, by `Change`
     latest_errors: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=5))  # (url, what happened)
 
     @property

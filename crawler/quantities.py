@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,6 +138,11 @@ class Waiting(Text):
     """What to do while something is taken: fail, skip it, or wait, for an age at most."""
 
     metavar: str = "fail|skip|wait[:AGE]"
+
+    @property
+    def completions(self) -> Sequence[str]:
+        """Those without an age."""
+        return ("fail", "skip", "wait")
 
     def parse(self, given: str) -> float:
         """For how many seconds to wait; 0 for 'fail' and 'skip'."""
