@@ -57,6 +57,11 @@ _FAILURES = """
 SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' GROUP BY reason ORDER BY count(*) DESC
 """
 
+_FAILED_OF = "SELECT id, url FROM urls WHERE status = 'failed' AND kind <> 'robots' AND reason IS ? ORDER BY id LIMIT ?"
+_MESSAGES = """
+SELECT url_id, message FROM fetches
+WHERE id > (SELECT max(id) FROM fetches) - 65536 AND message <> '' AND url_id IN (SELECT value FROM json_each(?))
+"""  # of the newest attempts alone: a URL's are found by no index
 # By urls_failing alone.
 _FAILING = """
 SELECT count(*), min(failing_since) FROM urls
@@ -94,6 +99,7 @@ SAME_CONTENT = "same content"
 _SAMPLED_PAGES = 1000
 _SUSPECT_PAGES = 10  # of the sample, that say the same
 _EXAMPLES = 3
+_REASONS = 10  # of which failed URLs are named
 
 # Not by the highest id: `crawler prune` removes rows.
 _ROWS = "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM bodies), (SELECT count(*) FROM fetches)"
@@ -140,6 +146,15 @@ class OldRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A URL that failed. `message` explains the reason where it is not a status and the attempt is recent."""
+
+    url: str
+    reason: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trap:
     """A suspicion. `rule` is what speaks for it: an exclusion's reason, or 'same content' of pages that were stored.
 
@@ -168,10 +183,11 @@ class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
-    most failed URLs; `waiting` are hosts and origins that are left alone for now; `old_rules` are origins whose
-    robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
-    excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
-    "http <status>"; `failing` are those that keep the status of their last response.
+    most failed URLs; `failed_urls` three of each of the ten most frequent reasons; `waiting` are hosts and origins that
+    are left alone for now; `old_rules` are origins whose robots.txt cannot be had; `traps` where most URLs look like
+    one. `hosts_crawled` counts hosts that have more than excluded URLs. `next_due_at` None: nothing is planned.
+    `failures` counts failed URLs by reason: a `FailureKind` or "http <status>"; `failing` are those that keep the
+    status of their last response.
     """
 
     urls: Mapping[str, int]
@@ -179,6 +195,7 @@ class Report:
     runs: Sequence[RunRecord]
     hosts: Sequence[HostTally]
     suspects: Sequence[HostTally]
+    failed_urls: Sequence[Failed]
     traps: Sequence[Trap]
     waiting: Sequence[Closure]
     old_rules: Sequence[OldRules]
@@ -220,6 +237,7 @@ async def _read(
         runs=[_run(row) for row in await _rows(connection, _RUNS, runs)],
         hosts=[_host(row) for row in await _rows(connection, _HOSTS, hosts)],
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
+        failed_urls=await _failed_urls(connection, [row[0] for row in failed]),
         traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
         waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None)],
         old_rules=[
@@ -236,6 +254,18 @@ async def _read(
         bodies=bodies or 0,
         fetches=fetches or 0,
     )
+
+
+async def _failed_urls(connection: aiosqlite.Connection, reasons: Sequence[str | None]) -> list[Failed]:
+    """Some of each reason, the most frequent ones first."""
+    found = [
+        (url_id, url, reason or "unknown")
+        for reason in reasons[:_REASONS]
+        for url_id, url in await _rows(connection, _FAILED_OF, reason, _EXAMPLES)
+    ]
+    ids = orjson.dumps([url_id for url_id, _url, _reason in found]).decode()
+    messages = dict(await _rows(connection, _MESSAGES, ids)) if found else {}
+    return [Failed(url=url, reason=reason, message=messages.get(url_id)) for url_id, url, reason in found]
 
 
 async def _failing(connection: aiosqlite.Connection) -> FailingUrls:

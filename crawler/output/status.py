@@ -27,6 +27,7 @@ from crawler.storage.location import database_at
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
 _MAX_URL = 160  # cells
+_MAX_CAUSE = 100  # cells
 _GAP = 2  # cells between columns
 _END_STYLES: Mapping[str, str] = {
     EndReason.COMPLETE: "green",
@@ -51,9 +52,10 @@ class Status:
         """Plain data for JSON.
 
         `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
-        The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, traps,
-        waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, failing, excluded, page_versions,
-        bodies, fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
+        The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, failed_urls,
+        traps, waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, failing, excluded,
+        page_versions, bodies, fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix
+        seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -93,6 +95,8 @@ def print_status(console: Console, status: Status) -> None:
         _print_hosts(console, status)
     if report.suspects:
         _print_suspects(console, status)
+    if report.failed_urls:
+        _print_failed(console, report)
     if report.traps:
         _print_traps(console, report.traps)
 
@@ -128,7 +132,7 @@ def _pending(status: Status) -> str:
 def _old_rules(report: Report, now: float) -> str:
     """Which origins go by an old copy of their robots.txt: as many as fit into a line."""
     shown = [
-        f"{printable(one.origin, _MAX_NAME)} goes by the copy of {span(now - one.fetched_at)} ago"
+        f"{printable(one.origin, _MAX_NAME)} uses the copy from {span(now - one.fetched_at)} ago"
         f" ({'no answer' if one.status_code is None else f'HTTP {one.status_code}'} since)"
         for one in report.old_rules
     ]
@@ -188,6 +192,16 @@ def _print_suspects(console: Console, status: Status) -> None:
         for host in status.report.suspects
     ]
     _print_table(console, ["failing host", "failed", "fetched", "failures in a row"], rows)
+
+
+def _print_failed(console: Console, report: Report) -> None:
+    named, total = len(report.failed_urls), report.urls[UrlStatus.FAILED]
+    title = "failed URL" if named == total else f"failed URL ({named} of {amount(total)})"
+    rows = []
+    for failed in report.failed_urls:
+        cause = failed.reason if failed.message is None else f"{failed.reason}: {failed.message}"
+        rows.append([Text(printable(failed.url, _MAX_URL)), Text(printable(cause, _MAX_CAUSE), style="red")])
+    _print_table(console, [title, "cause"], rows, left=("cause",))
 
 
 def _print_traps(console: Console, traps: Sequence[Trap]) -> None:

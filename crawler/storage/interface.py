@@ -16,6 +16,7 @@ Every operation raises `DatabaseFailedError` if the database fails.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from crawler.records import (
     Closure,
     EndReason,
     ExclusionReason,
+    FailedSeed,
     Horizon,
     HostRecord,
     Result,
@@ -37,6 +39,8 @@ from crawler.records import (
 from crawler.seeds import Seed
 
 T = TypeVar("T")
+
+STOP_SIGNAL = signal.SIGUSR1  # `Database.stop_run` to the process that holds the database; no shell or init sends it
 
 Cursor = NewType("Cursor", str)
 
@@ -212,6 +216,11 @@ class Figures(Protocol):
         again, also hosts that are left alone until after `stale_until`.
         """
 
+    async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
+        """How many seeds are neither fetched nor redirected, and at most `limit` of them, those that the user named
+        first.
+        """
+
     async def freshness(self) -> tuple[int, float | None, float | None]:
         """How many pages are stored, when the newest was fetched, and when the next refetch is due.
 
@@ -277,6 +286,9 @@ class Database(Protocol):
         It may still be held when the caller tries to hold it.
         """
 
+    def holder(self) -> str | None:
+        """What holds the database at this moment ('process 12'), None if nothing does."""
+
     def stop_run(self) -> str | None:
         """Ask the run that holds it to end cleanly; returns what runs it ('process 12'), or None if no run does.
 
@@ -305,6 +317,13 @@ class Database(Protocol):
         """Leave seeds for the crawl; returns how many. Raises `UsageError` for a bad one, and then leaves none.
 
         Seeds with credentials are refused, since credentials are never stored.
+        """
+
+    async def backup(self, copy: Path, progress: Callable[[int, int], None]) -> int:
+        """Copy what is committed now to a new file, also while a run writes, and verify it; returns its size in bytes.
+
+        `progress` is told how many bytes of how many are copied, on any thread. Raises `UsageError` if the file exists
+        or cannot be written.
         """
 
     async def prune(

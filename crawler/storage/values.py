@@ -150,6 +150,7 @@ def claim_of(values: dict[str, Any], previous: dict[str, Any]) -> Claim:
     values["origin"] = origin_of(values["url"])
     values["kind"] = _KINDS[values["kind"]]
     values["seed"] = _MARKS[values["seed"]]
+    values["has_failed"] = bool(values["has_failed"])
     since, reason = values.pop("failing_since"), values.pop("failing_reason")
     values["failing"] = None if since is None else Failing(since=since, reason=reason)
     return Claim(previous=None if previous["fetched_at"] is None else _previous_of(previous), **values)

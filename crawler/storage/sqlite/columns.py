@@ -55,6 +55,7 @@ _CLAIM = {
     "hops": "u.hops",
     "attempts": "u.attempts",
     "seed": "u.seed",
+    "has_failed": "u.status = 'failed'",
     "failing_since": "u.failing_since",
     "failing_reason": "u.failing_reason",
 }

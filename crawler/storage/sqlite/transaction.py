@@ -147,10 +147,12 @@ WHERE id IN (
 ) AND substr(url, 1, length(?2) + 1) = ?2 || '/'
 """
 
-# `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged.
+# `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
+# answers that would otherwise lie in the future, younger than any age.
 _REWIND = (
     "UPDATE urls SET next_fetch_at = next_fetch_at - ?1 WHERE next_fetch_at IS NOT NULL",
     "UPDATE urls SET revisit_at = revisit_at - ?1 WHERE revisit_at IS NOT NULL",
+    "UPDATE urls SET fetched_at = fetched_at - ?1 WHERE fetched_at > ?2",
     "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1",
     "UPDATE origins SET robots_expires_at = robots_expires_at - ?1, paused_until = paused_until - ?1",
     "UPDATE runs SET started_at = started_at - ?1, ended_at = ended_at - ?1 WHERE id = (SELECT max(id) FROM runs)",
@@ -188,11 +190,11 @@ class Transaction:
         self._known.clear()
         return len(host_ids)
 
-    async def rewind(self, seconds: float) -> None:
+    async def rewind(self, seconds: float, now: float) -> None:
         """All that is planned is planned so much earlier: the clock was set back."""
         async with self._begun():
             for sql in _REWIND:
-                await self._execute(sql, seconds)
+                await self._execute(sql, seconds, *([now] if "?2" in sql else ()))
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[None]:
