@@ -8,7 +8,8 @@ import pytest
 
 from crawler.config import CrawlConfig, NetworkConfig, ScopeConfig
 from crawler.errors import UsageError
-from crawler.resumption import check_secrets, scope_rules, sendable
+from crawler.host_settings import HostSettings
+from crawler.resumption import check_secrets, scope_rules, sendable, sendable_by
 
 A, B = "http://a.test", "http://b.test"
 
@@ -50,6 +51,7 @@ GIVEN_AGAIN = [
     ({"cookies": True}, {"cookies": ""}),
     ({"proxy_credentials": True}, {"proxy": "http://u:p@127.0.0.1:1"}),
     ({"proxy_credentials": True}, {}),  # another way out
+    ({}, {"proxy": "http://127.0.0.1:1"}),
     ({"credentials": [A]}, {"origins": [A, B]}),
 ]
 
@@ -57,6 +59,26 @@ GIVEN_AGAIN = [
 @pytest.mark.parametrize(("secrets", "given"), GIVEN_AGAIN)
 def test_secrets_that_are_given_again(secrets: dict[str, Any], given: dict[str, Any]) -> None:
     check(earlier(**secrets), **given)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "missing"),
+    [
+        ([], True),
+        ([HostSettings(match="a.test")], True),
+        ([HostSettings(match="a.test", headers={"X-Key": "1"})], False),
+        ([HostSettings(match="a.test", headers={"X-Key": ""})], False),
+        ([HostSettings(match="b.test")], False),  # the table for a.test is no longer wanted
+    ],
+)
+def test_headers_of_a_host(hosts: list[HostSettings], missing: bool) -> None:
+    stored = earlier(hosts=[{"match": "a.test", "headers": ["x-key"]}, {"match": "b.test", "headers": []}])
+    config = CrawlConfig(hosts=tuple(hosts))
+    if not missing:
+        check_secrets({"credentials": []}, stored, config)
+        return
+    with pytest.raises(UsageError, match=r"headers to a\.test .*: x-key; .*--config FILE"):
+        check_secrets({"credentials": []}, stored, config)
 
 
 def test_the_options_that_can_exclude_a_url() -> None:
@@ -69,3 +91,5 @@ def test_headers_without_a_value_are_not_sent() -> None:
     assert sendable(NetworkConfig(headers={"A": "1", "B": ""}, retries=7)) == NetworkConfig(
         headers={"A": "1"}, retries=7
     )
+    hosts = [HostSettings(match="a.test", headers={"A": "1", "B": ""}), HostSettings(match="b.test")]
+    assert sendable_by(hosts) == (HostSettings(match="a.test", headers={"A": "1"}), HostSettings(match="b.test"))
