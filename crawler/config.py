@@ -141,7 +141,7 @@ class PolitenessConfig(Slice):
         True,
         "--adaptive-pace",
         Flag(),
-        "Ask a host less often while it answers 429 or 503, or ever more slowly.",
+        "Slow down for a host while it answers 429 or 503, or responds more and more slowly.",
         more="Never more often than `--delay`; with `--delay 0` only 429 and 503 count. See"
         " [`crawler help politeness`](politeness.md).",
     )
@@ -229,7 +229,7 @@ class NetworkConfig(Slice):
         False,
         "--insecure",
         Flag(),
-        "Do not verify TLS certificates: anyone on the way can read and change everything.",
+        "Do not verify TLS certificates: anyone on the network path can read and change everything.",
         more="The run warns about it and records it. TLS below 1.2 is still refused.",
     )
     headers: Mapping[str, str] = option(
@@ -273,7 +273,7 @@ class RunConfig(Slice):
         60.0,
         "--max-wait",
         Age(low=0, high=7 * _DAY_S),
-        "End the run rather than wait longer than this for hosts that back off.",
+        "End the run rather than wait longer than this for paused hosts and origins.",
         more="Their pages stay pending.",
     )
     grace_s: float = option(

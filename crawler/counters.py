@@ -1,4 +1,4 @@
-"""Running totals of this process, written by the engine's parts and read by the output room.
+"""Running totals of this process, written by the engine's parts and read by the output package.
 
 A plain mutable object on purpose: one event loop writes it, nobody needs a lock, and reading it costs nothing.
 Invariant: nothing is decided by what stands here; whoever decides keeps figures of their own.

@@ -1,4 +1,4 @@
-"""The door: a `Crawl` takes the database's lock, opens a run, and lets it work; or gives its pages one by one.
+"""The entry point: a `Crawl` takes the database's lock, opens a run, and lets it work; or gives its pages one by one.
 
 Invariant: the database is held by one crawl at a time, from before it is looked at until everything is closed.
 """
@@ -175,7 +175,7 @@ def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:
 
 
 def _wake_reader(run: asyncio.Task[Summary], pages: asyncio.Queue[Page | None]) -> None:
-    """A run that failed sends no last word; what it has not delivered is in the database."""
+    """A run that failed does not mark the end of its pages; what it has not delivered is in the database."""
     if run.cancelled() or run.exception() is not None:
         _empty(pages)
         pages.put_nowait(None)

@@ -1,6 +1,6 @@
-"""The nouns that the rooms hand to each other.
+"""The records that the packages pass to each other.
 
-Everything here is frozen: a record is made once, by the room that knows, and read by the others. The web's misbehaviour
+Everything here is frozen: a record is made once, by the part that knows, and read by the others. The web's misbehaviour
 is data (`Failure`), never an exception. Times are Unix seconds (UTC), durations are seconds, sizes are bytes.
 """
 
@@ -55,7 +55,7 @@ class FailureKind(StrEnum):
 
 
 class Blame(StrEnum):
-    """Whom an attempt speaks against: a fault never counts further up than it proves (see `policy.outcome`)."""
+    """Whom an attempt speaks against: as little as possible (see `policy.outcome`)."""
 
     URL = "url"
     ORIGIN = "origin"  # scheme, host and port

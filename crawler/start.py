@@ -91,7 +91,7 @@ class Start:
     async def _record(self, options: dict[str, Any]) -> int:
         set_back_s = await self._store.follow_clock(self._clock.wall())
         if set_back_s:
-            self._notify(f"the clock is {set_back_s:.0f} s behind the last run; due times were moved with it")
+            self._notify(f"the clock is {set_back_s:.0f} s behind the last run; moved all due times back by as much")
         run_id, pages_before = await self._store.begin_run(options, self._clock.wall())
         if pages_before:
             self._notify(f"resuming run {run_id} ({counted(pages_before, 'page')} already stored)")

@@ -175,7 +175,7 @@ def _check_outputs(db: Path, outputs: Mapping[str, Path | None]) -> None:
         place = os.path.realpath(path)
         if place in taken:
             raise UsageError(f"{flag} {path} is {taken[place]}; name another file")
-        taken[place] = f"that of {flag}"
+        taken[place] = f"also the file of {flag}"
         check_writable(flag, path)
 
 

@@ -34,7 +34,7 @@ SEEDS = Option(
     name="seeds",
     flag="--seeds",
     kind=Several("SEED"),
-    help="A URL, a host name, a file with one URL a line, or - for standard input. None: go on with --db.",
+    help="A URL, a host name, a file with one URL per line, or - for standard input. Without seeds, resume --db.",
     default=(),
 )
 HOSTS = "hosts"  # in what `read_crawl_file` returns
@@ -56,8 +56,8 @@ _WIDTH = 100
 _HEAD = """\
 # A crawl file. Run it with `crawler crawl --config FILE`.
 #
-# Each key is an option of `crawler crawl` (and `seeds`); what is given on the command line wins. Ages are texts such as
-# "90s", "12h" or "7d"; sizes are bytes or texts such as "500k", "10M" or "1G". Relative paths are relative to this
+# Each key is `seeds` or an option of `crawler crawl`; the command line overrides this file. Ages are strings such as
+# "90s", "12h" or "7d"; sizes are bytes or strings such as "500k", "10M" or "1G". Relative paths are relative to this
 # file. The settings shown are the defaults: to change one, remove the # before it. Regular expressions are best put in
 # 'single quotes', which leave \\ alone."""
 
@@ -155,7 +155,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _nearest(key: str, keys: list[str]) -> str:
     near = get_close_matches(key.replace("_", "-").lower(), keys, n=1)
-    return f"; is it {near[0]}?" if near else "; `crawler init` writes a file with all there are"
+    return f"; did you mean {near[0]}?" if near else "; `crawler init` writes a file that lists them all"
 
 
 def _given(where: str, option: Option, value: Any, folder: Path) -> Any:

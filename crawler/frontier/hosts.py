@@ -1,6 +1,6 @@
 """What is known of a host while it is in memory, and the rule that paces its requests.
 
-Invariant: `Workbench` alone writes here, and `Shares` and `PageAllowance`, which are its parts; the other rooms read.
+Invariant: `Workbench` alone writes here, and `Shares` and `PageAllowance`, which are its parts; others only read.
 Hosts own their pacing; what belongs to one scheme and port of a host is `OriginState`'s.
 """
 

@@ -130,7 +130,7 @@ class RobotsConclusion:
     def _tell(self, origin: str, copy: RobotsCopy, reason: str | None) -> None:
         days = (self._clock.wall() - copy.fetched_at) / 86400
         age = "less than a day ago" if days < 1 else f"{days:.0f} day{'' if round(days) == 1 else 's'} ago"
-        self._notify(f"{origin}: robots.txt cannot be had ({reason}); the last copy, read {age}, is obeyed")
+        self._notify(f"{origin}: robots.txt is unavailable ({reason}); obeying the last copy, read {age}")
 
 
 def _status_of(visit: Visit) -> int | None:

@@ -1,7 +1,7 @@
 """One URL in, a `Response` or a `Failure` out: exactly one GET on the shared session.
 
 aiohttp's exceptions end here. No redirect is followed, no request is repeated, no body is read beyond its limit.
-`open_fetcher` is the room's door: it opens the resolver, the guard and the session, and closes them.
+`open_fetcher` is the package's entry point: it opens the resolver, the guard and the session, and closes them.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ async def open_fetcher(
     ssl_context: ssl.SSLContext | None = None,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[HttpFetcher]:
-    """The network room, opened inside the running event loop and closed in every way out.
+    """The fetcher, opened inside the running event loop and closed in every way out.
 
     `concurrency` is what fits below the open-file limit, found out where it is not given. `cookies` are sent where they
     belong, and so are the headers of `hosts`. `ssl_context` replaces the default trust in the system's CAs;

@@ -151,7 +151,7 @@ def _more_seeds(summary: Summary) -> Text:
 def _ended(summary: Summary) -> Text:
     word, style, rest = _ENDINGS.get(summary.end_reason, (printable(summary.end_reason), "red", ""))
     if summary.end_reason is EndReason.WAITING:
-        rest = f": {told_closures(summary.waiting)}; what is left there is for a later run"
+        rest = f": {told_closures(summary.waiting)}; their remaining pages are left for a later run"
     text = Text.assemble((word, f"bold {style}"), f" after {span(summary.elapsed_s)}", rest)
     if summary.seeds_failed:
         text.append("; no seed could be fetched", style="bold red")

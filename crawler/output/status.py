@@ -132,7 +132,7 @@ def _pending(status: Status) -> str:
 def _old_rules(report: Report, now: float) -> str:
     """Which origins go by an old copy of their robots.txt: as many as fit into a line."""
     shown = [
-        f"{printable(one.origin, _MAX_NAME)} goes by the copy of {span(now - one.fetched_at)} ago"
+        f"{printable(one.origin, _MAX_NAME)} uses the copy from {span(now - one.fetched_at)} ago"
         f" ({'no answer' if one.status_code is None else f'HTTP {one.status_code}'} since)"
         for one in report.old_rules
     ]

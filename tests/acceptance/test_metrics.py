@@ -147,7 +147,7 @@ def test_a_run_that_fails_says_so(cli: Cli, served: Served) -> None:
         (["--metrics-file", "."], "--metrics-file"),
         (["--metrics-file", "no/such/folder.prom"], "--metrics-file"),
         (["--metrics-file", "crawl.db", "--db", "crawl.db"], "is the database"),
-        (["--metrics-file", "x", "--summary", "x"], "--metrics-file x is that of --summary"),
+        (["--metrics-file", "x", "--summary", "x"], "--metrics-file x is also the file of --summary"),
         (["--metrics-port", "99999"], "--metrics-port"),
         (["--metrics-port", "-1"], "--metrics-port"),
         (["--metrics-port", "many"], "--metrics-port"),

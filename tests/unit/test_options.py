@@ -40,7 +40,7 @@ def test_a_size_has_units_of_1024(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "k", "-1", "1.5", "1e3", "10MB", "10 M", "1k5", "9" * 400, "nan", "١"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^takes a number of bytes, or one with k, M or G behind it"):
+    with pytest.raises(ValueError, match=r"^takes a number of bytes, or one followed by k, M or G"):
         Size().parse(text)
 
 
@@ -80,7 +80,7 @@ def test_an_age_without_a_unit_is_told_what_to_write(age: Text, text: str, advic
 
 @pytest.mark.parametrize("text", ["", "d", "-1s", "7 d", "7x", "1h30m", "nan", "inf", "1e3s", "auto", "9" * 400 + "s"])
 def test_what_is_no_age_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^takes a number with s, m, h, d or w behind it"):
+    with pytest.raises(ValueError, match=r"^takes a number followed by s, m, h, d or w"):
         Age().parse(text)
 
 

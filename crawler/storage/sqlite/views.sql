@@ -79,7 +79,7 @@ CREATE VIEW current_pages AS
 SELECT * FROM stored_pages WHERE status IN ('fetched', 'failed', 'pending');
 
 CREATE VIEW outlinks AS
--- The links of current pages. By page_url it is a quick look-up.
+-- The links of current pages. Filtering by page_url is quick.
 --   page_url        the page with the link
 --   target_url      the URL it leads to
 --   anchor          the link's text, or its image's
