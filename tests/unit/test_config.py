@@ -117,6 +117,7 @@ def test_what_is_stored_is_plain_data_and_complete() -> None:
     options = json.loads(json.dumps(CrawlConfig(scope=ScopeConfig(scope=ScopeRule.ANY, max_pages=5)).storable()))
     assert options["scope"]["scope"] == "any"
     assert options["scope"]["max_pages"] == 5
+    assert options.pop("hosts") == []
     assert set(options) == {"scope", "politeness", "network", "recrawl", "run"}
     for name, config_slice in zip(options, SLICES, strict=True):
         assert set(options[name]) == {option.name for option in options_of(config_slice)}

@@ -281,3 +281,7 @@ def test_an_option_of_the_other_commands_is_refused_in_our_words(tmp_path: Path)
         with pytest.raises(UsageError) as raised:
             _GROUP.main([*arguments, "--db", str(tmp_path / "x.db")], standalone_mode=False)
         assert str(raised.value) == told
+
+
+def test_several_texts_keep_their_order() -> None:
+    assert Several().parse(["b", "a"]) == ("b", "a")

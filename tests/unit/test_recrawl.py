@@ -101,7 +101,7 @@ def test_the_interval_is_the_one_that_is_worth_most() -> None:
         assert interval_s_of(ChangeRate(changes=1, watched_s=days * DAY_S)) == pytest.approx(best, rel=0.01)
 
 
-def test_the_interval_of_what_hardly_ever_changes_grows_with_the_root() -> None:
+def test_the_interval_of_what_hardly_ever_changes() -> None:
     for watched_s in (1e13, 1e15, 1e17):
         expected = math.sqrt(2 * REQUEST_PRICE_S * watched_s)
         assert interval_s_of(ChangeRate(changes=1, watched_s=watched_s)) == pytest.approx(expected, rel=1e-3)
@@ -280,6 +280,8 @@ def test_a_promise_is_broken_by_a_change_while_it_holds(
     claim = a_claim(previous=known(promise_s=DAY_S / 2))
     modified = formatdate(NOW - modified_ago_s, usegmt=True)
     assert planned(claim, content=content, last_modified=modified, max_age_s=3600.0).promise_s == promise_s
+    unchanged = a_claim(previous=known(promise_s=3 * DAY_S))
+    assert planned(unchanged, max_age_s=3600.0).promise_s == 3600.0
 
 
 def test_a_failing_page_is_tried_again_in_a_day_two_four() -> None:
@@ -378,3 +380,11 @@ def test_auto_goes_by_its_plans_and_by_the_longest_interval() -> None:
 @pytest.mark.parametrize(("before", "cadence_s"), [(None, DAY_S), (NOW - 3600, 3600), (NOW - 7 * DAY_S, DAY_S)])
 def test_the_pace_is_that_of_the_runs(before: float | None, cadence_s: float) -> None:
     assert replace(PACE, cadence_s=cadence_s) == run_rhythm(None, before=before).pace
+
+
+@pytest.mark.parametrize(
+    ("age_s", "retry_s"),
+    [(None, DAY_S), ("auto", DAY_S), (0.0, DAY_S), (6 * 3600.0, 6 * 3600.0), (7 * DAY_S, DAY_S)],
+)
+def test_a_failure_is_tried_again_in_a_day_or_with_the_pages(age_s: Any, retry_s: float) -> None:
+    assert run_rhythm(age_s).pace.retry_s == retry_s

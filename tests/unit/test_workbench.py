@@ -283,7 +283,7 @@ def test_slow_hosts_together_get_at_most_half_of_the_workers() -> None:
     assert [bench.lend(0.0) is not None for _ in range(3)] == [True, True, False]
 
 
-def test_a_host_that_is_quick_again_leaves_its_share_to_slow_ones() -> None:
+def test_a_host_that_is_quick_again_leaves_its_share() -> None:
     bench = a_workbench(per_host=3, concurrency=4)
     loans = [take(bench, 0.0) for _ in range(3)]
     for loan, timed_out in zip(loans, (True, False, False), strict=True):
