@@ -23,7 +23,7 @@ from crawler.inbox_watcher import InboxWatcher
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
-from crawler.output.ending import nothing_due
+from crawler.output.ending import not_stored, nothing_due
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
 from crawler.parsing.parser import Parser
@@ -71,11 +71,13 @@ class Run:
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
         self._pages_before = 0
+        self._unstored_before = 0
         self._proxy_blamed = False
 
     async def begin(self, seeds: Sequence[Seed]) -> None:
         """Record the run, add the seeds and what waits in the inbox. Raises `UsageError`: see `Start.begin`."""
         self._pages_before = await self._start.begin(seeds)
+        self._unstored_before = await self._store.unstored_links()
         await self._inbox.take_notes()
 
     async def crawl(self) -> Summary:
@@ -101,6 +103,8 @@ class Run:
             summary = await self._summarize(end_reason)
             await self.frontier.keep_pauses()
             await self._store.end_run(end_reason, summary.as_dict(), self._clock.wall())
+        if summary.unstored_links > self._unstored_before:
+            self._observer.notify(not_stored(summary.unstored_links))
         if summary.complete and not self.frontier.any_tried and not summary.pending and not summary.backing_off:
             told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
             self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
@@ -185,6 +189,7 @@ class Run:
             elapsed_s=round(self._clock.monotonic() - self._started, 3),
             run_pages=self._pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),
+            unstored_links=await self._store.unstored_links(),
             urls=counts,
             pending=counts["pending"],
             insecure=self._config.network.insecure,

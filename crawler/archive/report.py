@@ -33,16 +33,17 @@ SELECT total(pending), total(fetched), total(redirected), total(excluded), total
 """
 
 _HOST_TOTALS = """
-SELECT count(*), total(urls > excluded), total(pending > 0 AND back_off_until > ?1) FROM host_overview
+SELECT count(*), total(urls > excluded), total(pending > 0 AND back_off_until > ?1), total(unstored_links)
+FROM host_overview
 """
 
 _HOSTS = """
-SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures
+SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, unstored_links
 FROM host_overview WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?
 """
 
 _SUSPECTS = """
-SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures
+SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, unstored_links
 FROM host_overview WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?
 """
 
@@ -106,13 +107,16 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostTally:
-    """A host's URLs by status, robots.txt not counted; `failures` counts those in a row, up to now."""
+    """A host's URLs by status, robots.txt not counted; `failures` counts those in a row, up to now.
+
+    `unstored_links` lead to URLs of it that were not stored, because it had as many as it may have."""
 
     name: str
     urls: Mapping[str, int]
     next_due_at: float | None
     back_off_until: float
     failures: int
+    unstored_links: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,7 @@ class Report:
     hosts_backing_off: int
     failures: Mapping[str, int]
     excluded: Mapping[str, int]
+    unstored_links: int
     page_versions: int
     bodies: int
     fetches: int
@@ -189,6 +194,7 @@ async def _read(
         hosts_backing_off=int(totals[2]),
         failures={row[0] or "unknown": row[1] for row in failed},
         excluded=dict(await _rows(connection, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
+        unstored_links=int(totals[3]),
         page_versions=page_versions or 0,
         bodies=bodies or 0,
         fetches=fetches or 0,
@@ -262,4 +268,5 @@ def _host(row: Sequence[Any]) -> HostTally:
         next_due_at=row[7],
         back_off_until=row[8],
         failures=row[9],
+        unstored_links=row[10],
     )

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
-from crawler.output.ending import print_rows, tally
+from crawler.output.ending import not_stored, print_rows, tally
 from crawler.output.figures import amount, counted, size, span
 from crawler.output.safe_text import printable
 from crawler.records import EndReason, UrlStatus
@@ -52,8 +52,8 @@ class Status:
 
         `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
         The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, traps,
-        hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, page_versions, bodies, fetches. `urls`,
-        `pending` and `excluded` are what the database holds now. Times are Unix seconds.
+        hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, unstored_links, page_versions, bodies,
+        fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -105,6 +105,7 @@ def _overview(status: Status) -> list[tuple[str, Text]]:
         ("pending", Text(_pending(status))),
         ("failed", Text(tally(report.failures), style="red")),
         ("excluded", Text(tally(report.excluded))),
+        ("left out", Text(not_stored(report.unstored_links), style="yellow")),
         ("stored", Text(_stored(report))),
     ]
     return [(label, value) for label, value in rows if value.plain]

@@ -20,8 +20,9 @@ class Summary:
     """The summary of a run. Durations are in seconds, sizes in bytes. Counts are those of this process, except
     `pending`, `excluded` and `urls`, which are what the database holds now. `run_pages` also includes what the run
     stored before it was killed. `backing_off` names hosts whose pages are left for a later run, because they asked for
-    a pause or their robots.txt was unreachable. `seeds_failed`: no seed could be fetched. `insecure`: certificates were
-    not verified.
+    a pause or their robots.txt was unreachable. `unstored_links` lead to URLs that were not stored because of
+    `--max-urls-per-host`, over all runs. `seeds_failed`: no seed could be fetched. `insecure`: certificates were not
+    verified.
 
     `complete`: no fetchable URLs were left. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
     status, `by_failure` attempts without a response by kind.
@@ -47,6 +48,7 @@ class Summary:
     by_status: Mapping[str, int] = field(default_factory=dict)
     by_failure: Mapping[str, int] = field(default_factory=dict)
     excluded: Mapping[str, int] = field(default_factory=dict)
+    unstored_links: int = 0
     urls: Mapping[str, int] = field(default_factory=dict)
     pending: int = 0
     backing_off: tuple[str, ...] = ()

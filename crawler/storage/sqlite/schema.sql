@@ -31,7 +31,8 @@ CREATE TABLE hosts (
     failed INTEGER NOT NULL DEFAULT 0,
     hints_right INTEGER NOT NULL DEFAULT 0, -- pages that had changed, as a sitemap had said
     hints_wrong INTEGER NOT NULL DEFAULT 0, -- pages that had not
-    domain TEXT                 -- NULL: no URL of it was taken in, or no run has asked for domains since
+    domain TEXT,                -- NULL: no URL of it was taken in, or no run has asked for domains since
+    unstored_links INTEGER NOT NULL DEFAULT 0   -- to URLs of it without a row: it had its number (--max-urls-per-host)
 );
 CREATE INDEX hosts_due ON hosts (next_due_at) WHERE next_due_at IS NOT NULL;
 CREATE INDEX hosts_of_domain ON hosts (domain) WHERE domain IS NOT NULL;
@@ -74,7 +75,8 @@ CREATE TABLE urls (
     new_links REAL NOT NULL DEFAULT 0,      -- unknown URLs that a new version brings, on average
     hinted INTEGER NOT NULL DEFAULT 0,      -- 1: a sitemap says that it has changed since
     cause TEXT,                 -- scope, robots, 'trap: session ids' ...; timeout, dns ...; http
-    detail TEXT                 -- what the cause speaks of: a rule, a place, a domain, a status; or nothing
+    detail TEXT,                -- what the cause speaks of: a rule, a place, a domain, a status; or nothing
+    links_cut_at INTEGER        -- the --max-urls-per-host that left links of it without a row; 0: it was raised since
 );
 CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
 CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;
@@ -84,6 +86,7 @@ CREATE INDEX urls_failed ON urls (reason) WHERE status = 'failed' AND kind <> 'r
 CREATE INDEX urls_answered ON urls (host_id, fetched_at)
     WHERE status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots';
 CREATE INDEX urls_revisit ON urls (host_id, revisit_at) WHERE revisit_at IS NOT NULL;
+CREATE INDEX urls_cut ON urls (links_cut_at) WHERE links_cut_at IS NOT NULL;
 CREATE INDEX urls_hubs ON urls (host_id) WHERE seed > 0 OR new_links >= 0.25;
 
 CREATE TRIGGER urls_counted AFTER INSERT ON urls WHEN NEW.kind <> 'robots' BEGIN

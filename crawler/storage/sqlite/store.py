@@ -43,7 +43,6 @@ from crawler.storage.sqlite.columns import (
     IS_LIFTABLE,
     MADE_PENDING,
     ROBOTS_COLUMNS,
-    TAKEN_IN,
     JsonStatement,
     claim,
     host_record,
@@ -52,7 +51,9 @@ from crawler.storage.sqlite.columns import (
 from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
+from crawler.storage.sqlite.intake import Limits
 from crawler.storage.sqlite.transaction import Transaction
+from crawler.storage.sqlite.url_limit import FORGET_UNSTORED, READ_AGAIN, UrlLimit
 from crawler.storage.values import as_json
 from crawler.urls import host_of
 
@@ -174,8 +175,6 @@ UNION SELECT name FROM hosts WHERE ?3 IS NOT NULL AND back_off_until > ?3 AND fa
 ORDER BY name LIMIT ?2
 """
 
-_FULL_HOSTS = f"SELECT name FROM hosts WHERE {TAKEN_IN} >= ?"  # noqa: S608 - our own names
-
 # From one reason to the next by urls_excluded: a place that is closed may have shut out a million URLs.
 _DETAILS = """
 WITH RECURSIVE found (host_id, name, reason) AS (
@@ -230,7 +229,7 @@ class SqliteStore:
         self._files = [companion(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
-        self._limit: HostLimit | None = None
+        self._limits = Limits()
         self.run_id = 0
 
     async def last_options(self) -> dict[str, Any] | None:
@@ -402,9 +401,9 @@ class SqliteStore:
             found[cause.partition(":")[0]] += number
         return dict(found)
 
-    async def full_hosts(self, urls: int) -> list[str]:
-        """Hosts that have so many URLs, the excluded ones not counted. One pass over the hosts."""
-        return [row[0] for row in await self._read(_FULL_HOSTS, (urls,))]
+    async def unstored_links(self) -> int:
+        """Links to URLs that were not stored, because their hosts had as many as they may have."""
+        return int((await self._read("SELECT total(unstored_links) FROM hosts"))[0][0])
 
     async def details(self, cause: ExclusionReason, min_fetched: int) -> list[tuple[str, str]]:
         """(host name, detail) for each detail of this cause of exclusion, of hosts with enough fetched URLs."""
@@ -443,11 +442,24 @@ class SqliteStore:
         """From now on, store at most this many hosts per domain; stored ones count. Takes one pass over them."""
         await self._writer.create_function("owner_of", 1, owner_of)
         await self._write(NAME_DOMAINS, ())
-        self._limit = HostLimit(per_domain)
+        self._limits.hosts = HostLimit(per_domain)
 
     def full_domains(self) -> list[str]:
         """The domains of which hosts were turned away since this was asked last; each once a run."""
-        return [] if self._limit is None else self._limit.take_full()
+        return [] if self._limits.hosts is None else self._limits.hosts.take_full()
+
+    async def limit_urls(self, per_host: int, now: float) -> None:
+        """From now on take in no more URLs of a host than this, and keep no more rows of it than twice as many.
+
+        Documents whose links were not all stored for the sake of a lower limit are due now, to be read again.
+        """
+        await self._write(FORGET_UNSTORED, (per_host,))
+        await self._change(READ_AGAIN, per_host, now)
+        self._limits.urls = UrlLimit(per_host)
+
+    def full_hosts(self) -> list[str]:
+        """The hosts of which URLs were turned away since this was asked last; each once a run."""
+        return [] if self._limits.urls is None else self._limits.urls.take_full()
 
     async def _change(self, sql: str, *parameters: Any) -> None:
         async with self._transaction() as transaction:
@@ -458,7 +470,7 @@ class SqliteStore:
         """The next transaction, once the one before it is over."""
         with explained(self.path):
             async with self._writing:
-                yield Transaction(self._writer, self._known, self.run_id, self._limit)
+                yield Transaction(self._writer, self._known, self.run_id, self._limits)
 
     async def _read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         with explained(self.path):

@@ -400,9 +400,10 @@ CREATE VIEW host_overview AS
 --   back_off_until  no request before then (Unix seconds)
 --   failures        failed attempts in a row
 --   domain          its registrable domain; set with --scope domain or any
+--   unstored_links  links to further URLs of it, which were not stored because of --max-urls-per-host
 SELECT
     name AS host, pending + fetched + redirected + excluded + gone + failed AS urls, pending, fetched, redirected,
-    excluded, gone, failed, next_due_at, back_off_until, failures, domain
+    excluded, gone, failed, next_due_at, back_off_until, failures, domain, unstored_links
 FROM hosts;
 
 CREATE VIEW run_overview AS
