@@ -230,6 +230,7 @@ class Response:
     size: int | None = None
     content_type: str | None = None
     location: str | None = None
+    refresh: str | None = None
     retry_after: str | None = None
     etag: str | None = None
     last_modified: str | None = None
@@ -244,7 +245,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An attempt that brought no answer. `message` is for people; `sent` says whether the request left at all."""
+    """An attempt that brought no answer. `message` is for people; `sent` says whether the request left at all,
+    `answered` whether the head of an answer came.
+    """
 
     url: str
     kind: FailureKind
@@ -254,6 +257,12 @@ class Failure:
     elapsed_s: float = 0.0
     reused: bool = False
     sent: bool = False
+    answered: bool = False
+
+    @property
+    def is_of_kept_connection(self) -> bool:
+        """Whether the request went out on a connection that was open already, and that turned out to be of no use."""
+        return self.reused and not self.answered and self.kind in (FailureKind.DISCONNECTED, FailureKind.BAD_RESPONSE)
 
 
 class Link(NamedTuple):
@@ -281,9 +290,9 @@ class StoredBody:
 class Page:
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 
-    `refresh_url` is the target of a `<meta http-equiv=refresh>`. `content_hash` covers text, links and what is asked of
-    robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the page holds more
-    than are kept.
+    `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header. `content_hash` covers text, links and
+    what is asked of robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the
+    page holds more than are kept.
     """
 
     url: str

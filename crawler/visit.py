@@ -1,7 +1,7 @@
 """The story of one URL, top to bottom: locate, ask to be let in, fetch, read.
 
-Invariant: a visit stores nothing, decides nothing and waits for no politeness. All that it saw comes back as one frozen
-`Visit`; what becomes of the URL and its host is for the frontier to decide.
+Invariant: a visit stores nothing and decides nothing. It waits for politeness only where it makes a second request. All
+that it saw comes back as one frozen `Visit`; what becomes of the URL and its host is for the frontier to decide.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.reader import readable
+from crawler.content.refresh import refresh_target, refreshed_url
 from crawler.content.robots_meta import robots_directives
 from crawler.fetching import Fetcher, Unresolved, any_type
 from crawler.parsing.parser import Parser
@@ -70,11 +71,11 @@ class Visitor:
         if claim.kind is UrlKind.ROBOTS:
             return _visit(claim, await self._fetch_robots(claim))
         asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.previous is not None else None
-        attempt = await self._fetcher.fetch(
+        attempt = await self._fetch(
+            claim,
             claim.url,
             headers=asked_with,
             readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
-            on_sent=lambda: self._ledger.sent(claim),
         )
         if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
             return _visit(claim, attempt, conditional=bool(asked_with))
@@ -83,10 +84,20 @@ class Visitor:
     def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
         return Failure(url=claim.url, kind=FailureKind.DNS, message=reason.message, started_at=self._clock.wall())
 
+    async def _fetch(self, claim: Claim, url: str, **asked: Any) -> Response | Failure:
+        """One answer. Servers close the connections that they had kept when they like, also while a request is on its
+        way: that is nobody's fault, costs no attempt, and is tried once more at the host's pace (RFC 9112, 9.3.1).
+        """
+        attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), **asked)
+        if isinstance(attempt, Failure) and attempt.is_of_kept_connection:
+            await asyncio.sleep(self._ledger.delay_of(claim))
+            attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), fresh=True, **asked)
+        return attempt
+
     async def _fetch_robots(self, claim: Claim) -> Response | Failure:
         """robots.txt, its redirects followed: the last of too many stands for 'no rules' (RFC 9309, 2.3.1.2).
 
-        The one place where a worker waits for politeness: a redirect of robots.txt is rare, and within the visit.
+        A worker waits for politeness here: a redirect of robots.txt is rare, and within the visit.
         """
         url = claim.url
         timeout_s = self._config.network.timeout_s
@@ -95,9 +106,7 @@ class Visitor:
         for hop in range(MAX_ROBOTS_REDIRECTS + 1):
             if hop:
                 await asyncio.sleep(self._ledger.delay_of(claim))
-            attempt = await self._fetcher.fetch(
-                url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES, on_sent=lambda: self._ledger.sent(claim)
-            )
+            attempt = await self._fetch(claim, url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES)
             onward = _redirect_url(attempt)
             if onward is None or onward == url or (has_bad_port(onward) and origin_of(onward) != claim.origin):
                 break
@@ -116,7 +125,11 @@ class Visitor:
         return _visit(claim, response, entries=tuple(content or ()))
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:
-        """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds."""
+        """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds. A Refresh comes before the page's
+        own (WHATWG HTML, "shared declarative refresh steps").
+        """
+        if response.refresh is not None and (target := refresh_target(response.refresh)) is not None:
+            page = replace(page, refresh_url=refreshed_url(target, page.url, page.url))
         if not response.robots_tags:
             return page
         noindex, nofollow = robots_directives(response.robots_tags, self._config.network.product_token)

@@ -6,7 +6,6 @@ Unicode scalar values only, and everything that a hostile page could inflate is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -14,6 +13,7 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 
 from crawler.content.encoding import decode, sniff
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
+from crawler.content.refresh import refresh_target, refreshed_url
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
 from crawler.records import Link, Page
@@ -36,10 +36,6 @@ _GROUPS = {
     **dict.fromkeys(tag_ids("meta"), "metas"),
     **dict.fromkeys(tag_ids("script"), "scripts"),
 }
-_REFRESH = re.compile(
-    r"[\t\n\f\r ]*+(?:\d|(?=\.))[\d.]*+(?=[\t\n\f\r ;,])[\t\n\f\r ]*+[;,]?[\t\n\f\r ]*+(.*)", re.DOTALL | re.ASCII
-)
-_REFRESH_URL = re.compile(r"url[\t\n\f\r ]*=[\t\n\f\r ]*", re.IGNORECASE)
 
 
 def read_page(
@@ -154,21 +150,9 @@ def _json_ld(scripts: list[LexborNode]) -> tuple[str, ...]:
 
 
 def _refresh_url(contents: list[str], base: str, url: str) -> str | None:
-    """The URL that a `<meta http-equiv=refresh>` leads to; None where it reloads the page itself.
-
-    Source: WHATWG HTML, "shared declarative refresh steps".
-    """
-    for content in contents:
-        if not (refresh := _REFRESH.match(content)):
-            continue
-        target = refresh[1]
-        if named := _REFRESH_URL.match(target):
-            target = target[named.end() :]
-        if target[:1] in ("'", '"'):
-            target = target[1:].partition(target[0])[0]
-        refreshed = normalize(target, base) if target.strip() else None
-        return None if refreshed == url else refreshed
-    return None
+    """Where the first `<meta http-equiv=refresh>` that is one leads; None where it reloads the page itself."""
+    target = next((target for content in contents if (target := refresh_target(content)) is not None), "")
+    return refreshed_url(target, base, url)
 
 
 def _content_hash(title: str | None, text: str, links: Iterable[Link], *, noindex: bool, nofollow: bool) -> bytes:

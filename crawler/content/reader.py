@@ -9,6 +9,8 @@ from crawler.records import Page, SitemapEntry, UrlKind
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _UNTYPED = frozenset({"", "*/*", "unknown/unknown", "application/unknown"})  # WHATWG MIME Sniffing, 7
+_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
+_HTTP_WHITESPACE = "\t\n\r "
 _LOOKS_LIKE_HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*(?:<\?xml[^>]*>[\t\n\f\r ]*)?"  # what XHTML may begin with
     rb"<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[ >])",
@@ -17,7 +19,9 @@ _LOOKS_LIKE_HTML = re.compile(
 
 
 def readable(content_type: str | None) -> bool:
-    """Whether a response of this type (a Content-Type header) is a document that we read; without a type it may be."""
+    """Whether a response of this type (a Content-Type header) is a document that we read; without a type, or with one
+    that is none ('html'), it may be.
+    """
     return _essence(content_type) in _HTML_TYPES | _UNTYPED
 
 
@@ -45,5 +49,12 @@ def read(
 
 
 def _essence(content_type: str | None) -> str:
-    """The media type without its parameters; the first where the header came twice."""
-    return (content_type or "").partition(";")[0].partition(",")[0].strip().lower()
+    """The media type without its parameters, the first of several; empty where there is none.
+
+    Source: WHATWG MIME Sniffing, 4.4, "parsing a MIME type".
+    """
+    for value in (content_type or "").split(","):
+        essence = value.partition(";")[0].strip(_HTTP_WHITESPACE).lower()
+        if essence in _HTML_TYPES or _MEDIA_TYPE.fullmatch(essence):
+            return essence
+    return ""

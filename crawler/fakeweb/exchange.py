@@ -16,7 +16,7 @@ from crawler.clock import Clock
 from crawler.fakeweb.answers import Message
 from crawler.network.body import DRAINED_BYTES
 from crawler.network.decoding import BodyDecoder
-from crawler.network.fields import coding_of, described
+from crawler.network.fields import codings_of, described
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import host_of, origin_of, port_of, scheme_of
 
@@ -47,6 +47,7 @@ class Exchange:
         self.connection: Connection | None = None
         self.address: str | None = None  # tried last
         self.sent = False
+        self.answered = False
         self.keep = False  # the connection
         self._clock = clock
         self.record_start()
@@ -57,7 +58,7 @@ class Exchange:
 
     def failure(self, kind: FailureKind, message: str) -> Failure:
         """The record of a request that got no response."""
-        return Failure(kind=kind, message=message, sent=self.sent, **self._facts())
+        return Failure(kind=kind, message=message, sent=self.sent, answered=self.answered, **self._facts())
 
     def response(self, head: Head, **found: Any) -> Response:
         """The record of a response; `found` are the fields that its body fills."""
@@ -109,19 +110,19 @@ async def read(exchange: Exchange, head: Head, max_bytes: int) -> Response:
             await asyncio.Event().wait()
         raise FetchError(FailureKind.DISCONNECTED, "the connection closed within the body")
     exchange.keep = not (head.closes or truncated)
-    return exchange.response(head, body=body, truncated=truncated, size=len(body))
+    return exchange.response(head, body=body, truncated=truncated or head.status == 206, size=len(body))
 
 
 def _decoded(head: Head, max_bytes: int) -> tuple[bytes, bool]:
-    """The body up to the limit, and whether there was more."""
-    coding = coding_of(head.headers)
-    if coding is None:
+    """The body up to the limit, and whether that is not all of it."""
+    codings = codings_of(head.headers)
+    if not codings:
         return head.body[:max_bytes], len(head.body) > max_bytes
-    decoder, body = BodyDecoder(coding), bytearray()
+    decoder, body = BodyDecoder(*codings, max_bytes=max_bytes), bytearray()
     for piece in decoder.decode(head.body):
         body += piece
         if len(body) > max_bytes:
             return bytes(body[:max_bytes]), True
-    if not head.is_cut:
-        decoder.finish()
-    return bytes(body), len(head.body) > max_bytes
+    if decoder.overrun or len(head.body) > max_bytes:
+        return bytes(body), True
+    return bytes(body), not (head.is_cut or decoder.finish())

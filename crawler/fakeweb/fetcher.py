@@ -59,18 +59,20 @@ class FakeWebFetcher:
         readable: Callable[[str | None], bool] = any_type,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
+        fresh: bool = False,
     ) -> Response | Failure:
         """See `Fetcher.fetch`. Raises `TypeError` for a stream handler."""
         exchange = Exchange(without_credentials(url), self._clock)
         self._counters.in_flight += 1
         try:
             async with asyncio.timeout(timeout_s or self._network.timeout_s):
-                exchange.connection = await self._connect(exchange)
+                exchange.connection = await self._connect(exchange, fresh=fresh)
                 request = self._send(exchange, exchange.connection, headers or {})
                 if on_sent is not None:
                     on_sent()
                 async with asyncio.timeout(self._network.read_timeout_s):
                     head = await self._ask(request)
+                    exchange.answered = True
                     if not (200 <= head.status < 300 and readable(field(head.headers, CONTENT_TYPE))):
                         return unread(exchange, head)
                     response = await read(exchange, head, max_bytes or self._network.max_bytes)
@@ -109,9 +111,11 @@ class FakeWebFetcher:
 
     # --- connecting -------------------------------------------------------------------------------------------------
 
-    async def _connect(self, exchange: Exchange) -> Connection:
+    async def _connect(self, exchange: Exchange, *, fresh: bool) -> Connection:
         """An idle connection, or a new one to the first address that accepts it."""
         await asyncio.sleep(0)  # as with a socket, nothing is sent before other tasks have run
+        if fresh:
+            self._counters.connections_open -= len(self._idle.pop(exchange.origin, ()))
         if kept := self._idle.get(exchange.origin):
             connection = kept.pop()
             connection.reused = True

@@ -71,12 +71,14 @@ class Attempt:
     max_bytes: int
     readable: Callable[[str | None], bool]
     on_sent: Callable[[], None] | None = None
+    fresh: bool = False  # no connection that was kept will do
     proxy: str | None = None  # the name of the proxy that it goes through
     wall_clock: Callable[[], float] = time.time
     sockets: int = 0  # made for this request: none means that a connection was reused
     refused: str | None = None  # why the guard refused the address tried last
     address: str | None = None  # tried last; once sent, the peer's; through a proxy, the target's as DNS has it
     sent: bool = False
+    answered: bool = False  # the head of an answer is there
     marked: bool = False
     throttled_s: float = 0.0  # waited for our own rate limit
     started_at: float = 0.0

@@ -7,12 +7,11 @@ that TCP holds the peer back.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 import aiohttp
-from aiohttp.http_exceptions import PayloadEncodingError
+from aiohttp.http_exceptions import HttpProcessingError
 
 from crawler.network.attempt import Attempt
 from crawler.network.decoding import BodyDecoder
@@ -24,15 +23,11 @@ DRAIN_PATIENCE_S = 2.0
 
 
 async def read_body(
-    answer: aiohttp.ClientResponse, coding: str | None, attempt: Attempt, share: Share, rate: RateLimit | None
+    answer: aiohttp.ClientResponse, codings: Sequence[str], attempt: Attempt, share: Share, rate: RateLimit | None
 ) -> tuple[bytes, bool]:
-    """The decoded body up to the limit, and whether there was more; then the connection is closed, not drained."""
-    decoder = None if coding is None else BodyDecoder(coding)
-    if answer.content.is_eof():
-        pieces, truncated = await _read_pieces(answer, decoder, attempt, share, rate)
-    else:
-        with _noticing_the_end(answer):
-            pieces, truncated = await _read_pieces(answer, decoder, attempt, share, rate)
+    """The decoded body up to the limit, and whether that is not all; then the connection is closed, not drained."""
+    decoder = BodyDecoder(*codings, max_bytes=attempt.max_bytes) if codings else None
+    pieces, truncated = await _read_pieces(answer, decoder, attempt, share, rate)
     if truncated:
         answer.close()
     body = (pieces[0] if len(pieces) == 1 else b"".join(pieces))[: attempt.max_bytes]
@@ -64,11 +59,9 @@ async def _read_pieces(
                 return pieces, True
         if rate is not None:
             await attempt.throttle(rate.charge(len(chunk)))
-        if received > attempt.max_bytes:
+        if received > attempt.max_bytes or (decoder is not None and decoder.overrun):
             return pieces, True
-    if decoder is not None:
-        decoder.finish()
-    return pieces, False
+    return pieces, decoder is not None and not decoder.finish()
 
 
 async def drain_body(answer: aiohttp.ClientResponse, attempt: Attempt, rate: RateLimit | None) -> None:
@@ -82,42 +75,11 @@ async def drain_body(answer: aiohttp.ClientResponse, attempt: Attempt, rate: Rat
     if (declared is None and answer.status < 300) or (declared or 0) > DRAINED_BYTES:
         return
     size = 0
-    with suppress(aiohttp.ClientError, OSError):  # the answer is known already, whatever becomes of its connection
+    with suppress(
+        aiohttp.ClientError, HttpProcessingError, OSError
+    ):  # the answer is known already, whatever becomes of its connection
         async with attempt.patience(DRAIN_PATIENCE_S):
             while size <= DRAINED_BYTES and (chunk := await answer.content.readany()):
                 size += len(chunk)
     if rate is not None:
         rate.charge(answer.content.total_raw_bytes)  # the next one to read a body waits for it
-
-
-@contextmanager
-def _noticing_the_end(answer: aiohttp.ClientResponse) -> Iterator[None]:
-    """Ends the reading when the connection is gone and nothing more can come.
-
-    aiohttp closes the connection over a broken chunk but does not tell the body, which would wait for its deadline.
-    Where the peer ended the connection, aiohttp has told the body before this looks.
-    """
-    content = answer.content
-    protocol = answer.connection.protocol if answer.connection is not None else None
-    gone = protocol.closed if protocol is not None else None  # `is not None`: with nothing to read, it is falsy
-    if gone is None:
-        yield
-        return
-
-    def end(_gone: asyncio.Future[None]) -> None:
-        if not content.is_eof() and content.exception() is None:
-            content.set_exception(PayloadEncodingError("the body's framing is broken"))
-
-    gone.remove_done_callback(_retrieve)  # one is enough, however often the connection is used again
-    gone.add_done_callback(_retrieve)
-    gone.add_done_callback(end)
-    try:
-        yield
-    finally:
-        gone.remove_done_callback(end)
-
-
-def _retrieve(gone: asyncio.Future[None]) -> None:
-    """A connection that is reset, in the pool too, is no news; asyncio would log what nobody has looked at."""
-    if not gone.cancelled():
-        gone.exception()

@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import http_exceptions
 
 from crawler.network.attempt import Attempt
+from crawler.network.heads import MAX_HEAD_BYTES, HeadTooLargeError
 from crawler.network.session import ConnectionEndedError
 from crawler.network.tunnel import ProxyError
 from crawler.records import FailureKind
@@ -58,8 +59,8 @@ def _explain_answer(error: Exception) -> tuple[FailureKind, str]:
         match cause:
             case TimeoutError():
                 return FailureKind.TIMEOUT, "timed out before the response was complete"
-            case http_exceptions.LineTooLong():
-                return FailureKind.TOO_LARGE, "a line of the header section is too long"
+            case HeadTooLargeError() | http_exceptions.LineTooLong():
+                return FailureKind.TOO_LARGE, f"the header section is larger than {MAX_HEAD_BYTES // 1024} KiB"
             case http_exceptions.BadHttpMessage(message=message) if message.startswith("Too many headers"):
                 return FailureKind.TOO_LARGE, "the header section has too many fields"
             case http_exceptions.ContentLengthError() | http_exceptions.TransferEncodingError():

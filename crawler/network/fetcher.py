@@ -23,7 +23,7 @@ from crawler.network.cookies import CookieFile
 from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fields import CONTENT_TYPE, coding_of, described, field, framing_problem
+from crawler.network.fields import CONTENT_TYPE, codings_of, described, field
 from crawler.network.guard import AddressGuard
 from crawler.network.memory import MemoryBudget
 from crawler.network.rate import RateLimit, buffer_bytes
@@ -81,13 +81,15 @@ class HttpFetcher:
         readable: Callable[[str | None], bool] = any_type,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
+        fresh: bool = False,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
         The body is read where the status is 2xx and `readable(content_type)` says so, up to `max_bytes` decoded bytes;
-        elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request, in
-        which the time waited for our own rate limit does not count. `on_sent` is
-        called at the moment in which the request was sent. The body counts in the memory budget until this returns.
+        elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request, in which the time
+        waited for our own rate limit does not count. `on_sent` is called at the moment in which the request was sent.
+        Where `fresh`, it goes out on no connection that was kept. The body counts in the memory budget until this
+        returns.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
         attempt = Attempt(
@@ -99,6 +101,7 @@ class HttpFetcher:
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
             on_sent=on_sent,
+            fresh=fresh,
             proxy=self._proxy.name if self._proxy is not None else None,
             wall_clock=self._wall_clock,
         )
@@ -145,15 +148,15 @@ class HttpFetcher:
             if answer.status == 407 and forwarder is not None:
                 answer.close()
                 raise demands_credentials(forwarder)
-            if problem := framing_problem(answer):
+            if answer.status < 200:
                 answer.close()
-                return _failure(attempt, FailureKind.BAD_RESPONSE, problem)
+                return _failure(attempt, FailureKind.BAD_RESPONSE, f"unexpected status {answer.status}")
             if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, CONTENT_TYPE))):
                 await drain_body(answer, attempt, self._rate)
                 return _response(attempt, answer)
             share = self._memory.share()
             try:
-                body, truncated = await read_body(answer, coding_of(answer.headers), attempt, share, self._rate)
+                body, truncated = await read_body(answer, codings_of(answer.headers), attempt, share, self._rate)
             finally:
                 share.give_back()
             return _response(attempt, answer, body, truncated)
@@ -249,7 +252,7 @@ def _response(
         status_code=answer.status,
         body=body or b"",
         read=body is not None,
-        truncated=truncated,
+        truncated=truncated or answer.status == 206,  # a part, though nobody asked for one
         size=answer.content_length if body is None else len(body),
         address=attempt.address,
         started_at=attempt.started_at,
@@ -269,4 +272,5 @@ def _failure(attempt: Attempt, kind: FailureKind, message: str) -> Failure:
         elapsed_s=attempt.elapsed_s,
         reused=attempt.reused,
         sent=attempt.sent,
+        answered=attempt.answered,
     )

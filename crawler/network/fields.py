@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import TypedDict
 
-import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 from multidict import MultiMapping, istr
+
+from crawler.network.heads import MAX_LENGTH_DIGITS
 
 # Made once: a look-up by plain text folds its case each time.
 CONTENT_TYPE = istr("Content-Type")
@@ -18,6 +19,7 @@ _DATE = istr("Date")
 _ETAG = istr("ETag")
 _LAST_MODIFIED = istr("Last-Modified")
 _LOCATION = istr("Location")
+_REFRESH = istr("Refresh")
 _RETRY_AFTER = istr("Retry-After")
 _X_ROBOTS_TAG = istr("X-Robots-Tag")
 _CACHE_CONTROL = istr("Cache-Control")
@@ -25,10 +27,13 @@ _CONTENT_ENCODING = istr("Content-Encoding")
 _CONTENT_LENGTH = istr("Content-Length")
 _TRANSFER_ENCODING = istr("Transfer-Encoding")
 
-_DECODED = frozenset({"gzip", "deflate", "br", "zstd"})  # where it stands alone
+MAX_CODINGS = 5  # one on top of the other, as with curl
+
+_DECODED = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd"}  # RFC 9110, 8.4.1.3
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _MAX_AGE = re.compile(r'(?:^|,)\s*max-age="?(\d{1,10})"?\s*(?=,|$)', re.IGNORECASE)
 
-_COMPRESSIONS = _DECODED | {"x-gzip", "compress", "x-compress", "dcb", "dcz"}
+_COMPRESSIONS = {*_DECODED, "compress", "x-compress", "dcb", "dcz"}
 
 
 class Described(TypedDict):
@@ -36,6 +41,7 @@ class Described(TypedDict):
 
     content_type: str | None
     location: str | None
+    refresh: str | None
     retry_after: str | None
     etag: str | None
     last_modified: str | None
@@ -48,7 +54,8 @@ def described(headers: MultiMapping[str]) -> Described:
     """The fields of a `Response` that its head fills."""
     return {
         "content_type": field(headers, CONTENT_TYPE),
-        "location": field(headers, _LOCATION),
+        "location": reference(headers, _LOCATION),
+        "refresh": reference(headers, _REFRESH),
         "retry_after": field(headers, _RETRY_AFTER),
         "etag": field(headers, _ETAG),
         "last_modified": field(headers, _LAST_MODIFIED),
@@ -66,7 +73,24 @@ def field(headers: MultiMapping[str], name: str) -> str | None:
 
 def fields(headers: MultiMapping[str], name: str) -> tuple[str, ...]:
     """All the values of a field that may be repeated."""
-    return tuple(map(clean, headers.getall(name, ())))
+    return tuple(map(clean, headers.getall(name))) if name in headers else ()
+
+
+def reference(headers: MultiMapping[str], name: str) -> str | None:
+    """The first value of a field that holds a URL, None where it is absent. A URL is bytes: what is no UTF-8 is
+    percent-encoded, and so are control characters but for tabs, which are dropped (WHATWG URL Standard, 4.4).
+    """
+    if name not in headers:
+        return None
+    value = headers[name]
+    if value.isascii() and value.isprintable():
+        return value
+    raw = value.replace("\t", "").encode("utf-8", "surrogateescape")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
+    return _CONTROL.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
 
 
 def max_age_s(headers: MultiMapping[str]) -> float | None:
@@ -93,38 +117,37 @@ def clean(value: str) -> str:
     )
 
 
-def framing_problem(answer: aiohttp.ClientResponse) -> str | None:
-    """What is wrong with how the answer is delimited; None where nothing is.
+def framing_problem(headers: MultiMapping[str]) -> str | None:
+    """What is odd about how the body is delimited; None where nothing is.
 
     Not every parser agrees on an answer with an unknown coding, so aiohttp's reading of it is not to be trusted
     (RFC 9112, 6.1 and 6.3).
     """
-    if answer.status < 200:
-        return f"unexpected status {answer.status}"
-    lengths = answer.headers.getall(_CONTENT_LENGTH, ())
+    lengths = headers.getall(_CONTENT_LENGTH, ())
     if len(lengths) > 1:  # the parser in C refuses it, that in Python does not
         return f"{len(lengths)} Content-Length fields"
-    values = answer.headers.getall(_TRANSFER_ENCODING, ())
-    if not values:
+    if lengths and len(lengths[0]) > MAX_LENGTH_DIGITS:
+        return "Content-Length overflow"
+    if _TRANSFER_ENCODING not in headers:
         return None
-    codings = [coding.strip().lower() for coding in ",".join(values).split(",")]
-    if codings != ["chunked"]:
-        return f"Transfer-Encoding is {clean(', '.join(codings))!r}, not chunked"
-    return "both Transfer-Encoding and Content-Length" if lengths else None
+    values = headers.getall(_TRANSFER_ENCODING)
+    if len(values) == 1 and values[0].lower() == "chunked":
+        return None
+    return f"Transfer-Encoding is {clean(', '.join(values).lower())!r}, not chunked"
 
 
-def coding_of(headers: MultiMapping[str]) -> str | None:
-    """The compression of the body, for `BodyDecoder`; None where there is none.
+def codings_of(headers: MultiMapping[str]) -> tuple[str, ...]:
+    """The compressions of the body in the order in which they were applied, for `BodyDecoder`.
 
     A coding that is no compression at all ('utf-8') is a server's mistake, and passed over as browsers do. Raises
     `ContentEncodingError` where the body is compressed in a way that cannot be undone.
     """
-    values = headers.getall(_CONTENT_ENCODING, ())
-    if not values:
-        return None
-    codings = [coding.strip().lower() for coding in ",".join(values).split(",")]
-    if len(codings) == 1 and codings[0] in _DECODED:
-        return codings[0]
+    if _CONTENT_ENCODING not in headers:
+        return ()
+    named = [coding.strip().lower() for coding in ",".join(headers.getall(_CONTENT_ENCODING)).split(",")]
+    codings = tuple(_DECODED.get(coding, coding) for coding in named if coding not in ("", "identity"))
     if _COMPRESSIONS.isdisjoint(codings):
-        return None
-    raise ContentEncodingError(f"Content-Encoding is {clean(', '.join(codings))!r}, which cannot be decoded")
+        return ()
+    if len(codings) <= MAX_CODINGS and all(coding in _DECODED for coding in codings):
+        return codings
+    raise ContentEncodingError(f"Content-Encoding is {clean(', '.join(named))!r}, which cannot be decoded")

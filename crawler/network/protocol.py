@@ -1,4 +1,5 @@
-"""aiohttp's end of a connection, with two bounds that it lacks: no answer without a request, no end of answers.
+"""aiohttp's end of a connection, with two bounds that it lacks: no answer without a request, no end of answers. And it
+reads the answers that every client reads (see `parser`).
 
 A server may send any number of interim answers (1xx) before its answer (RFC 9110, 15.2), and aiohttp reads on, busy at
 the full speed of the network, until the deadline of the request. A few are all that a client can have any use for. And
@@ -8,9 +9,11 @@ what a server sends before there is a request would be taken for the answer to t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from fcntl import ioctl
 from functools import partial
 from termios import FIONREAD
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -20,22 +23,29 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from crawler.network.attempt import current_attempt
+from crawler.network.heads import MAX_FIELDS, MAX_HEAD_BYTES
+from crawler.network.parser import AnswerParser, LenientParser
 
 MAX_INTERIM_ANSWERS = 16
 
 _UNREAD = bytearray(1028)  # an int at its front; `ioctl` keeps the GIL for what exceeds its own KiB: 0.3 us, not 1.7
 
+_NONE = bytes(4)
+
 
 class BoundedProtocol(ResponseHandler):
-    """Ends the connection at the interim answer that is one too many.
+    """Ends the connection at the interim answer that is one too many, and parses with a `LenientParser`.
+
+    aiohttp has no public way to set a parser; should its attribute go, the tests of `test_replies` fail.
 
     `peer` is the address at its other end; `plain_fd` the socket's descriptor, None under TLS, which may speak first.
     Both are asked for at each request, and asking the transport takes 3 us. `heard_at` is when bytes came last.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, parser_options: Mapping[str, Any]) -> None:
         super().__init__(loop)
         self._interim_answers = 0
+        self._parser_options = parser_options
         self.peer: str | None = None
         self.plain_fd: int | None = None
         self.heard_at = 0.0
@@ -47,6 +57,37 @@ class BoundedProtocol(ResponseHandler):
         self.peer = name[0] if name else None
         if transport.get_extra_info("sslcontext") is None:
             self.plain_fd = transport.get_extra_info("socket").fileno()
+
+    def is_connected(self) -> bool:
+        """Asked by the pool before it gives out a connection that was kept; one that is not is closed. No connection
+        will do on which the server has said something since, or where a fresh one is wanted.
+        """
+        if self.transport is None or self.transport.is_closing():
+            return False
+        attempt = current_attempt.get()
+        wants_another = attempt is not None and attempt.fresh and not attempt.sent
+        return not wants_another and not self._has_unread()
+
+    def has_answered(self) -> bool:
+        """Whether bytes of an answer are there: with the parser, or with the kernel."""
+        return bool(self) or self._has_unread()  # a queue of answers: true unless empty
+
+    def expect_answer(self) -> None:
+        """Called when the request has been sent, and aiohttp has made a parser for its answer."""
+        self._parser = LenientParser(self, self._parser)  # type: ignore[arg-type, assignment]
+
+    def another_parser(self) -> AnswerParser:
+        """A new parser of aiohttp's for the answer that is being parsed."""
+        current = self._parser
+        self.set_response_params(read_until_eof=True, **self._parser_options)
+        another, self._parser = self._parser, current
+        return cast(AnswerParser, another)
+
+    def end(self) -> None:
+        """Close the connection: its last answer is complete."""
+        self.force_close()
+        if self.transport is not None:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Called with what has come."""
@@ -62,40 +103,45 @@ class BoundedProtocol(ResponseHandler):
         if self._interim_answers <= MAX_INTERIM_ANSWERS:
             super().feed_data(data, size)
         elif self._interim_answers == MAX_INTERIM_ANSWERS + 1:
+            self.abort()  # before the exception, which it would take away
             self.set_exception(HttpProcessingError(message=f"more than {MAX_INTERIM_ANSWERS} interim responses"))
-            self.abort()
+
+    def _has_unread(self) -> bool:
+        if self.plain_fd is None:
+            return False
+        ioctl(self.plain_fd, FIONREAD, _UNREAD)
+        return _UNREAD[:4] != _NONE
 
 
 class WatchedRequest(aiohttp.ClientRequest):
-    """Is not sent where something came before it."""
+    """Is not sent where the answer is there before it."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        """Write the request. Raises `ServerDisconnectedError` for a connection that was kept: aiohttp makes a new one,
-        which is fine as nothing was sent. On a new one it is the server's answer, `ClientPayloadError`.
+        """Write the request. Raises `ClientPayloadError` on a new connection on which the server spoke first. (One that
+        was kept has been looked at when the pool gave it out.)
         """
-        if _has_answered(conn):
-            attempt = current_attempt.get()
-            if attempt is not None and not attempt.sockets:
-                raise aiohttp.ServerDisconnectedError
+        attempt = current_attempt.get()
+        is_new = attempt is not None and attempt.sockets
+        if is_new and isinstance(conn.protocol, BoundedProtocol) and conn.protocol.has_answered():
             raise aiohttp.ClientPayloadError from BadHttpMessage("the response came before the request")
         return await super().send(conn)
 
 
-def bound_interim_answers(connector: aiohttp.BaseConnector) -> None:
-    """Let the connector make its connections with `BoundedProtocol`.
+def parser_options(read_buffer_bytes: int) -> dict[str, Any]:
+    """How aiohttp is to parse an answer: the session is told, and so are the connections."""
+    return {
+        "read_bufsize": read_buffer_bytes,
+        "auto_decompress": False,  # `decoding` does it
+        "max_line_size": MAX_HEAD_BYTES,
+        "max_field_size": MAX_HEAD_BYTES,
+        "max_headers": MAX_FIELDS,
+    }
+
+
+def use_bounded_protocol(connector: aiohttp.BaseConnector, options: Mapping[str, Any]) -> None:
+    """Let the connector make its connections with `BoundedProtocol`; `options` are `parser_options`.
 
     There is no public way to say so; should the attribute go, the test of endless interim answers fails.
     """
-    protocol: type[ResponseHandler] = BoundedProtocol
-    connector._factory = partial(protocol, loop=asyncio.get_running_loop())
-
-
-def _has_answered(connection: Connection) -> bool:
-    """Whether bytes of an answer are there: with the parser, or with the kernel."""
-    protocol = connection.protocol
-    if protocol:  # a queue of answers: true unless empty
-        return True
-    if not isinstance(protocol, BoundedProtocol) or protocol.transport is None or protocol.plain_fd is None:
-        return False
-    ioctl(protocol.plain_fd, FIONREAD, _UNREAD)
-    return any(_UNREAD[:4])
+    protocol: Callable[..., ResponseHandler] = BoundedProtocol
+    connector._factory = partial(protocol, asyncio.get_running_loop(), options)

@@ -22,18 +22,16 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
 from crawler.network.attempt import current_attempt
 from crawler.network.guard import AddressGuard
-from crawler.network.protocol import BoundedProtocol, WatchedRequest, bound_interim_answers
+from crawler.network.protocol import BoundedProtocol, WatchedRequest, parser_options, use_bounded_protocol
 from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
+from crawler.network.tls import tls_context
 from crawler.network.tunnel import ProxyConnector
 
 RESERVED_FILES = 64  # the database and its files, DNS, parser processes, standard streams
 SOCKETS_PER_CONNECT = 2  # an address that hesitates gets company from the next one (RFC 8305)
 MAX_KEPT_CONNECTIONS = 1024  # each costs memory here and patience there
 MIN_KEEPALIVE_S, MAX_KEEPALIVE_S = 15.0, 75.0
-MAX_LINE_BYTES = 16 * 1024
-MAX_FIELD_BYTES = 32 * 1024  # real sites send policies and cookies longer than aiohttp's default of 8 KiB
-MAX_FIELDS = 256
 READ_BUFFER_BYTES = 256 * 1024  # aiohttp holds twice this of a body that is not read, then TCP holds the peer back
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -102,26 +100,23 @@ async def open_session(
         "resolver": resolver,
         "use_dns_cache": False,
         "socket_factory": guard.socket_factory,
-        "ssl": False if network.insecure else ssl_context or True,
+        "ssl": tls_context(insecure=network.insecure) if network.insecure or ssl_context is None else ssl_context,
     }
     proxy = network.proxy_server
     connector = ProxyConnector(proxy, guard, **options) if proxy else aiohttp.TCPConnector(**options)
-    bound_interim_answers(connector)
+    parsing = parser_options(READ_BUFFER_BYTES if network.max_rate is None else buffer_bytes(network.max_rate))
+    use_bounded_protocol(connector, parsing)
     try:
         async with aiohttp.ClientSession(
             connector=connector,
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=request_timeout(network),
-            read_bufsize=READ_BUFFER_BYTES if network.max_rate is None else buffer_bytes(network.max_rate),
             request_class=WatchedRequest,
             response_class=WatchedResponse,
             requote_redirect_url=False,
-            auto_decompress=False,  # `decoding` does it
             trust_env=False,
-            max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
-            max_headers=MAX_FIELDS,
+            **parsing,
         ) as session:
             yield session
     finally:
@@ -148,11 +143,15 @@ class WatchedResponse(aiohttp.ClientResponse):
         """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first."""
         attempt = current_attempt.get()
         if attempt is not None and isinstance(connection.protocol, BoundedProtocol):
+            connection.protocol.expect_answer()
             attempt.record_sent(connection.protocol)
         try:
-            return await super().start(connection)
+            await super().start(connection)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             raise ConnectionEndedError from error
+        if attempt is not None:
+            attempt.answered = True
+        return self
 
 
 def request_timeout(network: NetworkConfig) -> aiohttp.ClientTimeout:

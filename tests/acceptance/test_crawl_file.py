@@ -71,7 +71,7 @@ def test_what_init_writes_changes_nothing_when_it_is_taken_as_it_is(cli: Cli, se
 
 def test_init_overwrites_nothing_and_says_what_it_cannot_do(cli: Cli) -> None:
     (cli.folder / "crawl.toml").write_text("mine")
-    assert "crawl.toml exists" in cli.command("init", status=2).err
+    assert "crawl.toml already exists" in cli.command("init", status=2).err
     assert (cli.folder / "crawl.toml").read_text() == "mine"
     for file in ("no/such/crawl.toml", "."):
         assert cli.command("init", file, status=2).err.count("\n") == 1

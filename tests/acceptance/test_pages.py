@@ -233,7 +233,7 @@ def test_one_session_reuses_its_connections(cli: Cli, serve: Serve) -> None:
     assert outcome.summary["connections_opened"] == served.connections <= 4
     assert outcome.summary["connections_reused"] == 301 - served.connections
     assert outcome.summary["dns_lookups"] == 1
-    assert f"{served.connections} for 301 requests" in outcome.out
+    assert f"{served.connections} opened for 301 requests" in outcome.out
 
 
 def test_credentials_in_a_seed_go_to_its_origin_alone_and_are_stored_nowhere(cli: Cli, serve: Serve) -> None:

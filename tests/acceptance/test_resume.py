@@ -337,8 +337,8 @@ def test_an_end_while_exclusions_are_judged_anew_leaves_none_behind(
     with closing(sqlite3.connect(cli.db)) as connection, connection:
         connection.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-            " INSERT INTO urls (url, host_id, kind, status, reason, depth, hops, seed, discovered_at)"
-            " SELECT url || i, host_id, kind, status, reason, depth, hops, seed, discovered_at FROM urls, n"
+            " INSERT INTO urls (url, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at)"
+            " SELECT url || i, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at FROM urls, n"
             " WHERE reason = 'scope'"
         )
     options = [served.with_ports(one) for one in wider]

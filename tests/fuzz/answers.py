@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import calendar
-import gzip
 import math
 import re
 import time
@@ -13,7 +13,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import brotli  # type: ignore[import-untyped]
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.http_parser import HttpResponseParser
 from backports import zstd
 from multidict import CIMultiDict
 
@@ -21,7 +23,8 @@ from crawler.content.reader import readable
 from crawler.content.robots_meta import robots_directives
 from crawler.dates import unix_time
 from crawler.network.decoding import PIECE_BYTES, BodyDecoder
-from crawler.network.fields import clean, max_age_s
+from crawler.network.fields import clean, framing_problem, max_age_s, reference
+from crawler.network.heads import MAX_FIELDS, MAX_HEAD_BYTES, repaired
 from crawler.policy.outcome import MAX_RETRY_AFTER_S, retry_after_s
 from tests.fuzz.documents import cut, is_storable
 
@@ -29,18 +32,42 @@ _MAX_DECODED = 8 * 1024 * 1024
 
 
 def check_decoding(coding: str, body: bytes, places: Sequence[int] = ()) -> None:
-    """The same however it is cut, in pieces of bounded size, and nothing is taken that a library would refuse."""
+    """The same however it is cut, in pieces of bounded size, and it begins with what a library makes of it."""
     whole = _decoded(coding, [body])
     if whole is None and coding == "zstd":
         return  # libzstd notices a frame that lies about its size only where it sees the whole frame at once
     assert _decoded(coding, cut(body, places)) == whole
     assert _decoded(coding, [body[at : at + 1] for at in range(len(body))]) == whole
-    if whole and len(whole) < _MAX_DECODED:
-        assert whole.startswith(_decoded_at_once(coding, body))
+    if whole is not None and len(whole[0]) < _MAX_DECODED:
+        first, is_over = _first_stream(coding, body)
+        assert whole[0].startswith(first)
+        assert is_over or not whole[1] or not body
 
 
-def _decoded(coding: str, chunks: Iterable[bytes]) -> bytes | None:
-    """None where it cannot be decoded. What is longer than any bomb needs to be is cut."""
+def check_chain(codings: Sequence[str], body: bytes, places: Sequence[int] = ()) -> None:
+    """Several codings: what each alone makes of what the one above it has left; and never much more than is wanted."""
+    decoder = BodyDecoder(*codings, max_bytes=_MAX_DECODED)
+    expected: bytes | None = body
+    for coding in reversed(codings):
+        undone = None if expected is None else _decoded(coding, [expected])
+        expected = None if undone is None else undone[0]
+    try:
+        decoded = b""
+        for chunk in cut(body, places):
+            for piece in decoder.decode(chunk):
+                decoded += piece
+                if len(decoded) >= _MAX_DECODED:
+                    return
+        whole = decoder.finish()
+    except ContentEncodingError:
+        return  # also where it is found out behind the end of what one alone was given
+    assert decoder.overrun or whole in (True, False)
+    if expected is not None and not decoder.overrun:
+        assert decoded == expected
+
+
+def _decoded(coding: str, chunks: Iterable[bytes]) -> tuple[bytes, bool] | None:
+    """With whether it was whole; None where it cannot be decoded. What is longer than any bomb needs to be is cut."""
     decoder, decoded = BodyDecoder(coding), b""
     try:
         for chunk in chunks:
@@ -48,24 +75,55 @@ def _decoded(coding: str, chunks: Iterable[bytes]) -> bytes | None:
                 assert len(piece) <= 2 * PIECE_BYTES  # brotli takes it as a hint
                 decoded += piece
                 if len(decoded) >= _MAX_DECODED:
-                    return decoded[:_MAX_DECODED]
-        decoder.finish()
+                    return decoded[:_MAX_DECODED], False
+        return decoded, decoder.finish()
     except ContentEncodingError:
         return None
-    return decoded
 
 
-def _decoded_at_once(coding: str, body: bytes) -> bytes:
+def _first_stream(coding: str, body: bytes) -> tuple[bytes, bool]:
+    """What the library makes of the first stream in `body`, and whether that is over."""
     match coding:
-        case "gzip":
-            return gzip.decompress(body)
         case "br":
-            return bytes(brotli.decompress(body))
+            brotli_stream, decoded = brotli.Decompressor(), b""
+            for byte in body:
+                if brotli_stream.is_finished():
+                    break
+                decoded += brotli_stream.process(bytes((byte,)))
+            return decoded, bool(brotli_stream.is_finished())
         case "zstd":
-            return zstd.decompress(body)
+            frame = zstd.ZstdDecompressor(options={int(zstd.DecompressionParameter.window_log_max): 23})
+            return frame.decompress(body), frame.eof
+        case "gzip":
+            bits = zlib.MAX_WBITS | 16
         case _:
-            bits = zlib.MAX_WBITS if body[0] & 0x0F == 8 else -zlib.MAX_WBITS
-            return zlib.decompressobj(bits).decompress(body)
+            bits = zlib.MAX_WBITS if body[:1] and body[0] & 0x0F == 8 else -zlib.MAX_WBITS
+    stream = zlib.decompressobj(bits)
+    return stream.decompress(body), stream.eof
+
+
+def check_repaired(head: bytes) -> None:
+    """aiohttp's parser takes a repaired head as it stands, and to repair it again changes nothing."""
+    good = repaired(head)
+    if good is None:
+        return
+    assert repaired(good) == good
+    assert good.endswith(b"\r\n\r\n")
+    assert good.count(b"\r\n\r\n") == 1
+    loop = asyncio.new_event_loop()
+    try:
+        parser = HttpResponseParser(
+            BaseProtocol(loop), loop, 2**16, max_line_size=MAX_HEAD_BYTES, max_field_size=MAX_HEAD_BYTES,
+            max_headers=MAX_FIELDS, read_until_eof=True,
+        )  # fmt: skip
+        messages, _upgraded, _tail = parser.feed_data(good)
+    finally:
+        loop.close()
+    (message, _body) = messages[0]
+    assert len(messages) == 1
+    assert framing_problem(message.headers) is None
+    assert message.code == int(good[9:12])
+    assert b"".join(b"%b: %b\r\n" % field for field in message.raw_headers) == good.partition(b"\r\n")[2][:-2]
 
 
 def check_header(raw: bytes) -> None:
@@ -81,6 +139,12 @@ def check_header(raw: bytes) -> None:
     spaced = "".join(" " if unicodedata.category(character) == "Cc" else character for character in sent)
     assert text.strip(" ") == spaced.strip(" ")
     assert isinstance(readable(text), bool)
+    url = reference(CIMultiDict({"Location": raw.decode("utf-8", "surrogateescape")}), "Location")
+    assert url is not None
+    assert is_storable(url)
+    assert not any(unicodedata.category(character) == "Cc" for character in url)
+    kept = re.sub(rb"%([0-9A-F]{2})", lambda found: bytes((int(found[1], 16),)), url.encode())
+    assert kept == re.sub(rb"%([0-9A-F]{2})", lambda found: bytes((int(found[1], 16),)), raw.replace(b"\t", b""))
     max_age = max_age_s(CIMultiDict({"Cache-Control": text}))
     assert max_age == _max_age_s(text)
 

@@ -37,6 +37,7 @@ _TEXT = b"hello, hello " * 9
 def _decoding(data: bytes) -> None:
     places, coding, body = data[:3], _one_of(_CODINGS, data[3:4]), data[4:]
     answers.check_decoding(coding, body, places)
+    answers.check_chain((_one_of(_CODINGS, data[2:3]), coding), body, places)
 
 
 _TYPES = (None, "text/html", "text/html; charset=utf-16le", "x; charset=gbk", "text/html;charset='koi8-r'")
@@ -72,6 +73,10 @@ def _header(data: bytes) -> None:
     token, *tags = _text(data).split("\n")
     answers.check_robots_tags(tags, token)
     answers.check_date(_text(data))
+
+
+def _head(data: bytes) -> None:
+    answers.check_repaired(data)
 
 
 def _cookies(data: bytes) -> None:
@@ -190,6 +195,19 @@ TARGETS = {
         words=b"max-age= no-cache , : ; none noindex nofollow unavailable_after: GMT -0000 +0100 EST 60 Nov".split(),
         max_bytes=200,
     ),
+    "head": Target(
+        check=_head,
+        seeds=[
+            b"HTTP/1.1  200 OK\r\nA : b\r\nContent-Length: 5 bytes\r\nContent-Length: +5\r\nX: y\r\n z\r\n\r\n",
+            b"HTTP/1.0 404 No\nnonsense\nTransfer-Encoding: chunked, identity\nContent-Length: 5\n\n",
+            b"HTTP/1.1 103 Early Hints\r\nLink: x\ry\r\n\r\n",
+        ],
+        words=(
+            b"HTTP/1.1 HTTP/1.0 200 204 304 100 101 Content-Length: Transfer-Encoding: chunked identity Connection:"
+            b" Upgrade: Sec-WebSocket-Key1: \r\n \r \n , + : 99999999999999999999"
+        ).split(b" "),
+        max_bytes=600,
+    ),
     "cookies": Target(
         check=_cookies,
         seeds=[b"# Netscape\n.a.test\tTRUE\t/in\tFALSE\t0\tsid\tx\n", b"#HttpOnly_a.test\tTRUE\t/\tTRUE\t4e9\t\tx"],
@@ -249,6 +267,9 @@ TARGETS = {
             b"\x07\x20\x40HTTP/1.0 404 No\r\nETag: x\r\nX-Robots-Tag: none\r\n\r\nhello",
             b"\x07\x20\x40HTTP/1.1 100 On\r\n\r\nHTTP/1.1 302 Go\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
             b"\x07\x20\x40HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(_TEXT),
+            b"\x07\x20\x40HTTP/1.1  200 OK\r\nno colon\r\nContent-Length: 5 bytes\r\n\r\nhello and more",
+            b"\x07\x20\x40HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n5\r\nhello\r\n"
+            b"0\r\nx\r\n\r\n",
         ],
         words=(
             b"HTTP/1.1 HTTP/1.0 200 204 304 100 101 Content-Length: Content-Encoding: Transfer-Encoding: chunked gzip"

@@ -150,7 +150,7 @@ async def test_credentials_in_the_url_are_neither_sent_nor_shown() -> None:
 
 
 async def test_secrets_are_in_no_failure() -> None:
-    refusals = [b"", b"nonsense s3cret", b"HTTP/1.1 200 OK\r\nBad Header: s3cret\r\n\r\n", CHUNKED + b"s3cret\r\n"]
+    refusals = [b"", b"nonsense s3cret", b"HTTP/1.1 200 OK\r\nContent-Length: s3cret\r\n\r\n", CHUNKED + b"s3cret\r\n"]
     for refusal in refusals:
         async with RawServer(refusal, closing=True) as server, opened() as (fetcher, _counters):
             fetcher.authorize(server.url, "me", "s3cret")
@@ -220,13 +220,37 @@ async def test_an_answer_comes_with_all_that_its_head_says() -> None:
     ],
 )
 async def test_header_values_are_proper_text(raw: bytes, text: str) -> None:
-    head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + raw + b"\r\n\r\n"
+    head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nETag: " + raw + b"\r\n\r\n"
     async with RawServer(head) as server, opened() as (fetcher, _counters):
         answer = await fetcher.fetch(f"{server.url}/")
     assert isinstance(answer, Response), answer
-    assert answer.location is not None
-    assert answer.location == text.strip(" ")
-    answer.location.encode("utf-8")
+    assert answer.etag is not None
+    assert answer.etag == text.strip(" ")
+    answer.etag.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text", "asked_for"),
+    [
+        (b"/caf\xc3\xa9", "/café", "/caf%C3%A9"),
+        (b"/caf\xe9", "/caf%E9", "/caf%E9"),
+        (b"/caf\xe9?\xc3\xa9", "/caf%E9?%C3%A9", "/caf%E9?%C3%A9"),
+        (b"/a\tb\x01c\x7f", "/ab%01c%7F", "/ab%01c%7F"),
+        (b"/\xc2\x85", "/%C2%85", "/%C2%85"),
+        (b"/\xc2\x85\xff", "/%C2%85%FF", "/%C2%85%FF"),
+        (b"/%E9 x", "/%E9 x", "/%E9%20x"),
+        (b"/\xed\xa0\x80", "/%ED%A0%80", "/%ED%A0%80"),
+        (b"\t/a\t", "/a", "/a"),
+        (b"", "", "/"),
+    ],
+)
+async def test_a_header_that_is_a_url_keeps_its_bytes(raw: bytes, text: str, asked_for: str) -> None:
+    head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + raw + b"\r\nRefresh: " + raw + b"\r\n\r\n"
+    async with RawServer(head) as server, opened() as (fetcher, _counters):
+        answer = await fetcher.fetch(f"{server.url}/")
+    assert isinstance(answer, Response), answer
+    assert (answer.location, answer.refresh) == (text, text)
+    assert normalize(text, f"{server.url}/") == server.url + asked_for
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
@@ -360,7 +384,7 @@ async def test_content_codings_are_undone(coding: str) -> None:
         assert (answer.body, answer.size) == (plain, len(plain))
 
 
-@pytest.mark.parametrize("fields", [["gzip, gzip"], ["gzip", "gzip"], ["br, gzip"], ["compress"], ["identity, gzip"]])
+@pytest.mark.parametrize("fields", [["gzip, gzip"], ["gzip", "gzip"], ["br, gzip"], ["compress"], ["utf-8, gzip"]])
 async def test_what_cannot_be_decoded_is_not_taken_for_a_body(fields: list[str]) -> None:
     encoded = gzip.compress(b"hello")
     raw = ok(encoded, *(f"Content-Encoding: {field}" for field in fields))
@@ -405,17 +429,12 @@ MALFORMED = {
     "status": b"HTTP/1.1 20x OK\r\n\r\n",
     "low status": b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
     "unasked upgrade": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-    "field": b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
     "nul": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
     "length": b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello",
     "negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-    "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunked and length": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
     "gzip transfer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
     "gzip, chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-    "chunked twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-    "identity": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhello",
     "empty coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\nhello",
     "404 with unknown transfer": b"HTTP/1.1 404 No\r\nTransfer-Encoding: x\r\n\r\nhello",
     "chunk size": CHUNKED + b"5\r\nhello\r\nzz\r\n\r\n",
@@ -462,9 +481,9 @@ async def test_a_real_400_is_an_answer() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"a" * 100_000 + b": x\r\n\r\n",
-        b"HTTP/1.1 200 " + b"a" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 300_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"a" * 300_000 + b": x\r\n\r\n",
+        b"HTTP/1.1 200 " + b"a" * 300_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",
     ],
     ids=["value", "name", "reason", "number"],

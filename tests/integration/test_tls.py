@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import trustme
@@ -12,6 +14,7 @@ import trustme
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.network.fetcher import open_fetcher
+from crawler.network.tls import tls_context
 from crawler.policy.outcome import decide, decide_robots
 from crawler.records import Claim, Failure, FailureKind, Response, UrlKind, UrlStatus
 from tests.integration.rawserver import RawServer, ok
@@ -94,6 +97,84 @@ async def test_an_old_protocol_can_be_spoken_here() -> None:
     client.set_ciphers("ALL:@SECLEVEL=0")
     answer, _requests = await _fetch(_of_an_old_protocol, insecure=False, ca=ca, client=client)
     assert isinstance(answer, Response), answer
+
+
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES128-SHA256",
+        "ECDHE-RSA-AES128-SHA",
+        "ECDHE-RSA-AES256-SHA",
+        "AES128-GCM-SHA256",
+        "AES256-SHA256",
+        "AES128-SHA",
+        "AES256-SHA",
+    ],
+)
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_an_old_server_is_spoken_to_as_browsers_do_and_verified_as_ever(suite: str, trusted: bool) -> None:
+    ca = trustme.CA()
+    client = tls_context()
+    if trusted:
+        ca.configure_trust(client)
+    answer, requests = await _fetch(_offering(suite), insecure=False, ca=ca, client=client)
+    if trusted:
+        assert isinstance(answer, Response), answer
+    else:
+        assert isinstance(answer, Failure)
+        assert (answer.kind, requests) == (FailureKind.TLS, 0)
+        assert answer.message.startswith("certificate refused")
+
+
+async def test_an_old_server_is_spoken_to_without_asking_whom_to_trust() -> None:
+    answer, _requests = await _fetch(_offering("AES128-SHA"), insecure=True)
+    assert isinstance(answer, Response), answer
+
+
+@pytest.mark.parametrize("suite", ["AECDH-AES128-SHA", "ADH-AES128-SHA", "NULL-SHA256", "ECDHE-RSA-NULL-SHA"])
+async def test_suites_that_protect_nothing_are_not_spoken_even_if_nobody_is_asked(suite: str) -> None:
+    answer, _requests = await _fetch(_offering(suite), insecure=True)
+    assert isinstance(answer, Failure)
+    assert answer.kind is FailureKind.TLS
+
+
+def test_what_is_offered_holds_no_weak_suite_and_all_of_pythons() -> None:
+    context = tls_context()
+    offered = {str(suite["name"]) for suite in context.get_ciphers()}
+    assert not [name for name in offered if any(weak in name for weak in ("DES", "RC4", "NULL", "EXP", "ADH", "MD5"))]
+    assert offered >= {str(suite["name"]) for suite in ssl.create_default_context().get_ciphers()}
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.verify_flags == ssl.create_default_context().verify_flags
+
+
+async def test_whom_the_system_trusts_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found out at the first connection only."""
+    ca = trustme.CA()
+    bundle = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(bundle))
+    network = NetworkConfig(allow_private=("127.0.0.0/8",), timeout_s=10)
+    async with RawServer(ok(), tls=_presenting(ca.issue_cert("127.0.0.1"))) as server:
+        for trusted in (False, True):
+            if trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+            async with open_fetcher(network, PolitenessConfig(delay_s=0), Counters()) as fetcher:
+                for _ in range(2):
+                    answer = await fetcher.fetch(f"{server.url}/")
+                    assert isinstance(answer, Response) is trusted, answer
+
+
+def _offering(suite: str) -> Callable[[trustme.CA], ssl.SSLContext]:
+    """A server of TLS 1.2 with this suite alone, and an RSA key."""
+
+    def context(ca: trustme.CA) -> ssl.SSLContext:
+        context = _presenting(ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(f"{suite}:@SECLEVEL=0")
+        return context
+
+    return context
 
 
 async def _fetch(

@@ -26,7 +26,7 @@ _COMPRESS = {
 def decoded(coding: str, *chunks: bytes) -> bytes:
     decoder = BodyDecoder(coding)
     body = b"".join(piece for chunk in chunks for piece in decoder.decode(chunk))
-    decoder.finish()
+    assert decoder.finish()
     return body
 
 
@@ -56,7 +56,28 @@ def test_what_comes_out_in_several_pieces_is_whole(coding: str) -> None:
 
 
 @pytest.mark.parametrize("chunks", [(b"\6\6",), (b"\6", b"\6")])
-def test_nothing_may_stand_behind_brotli_in_whatever_chunk(chunks: tuple[bytes, ...]) -> None:
+def test_what_stands_behind_brotli_is_passed_over_in_whatever_chunk(chunks: tuple[bytes, ...]) -> None:
+    """The library refuses it, with all that came with it."""
     assert decoded("br", b"\6") == b""
+    assert decoded("br", *chunks) == b""
+
+
+@pytest.mark.parametrize("size", [10, 5000, 3 * PIECE_BYTES])
+@pytest.mark.parametrize("at_once", [1024, 4096, 10**9])
+def test_brotli_is_whole_whatever_stands_behind_it_and_however_much(size: int, at_once: int) -> None:
+    text = b"".join(b"%d " % (number * number) for number in range(size // 8 + 2))[:size]
+    body = brotli.compress(text) + b"garbage" * 1000
+    assert decoded("br", *(body[at : at + at_once] for at in range(0, len(body), at_once))) == text
+
+
+def test_members_follow_each_other_and_what_is_none_ends_them() -> None:
+    one, two = gzip.compress(b"one"), gzip.compress(b"two")
+    assert decoded("gzip", one + two) == b"onetwo"
+    assert decoded("gzip", one + b"x" + two) == b"one"
+    assert decoded("gzip", one + b"\x1f", b"\x8b" + two) == b"one"
+    assert decoded("gzip", one + two[:1], two[1:2], two[2:]) == b"onetwo"
+    skippable = b"\x50\x2a\x4d\x18\x02\0\0\0hi"
+    assert decoded("zstd", zstd.compress(b"one") + skippable[:2], skippable[2:] + zstd.compress(b"two")) == b"onetwo"
+    assert decoded("deflate", zlib.compress(b"one") + zlib.compress(b"two")) == b"one"  # as all clients do
     with pytest.raises(ContentEncodingError):
-        decoded("br", *chunks)
+        decoded("gzip", one + two[:-8] + bytes(8))

@@ -29,7 +29,19 @@ HTML = b"<html><title>t</title>"
         ("application/pdf", False),
         ("image/png", False),
         ("text/htmlx", False),
-        ("nonsense", False),
+        ("text/html;", True),
+        ("html", True),
+        ("none", True),
+        ("text", True),
+        ("text/", True),
+        ("/html", True),
+        ("text/html charset=utf-8", True),
+        ("text/plain charset=utf-8", True),
+        ("text/html (x)", True),
+        ("te(xt/html", True),
+        ("text/html/5", True),
+        ("html, image/png", False),
+        ("image/png, html", False),
     ],
 )
 def test_which_types_are_readable(content_type: str | None, expected: bool) -> None:
@@ -47,6 +59,10 @@ def test_another_type_is_not_read_even_where_it_looks_like_a_page(content_type: 
     assert read(UrlKind.PAGE, HTML, URL, content_type) is None
 
 
+NO_TYPE = [None, "", "html", "none", "text/html charset=utf-8", "text/html (x)", "*/*"]
+
+
+@pytest.mark.parametrize("content_type", NO_TYPE)
 @pytest.mark.parametrize(
     "body",
     [
@@ -73,10 +89,11 @@ def test_another_type_is_not_read_even_where_it_looks_like_a_page(content_type: 
         b"<?xml version='1.0'?>\n<!DOCTYPE html>",
     ],
 )
-def test_an_untyped_body_that_begins_like_html_is_a_page(body: bytes) -> None:
-    assert isinstance(read(UrlKind.PAGE, body, URL, None), Page)
+def test_an_untyped_body_that_begins_like_html_is_a_page(body: bytes, content_type: str | None) -> None:
+    assert isinstance(read(UrlKind.PAGE, body, URL, content_type), Page)
 
 
+@pytest.mark.parametrize("content_type", NO_TYPE)
 @pytest.mark.parametrize(
     "body",
     [
@@ -94,8 +111,8 @@ def test_an_untyped_body_that_begins_like_html_is_a_page(body: bytes) -> None:
         b"<?xml",
     ],
 )
-def test_an_untyped_body_that_does_not_is_none(body: bytes) -> None:
-    assert read(UrlKind.PAGE, body, URL, None) is None
+def test_an_untyped_body_that_does_not_is_none(body: bytes, content_type: str | None) -> None:
+    assert read(UrlKind.PAGE, body, URL, content_type) is None
 
 
 def test_a_sitemap_is_read_as_one_whatever_its_type() -> None:
