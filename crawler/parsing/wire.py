@@ -2,7 +2,8 @@
 
 A process writes `READY` once it can read, and is sent nothing before. A request is a header, then the URL, the
 Content-Type and the body. An answer is a header, then JSON (the fields of a `Page` in a fixed order, a sitemap's
-entries, or null) and the body compressed with zstd, which is empty where it is not kept. Links and entries are columns,
+entries, or null) and the body compressed with zstd, which is empty where it is not kept. The header also says by how
+much the process has grown. Links and entries are columns,
 which makes a message small and quickly decoded: one event loop decodes those of all processes.
 
 Invariant: what decodes to a record was encoded from an equal one. Both ends are the same version of this file.
@@ -22,7 +23,7 @@ from crawler.records import Link, Page, Response, SitemapEntry, StoredBody, UrlK
 
 READY = b"ready\n"
 _REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
-_ANSWER = struct.Struct("<II16s")  # lengths: JSON, compressed body; hash of the body
+_ANSWER = struct.Struct("<II16sQ")  # lengths: JSON, compressed body; hash of the body; memory grown
 _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
 _MAX_TYPE_LENGTH = 1000
 _PAGE_FIELDS = (
@@ -49,6 +50,7 @@ class Answer(NamedTuple):
     json: bytes
     zstd: bytes
     digest: bytes
+    grown_bytes: int
 
 
 def encode_request(kind: UrlKind, response: Response, *, keep_body: bool) -> tuple[bytes, ...]:
@@ -73,17 +75,17 @@ def receive_request(take: Callable[[int], bytes]) -> Request | None:
     return Request(_KINDS[kind], bool(keep_body), url, content_type, take(body_length))
 
 
-def encode_answer(content: Content, body: StoredBody | None) -> bytes:
-    """A message with what the reader made of a document and, if it is kept, its body."""
+def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 0) -> bytes:
+    """A message with what the reader made of a document and, if it is kept, its body; the process has grown so much."""
     json = encode_content(content)
     zstd, digest = (body.zstd, body.digest) if body is not None else (b"", bytes(16))
-    return _ANSWER.pack(len(json), len(zstd), digest) + json + zstd
+    return _ANSWER.pack(len(json), len(zstd), digest, grown_bytes) + json + zstd
 
 
 async def receive_answer(take: Callable[[int], Awaitable[bytes]]) -> Answer:
     """The next answer. `take` reads exactly that many bytes, and raises `EOFError` where there are fewer."""
-    json_length, body_length, digest = _ANSWER.unpack(await take(_ANSWER.size))
-    return Answer(await take(json_length), await take(body_length), digest)
+    json_length, body_length, digest, grown_bytes = _ANSWER.unpack(await take(_ANSWER.size))
+    return Answer(await take(json_length), await take(body_length), digest, grown_bytes)
 
 
 def decode_answer(answer: Answer, url: str, size: int) -> Reading:
