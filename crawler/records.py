@@ -292,7 +292,7 @@ class Page:
 
     `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header. `content_hash` covers text, links and
     what is asked of robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the
-    page holds more than are kept.
+    page holds more than are kept. `images_hash` covers where its images come from; empty where it has none.
     """
 
     url: str
@@ -310,6 +310,7 @@ class Page:
     refresh_url: str | None = None
     noindex: bool = False
     nofollow: bool = False
+    images_hash: bytes = b""
     content_hash: bytes = b""
 
 

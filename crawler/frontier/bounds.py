@@ -47,7 +47,7 @@ class Bounds:
         self._pages += 1
         if self._pages % _EVERY or not self._config.trap_rules:
             return None
-        return self._repetition.note(page.url, page.title, page.text)
+        return self._repetition.note(page)
 
     def restore(self, places: Iterable[tuple[str, str]]) -> None:
         """The closed places of earlier runs, each with its host before it. ELSEWHERE means others in each run."""

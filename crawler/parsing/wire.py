@@ -110,12 +110,14 @@ def decode_content(json: bytes, url: str) -> Content:
     if isinstance(columns, dict):
         rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
         return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
-    *values, content_hash, urls, anchors, rels, nofollows = columns
+    *values, images_hash, content_hash, urls, anchors, rels, nofollows = columns
     fields = dict(zip(_PAGE_FIELDS, values, strict=True))
     fields["headings"] = tuple(map(tuple, fields["headings"]))
     fields["json_ld"] = tuple(fields["json_ld"])
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
-    return Page(url=url, links=links, content_hash=bytes.fromhex(content_hash), **fields)
+    return Page(
+        url=url, links=links, images_hash=bytes.fromhex(images_hash), content_hash=bytes.fromhex(content_hash), **fields
+    )
 
 
 def _columns(content: Content) -> Any:
@@ -124,4 +126,9 @@ def _columns(content: Content) -> Any:
     if isinstance(content, list):
         return {name: [getattr(entry, name) for entry in content] for name in _ENTRY_FIELDS}
     links = tuple(zip(*content.links, strict=True)) or ((), (), (), ())
-    return [*(getattr(content, name) for name in _PAGE_FIELDS), content.content_hash.hex(), *links]
+    return [
+        *(getattr(content, name) for name in _PAGE_FIELDS),
+        content.images_hash.hex(),
+        content.content_hash.hex(),
+        *links,
+    ]

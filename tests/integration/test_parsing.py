@@ -28,7 +28,7 @@ URL = "http://a.test/folder/page"
 HTML = (
     b"<!doctype html><html lang=en><title>T</title><meta name=description content=D><meta property=og:title content=O>"
     b'<script type="application/ld+json">{}</script><h1>H</h1><p>text <a href=x rel=nofollow>an <b>anchor</b></a>'
-    b"<meta http-equiv=refresh content='3; url=/next'><a href=/y>y</a>"
+    b"<meta http-equiv=refresh content='3; url=/next'><a href=/y>y</a><img src=/1.png>"
 )
 NESTED = b"<div>" * 100_000 + b"text"
 ROW = b"<div class=row><p>some words <b>of</b> text <a href=/x>link</a></p></div>\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from crawler.config import ScopeConfig
 from crawler.policy.repetition import ALIKE_PAGES, ELSEWHERE, RepetitionDetector
 from crawler.policy.scope import Scope
 from crawler.policy.traps import pattern_of, session_of, trap_of
-from crawler.records import SeedMark
+from crawler.records import Page, SeedMark
 
 CONFIG = ScopeConfig()
 SID = "0123456789abcdef0123456789abcdef"
@@ -183,6 +185,10 @@ def test_patterns(target: str, pattern: str) -> None:
 MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905 - easier to read
 
 
+def a_page(url: str, title: str | None, text: str, **more: Any) -> Page:
+    return Page(url=url, title=title, text=text, **more)
+
+
 def month(number: int) -> tuple[str, str]:
     """Title and text of a page of an empty calendar."""
     name, days = MONTHS[number % 12], " ".join(map(str, range(1, 29 + number % 4)))
@@ -192,7 +198,7 @@ def month(number: int) -> tuple[str, str]:
 def test_an_endless_calendar_is_closed_and_nothing_else_of_its_host() -> None:
     detector = RepetitionDetector()
     pages = [(f"http://a.test/calendar?m={number}", *month(number)) for number in range(2 * ALIKE_PAGES)]
-    closed = [name for page in pages if (name := detector.note(*page))]
+    closed = [name for page in pages if (name := detector.note(a_page(*page)))]
     assert closed == ["/calendar?m"]
     assert detector.closed("http://a.test/calendar?m=99999", "a.test") == "/calendar?m"
     assert detector.closed("http://a.test/calendar", "a.test") is None
@@ -202,14 +208,14 @@ def test_an_endless_calendar_is_closed_and_nothing_else_of_its_host() -> None:
 def test_so_many_pages_must_be_alike() -> None:
     detector = RepetitionDetector()
     pages = [(f"http://a.test/{number}", "Not found", "Sorry.") for number in range(ALIKE_PAGES + 2)]
-    assert [detector.note(*page) for page in pages] == [None] * (ALIKE_PAGES + 1) + ["/"]
+    assert [detector.note(a_page(*page)) for page in pages] == [None] * (ALIKE_PAGES + 1) + ["/"]
 
 
 def test_one_new_page_in_ten_keeps_a_place_open() -> None:
     detector = RepetitionDetector()
     for number in range(5 * ALIKE_PAGES):
         text = "alike" if number % 10 else "new " + "".join(chr(97 + int(digit)) for digit in str(number))
-        assert detector.note(f"http://a.test/{number}", None, text) is None
+        assert detector.note(a_page(f"http://a.test/{number}", None, text)) is None
 
 
 def test_pages_that_only_share_their_title_are_told_apart_by_their_texts() -> None:
@@ -217,13 +223,15 @@ def test_pages_that_only_share_their_title_are_told_apart_by_their_texts() -> No
     for number in range(2 * ALIKE_PAGES):
         word = "".join(chr(97 + int(digit)) for digit in str(number))
         text = "menu " * 50 + f"about {word} " + "footer " * 50
-        assert detector.note(f"http://a.test/{number}", "Our site", text) is None
+        assert detector.note(a_page(f"http://a.test/{number}", "Our site", text)) is None
 
 
 def test_a_maze_of_random_folders_is_closed_as_a_whole_but_not_what_is_known() -> None:
     detector = RepetitionDetector()
-    detector.note("http://a.test/docs/x", "Docs", "honest")
-    names = {detector.note(f"http://a.test/m{'x' * number}/p", "Maze", "lost") for number in range(2 * ALIKE_PAGES)}
+    detector.note(a_page("http://a.test/docs/x", "Docs", "honest"))
+    names = {
+        detector.note(a_page(f"http://a.test/m{'x' * number}/p", "Maze", "lost")) for number in range(2 * ALIKE_PAGES)
+    }
     assert names == {None, ELSEWHERE}
     assert detector.closed("http://a.test/other/p", "a.test") == ELSEWHERE
     assert detector.closed("http://a.test/docs/y", "a.test") is None
@@ -232,6 +240,6 @@ def test_a_maze_of_random_folders_is_closed_as_a_whole_but_not_what_is_known() -
 def test_what_is_remembered_is_bounded() -> None:
     detector = RepetitionDetector()
     for number in range(40_000):
-        detector.note(f"http://h{number % 20_000}.test/{'a' * (number // 20_000)}/x?q", "T", "t")
+        detector.note(a_page(f"http://h{number % 20_000}.test/{'a' * (number // 20_000)}/x?q", "T", "t"))
     assert len(detector._places) <= 16_384
     assert sum(detector._per_host.values()) == len(detector._places)
