@@ -136,6 +136,14 @@ class PolitenessConfig(Slice):
         "Requests in flight overall.",
         more="Lowered, with a notice, if `ulimit -n` is too small.",
     )
+    adaptive_pace: bool = option(
+        True,
+        "--adaptive-pace",
+        Flag(),
+        "Ask a host less often while it answers 429 or 503, or ever more slowly.",
+        more="Never more often than `--delay`; with `--delay 0` only 429 and 503 count. See"
+        " [`crawler help politeness`](politeness.md).",
+    )
     ignore_robots: bool = option(
         False, "--ignore-robots", Flag(), "Neither fetch nor obey robots.txt. Only for sites that you own."
     )

@@ -100,7 +100,7 @@ class Crawl:
 
     async def _run(self, pages: asyncio.Queue[Page | None] | None) -> Summary:
         if self._active is not None:
-            raise UsageError("this crawl has run; make another one with crawl()")
+            raise UsageError("this crawl has already run; create another one with crawl()")
         async with AsyncExitStack() as stack:
             await self._lock(stack)
             config = await self._options()
@@ -132,7 +132,9 @@ class Crawl:
                 told = True
             await asyncio.sleep(_LOCK_POLL_S)
         if config.start.fresh and database.exists():
-            raise UsageError(f"--fresh: {config.db} exists; move it away, name another --db, or go on without --fresh")
+            raise UsageError(
+                f"--fresh: {config.db} already exists; move it away, choose another --db, or resume without --fresh"
+            )
 
     async def _options(self) -> CrawlConfig:
         earlier = None
@@ -142,7 +144,7 @@ class Crawl:
             return self._config
         config, changes = self._config.resumed(earlier, self._given or {})
         if changes:
-            self._observer.notify(f"other options than in the last run: {', '.join(changes)}", urgent=True)
+            self._observer.notify(f"options changed since the last run: {', '.join(changes)}", urgent=True)
         return config
 
 
@@ -150,7 +152,7 @@ def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:
     """Crawl from these URLs (a bare host name is tried by https, then http) into `config.db`.
 
     `await crawl(...)` gives a `Summary`; `async for page in crawl(...)` gives each `Page` once it is committed.
-    Without seeds, the crawl in `config.db` goes on. Raises `UsageError` for a seed that is no http(s) URL.
+    Without seeds, the crawl in `config.db` is resumed. Raises `UsageError` for a seed that is no http(s) URL.
     """
     return Crawl(seeds, config or CrawlConfig())
 

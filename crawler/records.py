@@ -54,6 +54,14 @@ class FailureKind(StrEnum):
     PARSE_TIMEOUT = "parse_timeout"  # the reader took too long over the body
 
 
+class Blame(StrEnum):
+    """Whom an attempt speaks against: a fault never counts further up than it proves (see `policy.outcome`)."""
+
+    URL = "url"
+    ORIGIN = "origin"  # scheme, host and port
+    HOST = "host"
+
+
 HTTP_STATUS = "http"  # the cause where an answer has failed a URL; the detail is its status
 
 
@@ -102,7 +110,8 @@ class Reason(str):
 class EndReason(StrEnum):
     """Why a run ended. The words are stored as they are."""
 
-    COMPLETE = "complete"  # nothing is left that could be fetched in it
+    COMPLETE = "complete"  # nothing is left to be fetched
+    WAITING = "waiting"  # the rest is on hosts or origins that are left alone for longer than a run waits
     MAX_PAGES = "max_pages"
     MAX_RUNTIME = "max_runtime"
     INTERRUPTED = "interrupted"  # by SIGINT
@@ -189,7 +198,8 @@ class Horizon:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Claim:
-    """One URL lent to a worker. `attempts` counts those that failed since the last success.
+    """One URL lent to a worker. `attempts` counts those that failed since the last success; `refusals` are answers of
+    429 and 503 that counted as none, since it is in memory.
 
     `url_id` is 0 where the URL has no row yet (a robots.txt). `previous` None: it was never answered. A claim equals
     itself alone: it stands for one loan.
@@ -204,6 +214,7 @@ class Claim:
     depth: int = 0
     hops: int = 0
     attempts: int = 0
+    refusals: int = 0
     seed: SeedMark = SeedMark.NO
     previous: PreviousVisit | None = None
 
@@ -219,7 +230,8 @@ class Response:
 
     `read` is False where the type is not one that we read: then `body` is empty and `size` is the declared
     Content-Length (None where none was declared). Header values are as sent, None where absent; `max_age_s` is
-    Cache-Control's, in seconds.
+    Cache-Control's, in seconds. `first_byte_s` is the server's own time: from the sent request to the first byte of the
+    answer, without what our event loop was late; None where it is not known.
     """
 
     url: str
@@ -240,13 +252,14 @@ class Response:
     address: str | None = None
     started_at: float = 0.0
     elapsed_s: float = 0.0
+    first_byte_s: float | None = None
     reused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """An attempt that brought no answer. `message` is for people; `sent` says whether the request left at all,
-    `answered` whether the head of an answer came.
+    `answered` whether the head of an answer came; `first_byte_s`: see `Response`, None where not a byte came.
     """
 
     url: str
@@ -255,6 +268,7 @@ class Failure:
     address: str | None = None
     started_at: float = 0.0
     elapsed_s: float = 0.0
+    first_byte_s: float | None = None
     reused: bool = False
     sent: bool = False
     answered: bool = False
@@ -343,35 +357,59 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What becomes of a URL and of its host after an attempt.
+    """What becomes of a URL after an attempt, and of whoever is to blame.
 
-    `retry_in_s` None plans nothing more. `back_off_s` asks the host to be left alone that long; `host_failed` says
-    whether the attempt speaks against the host (None: it says nothing either way).
+    `retry_in_s` None plans nothing more. `blame` None: nobody's fault. `pause_s` asks the origin or the host, whichever
+    is to blame, to be left alone that long. `goes_first`: after that pause the URL is asked for before others.
     """
 
     status: UrlStatus
     reason: Reason | None = None
     attempts: int = 0
     retry_in_s: float | None = None
-    back_off_s: float | None = None
-    host_failed: bool | None = None
+    blame: Blame | None = None
+    pause_s: float | None = None
+    goes_first: bool = False
+
+
+MAX_COPY_AGE_S = 30 * 86400.0  # of the last copy of a robots.txt, where no newer one can be had (RFC 9309, 2.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RobotsCopy:
-    """The robots.txt of one origin as it is kept. `status_code` None: it could not be fetched."""
+    """The robots.txt of one origin as it is kept, and until when the origin is left alone.
+
+    `status_code` is the last answer's, None where there was none. `body` is the last copy, read at `fetched_at`, None
+    where none was ever read: `failures` attempts since have brought no other. Until `expires_at` it need not be asked
+    for again.
+    """
 
     origin: str
     status_code: int | None = None
-    body: bytes = b""
+    body: bytes | None = None
     fetched_at: float = 0.0
     expires_at: float = 0.0
     failures: int = 0
+    paused_until: float = 0.0
+    pause_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """A host, or one of its origins, is left alone until then (Unix seconds), and why ("http 503", "dns" ...)."""
+
+    name: str  # of the host, or the origin
+    blame: Blame
+    until: float
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRecord:
-    """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned."""
+    """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned.
+
+    `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed.
+    """
 
     host_id: int
     name: str
@@ -379,6 +417,7 @@ class HostRecord:
     back_off_until: float = 0.0
     failures: int = 0
     run_pages: int = 0
+    pace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,7 +444,9 @@ class Result:
     `attempt` None: decided without a request. `link_targets` are the page's links, judged, in their order; `targets` is
     what else was found. `origin_failed` fails all that is pending for the claim's origin. Times are Unix seconds. A
     `body` without a `page` belongs to the version that is stored already, and so do the links of `reread`, a page that
-    says what it said; `lastmods` is what a sitemap says of its pages.
+    says what it said; `lastmods` is what a sitemap says of its pages. `closure` is for the claim's host or origin.
+    `pace_s`: see `HostRecord`; 0: the host is slowed no more, None: nothing is said. `is_kept`: the frontier lends the
+    URL again by itself. `is_postponed`: nothing changes but `next_fetch_at`.
     """
 
     claim: Claim
@@ -422,5 +463,8 @@ class Result:
     next_fetch_at: float | None = None
     revisit: Revisit | None = None
     lastmods: tuple[tuple[str, float], ...] = ()
-    back_off_until: float | None = None
+    closure: Closure | None = None
     host_failures: int | None = None
+    pace_s: float | None = None
+    is_kept: bool = False
+    is_postponed: bool = False

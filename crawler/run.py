@@ -36,6 +36,7 @@ from crawler.storage.interface import Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
+_MAX_WAITING = 20  # hosts and origins that a summary names
 _SIGNALS = {
     signal.SIGINT: EndReason.INTERRUPTED,
     signal.SIGTERM: EndReason.TERMINATED,
@@ -99,13 +100,12 @@ class Run:
             self._inbox.close()
             self.frontier.writer.close()
             await self._last_commit(writer, inbox)
-            end_reason = self._stop_reason or end_reason
-            summary = await self._summarize(end_reason)
+            summary = await self._summarize(self._stop_reason or end_reason)
             await self.frontier.keep_pauses()
-            await self._store.end_run(end_reason, summary.as_dict(), self._clock.wall())
+            await self._store.end_run(EndReason(summary.end_reason), summary.as_dict(), self._clock.wall())
         if summary.unstored_links > self._unstored_before:
             self._observer.notify(not_stored(summary.unstored_links))
-        if summary.complete and not self.frontier.any_tried and not summary.pending and not summary.backing_off:
+        if summary.complete and not self.frontier.any_tried and not summary.pending:
             told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
             self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
         return summary
@@ -133,7 +133,7 @@ class Run:
         if self._stop_reason is None:
             self._stop_reason = reason
             if reason in _SIGNALS.values():
-                self._observer.notify("stopping: finishing what is under way; the same again stops at once")
+                self._observer.notify("stopping: finishing requests in flight; the same signal again stops at once")
             self._inbox.close()
             self.frontier.stop()
 
@@ -165,7 +165,7 @@ class Run:
         """Say it once: it concerns every URL, and none of them is to blame."""
         if not self._proxy_blamed:
             self._proxy_blamed = True
-            self._observer.notify(f"{message}; what is not fetched stays pending")
+            self._observer.notify(f"{message}; unfetched URLs stay pending")
 
     async def _drain(self) -> None:
         """Give what is under way a few seconds, but not past a second signal."""
@@ -178,14 +178,17 @@ class Run:
     async def _summarize(self, end_reason: EndReason) -> Summary:
         counts = await self._store.counts()
         now = self._clock.wall()
+        ended_by_itself = end_reason is EndReason.COMPLETE
         stale_until = None if self._config.recrawl.max_age_s is None else now + self._config.run.max_wait_s
+        waiting = await self._store.closures(now, limit=_MAX_WAITING, stale_until=stale_until)
+        if ended_by_itself and waiting:
+            end_reason = EndReason.WAITING
         return summarize(
             self.counters,
             run_id=self._store.run_id,
             complete=end_reason is EndReason.COMPLETE,
             end_reason=end_reason,
-            seeds_failed=end_reason is EndReason.COMPLETE
-            and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried),
+            seeds_failed=ended_by_itself and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried),
             elapsed_s=round(self._clock.monotonic() - self._started, 3),
             run_pages=self._pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),
@@ -193,7 +196,7 @@ class Run:
             urls=counts,
             pending=counts["pending"],
             insecure=self._config.network.insecure,
-            backing_off=tuple(await self._store.barred_hosts(now, limit=20, stale_until=stale_until)),
+            waiting=tuple(waiting),
         )
 
 
@@ -208,7 +211,7 @@ async def open_run(
     counters = Counters()
     fitting = fit_concurrency(config.politeness.concurrency, open_file_limit())
     if fitting.workers < config.politeness.concurrency:
-        observer.notify(f"--concurrency lowered to {fitting.workers}: more does not fit below `ulimit -n`")
+        observer.notify(f"--concurrency lowered to {fitting.workers} to fit `ulimit -n`")
         config = replace(config, politeness=replace(config.politeness, concurrency=fitting.workers))
     async with (
         # First: it takes longest. Where pages are fetched again, most answers are expected to be 304.

@@ -14,6 +14,7 @@ from crawler.config import CrawlConfig
 from crawler.errors import UsageError
 from crawler.fetching import OriginAccess
 from crawler.frontier.frontier import Frontier
+from crawler.output.figures import counted
 from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import SeedMark
 from crawler.resumption import check_secrets, scope_rules
@@ -48,7 +49,9 @@ class Start:
         """
         earlier = await self._store.last_options()
         if earlier is None and not seeds:
-            raise UsageError(f"nothing to crawl: {self._config.db} is new; name a seed, such as https://example.com/")
+            raise UsageError(
+                f"nothing to crawl: {self._config.db} does not exist yet; give a seed, such as https://example.com/"
+            )
         options = self._options(seeds, earlier)
         if earlier is not None and await self._will_fetch_earlier_urls():
             check_secrets(options, earlier, self._config.network)
@@ -79,17 +82,17 @@ class Start:
 
     def _warn(self) -> None:
         if self._config.politeness.ignore_robots:
-            self._notify("--ignore-robots: robots.txt is neither fetched nor kept to; only for your own sites")
+            self._notify("--ignore-robots: robots.txt is neither fetched nor obeyed; use this only on your own sites")
         if self._config.network.insecure:
-            self._notify("--insecure: TLS certificates are not verified; what is stored may come from anybody")
+            self._notify("--insecure: TLS certificates are not verified; stored pages may come from anyone")
 
     async def _record(self, options: dict[str, Any]) -> int:
         set_back_s = await self._store.follow_clock(self._clock.wall())
         if set_back_s:
-            self._notify(f"the clock is {set_back_s:.0f} s behind the last run: what is due follows it")
+            self._notify(f"the clock is {set_back_s:.0f} s behind the last run; due times were moved with it")
         run_id, pages_before = await self._store.begin_run(options, self._clock.wall())
         if pages_before:
-            self._notify(f"going on with run {run_id}, which was stopped after {pages_before} pages")
+            self._notify(f"resuming run {run_id} ({counted(pages_before, 'page')} already stored)")
         return pages_before
 
     async def _rhythm(self) -> Rhythm:
@@ -120,4 +123,4 @@ def grant_access(seed: Seed, access: OriginAccess) -> None:
 def tell_readmitted(number: int, notify: Callable[[str], None]) -> None:
     """Say how many URLs wider rules have let in."""
     if number:
-        notify(f"{number} URLs that were excluded may be fetched now")
+        notify(f"{counted(number, 'excluded URL')} can be fetched now")

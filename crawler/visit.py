@@ -40,8 +40,13 @@ class Ledger(Protocol):
     def sent(self, claim: Claim) -> None:
         """The claim's request has just been sent."""
 
-    def delay_of(self, claim: Claim) -> float:
-        """Seconds between the starts of two requests to the claim's host."""
+    def patience_s(self, claim: Claim) -> float | None:
+        """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
+
+    def turn_in_s(self, claim: Claim) -> float | None:
+        """Seconds until the claim's visit may make another request: at 0 the turn is its own. To be asked again after
+        they have passed; None where the host is left alone for now.
+        """
 
 
 class Visitor:
@@ -74,12 +79,17 @@ class Visitor:
         attempt = await self._fetch(
             claim,
             claim.url,
+            timeout_s=self._timeout_s(claim),
             headers=asked_with,
             readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
         )
         if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
             return _visit(claim, attempt, conditional=bool(asked_with))
         return await self._read(claim, attempt)
+
+    def _timeout_s(self, claim: Claim) -> float:
+        patience_s = self._ledger.patience_s(claim)
+        return self._config.network.timeout_s if patience_s is None else min(patience_s, self._config.network.timeout_s)
 
     def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
         return Failure(url=claim.url, kind=FailureKind.DNS, message=reason.message, started_at=self._clock.wall())
@@ -89,8 +99,7 @@ class Visitor:
         way: that is nobody's fault, costs no attempt, and is tried once more at the host's pace (RFC 9112, 9.3.1).
         """
         attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), **asked)
-        if isinstance(attempt, Failure) and attempt.is_of_kept_connection:
-            await asyncio.sleep(self._ledger.delay_of(claim))
+        if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
             attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), fresh=True, **asked)
         return attempt
 
@@ -100,18 +109,25 @@ class Visitor:
         A worker waits for politeness here: a redirect of robots.txt is rare, and within the visit.
         """
         url = claim.url
-        timeout_s = self._config.network.timeout_s
+        timeout_s = self._timeout_s(claim)
         if not claim.attempts:
             timeout_s = min(timeout_s, FIRST_REQUEST_TIMEOUT_S)
         for hop in range(MAX_ROBOTS_REDIRECTS + 1):
-            if hop:
-                await asyncio.sleep(self._ledger.delay_of(claim))
+            if hop and not await self._turn(claim):
+                reason = "its host asked for a pause between two redirects"
+                return Failure(url=url, kind=FailureKind.DISCONNECTED, message=reason, started_at=self._clock.wall())
             attempt = await self._fetch(claim, url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES)
             onward = _redirect_url(attempt)
             if onward is None or onward == url or (has_bad_port(onward) and origin_of(onward) != claim.origin):
                 break
             url = onward
         return attempt
+
+    async def _turn(self, claim: Claim) -> bool:
+        """Wait until the visit may make another request; False where the host is left alone for now."""
+        while wait_s := self._ledger.turn_in_s(claim):  # noqa: ASYNC110 - no event is waited for, but a time
+            await asyncio.sleep(wait_s)
+        return wait_s is not None
 
     async def _read(self, claim: Claim, response: Response) -> Visit:
         reading = await self._parser.read(claim.kind, response, keep_body=self._config.run.bodies)

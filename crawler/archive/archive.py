@@ -6,8 +6,7 @@ for each batch of what it streams, never one for each row.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import cache
@@ -24,15 +23,15 @@ from crawler.archive.reading import open_archive
 from crawler.bodies import decompress
 from crawler.records import Link, Page
 from crawler.storage.sqlite.database import explained
+from crawler.storage.values import PAGE_FIELDS, page_of
 
 _BATCH = 64  # pages, whose links are read together
 _ROWS = 1024  # of answers that are streamed
 
-_PAGES = """
-SELECT page_id, url, title, description, language, canonical_url, text, encoding, headings, open_graph, json_ld,
-    links_total, noindex, nofollow, content_hash
-FROM stored_pages
-"""
+# A record's fields are the table's columns: a new one needs no word here, nor in a view.
+_PAGES = f"""
+SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.id = u.page_id
+"""  # noqa: S608 - our own names
 
 _LINKS = """
 SELECT l.page_id, u.url, l.anchor, l.rel, l.nofollow FROM json_each(?) AS wanted
@@ -80,13 +79,13 @@ class Archive:
 
     async def pages(self) -> AsyncIterator[Page]:
         """The newest version of every page, in the order in which the URLs were found."""
-        async for rows in self._batches(_PAGES + "ORDER BY url_id", (), _BATCH):
+        async for rows in self._batches(_PAGES + "ORDER BY u.id", (), _BATCH):
             for page in await self._with_links(rows):
                 yield page
 
     async def page(self, url: str) -> Page | None:
         """The newest version of the page at `url`; None if none is stored."""
-        return next(iter(await self._with_links(await self._read(_PAGES + "WHERE url = ?", url))), None)
+        return next(iter(await self._with_links(await self._read(_PAGES + "WHERE u.url = ?", url))), None)
 
     async def body(self, url: str) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
@@ -147,7 +146,10 @@ class Archive:
         links: dict[int, list[Link]] = {row[0]: [] for row in rows}
         for page_id, url, anchor, rel, nofollow in await self._read(_LINKS, orjson.dumps(list(links)).decode()):
             links[page_id].append(Link(url, anchor, rel, bool(nofollow)))
-        return [_page(row, links[row[0]]) for row in rows]
+        return [
+            page_of(url, tuple(links[page_id]), dict(zip(PAGE_FIELDS, values, strict=True)))
+            for page_id, url, *values in rows
+        ]
 
     async def _id_of(self, url: str) -> int | None:
         rows = await self._read("SELECT id FROM urls WHERE url = ?", url)
@@ -175,26 +177,6 @@ async def open_crawl(
     """
     async with open_archive(Path(path)) as connection:
         yield Archive(Path(path), connection, notify)
-
-
-def _page(row: Sequence[Any], links: Iterable[Link]) -> Page:
-    return Page(
-        url=row[1],
-        title=row[2],
-        description=row[3],
-        language=row[4],
-        canonical_url=row[5],
-        text=row[6],
-        encoding=row[7],
-        headings=tuple((level, text) for level, text in json.loads(row[8])),
-        open_graph=json.loads(row[9]),
-        json_ld=tuple(json.loads(row[10])),
-        links=tuple(links),
-        links_total=row[11],
-        noindex=bool(row[12]),
-        nofollow=bool(row[13]),
-        content_hash=row[14],
-    )
 
 
 _COLUMNS = {

@@ -19,7 +19,8 @@ import aiosqlite
 import orjson
 
 from crawler.archive.reading import open_archive
-from crawler.records import ExclusionReason, UrlStatus
+from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, UrlStatus
+from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.database import explained
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN
 
@@ -27,24 +28,24 @@ _RUNS = """
 SELECT run_id, started_at, ended_at, end_reason, pages, requests, summary FROM run_overview ORDER BY run_id DESC LIMIT ?
 """
 
-# In the order of UrlStatus.
-_COUNTS = """
-SELECT total(pending), total(fetched), total(redirected), total(excluded), total(gone), total(failed) FROM host_overview
-"""
+_COUNTS = f"SELECT {', '.join(f'total({status})' for status in UrlStatus)} FROM host_overview"  # noqa: S608 - our own names
 
 _HOST_TOTALS = """
 SELECT count(*), total(urls > excluded), total(pending > 0 AND back_off_until > ?1), total(unstored_links)
 FROM host_overview
 """
 
-_HOSTS = """
-SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, unstored_links
-FROM host_overview WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?
-"""
+_TALLIES = f"""
+SELECT host, {", ".join(UrlStatus)}, next_due_at, back_off_until, failures, pace_s, unstored_links FROM host_overview
+"""  # noqa: S608 - our own names
+_HOSTS = f"{_TALLIES} WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?"
+_SUSPECTS = f"{_TALLIES} WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?"
 
-_SUSPECTS = """
-SELECT host, pending, fetched, redirected, excluded, gone, failed, next_due_at, back_off_until, failures, unstored_links
-FROM host_overview WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?
+# The origins whose robots.txt cannot be had and that go by what it said last.
+_OLD_RULES = """
+SELECT origin, robots_status, robots_fetched_at, robots_failures FROM origins
+WHERE robots_failures > 0 AND robots_fetched_at >= ? AND robots_body IS NOT NULL
+ORDER BY robots_fetched_at, origin LIMIT ?
 """
 
 _NEXT_DUE = "SELECT min(next_due_at) FROM host_overview WHERE next_due_at IS NOT NULL"
@@ -107,16 +108,31 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostTally:
-    """A host's URLs by status, robots.txt not counted; `failures` counts those in a row, up to now.
+    """A host's URLs by status, robots.txt not counted. `failures` counts look-ups and connections that failed in a row.
 
-    `unstored_links` lead to URLs of it that were not stored, because it had as many as it may have."""
+    `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed. `unstored_links` lead to
+    further URLs of it, which were not stored because of `--max-urls-per-host`.
+    """
 
     name: str
     urls: Mapping[str, int]
     next_due_at: float | None
     back_off_until: float
     failures: int
+    pace_s: float | None
     unstored_links: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldRules:
+    """An origin that goes by an old copy of its robots.txt, read at `fetched_at`. `failures` attempts since have
+    brought no other, the last one with this status (None: no answer).
+    """
+
+    origin: str
+    status_code: int | None
+    fetched_at: float
+    failures: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +155,9 @@ class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
-    most failed URLs; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than excluded
-    URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
+    most failed URLs; `waiting` are hosts and origins that are left alone for now; `old_rules` are origins whose
+    robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
+    excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
     "http <status>".
     """
 
@@ -150,6 +167,8 @@ class Report:
     hosts: Sequence[HostTally]
     suspects: Sequence[HostTally]
     traps: Sequence[Trap]
+    waiting: Sequence[Closure]
+    old_rules: Sequence[OldRules]
     hosts_total: int
     hosts_crawled: int
     hosts_backing_off: int
@@ -189,6 +208,11 @@ async def _read(
         hosts=[_host(row) for row in await _rows(connection, _HOSTS, hosts)],
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
         traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
+        waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None)],
+        old_rules=[
+            OldRules(origin=row[0], status_code=row[1], fetched_at=row[2], failures=row[3])
+            for row in await _rows(connection, _OLD_RULES, now - MAX_COPY_AGE_S, suspects)
+        ],
         hosts_total=totals[0],
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
@@ -250,23 +274,26 @@ async def _row(connection: aiosqlite.Connection, sql: str, *parameters: Any) -> 
 
 
 def _run(row: Sequence[Any]) -> RunRecord:
+    run_id, started_at, ended_at, end_reason, pages, requests, summary = row
     return RunRecord(
-        run_id=row[0],
-        started_at=row[1],
-        ended_at=row[2],
-        end_reason=row[3],
-        pages=row[4],
-        requests=row[5],
-        summary=orjson.loads(row[6]) if row[6] else None,
+        run_id=run_id,
+        started_at=started_at,
+        ended_at=ended_at,
+        end_reason=end_reason,
+        pages=pages,
+        requests=requests,
+        summary=orjson.loads(summary) if summary else None,
     )
 
 
 def _host(row: Sequence[Any]) -> HostTally:
+    name, *counts, next_due_at, back_off_until, failures, pace_s, unstored_links = row
     return HostTally(
-        name=row[0],
-        urls={status.value: row[1 + place] for place, status in enumerate(UrlStatus)},
-        next_due_at=row[7],
-        back_off_until=row[8],
-        failures=row[9],
-        unstored_links=row[10],
+        name=name,
+        urls=dict(zip(map(str, UrlStatus), counts, strict=True)),
+        next_due_at=next_due_at,
+        back_off_until=back_off_until,
+        failures=failures,
+        pace_s=pace_s,
+        unstored_links=unstored_links,
     )

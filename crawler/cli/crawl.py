@@ -94,10 +94,10 @@ def crawl(
     ] = None,
     **options: Any,
 ) -> int:
-    """Crawl from SEEDs into a SQLite file; the same command goes on where it was stopped.
+    """Crawl from SEEDs into a SQLite file. Run the same command again to resume.
 
-    It fetches robots.txt first, keeps to it and to the delay, and stores every page with its text, metadata and links.
-    Stop it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
+    It fetches robots.txt first, obeys it and the delay, and stores every page with its text, metadata and links. Stop
+    it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
     """
     config, output = read_options(CrawlConfig, options), read_options(OutputOptions, options)
     named = read_seeds(seeds or ())
@@ -141,7 +141,7 @@ def _check_files(db: Path, outputs: Mapping[str, Path | None], *, goes_on: bool)
     """What can be known before anything is made or fetched."""
     database = database_at(db)
     if not database.exists() and goes_on:
-        raise UsageError(f"nothing to crawl: {db} is new; name a seed, such as https://example.com/")
+        raise UsageError(f"nothing to crawl: {db} does not exist yet; give a seed, such as https://example.com/")
     taken = {str(file): "the database" for file in database.files()}
     for flag, path in outputs.items():
         if path is None:

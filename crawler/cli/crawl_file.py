@@ -126,9 +126,9 @@ def _text(where: str, value: Any, option: Option, folder: Path) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UsageError(f"{where} takes a text or a number, not {type(value).__name__}")
     if isinstance(value, str) and "\0" in value:
-        raise UsageError(f"{where} has a NUL in it")
+        raise UsageError(f"{where} contains a NUL")
     if isinstance(value, int) and value.bit_length() > 64:
-        raise UsageError(f"{where} is too large a number")
+        raise UsageError(f"{where} is too large")
     text = str(value)
     is_list_of_seeds = option is SEEDS and not names_scheme(text) and (folder / text).is_file()
     return str(folder / text) if isinstance(value, str) and text and (option.kind.is_path or is_list_of_seeds) else text

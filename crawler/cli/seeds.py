@@ -1,8 +1,8 @@
 """Seeds as the user gives them: URLs, bare host names, files of these, or '-' for standard input.
 
-A file is UTF-8 and has one URL a line; what follows a '#' at the start of a line or after white space is a comment. A
-file with lines that are no URLs is refused whole, before anything is fetched: half a list crawled by night is found out
-too late.
+A file is UTF-8 and has one URL per line; what follows a '#' at the start of a line or after white space is a comment.
+A file with lines that are not URLs is refused whole, before anything is fetched: otherwise somebody finds out in the
+morning that half a list was crawled.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _seeds_of(argument: str) -> list[Seed]:
         return _from_text(file, argument)
     seed = _in_brackets(argument)
     if _looks_like_a_file(argument) or not _HOST.fullmatch(seed):
-        raise UsageError(f"{argument!r} is neither a URL, a host name nor a file that exists")
+        raise UsageError(f"{argument!r} is not a URL, a host name or an existing file")
     return [_parsed(seed)]
 
 
@@ -69,7 +69,7 @@ def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except IsADirectoryError as error:
-        raise UsageError(f"{path} is a folder; name a file with one URL a line") from error
+        raise UsageError(f"{path} is a folder; give a file with one URL per line") from error
     except OSError as error:
         if error.errno in _NO_FILE:
             return None
@@ -94,10 +94,10 @@ def _from_text(data: bytes, name: str) -> list[Seed]:
     if bad:
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         raise UsageError(
-            f"{name} has lines that are no URLs: {', '.join(bad[:_SHOWN])}{more}; mend them or comment them out with #"
+            f"{name} has lines that are not URLs: {', '.join(bad[:_SHOWN])}{more}; fix them or comment them out with #"
         )
     if not seeds:
-        raise UsageError(f"{name} holds no URL; write one a line")
+        raise UsageError(f"{name} contains no URLs; write one per line")
     return seeds
 
 
@@ -120,5 +120,5 @@ def _seed_of_line(line: str) -> Seed:
 def _parsed(text: str) -> Seed:
     seed = parse_seed(text)
     if re.search(r"\s", text.strip()):
-        raise UsageError(f"{text!r} has white space in it; write %20 for a space that belongs to the URL")
+        raise UsageError(f"{text!r} contains white space; write a space in a URL as %20")
     return seed

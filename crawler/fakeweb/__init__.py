@@ -15,6 +15,8 @@ resolves them. Invariant: what goes over the wire is what was declared, byte for
 known only once the web is served, so in declared *text* (str bodies, header values) an absolute or scheme-relative URL
 of a declared host gets the port unless it has one. Bodies given as bytes and `verbatim` answers are never changed.
 
+A host may have other origins (`site.origin(8081)`), each with answers of its own, on a port that text may name.
+
 Paths are written as on the request line (percent-encoded). A request is matched by its whole target, then by its path
 without the query, then by the path "*"; otherwise it gets a 404. The host is the one that the Host header names; if
 that one is not declared, the first one at the address of the connection.

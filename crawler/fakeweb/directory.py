@@ -13,7 +13,8 @@ from crawler.fakeweb.sites import Request, Site, site_named
 from crawler.urls import DEFAULT_PORTS
 
 _AUTHORITY = re.compile(
-    r"""(?:(?P<scheme>https?):)?//(?:[^\s/?#"'<>@]*@)?(?P<host>[\w.-]+)(?![\w.:@-])""", re.IGNORECASE
+    r"""(?:(?P<scheme>https?):)?//(?:[^\s/?#"'<>@]*@)?(?P<host>[\w.-]+)(?::(?P<port>\d+))?(?![\w.:@-])""",
+    re.IGNORECASE,
 )
 
 
@@ -27,10 +28,17 @@ class Directory:
         self.port = port
         self.tls_port = tls_port
         self.sites = sites
+        self.ports = {(site.name, port): port for site in sites.values() for port in site.ports}  # the real ones
+        self.origins = {(site.address, port): origin for site in sites.values() for port, origin in site.ports.items()}
         self._by_address = {site.address: site for site in reversed(list(sites.values()))}
 
-    def url(self, host: str, path: str = "/", *, scheme: str | None = None) -> str:
-        """The URL of a declared host, with the port; https if the host has it, unless `scheme` says otherwise."""
+    def url(self, host: str, path: str = "/", *, scheme: str | None = None, port: int | None = None) -> str:
+        """The URL of a declared host, with the port; https if the host has it, unless `scheme` says otherwise.
+
+        `port`: of one of its other origins, as it was declared.
+        """
+        if port is not None:
+            return f"http://{host}:{self.ports[host, port]}{path}"
         site = site_named(self.sites, host) or self.sites[host]
         scheme = scheme or ("https" if site.tls else "http")
         return f"{scheme}://{host}{self._port_suffix(scheme)}{path}"
@@ -45,13 +53,15 @@ class Directory:
         """The logged requests for one host, or for one target of it."""
         return [hit for hit in list(self.log) if hit.host == host and target in (None, hit.target)]
 
-    def site_for(self, host: str, address: str) -> Site | None:
-        """The site named by a Host header, or else the first one at the address."""
-        return site_named(self.sites, host) or self._by_address.get(address)
+    def site_for(self, host: str, address: str, port: int) -> Site | None:
+        """The site at this port, where it is one's alone; named by a Host header; or else the first at the address."""
+        return self.origins.get((address, port)) or site_named(self.sites, host) or self._by_address.get(address)
 
     def listens(self, address: str, scheme: str, port: int) -> bool:
         """Whether a host is declared to take connections there."""
         secure = scheme == "https"
+        if (origin := self.origins.get((address, port))) is not None:
+            return origin.listening and not secure
         if port != (self.tls_port if secure else self.port):
             return False
         return any(
@@ -63,6 +73,10 @@ class Directory:
         return "" if port == DEFAULT_PORTS[scheme] else f":{port}"
 
     def _with_port(self, match: re.Match[str], scheme: str) -> str:
-        if site_named(self.sites, match["host"].rstrip(".").lower()) is None:
+        name = match["host"].rstrip(".").lower()
+        if match["port"] is not None:
+            real = self.ports.get((name, int(match["port"])))
+            return match[0] if real is None else match[0].removesuffix(match["port"]) + str(real)
+        if site_named(self.sites, name) is None:
             return match[0]
         return f"{match[0]}{self._port_suffix((match['scheme'] or scheme).lower())}"

@@ -49,12 +49,17 @@ class Exchange:
         self.sent = False
         self.answered = False
         self.keep = False  # the connection
+        self.first_byte_s: float | None = None
         self._clock = clock
         self.record_start()
 
     def record_start(self) -> None:
         """Measure times from now on: called at the start, and again once the request has been sent."""
         self._started_at, self._started = self._clock.wall(), self._clock.monotonic()
+
+    def record_answer(self) -> None:
+        """The first byte of an answer has come."""
+        self.first_byte_s = self._clock.monotonic() - self._started
 
     def failure(self, kind: FailureKind, message: str) -> Failure:
         """The record of a request that got no response."""
@@ -70,6 +75,7 @@ class Exchange:
             "address": self.address,
             "started_at": self._started_at,
             "elapsed_s": self._clock.monotonic() - self._started,
+            "first_byte_s": self.first_byte_s,
             "reused": self.connection is not None and self.connection.reused,
         }
 

@@ -71,7 +71,8 @@ class FakeWebFetcher:
                 if on_sent is not None:
                     on_sent()
                 async with asyncio.timeout(self._network.read_timeout_s):
-                    head = await self._ask(request)
+                    head = await self._ask(exchange, request)
+                    exchange.record_answer()
                     exchange.answered = True
                     if not (200 <= head.status < 300 and readable(field(head.headers, CONTENT_TYPE))):
                         return unread(exchange, head)
@@ -175,16 +176,16 @@ class FakeWebFetcher:
         exchange.record_start()
         return request
 
-    async def _ask(self, request: Request) -> Head:
+    async def _ask(self, exchange: Exchange, request: Request) -> Head:
         """The head of the response. A request that is given up gets no status, as with the real server."""
-        site = self.directory.site_for(request.host, request.address)
+        site = self.directory.site_for(request.host, request.address, request.port)
         route = route_of(site, request.target)
         if isinstance(route, Raw) or (site is not None and site.on_connect is not None):
             raise TypeError(f"{request.host}{request.target} has a stream handler, which needs a socket: serve the web")
         try:
             reply = await self._reply(request, route)
             if isinstance(reply, Fault):
-                await _fail(reply)
+                await _fail(reply, exchange)
             await asyncio.sleep(reply.delay_s)
             request.status = status_of(request, reply)
             message = message_of(reply, request.status, self.directory, request.scheme)
@@ -218,7 +219,10 @@ def open_fake_fetcher(
         raise ExceptionGroup("handlers of the fake web failed", directory.errors)
 
 
-async def _fail(fault: Fault) -> Never:
+async def _fail(fault: Fault, exchange: Exchange) -> Never:
     if fault is Fault.HANG:
         await asyncio.Event().wait()
+    if fault is Fault.GARBAGE:
+        exchange.record_answer()
+        raise FetchError(FailureKind.BAD_RESPONSE, "Bad status line 'this is no HTTP'")
     raise FetchError(FailureKind.DISCONNECTED, "the connection closed before the response")

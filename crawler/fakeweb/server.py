@@ -45,6 +45,9 @@ class Served(Directory):
         self.port = await self._listen("http", ["0.0.0.0"] if wildcard else [*plain], port, None)  # noqa: S104
         if secure:
             self.tls_port = await self._listen("https", ["0.0.0.0"] if wildcard else [*secure], 0, ssl_context)  # noqa: S104
+        for site in self.sites.values():
+            for declared, origin in site.ports.items():
+                await self._listen_at(declared, origin)
         loop = asyncio.get_running_loop()
         self._dns_transport, _protocol = await loop.create_datagram_endpoint(
             lambda: DnsServer(self.sites, self.dns_log), local_addr=("127.0.0.1", 0)
@@ -93,6 +96,18 @@ class Served(Directory):
             self._servers.append(server)
         return int(sockets[0].getsockname()[1]) if sockets else port
 
+    async def _listen_at(self, declared: int, origin: Site) -> None:
+        """Where the origin does not listen, the port is one that was free a moment ago."""
+        if origin.listening:
+            real = await self._listen("http", [origin.address], 0, None)
+        else:
+            [unused] = _bind([origin.address], 0)
+            real = int(unused.getsockname()[1])
+            unused.close()
+        del self.origins[origin.address, declared]
+        self.origins[origin.address, real] = origin
+        self.ports[origin.name, declared] = real
+
     def _render(self, answer: Answer, scheme: str, status: int) -> tuple[bytes, bytes]:
         message = message_of(answer, status, self, scheme)
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}"]
@@ -115,7 +130,7 @@ class _HttpConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._number = self._served.connected(self)
         self._address, self._port = self._transport.get_extra_info("sockname")[:2]
-        site = self._served.site_for("", self._address)
+        site = self._served.site_for("", self._address, self._port)
         if site is not None and site.on_connect is not None:
             self._task = asyncio.create_task(self._hand_over(site.on_connect))
 
@@ -161,7 +176,7 @@ class _HttpConnection(asyncio.Protocol):
         if request is None:
             return self._refuse(400)
         self._served.log.append(request)
-        site = self._served.site_for(request.host, self._address)
+        site = self._served.site_for(request.host, self._address, self._port)
         route = route_of(site, request.target) if request.method in ("GET", "HEAD") else Answer(status=405, close=True)
         if isinstance(route, Answer) and not route.delay_s:
             self._send(request, route, keep=True)
@@ -230,10 +245,12 @@ class _HttpConnection(asyncio.Protocol):
     async def _fail(self, fault: Fault) -> None:
         if fault is Fault.HANG:
             await asyncio.Event().wait()  # until `connection_lost` or `cut`
+        if fault is Fault.GARBAGE:
+            self._transport.write(b"this is no HTTP\r\n\r\n")
         self._transport.close()
 
     def _keeps_alive(self, request: Request) -> bool:
-        site = self._served.site_for(request.host, self._address)
+        site = self._served.site_for(request.host, self._address, self._port)
         wanted = request.version == "HTTP/1.1" and request.headers.get("connection", "").lower() != "close"
         return wanted and (site is None or site.keep_alive)
 

@@ -62,6 +62,23 @@ class Site:
     routes: dict[str, Reply | Handler | Raw] = field(default_factory=dict)
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
     on_connect: StreamHandler | None = None
+    ports: dict[int, Site] = field(default_factory=dict)
+
+    def origin(self, port: int, *, listening: bool = True, keep_alive: bool = True) -> Site:
+        """Declare another origin of this host: an empty site of its own, by http on this port.
+
+        As with the port of all hosts, the real one is known only once the web is served: URLs in declared text get it.
+        """
+        origin = self.ports[port] = Site(
+            name=self.name,
+            address=self.address,
+            tls=False,
+            keep_alive=keep_alive,
+            listening=listening,
+            dns=None,
+            ttl_s=self.ttl_s,
+        )
+        return origin
 
     def page(self, path: str, **options: Unpack[PageOptions]) -> None:
         """Declare a document: from its parts (`Answer.page`), or from a `body`."""
@@ -115,6 +132,7 @@ class Fault(Enum):
 
     HANG = "hang"  # nothing, until the client leaves
     DISCONNECT = "disconnect"  # it closes the connection
+    GARBAGE = "garbage"  # it says what is no HTTP, and closes the connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

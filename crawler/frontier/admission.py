@@ -68,21 +68,20 @@ class Admission:
         if place is not None:
             self._judged.clear()
             self._notify(
-                f"{host_of(page.url)}: the pages of {place} say the same again and again; no more of them"
-                " (--no-trap-rules)"
+                f"{host_of(page.url)}: pages under {place} keep repeating; skipping the rest (--no-trap-rules)"
             )
 
     def note_full_hosts(self, hosts: Iterable[str]) -> None:
         """The store accepts no more URLs of these hosts."""
         for host in hosts:
             most = self._config.max_urls_per_host
-            self._notify(f"{host} has {most:,} URLs; no more of them are taken in (--max-urls-per-host)")
+            self._notify(f"{host} has reached {most:,} URLs; skipping new ones (--max-urls-per-host)")
 
     def note_full_domains(self, domains: Iterable[str]) -> None:
         """The store takes in no more hosts of these domains."""
         for domain in domains:
             most = self._config.max_hosts_per_domain
-            self._notify(f"{domain} has {most:,} hosts; no more of them are taken in (--max-hosts-per-domain)")
+            self._notify(f"{domain} has reached {most:,} hosts; skipping new ones (--max-hosts-per-domain)")
 
     def restore(self, places: Iterable[tuple[str, str]]) -> None:
         """Close what earlier runs closed: places on hosts."""

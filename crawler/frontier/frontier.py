@@ -13,10 +13,13 @@ from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.frontier.admission import Admission
-from crawler.frontier.conclusion import Conclusion, excluded
+from crawler.frontier.awaiting import AwaitingRules
+from crawler.frontier.conclusion import Conclusion, excluded, postponed
 from crawler.frontier.hosts import HostState
-from crawler.frontier.origins import Origins
+from crawler.frontier.origins import OriginState
+from crawler.frontier.returning import Returning
 from crawler.frontier.robots_cache import RobotsCache
+from crawler.frontier.robots_conclusion import RobotsConclusion, RobotsParts
 from crawler.frontier.seeding import Seeding
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import Workbench
@@ -39,7 +42,7 @@ class Frontier:
         self._clock = clock
         self._admission = Admission(config.scope, notify)
         self.seeding = Seeding(config, store, self._admission, clock)
-        self._origins = Origins()
+        self._awaiting = AwaitingRules()
         self._robots = RobotsCache(config.network.product_token)
         self._workbench = Workbench(
             delay_s=config.politeness.delay_s,
@@ -47,11 +50,13 @@ class Frontier:
             per_ip=config.politeness.per_ip,
             concurrency=config.politeness.concurrency,
             max_pages=config.scope.max_pages,
+            adaptive=config.politeness.adaptive_pace,
         )
-        self._supply = Supply(config, store, self._workbench, self._origins, self._robots, clock)
-        self._conclusion = Conclusion(
-            config, self._workbench, self._admission, self._origins, self._robots, counters, clock, notify
-        )
+        self._supply = Supply(config, store, self._workbench, self._awaiting, self._robots, clock)
+        self._returning = Returning(config, self._workbench, counters, clock)
+        parts = RobotsParts(store=store, cache=self._robots, awaiting=self._awaiting)
+        robots = RobotsConclusion(parts, self._workbench, self._admission, self._returning, clock, notify)
+        self._conclusion = Conclusion(config, self._admission, self._returning, robots, clock, notify)
         self.writer = Writer(store, clock.wall, self._committed)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue(config.politeness.concurrency)
         self._idle_workers = 0
@@ -70,7 +75,7 @@ class Frontier:
             self._lend()
             if self._workbench.allowance.is_spent and not self._workbench.lent:
                 return EndReason.MAX_PAGES
-            ready = self._origins.take_ready()
+            ready = self._awaiting.take_ready()
             claims = ready or await self._supply.refill()
             await self._in_turns(self._settle if ready else self._take_in, claims)
             if claims:
@@ -101,6 +106,7 @@ class Frontier:
         self._supply.note_if_low(self._workbench.host(visit.claim.host_id))
         for result in results:
             await self._put(result)
+        await self._release_closed(visit.claim)
         self._wake.set()
 
     def stop(self) -> None:
@@ -124,7 +130,7 @@ class Frontier:
         """
         self._workbench.allowance.spend(pages_stored)
         self._supply.look_again(rhythm.horizon)
-        self._conclusion.pace = rhythm.pace
+        self._returning.pace = rhythm.pace
         return await self.seeding.open(seeds)
 
     async def join(self, seeds: Sequence[Seed]) -> int:
@@ -148,9 +154,13 @@ class Frontier:
         self._workbench.sent(claim, self._clock.monotonic())
         self._wake.set()
 
-    def delay_of(self, claim: Claim) -> float:
-        """Seconds between the starts of two requests to the claim's host."""
-        return self._workbench.host(claim.host_id).delay_s
+    def patience_s(self, claim: Claim) -> float | None:
+        """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
+        return self._workbench.patience_s(claim)
+
+    def turn_in_s(self, claim: Claim) -> float | None:
+        """Seconds until the claim's visit may make another request; None where its host is left alone for now."""
+        return self._workbench.turn_in_s(claim, self._clock.monotonic())
 
     # --- for the screen -----------------------------------------------------------------------------------------
 
@@ -194,6 +204,10 @@ class Frontier:
 
     async def _obey(self, claim: Claim) -> None:
         host = self._workbench.host(claim.host_id)
+        origin = host.claims.origin(claim.origin)
+        if origin.parked and self._is_closed(origin):
+            await self._postpone(origin, [claim])
+            return
         if not self._config.politeness.ignore_robots:
             if not self._robots.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
@@ -206,9 +220,31 @@ class Frontier:
 
     def _await_rules(self, host: HostState, claim: Claim) -> None:
         self._workbench.set_aside(host, 1)
-        robots = self._origins.wait(claim)
+        robots = self._awaiting.wait(claim)
         if robots is not None:
             self._workbench.offer(host, [robots], first=True)
+
+    # --- origins that are closed --------------------------------------------------------------------------------
+
+    def _is_closed(self, origin: OriginState) -> bool:
+        """Whether the origin pauses for longer than a run waits."""
+        return origin.paused_until - self._clock.monotonic() > self._config.run.max_wait_s
+
+    async def _release_closed(self, claim: Claim) -> None:
+        """Where the claim has closed its origin, what is in memory of that goes back to the store."""
+        host = self._workbench.host(claim.host_id)
+        origin = host.claims.origin(claim.origin)
+        if not origin.parked or not self._is_closed(origin):
+            return
+        waiting = self._awaiting.release(origin.name)
+        self._workbench.set_aside(host, -len(waiting))
+        await self._postpone(origin, [*self._workbench.withdraw_origin(host, origin), *waiting])
+
+    async def _postpone(self, origin: OriginState, claims: Sequence[Claim]) -> None:
+        until = self._clock.wall() + origin.paused_until - self._clock.monotonic()
+        for claim in claims:
+            if claim.kind is not UrlKind.ROBOTS:  # it has no row of its own that could be due
+                await self._put(postponed(claim, until))
 
     async def _sleep(self) -> None:
         """Until something happens, a host's time comes, or the store has to be asked again."""

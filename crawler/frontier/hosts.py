@@ -1,14 +1,15 @@
 """What is known of a host while it is in memory, and the rule that paces its requests.
 
 Invariant: `Workbench` alone writes here, and `Shares` and `PageAllowance`, which are its parts; the other rooms read.
-Hosts own their pacing; what belongs to one scheme and port (robots.txt and who waits for it) is `OriginState`'s.
+Hosts own their pacing; what belongs to one scheme and port of a host is `OriginState`'s.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
+from crawler.frontier.origins import OriginState, Turns
+from crawler.policy.pace import AT_REST, HostPace
 from crawler.records import Claim
 
 
@@ -18,14 +19,16 @@ class HostState:
 
     host_id: int
     name: str
-    delay_s: float
+    base_s: float  # the shortest delay: the user's, or a Crawl-delay
+    delay_s: float  # between the starts of two requests: the base, or the pace to which the host was slowed
+    pace: HostPace = AT_REST
     ready_at: float = 0.0  # no request may start before
-    backing_off: bool = (
-        False  # `ready_at` is a pause that it asked for, or that its failures cost; until it lends again
-    )
-    failures: int = 0  # in a row
-    claims: deque[Claim] = field(default_factory=deque)
+    backing_off: bool = False  # `ready_at` is a pause that its failures cost; until it lends again
+    answered: bool = False  # since it is in memory: an answer of one of its origins began
+    failures: int = 0  # look-ups in a row
+    claims: Turns = field(default_factory=Turns)
     lent: int = 0
+    probes: int = 0  # lent, of origins that had not answered yet
     unsent: int = 0  # lent, and the request not yet sent: with a delay, the next one waits for that moment
     waiting: int = 0  # claims that wait for their origin's rules, outside of the workbench
     more: bool = True  # the store may hold more due URLs than `claims`
@@ -35,6 +38,23 @@ class HostState:
     slow: bool = False
     proven: bool = False  # quick: its last request was over in time; never both this and slow
     queued: bool = False  # in the heap or in a waiting queue
+
+    def next_origin(self) -> OriginState | None:
+        """The origin whose turn it is to lend.
+
+        Those that have not answered yet have one request under way together: they may hang.
+        """
+        return self.claims.next(probing=self.probes > 0 and self.claims.several)
+
+    @property
+    def slowed_s(self) -> float | None:
+        """The delay to which adaptive pacing has slowed it; None where it has not."""
+        return self.pace.delay_s or None
+
+    @property
+    def next_pause_end(self) -> float | None:
+        """When the first of its origins that are left alone for now may be asked again; None where there is none."""
+        return min((origin.paused_until for origin in self.claims.origins() if origin.parked), default=None)
 
     # --- pacing: all that moves `ready_at` ----------------------------------------------------------------------
 
@@ -48,10 +68,20 @@ class HostState:
         self.ready_at = max(self.ready_at, now + self.delay_s)
 
     def slow_down(self, delay_s: float) -> None:
-        """Keep at least this delay; it counts from the request that brought it, and is never lowered."""
-        if delay_s > self.delay_s:
-            self.ready_at += delay_s - self.delay_s
-            self.delay_s = delay_s
+        """Keep at least this delay; it is never lowered."""
+        self.base_s = max(self.base_s, delay_s)
+        self._keep(max(self.delay_s, delay_s))
+
+    def keep_pace(self, pace: HostPace) -> None:
+        """Ask at this pace from now on."""
+        if pace is not self.pace:
+            self.pace = pace
+            self._keep(max(self.base_s, pace.delay_s))
+
+    def _keep(self, delay_s: float) -> None:
+        """A longer delay counts from the request that brought it, a shorter one from the next."""
+        self.ready_at += max(0.0, delay_s - self.delay_s)
+        self.delay_s = delay_s
 
     def back_off(self, until: float) -> None:
         """Start nothing before."""
@@ -64,7 +94,9 @@ class Loan:
     """A claim that a worker has."""
 
     host: HostState
+    origin: OriginState
     claim: Claim
     lent_at: float
+    is_probe: bool = False  # its origin had not answered yet
     sent: bool = False
     address: str | None = None  # the one that it is counted on: it was admitted there, or is expected there

@@ -1,63 +1,154 @@
-"""The origins that claims wait for: nothing of an origin is fetched before its rules are known.
+"""What is known of an origin (scheme, host, port) while it is in memory, and the turns that a host's origins take.
 
-Invariant: a claim that waits is kept here until its origin's rules arrive (`take_ready`) or it is released, and each
-origin's robots.txt is asked for once however many wait for it. Hosts own pacing; what concerns one scheme and port of a
-host alone belongs here.
+Hosts own their pacing; what one scheme and port of a host asks for (a pause) or does wrong (a closed port, a robots.txt
+that cannot be had) is its own, and costs the host's other origins no more than the turns of its own requests.
+Invariants: a claim is in its origin's queue and nowhere else; an origin that may be lent from stands in line once, one
+that waits for the end of its pause nowhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
-from crawler.records import Claim, SeedMark, UrlKind
+from crawler.records import Claim
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OriginState:
-    """An origin (scheme, host, port) whose rules are not known."""
+    """An origin. Times are monotonic seconds."""
 
-    waiting: list[Claim] = field(default_factory=list)
+    name: str
+    claims: deque[Claim] = field(default_factory=deque)
+    lent: int = 0
+    slow: bool = False  # its last request took long: it gets one at a time
+    answered: bool = False  # since it is in memory: an answer of it began
+    served: bool = False  # and not by refusing
+    failures: int = 0  # connections in a row
+    refusals: int = 0  # 429 and 503 in a row; those of requests that were under way together count once
+    paused_at: float = float("-inf")  # when its last pause began
+    paused_until: float = float("-inf")
+    pause_reason: str = ""
+    parked: bool = False  # it waits for the end of its pause
+
+    def pause(self, now: float, until: float, reason: str) -> None:
+        """Start nothing before."""
+        self.paused_at = now
+        if until >= self.paused_until:
+            self.paused_until, self.pause_reason = until, reason
 
 
-class Origins:
-    """The origins that something waits for."""
+class Turns:
+    """The claims of a host, by origin: each lends one in its turn. As a collection, it is all of them."""
+
+    __slots__ = ("_by_name", "_count", "_line")
 
     def __init__(self) -> None:
-        self._origins: dict[str, OriginState] = {}
-        self._ready: list[str] = []  # origins whose rules have arrived
+        self._by_name: dict[str, OriginState] = {}
+        self._line: deque[OriginState] = deque()  # that have claims and are not parked
+        self._count = 0
 
-    def wait(self, claim: Claim) -> Claim | None:
-        """Keep the claim until its origin's rules arrive; the robots.txt to fetch, where nobody asked for it yet."""
-        state = self._origins.setdefault(claim.origin, OriginState())
-        state.waiting.append(claim)
-        if len(state.waiting) > 1:
-            return None
-        url = f"{claim.origin}/robots.txt"
-        return replace(claim, url_id=0, url=url, kind=UrlKind.ROBOTS, attempts=0, seed=SeedMark.NO)
+    def __len__(self) -> int:
+        return self._count
 
-    def waiting(self, origin: str) -> Sequence[Claim]:
-        """The claims that wait for this origin's rules."""
-        state = self._origins.get(origin)
-        return () if state is None else state.waiting
+    def __iter__(self) -> Iterator[Claim]:
+        for origin in self._by_name.values():
+            yield from origin.claims
 
-    def rules_arrived(self, origin: str) -> None:
-        """The claims that wait for this origin's rules can be judged now."""
-        if origin in self._origins:
-            self._ready.append(origin)
+    def origin(self, name: str) -> OriginState:
+        """The origin of this name, known from now on."""
+        found = self._by_name.get(name)
+        if found is None:
+            found = self._by_name[name] = OriginState(name)
+        return found
 
-    def take_ready(self) -> list[Claim]:
-        """The claims that can be judged; they wait no more."""
-        claims = [claim for origin in self._ready for claim in self.release(origin)]
-        self._ready.clear()
+    def origins(self) -> Iterable[OriginState]:
+        """All that are known."""
+        return self._by_name.values()
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one origin."""
+        return len(self._by_name) > 1
+
+    @property
+    def available(self) -> int:
+        """Claims of origins that are not parked."""
+        if len(self._line) == len(self._by_name):
+            return self._count
+        return sum(len(origin.claims) for origin in self._line)
+
+    def add(self, claims: Iterable[Claim], *, first: bool = False) -> None:
+        """Put each at the end of its origin's queue; `first`: in front, in their order, as its origin in the line."""
+        for claim in reversed(list(claims)) if first else claims:
+            origin = self.origin(claim.origin)
+            joins = not origin.claims and not origin.parked
+            if first:
+                origin.claims.appendleft(claim)
+                if joins:
+                    self._line.appendleft(origin)
+            else:
+                origin.claims.append(claim)
+                if joins:
+                    self._line.append(origin)
+            self._count += 1
+
+    def next(self, *, probing: bool) -> OriginState | None:
+        """Whose turn it is, brought to the front: of those that have the fewest requests under way, the first in line.
+
+        So what hangs at one origin leaves the slots of the host to the others. `probing`: none that has not answered.
+        """
+        line = self._line
+        if len(line) == 1:  # nearly always
+            return line[0] if _may_lend(line[0], probing) else None
+        chosen = min((origin for origin in line if _may_lend(origin, probing)), key=_lent, default=None)
+        while chosen is not None and line[0] is not chosen:
+            line.rotate(-1)
+        return chosen
+
+    def take(self) -> Claim:
+        """The first claim of the origin whose turn it is, which goes to the end of the line."""
+        origin = self._line[0]
+        claim = origin.claims.popleft()
+        self._count -= 1
+        if not origin.claims:
+            self._line.popleft()
+        elif len(self._line) > 1:
+            self._line.rotate(-1)
+        return claim
+
+    def park(self, origin: OriginState) -> None:
+        """Give its turns to the others."""
+        if origin.claims and not origin.parked:
+            self._line.remove(origin)
+        origin.parked = True
+
+    def unpark(self, origin: OriginState) -> None:
+        """It is back at the end of the line."""
+        if origin.claims and origin.parked:
+            self._line.append(origin)
+        origin.parked = False
+
+    def withdraw(self, origin: OriginState) -> list[Claim]:
+        """Take out the claims of one origin."""
+        claims = list(origin.claims)
+        if claims and not origin.parked:
+            self._line.remove(origin)
+        origin.claims.clear()
+        self._count -= len(claims)
         return claims
 
-    def release(self, origin: str) -> list[Claim]:
-        """The claims that waited for this origin's rules; they wait no more."""
-        state = self._origins.pop(origin, None)
-        return [] if state is None else state.waiting
+    def clear(self) -> list[Claim]:
+        """Take out all claims."""
+        return [claim for origin in self._by_name.values() for claim in self.withdraw(origin)]
 
-    def release_host(self, host: str) -> list[Claim]:
-        """The same for all origins of a host."""
-        origins = [origin for origin, state in self._origins.items() if state.waiting[0].host == host]
-        return [claim for origin in origins for claim in self.release(origin)]
+
+def _may_lend(origin: OriginState, probing: bool) -> bool:
+    if origin.slow and origin.lent:
+        return False
+    return origin.answered or not probing
+
+
+def _lent(origin: OriginState) -> int:
+    return origin.lent

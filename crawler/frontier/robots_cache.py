@@ -43,10 +43,11 @@ class RobotsCache:
 
         A long one is read in a thread, one at a time: more would leave the event loop little of the interpreter.
         """
-        if len(copy.body) < _LONG_BYTES:
-            return self._keep(copy, self._read(copy.body))
+        body = copy.body or b""
+        if len(body) < _LONG_BYTES:
+            return self._keep(copy, self._read(body))
         async with self._reading:
-            return self._keep(copy, await asyncio.to_thread(self._read, copy.body))
+            return self._keep(copy, await asyncio.to_thread(self._read, body))
 
     def recall(self, copy: RobotsCopy, now: float) -> bool:
         """Believe a copy from the store, unless it has expired or another is believed; returns whether it is now.
@@ -54,7 +55,12 @@ class RobotsCache:
         Long ones are asked for again when they are needed: the worker who does so can wait for them to be read, while
         all others wait for this.
         """
-        if copy.expires_at <= now or len(copy.body) > _MAX_RECALLED_BYTES or self.knows(copy.origin, now):
+        if (
+            copy.body is None
+            or copy.expires_at <= now
+            or len(copy.body) > _MAX_RECALLED_BYTES
+            or self.knows(copy.origin, now)
+        ):
             return False
         self._keep(copy, self._read(copy.body))
         return True
@@ -85,12 +91,13 @@ class RobotsCache:
 
     def _keep(self, copy: RobotsCopy, rules: RobotsRules) -> RobotsRules:
         self._forget(copy.origin)
-        while self._known and (len(self._known) >= _MAX_ORIGINS or self._size + len(copy.body) > _MAX_BYTES):
+        size = len(copy.body or b"")
+        while self._known and (len(self._known) >= _MAX_ORIGINS or self._size + size > _MAX_BYTES):
             for origin in list(self._known)[: len(self._known) // 4 + 1]:
                 self._forget(origin)
                 self._delays_s.pop(host_of(f"{origin}/"), None)
-        self._known[copy.origin] = _Known(rules=rules, expires_at=copy.expires_at, size=len(copy.body))
-        self._size += len(copy.body)
+        self._known[copy.origin] = _Known(rules=rules, expires_at=copy.expires_at, size=size)
+        self._size += size
         delay_s = min(rules.crawl_delay(self._user_agent) or 0.0, MAX_CRAWL_DELAY_S)
         host = host_of(f"{copy.origin}/")
         self._delays_s[host] = max(delay_s, self._delays_s.get(host, 0.0))

@@ -9,16 +9,17 @@ knows until when).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
+from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.hosts import HostState
-from crawler.frontier.origins import Origins
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.workbench import Workbench
-from crawler.records import Claim, Horizon, HostRecord, Result
+from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy
 from crawler.storage.interface import Cursor, Store
+from crawler.urls import host_of
 
 _WINDOW = 4096  # claims in memory, all hosts together
 _MAX_WINDOW_PER_HOST = 512
@@ -38,14 +39,14 @@ class Supply:
         config: CrawlConfig,
         store: Store,
         workbench: Workbench,
-        origins: Origins,
+        awaiting: AwaitingRules,
         robots: RobotsCache,
         clock: Clock,
     ) -> None:
         self._config = config
         self._store = store
         self._workbench = workbench
-        self._origins = origins
+        self._awaiting = awaiting
         self._robots = robots
         self._clock = clock
         self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
@@ -69,13 +70,13 @@ class Supply:
         self._sweep()
         await self._load_hosts()
         hosts = [self._workbench.host(host_id) for host_id in self._needs_refill if host_id in self._workbench]
-        hosts = [host for host in hosts if host.more and not host.waiting and host.allowance != 0]
+        hosts = [host for host in hosts if host.more and _may_have_others(host) and host.allowance != 0]
         self._needs_refill = {host.host_id for host in hosts[_HOSTS_PER_READ:]}
         return await self._due_claims(hosts[:_HOSTS_PER_READ])
 
     def note_if_low(self, host: HostState) -> None:
         """To be called whenever a host's claims have become fewer: with less than half a window it needs a refill."""
-        most = 2 * len(host.claims)
+        most = 2 * host.claims.available
         if host.more and most < _MAX_WINDOW_PER_HOST and most < self._window():  # the first saves most of the second
             self._needs_refill.add(host.host_id)
 
@@ -86,7 +87,7 @@ class Supply:
 
     def committed(self, results: Sequence[Result], hosts: Sequence[HostRecord]) -> None:
         """These results are stored; `hosts` are those touched that have something planned."""
-        self._released += [result.claim for result in results]
+        self._released += [result.claim for result in results if not result.is_kept]
         now = self._clock.wall()
         for result in results:
             if result.lastmods:
@@ -152,11 +153,22 @@ class Supply:
                 self._gained = {record.host_id: record for record in records[start:]} | self._gained  # the newer wins
                 return
             some = records[start : start + _HOSTS_AT_ONCE]
-            for copy in await self._store.robots_of(record.host_id for record in some):
+            copies = await self._store.robots_of(record.host_id for record in some)
+            for copy in copies:
                 if self._robots.recall(copy, self._clock.wall()):
-                    self._origins.rules_arrived(copy.origin)
+                    self._awaiting.rules_arrived(copy.origin)
             for record in some:
                 self._add_host(record)
+            self._restore_pauses(copies, {record.name: record.host_id for record in some})
+
+    def _restore_pauses(self, copies: Iterable[RobotsCopy], host_ids: Mapping[str, int]) -> None:
+        """What an earlier run was asked for, or has found out, holds in this one, too."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        for copy in copies:
+            if copy.paused_until > wall:
+                host = self._workbench.host(host_ids[host_of(f"{copy.origin}/")])
+                origin = host.claims.origin(copy.origin)
+                self._workbench.pause(host, origin, now, now + copy.paused_until - wall, copy.pause_reason or "")
 
     async def _due_hosts(self, limit: int, now: float) -> list[HostRecord]:
         """The next hosts on disk that are due, without those in memory; after the last, when to begin anew."""
@@ -201,7 +213,7 @@ class Supply:
             record.name,
             ready_at=self._clock.monotonic() + max(0.0, record.back_off_until - self._clock.wall()),
             crawl_delay_s=0.0 if self._config.politeness.ignore_robots else self._robots.crawl_delay_s(record.name),
-            failures=record.failures,
+            pace_s=record.pace_s,
             allowance=None if most is None else max(0, most - record.run_pages),
         )
         self._needs_refill.add(record.host_id)
@@ -217,7 +229,7 @@ class Supply:
             over = idle and (_is_done_with(host, now) or self._pauses_for_long(host, now))
             if over and not self._is_uncommitted(host):  # which takes longest to find out: last
                 self._released += self._workbench.withdraw(host.host_id)
-                self._released += self._origins.release_host(host.name)
+                self._released += self._awaiting.release_host(host.name)
 
     def _is_uncommitted(self, host: HostState) -> bool:
         """Whether the store does not know of all its visits yet: who asked it now would be told of too few pages."""
@@ -243,12 +255,15 @@ class Supply:
     async def _read_due(self, hosts: Sequence[HostState], limit: int) -> list[Claim]:
         if not hosts:
             return []
+        without = []
         for host in hosts:
-            self._workbench.expect_more(host, more=False)  # before the read: a commit meanwhile sets it again
+            full = self._full_origins(host)
+            without += full
+            self._workbench.expect_more(host, more=bool(full))  # before the read: a commit meanwhile sets it again
         host_ids = [host.host_id for host in hosts]
-        rows = await self._store.due_urls(host_ids, limit, self._clock.wall())
+        rows = await self._store.due_urls(host_ids, limit, self._clock.wall(), without)
         if self._horizon is not None:
-            rows += await self._stale_claims(hosts, self._horizon)
+            rows += await self._stale_claims(hosts, self._horizon, without)
             rows.sort(key=_by_turns())
         self._note_full_reads(hosts, rows, limit)
         claims = [claim for claim in rows if claim.url_id not in self._held[claim.host_id]]
@@ -256,11 +271,24 @@ class Supply:
             self._held[claim.host_id].add(claim.url_id)
         return claims
 
-    async def _stale_claims(self, hosts: Sequence[HostState], horizon: Horizon) -> list[Claim]:
+    def _full_origins(self, host: HostState) -> list[str]:
+        """The origins of the host that may lend nothing for now, and of which enough is in memory: what else they have
+        would stand before what the others have.
+        """
+        if not host.waiting and host.claims.available == len(host.claims):
+            return []
+        full = []
+        for origin in host.claims.origins():
+            waiting = len(self._awaiting.waiting(origin.name))
+            if (origin.parked or waiting) and len(origin.claims) + waiting >= self._window():
+                full.append(origin.name)
+        return full
+
+    async def _stale_claims(self, hosts: Sequence[HostState], horizon: Horizon, without: Sequence[str]) -> list[Claim]:
         window = self._window()
         host_ids = [host.host_id for host in hosts]
         held = [url_id for host_id in host_ids for url_id in self._held[host_id]]
-        claims = await self._store.stale_urls(host_ids, window, horizon, held)
+        claims = await self._store.stale_urls(host_ids, window, horizon, held, without)
         self._note_full_reads(hosts, claims, window)
         return claims
 
@@ -297,6 +325,11 @@ def _by_turns() -> Callable[[Claim], tuple[int, bool]]:
         return places[claim.host_id, claim.is_hub], not claim.is_hub
 
     return place
+
+
+def _may_have_others(host: HostState) -> bool:
+    """Whether the store may have something else than what waits for the first robots.txt of this host."""
+    return not host.waiting or host.answered or host.next_pause_end is not None
 
 
 def _has_work(host: HostState) -> bool:

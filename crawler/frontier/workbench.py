@@ -3,12 +3,15 @@
 Synchronous and without a clock: `now` (seconds, monotonic) is passed in. Invariants, tested as a state machine:
 
 - of one host, at most `per_host` claims are lent, and their requests start at least its delay apart (see hosts.py);
-- slow hosts (a request over 5 s, or a time-out) and those that have not proven quick get one claim each;
+- slow hosts, and those that have not proven quick, get one claim each (see policy/pace.py), and one
+  more for an origin that has not answered yet;
+- within a host origins take turns (see origins.py); one that pauses lends nothing and holds up none of the others;
 - what hosts share stays within its bounds (see shares.py), and so do the pages of the run and of a host (allowance.py);
 - every claim offered is lent until it is taken back, turned away, or withdrawn with its host; none is lent twice.
 
 A host is in exactly one place: the heap (it may lend at `ready_at`), a queue of those that wait for room (`Shares`), or
-none (nothing to lend, at its limit, or its last request has not been sent yet).
+none (nothing to lend, at its limit, or its last request has not been sent yet). Its origins that pause are in a heap of
+their own.
 """
 
 from __future__ import annotations
@@ -19,24 +22,37 @@ from collections.abc import Iterable, Iterator
 
 from crawler.frontier.allowance import PageAllowance
 from crawler.frontier.hosts import HostState, Loan
+from crawler.frontier.origins import OriginState
 from crawler.frontier.shares import Shares
-from crawler.records import Claim
+from crawler.policy.outcome import InARow
+from crawler.policy.pace import AT_REST, SLOW_AFTER_S, HostPace, after_refusal, after_success, slots
+from crawler.records import Blame, Claim
 
-SLOW_AFTER_S = 5.0
+FIRST_ANSWER_S = 5.0  # for which an origin that has not answered yet may hold up the others of its host
+_HURRIED_ATTEMPTS = 2  # even where it only holds one slot of several; after that, whoever is slow gets its chance
 
 
 class Workbench:
     """The hosts in memory and their claims."""
 
     def __init__(
-        self, *, delay_s: float, per_host: int, per_ip: int, concurrency: int, max_pages: int | None = None
+        self,
+        *,
+        delay_s: float,
+        per_host: int,
+        per_ip: int,
+        concurrency: int,
+        max_pages: int | None = None,
+        adaptive: bool = True,
     ) -> None:
         self.allowance = PageAllowance(max_pages)
         self._delay_s = delay_s
         self._per_host = per_host
+        self._adaptive = adaptive
         self._shares = Shares(per_ip=per_ip, concurrency=concurrency)
         self._hosts: dict[int, HostState] = {}
         self._heap: list[tuple[float, int, HostState]] = []
+        self._pauses: list[tuple[float, int, HostState, OriginState]] = []  # origins that are parked
         self._sequence = 0
         self._loans: dict[Claim, Loan] = {}
         self._recent: OrderedDict[Claim, Loan] = OrderedDict()  # loans not yet old enough to call their host slow
@@ -54,7 +70,7 @@ class Workbench:
 
     def is_empty(self) -> bool:
         """Whether no claim is left to lend; a host at its limit, or whose time has not come, may still hold some."""
-        return not any(host.claims for host in self._hosts.values())
+        return not any(host.claims.available for host in self._hosts.values())
 
     def host(self, host_id: int) -> HostState:
         """A host that is in memory. Raises `KeyError` where it is not."""
@@ -73,16 +89,23 @@ class Workbench:
         *,
         ready_at: float,
         crawl_delay_s: float = 0.0,
-        failures: int = 0,
+        pace_s: float | None = None,
         allowance: int | None = None,
     ) -> HostState:
-        """Take a host into memory; nothing is lent before `ready_at`, nor more pages than `allowance`."""
+        """Take a host into memory; nothing is lent before `ready_at`, nor more pages than `allowance`.
+
+        `pace_s` is the delay to which it was slowed when it was here last.
+        """
+        base_s = max(self._delay_s, crawl_delay_s)
+        slowed = self._adaptive and pace_s is not None and pace_s > base_s
+        pace = HostPace(delay_s=pace_s) if slowed and pace_s is not None else AT_REST
         host = HostState(
             host_id=host_id,
             name=name,
-            delay_s=max(self._delay_s, crawl_delay_s),
+            base_s=base_s,
+            delay_s=max(base_s, pace.delay_s),
+            pace=pace,
             ready_at=ready_at,
-            failures=failures,
             allowance=allowance,
         )
         self._hosts[host_id] = host
@@ -90,18 +113,20 @@ class Workbench:
 
     def offer(self, host: HostState, claims: Iterable[Claim], *, first: bool = False) -> None:
         """Add claims to a host's queue; `first` puts them in front."""
-        if first:
-            host.claims.extendleft(reversed(list(claims)))
-        else:
-            host.claims.extend(claims)
+        host.claims.add(claims, first=first)
         self._queue(host)
 
     def withdraw(self, host_id: int) -> list[Claim]:
         """Forget a host that has nothing lent; returns its claims."""
         host = self._hosts.pop(host_id)
-        claims = list(host.claims)
-        host.claims.clear()  # its entry in the heap is passed over by `lend`
-        return claims
+        if any(origin.parked for origin in host.claims.origins()):
+            self._pauses = [entry for entry in self._pauses if entry[2] is not host]
+            heapq.heapify(self._pauses)
+        return host.claims.clear()  # its entry in the heap is passed over by `lend`
+
+    def withdraw_origin(self, host: HostState, origin: OriginState) -> list[Claim]:
+        """Take out the claims of an origin; what is lent of it stays out."""
+        return host.claims.withdraw(origin)
 
     def set_aside(self, host: HostState, claims: int) -> None:
         """So many more claims of the host wait for their origin's rules; where negative, so many fewer."""
@@ -120,6 +145,7 @@ class Workbench:
     def lend(self, now: float) -> Claim | None:
         """The next claim that may start now; None where there is none."""
         self._notice_slow(now)
+        self._end_pauses(now)
         if self.allowance.is_spent:
             return None
         while self._wake() or (self._heap and self._heap[0][0] <= now):
@@ -129,7 +155,9 @@ class Workbench:
             host.queued = False
             if host.ready_at > ready_at:
                 self._queue(host)  # it was put off since
-            elif host.claims and host.lent < self._limit(host):  # else it became slow while in the heap
+            elif host.must_hear_first:
+                continue  # its turn was kept for a second request while it was in the heap; `sent` queues it again
+            elif host.next_origin() is not None and host.lent < self._limit(host):  # else it became slow in the heap
                 if not self._shares.must_wait(host):
                     return self._lend_of(host, now)
                 host.queued = True
@@ -137,7 +165,9 @@ class Workbench:
 
     def next_ready_at(self) -> float | None:
         """When `lend`, which had nothing, may have something though no loan ends; None where it will not."""
-        return self._heap[0][0] if self._heap and not self.allowance.is_spent else None
+        if self.allowance.is_spent:
+            return None
+        return min((entries[0][0] for entries in (self._heap, self._pauses) if entries), default=None)
 
     def admit(self, claim: Claim, address: str) -> bool:
         """The claim's host has this address: False takes the claim back, since too many requests go there already."""
@@ -147,7 +177,7 @@ class Workbench:
             return True
         self._end(loan)
         self.allowance.give_back(loan.host, claim)
-        loan.host.claims.appendleft(claim)
+        loan.host.claims.add([claim], first=True)
         self._queue(loan.host)
         return False
 
@@ -161,6 +191,77 @@ class Workbench:
         loan.host.requests += 1
         self._queue(loan.host)
 
+    def turn_in_s(self, claim: Claim, now: float) -> float | None:
+        """Seconds until the claim's visit may make one more request; None where it is left alone for now.
+
+        The first answer, as soon as no other request of the host is about to be sent, keeps the host's next turn for
+        this claim: nothing else of it is lent until the request is sent, or the claim taken back.
+        """
+        loan = self._loans[claim]
+        host = loan.host
+        if (host.backing_off and host.ready_at > now) or loan.origin.paused_until > now:
+            return None
+        if loan.sent:
+            if host.must_hear_first:
+                return host.delay_s
+            loan.sent = False
+            host.unsent += 1
+        return max(0.0, host.ready_at - now)
+
+    def patience_s(self, claim: Claim) -> float | None:
+        """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
+        loan = self._loans[claim]
+        host, origin = loan.host, loan.origin
+        if not loan.is_probe or len(host.claims) == len(origin.claims):
+            return None
+        is_the_only_slot = self._per_host == 1 or (
+            host.delay_s > 0 and origin.failures > 0
+        )  # all wait until it is sent
+        return FIRST_ANSWER_S if is_the_only_slot or claim.attempts < _HURRIED_ATTEMPTS else None
+
+    def before(self, claim: Claim) -> InARow:
+        """What had happened in a row when the claim was lent."""
+        loan = self._loans[claim]
+        origin = loan.origin
+        return InARow(
+            refusals=max(0, origin.refusals - (loan.lent_at < origin.paused_at)),
+            origin_failures=origin.failures,
+            host_failures=loan.host.failures,
+        )
+
+    def hear(
+        self,
+        claim: Claim,
+        *,
+        answered: bool,
+        refused: bool = False,
+        succeeded: bool = False,
+        latency_s: float | None = None,
+        blame: Blame | None = None,
+    ) -> None:
+        """What the claim's attempt says about its origin and host; to be told before it is taken back.
+
+        `answered`: an answer began; `refused`: it was a 429 or 503; `blame`: whom a failure speaks against.
+        """
+        loan = self._loans[claim]
+        host, origin = loan.host, loan.origin
+        if answered or blame is Blame.URL:
+            origin.failures = host.failures = 0
+        elif blame is Blame.HOST:
+            host.failures += 1
+        elif blame is Blame.ORIGIN and not loan.sent:
+            origin.failures += 1
+        is_first = refused and not origin.refusals and (origin.served or not host.claims.several)
+        if answered and loan.lent_at >= origin.paused_at:  # else the pause that rules was not known when it was sent
+            origin.refusals = origin.refusals + 1 if refused else 0
+        if self._adaptive and is_first:
+            host.keep_pace(after_refusal(host.pace, host.base_s))
+        elif self._adaptive and succeeded and (host.base_s or host.pace.delay_s):
+            host.keep_pace(after_success(host.pace, host.base_s, latency_s))
+        if answered:
+            origin.answered = host.answered = True
+            origin.served |= not refused
+
     def take_back(
         self,
         claim: Claim,
@@ -168,35 +269,59 @@ class Workbench:
         *,
         stored: bool = True,
         timed_out: bool = False,
-        host_failed: bool | None = None,
         back_off_until: float | None = None,
+        pause: tuple[float, str] | None = None,
     ) -> None:
         """The claim is finished, with or without an answer; `stored` says whether it counts against the allowance.
 
-        `host_failed` says whether it speaks against the host; None: it says nothing either way.
+        `back_off_until` is for its host; `pause` for its origin: until when, and why.
         """
         loan = self._loans[claim]
-        host = loan.host
+        host, origin = loan.host, loan.origin
         if not stored:
             self.allowance.give_back(host, claim)
         if not loan.sent:
             host.pace_from(now)
-        if host_failed is not None:
-            host.failures = host.failures + 1 if host_failed else 0
         self._end(loan)
-        self._shares.set_slow(host, slow=timed_out or now - loan.lent_at > SLOW_AFTER_S)
+        self._set_slow(loan, slow=timed_out or now - loan.lent_at > SLOW_AFTER_S)
         if back_off_until is not None:
             host.back_off(back_off_until)
+        if pause is not None:
+            self.pause(host, origin, now, *pause)
         self._queue(host)
 
+    def pause(self, host: HostState, origin: OriginState, now: float, until: float, reason: str) -> None:
+        """Lend nothing of this origin before."""
+        origin.pause(now, until, reason)
+        if not origin.parked and until > now:
+            host.claims.park(origin)
+            self._sequence += 1
+            heapq.heappush(self._pauses, (origin.paused_until, self._sequence, host, origin))
+
+    def _end_pauses(self, now: float) -> None:
+        while self._pauses and self._pauses[0][0] <= now:
+            _until, sequence, host, origin = heapq.heappop(self._pauses)
+            if origin.paused_until > now:  # it was made longer since
+                heapq.heappush(self._pauses, (origin.paused_until, sequence, host, origin))
+                continue
+            host.claims.unpark(origin)
+            host.more = True  # what was not read while it paused
+            self._queue(host)
+
     def _lend_of(self, host: HostState, now: float) -> Claim:
-        claim = host.claims.popleft()
-        loan = self._loans[claim] = self._recent[claim] = Loan(host=host, claim=claim, lent_at=now)
+        origin = host.next_origin()
+        if origin is None:
+            raise LookupError("the host has nothing to lend")
+        claim = host.claims.take()
+        loan = Loan(host=host, origin=origin, claim=claim, lent_at=now, is_probe=not origin.answered)
+        self._loans[claim] = self._recent[claim] = loan
         self._shares.enter(loan)
         self.allowance.lend(host, claim)
         host.backing_off = False
         host.lent += 1
+        origin.lent += 1
         host.unsent += 1
+        host.probes += loan.is_probe
         self._queue(host)
         return claim
 
@@ -205,7 +330,9 @@ class Workbench:
         self._recent.pop(loan.claim, None)
         self._shares.leave(loan)
         loan.host.lent -= 1
+        loan.origin.lent -= 1
         loan.host.unsent -= not loan.sent
+        loan.host.probes -= loan.is_probe
 
     def _wake(self) -> bool:
         woken = self._shares.wake()
@@ -218,14 +345,16 @@ class Workbench:
         """Put the host into the heap, if it belongs there and is nowhere yet."""
         if host.queued or not host.claims or host.lent >= self._limit(host) or host.allowance == 0:
             return
-        if host.must_hear_first:
+        if host.must_hear_first or host.next_origin() is None:
             return
         host.queued = True
         self._sequence += 1
         heapq.heappush(self._heap, (host.ready_at, self._sequence, host))
 
     def _limit(self, host: HostState) -> int:
-        return self._per_host if host.proven else 1
+        if host.answered and host.claims.several:
+            return self._per_host  # what is slow is one of its origins: see `Turns.next`
+        return slots(quick=host.proven, per_host=self._per_host)
 
     def _notice_slow(self, now: float) -> None:
         """Hosts whose oldest loan has been out for too long are slow from now on, not only once it comes back."""
@@ -234,4 +363,10 @@ class Workbench:
             if now - loan.lent_at <= SLOW_AFTER_S:
                 return
             del self._recent[loan.claim]
-            self._shares.set_slow(loan.host, slow=True)
+            self._set_slow(loan, slow=True)
+
+    def _set_slow(self, loan: Loan, *, slow: bool) -> None:
+        """Its origin, and its host: but one that only hangs says nothing about those that answer."""
+        loan.origin.slow = slow
+        if loan.origin.answered or not loan.host.answered:
+            self._shares.set_slow(loan.host, slow=slow)

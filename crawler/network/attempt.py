@@ -18,6 +18,7 @@ from typing import Protocol
 
 from crawler.counters import Counters
 from crawler.network.deadlines import Deadline, Hearing
+from crawler.network.lag import LoopLag
 
 current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", default=None)
 
@@ -26,6 +27,7 @@ class OpenConnection(Hearing, Protocol):
     """The connection that a request was sent on."""
 
     peer: str | None  # the address at its other end
+    on_first_bytes: Callable[[], None] | None  # called once, when bytes come
 
     def force_close(self) -> None:
         """Close it once the answer is there."""
@@ -68,6 +70,7 @@ class Attempt:
     counters: Counters
     kept: KeptConnections
     deadline: Deadline
+    lag: LoopLag
     max_bytes: int
     readable: Callable[[str | None], bool]
     on_sent: Callable[[], None] | None = None
@@ -82,6 +85,8 @@ class Attempt:
     marked: bool = False
     throttled_s: float = 0.0  # waited for our own rate limit
     started_at: float = 0.0
+    first_byte_s: float | None = None  # from the sent request to the first byte, without what our loop was late
+    _lost_s: float = 0.0  # by our loop, when the request was sent
     _started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
@@ -116,6 +121,8 @@ class Attempt:
         self.sent = True
         self.started_at = self.wall_clock()
         self._started = time.perf_counter()
+        self._lost_s = self.lag.lost_s()
+        connection.on_first_bytes = self._record_first_bytes
         self.counters.requests += 1
         if self.sockets:
             self.counters.connections_opened += 1
@@ -129,6 +136,10 @@ class Attempt:
             connection.force_close()
         if self.on_sent is not None:
             self.on_sent()
+
+    def _record_first_bytes(self) -> None:
+        waited_s = time.perf_counter() - self._started
+        self.first_byte_s = max(0.0, waited_s - (self.lag.lost_s() - self._lost_s))
 
     def finish(self) -> None:
         """The request is over, in whatever way."""

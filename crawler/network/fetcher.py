@@ -25,6 +25,7 @@ from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
 from crawler.network.fields import CONTENT_TYPE, codings_of, described, field
 from crawler.network.guard import AddressGuard
+from crawler.network.lag import LoopLag
 from crawler.network.memory import MemoryBudget
 from crawler.network.rate import RateLimit, buffer_bytes
 from crawler.network.resolver import Resolver, parse_dns_server
@@ -55,6 +56,7 @@ class HttpFetcher:
         counters: Counters,
         kept_connections: int,
         deadlines: Deadlines,
+        lag: LoopLag,
         cookies: CookieFile | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -65,6 +67,7 @@ class HttpFetcher:
         self._counters = counters
         self._wall_clock = wall_clock
         self._deadlines = deadlines
+        self._lag = lag
         self._kept = KeptConnections(guard.open_connections, kept_connections)
         self._cookies = cookies
         self._proxy = network.proxy_server
@@ -98,6 +101,7 @@ class HttpFetcher:
             counters=self._counters,
             kept=self._kept,
             deadline=deadline,
+            lag=self._lag,
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
             on_sent=on_sent,
@@ -215,15 +219,16 @@ async def open_fetcher(
     receive_buffer_bytes = None if network.max_rate is None else buffer_bytes(network.max_rate)
     guard = AddressGuard(network.allowed_networks, counters, receive_buffer_bytes)
     resolver = Resolver(counters, network.dns_server)
-    deadlines = Deadlines(network.read_timeout_s)
+    deadlines, lag = Deadlines(network.read_timeout_s), LoopLag()
     try:
         async with open_session(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
             kept = concurrency.kept_connections
-            yield HttpFetcher(session, resolver, guard, network, counters, kept, deadlines, cookies, wall_clock)
+            yield HttpFetcher(session, resolver, guard, network, counters, kept, deadlines, lag, cookies, wall_clock)
     finally:
         deadlines.close()
+        lag.close()
         await resolver.close()
 
 
@@ -257,6 +262,7 @@ def _response(
         address=attempt.address,
         started_at=attempt.started_at,
         elapsed_s=attempt.elapsed_s,
+        first_byte_s=attempt.first_byte_s,
         reused=attempt.reused,
         **described(answer.headers),
     )
@@ -270,6 +276,7 @@ def _failure(attempt: Attempt, kind: FailureKind, message: str) -> Failure:
         address=attempt.address,
         started_at=attempt.started_at,
         elapsed_s=attempt.elapsed_s,
+        first_byte_s=attempt.first_byte_s,
         reused=attempt.reused,
         sent=attempt.sent,
         answered=attempt.answered,

@@ -39,7 +39,8 @@ class BoundedProtocol(ResponseHandler):
     aiohttp has no public way to set a parser; should its attribute go, the tests of `test_replies` fail.
 
     `peer` is the address at its other end; `plain_fd` the socket's descriptor, None under TLS, which may speak first.
-    Both are asked for at each request, and asking the transport takes 3 us. `heard_at` is when bytes came last.
+    Both are asked for at each request, and asking the transport takes 3 us. `heard_at` is when bytes came last;
+    `on_first_bytes` is called once, with the next that come.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, parser_options: Mapping[str, Any]) -> None:
@@ -49,6 +50,7 @@ class BoundedProtocol(ResponseHandler):
         self.peer: str | None = None
         self.plain_fd: int | None = None
         self.heard_at = 0.0
+        self.on_first_bytes: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called once the connection is there, with TLS if it is to have that."""
@@ -92,6 +94,9 @@ class BoundedProtocol(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """Called with what has come."""
         self.heard_at = self._loop.time()
+        if self.on_first_bytes is not None:
+            self.on_first_bytes()
+            self.on_first_bytes = None
         super().data_received(data)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:

@@ -6,21 +6,22 @@ lines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crawler.output.figures import amount, counted, lookups, rate, size, span
+from crawler.output.figures import amount, counted, lookups, moment, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
 from crawler.quantities import Age
-from crawler.records import EndReason
+from crawler.records import Closure, EndReason
 
 _ENDINGS: Mapping[str, tuple[str, str, str]] = {
     EndReason.COMPLETE: ("complete", "green", ": no fetchable URLs left"),
+    EndReason.WAITING: ("waiting", "yellow", ""),
     EndReason.MAX_PAGES: ("stopped", "green", ": reached the page limit (--max-pages)"),
     EndReason.MAX_RUNTIME: ("stopped", "green", ": reached the time limit (--max-runtime)"),
     EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; all finished work is stored"),
@@ -58,7 +59,7 @@ def one_line(summary: Summary, db: Path) -> str:
         _ended(summary).plain,
         f"pages: {_pages(summary).plain}",
         f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
-        f"pending: {_pending(summary).plain}" if summary.pending or summary.backing_off else "",
+        f"pending: {_pending(summary).plain}" if summary.pending or summary.waiting else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
 
@@ -101,6 +102,16 @@ def names(hosts: tuple[str, ...]) -> str:
     return shown + (" and others" if len(hosts) > _NAMED_HOSTS else "")
 
 
+def told_closures(closures: Sequence[Closure]) -> str:
+    """'http://a.example until 2026-11-28 05:10 (http 503), b.example until ... (dns), and 4 more'."""
+    shown = [
+        f"{printable(one.name, 60)} until {moment(one.until)} ({printable(one.why, 60)})"
+        for one in closures[:_NAMED_HOSTS]
+    ]
+    more = len(closures) - _NAMED_HOSTS
+    return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
+
+
 def _auto(next_at: float | None, now: float) -> str:
     if next_at is None:
         return ""
@@ -128,6 +139,8 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
 
 def _ended(summary: Summary) -> Text:
     word, style, rest = _ENDINGS.get(summary.end_reason, (printable(summary.end_reason), "red", ""))
+    if summary.end_reason is EndReason.WAITING:
+        rest = f": {told_closures(summary.waiting)}; what is left there is for a later run"
     text = Text.assemble((word, f"bold {style}"), f" after {span(summary.elapsed_s)}", rest)
     if summary.seeds_failed:
         text.append("; no seed could be fetched", style="bold red")
@@ -160,7 +173,7 @@ def _connections(summary: Summary) -> str:
 
 def _pending(summary: Summary) -> Text:
     if not summary.pending:
-        return Text("none" + (f"; refetches postponed ({_why_left(summary)})" if summary.backing_off else ""))
+        return Text("none" + (f"; refetches postponed ({_why_left(summary)})" if summary.waiting else ""))
     text = Text.assemble((amount(summary.pending), "bold"), f" left ({_why_left(summary)})")
     text.stylize("yellow")
     return text
@@ -169,8 +182,8 @@ def _pending(summary: Summary) -> Text:
 def _why_left(summary: Summary) -> str:
     if summary.by_failure.get("proxy"):
         return "the proxy failed, or the run ended first"
-    if summary.backing_off:
-        return f"some on hosts that asked for a pause or had no reachable robots.txt: {names(summary.backing_off)}"
+    if summary.waiting:
+        return f"some on hosts that asked for a pause or could not be reached: {names(summary.backing_off)}"
     return "not due yet" if summary.complete else "the run ended first"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from rich.filesize import decimal
 
 _UNITS = (("day", 86400.0), ("h", 3600.0), ("min", 60.0))
@@ -46,3 +48,8 @@ def span(seconds: float) -> str:
             number = round(seconds / length_s)
             return counted(number, unit) if unit == "day" else f"{number} {unit}"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{max(0.0, seconds):.1f} s"
+
+
+def moment(time_s: float) -> str:
+    """A time (Unix seconds) as a person's watch has it: '2026-11-28 05:10'."""
+    return datetime.fromtimestamp(time_s, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -56,6 +56,14 @@ class HostView(Protocol):
         """It asked to be left alone, or fails."""
 
     @property
+    def slowed_s(self) -> float | None:
+        """Seconds between two requests to which it was slowed; None: it was not."""
+
+    @property
+    def next_pause_end(self) -> float | None:
+        """When the first of its origins that pause may be asked again (monotonic seconds); None: none does."""
+
+    @property
     def allowance(self) -> int | None:
         """Pages that it may still give in this run; None: any number."""
 

@@ -31,7 +31,7 @@ _WRITE_EVERY_S = 15.0
 _REQUEST_S = 5.0  # for a client to send its request
 _MAX_REQUEST = 8192  # bytes
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_AS_ASKED = {EndReason.COMPLETE, EndReason.MAX_PAGES, EndReason.MAX_RUNTIME}
+_AS_ASKED = {EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_RUNTIME}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +216,8 @@ def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
     yield _gauge("success", "1 if the run did what was asked.", success)
     yield _gauge("end_time_seconds", "End of the run, in Unix seconds.", ended_at)
     if summary is not None:
-        yield _gauge("complete", "1 if no fetchable URLs were left.", summary.complete)
+        yield _gauge("complete", "The same as crawler_run_complete.", summary.complete)
+        yield _gauge("run_complete", "1 if no URLs were left to fetch.", summary.complete)
         urls = {status: float(number) for status, number in summary.urls.items()}
         yield _Family(name="urls", kind="gauge", text="URLs in the database.", samples=urls, label="status")
 

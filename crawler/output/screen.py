@@ -94,16 +94,22 @@ class Screen:
 
 def host_state(host: HostView, now: float) -> Text:
     """What the host is doing or waiting for, in words; `now` is monotonic seconds."""
-    words, style = _state(host, host.ready_at - now)
+    words, style = _state(host, now)
     text = Text(words, style=style)
     if host.slow:
         text.append(", slow", style="yellow")
+    if host.slowed_s is not None:
+        text.append(f", slowed to 1 in {span(host.slowed_s)}", style="yellow")
     return text
 
 
-def _state(host: HostView, wait_s: float) -> tuple[str, str]:
+def _state(host: HostView, now: float) -> tuple[str, str]:
+    wait_s = host.ready_at - now
     if host.backing_off and wait_s > 0:
         return f"backing off, {span(wait_s)}", "yellow"
+    pause_ends = host.next_pause_end
+    if pause_ends is not None and pause_ends > now and not host.lent:
+        return f"pausing, {span(pause_ends - now)}", "yellow"
     if host.waiting:
         return "waiting for robots.txt", "cyan"
     if host.lent:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ from rich.text import Text
 
 from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
-from crawler.output.ending import not_stored, print_rows, tally
-from crawler.output.figures import amount, counted, size, span
+from crawler.output.ending import not_stored, print_rows, tally, told_closures
+from crawler.output.figures import amount, counted, moment, size, span
 from crawler.output.safe_text import printable
+from crawler.output.summary import closures_as_data
 from crawler.records import EndReason, UrlStatus
 from crawler.storage.location import database_at
 
@@ -52,7 +52,8 @@ class Status:
 
         `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
         The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, traps,
-        hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, unstored_links, page_versions, bodies,
+        waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, unstored_links,
+        page_versions, bodies,
         fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
         """
         report = self.report
@@ -60,6 +61,7 @@ class Status:
         return {
             **_known_of(newest),
             **asdict(report),
+            "waiting": closures_as_data(report.waiting),
             "path": str(self.path),
             "size_bytes": self.size_bytes,
             "running": self.running,
@@ -103,6 +105,8 @@ def _overview(status: Status) -> list[tuple[str, Text]]:
         ("crawl", Text("running", style="cyan") if status.running else Text("not running")),
         ("URLs", Text(tally(report.urls) or "none")),
         ("pending", Text(_pending(status))),
+        ("waiting", Text(told_closures(report.waiting), style="yellow")),
+        ("robots.txt", Text(_old_rules(report, status.now), style="yellow")),
         ("failed", Text(tally(report.failures), style="red")),
         ("excluded", Text(tally(report.excluded))),
         ("left out", Text(not_stored(report.unstored_links), style="yellow")),
@@ -122,6 +126,16 @@ def _pending(status: Status) -> str:
     return f"{amount(pending)}, {due}{backing_off}"
 
 
+def _old_rules(report: Report, now: float) -> str:
+    """Which origins go by an old copy of their robots.txt: as many as fit into a line."""
+    shown = [
+        f"{printable(one.origin, _MAX_NAME)} goes by the copy of {span(now - one.fetched_at)} ago"
+        f" ({'no answer' if one.status_code is None else f'HTTP {one.status_code}'} since)"
+        for one in report.old_rules
+    ]
+    return "; ".join(shown)
+
+
 def _stored(report: Report) -> str:
     return (
         f"{counted(report.page_versions, 'page version')},"
@@ -136,7 +150,7 @@ def _print_runs(console: Console, status: Status) -> None:
         ended_at = run.ended_at or (status.now if state == "running" else None)
         row = [
             Text(str(run.run_id)),
-            Text(_date(run.started_at)),
+            Text(moment(run.started_at)),
             Text(span(ended_at - run.started_at) if ended_at else "?"),
             _number(run.pages),
             _number(run.requests),
@@ -153,6 +167,9 @@ def _print_hosts(console: Console, status: Status) -> None:
         title = f"host ({len(report.hosts)} of {amount(report.hosts_crawled)})"
     shown = [word.value for word in UrlStatus if any(host.urls[word] for host in report.hosts)]
     rows = [[_name(host), *(_number(host.urls[word]) for word in shown)] for host in report.hosts]
+    if any(host.pace_s for host in report.hosts):
+        shown.append("slowed to")
+        rows = [[*row, _slowed(host)] for row, host in zip(rows, report.hosts, strict=True)]
     due = ["next due"] if report.next_due_at is not None else []
     if due:
         rows = [[*row, _due(host, status.now)] for row, host in zip(rows, report.hosts, strict=True)]
@@ -201,6 +218,10 @@ def _number(number: int) -> Text:
     return Text(amount(number), style="" if number else "dim")
 
 
+def _slowed(host: HostTally) -> Text:
+    return Text("-", style="dim") if host.pace_s is None else Text(f"1 in {span(host.pace_s)}", style="yellow")
+
+
 def _due(host: HostTally, now: float) -> Text:
     if host.next_due_at is None:
         return Text("-", style="dim")
@@ -210,11 +231,6 @@ def _due(host: HostTally, now: float) -> Text:
 
 def _moment(seconds: float) -> str:
     return f"in {span(seconds)}" if seconds > 0 else "now"
-
-
-def _date(time_s: float) -> str:
-    """Local time, to the minute."""
-    return datetime.fromtimestamp(time_s, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _known_of(run: RunRecord | None) -> dict[str, Any]:

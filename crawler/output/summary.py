@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,19 @@ import orjson
 
 from crawler.counters import Counters
 from crawler.output.files import write_file
+from crawler.records import Blame, Closure
+from crawler.urls import host_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The summary of a run. Durations are in seconds, sizes in bytes. Counts are those of this process, except
     `pending`, `excluded` and `urls`, which are what the database holds now. `run_pages` also includes what the run
-    stored before it was killed. `backing_off` names hosts whose pages are left for a later run, because they asked for
-    a pause or their robots.txt was unreachable. `unstored_links` lead to URLs that were not stored because of
-    `--max-urls-per-host`, over all runs. `seeds_failed`: no seed could be fetched. `insecure`: certificates were not
-    verified.
+    stored before it was killed. `waiting` names the hosts and origins whose pages are left for a later run (20 at
+    most), until when and why. `unstored_links` lead to URLs that were not stored because of `--max-urls-per-host`, over
+    all runs. `seeds_failed`: no seed could be fetched. `insecure`: certificates were not verified.
 
-    `complete`: no fetchable URLs were left. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
+    `complete`: no URLs were left to fetch. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
     status, `by_failure` attempts without a response by kind.
     """
 
@@ -51,13 +52,23 @@ class Summary:
     unstored_links: int = 0
     urls: Mapping[str, int] = field(default_factory=dict)
     pending: int = 0
-    backing_off: tuple[str, ...] = ()
+    waiting: tuple[Closure, ...] = ()
     insecure: bool = False
     peak_rss_bytes: int = 0
 
+    @property
+    def backing_off(self) -> tuple[str, ...]:
+        """The names of the hosts that are waited for, or of whose origins one is."""
+        return tuple(dict.fromkeys(map(_host_of, self.waiting)))
+
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON. Each of those `waiting` has a key `host` or `origin`; `backing_off` names the hosts."""
+        return asdict(self) | {"waiting": closures_as_data(self.waiting), "backing_off": list(self.backing_off)}
+
+
+def closures_as_data(closures: Iterable[Closure]) -> list[dict[str, Any]]:
+    """Plain data for JSON: each has a key `host` or `origin`, `until` (Unix seconds) and `why`."""
+    return [{str(one.blame): one.name, "until": one.until, "why": one.why} for one in closures]
 
 
 def summarize(counters: Counters, **facts: Any) -> Summary:
@@ -80,6 +91,10 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
         peak_rss_bytes=peak_rss_bytes(),
         **facts,
     )
+
+
+def _host_of(closure: Closure) -> str:
+    return closure.name if closure.blame is Blame.HOST else host_of(f"{closure.name}/")
 
 
 def peak_rss_bytes() -> int:

@@ -61,7 +61,7 @@ class ParserPool:
 
     async def close(self) -> None:
         """End the processes; documents that are still being read are given up."""
-        self._end(CrawlerError("the parser is closed: nothing can be read any more"))
+        self._end(CrawlerError("the parser is closed"))
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -122,7 +122,7 @@ class ParserPool:
         self._failed_starts += 1 if process.was_killed() else _OWN_EXIT_WEIGHT
         if self._failed_starts >= _FAILED_STARTS_PER_PROCESS * self._max_processes:
             raise CrawlerError(
-                f"parser processes end before they can read ({process.exit_description()});"
+                f"parser processes crash at start ({process.exit_description()});"
                 f" see whether `{sys.executable} -c 'import crawler.parsing.child'` works here, then crawl again"
             )
 
@@ -179,6 +179,7 @@ def _unreadable(response: Response, message: str) -> Failure:
         address=response.address,
         started_at=response.started_at,
         elapsed_s=response.elapsed_s,
+        first_byte_s=response.first_byte_s,
         reused=response.reused,
         sent=True,
     )

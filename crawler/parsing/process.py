@@ -181,8 +181,8 @@ async def start_process(arguments: list[str], timeout_s: float) -> Process:
         return Process(arguments, timeout_s)
     except OSError as error:
         raise CrawlerError(
-            f"cannot start a parser process ({error.strerror}): make room with `ulimit -n`, `ulimit -u` or memory,"
-            " then crawl again"
+            f"cannot start a parser process ({error.strerror}); raise `ulimit -n` or `ulimit -u`, or free some"
+            " memory, then crawl again"
         ) from error
 
 

@@ -3,8 +3,8 @@
 A process writes `READY` once it can read, and is sent nothing before. A request is a header, then the URL, the
 Content-Type and the body. An answer is a header, then JSON (the fields of a `Page` in a fixed order, a sitemap's
 entries, or null) and the body compressed with zstd, which is empty where it is not kept. The header also says by how
-much the process has grown. Links and entries are columns,
-which makes a message small and quickly decoded: one event loop decodes those of all processes.
+much the process has grown. Links and entries are columns, which makes a message small and quickly decoded: one event
+loop decodes those of all processes.
 
 Invariant: what decodes to a record was encoded from an equal one. Both ends are the same version of this file.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from itertools import repeat
 from typing import Any, NamedTuple, cast
 
@@ -26,10 +27,8 @@ _REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content
 _ANSWER = struct.Struct("<II16sQ")  # lengths: JSON, compressed body; hash of the body; memory grown
 _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
 _MAX_TYPE_LENGTH = 1000
-_PAGE_FIELDS = (
-    "title", "description", "language", "canonical_url", "text", "encoding", "headings", "open_graph", "json_ld",
-    "links_total", "refresh_url", "noindex", "nofollow",
-)  # fmt: skip
+_HASHES = ("images_hash", "content_hash")  # JSON has no bytes
+_PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in {"url", "links", *_HASHES})
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
 _new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
 
@@ -110,14 +109,13 @@ def decode_content(json: bytes, url: str) -> Content:
     if isinstance(columns, dict):
         rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
         return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
-    *values, images_hash, content_hash, urls, anchors, rels, nofollows = columns
-    fields = dict(zip(_PAGE_FIELDS, values, strict=True))
-    fields["headings"] = tuple(map(tuple, fields["headings"]))
-    fields["json_ld"] = tuple(fields["json_ld"])
+    *values, hashes, urls, anchors, rels, nofollows = columns
+    found = dict(zip(_PAGE_FIELDS, values, strict=True))
+    found["headings"] = tuple(map(tuple, found["headings"]))
+    found["json_ld"] = tuple(found["json_ld"])
+    found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
-    return Page(
-        url=url, links=links, images_hash=bytes.fromhex(images_hash), content_hash=bytes.fromhex(content_hash), **fields
-    )
+    return Page(url=url, links=links, **found)
 
 
 def _columns(content: Content) -> Any:
@@ -126,9 +124,5 @@ def _columns(content: Content) -> Any:
     if isinstance(content, list):
         return {name: [getattr(entry, name) for entry in content] for name in _ENTRY_FIELDS}
     links = tuple(zip(*content.links, strict=True)) or ((), (), (), ())
-    return [
-        *(getattr(content, name) for name in _PAGE_FIELDS),
-        content.images_hash.hex(),
-        content.content_hash.hex(),
-        *links,
-    ]
+    hashes = [getattr(content, name).hex() for name in _HASHES]
+    return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, *links]

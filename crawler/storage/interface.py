@@ -23,7 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
-from crawler.records import Claim, EndReason, ExclusionReason, Horizon, HostRecord, Result, RobotsCopy, SeedMark, Target
+from crawler.records import (
+    Claim,
+    Closure,
+    EndReason,
+    ExclusionReason,
+    Horizon,
+    HostRecord,
+    Result,
+    RobotsCopy,
+    SeedMark,
+    Target,
+)
 from crawler.seeds import Seed
 
 T = TypeVar("T")
@@ -141,8 +152,12 @@ class DueReads(Protocol):
     ) -> Batch[HostRecord]:
         """Hosts that have a URL due and have not reached their number of pages, longest due first."""
 
-    async def due_urls(self, host_ids: Iterable[int], limit: int, now: float) -> list[Claim]:
-        """At most `limit` due URLs of each of these hosts, longest due first. Also those lent already."""
+    async def due_urls(
+        self, host_ids: Iterable[int], limit: int, now: float, without: Sequence[str] = ()
+    ) -> list[Claim]:
+        """At most `limit` due URLs of each of these hosts, longest due first, none of the origins `without`. Also those
+        lent already.
+        """
 
     async def next_due_at(self, after: float) -> float | None:
         """When the next host falls due, of those that are not due at `after`."""
@@ -158,16 +173,22 @@ class DueReads(Protocol):
         """Hosts with a URL to be fetched again, each once; none that backs off past `latest_back_off`."""
 
     async def stale_urls(
-        self, host_ids: Sequence[int], limit: int, horizon: Horizon, held: Iterable[int] = ()
+        self,
+        host_ids: Sequence[int],
+        limit: int,
+        horizon: Horizon,
+        held: Iterable[int] = (),
+        without: Sequence[str] = (),
     ) -> list[Claim]:
-        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held` (ids).
+        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held` (ids), of
+        the origins `without`, or that is planned for a time of its own.
 
         With `by_value` they are chosen among some thousand, of all hosts, that have waited longest, so that a choice
         costs the same however many there are.
         """
 
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
-        """The copies of robots.txt kept for these hosts' origins."""
+        """What is kept of these hosts' origins: the copies of robots.txt, and pauses."""
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Fetch nothing from each of these hosts until its time, even in the next run."""
@@ -197,9 +218,9 @@ class Figures(Protocol):
         version of a page, and anew when it is read again because the limit was raised.
         """
 
-    async def barred_hosts(self, now: float, limit: int, *, stale_until: float | None = None) -> list[str]:
-        """Hosts with pending pages that are backing off, because they asked for it or robots.txt was unreachable; in a
-        run that refetches pages, also those that back off past `stale_until`.
+    async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
+        """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
+        again, also hosts that are left alone until after `stale_until`.
         """
 
     async def freshness(self) -> tuple[int, float | None, float | None]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +20,14 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Request, Served
+from crawler import CrawlConfig, NetworkConfig, PolitenessConfig
+from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
 from tests.acceptance.forkserver import fork_server
 
 OPTIONS = ("-W", "error::ResourceWarning")
 COMMAND = (sys.executable, *OPTIONS, "-m", "crawler")
 LOOPBACK = ("--allow-private", "127.0.0.0/8")
+Serve = Callable[[FakeWeb], Served]  # the fixture `serve`
 
 
 def _environment() -> dict[str, str]:
@@ -117,6 +120,32 @@ class Cli:
         return sorted(self.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id"))
 
 
+def on_a_terminal(arguments: Sequence[str], *, cwd: Path | None = None, **environment: str) -> str:
+    """All that a command, which has to end with 0, writes to its terminal."""
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        arguments, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        with suppress(OSError):  # Linux' way of saying that nobody has the other end any more
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+    assert process.returncode == 0
+    return shown.decode()
+
+
+def library_config(served: Served, db: Path) -> CrawlConfig:
+    """For a crawl of that web by the library, as fast as it goes."""
+    return CrawlConfig(
+        db=db,
+        politeness=PolitenessConfig(delay_s=0),
+        network=NetworkConfig(dns_server=served.dns, allow_private=LOOPBACK[1:]),
+    )
+
+
 def let_pass(db: Path, seconds: float) -> None:
     """As if so much time had passed for a database that no crawl holds."""
     with closing(sqlite3.connect(db)) as connection, connection:
@@ -125,6 +154,15 @@ def let_pass(db: Path, seconds: float) -> None:
         connection.execute(
             "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
         )
+        connection.execute("UPDATE origins SET paused_until = paused_until - ?", (seconds,))
+
+
+def slow_site(web: FakeWeb, *, pages: int, delay_s: float, name: str = "a.test") -> Site:
+    """A site whose pages take so long to answer; their titles are their paths."""
+    site = web.site(name, pages=pages)
+    for path, links in list(site.links.items()):
+        site.page(path, title=path, links=links, delay_s=delay_s)
+    return site
 
 
 class Gate:
@@ -168,7 +206,7 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[FakeWeb], Served]]:
+def serve() -> Iterator[Serve]:
     """Serve a declared web until the test ends."""
     running = []
 

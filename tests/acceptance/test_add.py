@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli, Gate, wait_for
+from tests.acceptance.conftest import Cli, Gate, Serve, wait_for
 
-Serve = Callable[[FakeWeb], Served]
 OPTIONS = ("--delay", "0", "--retries", "0")
 
 
@@ -55,7 +53,7 @@ def test_what_is_added_while_a_crawl_runs_is_crawled_without_a_restart(cli: Cli,
     _out, err = crawler.communicate(timeout=30)
     assert crawler.returncode == 0, err
     assert "2 URLs added" in err
-    assert "1 URLs that were excluded may be fetched now" in err  # the link to far.test, which is in the scope now
+    assert "1 excluded URL can be fetched now" in err  # the link to far.test, which is in the scope now
     assert len(cli.pages()) == 2 + 10 + 3
     assert served.hits("far.test", "/next")
     assert not list(cli.folder.glob("crawl.db.inbox/*"))

@@ -6,16 +6,13 @@ import json
 import os
 import shlex
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli, wait_for
-
-Serve = Callable[[FakeWeb], Served]
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for
 
 
 def _one_line(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ import typer
 from crawler.cli.commands import app
 from crawler.cli.crawl import CRAWL_OPTIONS
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli
-
-Serve = Callable[[FakeWeb], Served]
+from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Serve
 
 
 @pytest.fixture

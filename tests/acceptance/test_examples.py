@@ -7,15 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import LOOPBACK, Cli, Gate, wait_for
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import LOOPBACK, Cli, Gate, Serve, wait_for
 
-Serve = Callable[[FakeWeb], Served]
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "crawler/manual").glob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)

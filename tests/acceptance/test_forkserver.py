@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli, wait_for
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for
 
-Serve = Callable[[FakeWeb], Served]
 Run = Callable[[Cli, list[str]], tuple[int, str, str]]
 NUMBERS = re.compile(r"\d[\d.,]*")  # times, sizes and addresses
 

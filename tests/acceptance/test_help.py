@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 import sys
 import zipfile
@@ -11,30 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import COMMAND, Cli
+from tests.acceptance.conftest import COMMAND, Cli, on_a_terminal
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "crawler/manual").glob("*.md"))
-
-
-def on_a_terminal(*arguments: str, **environment: str) -> str:
-    """What the command writes to a terminal of 80 columns."""
-    ours, theirs = pty.openpty()
-    shown = {"TERM": "xterm-256color", "COLUMNS": "80", "PAGER": "cat"}
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | shown | environment
-    )
-    os.close(theirs)
-    written = b""
-    try:
-        while block := os.read(ours, 65536):
-            written += block
-    except OSError:  # Linux' way of saying that nobody has the other end any more
-        pass
-    finally:
-        os.close(ours)
-    assert process.wait(timeout=40) == 0
-    return written.decode()
 
 
 def test_without_a_topic_it_lists_all_of_them_in_80_columns(cli: Cli) -> None:
@@ -56,7 +34,7 @@ def test_in_a_pipe_a_topic_is_the_file_as_it_stands(cli: Cli) -> None:
 
 
 def test_on_a_terminal_a_topic_is_rendered_and_fits() -> None:
-    text = on_a_terminal("help", "options", NO_COLOR="1")
+    text = on_a_terminal([*COMMAND, "help", "options"], COLUMNS="80", PAGER="cat", NO_COLOR="1")
     plain = "".join(part.partition("m")[2] if part.startswith("[") else part for part in text.split("\x1b"))
     assert max(len(line.rstrip()) for line in plain.splitlines()) <= 80
     assert "--max-hosts-per-domain N" in plain

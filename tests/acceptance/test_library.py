@@ -15,28 +15,20 @@ from crawler import (
     DatabaseBusyError,
     NetworkConfig,
     Page,
-    PolitenessConfig,
     UsageError,
     crawl,
     open_crawl,
 )
-from crawler.fakeweb import FakeWeb, Served
+from crawler.fakeweb import FakeWeb
 from crawler.storage.sqlite.lock import database_lock
-
-
-def _config(served: Served, db: Path) -> CrawlConfig:
-    return CrawlConfig(
-        db=db,
-        politeness=PolitenessConfig(delay_s=0),
-        network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
-    )
+from tests.acceptance.conftest import library_config
 
 
 async def test_awaited_it_gives_a_summary(tmp_path: Path) -> None:
     web = FakeWeb()
     web.site("a.test", pages=20)
     async with web.serve() as served:
-        summary = await crawl([served.url("a.test")], _config(served, tmp_path / "x.db"))
+        summary = await crawl([served.url("a.test")], library_config(served, tmp_path / "x.db"))
     assert (summary.pages, summary.complete) == (20, True)
 
 
@@ -45,7 +37,7 @@ async def test_iterated_it_gives_each_page_once_it_is_committed(tmp_path: Path) 
     web.site("a.test", pages=40)
     pages: list[Page] = []
     async with web.serve() as served:
-        async for page in crawl([served.url("a.test")], _config(served, tmp_path / "x.db")):
+        async for page in crawl([served.url("a.test")], library_config(served, tmp_path / "x.db")):
             with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
                 stored = connection.execute("SELECT status FROM urls WHERE url = ?", (page.url,)).fetchone()
             assert stored == ("fetched",)
@@ -57,7 +49,7 @@ async def test_leaving_the_iteration_stops_the_crawl_and_keeps_what_was_done(tmp
     web = FakeWeb()
     web.site("a.test", pages=2000)
     async with web.serve() as served:
-        config = _config(served, tmp_path / "x.db")
+        config = library_config(served, tmp_path / "x.db")
         run = crawl([served.url("a.test")], config)
         iteration = aiter(run)
         first = await anext(iteration)
@@ -75,7 +67,7 @@ async def test_cancelled_it_commits_what_was_finished(tmp_path: Path) -> None:
     site.page("/", links=["/hang"])
     site.page("/hang", delay_s=60)
     async with web.serve() as served:
-        config = _config(served, tmp_path / "x.db")
+        config = library_config(served, tmp_path / "x.db")
 
         async def run() -> None:
             await crawl([served.url("a.test")], config)
@@ -93,7 +85,7 @@ async def test_cancelled_it_commits_what_was_finished(tmp_path: Path) -> None:
 async def test_mistakes_of_the_caller_are_typed_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="ftp"):
         crawl(["ftp://example.com/"])
-    with pytest.raises(UsageError, match="name a seed"):
+    with pytest.raises(UsageError, match="give a seed"):
         await crawl([], CrawlConfig(db=tmp_path / "new.db"))
     with database_lock(tmp_path / "held.db"), pytest.raises(DatabaseBusyError):
         await crawl(["https://example.com/"], CrawlConfig(db=tmp_path / "held.db"))
@@ -125,7 +117,7 @@ async def test_what_was_stored_can_be_read_again(tmp_path: Path) -> None:
     site.page("/", title="Home", text="Hello.", head='<meta property="og:title" content="H">', links=[("/b", "next")])
     site.page("/b", title="B")
     async with web.serve() as served:
-        config = _config(served, tmp_path / "x.db")
+        config = library_config(served, tmp_path / "x.db")
         committed = [page async for page in crawl([served.url("a.test")], config)]
         async with open_crawl(config.db) as archive:
             stored = [page async for page in archive.pages()]
@@ -141,7 +133,7 @@ async def test_async_with_makes_leaving_early_clean_at_once(tmp_path: Path) -> N
     web = FakeWeb()
     web.site("a.test", pages=2000)
     async with web.serve() as served:
-        config = _config(served, tmp_path / "x.db")
+        config = library_config(served, tmp_path / "x.db")
         async with crawl([served.url("a.test")], config) as run:
             async for _page in run:
                 break

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import Cli, Serve
 
 FAST = ("--delay", "0", "--per-host", "64", "--per-ip", "256", "--concurrency", "64")
-
-Serve = Callable[[FakeWeb], Served]
 
 
 def _chain(pages: int) -> FakeWeb:
@@ -80,7 +77,7 @@ def test_what_a_limit_excluded_is_decided_again_when_the_limit_changes(cli: Cli,
     served = serve(_chain(6))
     cli.crawl(served, served.url("a.test"), *FAST, "--max-depth", "2")
     outcome = cli.crawl(served, *FAST, "--max-depth", "9")
-    assert "1 URLs that were excluded may be fetched now" in outcome.err
+    assert "1 excluded URL can be fetched now" in outcome.err
     assert len(cli.pages()) == 6
 
 

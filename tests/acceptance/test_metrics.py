@@ -7,16 +7,14 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli, Gate, wait_for, wait_for_requests
+from tests.acceptance.conftest import Cli, Gate, Serve, wait_for, wait_for_requests
 
-Serve = Callable[[FakeWeb], Served]
 Samples = dict[tuple[str, str], float]
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from crawler.bodies import decompress
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import Cli, Serve
 
-Serve = Callable[[FakeWeb], Served]
 FAST = ("--delay", "0", "--concurrency", "16")
 
 
@@ -93,7 +90,7 @@ def test_a_seeds_redirect_widens_the_scope_and_the_screen_says_so(cli: Cli, serv
     served = serve(web)
     outcome = cli.crawl(served, served.url("example.test"), *FAST)
     assert len(cli.pages()) == 3
-    assert "www.example.test belongs to the scope now" in outcome.err
+    assert "www.example.test is now in scope" in outcome.err
 
 
 def test_a_meta_refresh_is_followed_like_a_redirect(cli: Cli, serve: Serve) -> None:

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, Summary, crawl
-from crawler.fakeweb import FakeWeb, Served
+from crawler import Summary, crawl
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import library_config
 
 LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 READ_ONE = """
@@ -51,7 +52,9 @@ def test_a_crawl_whose_parsers_are_killed_again_and_again_ends_with_every_page_r
 
     async def main() -> Summary:
         async with web.serve() as served:  # each page is a seed: one whose parsers die twice names no others
-            return await crawl([served.url("a.test", path) for path in site.routes], _config(served, tmp_path))
+            return await crawl(
+                [served.url("a.test", path) for path in site.routes], library_config(served, tmp_path / "crawl.db")
+            )
 
     with _shots(20, every_s=0.09), asyncio.Runner(loop_factory=loop) as runner:
         summary = runner.run(main())
@@ -70,7 +73,7 @@ def test_who_leaves_the_iteration_and_the_program_leaves_no_process(loop: Any, t
 
     async def main() -> None:
         async with web.serve() as served:
-            async for _page in crawl([served.url("a.test")], _config(served, tmp_path)):
+            async for _page in crawl([served.url("a.test")], library_config(served, tmp_path / "crawl.db")):
                 break
 
     with asyncio.Runner(loop_factory=loop) as runner:
@@ -125,14 +128,6 @@ def test_a_parser_dies_with_a_crawl_that_is_killed(tmp_path: Path) -> None:
         crawl_process.send_signal(signal.SIGKILL)
         crawl_process.wait()
         _wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in parsers), at_most_s=5)
-
-
-def _config(served: Served, folder: Path) -> CrawlConfig:
-    return CrawlConfig(
-        db=folder / "crawl.db",
-        politeness=PolitenessConfig(delay_s=0),
-        network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
-    )
 
 
 def _run(script: str, *arguments: str, cwd: Path | None) -> None:

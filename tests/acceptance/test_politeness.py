@@ -3,14 +3,12 @@ the crawl sent its requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Request, Served
-from tests.acceptance.conftest import Cli
-
-Serve = Callable[[FakeWeb], Served]
+from crawler.fakeweb import Answer, FakeWeb, Request
+from tests.acceptance.conftest import Cli, Serve, slow_site
 
 
 def _most_at_once(hits: Iterable[Request]) -> int:
@@ -27,9 +25,7 @@ def _most_at_once(hits: Iterable[Request]) -> int:
 def test_never_more_than_per_host_requests_at_once(cli: Cli, serve: Serve, per_host: int) -> None:
     web = FakeWeb()
     for name in ("a.test", "b.test"):
-        site = web.site(name, pages=30)
-        for path in list(site.links):
-            site.page(path, links=site.links[path], delay_s=0.03)
+        slow_site(web, name=name, pages=30, delay_s=0.03)
     served = serve(web)
     options = ("--delay", "0", "--per-host", str(per_host), "--concurrency", "64")
     cli.crawl(served, served.url("a.test"), served.url("b.test"), *options)

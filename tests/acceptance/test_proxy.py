@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import Cli, Serve
 from tests.integration.proxies import Proxy
-
-Serve = Callable[[FakeWeb], Served]
 
 
 def _web() -> FakeWeb:
@@ -49,7 +46,7 @@ def test_a_proxy_that_is_down_is_said_once_and_the_next_run_finds_all_pages_pend
         arguments = (served.url("a.test"), served.url("b.test"), "a.test:1", "--delay", "0", "--max-wait", "1s")
         outcome = cli.crawl(served, *arguments, "--proxy", proxy.replace("//", "//me:s3cret@"), status=4)
     assert outcome.err.count("cannot reach the proxy") == 1
-    assert f"cannot reach the proxy {proxy}: Connection refused; what is not fetched stays pending" in outcome.err
+    assert f"cannot reach the proxy {proxy}: Connection refused; unfetched URLs stay pending" in outcome.err
     assert "left (the proxy failed" in outcome.out
     assert "s3cret" not in outcome.err + outcome.out
     assert outcome.summary["by_failure"] == {
@@ -77,6 +74,6 @@ def test_another_proxy_than_in_the_last_run_is_shown_without_its_password(cli: C
     assert "other options" not in cli.crawl(served, *first, status=None).err
     outcome = cli.crawl(served, "--proxy", "http://me:s3cret@127.0.0.1:10", status=None)
     assert (
-        "other options than in the last run: --proxy http://127.0.0.1:10 instead of http://127.0.0.1:9" in outcome.err
+        "options changed since the last run: --proxy http://127.0.0.1:10 instead of http://127.0.0.1:9" in outcome.err
     )
     assert "s3cret" not in outcome.err + outcome.out

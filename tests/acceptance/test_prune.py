@@ -8,15 +8,13 @@ import random
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli, wait_for
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for
 
-Serve = Callable[[FakeWeb], Served]
 DAY_S = 86400
 PAGES = 10
 

@@ -9,7 +9,6 @@ import re
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from email.utils import formatdate
 from pathlib import Path
@@ -17,10 +16,8 @@ from typing import Any
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
-from tests.acceptance.conftest import Cli
-
-Serve = Callable[[FakeWeb], Served]
+from crawler.fakeweb import Answer, FakeWeb, Request, Site
+from tests.acceptance.conftest import Cli, Serve
 
 DAY_S = 86_400
 FAST = ("--delay", "0", "--per-host", "8", "--concurrency", "8")
@@ -307,6 +304,7 @@ def test_a_site_that_is_down_for_a_night_is_not_lost(cli: Cli, serve: Serve) -> 
     with closing(sqlite3.connect(cli.db)) as connection, connection:  # a day later
         connection.execute("UPDATE urls SET next_fetch_at = 1 WHERE next_fetch_at IS NOT NULL")
         connection.execute("UPDATE hosts SET back_off_until = 0, next_due_at = iif(next_due_at > 0, 1, NULL)")
+        connection.execute("UPDATE origins SET paused_until = 0")
     cli.crawl(served, *EVERYTHING)
     assert cli.rows("SELECT count(*) FROM urls WHERE status = 'fetched' AND kind = 'page'") == [30]
     assert cli.rows("SELECT count(*) FROM pages") == [30]
@@ -586,12 +584,13 @@ def test_pages_that_an_unreachable_robots_txt_keeps_from_being_fetched_again_are
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *FAST)
     with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE origins SET robots_expires_at = 0")
+        connection.execute("UPDATE origins SET robots_expires_at = 0, robots_fetched_at = 0")  # too old to be obeyed
     site.status("/robots.txt", 500)
     for _ in range(2):
         outcome = cli.crawl(served, *EVERYTHING, "--retries", "0")
         assert "nothing is due" not in outcome.err
         assert outcome.summary["backing_off"] == ["a.test"]
+        assert outcome.summary["end_reason"] == "waiting"
         assert "none; refetches postponed (some on hosts that asked for a pause" in outcome.out
     assert served.hits("a.test", "/robots.txt") == served.log[0:1] + served.log[2:3]
 

@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served, Site
-from tests.acceptance.conftest import Cli
-
-Serve = Callable[[FakeWeb], Served]
+from tests.acceptance.conftest import Cli, Serve
 
 HOST = "a.test"
 PAGES = 90

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,7 @@ import pytest
 
 from crawler.fakeweb import FakeWeb, Served
 from crawler.storage.writer import MAX_BATCH
-from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
-
-Serve = Callable[[FakeWeb], Served]
+from tests.acceptance.conftest import Cli, Serve, slow_site, wait_for, wait_for_requests
 
 PAGES = 240
 CONCURRENCY = 8
@@ -29,9 +26,7 @@ OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", str(CONCURRENCY))
 
 def _web() -> FakeWeb:
     web = FakeWeb()
-    site = web.site("a.test", pages=PAGES)
-    for path in list(site.links):
-        site.page(path, title=path, links=site.links[path], delay_s=0.02)
+    slow_site(web, pages=PAGES, delay_s=0.02)
     return web
 
 
@@ -244,7 +239,7 @@ def test_an_option_that_is_given_again_wins_and_the_change_is_shown(cli: Cli, se
     changes = ("--max-pages", "7", "--exclude", "/p3", "--bodies", "--per-host", "8", "--delay", "0.1", "--grace", "2m")
     outcome = cli.command("crawl", "--db", str(cli.db), *changes)
     assert outcome.err == (
-        "other options than in the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
+        "options changed since the last run: --exclude /p3 instead of /p9, --max-pages 7 instead of 5,"
         " --delay 0.1 instead of 0, --grace 2m instead of 5s, --bodies on instead of off\n"
     )
     assert len(cli.pages()) == 12

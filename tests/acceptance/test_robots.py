@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import Answer, FakeWeb
+from tests.acceptance.conftest import Cli, Serve
 
-Serve = Callable[[FakeWeb], Served]
 FAST = ("--delay", "0", "--concurrency", "16")
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
-
-Serve = Callable[[FakeWeb], Served]
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import Cli, Serve
 
 
 def test_the_delay_holds_across_runs(cli: Cli, serve: Serve) -> None:

@@ -7,15 +7,13 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli, Outcome
+from tests.acceptance.conftest import COMMAND, Cli, Outcome, Serve
 
-Serve = Callable[[FakeWeb], Served]
 PAGES = 5
 
 # Ctrl-C at the moment at which a module begins to be imported, while the program starts.

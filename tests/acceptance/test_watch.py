@@ -7,12 +7,9 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Callable
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli, wait_for_requests
-
-Serve = Callable[[FakeWeb], Served]
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for_requests
 
 
 def test_each_look_is_an_object_a_line_for_programs(cli: Cli, serve: Serve) -> None:

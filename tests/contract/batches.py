@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from crawler.records import Claim, FailureKind, Reason, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
 from crawler.storage.interface import Store
 from crawler.urls import origin_of
-from tests.contract.results import NOW, a_result, a_target, robots_claim, rows
+from tests.contract.results import NOW, a_result, a_target, closed, robots_claim, rows
 
 Batches: TypeAlias = list[list[dict[str, Any]]]
 
@@ -43,7 +43,7 @@ def _changes(draw: st.DrawFn) -> dict[str, Any]:
         "page": draw(st.booleans()),
         "verdict": verdict,
         "next_fetch_at": NOW + draw(st.integers(0, 9)) if planned or verdict.status is UrlStatus.PENDING else None,
-        "back_off_until": draw(st.sampled_from([None, None, NOW + 5, NOW + 50])),
+        "closure": draw(st.sampled_from([None, None, NOW + 5, NOW + 50]).map(lambda at: at and closed(at))),
         "host_failures": draw(st.sampled_from([None, 0, 3])),
         "origin_failed": draw(st.sampled_from([None, None, None, FailureKind.DNS])),
     }

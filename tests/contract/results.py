@@ -11,7 +11,9 @@ from typing import Any
 
 from crawler.bodies import body_hash, compress
 from crawler.records import (
+    Blame,
     Claim,
+    Closure,
     Failure,
     FailureKind,
     HostRecord,
@@ -70,6 +72,10 @@ def a_failure(claim: Claim, kind: FailureKind = FailureKind.TIMEOUT, **fields: A
         "attempt": Failure(url=claim.url, kind=kind, message="no answer", started_at=NOW),
     }
     return Result(claim=claim, **(usual | fields))
+
+
+def closed(until: float, name: str = "a.test", blame: Blame = Blame.HOST, why: str = "dns") -> Closure:
+    return Closure(name=name, blame=blame, until=until, why=why)
 
 
 def robots_claim(claim: Claim) -> Claim:

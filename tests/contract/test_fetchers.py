@@ -201,9 +201,24 @@ async def test_answer(web: FakeWeb, opened: Open) -> None:
             address=site.address,
             started_at=full.started_at,
             elapsed_s=full.elapsed_s,
+            first_byte_s=full.first_byte_s,
         )
         assert (bare.content_type, bare.etag, bare.date, bare.max_age_s, bare.robots_tags) == (None,) * 4 + ((),)
         assert (run.counters.bytes, run.counters.requests) == (7, 2)
+
+
+async def test_the_first_byte_s_time_is_the_server_s_and_not_the_body_s(web: FakeWeb, opened: Open) -> None:
+    """Of a body that breaks off too; where no answer began, there is none."""
+    site = web.sites["a.test"]
+    site.page("/late", title="late", delay_s=0.3)
+    site.answer("/cut", Answer(body="short", headers={"Content-Length": "99"}, close=True))
+    site.answer("/none", Fault.DISCONNECT)
+    async with opened(web) as run:
+        late, cut, none = await run.answer("/late"), await run.failure("/cut"), await run.failure("/none")
+        assert late.first_byte_s is not None
+        assert 0.25 <= late.first_byte_s <= late.elapsed_s
+        assert cut.first_byte_s is not None
+        assert none.first_byte_s is None
 
 
 @pytest.mark.parametrize("location", ["/there", "http://b.test/x", "//b.test/", "/caf\xe9", "/caf\xc3\xa9", "/a\tb"])

@@ -31,7 +31,8 @@ async def find(store: Store, *links: str | Target) -> None:
     await store.commit([a_result(claim, links=links, verdict=again, next_fetch_at=NOW)], NOW)
 
 
-async def test_one_page_with_many_new_hosts_brings_no_more_than_there_is_room_for(location: Path) -> None:
+async def test_one_page_with_many_new_hosts(location: Path) -> None:
+    """A page with many new hosts brings no more of them than there is room for."""
     async with a_store(location, A) as store:
         await store.limit_hosts(3)
         await find(store, *map(trap, range(1000)), "http://b.test/", trap(1, "/more"))
@@ -43,7 +44,8 @@ async def test_one_page_with_many_new_hosts_brings_no_more_than_there_is_room_fo
         assert rows(location, "SELECT count(*) FROM hosts WHERE next_due_at IS NOT NULL") == [(5,)]
 
 
-async def test_hosts_that_were_taken_in_go_on_and_the_domain_is_told_once(location: Path) -> None:
+async def test_full_domain_is_told_once(location: Path) -> None:
+    """Hosts that were taken in go on, and their full domain is told once."""
     async with a_store(location, A) as store:
         await store.limit_hosts(2)
         await find(store, trap(0), trap(1))
@@ -55,8 +57,11 @@ async def test_hosts_that_were_taken_in_go_on_and_the_domain_is_told_once(locati
         assert pending(location) == sorted([A, trap(0), trap(1), trap(0, "/new"), trap(1, "/new")])
 
 
-async def test_it_holds_in_the_next_run_and_for_hosts_that_were_stored_without_a_domain(location: Path) -> None:
-    """By a run that asks for no domains, or by an older program."""
+async def test_limit_holds_in_the_next_run(location: Path) -> None:
+    """The limit holds in the next run, and for hosts that were stored without a domain.
+
+    By a run that asks for no domains, or by an older program.
+    """
     async with a_store(location, A, trap(0), trap(1)) as store:
         await store.add([a_target(trap(9), reason="scope")], NOW)
         assert rows(location, TAKEN_IN) == [(0,)]
@@ -97,7 +102,8 @@ async def test_seeds_are_exempt_and_open_their_host(location: Path, mark: SeedMa
         assert rows(location, TAKEN_IN) == [(2,)]
 
 
-async def test_a_higher_limit_lets_as_many_in_as_there_is_room_for_then(location: Path) -> None:
+async def test_higher_limit_lets_more_in(location: Path) -> None:
+    """A higher limit lets in as many hosts as there is room for then."""
     async with a_store(location, A) as store:
         await store.limit_hosts(2)
         await find(store, *map(trap, range(6)))
@@ -110,7 +116,8 @@ async def test_a_higher_limit_lets_as_many_in_as_there_is_room_for_then(location
         assert row_of(location, trap(8)) == ("excluded", REASON, None)  # no more out of scope, but one too many
 
 
-async def test_hosts_without_a_domain_are_not_bounded_and_ipv6_addresses_by_their_network(location: Path) -> None:
+async def test_hosts_without_a_domain(location: Path) -> None:
+    """Hosts without a domain are not bounded; IPv6 addresses are, by their network."""
     async with a_store(location, A) as store:
         await store.limit_hosts(1)
         free = [f"http://10.0.0.{number}/" for number in range(3)] + ["http://localhost/", "http://other/"]

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from crawler.bodies import body_hash, decompress
+from crawler.frontier.conclusion import postponed
 from crawler.records import (
+    Blame,
     Claim,
     EndReason,
     ExclusionReason,
@@ -42,6 +44,7 @@ from tests.contract.results import (
     a_target,
     by_name,
     claims_of,
+    closed,
     robots_claim,
     row_of,
     rows,
@@ -316,23 +319,84 @@ async def test_a_host_is_due_with_its_first_url_but_not_before_its_back_off_ends
         [host] = await store.commit([a_result(claims[B])], NOW)
         assert host.next_due_at == NOW + 60
         [host] = await store.commit(
-            [a_failure(claims[A], verdict=again, next_fetch_at=NOW + 60, back_off_until=NOW + 90, host_failures=3)], NOW
+            [a_failure(claims[A], verdict=again, next_fetch_at=NOW + 60, closure=closed(NOW + 90), host_failures=3)],
+            NOW,
         )
         assert (host.next_due_at, host.back_off_until, host.failures) == (NOW + 90, NOW + 90, 3)
         assert (await store.due_hosts(NOW + 89, None, 9)).rows == []
         assert await store.next_due_at(NOW) == NOW + 90
         assert (await store.due_hosts(NOW + 90, None, 9)).rows == [host]
-        assert await store.barred_hosts(NOW, 9) == ["a.test"]
+        assert await store.closures(NOW, 9) == [closed(NOW + 90)]
 
 
 async def test_the_longest_back_off_counts_in_whichever_order_they_arrive(location: Path) -> None:
     async with a_store(location, A, B, C) as store:
         claims = await claims_of(store)
-        waits = [a_failure(claims[A], back_off_until=NOW + 3600), a_failure(claims[B], back_off_until=NOW + 5)]
+        waits = [a_failure(claims[A], closure=closed(NOW + 3600)), a_failure(claims[B], closure=closed(NOW + 5))]
         await store.commit(waits, NOW)
         assert rows(location, "SELECT back_off_until FROM hosts WHERE name = 'a.test'") == [(NOW + 3600,)]
-        await store.commit([a_failure(claims[B], back_off_until=NOW + 7)], NOW)
+        await store.commit([a_failure(claims[B], closure=closed(NOW + 7))], NOW)
         assert rows(location, "SELECT back_off_until FROM hosts WHERE name = 'a.test'") == [(NOW + 3600,)]
+
+
+ORIGIN = "http://a.test:8081"
+
+
+async def test_an_origin_that_is_left_alone_is_told_as_long_as_something_of_it_is_to_be_fetched(location: Path) -> None:
+    url = f"{ORIGIN}/x"
+    async with a_store(location, A, url) as store:
+        claims = await claims_of(store)
+        pause = closed(NOW + 90, ORIGIN, Blame.ORIGIN, "http 503")
+        again = Verdict(status=UrlStatus.PENDING, reason=Reason("http", "503"))
+        await store.commit([a_failure(claims[url], verdict=again, next_fetch_at=NOW + 90, closure=pause)], NOW)
+        assert await store.closures(NOW, 9) == [pause]
+        assert await store.closures(NOW + 90, 9) == []
+        [host] = (await store.due_hosts(NOW, None, 9)).rows
+        assert host.back_off_until == 0.0, "its host is not left alone"
+        [kept] = await store.robots_of([host.host_id])
+        assert (kept.origin, kept.body, kept.paused_until, kept.pause_reason) == (ORIGIN, None, NOW + 90, "http 503")
+        await store.commit([a_result(claims[url], closure=closed(NOW + 60, ORIGIN, Blame.ORIGIN, "http 429"))], NOW)
+        [kept] = await store.robots_of([host.host_id])
+        assert (kept.paused_until, kept.pause_reason) == (NOW + 90, "http 503"), "the longest counts"
+        assert await store.closures(NOW, 9) == []
+
+
+async def test_what_is_postponed_stays_as_it_is_and_is_due_then(location: Path) -> None:
+    """Also what is stored and to be fetched again, which is planned from then on, and named by no horizon any more."""
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        await store.commit([a_result(claims[A])], NOW)
+        await store.commit([postponed(claims[url], NOW + 90) for url in (A, B)], NOW)
+        assert row_of(location, A) == ("fetched", None, NOW + 90)
+        assert row_of(location, B) == ("pending", None, NOW + 90)
+        horizon = Horizon(started_at=NOW + 9, fetched_before=NOW + 9)
+        assert await store.stale_urls([claims[A].host_id], 9, horizon) == []
+        assert await claims_of(store, NOW + 89) == {}
+        assert set(await claims_of(store, NOW + 90)) == {A, B}
+
+
+async def test_of_origins_that_are_left_out_nothing_is_read(location: Path) -> None:
+    urls = [A, f"{ORIGIN}/x", f"{ORIGIN}/y", "http://a.test:80810/"]
+    async with a_store(location, *urls) as store:
+        [host] = (await store.due_hosts(NOW, None, 9)).rows
+        read = await store.due_urls([host.host_id], 9, NOW, [ORIGIN])
+        assert {claim.url for claim in read} == {A, "http://a.test:80810/"}
+        await store.commit([a_result(claim) for claim in (await claims_of(store)).values()], NOW)
+        horizon = Horizon(started_at=NOW + 9, fetched_before=NOW + 9)
+        stale = await store.stale_urls([host.host_id], 9, horizon, (), [ORIGIN])
+        assert {claim.url for claim in stale} == {A, "http://a.test:80810/"}
+
+
+async def test_a_pace_is_kept_until_another_is_told(location: Path) -> None:
+    async with a_store(location, A) as store:
+        claims = await claims_of(store)
+        again = Verdict(status=UrlStatus.PENDING, attempts=1)
+        paces = []
+        for pace_s in (2.5, None, 0.0):
+            result = a_failure(claims[A], verdict=again, next_fetch_at=NOW, pace_s=pace_s)
+            [host] = await store.commit([result], NOW)
+            paces.append(host.pace_s)
+        assert paces == [2.5, 2.5, None]
 
 
 async def test_details_are_told_once_for_each_host_that_has_so_many_pages(location: Path) -> None:

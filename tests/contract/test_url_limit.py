@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crawler.frontier.conclusion import postponed
 from crawler.records import (
     Claim,
     ExclusionReason,
@@ -202,6 +203,17 @@ async def test_what_was_read_again_completes_the_version_that_is_stored(
         assert row_of(location, A, "links_cut_at, next_fetch_at") == (cut_at, None)
         await store.limit_urls(limit, NOW + 2)
         assert A not in await claims_of(store, NOW + 2)
+
+
+async def test_what_is_postponed_is_still_to_be_read_again(location: Path) -> None:
+    async with a_store(location, A) as store:
+        await store.limit_urls(2, NOW)
+        await store.commit([a_result((await claims_of(store))[A], links=map(trap, range(9)))], NOW)
+        await store.limit_urls(9, NOW + 1)
+        await store.commit([postponed((await claims_of(store, NOW + 1))[A], NOW + 90)], NOW + 1)
+        previous = (await claims_of(store, NOW + 90))[A].previous
+        assert previous is not None
+        assert previous.lacks_links
 
 
 def reread(claim: Claim, links: list[str]) -> Result:

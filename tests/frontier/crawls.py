@@ -26,6 +26,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary
 from crawler.parsing.inline import InlineParser
 from crawler.records import EndReason
+from crawler.resumption import sendable
 from crawler.run import Parts, Run
 from crawler.seeds import parse_seeds
 from crawler.storage.location import database_at
@@ -100,7 +101,7 @@ def crawled(
         counters, clock = Counters(), Clock(monotonic=loop.time, wall=lambda: at + loop.time())
         observer = _Listener()
         async with database_at(db).open_store() as store:
-            with open_fake_fetcher(web, config.network, counters, clock=clock) as fetcher:
+            with open_fake_fetcher(web, sendable(config.network), counters, clock=clock) as fetcher:
                 parts = Parts(
                     store=watched(store, loop),
                     fetcher=fetcher,

@@ -36,7 +36,7 @@ def test_pages_of_many_links_let_in_no_more_urls_and_rows_than_the_host_may_have
     assert rows(db, TALLY) == [(500, 500)]
     assert (done.summary.end_reason, done.summary.urls["fetched"]) == ("complete", 500)
     assert done.summary.unstored_links == 1 + 60 + 60 * 100 - 1000
-    assert len([notice for notice in done.notices if notice.startswith("a.test has 500 URLs")]) == 1
+    assert len([notice for notice in done.notices if notice.startswith("a.test has reached 500 URLs")]) == 1
     assert [notice for notice in done.notices if notice.startswith("5,061 links to URLs that were not stored")]
     assert rows(db, "SELECT sum(links_total) FROM pages") == [(60 + 60 * 100,)]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Fault, Request
-from tests.frontier.crawls import NIGHT, a_site, crawled, most_at_once
+from crawler.run import Run
+from tests.frontier.crawls import NIGHT, a_site, crawled, most_at_once, rows
+from tests.frontier.virtual_time import VirtualLoop
 
 AGENT = "User-agent: *\n"
 
@@ -169,6 +172,20 @@ def test_the_redirects_of_a_robots_txt_keep_the_delay(tmp_path: Path) -> None:
     assert done.gaps("a.test") == [2.0] * 3
 
 
+def test_a_second_request_of_a_visit_takes_a_turn_of_its_host_s(tmp_path: Path) -> None:
+    """A robots.txt redirects while the host's other origin is crawled; a kept connection ends under a request."""
+    web = FakeWeb()
+    site = a_site(web, "a.test", 6, tls=True)
+    site.answer("/robots.txt", lambda hit: Answer.redirect("/rules") if hit.scheme == "http" else Answer(status=404))
+    site.redirect("/rules", "/rules2")
+    site.sequence("/2", Fault.DISCONNECT, Answer.page(title="at last"))
+    done = crawled(web, tmp_path / "crawl.db", "https://a.test/", "http://a.test/", delay_s=2.0)
+    assert set(done.gaps("a.test")) == {2.0}
+    assert done.times("a.test", "/rules2")
+    assert len(done.times("a.test", "/2")) == 3
+    assert done.summary.urls["fetched"] == 12
+
+
 # --- pauses -----------------------------------------------------------------------------------------------------------
 
 
@@ -201,28 +218,42 @@ def test_a_host_that_asks_for_a_longer_pause_than_a_run_waits_is_left(tmp_path: 
     assert after.summary.urls["fetched"] == 2
 
 
-def test_failures_in_a_row_make_a_host_pause_longer_each_time(tmp_path: Path) -> None:
+def test_failures_in_a_row_make_an_origin_pause_longer_each_time(tmp_path: Path) -> None:
+    """Connections that fail; nothing else does (see test_blame)."""
     web = FakeWeb()
     site = a_site(web, "a.test", 9)
-    for number in range(1, 9):
-        site.answer(f"/{number}", Fault.DISCONNECT)
-    site.keep_alive = False  # a kept connection that ends is nobody's fault
-    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", retries=0, per_host=1, max_wait_s=3000.0)
-    gaps = done.gaps("a.test")[2:]
-    assert gaps[0] < 5.0
-    assert gaps[1] < 5.0
+    db = tmp_path / "crawl.db"
+    crawled(web, db, *(f"http://a.test/{number}" for number in range(1, 9)), max_pages=1)
+    site.listening = False
+    done = crawled(web, db, at=NIGHT + 60.0, retries=0, per_host=1, max_wait_s=3000.0, ignore_robots=True)
+    failed = sorted(
+        started_at - NIGHT - 60.0
+        for (started_at,) in rows(db, "SELECT started_at FROM fetches WHERE failure = 'connect'")
+    )
+    gaps = [later - earlier for earlier, later in pairwise(failed)]
+    assert max(gaps[:2]) < 5.0
     assert [5.0 * 2**n <= gap <= 6.25 * 2**n for n, gap in enumerate(gaps[2:])] == [True] * len(gaps[2:])
-    assert len(gaps) == 7
+    assert len(gaps) == 6
+    assert done.log == []
 
 
-def test_a_success_makes_up_for_failures(tmp_path: Path) -> None:
+def test_an_answer_makes_up_for_failures(tmp_path: Path) -> None:
+    """Two connections that fail, an answer, two that fail ..."""
     web = FakeWeb()
-    site = a_site(web, "a.test", 9)
-    for number in (1, 2, 4, 5, 7, 8):
-        site.answer(f"/{number}", Fault.DISCONNECT)
+    site = a_site(web, "a.test", 30)
     site.keep_alive = False
-    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", retries=0, per_host=1, max_wait_s=3000.0)
-    assert max(done.gaps("a.test")) < 5.0
+
+    def open_and_close(_run: Run, loop: VirtualLoop) -> None:
+        for start in range(3, 60, 3):
+            loop.call_later(start - 0.5, setattr, site, "listening", False)
+            loop.call_later(start + 1.5, setattr, site, "listening", True)
+
+    db = tmp_path / "crawl.db"
+    done = crawled(web, db, "http://a.test/", during=open_and_close, delay_s=1.0, retries=9, max_wait_s=3000.0)
+    asked = [started_at for (started_at,) in rows(db, "SELECT started_at FROM fetches ORDER BY started_at")]
+    assert max(later - earlier for earlier, later in pairwise(asked)) < 5.0
+    assert done.summary.by_failure["connect"] > 20
+    assert done.summary.urls["fetched"] == 30
 
 
 def test_the_delay_holds_from_one_run_to_the_next(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_what_earlier_options_kept_out_is_let_in_by_wider_ones(tmp_path: Path) -
     assert wider.targets("a.test") == ["/2"]
     assert wider.targets("b.test") == ["/robots.txt", "/", "/1"]
     assert wider.urls()["http://a.test/no/1"] == ("excluded", "exclude")
-    assert "2 URLs that were excluded may be fetched now" in wider.notices
+    assert "2 excluded URLs can be fetched now" in wider.notices
 
 
 def test_a_new_seed_lets_in_what_its_host_was_kept_out_of(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_full_host_takes_in_no_more_urls(tmp_path: Path) -> None:
     done = crawled(web, db, "http://a.test/0", "http://b.test/", max_urls_per_host=20)
     taken = [url for url, (status, _) in done.urls().items() if status == "fetched" and "a.test" in url]
     assert 20 <= len(taken) <= 22  # what was under way when it was full is not undone
-    assert len([notice for notice in done.notices if notice.startswith("a.test has 20 URLs")]) == 1
+    assert len([notice for notice in done.notices if notice.startswith("a.test has reached 20 URLs")]) == 1
     assert done.urls()[f"http://a.test/{len(taken)}"] == ("excluded", "trap: URLs of the host")
     again = crawled(web, db, at=NIGHT + 60.0, max_age_s=0.0, max_urls_per_host=20)
     assert again.summary.urls["fetched"] == done.summary.urls["fetched"]
@@ -203,7 +203,7 @@ def test_a_domain_has_so_many_hosts_and_no_more(tmp_path: Path) -> None:
     web.host("*.example.com").page("/", title="the same")
     done = crawled(web, tmp_path / "crawl.db", "http://example.com/", scope=ScopeRule.DOMAIN, max_hosts_per_domain=4)
     assert len({hit.host for hit in done.log}) == 4
-    assert len([notice for notice in done.notices if "example.com has 4 hosts" in notice]) == 1
+    assert len([notice for notice in done.notices if "example.com has reached 4 hosts" in notice]) == 1
 
 
 def test_every_eighth_page_is_looked_at_for_repetition() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.frontier.origins import Origins
+from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import Workbench
@@ -53,7 +53,7 @@ async def opened(tmp_path: Path, *urls: str, **options: Any) -> AsyncIterator[Op
         await store.begin_run(config.storable(), NIGHT)
         await store.add([Target(url=url, host=host_of(url)) for url in urls], NIGHT)
         workbench = Workbench(delay_s=0.0, per_host=2, per_ip=16, concurrency=8)
-        supply = Supply(config, store, workbench, Origins(), RobotsCache("crawler"), clock)
+        supply = Supply(config, store, workbench, AwaitingRules(), RobotsCache("crawler"), clock)
         yield Opened(store, workbench, supply, time)
 
 

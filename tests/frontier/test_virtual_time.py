@@ -6,6 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from crawler.storage.location import database_at
 from tests.frontier.virtual_time import VirtualLoop, in_virtual_time, watched
 
@@ -44,3 +46,14 @@ def test_time_stands_still_while_the_store_works(tmp_path: Path) -> None:
         return loop.time()
 
     assert in_virtual_time(night) == 0.0
+
+
+def test_a_story_that_never_ends_is_told() -> None:
+    """Else a crawl that waits for what never comes would keep a test busy until its time is up."""
+
+    async def endless(_loop: VirtualLoop) -> None:
+        while True:
+            await asyncio.sleep(3600.0)
+
+    with pytest.raises(AssertionError, match="it does not end"):
+        in_virtual_time(endless)

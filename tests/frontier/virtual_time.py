@@ -28,6 +28,7 @@ from crawler.storage.interface import Store
 T = TypeVar("T")
 
 _STUCK_AFTER_S = 60.0  # real seconds in which nothing happens although nothing is waited for
+_LONGEST_S = 2 * 86_400.0  # virtual; a run that takes longer never ends: it looks for work each second
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -43,8 +44,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def jump(self, seconds: float) -> None:
-        """Let so much time pass."""
-        self._now += seconds
+        """Let so much time pass. Raises `AssertionError`, once, where the story goes on and on."""
+        before, self._now = self._now, self._now + seconds
+        if before < _LONGEST_S <= self._now:
+            raise AssertionError("it does not end: two virtual days have passed")
 
     @property
     def is_waiting_for_thread(self) -> bool:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Served
-from tests.acceptance.conftest import Cli, wait_for_requests
+from tests.acceptance.conftest import Cli, Serve, wait_for_requests
 
 pytestmark = pytest.mark.system
 
-Serve = Callable[[FakeWeb], Served]
 
 PAGES = 20
 DELAY_S = 0.15

@@ -11,16 +11,14 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
-
-Serve = Callable[[FakeWeb], Served]
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import Cli, Serve, wait_for, wait_for_requests
 
 PAGES = 300
 FAST = ("--delay", "0", "--per-host", "8", "--concurrency", "8")

@@ -67,7 +67,7 @@ async def test_names_that_fail_half_of_the_time_are_reached_in_the_end(tmp_path:
 async def test_an_answer_that_takes_five_seconds_is_waited_for_and_holds_up_nobody_else(tmp_path: Path) -> None:
     """Among quick ones, from which c-ares learns to expect the same of all."""
     web = a_web("a.test", "b.test", pages=20)
-    slow = [f"slow{number}.test" for number in range(10)]
+    slow = [f"slow{number}.test" for number in range(6)]
     for name in slow:
         web.site(name, pages=3)
     addresses = {name: [site.address] for name, site in web.sites.items()}
@@ -77,7 +77,7 @@ async def test_an_answer_that_takes_five_seconds_is_waited_for_and_holds_up_nobo
             done = await crawled(served, tmp_path, seeds, dns_server=dns.address)
     last = max(hit.start for name in ("a.test", "b.test") for hit in served.hits(name))
     assert last < min(hit.start for name in slow for hit in served.hits(name))
-    assert len(done.pages()) == 2 * 20 + 10 * 3
+    assert len(done.pages()) == 2 * 20 + 6 * 3
 
 
 async def test_names_that_are_never_answered_hold_up_nobody_who_has_answered(tmp_path: Path) -> None:
@@ -128,5 +128,5 @@ async def test_what_failed_is_asked_again_only_after_a_while(tmp_path: Path) -> 
     with web.running() as served:
         done = await crawled(served, tmp_path, [served.url("a.test")])
     [(failed,)] = done.rows("SELECT count(*) FROM urls WHERE reason = 'dns' AND kind = 'page'")
-    assert failed > 3  # each of another origin; then the host is left alone
+    assert failed >= 3  # each of another origin, which take turns; then the host is left alone
     assert len([name for name, _kind in served.dns_log if name == "dead.test"]) <= 2

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Handler, Request, Served
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import Cli, Serve
 
 FAST = ("--delay", "0", "--per-host", "16", "--per-ip", "64", "--concurrency", "64", "--no-bodies")
 ENDS = ("--max-runtime", "30s")  # without the bound it would not
 HOSTS_WITH_DOMAIN = "SELECT count(*) FROM hosts WHERE domain = 'trap.test'"
-
-Serve = Callable[[FakeWeb], Served]
 
 
 def _words(request: Request, number: int = 0) -> str:
@@ -92,7 +89,7 @@ def test_a_domain_of_endless_hosts_gets_its_number_of_them_and_the_honest_ones_a
     assert cli.rows(HOSTS_WITH_DOMAIN) == [30]
     looked_up, requested = _asked(served)
     assert len(looked_up) == len(requested) == 30
-    assert outcome.err.count("trap.test has 30 hosts; no more of them are taken in (--max-hosts-per-domain)") == 1
+    assert outcome.err.count("trap.test has reached 30 hosts; skipping new ones (--max-hosts-per-domain)") == 1
 
     [found] = json.loads(cli.command("status", "--db", str(cli.db), "--json").out)["traps"]
     turned_away = cli.rows("SELECT count(*) FROM urls WHERE reason = 'trap: hosts of the domain trap.test'")

@@ -18,7 +18,7 @@ CUT_AT_A_LIMIT = {  # what comes fast enough reaches a limit before the deadline
     "100 continue": ("failed", "bad_response"),
 }
 FRIENDLY, HOSTILE = 20, 100
-RUN_S = 30.0
+RUN_S = 18.0
 PACE = 0.75  # a second: tells a stall from a busy machine; see the table for the figures
 
 
@@ -58,11 +58,11 @@ async def test_a_robots_txt_that_never_ends_lets_no_page_be_fetched_and_costs_li
     for number, answer in enumerate(ENDLESS.values()):
         web.host(f"h{number}.test").connection(to_each_request(answer))
     with web.running() as served:
-        done = await crawled(served, tmp_path, [served.url(name) for name in web.sites], max_runtime_s=20.0)
+        done = await crawled(served, tmp_path, [served.url(name) for name in web.sites], max_runtime_s=28.0)
     pages = dict(done.rows("SELECT h.name, u.status FROM urls u JOIN hosts h ON h.id = u.host_id WHERE kind = 'page'"))
     rules = f"h{list(ENDLESS).index('body')}.test"  # cut at 512 KiB, these are rules that say nothing (RFC 9309, 2.5)
     assert pages == dict.fromkeys(web.sites, "pending") | {rules: "fetched"}
-    assert done.summary.end_reason == "complete"  # the first knock has a deadline of its own, 5 s instead of 30
+    assert done.summary.end_reason == "waiting"  # the first knock has a deadline of its own, 5 s instead of 30
 
 
 @pytest.mark.timeout(120)

@@ -59,7 +59,7 @@ async def test_a_sitemap_of_50_000_urls_does_not_block_the_event_loop(tmp_path: 
     site.page("/", delay_s=2)
     site.page("*")
     site.sitemap("/sitemap.xml", [f"/{'x' * 50}/{number}" for number in range(50_000)])
-    watch = await _quietest(web, tmp_path, max_pages=2)
+    watch = await _quietest(web, tmp_path, max_pages=2, parse_timeout_s=60)
     with closing(sqlite3.connect(tmp_path / "0" / "crawl.db")) as connection:
         assert connection.execute("SELECT count(*) FROM urls WHERE url LIKE '%xxx%'").fetchone() == (50_000,)
     print(f"sitemap: {watch.longest_s * 1000:.0f} ms, {watch.longest_share:.0%}")
@@ -86,25 +86,27 @@ async def test_giant_robots_txts_do_not_block_the_event_loop(tmp_path: Path) -> 
         assert connection.execute(forbidden).fetchone() == (2 * 60 * len(web.sites),)
 
 
-async def _quietest(web: FakeWeb, folder: Path, max_pages: int = 1) -> LoopWatch:
+async def _quietest(web: FakeWeb, folder: Path, *, max_pages: int = 1, parse_timeout_s: float = 3) -> LoopWatch:
     """Crawl a page or two of this web; how long the turns were in the quietest of up to three attempts."""
     watches = []
     for attempt in range(3):
         with web.running() as served:
             own = folder / str(attempt)
-            watches.append(await _watched_crawl(served, own, [served.url("a.test")], max_pages))
+            watches.append(await _watched_crawl(served, own, [served.url("a.test")], max_pages, parse_timeout_s))
         if watches[-1].longest_s < MAX_BUSY_S:
             break
     return min(watches, key=lambda watch: watch.longest_s)
 
 
-async def _watched_crawl(served: Served, folder: Path, seeds: list[str], max_pages: int | None = None) -> LoopWatch:
+async def _watched_crawl(
+    served: Served, folder: Path, seeds: list[str], max_pages: int | None = None, parse_timeout_s: float = 3
+) -> LoopWatch:
     config = CrawlConfig(
         db=folder / "crawl.db",
         scope=ScopeConfig(max_pages=max_pages),
         politeness=PolitenessConfig(delay_s=0),
         network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
-        run=RunConfig(parse_timeout_s=3),
+        run=RunConfig(parse_timeout_s=parse_timeout_s),
     )
     async with watched_loop() as watch:
         await crawl(seeds, config)

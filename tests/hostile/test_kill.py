@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,9 +18,7 @@ import pytest
 from crawler import open_crawl
 from crawler.bodies import decompress
 from crawler.fakeweb import FakeWeb, Served, StreamHandler
-from tests.acceptance.conftest import Cli, wait_for, wait_for_requests
-
-Serve = Callable[[FakeWeb], Served]
+from tests.acceptance.conftest import Cli, Serve, slow_site, wait_for, wait_for_requests
 
 OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", "8", "--no-trap-rules")  # the pages are very alike
 PAGES_A_KILL = 50
@@ -35,7 +32,9 @@ DEEP = b"<!doctype html><title>deep</title>" + b"<div>" * 100_000  # 13 s in the
 def test_kills_at_random_instants_lose_and_repeat_nothing_that_was_committed(
     cli: Cli, serve: Serve, kills: int
 ) -> None:
-    served = serve(_slow_site(kills * PAGES_A_KILL))
+    web = FakeWeb()
+    slow_site(web, pages=kills * PAGES_A_KILL, delay_s=0.06)
+    served = serve(web)
     seed = served.url("a.test")
     instants = random.Random(20261122)
     committed: dict[str, bytes] = {}
@@ -74,14 +73,6 @@ def _grown(cli: Cli, committed: dict[str, bytes]) -> dict[str, bytes]:
 
 def _asked_for(served: Served, since: int) -> set[str]:
     return {served.url("a.test", hit.target) for hit in served.log[since:]}
-
-
-def _slow_site(pages: int) -> FakeWeb:
-    web = FakeWeb()
-    site = web.site("a.test", pages=pages)
-    for path in list(site.links):
-        site.page(path, title=path, links=site.links[path], delay_s=0.06)
-    return web
 
 
 # --- SIGTERM ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,10 @@ from random import Random
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Serve
 from tests.benchmarks.pages import page
 from tests.benchmarks.servers import Nginx, host_name, name_server, nginx
-
-Serve = Callable[[FakeWeb], Served]
 
 HOSTS, PATHS = 10_000, 1_000  # together ten million URLs, of which a crawl sees what it comes to
 LINKS = 60  # a page, half on its host, half to other hosts: the caches of URLs are full long before 20,000 pages

@@ -123,7 +123,7 @@ async def test_none_is_a_page_and_none_is_the_servers_own_400(
     for host, name in names.items():
         web.host(host).raw("/", answers[name])
     with web.running() as served:
-        done = await crawled(served, tmp_path, [served.url(host) for host in names], timeout_s=10.0)
+        done = await crawled(served, tmp_path, [served.url(host) for host in names], timeout_s=30.0)
     outcomes = "SELECT name, u.status, reason FROM urls u JOIN hosts h ON h.id = host_id WHERE kind = 'page'"
     by_name = {names[host]: (status, reason) for host, status, reason in done.rows(outcomes)}
     assert by_name.pop("whole") == ("fetched", None)

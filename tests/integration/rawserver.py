@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 from dnslib import AAAA, CNAME, QTYPE, RCODE, RR, A, DNSRecord  # type: ignore[import-untyped]
+
+from crawler.config import NetworkConfig, PolitenessConfig
+from crawler.counters import Counters
+from crawler.network.fetcher import HttpFetcher, open_fetcher
 
 Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -17,6 +22,23 @@ def ok(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
     """A complete answer with a Content-Length."""
     head = "".join(f"{field}\r\n" for field in (f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}"))
     return head.encode("latin-1") + b"\r\n" + body
+
+
+async def drip(_head: bytes, writer: asyncio.StreamWriter) -> None:
+    """A body that comes a byte at a time, and slowly: an `Answer`."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def opened_fetcher(**options: object) -> AsyncIterator[HttpFetcher]:
+    """A fetcher that may connect to loopback; the options are those of `NetworkConfig`."""
+    network = NetworkConfig(**({"allow_private": ("127.0.0.0/8",)} | options))  # type: ignore[arg-type]
+    async with open_fetcher(network, PolitenessConfig(delay_s=0, per_host=64), Counters()) as fetcher:
+        yield fetcher
 
 
 class TcpServer:

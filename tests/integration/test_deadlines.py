@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from crawler.config import MIB, NetworkConfig, PolitenessConfig
-from crawler.counters import Counters
+from crawler.config import MIB
 from crawler.network.deadlines import Deadlines
-from crawler.network.fetcher import HttpFetcher, open_fetcher
+from crawler.network.fetcher import HttpFetcher
 from crawler.records import Failure, FailureKind, Response
-from tests.integration.rawserver import RawServer, ok
+from tests.integration.rawserver import RawServer, ok, opened_fetcher
 
 KIB = 1024
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 1000\r\n"
@@ -25,7 +22,7 @@ async def test_a_server_that_falls_silent_is_left_long_before_the_deadline_of_th
         writer.write(said)
         await asyncio.Event().wait()
 
-    async with RawServer(fall_silent) as server, _opened(timeout_s=600, read_timeout_s=0.2) as fetcher:
+    async with RawServer(fall_silent) as server, opened_fetcher(timeout_s=600, read_timeout_s=0.2) as fetcher:
         assert await _ends(fetcher, server.url) is FailureKind.TIMEOUT
         assert await _ends(fetcher, server.url) is FailureKind.TIMEOUT  # the timer has gone off once by now
 
@@ -38,7 +35,7 @@ async def test_a_byte_now_and_then_is_no_silence_but_does_not_put_off_the_deadli
         writer.write(b"x" * (1000 if b"/short" in head else 999))
         await asyncio.Event().wait()
 
-    async with RawServer(drip) as server, _opened(timeout_s=600, read_timeout_s=2) as fetcher:
+    async with RawServer(drip) as server, opened_fetcher(timeout_s=600, read_timeout_s=2) as fetcher:
         short, long = await asyncio.gather(  # the head alone takes longer than the read timeout
             fetcher.fetch(f"{server.url}/short"), fetcher.fetch(f"{server.url}/", timeout_s=3)
         )
@@ -50,7 +47,7 @@ async def test_a_byte_now_and_then_is_no_silence_but_does_not_put_off_the_deadli
 async def test_what_we_ourselves_do_not_read_is_no_silence() -> None:
     async with (
         RawServer(ok(bytes(300 * KIB))) as server,
-        _opened(timeout_s=600, read_timeout_s=0.3, max_rate=100 * KIB) as fetcher,
+        opened_fetcher(timeout_s=600, read_timeout_s=0.3, max_rate=100 * KIB) as fetcher,
     ):
         answer = await fetcher.fetch(f"{server.url}/")
     assert isinstance(answer, Response)
@@ -71,7 +68,10 @@ async def test_a_body_that_waits_for_memory_is_not_silent() -> None:
             await asyncio.sleep(0.05)
         writer.write(bytes(KIB))
 
-    async with RawServer(answer) as server, _opened(timeout_s=600, read_timeout_s=1, memory_bytes=MIB) as fetcher:
+    async with (
+        RawServer(answer) as server,
+        opened_fetcher(timeout_s=600, read_timeout_s=1, memory_bytes=MIB) as fetcher,
+    ):
         fetches = [asyncio.create_task(fetcher.fetch(f"{server.url}/{name}")) for name in ("first", "second")]
         await asyncio.sleep(0.3)
         fetches.append(asyncio.create_task(fetcher.fetch(f"{server.url}/third")))
@@ -123,10 +123,3 @@ async def _ends(fetcher: HttpFetcher, url: str) -> FailureKind | None:
     async with asyncio.timeout(60):
         answer = await fetcher.fetch(f"{url}/")
     return answer.kind if isinstance(answer, Failure) else None
-
-
-@asynccontextmanager
-async def _opened(**options: object) -> AsyncIterator[HttpFetcher]:
-    network = NetworkConfig(**({"allow_private": ("127.0.0.0/8",)} | options))  # type: ignore[arg-type]
-    async with open_fetcher(network, PolitenessConfig(delay_s=0, per_host=8), Counters()) as fetcher:
-        yield fetcher

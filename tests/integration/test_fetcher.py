@@ -26,11 +26,12 @@ from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
 from crawler.network.fetcher import HttpFetcher, open_fetcher, request_target
+from crawler.network.lag import LoopLag
 from crawler.network.memory import MemoryBudget
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import normalize
 from tests.fuzz.connections import check_answer
-from tests.integration.rawserver import Answer, DnsServer, RawServer, ok
+from tests.integration.rawserver import Answer, DnsServer, RawServer, drip, ok
 
 EAGER = PolitenessConfig(delay_s=0, per_host=64)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -201,6 +202,7 @@ async def test_an_answer_comes_with_all_that_its_head_says() -> None:
         address="127.0.0.1",
         started_at=first.started_at,
         elapsed_s=first.elapsed_s,
+        first_byte_s=first.first_byte_s,
     )
     assert (first.reused, second.reused) == (False, True)
     assert second.address == "127.0.0.1"
@@ -465,7 +467,7 @@ async def test_a_message_is_one_printable_line_whatever_was_raised() -> None:
     counters = Counters()
     attempt = Attempt(
         url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(lambda: 0, 1),
-        deadline=Deadlines(1).after(1), max_bytes=1, readable=any_type, sent=True,
+        deadline=Deadlines(1).after(1), lag=LoopLag(), max_bytes=1, readable=any_type, sent=True,
     )  # fmt: skip
     message = "a \x1b[2J\x9b5m\u202eword\nand more"
     assert explain(ValueError(message), attempt) == (FailureKind.BAD_RESPONSE, "ValueError: a  [2J 5m word")
@@ -795,12 +797,3 @@ def server_tls(ca: trustme.CA, name: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(name).configure_cert(context)
     return context
-
-
-async def drip(_head: bytes, writer: asyncio.StreamWriter) -> None:
-    """A body that comes a byte at a time."""
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.02)

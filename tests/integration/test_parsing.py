@@ -196,7 +196,7 @@ def test_processes_that_cannot_run_at_all_are_not_the_documents_fault(
                 assert "exit status 1" in str(outcome)
                 assert "No module named" in str(outcome)  # what the process said last
                 assert "\n" not in str(outcome)
-            with pytest.raises(CrawlerError, match="end before they can read"):
+            with pytest.raises(CrawlerError, match="crash at start"):
                 await _title_read(parser)
 
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))

@@ -19,14 +19,15 @@ from crawler.counters import Counters
 from crawler.engine import Crawl
 from crawler.fakeweb import FakeWeb
 from crawler.frontier.hosts import HostState
-from crawler.frontier.workbench import SLOW_AFTER_S, Workbench
+from crawler.frontier.workbench import Workbench
 from crawler.output.ending import print_ending
 from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.meter import Meter
 from crawler.output.observer import Observer
 from crawler.output.progress import LiveView, OneLine, PlainLines, Quiet, observer_for, progress_line
 from crawler.output.screen import Screen
-from crawler.records import Claim
+from crawler.policy.pace import SLOW_AFTER_S
+from crawler.records import Blame, Claim, Closure
 
 DB = Path("crawl.db")
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -265,7 +266,7 @@ async def test_the_live_view_of_a_crawl_leaves_notices_and_the_account(tmp_path:
 
     assert summary.pages == 20
     shown = written(screen)
-    assert "site.test belongs to the scope now" in " ".join(shown.split())
+    assert "site.test is now in scope" in " ".join(shown.split())
     assert "connections" in shown
     assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
     assert "run 1" in written(results)
@@ -279,7 +280,7 @@ async def test_a_text_log_has_lines_and_no_control_characters(tmp_path: Path) ->
     await run_crawl(observer_for(DB, False, log_format=log_format, screen=screen, results=results), tmp_path)
 
     (notice,) = written(screen).splitlines()
-    assert notice.endswith("site.test belongs to the scope now")
+    assert notice.endswith("site.test is now in scope")
     assert [line.split()[0] for line in written(results).splitlines()][:3] == ["run", "pages", "responses"]
     assert "\x1b" not in written(screen) + written(results)
 
@@ -392,7 +393,7 @@ def test_the_account_tells_what_was_left_and_why() -> None:
         excluded={"scope": 120, "robots": 4},
         urls={"fetched": 1170, "pending": 213},
         pending=213,
-        backing_off=("a.test", "b.test", "c.test", "d.test"),
+        waiting=tuple(Closure(name=f"{name}.test", blame=Blame.HOST, until=1e9, why="dns") for name in "abcd"),
     )
 
     print_ending(console, summary, DB)

@@ -30,7 +30,7 @@ from crawler.records import (
 from crawler.storage.interface import Cursor
 from crawler.storage.sqlite.database import open_reader, open_writer
 from crawler.storage.sqlite.store import SqliteStore
-from tests.contract.results import NOW, a_body, a_failure, a_result, a_store, a_target, claims_of, robots_claim
+from tests.contract.results import NOW, a_body, a_failure, a_result, a_store, a_target, claims_of, closed, robots_claim
 
 HOSTS = 500
 FILL = """
@@ -85,7 +85,7 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
         links = [f"http://new{number % 8}.test/{round_number}/{number}" for number in range(64)]
         visits = [
             *(a_result(claim, links=[*links, claims[-1].url], body=a_body(claim.url.encode())) for claim in claims[:8]),
-            a_failure(claims[8], verdict=again, next_fetch_at=NOW + 9, back_off_until=NOW + 5, host_failures=3),
+            a_failure(claims[8], verdict=again, next_fetch_at=NOW + 9, closure=closed(NOW + 5), host_failures=3),
             Result(claim=claims[9], verdict=excluded),
             a_result(robots_claim(claims[0]), page=False, robots=robots),
         ]
@@ -249,3 +249,20 @@ async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is
             assert len((await store.stale_hosts(horizon, None, 8, NOW)).rows) == 1
         steps.append(count)
     assert steps[1] < 1.2 * steps[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "step"),
+    [
+        ("host_id = 1 AND status = 'excluded' AND reason = 'scope'", "urls_excluded (host_id=?"),
+        ("host_id = 1 AND status = 'excluded' AND cause = 'robots'", "urls_excluded (host_id=? AND cause=?"),
+        ("status = 'failed' AND kind <> 'robots' AND reason = 'timeout'", "urls_failed (reason=?"),
+    ],
+)
+async def test_other_programs_find_urls_by_their_reason_by_an_index(tmp_path: Path, query: str, step: str) -> None:
+    path = tmp_path / "crawl.db"
+    await fill(path, 100)
+    with closing(sqlite3.connect(path)) as connection:
+        [plan] = plan_of(connection, f"SELECT url FROM urls WHERE {query}")
+    assert plan.startswith("SEARCH")
+    assert step in plan

@@ -435,12 +435,7 @@ async def test_a_part_that_nobody_asked_for_is_flagged() -> None:
 async def test_what_comes_late_on_a_kept_connection_closes_it() -> None:
     """The length is too small, and the rest comes when the answer has been read."""
     writers: list[asyncio.StreamWriter] = []
-
-    async def answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(ok(BODY))
-        writers.append(writer)
-
-    async with RawServer(answer) as server, opened() as (fetcher, counters):
+    async with RawServer(keeping(writers)) as server, opened() as (fetcher, counters):
         assert isinstance(await fetcher.fetch(f"{server.url}/"), Response)
         writers[0].write(b"and more")
         await all_closed(counters)
@@ -449,12 +444,7 @@ async def test_what_comes_late_on_a_kept_connection_closes_it() -> None:
 async def test_what_nobody_has_read_yet_on_a_kept_connection_spoils_it_too() -> None:
     """It is with the kernel: the event loop has had no turn since."""
     writers: list[asyncio.StreamWriter] = []
-
-    async def answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(ok(BODY))
-        writers.append(writer)
-
-    async with RawServer(answer) as server, opened() as (fetcher, _counters):
+    async with RawServer(keeping(writers)) as server, opened() as (fetcher, _counters):
         await asyncio.gather(*(fetcher.fetch(f"{server.url}/") for _ in range(3)))
         for writer in writers:
             writer.write(b"0\r\n\r\n")
@@ -496,6 +486,16 @@ async def test_a_failure_tells_whether_it_is_that_of_a_kept_connection(raw: byte
         assert (lost.reused, lost.is_of_kept_connection) == (True, is_of_it)
         await fetcher.fetch(f"{server.url}/")
         assert server.connections == 2
+
+
+def keeping(writers: list[asyncio.StreamWriter]) -> Answer:
+    """A whole answer, on a connection that the test may write more to."""
+
+    async def answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(ok(BODY))
+        writers.append(writer)
+
+    return answer
 
 
 async def all_closed(counters: Counters) -> None:

@@ -68,9 +68,9 @@ async def test_by_default_it_is_a_tls_failure_that_is_not_tried_again(server: ob
     assert (answer.kind, answer.sent, requests) == (FailureKind.TLS, False, 0)
     assert answer.message.startswith(message)
     claim = Claim(url_id=1, url=answer.url, kind=UrlKind.PAGE, host_id=1, host="127.0.0.1", origin="https://127.0.0.1")
-    verdict = decide(claim, answer, retries=2, host_failures=0, jitter=0.0, now=0.0)
+    verdict = decide(claim, answer, retries=2, jitter=0.0, now=0.0)
     assert (verdict.status, verdict.reason, verdict.retry_in_s) == (UrlStatus.FAILED, "tls", None)
-    robots = decide_robots(claim, answer, retries=2, host_failures=0, jitter=0.0, now=0.0)
+    robots = decide_robots(claim, answer, retries=2, jitter=0.0, now=0.0)
     assert (robots.failed, robots.retry_in_s) == (FailureKind.TLS, None)
 
 

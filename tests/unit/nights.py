@@ -70,7 +70,10 @@ def simulate(mix: Mix, wants: Policy, seed: int = 1) -> tuple[int, float]:
     for night in range(NIGHTS):
         for page in pages:
             if wants(page, night):
-                _visit(page, night * DAY_S + 3600 * chance.random())  # a run takes an hour
+                now = night * DAY_S + 3600 * chance.random()  # a run takes an hour
+                if wants is auto:
+                    _plan(page, now)
+                _visit(page, now)
     end = NIGHTS * DAY_S
     fresh = sum(1 - (page.stale_s + stale_s(page.changes, page.fetched_at, end)) / end for page in pages)
     return sum(page.requests for page in pages), fresh / len(pages)
@@ -145,12 +148,17 @@ def _fresh(changes: float, visits: int) -> float:
 def _visit(page: SimulatedPage, now: float) -> None:
     page.stale_s += stale_s(page.changes, page.fetched_at, now)
     page.requests += 1
+    page.fetched_at = now
+
+
+def _plan(page: SimulatedPage, now: float) -> None:
+    """What `auto` makes of the visit."""
     content_hash = str(page.version(now)).encode()
     response = Response(url=_CLAIM.url, status_code=200, started_at=now)
     pace = Pace(min_interval_s=3600, max_interval_s=60 * DAY_S)
     found: Revisit = plan(replace(_CLAIM, previous=page.previous), response, UrlStatus.FETCHED, content_hash, pace)
     page.previous = PreviousVisit(status=UrlStatus.FETCHED, fetched_at=now, content_hash=content_hash, rate=found.rate)
-    page.due_at, page.fetched_at = found.at, now
+    page.due_at = found.at
 
 
 def main() -> None:

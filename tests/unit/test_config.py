@@ -83,9 +83,8 @@ RIGHT: list[tuple[type, str, Any]] = [
 
 
 @pytest.mark.parametrize(("config_slice", "name", "value", "option"), WRONG)
-def test_a_value_that_cannot_be_used_is_refused_with_the_option_s_name(
-    config_slice: type, name: str, value: Any, option: str
-) -> None:
+def test_unusable_value(config_slice: type, name: str, value: Any, option: str) -> None:
+    """A value that cannot be used is refused with the option's name."""
     with pytest.raises(UsageError, match=f"^{option} ") as raised:
         config_slice(**{name: value})
     assert "\n" not in str(raised.value)
@@ -139,12 +138,13 @@ def test_robots_txt_speaks_to_the_name_in_the_user_agent(user_agent: str, token:
     assert NetworkConfig(user_agent=user_agent).product_token == token
 
 
-def test_the_default_user_agent_names_this_program_and_a_place_to_ask() -> None:
+def test_default_user_agent() -> None:
+    """The default User-Agent names this program and a place to ask."""
     network = NetworkConfig()
     assert network.product_token == "crawler"
     assert "(+https://" in network.user_agent
 
 
-def test_allowed_networks_are_parsed_with_their_host_bits_dropped() -> None:
+def test_allowed_networks_drop_host_bits() -> None:
     networks = NetworkConfig(allow_private=("10.1.2.3/8", "::1")).allowed_networks
     assert [str(network) for network in networks] == ["10.0.0.0/8", "::1/128"]

@@ -41,7 +41,8 @@ def test_the_owner_of_a_host_has_its_registrable_domain(host: str, owner: str) -
 
 
 @pytest.mark.parametrize("host", ["localhost", "com", "github.io", "10.1.2.3", "[2001:db8::1]"])
-def test_addresses_single_labels_and_suffixes_have_no_registrable_domain(host: str) -> None:
+def test_hosts_without_a_registrable_domain(host: str) -> None:
+    """Addresses, single labels and public suffixes have none."""
     assert registrable_domain(host) is None
 
 

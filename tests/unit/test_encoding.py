@@ -67,7 +67,8 @@ def test_header_names_the_encoding(content_type: str, name: str) -> None:
         "\0;=\xff",
     ],
 )
-def test_header_without_a_known_charset_leaves_it_to_the_document(content_type: str | None) -> None:
+def test_header_without_a_known_charset(content_type: str | None) -> None:
+    """A header without a known charset leaves the choice to the document."""
     assert sniff(b"<meta charset=windows-1255>", content_type) == "windows-1255"
 
 
@@ -232,7 +233,7 @@ def test_a_stray_byte_does_not_swallow_the_markup_behind_it(encoding: str, stray
 
 
 @pytest.mark.parametrize("encoding", SINGLE_BYTE_NAMES)
-def test_no_single_byte_encoding_loses_ascii_or_the_control_characters(encoding: str) -> None:
+def test_single_byte_encodings_keep_ascii_and_controls(encoding: str) -> None:
     ascii_bytes = bytes(range(1, 128))
     assert decode(ascii_bytes, encoding) == ascii_bytes.decode()
     assert "\ufffd" not in decode(bytes(range(0x80, 0xA0)), encoding)

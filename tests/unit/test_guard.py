@@ -119,13 +119,15 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     assert guard().refusal(text) is not None
 
 
-def test_the_refusal_says_what_would_allow_the_address() -> None:
-    reason = guard().refusal("::ffff:10.1.2.3")
-    assert reason == "::ffff:10.1.2.3 is private, not public; allow it with --allow-private 10.1.2.3/32"
+@pytest.mark.parametrize(("address", "network"), [("::ffff:10.1.2.3", "10.1.2.3/32"), ("fd00::1%eth0", "fd00::1/128")])
+def test_the_refusal_says_what_would_allow_the_address(address: str, network: str) -> None:
+    reason = guard().refusal(address)
+    assert reason == f"{address} is private, not public; allow it with --allow-private {network}"
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2002:a01:203::1", "::a01:203"])
-def test_an_allowed_network_covers_the_forms_that_embed_its_addresses(address: str) -> None:
+def test_allowed_network_covers_embedded_forms(address: str) -> None:
+    """An allowed network covers the IPv6 forms that embed its addresses."""
     assert guard("10.0.0.0/8").refusal(address) is None
     assert guard("192.168.0.0/16", "fd00::/8").refusal(address) is not None
 
@@ -135,9 +137,11 @@ def test_an_allowed_ipv6_network_covers_its_own_addresses_only() -> None:
     assert opened.refusal("fd00:1::5") is None
     assert opened.refusal("fd00:2::5") is not None
     assert opened.refusal("127.0.0.1") is not None
+    assert guard("::ffff:0:0/96").refusal("::ffff:10.1.2.3") is None
 
 
-def test_an_ip_literal_seed_opens_its_very_address_to_its_own_origin_only() -> None:
+def test_ip_literal_seed_opens_its_own_address() -> None:
+    """A seed that is an IP literal opens that very address, and only to its own origin."""
     opened = guard()
     opened.open_origin("http://127.0.0.1:8000")
     assert opened.refusal("127.0.0.1", "http://127.0.0.1:8000") is None

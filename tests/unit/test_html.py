@@ -225,6 +225,7 @@ def test_fields_are_capped() -> None:
         ("<a href=page.html#part>", [URL]),
         ("<a href='#top'><a href=' #'><a href=''><a href><a>", []),
         ("<a href=mailto:a@b><a href=javascript:x><a href=ftp://x/><a href=http://[><a href=data:,x>", []),
+        ("<a href='#top'><a href=mailto:a@b><a href=a>", ["http://example.com/dir/a"]),
         ("<a href=b><a href=a><a href=./b><a href=b#x>", ["http://example.com/dir/b", "http://example.com/dir/a"]),
         ("<map><area href=a></map>", ["http://example.com/dir/a"]),
         ("<iframe src=a></iframe><iframe srcdoc=x></iframe>", ["http://example.com/dir/a"]),
@@ -268,6 +269,7 @@ def test_links_are_resolved_against_the_base(html: str, url: str) -> None:
         ("<a href=x><img alt=' a  picture '></a>", "a picture"),
         ("<a href=x><img alt=''><span><img alt=second></span></a>", "second"),
         ("<a href=x><img alt=no>yes</a>", "yes"),
+        ("<a href=x><b alt=no></b></a>", ""),
         ("<a href=x><script>no</script><style>no</style><svg><title>no</title></svg>yes</a>", "yes"),
         ("<a href=x><!-- no -->yes</a>", "yes"),
         ("<a href=x><!-- no --></a>", ""),
@@ -357,6 +359,8 @@ def test_meta_robots_speaks_to_the_name_that_the_crawler_goes_by() -> None:
         (["NOINDEX, nofollow"], (True, True)),
         (["none"], (True, True)),
         (["noarchive", "nofollow"], (False, True)),
+        (["noindex", "nofollow", "all"], (True, True)),
+        (["robots: noindex"], (True, False)),
         (["mybot: noindex"], (True, False)),
         (["MyBot: noindex, nofollow"], (True, True)),
         (["otherbot: noindex, nofollow"], (False, False)),
@@ -367,6 +371,7 @@ def test_meta_robots_speaks_to_the_name_that_the_crawler_goes_by() -> None:
         (["*: noindex"], (True, False)),
         (["unavailable_after: 25 Jun 2010 15:00:00 PST"], (False, False)),
         (["unavailable_after: Wed, 25 Jun 2010 15:00:00 GMT, noindex"], (True, False)),
+        (["unavailable_after: Wed, June 25 15:00:00, noindex"], (True, False)),
         (["otherbot: unavailable_after: 25 Jun 2010 15:00:00 PST, noindex"], (False, False)),
         (["mybot: max-snippet: 5, noindex"], (True, False)),
         (["max-image-preview:large,nofollow"], (False, True)),
@@ -414,7 +419,8 @@ def test_refresh_url(content: str, refresh_url: str | None) -> None:
     )
 
 
-def test_refresh_is_resolved_against_the_base_and_the_first_counts() -> None:
+def test_first_refresh_counts_against_the_base() -> None:
+    """A refresh is resolved against the base URL, and the first valid one counts."""
     html = "<base href=/x/>" + "".join(
         f"<meta http-equiv=refresh content='{c}'>" for c in ("bad", "0;url=a", "0;url=b")
     )
@@ -556,7 +562,8 @@ def test_what_is_written_is_read(title: str, text: str, links: list[tuple[str, s
 @example("\1?x", "http://a/b/c")  # a control character before it counts for nothing (WHATWG URL, 4.4)
 @example("http:", "http://a/b/c")
 @example("http:?x", "http://a/b/c?d")
-def test_a_link_means_the_same_for_every_page_of_a_folder_but_its_own(href: str, base: str) -> None:
+def test_links_joined_by_folder(href: str, base: str) -> None:
+    """Joining by folder finds what plain joining does, also for links that depend on the page itself."""
     check_joined_by_folder(href, base)
 
 

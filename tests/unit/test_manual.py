@@ -49,7 +49,8 @@ def _default(parameter: Any) -> str:
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
-def test_the_table_of_options_has_each_option_once_in_the_order_of_the_command() -> None:
+def test_options_table_is_complete_and_in_order() -> None:
+    """The table has each option once, in the order of the command."""
     shown = [re.findall(r"(?<![\w-])--?[a-z][\w-]*", cells[0]) for cells in _option_rows() if cells[0].startswith("`")]
     assert shown == [_flags(parameter) for parameter in _crawl_options()]
 
@@ -67,7 +68,7 @@ def test_the_table_of_options_has_the_panels_of_the_command() -> None:
 
 
 @pytest.mark.parametrize("option", _crawl_options(), ids=lambda option: option.opts[0])
-def test_the_table_of_options_has_what_each_takes_and_its_default(option: Any) -> None:
+def test_options_table_has_values_and_defaults(option: Any) -> None:
     cells = next(cells for cells in _option_rows() if re.match(rf"`{option.opts[0]}[` ]", cells[0]))
     assert cells[1] == _default(option)
     assert cells[2].endswith(".")

@@ -173,7 +173,8 @@ def test_what_is_stored_comes_back_but_for_secrets() -> None:
     assert resumed.network.proxy == "http://127.0.0.1:1"
 
 
-def test_what_differs_from_the_last_run_is_told_as_it_would_be_written() -> None:
+def test_differences_from_the_last_run() -> None:
+    """What differs from the last run is told as the user would write it."""
     stored = json.loads(json.dumps(CrawlConfig().storable()))
     now = CrawlConfig(
         network=NetworkConfig(memory_bytes=32 * MIB, proxy="http://u:secret@127.0.0.1:1"),

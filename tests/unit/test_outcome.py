@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from crawler.dates import unix_time
 from crawler.policy.outcome import (
+    FREE_REFUSALS,
     LATER_S,
     MAX_BACK_OFF_S,
     MAX_RETRY_AFTER_S,
+    InARow,
     RobotsDecision,
     back_off_s,
     decide,
@@ -22,15 +24,23 @@ from crawler.policy.outcome import (
     retry_after_s,
     retry_s,
 )
-from crawler.records import Claim, Failure, FailureKind, Reason, Response, UrlStatus, Verdict
+from crawler.records import Blame, Claim, Failure, FailureKind, Reason, Response, UrlStatus, Verdict
 from tests.fuzz.answers import check_date
 
 NOW = datetime(2024, 2, 29, 12, 0, 0, tzinfo=UTC).timestamp()
 URL = "http://example.com/"
 
 
-def a_claim(attempts: int = 0) -> Claim:
-    return Claim(url_id=1, url=URL, host_id=1, host="example.com", origin="https://example.com", attempts=attempts)
+def a_claim(attempts: int = 0, refusals: int = 0) -> Claim:
+    return Claim(
+        url_id=1,
+        url=URL,
+        host_id=1,
+        host="example.com",
+        origin="https://example.com",
+        attempts=attempts,
+        refusals=refusals,
+    )
 
 
 def answer(status: int, **fields: Any) -> Response:
@@ -41,17 +51,21 @@ def failure(kind: FailureKind, **fields: Any) -> Failure:
     return Failure(url=URL, kind=kind, **fields)
 
 
-def verdict(attempt: Response | Failure, *, attempts: int = 0, host_failures: int = 0, retries: int = 2) -> Verdict:
-    return decide(a_claim(attempts), attempt, retries=retries, host_failures=host_failures, jitter=0.0, now=NOW)
+def verdict(
+    attempt: Response | Failure, *, attempts: int = 0, refusals: int = 0, in_a_row: int = 0, retries: int = 2
+) -> Verdict:
+    """`in_a_row`: so often has it happened before, to whoever is to blame; `refusals` are those of the page."""
+    before = InARow(refusals=in_a_row, origin_failures=in_a_row, host_failures=in_a_row)
+    return decide(a_claim(attempts, refusals), attempt, retries=retries, before=before, jitter=0.0, now=NOW)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 206, 226, 299])
-def test_what_is_accepted_is_fetched_and_clears_the_host(status: int) -> None:
-    assert verdict(answer(status), attempts=2) == Verdict(status=UrlStatus.FETCHED, host_failed=False)
+def test_what_is_accepted_is_fetched_and_speaks_against_nobody(status: int) -> None:
+    assert verdict(answer(status), attempts=2) == Verdict(status=UrlStatus.FETCHED)
 
 
 def test_304_is_an_answer_to_a_condition_alone() -> None:
-    limits: dict[str, Any] = {"retries": 2, "host_failures": 0, "jitter": 0.0, "now": NOW}
+    limits: dict[str, Any] = {"retries": 2, "jitter": 0.0, "now": NOW}
     assert decide(a_claim(), answer(304), conditional=True, **limits).status is UrlStatus.FETCHED
     assert decide(a_claim(), answer(304), **limits).status is UrlStatus.PENDING
     assert decide(a_claim(2), answer(304), **limits).reason == "http 304"
@@ -66,7 +80,7 @@ def test_a_redirect_with_a_target_is_redirected(status: int) -> None:
 @pytest.mark.parametrize("location", [None, ""])
 def test_a_redirect_that_leads_nowhere_has_failed(status: int, location: str | None) -> None:
     found = verdict(answer(status, location=location))
-    assert (found.status, found.reason, found.host_failed) == (UrlStatus.FAILED, f"http {status}", False)
+    assert (found.status, found.reason, found.blame) == (UrlStatus.FAILED, f"http {status}", Blame.URL)
 
 
 @pytest.mark.parametrize("status", [300, 305, 306])
@@ -76,13 +90,13 @@ def test_other_redirects_are_not_followed(status: int) -> None:
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_what_is_not_there_is_gone(status: int) -> None:
-    assert verdict(answer(status)) == Verdict(status=UrlStatus.GONE, host_failed=False)
+    assert verdict(answer(status)) == Verdict(status=UrlStatus.GONE)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 406, 451, 499, 600, 999])
 def test_other_statuses_fail_at_once_and_name_themselves(status: int) -> None:
     assert verdict(answer(status)) == Verdict(
-        status=UrlStatus.FAILED, reason=Reason("http", str(status)), attempts=1, host_failed=False
+        status=UrlStatus.FAILED, reason=Reason("http", str(status)), attempts=1, blame=Blame.URL
     )
 
 
@@ -94,36 +108,73 @@ def test_a_server_s_trouble_is_tried_again_later_each_time(status: int) -> None:
     assert (last.status, last.reason, last.attempts) == (UrlStatus.FAILED, f"http {status}", 3)
 
 
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 504, 599])
+def test_a_server_s_trouble_speaks_against_its_page_alone(status: int) -> None:
+    found = [verdict(answer(status), in_a_row=in_a_row) for in_a_row in range(9)]
+    assert {(one.blame, one.pause_s, one.retry_in_s) for one in found} == {(Blame.URL, None, 2.0)}
+
+
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_host_that_asks_for_peace_is_left_alone_longer_each_time(status: int) -> None:
-    found = [verdict(answer(status), host_failures=failures) for failures in range(3)]
-    assert [one.back_off_s for one in found] == [5.0, 10.0, 20.0]
+def test_an_origin_that_asks_for_peace_is_left_alone_longer_each_time(status: int) -> None:
+    found = [verdict(answer(status), in_a_row=in_a_row) for in_a_row in range(3)]
+    assert [one.pause_s for one in found] == [5.0, 10.0, 20.0]
     assert [one.retry_in_s for one in found] == [5.0, 10.0, 20.0]
-    assert {one.host_failed for one in found} == {True}
+    assert {(one.blame, one.attempts, one.goes_first) for one in found} == {(Blame.ORIGIN, 1, False)}
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_obeyed_even_when_the_url_is_given_up(status: int) -> None:
+def test_a_refusal_with_retry_after_is_no_attempt_of_the_page_which_goes_first_after_the_pause(status: int) -> None:
     found = verdict(answer(status, retry_after="120"), attempts=2)
-    assert (found.status, found.retry_in_s, found.back_off_s) == (UrlStatus.FAILED, None, 120.0)
+    assert (found.status, found.attempts, found.goes_first) == (UrlStatus.PENDING, 2, True)
+    assert (found.blame, found.retry_in_s, found.pause_s) == (Blame.ORIGIN, 120.0, 120.0)
 
 
-@pytest.mark.parametrize("kind", ["dns", "connect", "timeout", "disconnected"])
-def test_a_failure_that_may_pass_is_tried_again(kind: str) -> None:
-    found = verdict(failure(FailureKind(kind)))
-    assert (found.status, found.reason, found.retry_in_s) == (UrlStatus.PENDING, kind, 2.0)
-    assert (found.back_off_s, found.host_failed) == (None, True)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_page_that_is_refused_ever_again_is_given_up_and_its_origin_left_alone_all_the_same(status: int) -> None:
+    refused = answer(status, retry_after="120")
+    found = [verdict(refused, attempts=1, refusals=refusals) for refusals in range(FREE_REFUSALS + 1)]
+    assert [one.attempts for one in found] == [1] * FREE_REFUSALS + [2]
+    last = verdict(refused, attempts=2, refusals=FREE_REFUSALS)
+    assert (last.status, last.retry_in_s, last.pause_s) == (UrlStatus.FAILED, None, 120.0)
 
 
-@pytest.mark.parametrize("kind", ["dns", "connect", "timeout", "disconnected"])
-def test_the_third_failure_in_a_row_backs_the_host_off(kind: str) -> None:
-    pauses = [verdict(failure(FailureKind(kind)), host_failures=failures).back_off_s for failures in range(5)]
-    assert pauses == [None, None, 5.0, 10.0, 20.0]
+def test_a_retry_after_that_never_helps_is_not_taken_at_its_word_for_ever() -> None:
+    found = [verdict(answer(429, retry_after="1"), in_a_row=in_a_row).pause_s for in_a_row in range(6)]
+    assert found == [1.0, 1.0, 1.0, 5.0, 10.0, 20.0]
+
+
+# Whom a failure speaks against: what was never sent found no connection, and no name is the host's.
+PASSING = [
+    (failure(FailureKind.DNS), Blame.HOST),
+    (failure(FailureKind.CONNECT), Blame.ORIGIN),
+    (failure(FailureKind.TIMEOUT), Blame.ORIGIN),
+    (failure(FailureKind.DISCONNECTED), Blame.ORIGIN),
+    (failure(FailureKind.TIMEOUT, sent=True), Blame.URL),
+    (failure(FailureKind.TIMEOUT, sent=True, first_byte_s=0.1), Blame.URL),
+    (failure(FailureKind.DISCONNECTED, sent=True), Blame.URL),
+    (failure(FailureKind.DISCONNECTED, sent=True, first_byte_s=0.1), Blame.URL),
+]
+
+
+@pytest.mark.parametrize(("attempt", "blame"), PASSING, ids=str)
+def test_a_failure_that_may_pass_is_tried_again(attempt: Failure, blame: Blame) -> None:
+    found = verdict(attempt)
+    assert (found.status, found.reason, found.retry_in_s) == (UrlStatus.PENDING, Reason(attempt.kind), 2.0)
+    assert (found.pause_s, found.blame) == (None, blame)
+
+
+@pytest.mark.parametrize(("attempt", "blame"), PASSING, ids=str)
+def test_the_third_failure_in_a_row_closes_who_is_to_blame_unless_that_is_the_url(
+    attempt: Failure, blame: Blame
+) -> None:
+    pauses = [verdict(attempt, in_a_row=in_a_row).pause_s for in_a_row in range(5)]
+    assert pauses == ([None] * 5 if blame is Blame.URL else [None, None, 5.0, 10.0, 20.0])
 
 
 @pytest.mark.parametrize("kind", ["tls", "too_large", "bad_response", "blocked_address", "parse_timeout"])
-def test_a_failure_that_stays_is_not_tried_again_and_says_nothing_against_the_host(kind: str) -> None:
-    assert verdict(failure(FailureKind(kind))) == Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=1)
+def test_a_failure_that_stays_is_not_tried_again_and_closes_nobody(kind: str) -> None:
+    found = verdict(failure(FailureKind(kind)), in_a_row=9)
+    assert found == Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=1, blame=Blame.URL)
 
 
 def test_every_kind_of_failure_has_a_line_in_the_table() -> None:
@@ -133,8 +184,8 @@ def test_every_kind_of_failure_has_a_line_in_the_table() -> None:
 
 
 def test_a_kept_alive_connection_that_was_closed_costs_no_retry_and_blames_nobody() -> None:
-    found = verdict(failure(FailureKind.DISCONNECTED, reused=True), attempts=2, host_failures=9)
-    assert (found.status, found.retry_in_s, found.host_failed) == (UrlStatus.PENDING, 0.0, None)
+    found = verdict(failure(FailureKind.DISCONNECTED, reused=True), attempts=2, in_a_row=9)
+    assert (found.status, found.retry_in_s, found.blame) == (UrlStatus.PENDING, 0.0, None)
     again = verdict(failure(FailureKind.DISCONNECTED, reused=True), attempts=3)
     assert again.status is UrlStatus.FAILED
 
@@ -235,13 +286,18 @@ def test_every_http_date_is_understood(date: datetime, form: str) -> None:
 
 
 def robots(attempt: Response | Failure, *, attempts: int = 0, **about: Any) -> RobotsDecision:
-    return decide_robots(
-        a_claim(attempts), attempt, **({"retries": 2, "host_failures": 0, "jitter": 0.0, "now": NOW} | about)
-    )
+    return decide_robots(a_claim(attempts), attempt, **({"retries": 2, "jitter": 0.0, "now": NOW} | about))
 
 
 def origin(decision: RobotsDecision) -> tuple[bytes | None, FailureKind | None, float | None]:
     return decision.rules, decision.failed, decision.retry_in_s
+
+
+def fates(decision: RobotsDecision) -> list[object]:
+    return [*origin(decision), decision.believe_copy_s]
+
+
+UNREAD = (FailureKind.TIMEOUT, FailureKind.DISCONNECTED, FailureKind.BAD_RESPONSE, FailureKind.TOO_LARGE)
 
 
 def test_the_rules_of_a_robots_txt_that_was_answered_are_obeyed() -> None:
@@ -287,9 +343,9 @@ def test_a_robots_txt_that_did_not_arrive_is_unreachable_however_often(kind: str
 def test_a_proxy_that_is_down_is_nobody_s_fault_and_waited_for_without_end() -> None:
     down = failure(FailureKind.PROXY)
     for attempts in (0, 2, 50):
-        verdict = decide(a_claim(attempts), down, retries=2, host_failures=2, jitter=0.0, now=NOW)
-        assert (verdict.status, verdict.reason, verdict.attempts) == (UrlStatus.PENDING, "proxy", attempts)
-        assert verdict.retry_in_s == verdict.back_off_s == 20.0
+        found = verdict(down, attempts=attempts, in_a_row=2)
+        assert (found.status, found.reason, found.attempts) == (UrlStatus.PENDING, "proxy", attempts)
+        assert found.retry_in_s == found.pause_s == 20.0
     assert [robots(down, attempts=attempts, has_fallback=True).retry_in_s for attempts in (0, 2)] == [5.0, 20.0]
     assert robots(replace(down, url="http://elsewhere.test/robots.txt"), attempts=2).retry_in_s == 20.0
 
@@ -301,27 +357,58 @@ def test_the_impatient_fail_at_once(kind: FailureKind) -> None:
 
 def test_a_robots_txt_that_was_answered_is_stored_as_any_other_answer_is() -> None:
     for attempt in (answer(200), answer(404), answer(403), answer(308)):
-        assert robots(attempt, host_failures=3).verdict == verdict(attempt, host_failures=3)
+        before = InARow(refusals=3, origin_failures=3, host_failures=3)
+        assert robots(attempt, before=before).verdict == verdict(attempt, in_a_row=3)
 
 
 @pytest.mark.parametrize("attempt", [answer(503, retry_after="60"), failure(FailureKind.TIMEOUT)])
-def test_while_robots_txt_is_unreachable_its_host_is_blamed_and_left_alone(attempt: Response | Failure) -> None:
+def test_while_robots_txt_is_unreachable_its_origin_is_left_alone(attempt: Response | Failure) -> None:
     found = robots(attempt)
-    assert (found.verdict.status, found.verdict.host_failed) == (UrlStatus.FAILED, True)
-    assert found.verdict.back_off_s == found.retry_in_s
+    assert (found.verdict.status, found.verdict.blame) == (UrlStatus.FAILED, Blame.ORIGIN)
+    assert found.verdict.pause_s == found.retry_in_s
+
+
+def test_where_the_name_of_robots_txt_is_not_there_its_host_is_left_alone() -> None:
+    assert robots(failure(FailureKind.DNS)).verdict.blame is Blame.HOST
+    elsewhere = replace(failure(FailureKind.DNS), url="http://elsewhere.test/robots.txt")
+    assert robots(elsewhere).verdict.blame is Blame.ORIGIN
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [answer(503), answer(500), answer(429), *map(failure, UNREAD)],
+    ids=str,
+)
+def test_a_robots_txt_that_cannot_be_had_is_replaced_by_the_last_copy(attempt: Response | Failure) -> None:
+    found = robots(attempt, attempts=2, has_copy=True)
+    assert (found.believe_copy_s, found.retry_in_s, found.verdict.pause_s) == (LATER_S, None, None)
+
+
+def test_with_a_copy_the_pause_that_a_robots_txt_asks_for_is_kept_to() -> None:
+    found = robots(answer(503, retry_after="7200"), has_copy=True)
+    assert (found.verdict.pause_s, found.verdict.blame, found.believe_copy_s) == (7200.0, Blame.ORIGIN, 7200.0)
+
+
+@pytest.mark.parametrize("kind", ["dns", "connect", "proxy"])
+def test_a_copy_is_no_help_where_no_page_can_be_reached(kind: str) -> None:
+    assert robots(failure(FailureKind(kind)), has_copy=True).believe_copy_s is None
 
 
 def test_an_origin_that_was_reached_before_is_left_for_a_later_run_when_it_fails() -> None:
     refused = failure(FailureKind.TLS)
-    assert robots(refused).verdict.back_off_s is None
-    assert robots(refused, was_reached=True).verdict.back_off_s == LATER_S
+    assert robots(refused).verdict.pause_s is None
+    found = robots(refused, was_reached=True).verdict
+    assert (found.pause_s, found.blame) == (LATER_S, Blame.ORIGIN)
 
 
 @given(
     attempt=st.builds(answer, st.integers(200, 999)) | st.builds(failure, st.sampled_from(FailureKind)),
     attempts=st.integers(0, 5),
     has_fallback=st.booleans(),
+    has_copy=st.booleans(),
 )
-def test_exactly_one_thing_becomes_of_an_origin(attempt: Response | Failure, attempts: int, has_fallback: bool) -> None:
-    found = robots(attempt, attempts=attempts, has_fallback=has_fallback)
-    assert [one is None for one in origin(found)].count(False) == 1
+def test_exactly_one_thing_becomes_of_an_origin(
+    attempt: Response | Failure, attempts: int, has_fallback: bool, has_copy: bool
+) -> None:
+    found = robots(attempt, attempts=attempts, has_fallback=has_fallback, has_copy=has_copy)
+    assert [one is None for one in fates(found)].count(False) == 1

@@ -55,7 +55,8 @@ def test_a_declared_page_is_read_whatever_it_looks_like(content_type: str, body:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/json", "image/png"])
-def test_another_type_is_not_read_even_where_it_looks_like_a_page(content_type: str) -> None:
+def test_other_types_are_not_read(content_type: str) -> None:
+    """A document of another type is not read, even if it looks like a page."""
     assert read(UrlKind.PAGE, HTML, URL, content_type) is None
 
 

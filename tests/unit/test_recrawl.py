@@ -64,7 +64,8 @@ REACHED = [*TUNED, "edu in 2000", "two thirds static", "documentation", "news an
 
 
 @pytest.mark.parametrize("mix", REACHED)
-def test_auto_is_nearly_as_fresh_as_every_night_for_two_fifths_of_the_requests(mix: str) -> None:
+def test_auto_beside_every_night(mix: str) -> None:
+    """Auto is nearly as fresh as a crawl of everything each night, for two fifths of the requests."""
     most, best = simulate(MIXES[mix], every_night)
     asked, freshness = simulate(MIXES[mix], auto)
     assert asked <= 0.4 * most
@@ -75,7 +76,8 @@ def test_auto_is_nearly_as_fresh_as_every_night_for_two_fifths_of_the_requests(m
 
 
 @pytest.mark.parametrize("mix", ["the web in 2000", "com in 2000", "anything"])
-def test_where_much_changes_each_day_auto_is_fresher_than_a_fixed_interval_too(mix: str) -> None:
+def test_auto_beside_a_fixed_interval(mix: str) -> None:
+    """Where much changes each day, auto is fresher than a fixed interval with as many requests."""
     most, _best = simulate(MIXES[mix], every_night)
     asked, freshness = simulate(MIXES[mix], auto)
     assert freshness > simulate(MIXES[mix], every(most / asked))[1] + 0.01
@@ -134,7 +136,8 @@ def test_an_unknown_moment_is_weighed_as_bayes_would() -> None:
     assert found.changes / found.watched_s**2 == pytest.approx(variance, rel=1e-3)
 
 
-def test_a_page_long_unmodified_is_looked_at_later_than_one_just_written() -> None:
+def test_first_interval_grows_with_the_age_of_a_page() -> None:
+    """A page that has not been modified for long is looked at later than one just written."""
     dates: dict[str, Any] = {"date": formatdate(NOW, usegmt=True)}
     old = planned(a_claim(), last_modified=formatdate(NOW - 300 * DAY_S, usegmt=True), **dates)
     new = planned(a_claim(), last_modified=formatdate(NOW - 3600, usegmt=True), **dates)
@@ -167,11 +170,13 @@ def test_a_date_that_the_visits_contradict_counts_for_nothing(ago_s: float) -> N
         (a_claim(previous=known(rate=ChangeRate(changes=0.1, watched_s=900 * DAY_S))), 60 * DAY_S),
     ],
 )
-def test_where_new_pages_are_found_is_looked_at_each_day_and_everything_at_last(claim: Claim, most_s: float) -> None:
+def test_longest_intervals(claim: Claim, most_s: float) -> None:
+    """What leads to new pages is looked at each day, and everything at last."""
     assert planned(claim, content=None, status_code=304).at <= NOW + most_s
 
 
-def test_the_bounds_hold_and_a_page_that_is_due_each_day_is_due_before_the_day_is_over() -> None:
+def test_bounds_of_an_interval() -> None:
+    """The bounds hold, and a page that is due each day is due before the day is over."""
     fast = a_claim(previous=known(rate=ChangeRate(changes=8, watched_s=DAY_S)))
     slow = a_claim(previous=known(rate=ChangeRate(changes=0.1, watched_s=900 * DAY_S)))
     daily = Pace(min_interval_s=DAY_S, max_interval_s=DAY_S)
@@ -233,7 +238,8 @@ def test_nothing_is_asked_conditionally_that_is_not_stored_whole(previous: Previ
     assert conditions(a_claim(previous=previous), keep_bodies=True) == {}
 
 
-def test_a_body_is_missed_only_where_it_is_wanted_and_a_sitemap_has_none() -> None:
+def test_conditions_without_a_stored_body() -> None:
+    """A missing body matters only where bodies are kept; a sitemap has none."""
     assert conditions(a_claim(previous=known(**BOTH, has_body=False)), keep_bodies=False)
     sitemap = a_claim(previous=known(**BOTH, content_hash=None, has_body=False), kind=UrlKind.SITEMAP)
     assert conditions(sitemap, keep_bodies=True)
@@ -241,9 +247,8 @@ def test_a_body_is_missed_only_where_it_is_wanted_and_a_sitemap_has_none() -> No
 
 @pytest.mark.parametrize(("age_s", "misleads"), [(0, True), (1, True), (-60, True), (3, False), (1e6, False)])
 @pytest.mark.parametrize("dated", [True, False])
-def test_what_was_modified_in_the_moment_of_the_answer_is_not_asked_with(
-    age_s: float, misleads: bool, dated: bool
-) -> None:
+def test_misdated_answers(age_s: float, misleads: bool, dated: bool) -> None:
+    """A Last-Modified from the moment of the answer is not asked with."""
     date = formatdate(NOW, usegmt=True) if dated else None
     assert misdated(answer(last_modified=formatdate(NOW - age_s, usegmt=True), date=date)) == misleads
 
@@ -275,9 +280,7 @@ def test_without_an_age_nothing_is_fetched_again() -> None:
         (0.0, 7 * DAY_S, NOW),
     ],
 )
-def test_an_age_is_a_bound_that_never_passes_the_start_of_the_run(
-    age_s: float, started_ago_s: float, fetched_before: float
-) -> None:
+def test_age_never_passes_the_start_of_the_run(age_s: float, started_ago_s: float, fetched_before: float) -> None:
     horizon = run_rhythm(age_s, started_ago_s=started_ago_s).horizon
     assert horizon is not None
     assert (horizon.fetched_before, horizon.revisit_before) == (fetched_before, None)

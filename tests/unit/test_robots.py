@@ -99,6 +99,8 @@ def test_the_longest_match_example_of_rfc_9309() -> None:
         ("/a%2fb", "/a%2Fb", True),
         ("/a%3Fb", "/a?b", False),
         ("/a%3Ab", "/a:b", False),
+        ("/a?x=%3F%40", "/a?x=?@", True),
+        ("/a?x=?@", "/a?x=%3f%40", True),
         ("/a?x=1%262", "/a?x=1&2", False),
         ("/a?x=1%262", "/a?x=1%262", True),
         # a rule that does not name the query still finds what is encoded in it, and what is not
@@ -158,6 +160,7 @@ def test_octets_that_are_no_utf_8_survive() -> None:
         ("/*.php$", ["/filename.php", "/folder/filename.php"], ["/filename.php?p", "/filename.php/", "/filename.php5"]),
         ("/fish*.php", ["/fish.php", "/fishheads/catfish.php?p"], ["/Fish.PHP", "/fish"]),
         ("*.php", ["/index.php", "/a/b.php5"], ["/"]),
+        ("*/fish", ["/fish", "/a/fish"], ["/", "/a"]),
         ("/a*b*c", ["/abc", "/axbxcx", "/abbc"], ["/acb", "/ab"]),
         ("/a**c", ["/ac", "/abc"], ["/ab"]),
         ("/a*a$", ["/aa", "/aba"], ["/a", "/aab"]),
@@ -239,7 +242,8 @@ def test_an_agent_is_known_by_its_product_token(user_agent: str, named: str) -> 
 
 
 @pytest.mark.parametrize(
-    "user_agent", ["crawl", "crawlers", "my-crawler", "crawler-images", "crawler_x", "Mozilla/5.0", "", "/", "\u30c4"]
+    "user_agent",
+    ["crawl", "crawlers", "my-crawler", "crawler-images", "crawler_x", "Mozilla/5.0", "", "/", "/crawler", "\u30c4"],
 )
 def test_other_tokens_fall_back_to_the_group_for_all(user_agent: str) -> None:
     rules = RobotsRules.parse(b"User-agent: crawler\nDisallow: /own\nUser-agent: *\nDisallow: /any\nCrawl-delay: 4")
@@ -259,7 +263,8 @@ def test_lines_before_the_first_group_belong_to_nobody() -> None:
     assert RobotsRules.parse(b"Disallow: /\nUser-agent: *\nDisallow: /x").allows("crawler", HOST + "/y")
 
 
-def test_an_agent_line_without_a_token_names_nobody_but_opens_a_group() -> None:
+def test_agent_line_without_a_token() -> None:
+    """An agent line without a token names nobody, but opens a group."""
     rules = RobotsRules.parse(b"User-agent: crawler\nDisallow: /a\nUser-agent:\nUser-agent: 42\nDisallow: /b")
     assert rules.allows("crawler", HOST + "/b")
     assert rules.allows("", HOST + "/b")
@@ -310,6 +315,9 @@ def test_any_line_ending_and_a_byte_order_mark_are_fine(ending: str, bom: str) -
         "Disallow /x",
         "disalow: /x",
         "Dissallow: /x",
+        "dissalow: /x",
+        "diasllow: /x",
+        "disallaw: /x",
     ],
 )
 def test_a_rule_may_be_written_like_this(line: str) -> None:
@@ -325,7 +333,8 @@ def test_a_line_that_is_no_rule_says_nothing(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["User-agent: crawler", "USERAGENT: crawler", "User agent: crawler", "user-agent crawler"]
+    "line",
+    ["User-agent: crawler", "USERAGENT: crawler", "User agent: crawler", "user-agent crawler", "User-agent: * all"],
 )
 def test_an_agent_line_may_be_written_like_this(line: str) -> None:
     assert not RobotsRules.parse(f"{line}\nDisallow: /".encode()).allows("crawler", HOST + "/x")
@@ -352,8 +361,9 @@ def test_the_verdict_names_the_first_of_equal_rules() -> None:
     assert verdict.line == 2
 
 
-def test_the_verdict_quotes_no_more_than_a_line_of_a_giant_rule() -> None:
-    verdict = rules_for_all("Disallow: /*" + "*" * 100_000).deciding_rule("crawler", HOST + "/a")
+@pytest.mark.parametrize("path", ["/*" + "*" * 100_000, "/" + "\U0001f600" * MAX_RULE_TEXT])
+def test_the_verdict_quotes_no_more_than_a_line_of_a_giant_rule(path: str) -> None:
+    verdict = rules_for_all(f"Disallow: {path}").deciding_rule("crawler", HOST + path)
     assert verdict is not None
     assert len(verdict.text) == MAX_RULE_TEXT
 
@@ -399,14 +409,24 @@ def test_sitemaps_are_global_absolute_normalized_and_named_once() -> None:
     rules = RobotsRules.parse(
         b"Sitemap: HTTP://Example.com:80/s.xml\nUser-agent: crawler\nSITEMAP:https://b.example/%C3%A9\xc3\xa9.xml # x\n"
         b"Sitemap: /relative.xml\nSitemap: ftp://a/s.xml\nSitemap:\nsite-map: http://example.com/s.xml\n"
-        b"Sitemap: //a/s.xml"
+        b"Sitemap: //a/s.xml\nSite-map: http://c.example/\xff.xml"
     )
-    assert rules.sitemaps == ("http://example.com/s.xml", "https://b.example/%C3%A9%C3%A9.xml")
+    expected = ("http://example.com/s.xml", "https://b.example/%C3%A9%C3%A9.xml", "http://c.example/%EF%BF%BD.xml")
+    assert rules.sitemaps == expected
 
 
 def test_sitemaps_are_limited_in_number() -> None:
     body = "\n".join(f"Sitemap: http://a/{number}" for number in range(MAX_SITEMAPS + 5))
     assert RobotsRules.parse(body.encode()).sitemaps == tuple(f"http://a/{number}" for number in range(MAX_SITEMAPS))
+
+
+@pytest.mark.parametrize("rest", [b"", b"\nA", b"\rAllow: /"])
+def test_the_last_line_within_the_limit_is_read_whole(rest: bytes) -> None:
+    agent, last = b"User-agent: *\n", b"\nDisallow: /xy" + rest[:1]
+    filler = b"#" * (MAX_BYTES - len(agent + last))
+    rules = RobotsRules.parse(agent + filler + last + rest[1:])
+    assert rules.allows("crawler", HOST + "/x")
+    assert not rules.allows("crawler", HOST + "/xy")
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r"])
@@ -468,7 +488,8 @@ def test_very_many_agents_may_share_very_many_rules() -> None:
     assert rules.crawl_delay("zz") == 2
 
 
-def test_a_file_too_costly_to_judge_a_url_forbids_it_and_never_allows_it() -> None:
+def test_file_too_costly_to_judge() -> None:
+    """A file that is too costly to judge a URL by may forbid the URL, but never allows it."""
     costly = [f"*aab{number}" for number in range(20_000)]
     long_url = HOST + "/" + "a" * 50_000
     forbidding = rules_for_all(*(f"Disallow: /{path}" for path in costly))
@@ -494,9 +515,8 @@ ROBOTS_WORDS = [
 
 @given(st.one_of(st.binary(), st.lists(st.sampled_from(ROBOTS_WORDS)).map(b"".join)), st.text(), st.text())
 @example(b"User-agent: *\nDisallow: $\nDisallow: *$\nAllow: %\nDisallow: /%2", "*", "http://a/%")
-def test_whatever_the_bytes_the_same_said_otherwise_is_the_same_decision(
-    body: bytes, user_agent: str, url: str
-) -> None:
+def test_any_bytes_give_consistent_decisions(body: bytes, user_agent: str, url: str) -> None:
+    """Whatever the bytes: the same rules in another form give the same decision."""
     for agent in ("crawler", user_agent):
         check_robots(body, agent, (url, HOST + "/" + url))
 

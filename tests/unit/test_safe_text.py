@@ -56,7 +56,8 @@ def test_a_limit_counts_terminal_cells(text: str, limit: int, shown: str) -> Non
 
 
 @given(text=st.text(st.characters()), limit=st.none() | st.integers(0, 40))
-def test_the_result_is_one_visible_line_within_the_limit_and_stays_as_it_is(text: str, limit: int | None) -> None:
+def test_result_is_one_visible_line(text: str, limit: int | None) -> None:
+    """The result is one visible line within the limit, and printing it again changes nothing."""
     shown = printable(text, limit)
 
     assert shown.isprintable()

@@ -40,6 +40,11 @@ REACHED = [
 ]
 
 
+def test_the_folder_of_a_seed_ends_before_its_query() -> None:
+    scope = a_scope(ScopeRule.PREFIX, "http://www.example.com/docs/start?next=/blog/")
+    assert scope.judge("http://www.example.com/docs/other", depth=1) is None
+
+
 @pytest.mark.parametrize(("rule", "url", "inside"), REACHED)
 def test_how_far_from_the_seed_a_rule_reaches(rule: ScopeRule, url: str, inside: bool) -> None:
     assert a_scope(rule).judge(url, depth=1) == (None if inside else "scope")
@@ -65,7 +70,8 @@ def test_a_domain_ends_where_the_public_suffix_begins(root: str, url: str, insid
     assert a_scope(ScopeRule.DOMAIN, root).judge(url, depth=1) == (None if inside else "scope")
 
 
-def test_sitemaps_are_taken_from_outside_of_the_folder_but_not_of_the_host() -> None:
+def test_sitemaps_outside_of_the_folder() -> None:
+    """Sitemaps are taken from outside of the folder, but not from another host."""
     scope = a_scope(ScopeRule.PREFIX)
     assert scope.judge("http://www.example.com/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) is None
     assert scope.judge("http://example.com/docs/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) == "scope"
@@ -84,11 +90,12 @@ def test_links_are_followed_to_the_depth_and_no_further() -> None:
 
 
 def test_include_and_exclude_search_the_whole_url() -> None:
-    scope = a_scope(include=("/docs/", r"\?page="), exclude=(r"\.pdf$",))
+    scope = a_scope(include=("/docs/", r"\?page="), exclude=(r"\.pdf$", "/private/"))
     assert scope.judge("http://www.example.com/docs/a", depth=1) is None
     assert scope.judge("http://www.example.com/?page=2", depth=1) is None
     assert scope.judge("http://www.example.com/blog/", depth=1) == "include"
     assert scope.judge("http://www.example.com/docs/a.pdf", depth=1) == "exclude"
+    assert scope.judge("http://www.example.com/docs/private/a", depth=1) == "exclude"
     assert scope.judge("http://www.example.com/sitemap.xml", depth=0, kind=UrlKind.SITEMAP) is None
 
 

@@ -144,9 +144,8 @@ def test_each_format_is_read(document: str, pack: type[bytes]) -> None:
 @formats
 @pytest.mark.parametrize("before", ["", "\n", " \r\n\t" * 1000])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_each_format_is_read_in_each_unicode_encoding_and_after_blanks(
-    document: str, before: str, encoding: str
-) -> None:
+def test_every_format_in_every_unicode_encoding(document: str, before: str, encoding: str) -> None:
+    """Each format is read in each Unicode encoding, also after blanks."""
     assert read_sitemap((before + document).encode(encoding), URL) == ENTRIES[document]
 
 
@@ -469,7 +468,8 @@ bodies = st.one_of(
 )
 @example(b"\0<\0", [])
 @example(b"\xff\xfe\x00\xd8", [])
-def test_whatever_the_bytes_entries_are_sound_and_the_same_when_gzipped(body: bytes, places: list[int]) -> None:
+def test_any_bytes_give_sound_entries(body: bytes, places: list[int]) -> None:
+    """Whatever the bytes: the entries are sound, and the same when gzipped."""
     check_sitemap(body, places)
 
 

@@ -26,6 +26,7 @@ TRAPS = [
     ("/a/b/c/a/b/c/a/b/c", "repeated path segments"),
     ("/1/2/3/4/5/6/7/8" * 3, "repeated path segments"),
     ("/docs/x/docs/y/docs/z/docs/w/docs/", "repeated path segments"),
+    ("/en/x/en/y/en/z/en/w/en", "repeated path segments"),
     ("/a" + "".join(f"/{number}" for number in range(25)), "path segments"),
     ("/?a=1&a=1&a=1", "repeated query parameters"),
     ("/list?page=2&sort=up&x=1&sort=up&y=2&sort=up", "repeated query parameters"),
@@ -63,6 +64,8 @@ HONEST = [
     "/filter?tag=1&tag=2&tag=3&tag=4&tag=5&tag=6",
     "/map?lat=0&lng=0&zoom=0",
     "/compare?a=1&b=1&c=1",
+    "/compare?a=1&b=2&a=1",
+    "/compare?a=1&b=2&a=1&b=2",
     "/viewtopic.php?f=3&t=12345&start=150",
     "/viewtopic.php?t=9&sid=42",
     "/forum/showthread.php?12345-Some-title-here/page12",
@@ -72,6 +75,10 @@ HONEST = [
     "/events/2024/05/17/",
     "/product/12345/reviews/67890",
     "/a/a/a",
+    "/docs/x/docs/y/docs/z/docs/w",
+    "/x/a/x/b/x/c/x/d/x",
+    "/10/a/10/b/10/c/10/d/10",
+    "/www.example.com/www.example.com/www.example.com/",
     "/a/b/a/b",
     "/a/b/a/b/a",
     "/docs/v1/docs/v1/",
@@ -174,6 +181,9 @@ PATTERNS = [
     ("/item/0a1b2c3d4e5f/x", "/item/#/"),
     ("/deadbeef/x", "/deadbeef/"),
     (f"/list;jsessionid={SID}?p1=a", "/list?p#"),
+    ("/shop/12/list/all?x=1", "/shop/#/list?x"),
+    ("/list?x=a=1", "/list?x"),
+    ("/form?a&b&c&d&e&f&g&h&i&j", "/form?a&b&c&d&e&f&g&h"),
 ]
 
 
@@ -195,7 +205,8 @@ def month(number: int) -> tuple[str, str]:
     return f"{name} {2000 + number // 12}", f"Events of {name}. Mo Tu We Th Fr Sa Su {days} Previous Next"
 
 
-def test_an_endless_calendar_is_closed_and_nothing_else_of_its_host() -> None:
+def test_endless_calendar_alone_is_closed() -> None:
+    """An endless calendar is closed, and nothing else of its host."""
     detector = RepetitionDetector()
     pages = [(f"http://a.test/calendar?m={number}", *month(number)) for number in range(2 * ALIKE_PAGES)]
     closed = [name for page in pages if (name := detector.note(a_page(*page)))]
@@ -211,14 +222,18 @@ def test_so_many_pages_must_be_alike() -> None:
     assert [detector.note(a_page(*page)) for page in pages] == [None] * (ALIKE_PAGES + 1) + ["/"]
 
 
-def test_one_new_page_in_ten_keeps_a_place_open() -> None:
+@pytest.mark.parametrize(("one_new_in", "closed"), [(10, []), (11, ["/"])])
+def test_one_new_page_in_ten_keeps_a_place_open(one_new_in: int, closed: list[str]) -> None:
     detector = RepetitionDetector()
-    for number in range(5 * ALIKE_PAGES):
-        text = "alike" if number % 10 else "new " + "".join(chr(97 + int(digit)) for digit in str(number))
-        assert detector.note(a_page(f"http://a.test/{number}", None, text)) is None
+    names = []
+    for number in range(12 * ALIKE_PAGES):
+        text = "alike" if number % one_new_in else "new " + "".join(chr(97 + int(digit)) for digit in str(number))
+        names.append(detector.note(a_page(f"http://a.test/{number}", None, text)))
+    assert [name for name in names if name] == closed
 
 
-def test_pages_that_only_share_their_title_are_told_apart_by_their_texts() -> None:
+def test_pages_with_one_title_differ_by_text() -> None:
+    """Pages that only share their title are told apart by their texts."""
     detector = RepetitionDetector()
     for number in range(2 * ALIKE_PAGES):
         word = "".join(chr(97 + int(digit)) for digit in str(number))
@@ -226,7 +241,24 @@ def test_pages_that_only_share_their_title_are_told_apart_by_their_texts() -> No
         assert detector.note(a_page(f"http://a.test/{number}", "Our site", text)) is None
 
 
-def test_a_maze_of_random_folders_is_closed_as_a_whole_but_not_what_is_known() -> None:
+def test_pages_with_one_text_differ_by_title() -> None:
+    detector = RepetitionDetector()
+    for number in range(2 * ALIKE_PAGES):
+        title = "".join(chr(97 + int(digit)) for digit in str(number))
+        assert detector.note(a_page(f"http://a.test/{number}", title, "Out of stock")) is None
+
+
+def test_the_last_texts_are_remembered() -> None:
+    """A place that has said much, and then says a hundred things in turn, is closed."""
+    detector = RepetitionDetector()
+    words = ["".join(chr(97 + int(digit)) for digit in str(number)) for number in range(300)]
+    for word in words:
+        assert detector.note(a_page("http://a.test/x", None, word)) is None
+    assert "/" in {detector.note(a_page("http://a.test/x", None, word)) for word in words[:100] * 3}
+
+
+def test_maze_of_random_folders() -> None:
+    """A maze of random folders is closed as a whole, but not the places known before."""
     detector = RepetitionDetector()
     detector.note(a_page("http://a.test/docs/x", "Docs", "honest"))
     names = {
@@ -237,9 +269,29 @@ def test_a_maze_of_random_folders_is_closed_as_a_whole_but_not_what_is_known() -
     assert detector.closed("http://a.test/docs/y", "a.test") is None
 
 
+def test_a_place_that_was_closed_stays_so_on_a_host_of_many_places() -> None:
+    detector = RepetitionDetector()
+    detector.close("a.test", "/calendar/")
+    for number in range(100):
+        detector.note(a_page(f"http://a.test/m{'x' * number}/p", "Maze", "lost"))
+    assert detector.closed("http://a.test/calendar/x", "a.test") == "/calendar/"
+
+
 def test_what_is_remembered_is_bounded() -> None:
     detector = RepetitionDetector()
     for number in range(40_000):
-        detector.note(a_page(f"http://h{number % 20_000}.test/{'a' * (number // 20_000)}/x?q", "T", "t"))
+        detector.note(a_page(f"http://h{number % 10_000}.test/{'a' * (number // 10_000)}/x?q", "T", "t"))
     assert len(detector._places) <= 16_384
     assert sum(detector._per_host.values()) == len(detector._places)
+    assert all(detector._per_host.values())
+
+
+def test_a_place_whose_pages_come_now_and_then_is_not_forgotten() -> None:
+    """As are those from which no page has come for longest."""
+    detector = RepetitionDetector()
+    closed = []
+    for number in range(20_000):
+        detector.note(a_page(f"http://h{number}.test/?q", "T", "t"))
+        if not number % 100:
+            closed.append(detector.note(a_page("http://slow.test/?q", "Calendar", "No events")))
+    assert "/?q" in closed

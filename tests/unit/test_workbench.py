@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from crawler.frontier.hosts import HostState
-from crawler.frontier.workbench import SLOW_AFTER_S, Workbench
-from crawler.records import Claim, UrlKind
+from crawler.frontier.workbench import Workbench
+from crawler.policy.pace import SLOW_AFTER_S
+from crawler.records import Blame, Claim, UrlKind
 
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
 NAMES = 5
@@ -99,6 +100,40 @@ def test_a_second_request_of_one_claim_delays_the_host_again() -> None:
     bench.sent(claim, 1.5)  # a redirect of a robots.txt
     assert bench.lend(3.4) is None
     assert bench.lend(3.5) is not None
+
+
+def test_a_second_request_of_a_visit_keeps_the_host_s_next_turn() -> None:
+    bench = a_workbench(delay_s=2.0)
+    claim = take(bench, 0.0)
+    fetch(bench, claim, ADDRESSES[0], 0.0)  # the host is in the heap again, for 2.0
+    assert bench.turn_in_s(claim, 0.5) == 1.5
+    assert bench.lend(2.0) is None
+    assert bench.turn_in_s(claim, 2.0) == 0.0
+    bench.sent(claim, 2.0)
+    assert bench.lend(3.9) is None
+    assert bench.lend(4.0) is not None
+
+
+def test_a_second_request_waits_for_one_that_is_about_to_be_sent() -> None:
+    bench = a_workbench(delay_s=2.0)
+    first = take(bench, 0.0)
+    fetch(bench, first, ADDRESSES[0], 0.0)
+    second = take(bench, 2.0)
+    assert bench.turn_in_s(first, 2.0) == 2.0
+    fetch(bench, second, ADDRESSES[0], 2.5)
+    assert bench.turn_in_s(first, 4.0) == 0.5
+    assert bench.lend(4.5) is None
+    bench.take_back(first, 4.5)
+    assert bench.next_ready_at() == 6.5
+
+
+def test_there_is_no_second_request_while_the_host_is_left_alone() -> None:
+    bench = a_workbench()
+    first, second = take(bench, 0.0), take(bench, 0.0)
+    fetch(bench, first, ADDRESSES[0], 0.0)
+    bench.take_back(second, 0.0, back_off_until=60.0)
+    assert bench.turn_in_s(first, 59.0) is None
+    assert bench.turn_in_s(first, 60.0) == 0.0
 
 
 def test_a_host_that_asks_for_more_delay_gets_it() -> None:
@@ -217,8 +252,10 @@ def test_a_host_backs_off_no_more_once_it_is_asked_again() -> None:
 def test_failures_in_a_row_are_counted_until_something_speaks_for_the_host() -> None:
     bench = a_workbench(claims=4)
     counted = []
-    for failed in (True, True, None, False):
-        bench.take_back(take(bench, 0.0), 0.0, host_failed=failed)
+    for answered, blame in ((False, Blame.HOST), (False, Blame.HOST), (False, None), (True, None)):
+        claim = take(bench, 0.0)
+        bench.hear(claim, answered=answered, blame=blame)
+        bench.take_back(claim, 0.0)
         counted.append(bench.host(1).failures)
     assert counted == [1, 2, 2, 0]
 
@@ -298,6 +335,7 @@ class Loan:
     address: str | None  # the one that it is counted on
     admitted: bool = False
     sent: bool = False
+    again: bool = False  # it is to be sent once more
     noticed: bool = False  # as one that takes long
 
 
@@ -396,11 +434,25 @@ class WorkbenchMachine(RuleBasedStateMachine):
             if not loan.admitted:
                 self.admit_one(loan, self.usual_address(self.hosts[loan.claim.host_id]))
 
-    @precondition(lambda self: any(loan.admitted and not loan.sent for loan in self.loans()))
+    @precondition(lambda self: self.sendable())
     @rule(data=st.data())
     def send(self, data: st.DataObject) -> None:
-        choices = [loan for loan in self.loans() if loan.admitted and not loan.sent]
-        self.send_one(data.draw(st.sampled_from(choices), label="loan"))
+        self.send_one(data.draw(st.sampled_from(self.sendable()), label="loan"))
+
+    @precondition(lambda self: any(loan.sent for loan in self.loans()))
+    @rule(data=st.data())
+    def ask_for_another_turn(self, data: st.DataObject) -> None:
+        loan = data.draw(st.sampled_from([loan for loan in self.loans() if loan.sent]), label="loan")
+        host = self.hosts[loan.claim.host_id]
+        wait_s = self.bench.turn_in_s(loan.claim, self.now)
+        if wait_s is None:
+            assert host.state.backing_off
+            assert host.ready_at > self.now
+        elif self.delay_s and any(not other.sent for other in host.loans.values()):
+            assert wait_s == self.delay_s
+        else:
+            assert wait_s == max(0.0, host.ready_at - self.now)
+            loan.sent, loan.again = False, True
 
     @precondition(lambda self: self.loans())
     @rule(
@@ -435,6 +487,16 @@ class WorkbenchMachine(RuleBasedStateMachine):
 
     def loans(self) -> list[Loan]:
         return [loan for host in self.hosts.values() for loan in host.loans.values()]
+
+    def sendable(self) -> list[Loan]:
+        """A visit sends its second request when its turn has come."""
+        return [
+            loan
+            for loan in self.loans()
+            if loan.admitted
+            and not loan.sent
+            and not (loan.again and self.hosts[loan.claim.host_id].ready_at > self.now)
+        ]
 
     def usual_address(self, host: ModelHost) -> str:
         return host.address or ADDRESSES[host.state.host_id % self.addresses]

@@ -93,6 +93,7 @@ _HOST = {
     "back_off_until": "back_off_until",
     "failures": "failures",
     "run_pages": "CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END",
+    "pace_s": "pace_s",
 }
 HOST_COLUMNS = ", ".join(_HOST.values())  # ?2 is the run
 
@@ -110,9 +111,11 @@ ROBOTS_COLUMNS = {
     "expires_at": "robots_expires_at",
     "failures": "robots_failures",
 }
+_PAUSE = {"paused_until": "paused_until", "pause_reason": "pause_reason"}
+ORIGIN_COLUMNS = ", ".join([*ROBOTS_COLUMNS.values(), *_PAUSE.values()])
 
 
 def robots_copy(row: Sequence[Any]) -> RobotsCopy:
-    """From a row of the columns of `ROBOTS_COLUMNS`; those that were never set have their defaults."""
-    found = zip(ROBOTS_COLUMNS, row, strict=True)
+    """From a row of `ORIGIN_COLUMNS`; those that were never set have their defaults."""
+    found = zip([*ROBOTS_COLUMNS, *_PAUSE], row, strict=True)
     return RobotsCopy(**{name: value for name, value in found if value is not None})

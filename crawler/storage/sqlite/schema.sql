@@ -7,7 +7,7 @@ CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     started_at REAL NOT NULL,
     ended_at REAL,              -- NULL: running, or killed; the next start goes on with this run
-    end_reason TEXT,            -- complete, max_pages, max_runtime, interrupted, terminated, stopped, failed, killed
+    end_reason TEXT,            -- complete, waiting, max_pages, max_runtime, interrupted, terminated, stopped, failed, killed
     pages INTEGER NOT NULL DEFAULT 0,
     requests INTEGER NOT NULL DEFAULT 0,
     options TEXT NOT NULL,      -- JSON, without any secret
@@ -20,7 +20,7 @@ CREATE TABLE hosts (
     name TEXT NOT NULL UNIQUE,
     next_due_at REAL,           -- the earliest next_fetch_at of its URLs, but not before back_off_until
     back_off_until REAL NOT NULL DEFAULT 0,
-    failures INTEGER NOT NULL DEFAULT 0,    -- in a row
+    failures INTEGER NOT NULL DEFAULT 0,    -- look-ups and connections, in a row
     run_id INTEGER,             -- the run that run_pages counts
     run_pages INTEGER NOT NULL DEFAULT 0,
     pending INTEGER NOT NULL DEFAULT 0,
@@ -32,23 +32,28 @@ CREATE TABLE hosts (
     hints_right INTEGER NOT NULL DEFAULT 0, -- pages that had changed, as a sitemap had said
     hints_wrong INTEGER NOT NULL DEFAULT 0, -- pages that had not
     domain TEXT,                -- NULL: no URL of it was taken in, or no run has asked for domains since
+    pace_s REAL,                -- the delay to which adaptive pacing has slowed it; NULL: not slowed
+    back_off_reason TEXT,       -- why back_off_until; NULL: the delay between two requests
     unstored_links INTEGER NOT NULL DEFAULT 0   -- to URLs of it without a row: it had its number (--max-urls-per-host)
 );
 CREATE INDEX hosts_due ON hosts (next_due_at) WHERE next_due_at IS NOT NULL;
 CREATE INDEX hosts_of_domain ON hosts (domain) WHERE domain IS NOT NULL;
 
--- Origins (scheme, host, port) own robots.txt.
+-- Origins (scheme, host, port) own robots.txt, and the pauses that they ask for.
 CREATE TABLE origins (
     id INTEGER PRIMARY KEY,
     host_id INTEGER NOT NULL REFERENCES hosts (id),
     origin TEXT NOT NULL UNIQUE,
     robots_status INTEGER,      -- HTTP status of the last answer; NULL: there was none
-    robots_body BLOB,
-    robots_fetched_at REAL,
+    robots_body BLOB,           -- the last copy that was read; NULL: none ever was
+    robots_fetched_at REAL,     -- when that was; while robots_failures > 0, it is obeyed for 30 days from then
     robots_expires_at REAL,     -- until then the copy is believed (RFC 9309, 2.4: at most 24 h)
-    robots_failures INTEGER NOT NULL DEFAULT 0
+    robots_failures INTEGER NOT NULL DEFAULT 0, -- attempts since that brought none
+    paused_until REAL NOT NULL DEFAULT 0,       -- nothing is asked of it before
+    pause_reason TEXT           -- http 503, robots.txt: timeout ...
 );
 CREATE INDEX origins_of_host ON origins (host_id);
+CREATE INDEX origins_paused ON origins (paused_until) WHERE paused_until > 0;
 
 -- Every URL ever seen, once: its UNIQUE is the crawler's seen-set.
 CREATE TABLE urls (

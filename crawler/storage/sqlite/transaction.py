@@ -15,6 +15,7 @@ from typing import Any
 import aiosqlite
 
 from crawler.records import (
+    Blame,
     HostRecord,
     Response,
     Result,
@@ -62,6 +63,10 @@ UPDATE urls SET
 FROM json_each(?1) AS v WHERE urls.id = {id}
 """)
 
+_POSTPONE = JsonStatement(
+    "UPDATE urls SET next_fetch_at = {until} FROM json_each(?1) AS v WHERE urls.id = {id}", "id", "until"
+)
+
 # Found by this page: the link's target was added by this very transaction.
 _SET_NEW_LINKS = """
 UPDATE urls SET new_links = (new_links + (
@@ -93,7 +98,9 @@ UPDATE hosts SET
     run_pages = {pages} + CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
     run_id = ?2,
     back_off_until = max({back_off_until}, back_off_until),
+    back_off_reason = CASE WHEN {back_off_until} > back_off_until THEN {back_off_reason} ELSE back_off_reason END,
     failures = coalesce({failures}, failures),
+    pace_s = CASE WHEN {pace_s} IS NULL THEN pace_s ELSE nullif({pace_s}, 0) END,
     hints_right = hints_right + {hints_right},
     hints_wrong = hints_wrong + {hints_wrong}
 FROM json_each(?1) AS v WHERE hosts.id = {id}
@@ -107,16 +114,24 @@ UPDATE hosts SET next_due_at = (
 RETURNING {HOST_COLUMNS}
 """  # noqa: S608 - our own names
 
-# An attempt that failed says nothing about the rules: what was known of them stays, though it has expired.
+# An attempt that failed says nothing about the rules: the copy that was read last stays, with the time of its reading.
 _SET_ROBOTS = f"""
 INSERT INTO origins (host_id, {", ".join(ROBOTS_COLUMNS.values())})
-VALUES (?{", ?" * len(ROBOTS_COLUMNS)})
+VALUES (?, {", ".join("nullif(?, 0)" if name == "fetched_at" else "?" for name in ROBOTS_COLUMNS)})
 ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status,
     robots_body = CASE WHEN excluded.robots_failures > 0 THEN robots_body ELSE excluded.robots_body END,
-    robots_fetched_at = excluded.robots_fetched_at, robots_expires_at = excluded.robots_expires_at,
+    robots_fetched_at = iif(excluded.robots_failures > 0, robots_fetched_at, excluded.robots_fetched_at),
+    robots_expires_at = excluded.robots_expires_at,
     robots_failures = excluded.robots_failures
 """  # noqa: S608 - our own names
 _robots_values = attrgetter(*ROBOTS_COLUMNS)
+
+_SET_PAUSE = """
+INSERT INTO origins (host_id, origin, paused_until, pause_reason) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (origin) DO UPDATE SET
+    pause_reason = CASE WHEN excluded.paused_until > paused_until THEN excluded.pause_reason ELSE pause_reason END,
+    paused_until = max(excluded.paused_until, paused_until)
+"""
 
 _READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
@@ -132,7 +147,7 @@ _REWIND = (
     "UPDATE urls SET next_fetch_at = next_fetch_at - ?1 WHERE next_fetch_at IS NOT NULL",
     "UPDATE urls SET revisit_at = revisit_at - ?1 WHERE revisit_at IS NOT NULL",
     "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1",
-    "UPDATE origins SET robots_expires_at = robots_expires_at - ?1",
+    "UPDATE origins SET robots_expires_at = robots_expires_at - ?1, paused_until = paused_until - ?1",
     "UPDATE runs SET started_at = started_at - ?1, ended_at = ended_at - ?1 WHERE id = (SELECT max(id) FROM runs)",
 )
 
@@ -295,9 +310,16 @@ class Transaction:
 
     async def _set_urls(self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
-        rows = {triple[1]: url_values(*triple) for triple in zip(results, ids, page_ids, strict=True)}
+        rows = {
+            triple[1]: url_values(*triple)
+            for triple in zip(results, ids, page_ids, strict=True)
+            if not triple[0].is_postponed
+        }
         if rows:
             await self._execute(_SET_URLS.sql, _SET_URLS.rows(rows.values()))
+        later = [(row_id, one.next_fetch_at) for one, row_id in zip(results, ids, strict=True) if one.is_postponed]
+        if later:
+            await self._execute(_POSTPONE.sql, as_json(later))
         self._known.forget(result.claim.url for result in results if result.verdict.status is UrlStatus.EXCLUDED)
 
     async def _set_origins(self, results: Sequence[Result], now: float) -> None:
@@ -307,6 +329,9 @@ class Transaction:
                 await self._set_robots(result.robots, host_id, now)
             if result.origin_failed is not None:
                 await self._execute(_FAIL_ORIGIN, host_id, result.claim.origin, result.origin_failed)
+            closure = result.closure
+            if closure is not None and closure.blame is Blame.ORIGIN:
+                await self._execute(_SET_PAUSE, host_id, closure.name, closure.until, closure.why)
 
     async def _set_robots(self, robots: RobotsCopy, host_id: int, now: float) -> None:
         old = await self._execute("SELECT robots_body FROM origins WHERE origin = ?", robots.origin)
@@ -321,7 +346,11 @@ class Transaction:
         for result in results:
             row = rows.setdefault(result.claim.host_id, _unchanged(result.claim.host_id))
             row["pages"] += result.page is not None
-            row["back_off_until"] = max(row["back_off_until"], result.back_off_until or 0.0)
+            closure = result.closure
+            if closure is not None and closure.blame is Blame.HOST and closure.until > row["back_off_until"]:
+                row["back_off_until"], row["back_off_reason"] = closure.until, closure.why
+            if result.pace_s is not None:
+                row["pace_s"] = result.pace_s
             if result.host_failures is not None:
                 row["failures"] = result.host_failures
             if result.revisit is not None and result.claim.previous is not None and result.claim.previous.hinted:
@@ -365,7 +394,16 @@ class Transaction:
 
 
 def _unchanged(host_id: int) -> dict[str, Any]:
-    return {"id": host_id, "pages": 0, "back_off_until": 0.0, "failures": None, "hints_right": 0, "hints_wrong": 0}
+    return {
+        "id": host_id,
+        "pages": 0,
+        "back_off_until": 0.0,
+        "back_off_reason": None,
+        "failures": None,
+        "pace_s": None,
+        "hints_right": 0,
+        "hints_wrong": 0,
+    }
 
 
 def _was_sent(result: Result) -> bool:

@@ -398,12 +398,13 @@ CREATE VIEW host_overview AS
 --   failed          without a usable response
 --   next_due_at     when its next URL is due (Unix seconds); NULL if nothing is planned
 --   back_off_until  no request before then (Unix seconds)
---   failures        failed attempts in a row
+--   failures        failed look-ups and connections in a row
+--   pace_s          seconds between two requests to which adaptive pacing has slowed it; NULL if it is not slowed
 --   domain          its registrable domain; set with --scope domain or any
 --   unstored_links  links to further URLs of it, which were not stored because of --max-urls-per-host
 SELECT
     name AS host, pending + fetched + redirected + excluded + gone + failed AS urls, pending, fetched, redirected,
-    excluded, gone, failed, next_due_at, back_off_until, failures, domain, unstored_links
+    excluded, gone, failed, next_due_at, back_off_until, failures, pace_s, domain, unstored_links
 FROM hosts;
 
 CREATE VIEW run_overview AS

@@ -1,0 +1,151 @@
+"""A claim goes back to the workbench, which hears what its attempt says; what is to be stored of that is the `Result`.
+
+Invariant: whoever is to blame is told once, here, and by the verdict alone (see `policy.outcome`).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any, TypedDict
+
+from crawler.clock import Clock
+from crawler.config import CrawlConfig
+from crawler.counters import Counters
+from crawler.frontier.workbench import Workbench
+from crawler.policy.outcome import REFUSALS, InARow, answered
+from crawler.policy.recrawl import Pace, plan
+from crawler.records import (
+    ANSWERED,
+    Blame,
+    Claim,
+    Closure,
+    Failure,
+    FailureKind,
+    Page,
+    Response,
+    Result,
+    Revisit,
+    UrlKind,
+    UrlStatus,
+    Verdict,
+    Visit,
+)
+
+_SUCCESSES = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED})
+
+
+class Circumstances(TypedDict):
+    """What a decision rests on, beside the attempt itself; see `policy.outcome.decide`."""
+
+    retries: int
+    before: InARow
+    jitter: float
+    now: float
+
+
+class Returning:
+    """Takes claims back. `pace` says how often URLs are looked at again."""
+
+    def __init__(self, config: CrawlConfig, workbench: Workbench, counters: Counters, clock: Clock) -> None:
+        self._retries = config.network.retries
+        self._max_wait_s = config.run.max_wait_s
+        self._adaptive = config.politeness.adaptive_pace
+        self._workbench = workbench
+        self._counters = counters
+        self._clock = clock
+        self.pace = Pace(min_interval_s=config.recrawl.min_interval_s, max_interval_s=config.recrawl.max_interval_s)
+
+    def circumstances(self, claim: Claim) -> Circumstances:
+        """What a decision rests on, beside the attempt itself."""
+        return {
+            "retries": self._retries,
+            "before": self._workbench.before(claim),
+            "jitter": random.random(),
+            "now": self._clock.wall(),
+        }
+
+    def count(self, visit: Visit, *, will_retry: bool) -> None:
+        """Count the attempt in the run's figures."""
+        claim, attempt = visit.claim, visit.attempt
+        self._counters.retries += will_retry
+        if isinstance(attempt, Failure):
+            self._counters.by_failure[attempt.kind] += 1
+            self._counters.latest_errors.append((claim.url, f"{attempt.kind}: {attempt.message}"))
+            return
+        self._counters.by_status[attempt.status_code] += 1
+        if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS:
+            self._counters.latest_errors.append((claim.url, f"HTTP {attempt.status_code}"))
+
+    def take_back(self, visit: Visit, verdict: Verdict, *, page: Page | None = None, **found: Any) -> Result:
+        """Return the claim to the workbench; the result is what the visit brought, what was `found` and the times."""
+        claim = visit.claim
+        self._tell(visit, verdict)
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        closure = _closure(claim, verdict, wall)
+        until = now + (verdict.pause_s or 0.0)
+        self._workbench.take_back(
+            claim,
+            now,
+            stored=page is not None,
+            timed_out=isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.TIMEOUT,
+            back_off_until=until if closure is not None and closure.blame is Blame.HOST else None,
+            pause=(until, closure.why) if closure is not None and closure.blame is Blame.ORIGIN else None,
+        )
+        host = self._workbench.host(claim.host_id)
+        again = claim.kind is not UrlKind.ROBOTS and verdict.retry_in_s is not None
+        return Result(
+            claim=claim,
+            verdict=verdict,
+            attempt=visit.attempt,
+            page=page,
+            redirect_url=visit.redirect_url,
+            next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
+            revisit=self._revisit(visit, verdict.status, page),
+            closure=closure,
+            host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
+            pace_s=host.pace.delay_s if self._adaptive else None,
+            is_kept=self._keep(claim, verdict),
+            **found,
+        )
+
+    def _tell(self, visit: Visit, verdict: Verdict) -> None:
+        claim, attempt = visit.claim, visit.attempt
+        response = attempt if isinstance(attempt, Response) else None
+        is_document = response is not None and claim.kind is UrlKind.PAGE and 200 <= response.status_code < 300
+        self._workbench.hear(
+            claim,
+            answered=answered(attempt),
+            refused=response is not None and response.status_code in REFUSALS,
+            succeeded=response is not None and verdict.status in _SUCCESSES,
+            latency_s=attempt.first_byte_s if is_document else None,
+            blame=verdict.blame,
+        )
+
+    def _keep(self, claim: Claim, verdict: Verdict) -> bool:
+        """Have the claim lent again as the first of its origin after the pause, if the run waits for that."""
+        if not verdict.goes_first or (verdict.pause_s or 0.0) > self._max_wait_s:
+            return False
+        again = replace(claim, refusals=claim.refusals + 1)
+        self._workbench.offer(self._workbench.host(claim.host_id), [again], first=True)
+        return True
+
+    def _revisit(self, visit: Visit, status: UrlStatus, page: Page | None) -> Revisit | None:
+        if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
+            return None
+        content_hash = page.content_hash if page is not None else None
+        return plan(visit.claim, visit.attempt, status, content_hash, self.pace)
+
+
+def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:
+    """Who is left alone, until when and why."""
+    if verdict.pause_s is None or verdict.blame is None:
+        return None
+    blame = verdict.blame
+    why = verdict.reason or "failed"
+    return Closure(
+        name=claim.host if blame is Blame.HOST else claim.origin,
+        blame=blame,
+        until=wall + verdict.pause_s,
+        why=f"robots.txt: {why}" if claim.kind is UrlKind.ROBOTS else why,
+    )

@@ -1,0 +1,180 @@
+"""What is to be fetched, and when: the reads by which the frontier fills its memory, and the pauses that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from crawler.records import Claim, Horizon, HostRecord, RobotsCopy
+from crawler.storage.interface import Batch, Cursor
+from crawler.storage.sqlite.columns import (
+    CLAIM_COLUMNS,
+    HOST_COLUMNS,
+    ORIGIN_COLUMNS,
+    JsonStatement,
+    claim,
+    host_record,
+    robots_copy,
+)
+from crawler.storage.sqlite.session import Session, next_cursor, place
+from crawler.storage.values import as_json
+
+IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots'"
+
+_CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
+
+_DUE_HOSTS = f"""
+SELECT {HOST_COLUMNS}
+FROM hosts WHERE next_due_at <= ?1 AND (next_due_at, id) > (?5, ?6) AND NOT (run_id IS ?2 AND run_pages >= ?3)
+ORDER BY next_due_at, id LIMIT ?4
+"""  # noqa: S608 - our own names
+
+_CLAIM = f"SELECT {CLAIM_COLUMNS} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
+
+# Of no origin that is named there: a list that is mostly empty.
+_IS_OF_OTHERS = """(
+    {0} = '[]' OR NOT EXISTS (SELECT 1 FROM json_each({0}) AS w WHERE substr(url, 1, length(w.value)) = w.value)
+)"""
+
+# CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
+_DUE_URLS = f"""
+{_CLAIM}
+CROSS JOIN urls AS u ON u.id IN (
+    SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 AND {_IS_OF_OTHERS.format("?4")}
+    ORDER BY next_fetch_at, id LIMIT ?3
+)
+LEFT JOIN pages AS p ON p.id = u.page_id
+ORDER BY u.next_fetch_at, u.id
+"""  # noqa: S608 - our own names
+
+_LIKELY = f"changes / watched_s * (?5 - fetched_at) + {1e9} * hinted"  # grows with the probability of a change
+# Nothing is planned for it otherwise: what is, has been postponed, and is due then.
+_IS_FREE = f"id NOT IN (SELECT value FROM json_each(?7)) AND next_fetch_at IS NULL AND {_IS_OF_OTHERS.format('?8')}"  # noqa: S608
+
+# Seeds and hubs, then by how likely a change is, among the `?6` of each kind that have waited longest.
+_STALE_URLS = f"""
+{_CLAIM}
+CROSS JOIN urls AS u ON u.id IN (
+    SELECT id FROM (
+        SELECT * FROM (
+            SELECT id, 1 AS hub, {_LIKELY} AS likely FROM urls INDEXED BY urls_hubs
+            WHERE host_id = h.id AND (seed > 0 OR new_links >= 0.25) AND {IS_ANSWERED}
+                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND {_IS_FREE} LIMIT ?6
+        ) UNION ALL SELECT * FROM (
+            SELECT id, 0, {_LIKELY} FROM urls
+            WHERE host_id = h.id AND fetched_at <= ?2 AND {IS_ANSWERED} AND {_IS_FREE} ORDER BY fetched_at LIMIT ?6
+        ) UNION ALL SELECT * FROM (
+            SELECT id, 0, {_LIKELY} FROM urls
+            WHERE host_id = h.id AND revisit_at <= ?3 AND {_IS_FREE} ORDER BY revisit_at LIMIT ?6
+        )
+    ) GROUP BY id ORDER BY max(hub) DESC, max(likely) DESC LIMIT ?4
+)
+LEFT JOIN pages AS p ON p.id = u.page_id
+ORDER BY {_LIKELY} DESC, u.id
+"""  # noqa: S608 - our own names
+
+_STALE_HOSTS = f"""
+SELECT {HOST_COLUMNS}
+FROM hosts WHERE id > ?1 AND back_off_until <= ?6 AND NOT (run_id IS ?2 AND run_pages >= ?3) AND (
+    EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND fetched_at <= ?4 AND {IS_ANSWERED})
+    OR EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND revisit_at <= ?5)
+)
+ORDER BY id LIMIT ?7
+"""  # noqa: S608 - our own names
+
+_ORIGINS = f"""
+SELECT {ORIGIN_COLUMNS} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - our own names
+
+_PAUSE = JsonStatement(
+    """
+UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until}),
+    back_off_reason = CASE WHEN {until} > back_off_until THEN NULL ELSE back_off_reason END
+FROM json_each(?1) AS v WHERE hosts.id = {id}
+""",
+    "id",
+    "until",
+)
+
+# Before the first row, in the order of each index that is read in batches.
+_FIRST_DUE = (-1e18, 0)
+_FIRST_STALE = (0,)
+
+
+class DueReads(Session):
+    """See `interface.DueReads` for what each operation is for."""
+
+    async def due_hosts(
+        self, now: float, max_pages_per_host: int | None, limit: int, after: Cursor | None = None
+    ) -> Batch[HostRecord]:
+        """Hosts that have a URL due and have not reached their number of pages, longest due first."""
+        most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
+        start = place(after, _FIRST_DUE)
+        hosts = [host_record(row) for row in await self._read(_DUE_HOSTS, (now, self.run_id, most, limit, *start))]
+        return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.next_due_at, host.host_id)))
+
+    async def due_urls(
+        self, host_ids: Iterable[int], limit: int, now: float, without: Sequence[str] = ()
+    ) -> list[Claim]:
+        """At most `limit` due URLs of each of these hosts, longest due first, none of the origins `without`. Also those
+        lent already.
+        """
+        rows = await self._read(_DUE_URLS, (as_json(list(host_ids)), now, limit, _prefixes(without)))
+        return [claim(row) for row in rows]
+
+    async def next_due_at(self, after: float) -> float | None:
+        """When the next host falls due, of those that are not due at `after`; Unix seconds."""
+        rows = await self._read("SELECT min(next_due_at) FROM hosts WHERE next_due_at > ?", (after,))
+        return rows[0][0] if rows else None
+
+    async def stale_hosts(
+        self,
+        horizon: Horizon,
+        max_pages_per_host: int | None,
+        limit: int,
+        latest_back_off: float,
+        after: Cursor | None = None,
+    ) -> Batch[HostRecord]:
+        """Hosts with a URL to be fetched again, each once; none that backs off past `latest_back_off`."""
+        most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
+        bounds = (horizon.fetched_before, horizon.revisit_before)
+        start = place(after, _FIRST_STALE)
+        rows = await self._read(_STALE_HOSTS, (*start, self.run_id, most, *bounds, latest_back_off, limit))
+        hosts = [host_record(row) for row in rows]
+        return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.host_id,)))
+
+    async def stale_urls(
+        self,
+        host_ids: Sequence[int],
+        limit: int,
+        horizon: Horizon,
+        held: Iterable[int] = (),
+        without: Sequence[str] = (),
+    ) -> list[Claim]:
+        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held`, nor of
+        the origins `without`.
+
+        With `by_value` they are chosen among the 8,192, of all hosts, that have waited longest, so that a choice costs
+        the same however many there are.
+        """
+        hosts, lent = (orjson.dumps(list(ids)).decode() for ids in (host_ids, held))
+        considered = max(limit, _CONSIDERED // len(host_ids)) if horizon.by_value else limit
+        bounds = (horizon.fetched_before, horizon.revisit_before)
+        others = _prefixes(without)
+        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent, others))
+        return [claim(row) for row in rows]
+
+    async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
+        """What is kept of these hosts' origins: the copies of robots.txt, and pauses."""
+        rows = await self._read(_ORIGINS, (orjson.dumps(list(host_ids)).decode(),))
+        return [robots_copy(row) for row in rows]
+
+    async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
+        """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
+        await self._write(_PAUSE.sql, (as_json(pauses),))
+
+
+def _prefixes(origins: Iterable[str]) -> str:
+    """By which the URLs of these origins are known."""
+    return as_json([f"{origin}/" for origin in origins])
