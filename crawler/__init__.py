@@ -6,7 +6,7 @@
     async for page in crawl(["https://example.com/"]): ...
     async with open_crawl("example.db") as archive: ...
 
-These are the library's doors; everything else may move. They open when they are used: a parser process, which needs
+These names are the API; everything else may change. They are imported on first use: a parser process, which needs
 none of them, starts in a third of the time.
 """
 
@@ -62,7 +62,7 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split
 
 
 def __getattr__(name: str) -> Any:
-    """Open the door called `name` (PEP 562)."""
+    """Import a public name on first use (PEP 562)."""
     if name not in _ROOM_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_ROOM_OF[name]), name)

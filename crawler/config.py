@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crawler.errors import UsageError
+from crawler.host_settings import HostSettings, restored
 from crawler.kinds import File, Flag, Headers, Networks, Proxy, Regexes, SecretFile, Several, Text, UserAgent, choice
 from crawler.options import Slice, option, options_of, slices_of
 from crawler.proxy import ProxyServer, parse_proxy
@@ -140,7 +141,7 @@ class PolitenessConfig(Slice):
         True,
         "--adaptive-pace",
         Flag(),
-        "Ask a host less often while it answers 429 or 503, or ever more slowly.",
+        "Slow down for a host while it answers 429 or 503, or responds more and more slowly.",
         more="Never more often than `--delay`; with `--delay 0` only 429 and 503 count. See"
         " [`crawler help politeness`](politeness.md).",
     )
@@ -228,7 +229,7 @@ class NetworkConfig(Slice):
         False,
         "--insecure",
         Flag(),
-        "Do not verify TLS certificates: anyone on the way can read and change everything.",
+        "Do not verify TLS certificates: anyone on the network path can read and change everything.",
         more="The run warns about it and records it. TLS below 1.2 is still refused.",
     )
     headers: Mapping[str, str] = option(
@@ -272,7 +273,7 @@ class RunConfig(Slice):
         60.0,
         "--max-wait",
         Age(low=0, high=7 * _DAY_S),
-        "End the run rather than wait longer than this for hosts that back off.",
+        "End the run rather than wait longer than this for paused hosts and origins.",
         more="Their pages stay pending.",
     )
     grace_s: float = option(
@@ -360,6 +361,7 @@ class CrawlConfig(Slice):
     recrawl: RecrawlConfig = field(default_factory=RecrawlConfig)
     run: RunConfig = field(default_factory=RunConfig)
     start: StartConfig = field(default_factory=StartConfig)
+    hosts: tuple[HostSettings, ...] = ()  # of some hosts, in the place of the above
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "db", Path(self.db))  # a str is as good
@@ -368,10 +370,11 @@ class CrawlConfig(Slice):
         """The options as plain data, without any secret: of the headers only the names remain, of the cookies only
         that there were some.
         """
-        return {
+        slices = {
             name: {one.name: one.kind.stored(getattr(getattr(self, name), one.name)) for one in options_of(config)}
             for name, config in _stored_slices().items()
         }
+        return slices | {"hosts": [host.stored() for host in self.hosts]}
 
     def resumed(self, stored: Mapping[str, Any], given: Collection[str]) -> tuple[CrawlConfig, list[str]]:
         """This config with the options of an earlier run, as it stored them, in the place of those that are not `given`
@@ -392,7 +395,24 @@ class CrawlConfig(Slice):
                 elif now != before:
                     changes.append(f"{one.flag} {one.show(now)} instead of {one.show(before)}")
             slices[name] = replace(own, **taken_over)
-        return replace(self, **slices), changes
+        hosts = restored(stored.get("hosts", ()))
+        if "hosts" in given:
+            if [host.stored() for host in self.hosts] != stored.get("hosts", []):
+                changes.append("other [[host]] settings")
+            hosts = self.hosts
+        return replace(self, hosts=hosts, **slices), changes
+
+    def limits_but(self, given: Collection[str]) -> dict[str, str]:
+        """The values by flag of all options that are not set by default, but for those `given` (names of fields) and
+        secrets: what `none` would lift.
+        """
+        return {
+            one.flag: one.show(value)
+            for name, config in _stored_slices().items()
+            for one in options_of(config)
+            if one.default is None and one.name not in given and not one.kind.is_secret
+            if (value := getattr(getattr(self, name), one.name)) is not None
+        }
 
 
 def _stored_slices() -> dict[str, type[Slice]]:

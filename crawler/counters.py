@@ -1,4 +1,4 @@
-"""Running totals of this process, written by the engine's parts and read by the output room.
+"""Running totals of this process, written by the engine's parts and read by the output package.
 
 A plain mutable object on purpose: one event loop writes it, nobody needs a lock, and reading it costs nothing.
 Invariant: nothing is decided by what stands here; whoever decides keeps figures of their own.
@@ -27,6 +27,7 @@ class Counters:
     retries: int = 0
     by_status: Counter[int] = field(default_factory=Counter)
     by_failure: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)  # what commits have changed, by `Change`
     latest_errors: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=5))  # (url, what happened)
 
     @property

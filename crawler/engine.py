@@ -1,4 +1,4 @@
-"""The door: a `Crawl` takes the database's lock, opens a run, and lets it work; or gives its pages one by one.
+"""The entry point: a `Crawl` takes the database's lock, opens a run, and lets it work; or gives its pages one by one.
 
 Invariant: the database is held by one crawl at a time, from before it is looked at until everything is closed.
 """
@@ -18,7 +18,7 @@ from crawler.network.fetcher import check_network
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
 from crawler.records import EndReason, Page
-from crawler.run import Run, open_run, signals_handled
+from crawler.run import Run, open_run, signals_handled, stop_handled
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.location import database_at
 
@@ -46,7 +46,7 @@ class Crawl:
         """`given`: without seeds, the options of the last run are used again, but for these (see `resumed`)."""
         self._seeds = parse_seeds(seeds)
         self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
-        check_network(config.network)
+        check_network(config.network, config.hosts)
         self._config = config
         self._observer = observer or Observer()
         self._handle_signals = handle_signals
@@ -55,6 +55,7 @@ class Crawl:
         self._task: asyncio.Task[Summary] | None = None  # of an iteration
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._active: Run | None = None
+        self._stop_asked = False
         self.summary: Summary | None = None
 
     def __await__(self) -> Generator[Any, None, Summary]:
@@ -102,19 +103,30 @@ class Crawl:
         if self._active is not None:
             raise UsageError("this crawl has already run; create another one with crawl()")
         async with AsyncExitStack() as stack:
+            if self._handle_signals:  # before there is a lock by which others find us
+                stack.enter_context(stop_handled(self._stop))
             await self._lock(stack)
             config = await self._options()
             run = await stack.enter_async_context(open_run(config, self._cookies, self._observer, self._clock))
             self._active = run
+            if self._stop_asked:
+                run.stop(EndReason.STOPPED)
             if self._handle_signals:
                 stack.enter_context(signals_handled(run))
-            await run.begin(self._seeds)
+            await run.begin(self._seeds, db_named=self._given is None or "db" in self._given)
             if pages is not None:
                 run.frontier.writer.deliver_to(pages)
             self._observer.started(run.frontier, run.counters)
             self.summary = await run.crawl()
         self._observer.finished(self.summary)
         return self.summary
+
+    def _stop(self) -> None:
+        """`crawler stop`, which may come before there is a run to stop."""
+        if self._active is None:
+            self._stop_asked = True
+        else:
+            self._active.stop(EndReason.STOPPED)
 
     async def _lock(self, stack: AsyncExitStack) -> None:
         """Hold the database, once whoever holds it lets go; then look whether it may be used."""
@@ -145,6 +157,11 @@ class Crawl:
         config, changes = self._config.resumed(earlier, self._given or {})
         if changes:
             self._observer.notify(f"options changed since the last run: {', '.join(changes)}", urgent=True)
+        if limits := config.limits_but(self._given or {}):
+            still = ", ".join(f"{flag} {value}" for flag, value in limits.items())
+            self._observer.notify(
+                f"options of the last run still apply: {still} (lift one with none: {next(iter(limits))} none)"
+            )
         return config
 
 
@@ -158,7 +175,7 @@ def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:
 
 
 def _wake_reader(run: asyncio.Task[Summary], pages: asyncio.Queue[Page | None]) -> None:
-    """A run that failed sends no last word; what it has not delivered is in the database."""
+    """A run that failed does not mark the end of its pages; what it has not delivered is in the database."""
     if run.cancelled() or run.exception() is not None:
         _empty(pages)
         pages.put_nowait(None)

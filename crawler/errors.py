@@ -10,6 +10,11 @@ Each message is one line: what is wrong, and what to do.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class CrawlerError(Exception):
     """The base class of all of them; `exit_status` is the exit status of the command line."""
@@ -33,3 +38,8 @@ class DatabaseFailedError(CrawlerError):
     """The database cannot be opened, read or written."""
 
     exit_status = 6
+
+
+def no_crawl_in(db: Path) -> DatabaseFailedError:
+    """The error of a command for a database that is not there."""
+    return DatabaseFailedError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` starts one")

@@ -28,6 +28,12 @@ class Text:
     repeatable: ClassVar[bool] = False  # `parse` takes a list of texts
     is_path: ClassVar[bool] = False
     is_secret: ClassVar[bool] = False  # `stored` tells only that there was a value
+    without: ClassVar[Any] = None  # the value that `none` stands for, where that is the default
+
+    @property
+    def completions(self) -> Sequence[str]:
+        """The words that a shell may propose."""
+        return ()
 
     def parse(self, given: Any) -> Any:
         """The value of what the user wrote. Raises `ValueError`."""
@@ -66,6 +72,11 @@ class Choice(Text):
 
     words: type[StrEnum] = StrEnum
 
+    @property
+    def completions(self) -> Sequence[str]:
+        """All of them."""
+        return tuple(self.words)
+
     def parse(self, given: str) -> StrEnum:
         """The member of that value."""
         if given not in list(self.words):
@@ -100,6 +111,7 @@ class SecretFile(File):
     """A path to what is secret; or an empty text: what an earlier run used is not wanted any more."""
 
     is_secret: ClassVar[bool] = True
+    without: ClassVar[Any] = ""
 
     def parse(self, given: str) -> Path | str:
         """The path; the empty text as it is."""

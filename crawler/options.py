@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from crawler.errors import UsageError
 from crawler.kinds import Text
 
+NONE = "none"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
@@ -39,7 +41,12 @@ class Option:
         return f"--no-{self.key}" if self.default is True else None
 
     def parse(self, given: Any) -> Any:
-        """The value of a text, a list of texts, or a flag's truth value. Raises `UsageError`."""
+        """The value of a text, a list of texts, or a flag's truth value. Raises `UsageError`.
+
+        What is not set by default takes `none`, too: so a limit of the last run or of a crawl file is lifted.
+        """
+        if self.default is None and isinstance(given, str) and given.strip().lower() == NONE:
+            return self.kind.without
         with named(self.flag):
             return self.kind.parse(given)
 
@@ -51,7 +58,7 @@ class Option:
 
     def show(self, value: Any) -> str:
         """A value as the user would write it."""
-        return "none" if value is None else self.kind.show(value)
+        return NONE if value is None else self.kind.show(value)
 
 
 def option(

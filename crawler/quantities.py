@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ class Size(Number):
         """Bytes."""
         found = _SIZE.fullmatch(given.strip())
         if found is None:
-            raise unreadable("a number of bytes, or one with k, M or G behind it, such as 500k or 10M", given)
+            raise unreadable("a number of bytes, or one followed by k, M or G, such as 500k or 10M", given)
         return int(found[3]) if found[3] else int(float(found[1]) * _SIZE_UNITS[found[2].lower()][0])
 
     def show(self, value: Any) -> str:
@@ -110,7 +111,7 @@ class Age(Number):
             return 0.0
         if re.fullmatch(_NUMBER, text):
             raise ValueError(f"takes an age with a unit: write {self._with_unit(text)}")
-        raise unreadable(f"a number with s, m, h, d or w behind it, such as {self.before}12h", self.before + given)
+        raise unreadable(f"a number followed by s, m, h, d or w, such as {self.before}12h", self.before + given)
 
     def _with_unit(self, number: str) -> str:
         """In quotes: a crawl file needs them, and a shell takes them away. A bare number once was seconds."""
@@ -137,6 +138,11 @@ class Waiting(Text):
     """What to do while something is taken: fail, skip it, or wait, for an age at most."""
 
     metavar: str = "fail|skip|wait[:AGE]"
+
+    @property
+    def completions(self) -> Sequence[str]:
+        """Those without an age."""
+        return ("fail", "skip", "wait")
 
     def parse(self, given: str) -> float:
         """For how many seconds to wait; 0 for 'fail' and 'skip'."""

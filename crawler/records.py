@@ -1,6 +1,6 @@
-"""The nouns that the rooms hand to each other.
+"""The records that the packages pass to each other.
 
-Everything here is frozen: a record is made once, by the room that knows, and read by the others. The web's misbehaviour
+Everything here is frozen: a record is made once, by the part that knows, and read by the others. The web's misbehaviour
 is data (`Failure`), never an exception. Times are Unix seconds (UTC), durations are seconds, sizes are bytes.
 """
 
@@ -55,7 +55,7 @@ class FailureKind(StrEnum):
 
 
 class Blame(StrEnum):
-    """Whom an attempt speaks against: a fault never counts further up than it proves (see `policy.outcome`)."""
+    """Whom an attempt speaks against: as little as possible (see `policy.outcome`)."""
 
     URL = "url"
     ORIGIN = "origin"  # scheme, host and port
@@ -116,9 +116,20 @@ class EndReason(StrEnum):
     MAX_RUNTIME = "max_runtime"
     INTERRUPTED = "interrupted"  # by SIGINT
     TERMINATED = "terminated"  # by SIGTERM or SIGHUP
-    STOPPED = "stopped"  # by a program that uses the library
+    STOPPED = "stopped"  # by `crawler stop`, or by a program that uses the library
     FAILED = "failed"
     KILLED = "killed"  # told by the next run
+
+
+class Change(StrEnum):
+    """What a visit has changed for a URL. The words are those of the summary and the metrics."""
+
+    NEW = "new"  # fetched for the first time
+    CHANGED = "changed"  # a new version, or it redirects now, or no longer
+    UNCHANGED = "unchanged"
+    GONE = "gone"  # 404 or 410, and was answered otherwise before
+    NEWLY_FAILED = "newly_failed"
+    HEALED = "healed"  # answered, after it had failed or gone
 
 
 class SeedMark(IntEnum):
@@ -128,6 +139,33 @@ class SeedMark(IntEnum):
     SEED_REDIRECT = 1  # what a seed redirects to: not named by the user, so that it is trusted with nothing
     YES = 2  # a seed
     BARE = 3  # a seed given without a scheme: https is tried first, then http
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSeed:
+    """A seed that could not be fetched, or what one redirects to. `status_code` and `message` are those of its latest
+    attempt; if there was none because robots.txt failed (`at_robots`), of that.
+    """
+
+    url: str
+    status: UrlStatus
+    reason: str | None = None
+    status_code: int | None = None
+    message: str | None = None
+    at_robots: bool = False
+
+    @property
+    def why(self) -> str:
+        """'http 404', 'robots: line 2: Disallow: /', 'tls: certificate verify failed', 'robots.txt: http 503'."""
+        if self.status is UrlStatus.EXCLUDED and self.reason:
+            return self.reason
+        answer = None if self.status_code is None else f"http {self.status_code}"
+        parts = (
+            "robots.txt" if self.at_robots and self.reason is None else None,
+            self.reason or answer or (None if self.message else "not tried"),
+            self.message,
+        )
+        return ": ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,11 +212,25 @@ class PreviousVisit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """A URL that has failed since its last answer, or ever: since when, and why its last visit failed.
+
+    `reason` None: its first visit that fails is not over, since it is being retried.
+    """
+
+    since: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revisit:
-    """When `--max-age auto` looks at a URL again, and what is known by now of how it changes."""
+    """When a run with `--max-age` looks at a URL again, and what is known by now of how it changes.
+
+    `rate` None: the visit failed, and showed nothing of that.
+    """
 
     at: float
-    rate: ChangeRate
+    rate: ChangeRate | None = None
     promise_s: float | None = None
 
 
@@ -186,7 +238,8 @@ class Revisit:
 class Horizon:
     """What a run fetches again: URLs last fetched by `fetched_before`, or planned by `revisit_before` (None: no plans).
 
-    Both lie at or before `started_at`, the start of the run, so that nothing is fetched twice in it. `by_value`: there
+    Both lie at or before `started_at`, the start of the run, so that nothing is fetched twice in it. What failed and
+    was never answered is due as planned by `started_at`. `by_value`: there
     may be time for a part only, so the most valuable come first.
     """
 
@@ -199,7 +252,7 @@ class Horizon:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Claim:
     """One URL lent to a worker. `attempts` counts those that failed since the last success; `refusals` are answers of
-    429 and 503 that counted as none, since it is in memory.
+    429 and 503 that counted as none, since it is in memory. `has_failed`: it was given up.
 
     `url_id` is 0 where the URL has no row yet (a robots.txt). `previous` None: it was never answered. A claim equals
     itself alone: it stands for one loan.
@@ -216,6 +269,8 @@ class Claim:
     attempts: int = 0
     refusals: int = 0
     seed: SeedMark = SeedMark.NO
+    has_failed: bool = False
+    failing: Failing | None = None
     previous: PreviousVisit | None = None
 
     @property
@@ -442,11 +497,13 @@ class Result:
     """What the frontier made of a visit: all that is stored of one claim, committed as a whole or not at all.
 
     `attempt` None: decided without a request. `link_targets` are the page's links, judged, in their order; `targets` is
-    what else was found. `origin_failed` fails all that is pending for the claim's origin. Times are Unix seconds. A
-    `body` without a `page` belongs to the version that is stored already, and so do the links of `reread`, a page that
-    says what it said; `lastmods` is what a sitemap says of its pages. `closure` is for the claim's host or origin.
-    `pace_s`: see `HostRecord`; 0: the host is slowed no more, None: nothing is said. `is_kept`: the frontier lends the
-    URL again by itself. `is_postponed`: nothing changes but `next_fetch_at`.
+    what else was found. `origin_failed` fails all that is pending for the claim's origin, for a run with `--max-age` to
+    look at again from `origin_revisit_at` on. `keeps`: the status that the URL keeps, as of its last answer, though
+    this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
+    already, and so do the links of `reread`, a page that says what it said; `lastmods` is what a sitemap says of its
+    pages. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None:
+    nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`: nothing changes but
+    `next_fetch_at`.
     """
 
     claim: Claim
@@ -460,6 +517,9 @@ class Result:
     targets: tuple[Target, ...] = ()
     robots: RobotsCopy | None = None
     origin_failed: FailureKind | None = None
+    origin_revisit_at: float | None = None
+    failing: Failing | None = None
+    keeps: UrlStatus | None = None
     next_fetch_at: float | None = None
     revisit: Revisit | None = None
     lastmods: tuple[tuple[str, float], ...] = ()

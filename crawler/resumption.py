@@ -6,19 +6,22 @@ Pure. Stored options are what `CrawlConfig.storable` returns, after a round trip
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from crawler.config import NetworkConfig
+from crawler.config import CrawlConfig, NetworkConfig
 from crawler.errors import UsageError
+from crawler.host_settings import HostSettings
 
 
-def check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: NetworkConfig) -> None:
+def check_secrets(options: dict[str, Any], earlier: dict[str, Any], config: CrawlConfig) -> None:
     """Raise `UsageError` unless the secrets of the last run are given again: without them, a resuming run would get
     other pages. Secrets are never stored.
 
     A header `given` without a value is one that the user no longer wants.
     """
+    given = config.network
     missing = sorted(set(earlier["network"]["headers"]) - {name.lower() for name in given.headers})
     if missing:
         again = " ".join(f"--header '{name}: VALUE'" for name in missing)
@@ -26,6 +29,7 @@ def check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: Netwo
             f"the last run sent headers whose values are not stored: {', '.join(missing)}; give them again ({again}),"
             " or leave VALUE empty to resume without them"
         )
+    _check_host_headers(earlier.get("hosts", ()), config.hosts)
     if earlier["network"].get("cookies") and given.cookies is None:
         raise UsageError(
             "the last run sent cookies, which are not stored; give the file again (--cookies FILE),"
@@ -45,6 +49,19 @@ def check_secrets(options: dict[str, Any], earlier: dict[str, Any], given: Netwo
         )
 
 
+def _check_host_headers(earlier: Sequence[Mapping[str, Any]], hosts: Sequence[HostSettings]) -> None:
+    """A table that is left out beside others is one that the user no longer wants."""
+    given = {host.match: {name.lower() for name in host.headers} for host in hosts}
+    for entry in earlier:
+        match = entry["match"]
+        missing = sorted(set(entry["headers"]) - given.get(match, set())) if not given or match in given else []
+        if missing:
+            raise UsageError(
+                f"the last run sent headers to {match} whose values are not stored: {', '.join(missing)};"
+                " give the crawl file again (--config FILE), with empty values to resume without them"
+            )
+
+
 def scope_rules(options: dict[str, Any]) -> dict[str, Any]:
     """The options that can exclude a URL, after a round trip through JSON. Limits on pages exclude none."""
     rules = json.loads(json.dumps(options["scope"]))
@@ -54,3 +71,10 @@ def scope_rules(options: dict[str, Any]) -> dict[str, Any]:
 def sendable(network: NetworkConfig) -> NetworkConfig:
     """The same without headers that have no value: those were given only to say that they are no longer wanted."""
     return replace(network, headers={name: value for name, value in network.headers.items() if value})
+
+
+def sendable_by(hosts: Sequence[HostSettings]) -> tuple[HostSettings, ...]:
+    """The same for those of some hosts."""
+    return tuple(
+        replace(host, headers={name: value for name, value in host.headers.items() if value}) for host in hosts
+    )

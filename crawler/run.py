@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,10 +29,10 @@ from crawler.output.summary import Summary, summarize
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
 from crawler.records import EndReason, Failure, FailureKind
-from crawler.resumption import sendable
+from crawler.resumption import sendable, sendable_by
 from crawler.seeds import Seed
-from crawler.start import Start
-from crawler.storage.interface import Store
+from crawler.start import Start, other_sites
+from crawler.storage.interface import STOP_SIGNAL, Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
@@ -42,6 +42,9 @@ _SIGNALS = {
     signal.SIGTERM: EndReason.TERMINATED,
     signal.SIGHUP: EndReason.TERMINATED,
 }
+
+_NAMED_SEEDS = 20  # that failed, in the summary
+_ASKED = {*_SIGNALS.values(), EndReason.STOPPED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,8 @@ class Run:
 
     def __init__(self, config: CrawlConfig, parts: Parts, observer: Observer, clock: Clock) -> None:
         self.counters = parts.counters
-        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify)
+        tell = observer.visited if observer.follows_visits else None
+        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify, tell)
         self._config = config
         self._store = parts.store
         self._observer = observer
@@ -75,8 +79,13 @@ class Run:
         self._unstored_before = 0
         self._proxy_blamed = False
 
-    async def begin(self, seeds: Sequence[Seed]) -> None:
-        """Record the run, add the seeds and what waits in the inbox. Raises `UsageError`: see `Start.begin`."""
+    async def begin(self, seeds: Sequence[Seed], *, db_named: bool = True) -> None:
+        """Record the run, add the seeds and what waits in the inbox. Raises `UsageError`: see `Start.begin`.
+
+        `db_named`: the user chose the database, and knows what is in it.
+        """
+        if not db_named and (told := other_sites(await self._store.roots(), seeds, self._config.db)):
+            self._observer.notify(told, urgent=True)
         self._pages_before = await self._start.begin(seeds)
         self._unstored_before = await self._store.unstored_links()
         await self._inbox.take_notes()
@@ -132,7 +141,7 @@ class Run:
             self._out_of_grace.set()
         if self._stop_reason is None:
             self._stop_reason = reason
-            if reason in _SIGNALS.values():
+            if not at_once and reason in _ASKED:
                 self._observer.notify("stopping: finishing requests in flight; the same signal again stops at once")
             self._inbox.close()
             self.frontier.stop()
@@ -180,6 +189,8 @@ class Run:
         now = self._clock.wall()
         ended_by_itself = end_reason is EndReason.COMPLETE
         stale_until = None if self._config.recrawl.max_age_s is None else now + self._config.run.max_wait_s
+        seeds_failed = ended_by_itself and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried)
+        failed, seeds = await self._store.failed_seeds(_NAMED_SEEDS) if seeds_failed else (0, [])
         waiting = await self._store.closures(now, limit=_MAX_WAITING, stale_until=stale_until)
         if ended_by_itself and waiting:
             end_reason = EndReason.WAITING
@@ -188,7 +199,9 @@ class Run:
             run_id=self._store.run_id,
             complete=end_reason is EndReason.COMPLETE,
             end_reason=end_reason,
-            seeds_failed=ended_by_itself and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried),
+            seeds_failed=seeds_failed,
+            failed_seeds=tuple({"url": seed.url, "reason": seed.why} for seed in seeds),
+            failed_seeds_total=failed,
             elapsed_s=round(self._clock.monotonic() - self._started, 3),
             run_pages=self._pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),
@@ -225,11 +238,23 @@ async def open_run(
             counters,
             concurrency=fitting,
             cookies=cookies,
+            hosts=sendable_by(config.hosts),
             wall_clock=clock.wall,
         ) as fetcher,
     ):
         parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters)
         yield Run(config, parts, observer, clock)
+
+
+@contextmanager
+def stop_handled(stop: Callable[[], None]) -> Iterator[None]:
+    """`crawler stop` calls `stop`, however often it comes."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(STOP_SIGNAL, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(STOP_SIGNAL)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ named carry no credentials, and reach no private address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from crawler.clock import Clock
@@ -14,13 +15,14 @@ from crawler.config import CrawlConfig
 from crawler.errors import UsageError
 from crawler.fetching import OriginAccess
 from crawler.frontier.frontier import Frontier
+from crawler.output.ending import names
 from crawler.output.figures import counted
 from crawler.policy.recrawl import Rhythm, rhythm
 from crawler.records import SeedMark
 from crawler.resumption import check_secrets, scope_rules
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
-from crawler.urls import origin_of
+from crawler.urls import host_of, origin_of
 
 
 class Start:
@@ -54,7 +56,7 @@ class Start:
             )
         options = self._options(seeds, earlier)
         if earlier is not None and await self._will_fetch_earlier_urls():
-            check_secrets(options, earlier, self._config.network)
+            check_secrets(options, earlier, self._config)
         self._warn()
         pages_before = await self._record(options)
         widened = await self._frontier.open(seeds, pages_before, await self._rhythm())
@@ -89,7 +91,7 @@ class Start:
     async def _record(self, options: dict[str, Any]) -> int:
         set_back_s = await self._store.follow_clock(self._clock.wall())
         if set_back_s:
-            self._notify(f"the clock is {set_back_s:.0f} s behind the last run; due times were moved with it")
+            self._notify(f"the clock is {set_back_s:.0f} s behind the last run; moved all due times back by as much")
         run_id, pages_before = await self._store.begin_run(options, self._clock.wall())
         if pages_before:
             self._notify(f"resuming run {run_id} ({counted(pages_before, 'page')} already stored)")
@@ -124,3 +126,15 @@ def tell_readmitted(number: int, notify: Callable[[str], None]) -> None:
     """Say how many URLs wider rules have let in."""
     if number:
         notify(f"{counted(number, 'excluded URL')} can be fetched now")
+
+
+def other_sites(roots: Iterable[str], seeds: Sequence[Seed], db: Path) -> str | None:
+    """Whose crawl is in the database already, in a line; None if one of the seeds belongs to it, or it is new."""
+    hosts = dict.fromkeys(host_of(seed.url) for seed in seeds)
+    known = dict.fromkeys(map(host_of, roots))
+    if not hosts or not known or not known.keys().isdisjoint(hosts):
+        return None
+    return (
+        f"{db} already holds a crawl of {names(tuple(known))}; {names(tuple(hosts))}"
+        f" {'is' if len(hosts) == 1 else 'are'} added to it (name another file with --db to keep them apart)"
+    )

@@ -23,8 +23,9 @@ sqlite3 -box example.db "SELECT page_url, anchor, target_url, cause FROM broken_
 ```
 
 A page is *current* unless its URL is gone (404, 410), redirected or excluded. A page that failed, or is due again, is
-still current: an outage removes nothing. A page's links are those of its newest version. Times are Unix seconds (UTC);
-`datetime(fetched_at, 'unixepoch')` makes one readable. Rows come in no particular order.
+still current: an outage removes nothing. A URL that fails once keeps its status (see `failing_urls`). A page's
+links are those of its newest version. Times are Unix seconds (UTC); `datetime(fetched_at, 'unixepoch')` makes one
+readable. Rows come in no particular order.
 
 A database of an older version has no views yet; `crawler crawl` or `crawler prune` adds them. A few views read all
 links or all attempts, which takes some seconds per ten million; they say so.

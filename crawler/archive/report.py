@@ -60,6 +60,20 @@ _FAILURES = """
 SELECT reason, count(*) FROM urls WHERE status = 'failed' AND kind <> 'robots' GROUP BY reason ORDER BY count(*) DESC
 """
 
+_FAILED_OF = "SELECT id, url FROM urls WHERE status = 'failed' AND kind <> 'robots' AND reason IS ? ORDER BY id LIMIT ?"
+_MESSAGES = """
+SELECT url_id, message FROM fetches
+WHERE id > (SELECT max(id) FROM fetches) - 65536 AND message <> '' AND url_id IN (SELECT value FROM json_each(?))
+"""  # of the newest attempts alone: a URL's are found by no index
+# By urls_failing alone.
+_FAILING = """
+SELECT count(*), min(failing_since) FROM urls
+WHERE failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone')
+"""
+_FAILING_REASONS = """
+SELECT failing_reason, count(*) FROM failing_urls GROUP BY failing_reason ORDER BY count(*) DESC
+"""
+
 # By urls_excluded alone. The hosts that a domain has too many of are one trap, not one each.
 _TRAPS = f"""
 SELECT g.host_id, h.name, g.cause, g.reason, g.urls FROM (
@@ -88,6 +102,7 @@ SAME_CONTENT = "same content"
 _SAMPLED_PAGES = 1000
 _SUSPECT_PAGES = 10  # of the sample, that say the same
 _EXAMPLES = 3
+_REASONS = 10  # of which failed URLs are named
 
 # Not by the highest id: `crawler prune` removes rows.
 _ROWS = "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM bodies), (SELECT count(*) FROM fetches)"
@@ -136,6 +151,15 @@ class OldRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A URL that failed. `message` explains the reason where it is not a status and the attempt is recent."""
+
+    url: str
+    reason: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trap:
     """A suspicion. `rule` is what speaks for it: an exclusion's reason, or 'same content' of pages that were stored.
 
@@ -151,14 +175,24 @@ class Trap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrls:
+    """URLs that responded before and fail for now: how many, the earliest `since` (None: there are none), and why."""
+
+    urls: int
+    since: float | None
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
-    most failed URLs; `waiting` are hosts and origins that are left alone for now; `old_rules` are origins whose
-    robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
-    excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
-    "http <status>".
+    most failed URLs; `failed_urls` three of each of the ten most frequent reasons; `waiting` are hosts and origins that
+    are left alone for now; `old_rules` are origins whose robots.txt cannot be had; `traps` where most URLs look like
+    one. `hosts_crawled` counts hosts that have more than excluded URLs. `next_due_at` None: nothing is planned.
+    `failures` counts failed URLs by reason: a `FailureKind` or "http <status>"; `failing` are those that keep the
+    status of their last response.
     """
 
     urls: Mapping[str, int]
@@ -166,6 +200,7 @@ class Report:
     runs: Sequence[RunRecord]
     hosts: Sequence[HostTally]
     suspects: Sequence[HostTally]
+    failed_urls: Sequence[Failed]
     traps: Sequence[Trap]
     waiting: Sequence[Closure]
     old_rules: Sequence[OldRules]
@@ -173,6 +208,7 @@ class Report:
     hosts_crawled: int
     hosts_backing_off: int
     failures: Mapping[str, int]
+    failing: FailingUrls
     excluded: Mapping[str, int]
     unstored_links: int
     page_versions: int
@@ -207,6 +243,7 @@ async def _read(
         runs=[_run(row) for row in await _rows(connection, _RUNS, runs)],
         hosts=[_host(row) for row in await _rows(connection, _HOSTS, hosts)],
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
+        failed_urls=await _failed_urls(connection, [row[0] for row in failed]),
         traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
         waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None)],
         old_rules=[
@@ -217,12 +254,31 @@ async def _read(
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
         failures={row[0] or "unknown": row[1] for row in failed},
+        failing=await _failing(connection),
         excluded=dict(await _rows(connection, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
         unstored_links=int(totals[3]),
         page_versions=page_versions or 0,
         bodies=bodies or 0,
         fetches=fetches or 0,
     )
+
+
+async def _failed_urls(connection: aiosqlite.Connection, reasons: Sequence[str | None]) -> list[Failed]:
+    """Some of each reason, the most frequent ones first."""
+    found = [
+        (url_id, url, reason or "unknown")
+        for reason in reasons[:_REASONS]
+        for url_id, url in await _rows(connection, _FAILED_OF, reason, _EXAMPLES)
+    ]
+    ids = orjson.dumps([url_id for url_id, _url, _reason in found]).decode()
+    messages = dict(await _rows(connection, _MESSAGES, ids)) if found else {}
+    return [Failed(url=url, reason=reason, message=messages.get(url_id)) for url_id, url, reason in found]
+
+
+async def _failing(connection: aiosqlite.Connection) -> FailingUrls:
+    urls, since = await _row(connection, _FAILING)
+    reasons = dict(await _rows(connection, _FAILING_REASONS)) if urls else {}
+    return FailingUrls(urls=urls, since=since, reasons=reasons)
 
 
 async def _traps(connection: aiosqlite.Connection, most: int) -> list[Trap]:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from crawler.cli.options import DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB
-from crawler.errors import DatabaseFailedError
+from crawler.errors import no_crawl_in
 from crawler.output.figures import counted
 from crawler.storage.location import database_at
 
@@ -22,11 +22,12 @@ def add(
         ),
     ],
     db: DatabasePath = DEFAULT_DB,
+    config_file: ConfigFile = None,
 ) -> None:
     """Add SEEDs to a crawl. A running crawl picks them up within about a second; otherwise the next run does."""
     database = database_at(db)
     running = database.is_held()
     if not database.exists() and not running:
-        raise DatabaseFailedError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` starts one")
+        raise no_crawl_in(db)
     number = database.leave_note(read_seeds(seeds))
     typer.echo(f"{counted(number, 'URL')} added {'to the running crawl' if running else 'for the next run'} ({db})")

@@ -6,8 +6,10 @@ Invariant: no help text cuts an option's name, metavar or explanation; what is t
 from __future__ import annotations
 
 import math
+import shlex
 import textwrap
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,8 @@ from typing import Any, get_args, get_origin
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from crawler.cli.seeds import is_database, looks_like_seed
+from crawler.errors import UsageError
 from crawler.kinds import File, Flag, Text, choice
 from crawler.options import named
 from crawler.quantities import Count, Seconds
@@ -44,6 +48,13 @@ class Group(TyperGroup):
         """All that it takes, --help included."""
         return [_read_by_kind(one) for one in super().get_params(ctx)]
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of that name. Raises `UsageError`, which says what may have been meant, if there is none."""
+        name = args[0]
+        if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
+            raise UsageError(f"there is no command {name!r}; {_what_may_be_meant(name, list(self.commands))}")
+        return super().resolve_command(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """The options, then the commands."""
         _write_parameters(self, ctx, formatter)
@@ -66,6 +77,15 @@ class _Reader:
             return () if is_list else None
         with named(max(param.opts, key=len)):
             return [self._read(one) for one in value] if is_list else self._read(value)
+
+
+def _what_may_be_meant(word: str, commands: list[str]) -> str:
+    if is_database(Path(word)):
+        return f"to resume that crawl: crawler crawl --db {shlex.quote(word)}"
+    if looks_like_seed(word):
+        return f"to crawl it: crawler crawl {shlex.quote(word)}"
+    near = get_close_matches(word.lower(), commands, n=1)
+    return f"did you mean {near[0]}?" if near else "`crawler --help` lists them"
 
 
 def _read_by_kind(parameter: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from crawler.cli.add import add
+from crawler.cli.backup import backup
 from crawler.cli.command import MAX_WIDTH, Command, Group
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
@@ -26,7 +27,6 @@ app = typer.Typer(
     help="A polite, resumable web crawler that stores its pages in one SQLite file.",
     epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
     " database, 6 database failure, 130 / 143 stopped cleanly by SIGINT / SIGTERM or SIGHUP.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH},
@@ -37,6 +37,7 @@ app.command(cls=Command)(init)
 app.command(cls=Command)(status)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
+app.command(cls=Command)(backup)
 app.command(cls=Command)(demo)
 app.command("help", cls=Command)(show_help)
 
@@ -58,17 +59,20 @@ def start(
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run the command line; returns the documented exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a title may hold characters that the terminal's encoding lacks
+    _replace_what_cannot_be_encoded()
     try:
-        result = app(list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = list(arguments) if arguments is not None else None
+        result = app(given, prog_name="crawler", standalone_mode=False)
     except CrawlerError as error:
         return _failed(str(error), error.exit_status)
     except typer.TyperException as error:
         return _failed(f"{error.format_message()} (see `crawler --help`)", 2)
     except typer.Abort:
         return 130
+    except SystemExit as ending:
+        if isinstance(ending.__context__, BrokenPipeError):
+            return _unwritten(ending.__context__)  # Typer has seen it first
+        raise
     except OSError:
         unwritten = flush_output(more="\n")  # the output that failed may be gone by now, so try again with more
         if unwritten is None:
@@ -80,9 +84,16 @@ def run(arguments: Sequence[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _replace_what_cannot_be_encoded() -> None:
+    """A title may hold characters that the terminal's encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def _unwritten(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
-        return 1  # whoever read our output has gone, so there is nobody to tell
+        return 0  # whoever read our output has seen enough, as `head` has
     return _failed(f"cannot write to standard output: {error.strerror}", 1)
 
 

@@ -6,14 +6,15 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crawler.cli.command import Command
-from crawler.cli.crawl_file import CONFIG, SEEDS, read_crawl_file
+from crawler.cli.crawl_file import CONFIG, HOSTS, SEEDS, read_crawl_file
 from crawler.cli.options import given_fields, read_options, table_of, taking
 from crawler.cli.seeds import read_seeds
 from crawler.config import CrawlConfig, RunConfig
@@ -24,7 +25,7 @@ from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
-from crawler.output.summary import Summary, write_summary
+from crawler.output.summary import Summary, failed, write_summary
 from crawler.quantities import Count
 from crawler.records import EndReason
 from crawler.storage.location import database_at
@@ -32,7 +33,7 @@ from crawler.storage.location import database_at
 if TYPE_CHECKING:
     from crawler.engine import Crawl
 
-_EXIT_STATUS: Mapping[str, int] = {EndReason.INTERRUPTED: 130, EndReason.TERMINATED: 143}
+_EXIT_STATUS: Mapping[str, int] = {EndReason.INTERRUPTED: 130, EndReason.TERMINATED: 143, EndReason.STOPPED: 143}
 _NO_SEED_FETCHED = 4
 
 
@@ -43,6 +44,14 @@ class OutputOptions(Slice):
     PANEL = RunConfig.PANEL
 
     quiet: bool = option(False, "--quiet", Flag(), "Print errors only.", short="-q")
+    verbose: bool = option(
+        False,
+        "--verbose",
+        Flag(),
+        "Print a line for each URL, with its time.",
+        more="On a terminal they scroll by above the live view. Elsewhere, `--log-format text` is implied.",
+        short="-v",
+    )
     log_format: LogFormat | None = option(
         None,
         "--log-format",
@@ -71,7 +80,9 @@ CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions)
 
 def _use_crawl_file(context: typer.Context, file: str | None) -> str | None:
     if file is not None:
-        context.default_map = read_crawl_file(Path(file), CRAWL_OPTIONS)
+        given = read_crawl_file(Path(file), CRAWL_OPTIONS)
+        context.meta[HOSTS] = given.pop(HOSTS, None)
+        context.default_map = given
     return file
 
 
@@ -100,22 +111,34 @@ def crawl(
     it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
     """
     config, output = read_options(CrawlConfig, options), read_options(OutputOptions, options)
-    named = read_seeds(seeds or ())
-    _check_files(config.db, {"--summary": output.summary, "--metrics-file": output.metrics_file}, goes_on=not named)
-    observer = observer_for(config.db, output.quiet, log_format=output.log_format)
-    given = given_fields(context, CRAWL_OPTIONS)
+    hosts = context.meta.get(HOSTS)
+    config = replace(config, hosts=hosts or ())
+    if output.quiet and output.verbose:
+        raise UsageError("--quiet and --verbose contradict each other; give one of them")
+    _check_outputs(config.db, {"--summary": output.summary, "--metrics-file": output.metrics_file})
+    observer = observer_for(config.db, output.quiet, log_format=output.log_format, verbose=output.verbose)
+    given = given_fields(context, CRAWL_OPTIONS) | ({HOSTS: "[[host]]"} if hosts is not None else {})
     try:
-        if not config.start.lock_wait_s:
-            database_at(config.db).refuse_if_held()  # before what takes most of the time of a start
-        from crawler.engine import Crawl
+        with metered(observer, config.db, output.metrics_file) as metrics:
+            if not config.start.lock_wait_s:
+                database_at(config.db).refuse_if_held()  # before what takes most of the time of a start
+            named = read_seeds(seeds or ())
+            _check_database(config.db, goes_on=not named)
+            if output.metrics_port is not None:
+                metrics.listen(output.metrics_port)
+            from crawler.engine import Crawl
 
-        with metered(observer, config.db, output.metrics_file, output.metrics_port) as metrics:
             result = run_crawl(Crawl(named, config, observer=metrics, handle_signals=True, given=given))
     except DatabaseBusyError as busy:
         if options["if_running"].strip() != "skip":
             raise
         observer.notify(f"skipped: {busy}", urgent=True)
         return 0
+    except CrawlerError as error:
+        if output.summary is not None and output.summary.is_file():  # an earlier run's, which says something else
+            with suppress(UsageError):  # a full disk fails both
+                write_summary(failed(error), output.summary)
+        raise
     if output.summary is not None:
         write_summary(result, output.summary)
     return exit_status(result)
@@ -137,19 +160,22 @@ class CrawlCommand(Command):
             return error.exit_status
 
 
-def _check_files(db: Path, outputs: Mapping[str, Path | None], *, goes_on: bool) -> None:
+def _check_database(db: Path, *, goes_on: bool) -> None:
     """What can be known before anything is made or fetched."""
-    database = database_at(db)
-    if not database.exists() and goes_on:
+    if not database_at(db).exists() and goes_on:
         raise UsageError(f"nothing to crawl: {db} does not exist yet; give a seed, such as https://example.com/")
-    taken = {str(file): "the database" for file in database.files()}
+
+
+def _check_outputs(db: Path, outputs: Mapping[str, Path | None]) -> None:
+    """None may take the place of the database or of another one, and each can be written."""
+    taken = {str(file): "the database" for file in database_at(db).files()}
     for flag, path in outputs.items():
         if path is None:
             continue
         place = os.path.realpath(path)
         if place in taken:
             raise UsageError(f"{flag} {path} is {taken[place]}; name another file")
-        taken[place] = f"that of {flag}"
+        taken[place] = f"also the file of {flag}"
         check_writable(flag, path)
 
 

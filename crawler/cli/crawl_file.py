@@ -14,11 +14,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from crawler.cli.options import parameter_of
+from crawler.cli.options import parameter_of, read_options
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
+from crawler.host_settings import HostSettings
 from crawler.kinds import File, Flag, Several
-from crawler.options import Option
+from crawler.options import Option, options_of
 from crawler.quantities import Count, Seconds
 from crawler.seeds import names_scheme
 
@@ -33,30 +34,69 @@ SEEDS = Option(
     name="seeds",
     flag="--seeds",
     kind=Several("SEED"),
-    help="A URL, a host name, a file with one URL a line, or - for standard input. None: go on with --db.",
+    help="A URL, a host name, a file with one URL per line, or - for standard input. Without seeds, resume --db.",
     default=(),
 )
+HOSTS = "hosts"  # in what `read_crawl_file` returns
+_HOSTS = "host"
+_HOST_PARAMETERS = [parameter_of(one) for one in options_of(HostSettings)]
+_HOSTS_HELP = (
+    "Each table sets some options for the hosts that it matches; of several that match, the first counts. Tables"
+    " stand at the end of the file. Add more of them as you need."
+)
+_HOST_EXAMPLE = {
+    "match": '"*.example.com"',
+    "delay": "5",
+    "per-host": "1",
+    "max-pages": "1000",
+    "header": '["X-Api-Key: VALUE"]',
+}
 _WIDTH = 100
 
 _HEAD = """\
 # A crawl file. Run it with `crawler crawl --config FILE`.
 #
-# Each key is an option of `crawler crawl` (and `seeds`); what is given on the command line wins. Ages are texts such as
-# "90s", "12h" or "7d"; sizes are bytes or texts such as "500k", "10M" or "1G". Relative paths are relative to this
+# Each key is `seeds` or an option of `crawler crawl`; the command line overrides this file. Ages are strings such as
+# "90s", "12h" or "7d"; sizes are bytes or strings such as "500k", "10M" or "1G". Relative paths are relative to this
 # file. The settings shown are the defaults: to change one, remove the # before it. Regular expressions are best put in
 # 'single quotes', which leave \\ alone."""
 
 
 def read_crawl_file(file: Path, options: Iterable[Option]) -> dict[str, Any]:
-    """What the file says, as the command line would have it, by the names of parameters. Raises `UsageError`."""
-    known = {one.key: one for one in (SEEDS, *options)}
+    """What the file says, as the command line would have it, by the names of parameters. Raises `UsageError`.
+
+    Its `[[host]]` tables, which the command line does not have, are `HostSettings` under `HOSTS`.
+    """
     settings = _read(file)
+    hosts = settings.pop(_HOSTS, None)
+    given = _given_options(str(file), {"db": str(DEFAULT_DB)} | settings, (SEEDS, *options), file.parent)
+    return given if hosts is None else given | {HOSTS: _hosts(str(file), hosts, file.parent)}
+
+
+def _given_options(where: str, settings: dict[str, Any], options: Iterable[Option], folder: Path) -> dict[str, Any]:
+    known = {one.key: one for one in options}
     for key in settings.keys() - known.keys():
-        raise UsageError(f"{file}: there is no option {key!r}{_nearest(key, list(known))}")
+        raise UsageError(f"{where}: there is no option {key!r}{_nearest(key, list(known))}")
     return {
-        parameter_of(known[key]): _given(f"{file}: {key}", known[key], value, file.parent)
-        for key, value in ({"db": str(DEFAULT_DB)} | settings).items()
+        parameter_of(known[key]): _given(f"{where}: {key}", known[key], value, folder)
+        for key, value in settings.items()
     }
+
+
+def _hosts(where: str, tables: Any, folder: Path) -> tuple[HostSettings, ...]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UsageError(f"{where}: host takes tables, each under a line [[{_HOSTS}]]")
+    found = []
+    for number, table in enumerate(tables, start=1):
+        place = f"{where}: [[{_HOSTS}]] {number}"
+        if "match" not in table:
+            raise UsageError(f'{place} has no match; name its hosts, such as match = "*.example.com"')
+        given = _given_options(place, table, options_of(HostSettings), folder)
+        try:
+            found.append(read_options(HostSettings, {name: given.get(name) for name in _HOST_PARAMETERS}))
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+    return tuple(found)
 
 
 def commented_file(options: Iterable[Option]) -> str:
@@ -67,7 +107,16 @@ def commented_file(options: Iterable[Option]) -> str:
             panel = one.panel
             lines += ["", f"# {f' {panel} '.center(_WIDTH, '-')}"]
         lines += ["", *_commented(one)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_commented_hosts()]) + "\n"
+
+
+def _commented_hosts() -> Iterator[str]:
+    """An example, since what these options are by default they are by the others."""
+    yield from ("", f"# {' Some hosts '.center(_WIDTH, '-')}", "")
+    yield from (f"# {line}" for line in textwrap.wrap(_HOSTS_HELP, width=_WIDTH - 2))
+    yield f"# [[{_HOSTS}]]"
+    for one in options_of(HostSettings):
+        yield f"{f'# {one.key} = {_HOST_EXAMPLE[one.key]}':32}# {one.help}"
 
 
 def _commented(option: Option) -> Iterator[str]:
@@ -106,7 +155,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _nearest(key: str, keys: list[str]) -> str:
     near = get_close_matches(key.replace("_", "-").lower(), keys, n=1)
-    return f"; is it {near[0]}?" if near else "; `crawler init` writes a file with all there are"
+    return f"; did you mean {near[0]}?" if near else "; `crawler init` writes a file that lists them all"
 
 
 def _given(where: str, option: Option, value: Any, folder: Path) -> Any:

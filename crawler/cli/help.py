@@ -24,7 +24,13 @@ _RELATIVE_LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\)")  # of no use on
 def show_help(
     context: typer.Context,
     topic: Annotated[
-        str | None, typer.Argument(metavar="TOPIC", help="A topic of the manual, or a command.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="TOPIC",
+            help="A topic of the manual, or a command.",
+            show_default=False,
+            autocompletion=lambda: list(_topics()),
+        ),
     ] = None,
 ) -> None:
     """Show the manual: the list of topics, or one TOPIC."""

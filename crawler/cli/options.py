@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from crawler.kinds import Flag, Text
 from crawler.options import Option, Slice, options_of, slices_of
-
-DatabasePath = Annotated[Path, typer.Option("--db", metavar="PATH", help="The crawl database.")]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Config = TypeVar("Config", bound=Slice)
@@ -74,6 +71,7 @@ def _parameter(option: Option) -> inspect.Parameter:
         metavar=option.kind.metavar,
         help=option.help,
         rich_help_panel=option.panel,
+        autocompletion=(lambda: list(option.kind.completions)) if option.kind.completions else None,
     )
     return inspect.Parameter(
         parameter_of(option),

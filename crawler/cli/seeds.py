@@ -28,6 +28,7 @@ _HOST = re.compile(  # with a user and password, one label will do: that is no f
 )
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 _SHOWN = 3
+_SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 def read_seeds(arguments: Sequence[str]) -> list[Seed]:
@@ -37,6 +38,22 @@ def read_seeds(arguments: Sequence[str]) -> list[Seed]:
     return [seed for argument in arguments for seed in _seeds_of(argument)]
 
 
+def looks_like_seed(argument: str) -> bool:
+    """Whether it names a scheme or a host, or is a file: what may stand where a seed is asked for."""
+    return names_scheme(argument) or Path(argument).is_file() or _HOST.fullmatch(_in_brackets(argument)) is not None
+
+
+def is_database(path: Path) -> bool:
+    """Whether it is a SQLite file."""
+    try:
+        if not path.is_file():  # a pipe would give its first bytes to us
+            return False
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+    except (OSError, ValueError):
+        return False
+
+
 def _seeds_of(argument: str) -> list[Seed]:
     if argument == "-":
         return _from_text(_read_standard_input(), "standard input")
@@ -44,6 +61,8 @@ def _seeds_of(argument: str) -> list[Seed]:
         raise UsageError("a seed is empty; give a URL such as https://example.com/, a host name or a file")
     if names_scheme(argument):
         return [_parsed(argument)]
+    if is_database(Path(argument)):
+        raise UsageError(f"{argument} is a database, not a seed; name it with --db {argument}")
     file = _read(Path(argument))
     if file is not None:
         return _from_text(file, argument)

@@ -32,11 +32,8 @@ def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
 
 def next_steps(db: Path, program: str) -> list[tuple[str, str]]:
     """Three things to try on the database, as (what it shows, command); `program` is how to call the crawler."""
-    broken = (
-        "SELECT p.title AS page, u.url AS target, u.status FROM links l JOIN pages p ON p.id = l.page_id"
-        " JOIN urls u ON u.id = l.target_id WHERE u.status IN ('gone', 'failed') LIMIT 10"
-    )
-    lighthouse = "SELECT title, description FROM pages WHERE text LIKE '%lighthouse%' AND NOT noindex LIMIT 5"
+    broken = "SELECT page_url, anchor, target_url, cause FROM broken_links LIMIT 10"
+    lighthouse = "SELECT title, description FROM current_pages WHERE text LIKE '%lighthouse%' AND NOT noindex LIMIT 5"
     return [
         ("what was found, what was excluded, and why", f"{program} status --db {db}"),
         ("pages with broken links", f'sqlite3 -box {db} "{broken}"'),

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from crawler.clock import Clock
-from crawler.config import CrawlConfig
 from crawler.frontier.admission import Admission
+from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
 from crawler.policy.outcome import decide
-from crawler.policy.recrawl import retry_later_s
 from crawler.records import (
     Claim,
     Failure,
@@ -41,27 +39,25 @@ class Conclusion:
 
     def __init__(
         self,
-        config: CrawlConfig,
         admission: Admission,
         returning: Returning,
         robots: RobotsConclusion,
-        clock: Clock,
+        failed_visits: FailedVisits,
         notify: Callable[[str], None],
     ) -> None:
-        self._retries = config.network.retries
         self._admission = admission
         self._returning = returning
         self._robots = robots
-        self._clock = clock
+        self._failed_visits = failed_visits
         self._notify = notify
 
     async def of(self, visit: Visit, entries: Sequence[Target] = ()) -> list[Result]:
         """All that is to be stored, now that this visit is over; `entries` are those of its sitemap, judged."""
         if visit.claim.kind is UrlKind.ROBOTS:
             return await self._robots.of(visit, _should_fall_back, self._give_up)
-        return [self._of_page(visit, entries)]
+        return [await self._of_page(visit, entries)]
 
-    def _of_page(self, visit: Visit, entries: Sequence[Target]) -> Result:
+    async def _of_page(self, visit: Visit, entries: Sequence[Target]) -> Result:
         claim = visit.claim
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
@@ -72,12 +68,12 @@ class Conclusion:
         linking = page or reread
         link_targets = self._admission.links(linking, claim) if linking is not None else ()
         targets = [*entries, *self._redirect_targets(visit, page)]
-        if _should_fall_back(claim, visit.attempt):
+        falls_back = _should_fall_back(claim, visit.attempt)
+        if falls_back:
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, pause_s=None, goes_first=False)
             targets.append(self._fall_back(claim))
-        if verdict.status is UrlStatus.FAILED:
-            verdict = self._try_later(claim, verdict)
-        return self._returning.take_back(
+        consequences = await self._failed_visits.after(claim, visit.attempt, verdict, replaced=falls_back)
+        result = self._returning.take_back(
             visit,
             verdict,
             page=page,
@@ -87,16 +83,7 @@ class Conclusion:
             targets=tuple(targets),
             lastmods=_lastmods(visit),
         )
-
-    def _try_later(self, claim: Claim, verdict: Verdict) -> Verdict:
-        """What was answered before and fails now is not given up for ever, as one would be that never was.
-
-        Not only pages: also a sitemap, a redirect, or a document of another type.
-        """
-        if claim.previous is None:
-            return verdict
-        later_s = retry_later_s(verdict.attempts, self._retries, self._returning.pace)
-        return replace(verdict, retry_in_s=later_s)
+        return replace(result, **consequences) if consequences else result
 
     def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:
         """Where a redirect, or a meta refresh of a new version, leads."""
@@ -117,13 +104,13 @@ class Conclusion:
             url, depth=0, seed=SeedMark.SEED_REDIRECT
         )  # what was meant for https is not sent by http
 
-    def _give_up(self, claim: Claim, robots: Visit, kind: FailureKind) -> Result:
+    async def _give_up(self, claim: Claim, robots: Visit, kind: FailureKind) -> Result:
         """Nothing of the claim's origin can be fetched, as its robots.txt has shown: a bare seed is tried by http."""
         fallback = (self._fall_back(claim),) if _should_fall_back(claim, robots.attempt) else ()
-        failed = Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=robots.claim.attempts + 1)
-        later_s = self._try_later(claim, failed).retry_in_s
-        again_at = None if later_s is None else self._clock.wall() + later_s
-        return Result(claim=claim, verdict=failed, targets=fallback, next_fetch_at=again_at)
+        attempts = max(claim.attempts, robots.claim.attempts) + 1
+        failed = Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=attempts)
+        consequences = await self._failed_visits.after(claim, None, failed, replaced=bool(fallback))
+        return Result(claim=claim, verdict=failed, targets=fallback, **consequences)
 
 
 def _new_version(visit: Visit) -> tuple[Page | None, StoredBody | None]:

@@ -14,7 +14,9 @@ from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.frontier.admission import Admission
 from crawler.frontier.awaiting import AwaitingRules
+from crawler.frontier.changes import Changes
 from crawler.frontier.conclusion import Conclusion, excluded, postponed
+from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.hosts import HostState
 from crawler.frontier.origins import OriginState
 from crawler.frontier.returning import Returning
@@ -34,8 +36,16 @@ class Frontier:
     """What next, and when. `feed` runs as one task; workers call `claim` and `finish`."""
 
     def __init__(
-        self, config: CrawlConfig, store: Store, counters: Counters, clock: Clock, notify: Callable[[str], None]
+        self,
+        config: CrawlConfig,
+        store: Store,
+        counters: Counters,
+        clock: Clock,
+        notify: Callable[[str], None],
+        tell: Callable[[Visit, Sequence[Result]], None] | None = None,
     ) -> None:
+        """`tell` is called with each visit and what comes of it, for whoever logs them."""
+        self._tell = tell
         self._config = config
         self._store = store
         self._counters = counters
@@ -54,9 +64,10 @@ class Frontier:
         )
         self._supply = Supply(config, store, self._workbench, self._awaiting, self._robots, clock)
         self._returning = Returning(config, self._workbench, counters, clock)
-        parts = RobotsParts(store=store, cache=self._robots, awaiting=self._awaiting)
+        failed_visits = FailedVisits(store, self._returning, config.network.retries, clock)
+        parts = RobotsParts(store=store, cache=self._robots, awaiting=self._awaiting, failed_visits=failed_visits)
         robots = RobotsConclusion(parts, self._workbench, self._admission, self._returning, clock, notify)
-        self._conclusion = Conclusion(config, self._admission, self._returning, robots, clock, notify)
+        self._conclusion = Conclusion(self._admission, self._returning, robots, failed_visits, notify)
         self.writer = Writer(store, clock.wall, self._committed)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue(config.politeness.concurrency)
         self._idle_workers = 0
@@ -64,6 +75,7 @@ class Frontier:
         self._wake = asyncio.Event()
         self._stopping = False
         self._uncommitted = 0  # results
+        self._changes = Changes()
         self.any_tried = False  # a URL; a robots.txt that had expired may have been fetched again without that
 
     # --- the story: feed, lend, take back -----------------------------------------------------------------------
@@ -104,6 +116,8 @@ class Frontier:
         results = await self._conclusion.of(visit, await self._judge_entries(visit) if visit.entries else ())
         self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
         self._supply.note_if_low(self._workbench.host(visit.claim.host_id))
+        if self._tell is not None:
+            self._tell(visit, results)
         for result in results:
             await self._put(result)
         await self._release_closed(visit.claim)
@@ -277,6 +291,7 @@ class Frontier:
         """Called by the writer after each commit."""
         self._uncommitted -= len(results)
         self._counters.pages += sum(result.page is not None for result in results)
+        self._counters.changes.update(filter(None, map(self._changes.of, results)))
         self._supply.committed(results, hosts)
         self._admission.note_full_hosts(self._store.full_hosts())
         self._admission.note_full_domains(self._store.full_domains())

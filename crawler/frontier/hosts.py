@@ -1,6 +1,6 @@
 """What is known of a host while it is in memory, and the rule that paces its requests.
 
-Invariant: `Workbench` alone writes here, and `Shares` and `PageAllowance`, which are its parts; the other rooms read.
+Invariant: `Workbench` alone writes here, and `Shares` and `PageAllowance`, which are its parts; others only read.
 Hosts own their pacing; what belongs to one scheme and port of a host is `OriginState`'s.
 """
 
@@ -21,6 +21,7 @@ class HostState:
     name: str
     base_s: float  # the shortest delay: the user's, or a Crawl-delay
     delay_s: float  # between the starts of two requests: the base, or the pace to which the host was slowed
+    per_host: int  # claims that may be lent at once, as soon as it has proven quick
     pace: HostPace = AT_REST
     ready_at: float = 0.0  # no request may start before
     backing_off: bool = False  # `ready_at` is a pause that its failures cost; until it lends again

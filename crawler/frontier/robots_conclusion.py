@@ -5,18 +5,22 @@ Invariant: whatever comes of it, those claims are ready to be judged, have faile
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from crawler.clock import Clock
 from crawler.frontier.admission import Admission
 from crawler.frontier.awaiting import AwaitingRules
+from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_cache import MAX_AGE_S, RobotsCache
 from crawler.frontier.workbench import Workbench
 from crawler.policy.outcome import brings_rules, decide_robots
 from crawler.records import MAX_COPY_AGE_S, Claim, Failure, FailureKind, Response, Result, RobotsCopy, Verdict, Visit
 from crawler.storage.interface import DueReads
+
+GiveUp: TypeAlias = Callable[[Claim, Visit, FailureKind], Awaitable[Result]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,7 @@ class RobotsParts:
     store: DueReads  # has the last copies
     cache: RobotsCache
     awaiting: AwaitingRules
+    failed_visits: FailedVisits
 
 
 class RobotsConclusion:
@@ -51,7 +56,7 @@ class RobotsConclusion:
         self,
         visit: Visit,
         may_fall_back: Callable[[Claim, Response | Failure], bool],
-        give_up: Callable[[Claim, Visit, FailureKind], Result],
+        give_up: GiveUp,
     ) -> list[Result]:
         """All that is to be stored, now that this visit is over."""
         claim, attempt = visit.claim, visit.attempt
@@ -69,7 +74,7 @@ class RobotsConclusion:
         if decision.rules is not None:
             return [await self._obey(visit, decision.verdict, self._new_copy(visit, decision.rules))]
         if decision.failed is not None:
-            return self._fail_origin(visit, decision.verdict, decision.failed, give_up)
+            return await self._fail_origin(visit, decision.verdict, decision.failed, give_up)
         if decision.believe_copy_s is not None and copy is not None:
             self._tell(claim.origin, copy, decision.verdict.reason)
             return [await self._obey(visit, decision.verdict, self._old_copy(visit, copy, decision.believe_copy_s))]
@@ -92,14 +97,14 @@ class RobotsConclusion:
         targets = tuple(self._admission.sitemaps(known.sitemaps))
         return self._returning.take_back(visit, verdict, robots=copy, targets=targets)
 
-    def _fail_origin(
-        self, visit: Visit, verdict: Verdict, kind: FailureKind, give_up: Callable[[Claim, Visit, FailureKind], Result]
-    ) -> list[Result]:
+    async def _fail_origin(self, visit: Visit, verdict: Verdict, kind: FailureKind, give_up: GiveUp) -> list[Result]:
         """Nothing of this origin can be fetched: its pages fail with that."""
-        results = [self._returning.take_back(visit, verdict, origin_failed=kind)]
+        result = self._returning.take_back(visit, verdict, origin_failed=kind)
         released = self._parts.awaiting.release(visit.claim.origin)
         self._workbench.set_aside(self._workbench.host(visit.claim.host_id), -len(released))
-        return results + [give_up(one, visit, kind) for one in released]
+        given_up = [await give_up(one, visit, kind) for one in released]
+        again_at = self._parts.failed_visits.origin_again_at(given_up, verdict.attempts)
+        return [replace(result, origin_revisit_at=again_at), *given_up]
 
     def _try_again(self, visit: Visit, verdict: Verdict) -> Result:
         """Nothing may be fetched while robots.txt is unreachable: the origin is left alone, its pages stay pending."""
@@ -125,7 +130,7 @@ class RobotsConclusion:
     def _tell(self, origin: str, copy: RobotsCopy, reason: str | None) -> None:
         days = (self._clock.wall() - copy.fetched_at) / 86400
         age = "less than a day ago" if days < 1 else f"{days:.0f} day{'' if round(days) == 1 else 's'} ago"
-        self._notify(f"{origin}: robots.txt cannot be had ({reason}); the last copy, read {age}, is obeyed")
+        self._notify(f"{origin}: robots.txt is unavailable ({reason}); obeying the last copy, read {age}")
 
 
 def _status_of(visit: Visit) -> int | None:

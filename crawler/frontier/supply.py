@@ -17,6 +17,7 @@ from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.hosts import HostState
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.workbench import Workbench
+from crawler.host_settings import settings_of
 from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy
 from crawler.storage.interface import Cursor, Store
 from crawler.urls import host_of
@@ -49,6 +50,8 @@ class Supply:
         self._awaiting = awaiting
         self._robots = robots
         self._clock = clock
+        self._has_own_limits = any(host.max_pages is not None for host in config.hosts)
+        self._most_pages_of_any = _most_of_any(config)
         self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
         self._released: list[Claim] = []  # since the last read
         self._needs_refill: set[int] = set()  # hosts in memory with few claims, while the store may have more
@@ -172,28 +175,47 @@ class Supply:
 
     async def _due_hosts(self, limit: int, now: float) -> list[HostRecord]:
         """The next hosts on disk that are due, without those in memory; after the last, when to begin anew."""
-        batch = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit, self._polled)
+        batch = await self._store.due_hosts(now, self._most_pages_of_any, limit, self._polled)
         self._polled = batch.next
         if batch.next is None:
             due_at = await self._store.next_due_at(now)
             pause_s = _POLL_AT_LEAST_EVERY_S if due_at is None else max(0.05, due_at - now)
             self._poll_at = self._clock.monotonic() + min(pause_s, _POLL_AT_LEAST_EVERY_S)
-        return [record for record in batch.rows if not self._is_here(record.host_id)]
+        return self._absent(batch.rows)
 
     async def _is_any_due(self, now: float) -> bool:
         """Whether a host is due that is not in memory."""
-        limit = len(self._workbench) + 1
-        batch = await self._store.due_hosts(now, self._config.scope.max_pages_per_host, limit)
-        here = [self._is_here(record.host_id) for record in batch.rows]  # each: those get what has become due
-        return not all(here)
+        limit, after = len(self._workbench) + 1, None
+        while True:
+            batch = await self._store.due_hosts(now, self._most_pages_of_any, limit, after)
+            if self._absent(batch.rows):
+                return True
+            if not self._has_own_limits or batch.next is None:
+                return False
+            after = batch.next  # some had the pages that their own settings allow, and may stand before others
+
+    def _absent(self, records: Iterable[HostRecord]) -> list[HostRecord]:
+        """Those that are not in memory and may give pages. Each is looked up: those here get what has become due."""
+        return [record for record in records if not self._has_its_pages(record) and not self._is_here(record.host_id)]
+
+    def _has_its_pages(self, record: HostRecord) -> bool:
+        """By its own settings; the store knows the limit of all hosts."""
+        if not self._has_own_limits:
+            return False
+        most = self._most_pages(record)
+        return most is not None and record.run_pages >= most
+
+    def _most_pages(self, record: HostRecord) -> int | None:
+        own = settings_of(record.name, self._config.hosts).max_pages
+        return self._config.scope.max_pages_per_host if own is None else own
 
     async def _stale_hosts(self, horizon: Horizon, limit: int) -> list[HostRecord]:
         """The next hosts that have something to be fetched again: each is asked once, as the horizon stands still."""
         latest_back_off = self._clock.wall() + self._config.run.max_wait_s
-        most = self._config.scope.max_pages_per_host
+        most = self._most_pages_of_any
         batch = await self._store.stale_hosts(horizon, most, limit, latest_back_off, self._stale_after)
         self._stale_left, self._stale_after = batch.next is not None, batch.next
-        return [record for record in batch.rows if not self._is_here(record.host_id)]
+        return self._absent(batch.rows)
 
     def _is_here(self, host_id: int) -> bool:
         """Whether the host is in memory; one that has nothing to lend there gets what has become due since."""
@@ -207,7 +229,8 @@ class Supply:
     def _add_host(self, record: HostRecord) -> None:
         if record.host_id in self._workbench:
             return
-        most = self._config.scope.max_pages_per_host
+        own = settings_of(record.name, self._config.hosts)
+        most = self._most_pages(record)
         self._workbench.add_host(
             record.host_id,
             record.name,
@@ -215,6 +238,8 @@ class Supply:
             crawl_delay_s=0.0 if self._config.politeness.ignore_robots else self._robots.crawl_delay_s(record.name),
             pace_s=record.pace_s,
             allowance=None if most is None else max(0, most - record.run_pages),
+            delay_s=own.delay_s,
+            per_host=own.per_host,
         )
         self._needs_refill.add(record.host_id)
 
@@ -325,6 +350,12 @@ def _by_turns() -> Callable[[Claim], tuple[int, bool]]:
         return places[claim.host_id, claim.is_hub], not claim.is_hub
 
     return place
+
+
+def _most_of_any(config: CrawlConfig) -> int | None:
+    """The pages that no host may have more of, whatever its own settings."""
+    most = config.scope.max_pages_per_host
+    return None if most is None else max([most, *(host.max_pages or 0 for host in config.hosts)])
 
 
 def _may_have_others(host: HostState) -> bool:

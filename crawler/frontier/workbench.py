@@ -91,12 +91,15 @@ class Workbench:
         crawl_delay_s: float = 0.0,
         pace_s: float | None = None,
         allowance: int | None = None,
+        delay_s: float | None = None,
+        per_host: int | None = None,
     ) -> HostState:
         """Take a host into memory; nothing is lent before `ready_at`, nor more pages than `allowance`.
 
-        `pace_s` is the delay to which it was slowed when it was here last.
+        `pace_s` is the delay to which it was slowed when it was here last. `delay_s` and `per_host` are its own; None:
+        those of all hosts.
         """
-        base_s = max(self._delay_s, crawl_delay_s)
+        base_s = max(self._delay_s if delay_s is None else delay_s, crawl_delay_s)
         slowed = self._adaptive and pace_s is not None and pace_s > base_s
         pace = HostPace(delay_s=pace_s) if slowed and pace_s is not None else AT_REST
         host = HostState(
@@ -104,6 +107,7 @@ class Workbench:
             name=name,
             base_s=base_s,
             delay_s=max(base_s, pace.delay_s),
+            per_host=self._per_host if per_host is None else per_host,
             pace=pace,
             ready_at=ready_at,
             allowance=allowance,
@@ -214,9 +218,7 @@ class Workbench:
         host, origin = loan.host, loan.origin
         if not loan.is_probe or len(host.claims) == len(origin.claims):
             return None
-        is_the_only_slot = self._per_host == 1 or (
-            host.delay_s > 0 and origin.failures > 0
-        )  # all wait until it is sent
+        is_the_only_slot = host.per_host == 1 or (host.delay_s > 0 and origin.failures > 0)  # all wait until it is sent
         return FIRST_ANSWER_S if is_the_only_slot or claim.attempts < _HURRIED_ATTEMPTS else None
 
     def before(self, claim: Claim) -> InARow:
@@ -353,8 +355,8 @@ class Workbench:
 
     def _limit(self, host: HostState) -> int:
         if host.answered and host.claims.several:
-            return self._per_host  # what is slow is one of its origins: see `Turns.next`
-        return slots(quick=host.proven, per_host=self._per_host)
+            return host.per_host  # what is slow is one of its origins: see `Turns.next`
+        return slots(quick=host.proven, per_host=host.per_host)
 
     def _notice_slow(self, now: float) -> None:
         """Hosts whose oldest loan has been out for too long are slow from now on, not only once it comes back."""

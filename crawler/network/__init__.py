@@ -1,1 +1,1 @@
-"""The only room that knows aiohttp. Failures leave it as values (`records.Failure`), never as exceptions."""
+"""The only package that knows aiohttp. Failures leave it as values (`records.Failure`), never as exceptions."""

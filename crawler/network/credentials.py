@@ -1,18 +1,23 @@
-"""Which origin is sent which of the user's credentials. Invariant: an origin that nobody named gets none."""
+"""Which origin is sent which of the user's credentials. Invariant: an origin that nobody named gets none; a host that
+has headers of its own is alone in getting them.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from crawler.config import NetworkConfig
+from crawler.host_settings import HostSettings, settings_of
 from crawler.network.session import credential_headers
+from crawler.urls import host_of
 
 
 class Credentials:
-    """The `Authorization` and `Cookie` fields of each origin."""
+    """The `Authorization` and `Cookie` fields of each origin, and the fields that are a host's own."""
 
-    def __init__(self, network: NetworkConfig) -> None:
+    def __init__(self, network: NetworkConfig, hosts: Sequence[HostSettings] = ()) -> None:
+        self._hosts = hosts if any(host.headers for host in hosts) else ()
         self._shared = credential_headers(network)
         self._by_origin: dict[str, dict[str, str]] = {}
 
@@ -27,4 +32,11 @@ class Credentials:
 
     def of(self, origin: str) -> Mapping[str, str] | None:
         """The fields for its requests; None where there are none."""
-        return self._by_origin.get(origin)
+        given = self._by_origin.get(origin)
+        if not self._hosts:
+            return given
+        own = settings_of(host_of(f"{origin}/"), self._hosts).headers
+        if not own:
+            return given
+        names = {name.lower() for name in own}
+        return {name: value for name, value in (given or {}).items() if name.lower() not in names} | dict(own)

@@ -1,15 +1,16 @@
 """One URL in, a `Response` or a `Failure` out: exactly one GET on the shared session.
 
 aiohttp's exceptions end here. No redirect is followed, no request is repeated, no body is read beyond its limit.
-`open_fetcher` is the room's door: it opens the resolver, the guard and the session, and closes them.
+`open_fetcher` is the package's entry point: it opens the resolver, the guard and the session, and closes them.
 """
 
 from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 from yarl import URL
@@ -17,6 +18,7 @@ from yarl import URL
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.fetching import Unresolved, any_type
+from crawler.host_settings import HostSettings
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
 from crawler.network.cookies import CookieFile
@@ -58,6 +60,7 @@ class HttpFetcher:
         deadlines: Deadlines,
         lag: LoopLag,
         cookies: CookieFile | None = None,
+        credentials: Credentials | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
@@ -72,7 +75,7 @@ class HttpFetcher:
         self._cookies = cookies
         self._proxy = network.proxy_server
         self._memory = MemoryBudget(network.memory_bytes)
-        self._credentials = Credentials(network)
+        self._credentials = credentials or Credentials(network)
         self._rate = RateLimit(network.max_rate) if network.max_rate is not None else None
 
     async def fetch(
@@ -205,17 +208,20 @@ async def open_fetcher(
     *,
     concurrency: Concurrency | None = None,
     cookies: CookieFile | None = None,
+    hosts: Sequence[HostSettings] = (),
     ssl_context: ssl.SSLContext | None = None,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[HttpFetcher]:
-    """The network room, opened inside the running event loop and closed in every way out.
+    """The fetcher, opened inside the running event loop and closed in every way out.
 
     `concurrency` is what fits below the open-file limit, found out where it is not given. `cookies` are sent where they
-    belong. `ssl_context` replaces the default trust in the system's CAs; `wall_clock` gives the times in what is
-    returned. Raises `UsageError` where the DNS server or a header cannot be used.
+    belong, and so are the headers of `hosts`. `ssl_context` replaces the default trust in the system's CAs;
+    `wall_clock` gives the times in what is returned. Raises `UsageError` where the DNS server or a header cannot be
+    used.
     """
     if concurrency is None:
         concurrency = fit_concurrency(politeness.concurrency, open_file_limit())
+    politeness = replace(politeness, per_host=max([politeness.per_host, *(host.per_host or 0 for host in hosts)]))
     receive_buffer_bytes = None if network.max_rate is None else buffer_bytes(network.max_rate)
     guard = AddressGuard(network.allowed_networks, counters, receive_buffer_bytes)
     resolver = Resolver(counters, network.dns_server)
@@ -224,17 +230,20 @@ async def open_fetcher(
         async with open_session(
             network, politeness, resolver=resolver, guard=guard, ssl_context=ssl_context
         ) as session:
-            kept = concurrency.kept_connections
-            yield HttpFetcher(session, resolver, guard, network, counters, kept, deadlines, lag, cookies, wall_clock)
+            kept, credentials = concurrency.kept_connections, Credentials(network, hosts)
+            yield HttpFetcher(
+                session, resolver, guard, network, counters, kept, deadlines, lag, cookies, credentials, wall_clock
+            )
     finally:
         deadlines.close()
         lag.close()
         await resolver.close()
 
 
-def check_network(network: NetworkConfig) -> None:
+def check_network(network: NetworkConfig, hosts: Sequence[HostSettings] = ()) -> None:
     """Raises `UsageError` where the DNS server or a header cannot be used: found out before anything is opened."""
-    common_headers(network)
+    for headers in (network.headers, *(host.headers for host in hosts)):
+        common_headers(replace(network, headers=headers))
     if network.dns_server:
         parse_dns_server(network.dns_server)
 

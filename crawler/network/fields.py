@@ -1,6 +1,6 @@
 """What the head of an answer says: header fields as clean text, and whether its framing can be trusted.
 
-Invariant: no string leaves this room with control characters or lone surrogates in it.
+Invariant: no string leaves this module with control characters or lone surrogates in it.
 """
 
 from __future__ import annotations

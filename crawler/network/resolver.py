@@ -1,7 +1,7 @@
 """Names to addresses: aiodns behind a cache that keeps what DNS says for as long as DNS says.
 
 Invariants: one query under way for a name however many ask for it; a caller that gives up takes nothing from the
-others; the addresses of a name keep their order, so that its first address, which politeness counts, does not dance.
+others; the addresses of a name keep their order, so that its first address, which politeness counts, stays the same.
 """
 
 from __future__ import annotations

@@ -25,9 +25,12 @@ _ENDINGS: Mapping[str, tuple[str, str, str]] = {
     EndReason.MAX_PAGES: ("stopped", "green", ": reached the page limit (--max-pages)"),
     EndReason.MAX_RUNTIME: ("stopped", "green", ": reached the time limit (--max-runtime)"),
     EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; all finished work is stored"),
+    EndReason.STOPPED: ("stopped", "yellow", " by `crawler stop`; all finished work is stored"),
     EndReason.TERMINATED: ("terminated", "yellow", " by SIGTERM or SIGHUP; all finished work is stored"),
 }
 _NAMED_HOSTS = 3
+_NAMED_SEEDS = 5  # in one line
+_MAX_URL = 200  # characters
 _AGES_S = (7 * 86400.0, 86400.0, 43200.0, 3600.0, 600.0, 60.0)
 _SPACE = "   "
 
@@ -58,6 +61,7 @@ def one_line(summary: Summary, db: Path) -> str:
     parts = [
         _ended(summary).plain,
         f"pages: {_pages(summary).plain}",
+        f"changes: {_changes(summary, ', ')}" if any(summary.changes.values()) else "",
         f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
         f"pending: {_pending(summary).plain}" if summary.pending or summary.waiting else "",
     ]
@@ -66,9 +70,10 @@ def one_line(summary: Summary, db: Path) -> str:
 
 def no_seed(summary: Summary) -> str:
     """The error of a run that could not fetch any seed."""
-    statuses = {f"http {code}": number for code, number in summary.by_status.items()}
-    why = tally({**summary.by_failure, **statuses}, ", ")
-    return f"no seed could be fetched ({why or 'no request was sent'}); `crawler status` shows what failed"
+    shown = [f"{url} ({why})" for url, why in _failed_seeds(summary)[:_NAMED_SEEDS]]
+    if (more := summary.failed_seeds_total - len(shown)) > 0:
+        shown.append(f"and {amount(more)} more, which `crawler status` counts")
+    return f"no seed could be fetched: {'; '.join(shown)}"
 
 
 def print_rows(console: Console, rows: list[tuple[str, Text]]) -> None:
@@ -112,6 +117,10 @@ def told_closures(closures: Sequence[Closure]) -> str:
     return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
 
 
+def _failed_seeds(summary: Summary) -> list[tuple[str, str]]:
+    return [(printable(seed["url"], _MAX_URL), printable(seed["reason"], _MAX_URL)) for seed in summary.failed_seeds]
+
+
 def _auto(next_at: float | None, now: float) -> str:
     if next_at is None:
         return ""
@@ -122,7 +131,10 @@ def _auto(next_at: float | None, now: float) -> str:
 def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
     rows = [
         (f"run {summary.run_id}", _ended(summary)),
+        *(("seed", Text(f"{url}: {why}", style="red")) for url, why in _failed_seeds(summary)),
+        ("seeds", _more_seeds(summary)),
         ("pages", _pages(summary)),
+        ("changes", Text(_changes(summary, _SPACE))),
         ("responses", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
         ("connections", Text(_connections(summary))),
@@ -137,10 +149,15 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
     return [(label, value) for label, value in rows if value.plain]
 
 
+def _more_seeds(summary: Summary) -> Text:
+    more = summary.failed_seeds_total - len(summary.failed_seeds)
+    return Text(f"{amount(more)} more" if more > 0 else "", style="red")
+
+
 def _ended(summary: Summary) -> Text:
     word, style, rest = _ENDINGS.get(summary.end_reason, (printable(summary.end_reason), "red", ""))
     if summary.end_reason is EndReason.WAITING:
-        rest = f": {told_closures(summary.waiting)}; what is left there is for a later run"
+        rest = f": {told_closures(summary.waiting)}; their remaining pages are left for a later run"
     text = Text.assemble((word, f"bold {style}"), f" after {span(summary.elapsed_s)}", rest)
     if summary.seeds_failed:
         text.append("; no seed could be fetched", style="bold red")
@@ -157,6 +174,11 @@ def _pages(summary: Summary) -> Text:
     if summary.run_pages > summary.pages:
         text.append(f"; {amount(summary.run_pages)} in the whole run")
     return text
+
+
+def _changes(summary: Summary, separator: str) -> str:
+    """'new 12, unchanged 1,157, newly failed 2'."""
+    return separator.join(f"{kind.replace('_', ' ')} {amount(n)}" for kind, n in summary.changes.items() if n)
 
 
 def _failures(summary: Summary, separator: str = _SPACE) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -22,10 +22,12 @@ from rich.console import Console
 from crawler.clock import Clock
 from crawler.counters import Counters
 from crawler.errors import CrawlerError
+from crawler.output.events import events_of
 from crawler.output.meter import HostSource, Meter, Reading
 from crawler.output.observer import Observer
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
+from crawler.records import Result, Visit
 
 _LINE_S, _LATER_LINE_S, _LATER_S = 5.0, 30.0, 60.0
 
@@ -40,11 +42,12 @@ class LogFormat(StrEnum):
 class JsonLines(Observer):
     """One event per line; figures every five seconds, every thirty after the first minute."""
 
-    def __init__(self, db: Path, screen: Console, clock: Clock, *, quiet: bool = False) -> None:
+    def __init__(self, db: Path, screen: Console, clock: Clock, *, quiet: bool = False, verbose: bool = False) -> None:
         self._db = db
         self._screen = screen
         self._clock = clock
         self._quiet = quiet  # errors only
+        self._verbose = verbose  # each URL
         self._task: asyncio.Task[None] | None = None
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
@@ -56,6 +59,16 @@ class JsonLines(Observer):
     def notify(self, text: str, *, urgent: bool = False) -> None:
         """Log it."""
         self._log("warning" if urgent else "info", "notice", {"message": printable(text)})
+
+    @property
+    def follows_visits(self) -> bool:
+        """Unless only errors are wanted: no visit is one."""
+        return not self._quiet
+
+    def visited(self, visit: Visit, results: Sequence[Result]) -> None:
+        """Log its events."""
+        for event in events_of(visit, results, every=self._verbose):
+            self._log(event.level, event.name, event.fields)
 
     def finished(self, summary: Summary) -> None:
         """Log the summary, as an error if no seed could be fetched."""

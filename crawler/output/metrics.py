@@ -5,32 +5,34 @@ in `Counters` already and are read on the event loop, where they are written. Th
 reads it with Prometheus' own parser.
 
 Invariants: each sample has the label `db`, because node_exporter's textfile collector merges the files of several
-crawls, and none has a timestamp, which that collector refuses. A run that never starts, because another one holds the
-database, writes nothing.
+crawls, and none has a timestamp, which that collector refuses. However a start ends, the file says so, unless another
+run holds the database: that one writes it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from crawler.clock import Clock
 from crawler.counters import Counters
-from crawler.errors import UsageError
+from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.output.files import write_file
 from crawler.output.meter import HostSource, queued
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, peak_rss_bytes
-from crawler.records import EndReason
+from crawler.records import Change, EndReason, Result, Visit
 
 _WRITE_EVERY_S = 15.0
 _REQUEST_S = 5.0  # for a client to send its request
 _MAX_REQUEST = 8192  # bytes
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LAST_SUCCESS = "last_success_time_seconds"
 _AS_ASKED = {EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_RUNTIME}
 
 
@@ -48,18 +50,28 @@ class _Family:
 class Metrics(Observer):
     """An observer that exports metrics and passes everything on to another one."""
 
-    def __init__(self, watcher: Observer, db: Path, clock: Clock, file: Path | None, listener: socket.socket | None):
+    def __init__(self, watcher: Observer, db: Path, clock: Clock, file: Path | None) -> None:
         self._watcher = watcher
         self._db = db
         self._clock = clock
         self._file = file
-        self._listener = listener
+        self._listener: socket.socket | None = None
         self._started_at = clock.wall()
+        self._last_success_at = self._told_last() if file is not None else None
         self._source: HostSource | None = None
         self._counters = Counters()
         self._summary: Summary | None = None
         self._ended_at: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the crawl has."""
+        return self._source is not None
+
+    def listen(self, port: int) -> None:
+        """Serve the metrics on 127.0.0.1:`port` once the crawl has started. Raises `UsageError` if it cannot."""
+        self._listener = _listen(port)
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
         """Start writing and serving, in tasks of the running loop."""
@@ -75,6 +87,15 @@ class Metrics(Observer):
         """Pass it on."""
         self._watcher.notify(text, urgent=urgent)
 
+    @property
+    def follows_visits(self) -> bool:
+        """Whether the other one does."""
+        return self._watcher.follows_visits
+
+    def visited(self, visit: Visit, results: Sequence[Result]) -> None:
+        """Pass it on."""
+        self._watcher.visited(visit, results)
+
     def finished(self, summary: Summary) -> None:
         """Keep the summary for the last figures, and stop serving."""
         self._summary = summary
@@ -82,10 +103,14 @@ class Metrics(Observer):
         for task in self._tasks:
             task.cancel()
 
-    def close(self) -> None:
+    def close(self, *, write: bool = True) -> None:
         """Write the last figures: the run is over, however it ended. Raises `UsageError` if that fails."""
+        if self._listener is not None:
+            self._listener.close()
         self._ended_at = self._clock.wall()
-        if self._file is not None and self._source is not None:
+        if _is_success(self._summary):
+            self._last_success_at = self._ended_at
+        if self._file is not None and write:
             write_file("--metrics-file", self._file, self.text().encode(), durable=False)
 
     def text(self) -> str:
@@ -135,9 +160,23 @@ class Metrics(Observer):
 
     # --- the text -----------------------------------------------------------------------------------------------
 
+    def _told_last(self) -> float | None:
+        """The last success by the file of earlier runs: one that fails must not make it forgotten."""
+        try:
+            text = self._file.read_text(encoding="utf-8") if self._file is not None and self._file.is_file() else ""
+        except (OSError, ValueError):
+            return None
+        found = re.search(
+            rf"^crawler_{_LAST_SUCCESS}\{{{re.escape(self._db_label())}\}} ([0-9.]+)$", text, re.MULTILINE
+        )
+        return float(found[1]) if found else None
+
+    def _db_label(self) -> str:
+        return f'db="{_escaped(str(self._db.absolute()))}"'
+
     def _lines(self, family: _Family) -> str:
         name = f"crawler_{family.name}"
-        db = f'db="{_escaped(str(self._db.absolute()))}"'
+        db = self._db_label()
         lines = [f"# HELP {name} {family.text}", f"# TYPE {name} {family.kind}"]
         for value, number in family.samples.items():
             labels = f'{db},{family.label}="{_escaped(value)}"' if family.label else db
@@ -149,6 +188,8 @@ class Metrics(Observer):
         yield _gauge("start_time_seconds", "Start of the process, in Unix seconds.", self._started_at)
         yield _gauge("peak_memory_bytes", "Peak resident memory of the process.", peak_rss_bytes())
         yield _gauge("running", "1 while the crawl is running.", self._ended_at is None)
+        if self._last_success_at is not None:
+            yield _gauge(_LAST_SUCCESS, "End of the last run that did what was asked.", self._last_success_at)
         if self._ended_at is not None:
             yield from _ended(self._summary, self._ended_at)
         elif self._source is not None:
@@ -156,24 +197,22 @@ class Metrics(Observer):
 
 
 @contextmanager
-def metered(watcher: Observer, db: Path, file: Path | None, port: int | None) -> Iterator[Metrics]:
-    """An observer that also writes metrics to `file` and serves them on 127.0.0.1:`port`, each if it is given.
+def metered(watcher: Observer, db: Path, file: Path | None) -> Iterator[Metrics]:
+    """An observer that also writes metrics to `file`, if there is one, and serves them where it is told to `listen`.
 
-    Raises `UsageError` if it cannot listen on the port or write the file.
+    A start that fails is told, too, unless another run holds the database: then the file is that run's. Raises
+    `UsageError` if the file cannot be written.
     """
-    listener = _listen(port) if port is not None else None
-    metrics = Metrics(watcher, db, Clock(), file, listener)
+    metrics = Metrics(watcher, db, Clock(), file)
     try:
         yield metrics
-    except BaseException:
+    except BaseException as error:
+        told = metrics.has_started or (isinstance(error, CrawlerError) and not isinstance(error, DatabaseBusyError))
         with suppress(UsageError):  # a full disk fails both, and the crawl's error says more
-            metrics.close()
+            metrics.close(write=told)
         raise
     else:
         metrics.close()
-    finally:
-        if listener is not None:
-            listener.close()
 
 
 def _listen(port: int) -> socket.socket:
@@ -200,6 +239,8 @@ def _counted(counters: Counters) -> Iterator[_Family]:
     yield _Family(
         name="failures_total", kind="counter", text="Attempts without a response.", samples=failures, label="kind"
     )
+    changes = {str(kind): float(counters.changes[kind]) for kind in Change}
+    yield _Family(name="changes_total", kind="counter", text="URLs by what changed.", samples=changes, label="change")
 
 
 def _running(source: HostSource, counters: Counters) -> Iterator[_Family]:
@@ -212,14 +253,18 @@ def _running(source: HostSource, counters: Counters) -> Iterator[_Family]:
 
 
 def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
-    success = summary is not None and summary.end_reason in _AS_ASKED and not summary.seeds_failed
-    yield _gauge("success", "1 if the run did what was asked.", success)
+    yield _gauge("success", "1 if the run did what was asked.", _is_success(summary))
     yield _gauge("end_time_seconds", "End of the run, in Unix seconds.", ended_at)
+    is_complete = summary is not None and summary.complete
+    yield _gauge("complete", "The same as crawler_run_complete.", is_complete)
+    yield _gauge("run_complete", "1 if no URLs were left to fetch.", is_complete)
     if summary is not None:
-        yield _gauge("complete", "The same as crawler_run_complete.", summary.complete)
-        yield _gauge("run_complete", "1 if no URLs were left to fetch.", summary.complete)
         urls = {status: float(number) for status, number in summary.urls.items()}
         yield _Family(name="urls", kind="gauge", text="URLs in the database.", samples=urls, label="status")
+
+
+def _is_success(summary: Summary | None) -> bool:
+    return summary is not None and summary.end_reason in _AS_ASKED and not summary.seeds_failed
 
 
 def _counter(name: str, text: str, number: float) -> _Family:

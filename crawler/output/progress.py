@@ -9,6 +9,8 @@ ending that task restores the terminal.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +20,7 @@ from rich.text import Text
 from crawler.clock import Clock
 from crawler.counters import Counters
 from crawler.output.ending import no_seed, one_line, print_ending
+from crawler.output.events import events_of
 from crawler.output.figures import amount, rate, stopwatch
 from crawler.output.logs import JsonLines, LogFormat, pause_s
 from crawler.output.meter import HostSource, Meter, Reading
@@ -26,6 +29,7 @@ from crawler.output.safe_text import printable
 from crawler.output.screen import Screen, by_class
 from crawler.output.streams import lasting_stream
 from crawler.output.summary import Summary
+from crawler.records import Result, Visit
 
 _REFRESH_S = 0.25
 
@@ -33,11 +37,12 @@ _REFRESH_S = 0.25
 class LiveView(Observer):
     """A region at the bottom of the terminal that is redrawn four times a second; notices scroll by above it."""
 
-    def __init__(self, db: Path, screen: Console, results: Console, clock: Clock) -> None:
+    def __init__(self, db: Path, screen: Console, results: Console, clock: Clock, *, verbose: bool = False) -> None:
         self._db = db
         self._screen = screen
         self._results = results
         self._clock = clock
+        self._verbose = verbose
         self._live: Live | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -49,6 +54,16 @@ class LiveView(Observer):
     def notify(self, text: str, *, urgent: bool = False) -> None:
         """Print a line that stays, above the region."""
         self._screen.print(Text(printable(text)), highlight=False)
+
+    @property
+    def follows_visits(self) -> bool:
+        """If each URL is wanted: else the region shows the latest errors, which is enough."""
+        return self._verbose
+
+    def visited(self, visit: Visit, results: Sequence[Result]) -> None:
+        """Print its events above the region."""
+        for event in events_of(visit, results, every=True):
+            self._screen.print(Text(f"{_time(self._clock)} {event.text}"), highlight=False, soft_wrap=True)
 
     def finished(self, summary: Summary) -> None:
         """Remove the region and print the summary."""
@@ -81,11 +96,12 @@ class LiveView(Observer):
 class PlainLines(Observer):
     """A line every five seconds, every thirty after the first minute: for logs and pipes."""
 
-    def __init__(self, db: Path, screen: Console, results: Console, clock: Clock) -> None:
+    def __init__(self, db: Path, screen: Console, results: Console, clock: Clock, *, verbose: bool = False) -> None:
         self._db = db
         self._screen = screen
         self._results = results
         self._clock = clock
+        self._verbose = verbose
         self._task: asyncio.Task[None] | None = None
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
@@ -96,6 +112,16 @@ class PlainLines(Observer):
     def notify(self, text: str, *, urgent: bool = False) -> None:
         """Print it as a line."""
         print_line(self._screen, text)
+
+    @property
+    def follows_visits(self) -> bool:
+        """It does."""
+        return True
+
+    def visited(self, visit: Visit, results: Sequence[Result]) -> None:
+        """Print its events, each as a line with its time."""
+        for event in events_of(visit, results, every=self._verbose):
+            print_line(self._screen, f"{_time(self._clock)} {event.text}")
 
     def finished(self, summary: Summary) -> None:
         """Print the summary."""
@@ -152,13 +178,14 @@ def observer_for(
     quiet: bool,
     *,
     log_format: LogFormat | None = None,
+    verbose: bool = False,
     screen: Console | None = None,
     results: Console | None = None,
     interactive: bool | None = None,
     clock: Clock | None = None,
 ) -> Observer:
     """The observer that shows the crawl into `db`: log lines if there is a `log_format`, otherwise the live view on a
-    terminal and one line elsewhere. `quiet`: errors only.
+    terminal and one line elsewhere. `quiet`: errors only. `verbose`: a line for each URL, too.
 
     `screen` is standard error and `results` standard output unless given; those two never raise. `interactive` None:
     whether `screen` is a real terminal, even if the environment forces colours.
@@ -167,14 +194,21 @@ def observer_for(
     results = results or Console(file=lasting_stream(1))
     clock = clock or Clock()
     if log_format is LogFormat.JSON:
-        return JsonLines(db, screen, clock, quiet=quiet)
+        return JsonLines(db, screen, clock, quiet=quiet, verbose=verbose)
     if quiet:
         return Quiet(screen)
     if log_format is LogFormat.TEXT:
-        return PlainLines(db, screen, results, clock)
+        return PlainLines(db, screen, results, clock, verbose=verbose)
     if interactive is None:
         interactive = screen.file.isatty() and screen.is_interactive
-    return LiveView(db, screen, results, clock) if interactive else OneLine(db, screen, results)
+    if interactive:
+        return LiveView(db, screen, results, clock, verbose=verbose)
+    return PlainLines(db, screen, results, clock, verbose=True) if verbose else OneLine(db, screen, results)
+
+
+def _time(clock: Clock) -> str:
+    """'2026-11-28T02:30:05Z'."""
+    return datetime.fromtimestamp(clock.wall(), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def print_line(console: Console, line: str) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
+from crawler.archive.report import SAME_CONTENT, FailingUrls, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
 from crawler.output.ending import not_stored, print_rows, tally, told_closures
 from crawler.output.figures import amount, counted, moment, size, span
@@ -27,6 +27,7 @@ from crawler.storage.location import database_at
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
 _MAX_URL = 160  # cells
+_MAX_CAUSE = 100  # cells
 _GAP = 2  # cells between columns
 _END_STYLES: Mapping[str, str] = {
     EndReason.COMPLETE: "green",
@@ -51,10 +52,10 @@ class Status:
         """Plain data for JSON.
 
         `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
-        The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, traps,
-        waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, excluded, unstored_links,
-        page_versions, bodies,
-        fetches. `urls`, `pending` and `excluded` are what the database holds now. Times are Unix seconds.
+        The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, failed_urls,
+        traps, waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, failing, excluded,
+        unstored_links, page_versions, bodies, fetches. `urls`, `pending` and `excluded` are what the database holds
+        now. Times are Unix seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -94,6 +95,8 @@ def print_status(console: Console, status: Status) -> None:
         _print_hosts(console, status)
     if report.suspects:
         _print_suspects(console, status)
+    if report.failed_urls:
+        _print_failed(console, report)
     if report.traps:
         _print_traps(console, report.traps)
 
@@ -108,6 +111,7 @@ def _overview(status: Status) -> list[tuple[str, Text]]:
         ("waiting", Text(told_closures(report.waiting), style="yellow")),
         ("robots.txt", Text(_old_rules(report, status.now), style="yellow")),
         ("failed", Text(tally(report.failures), style="red")),
+        ("failing", Text(_failing(report.failing), style="yellow")),
         ("excluded", Text(tally(report.excluded))),
         ("left out", Text(not_stored(report.unstored_links), style="yellow")),
         ("stored", Text(_stored(report))),
@@ -129,11 +133,18 @@ def _pending(status: Status) -> str:
 def _old_rules(report: Report, now: float) -> str:
     """Which origins go by an old copy of their robots.txt: as many as fit into a line."""
     shown = [
-        f"{printable(one.origin, _MAX_NAME)} goes by the copy of {span(now - one.fetched_at)} ago"
+        f"{printable(one.origin, _MAX_NAME)} uses the copy from {span(now - one.fetched_at)} ago"
         f" ({'no answer' if one.status_code is None else f'HTTP {one.status_code}'} since)"
         for one in report.old_rules
     ]
     return "; ".join(shown)
+
+
+def _failing(failing: FailingUrls) -> str:
+    """'1,024 failing since 2026-03-01 02:10 (timeout: 1,024)'; nothing where nothing fails."""
+    if failing.since is None:
+        return ""
+    return f"{amount(failing.urls)} failing since {moment(failing.since)} ({tally(failing.reasons, ', ')})"
 
 
 def _stored(report: Report) -> str:
@@ -182,6 +193,16 @@ def _print_suspects(console: Console, status: Status) -> None:
         for host in status.report.suspects
     ]
     _print_table(console, ["failing host", "failed", "fetched", "failures in a row"], rows)
+
+
+def _print_failed(console: Console, report: Report) -> None:
+    named, total = len(report.failed_urls), report.urls[UrlStatus.FAILED]
+    title = "failed URL" if named == total else f"failed URL ({named} of {amount(total)})"
+    rows = []
+    for failed in report.failed_urls:
+        cause = failed.reason if failed.message is None else f"{failed.reason}: {failed.message}"
+        rows.append([Text(printable(failed.url, _MAX_URL)), Text(printable(cause, _MAX_CAUSE), style="red")])
+    _print_table(console, [title, "cause"], rows, left=("cause",))
 
 
 def _print_traps(console: Console, traps: Sequence[Trap]) -> None:

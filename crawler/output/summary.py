@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 
 from crawler.counters import Counters
+from crawler.errors import CrawlerError
 from crawler.output.files import write_file
-from crawler.records import Blame, Closure
+from crawler.records import Blame, Change, Closure, EndReason
 from crawler.urls import host_of
 
 
@@ -23,16 +24,20 @@ class Summary:
     `pending`, `excluded` and `urls`, which are what the database holds now. `run_pages` also includes what the run
     stored before it was killed. `waiting` names the hosts and origins whose pages are left for a later run (20 at
     most), until when and why. `unstored_links` lead to URLs that were not stored because of `--max-urls-per-host`, over
-    all runs. `seeds_failed`: no seed could be fetched. `insecure`: certificates were not verified.
+    all runs. `seeds_failed`: no seed could be fetched; then `failed_seeds` are at most 20 of the `failed_seeds_total`,
+    each with its `url` and `reason`. `insecure`: certificates were not verified.
 
     `complete`: no URLs were left to fetch. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
-    status, `by_failure` attempts without a response by kind.
+    status, `by_failure` attempts without a response by kind, `changes` URLs by `Change`. `error` is why the run could
+    not start or go on; then `run_id` is 0.
     """
 
     run_id: int
     complete: bool
     end_reason: str
     seeds_failed: bool = False
+    failed_seeds: tuple[Mapping[str, str], ...] = ()
+    failed_seeds_total: int = 0
     elapsed_s: float = 0.0
     requests: int = 0
     pages: int = 0
@@ -48,6 +53,7 @@ class Summary:
     retries: int = 0
     by_status: Mapping[str, int] = field(default_factory=dict)
     by_failure: Mapping[str, int] = field(default_factory=dict)
+    changes: Mapping[str, int] = field(default_factory=dict)
     excluded: Mapping[str, int] = field(default_factory=dict)
     unstored_links: int = 0
     urls: Mapping[str, int] = field(default_factory=dict)
@@ -55,6 +61,7 @@ class Summary:
     waiting: tuple[Closure, ...] = ()
     insecure: bool = False
     peak_rss_bytes: int = 0
+    error: str = ""
 
     @property
     def backing_off(self) -> tuple[str, ...]:
@@ -69,6 +76,11 @@ class Summary:
 def closures_as_data(closures: Iterable[Closure]) -> list[dict[str, Any]]:
     """Plain data for JSON: each has a key `host` or `origin`, `until` (Unix seconds) and `why`."""
     return [{str(one.blame): one.name, "until": one.until, "why": one.why} for one in closures]
+
+
+def failed(error: CrawlerError) -> Summary:
+    """The summary of a run that could not start or go on: what an earlier run has left would say something else."""
+    return Summary(run_id=0, complete=False, end_reason=EndReason.FAILED, error=" ".join(str(error).split()))
 
 
 def summarize(counters: Counters, **facts: Any) -> Summary:
@@ -88,6 +100,7 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
         retries=counters.retries,
         by_status={str(status): count for status, count in sorted(counters.by_status.items())},
         by_failure={str(kind): count for kind, count in sorted(counters.by_failure.items())},
+        changes={kind.value: counters.changes[kind] for kind in Change},
         peak_rss_bytes=peak_rss_bytes(),
         **facts,
     )

@@ -1,6 +1,6 @@
 """Response or failure -> next status and next time, and who is to blame. What is random or timed is passed in.
 
-A fault never counts further up than it proves. A URL owns its answer; an origin (scheme, host, port) owns its
+A fault counts against as little as possible. A URL owns its answer; an origin (scheme, host, port) owns its
 robots.txt, its connections, and the pauses that it asks for; a host owns its name, and the pace at which it is asked.
 This table is the rule; the manual (politeness) says it in words:
 
@@ -9,7 +9,7 @@ This table is the rule; the manual (politeness) says it in words:
     301 302 303 307 308 + Location      redirected: a URL of its own        nobody
     404, 410                            gone                                nobody
     429, 503 with Retry-After           asked again first after the pause;  its origin, for as long as it says; from the
-                                        three times for nothing, then as    fourth in a row on at least 5, 10, 20 ... s
+                                        three times uncounted, then as      fourth in a row on at least 5, 10, 20 ... s
                                         without Retry-After
     429, 503                            tried again                         its origin, for 5, 10, 20 ... s
     408, 425, other 5xx, a 304 that     tried again                         the URL

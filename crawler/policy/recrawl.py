@@ -40,6 +40,7 @@ _OLDEST_S = 365 * DAY_S
 _PROMISE_FACTOR = 4.0  # a promise may lengthen an interval by so much, however long it is
 BROKEN = -1.0  # the promise of a server that has broken one
 _RESUMED_WITHIN_S = DAY_S / 2
+_SHORTEST_RETRY_S = 3600.0
 _MAX_VALIDATOR = 1024  # characters
 
 
@@ -48,11 +49,13 @@ class Pace:
     """The bounds of an interval, and how far apart runs are: a page that falls due between two is taken to the nearer.
 
     Without that, a page that changes daily would be fetched every second night, its day not being over by a minute.
+    `retry_s` is the interval after the first visit that fails.
     """
 
     min_interval_s: float
     max_interval_s: float
     cadence_s: float = DAY_S
+    retry_s: float = DAY_S
 
     def within(self, interval_s: float) -> float:
         """The interval within its bounds."""
@@ -80,7 +83,12 @@ def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, n
     """
     start = started_at if now - started_at < _RESUMED_WITHIN_S else now
     cadence_s = DAY_S if before is None else min(start - before, DAY_S)
-    pace = Pace(min_interval_s=recrawl.min_interval_s, max_interval_s=recrawl.max_interval_s, cadence_s=cadence_s)
+    pace = Pace(
+        min_interval_s=recrawl.min_interval_s,
+        max_interval_s=recrawl.max_interval_s,
+        cadence_s=cadence_s,
+        retry_s=_retry_s(recrawl),
+    )
     if recrawl.max_age_s is None:
         return Rhythm(pace=pace)
     age_s = recrawl.max_interval_s if recrawl.max_age_s == "auto" else recrawl.max_age_s
@@ -91,6 +99,12 @@ def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, n
         by_value=by_value,
     )
     return Rhythm(pace=pace, horizon=horizon)
+
+
+def _retry_s(recrawl: RecrawlConfig) -> float:
+    """A day, or the age at which pages are fetched again if that is less; an age of seconds is nobody's rhythm."""
+    age_s = recrawl.max_age_s
+    return age_s if isinstance(age_s, int | float) and _SHORTEST_RETRY_S <= age_s < DAY_S else DAY_S
 
 
 def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: bytes | None, pace: Pace) -> Revisit:
@@ -119,11 +133,12 @@ def has_changed(previous: PreviousVisit, status: UrlStatus, content_hash: bytes 
 
 
 def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:
-    """Seconds until a URL that was answered before and now fails is tried again: a day, two, four ..., by the nearer
-    run. `attempts` have failed.
+    """Seconds until a URL that fails is tried again: a day (`pace.retry_s`), two, four ..., by the nearer run.
+    `attempts` have failed.
     """
-    interval_s = min(DAY_S * 2.0 ** min(max(0, attempts - retries - 1), 16), max(DAY_S, pace.max_interval_s))
-    return float(interval_s - pace.cadence_s / 2)  # to the nearer run: else a nightly one would miss it by a minute
+    interval_s = min(pace.retry_s * 2.0 ** min(max(0, attempts - retries - 1), 16), max(DAY_S, pace.max_interval_s))
+    # To the nearer run: else a nightly one would miss it by a minute.
+    return float(interval_s - min(interval_s, pace.cadence_s) / 2)
 
 
 def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:

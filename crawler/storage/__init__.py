@@ -1,1 +1,1 @@
-"""The only room that knows SQL. One task writes; everybody else reads through a connection that cannot write."""
+"""The only package that knows SQL. One task writes; everybody else reads through a connection that cannot write."""

@@ -17,6 +17,7 @@ Every operation raises `DatabaseFailedError` if the database fails.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from crawler.records import (
     Closure,
     EndReason,
     ExclusionReason,
+    FailedSeed,
     Horizon,
     HostRecord,
     Result,
@@ -38,6 +40,8 @@ from crawler.records import (
 from crawler.seeds import Seed
 
 T = TypeVar("T")
+
+STOP_SIGNAL = signal.SIGUSR1  # `Database.stop_run` to the process that holds the database; no shell or init sends it
 
 Cursor = NewType("Cursor", str)
 
@@ -88,10 +92,12 @@ class Seeds(Protocol):
         """Add URLs that no visit found. Adding one twice changes nothing."""
 
     async def retry(self, urls: Sequence[str], now: float) -> None:
-        """Make those of these URLs that have failed due again, as if they had never been tried."""
+        """Make those of these URLs that have failed due again, as if they had never been tried; also those that fail
+        but keep their status.
+        """
 
     async def retry_failed(self, now: float) -> None:
-        """Make all that has failed due again, as if it had never been tried."""
+        """Make all that has failed due again, as if it had never been tried; also what fails but keeps its status."""
 
     async def roots(self) -> list[str]:
         """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
@@ -187,6 +193,9 @@ class DueReads(Protocol):
         costs the same however many there are.
         """
 
+    async def answered_since(self, host_id: int, moment: float) -> bool:
+        """Whether any URL of the host, robots.txt aside, has been answered since that moment and does not fail now."""
+
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
         """What is kept of these hosts' origins: the copies of robots.txt, and pauses."""
 
@@ -221,6 +230,11 @@ class Figures(Protocol):
     async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
         again, also hosts that are left alone until after `stale_until`.
+        """
+
+    async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
+        """How many seeds are neither fetched nor redirected, and at most `limit` of them, those that the user named
+        first.
         """
 
     async def freshness(self) -> tuple[int, float | None, float | None]:
@@ -288,6 +302,9 @@ class Database(Protocol):
         It may still be held when the caller tries to hold it.
         """
 
+    def holder(self) -> str | None:
+        """What holds the database at this moment ('process 12'), None if nothing does."""
+
     def stop_run(self) -> str | None:
         """Ask the run that holds it to end cleanly; returns what runs it ('process 12'), or None if no run does.
 
@@ -316,6 +333,13 @@ class Database(Protocol):
         """Leave seeds for the crawl; returns how many. Raises `UsageError` for a bad one, and then leaves none.
 
         Seeds with credentials are refused, since credentials are never stored.
+        """
+
+    async def backup(self, copy: Path, progress: Callable[[int, int], None]) -> int:
+        """Copy what is committed now to a new file, also while a run writes, and verify it; returns its size in bytes.
+
+        `progress` is told how many bytes of how many are copied, on any thread. Raises `UsageError` if the file exists
+        or cannot be written.
         """
 
     async def prune(

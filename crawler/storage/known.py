@@ -57,7 +57,7 @@ class KnownUrls:
 
 
 def nearest(targets: Iterable[Target]) -> list[Target]:
-    """One target a URL: the dearest, then an admitted one, then the nearest."""
+    """One target per URL: by seed mark, then an admitted one, then the nearest."""
     best: dict[str, Target] = {}
     for target in targets:
         known = best.get(target.url)

@@ -18,6 +18,7 @@ import orjson
 from crawler.records import (
     ChangeRate,
     Claim,
+    Failing,
     Failure,
     Link,
     Page,
@@ -100,16 +101,17 @@ def page_of(url: str, links: tuple[Link, ...], values: Mapping[str, Any]) -> Pag
 
 def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, Any]:
     """What a result changes in a row of `urls`. `fetched_at` None: it was no answer, and what was known stays."""
-    verdict, revisit = result.verdict, result.revisit
+    verdict, revisit, failing = result.verdict, result.revisit, result.failing
+    reason = verdict.reason if result.keeps is None else None
     response = result.attempt if isinstance(result.attempt, Response) else None
     has_result = response is not None and verdict.status not in _WITHOUT_RESULT
     etag, last_modified = _validators(result, response)
     return {
         "id": url_id,
-        "status": verdict.status,
-        "reason": verdict.reason,
-        "cause": verdict.reason.cause if verdict.reason is not None else None,
-        "detail": verdict.reason.detail if verdict.reason is not None else None,
+        "status": result.keeps or verdict.status,
+        "reason": reason,
+        "cause": reason.cause if reason is not None else None,
+        "detail": reason.detail if reason is not None else None,
         "attempts": verdict.attempts,
         "next_fetch_at": result.next_fetch_at,
         "fetched_at": response.started_at if response and has_result else None,
@@ -117,9 +119,11 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
         "etag": etag,
         "last_modified": last_modified,
         "revisit_at": revisit.at if revisit else None,
-        "changes": revisit.rate.changes if revisit else None,
-        "watched_s": revisit.rate.watched_s if revisit else None,
+        "changes": revisit.rate.changes if revisit and revisit.rate else None,
+        "watched_s": revisit.rate.watched_s if revisit and revisit.rate else None,
         "promise_s": revisit.promise_s if revisit else None,
+        "failing_since": failing.since if failing else None,
+        "failing_reason": failing.reason if failing else None,
     }
 
 
@@ -151,6 +155,9 @@ def claim_of(values: dict[str, Any], previous: dict[str, Any]) -> Claim:
     values["origin"] = origin_of(values["url"])
     values["kind"] = _KINDS[values["kind"]]
     values["seed"] = _MARKS[values["seed"]]
+    values["has_failed"] = bool(values["has_failed"])
+    since, reason = values.pop("failing_since"), values.pop("failing_reason")
+    values["failing"] = None if since is None else Failing(since=since, reason=reason)
     return Claim(previous=None if previous["fetched_at"] is None else _previous_of(previous), **values)
 
 

@@ -150,7 +150,11 @@ def let_pass(db: Path, seconds: float) -> None:
     """As if so much time had passed for a database that no crawl holds."""
     with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute("UPDATE runs SET started_at = started_at - ?", (seconds,))
-        connection.execute("UPDATE urls SET next_fetch_at = next_fetch_at - ?", (seconds,))
+        connection.execute(
+            "UPDATE urls SET next_fetch_at = next_fetch_at - ?1, revisit_at = revisit_at - ?1,"
+            " failing_since = failing_since - ?1",
+            (seconds,),
+        )
         connection.execute(
             "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
         )

@@ -33,7 +33,7 @@ def _one_line(text: str) -> str:
         (["https://example.com/", "--max-age", "7"], '--max-age takes an age with a unit: write "7d" for days'),
         (["https://example.com/", "--grace", "2.5"], 'write "2.5s"'),
         (["https://example.com/", "--if-running", "wait:10"], 'write "wait:10m" for minutes or "wait:10s" for seconds'),
-        (["https://example.com/", "--max-bytes", "10X"], "--max-bytes takes a number of bytes, or one with k, M or G"),
+        (["https://example.com/", "--max-bytes", "10X"], "--max-bytes takes a number of bytes, or one followed by k"),
         (["https://example.com/", "--max-bytes", "2G"], "--max-bytes must be between 1 and 1G, not 2G"),
         (["https://example.com/", "--memory", "1.5"], "--memory takes a number of bytes"),
         (["https://example.com/", "--max-pages", "2.5"], "--max-pages takes a whole number, not '2.5'"),

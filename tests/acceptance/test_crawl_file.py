@@ -148,9 +148,9 @@ def test_sizes_and_ages_have_their_units_in_a_file_too(cli: Cli, served: Served)
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("max_pages = 3", "'max_pages'; is it max-pages?"),
-        ("max-page = 3", "is it max-pages?"),
-        ("Delay = 3", "is it delay?"),
+        ("max_pages = 3", "'max_pages'; did you mean max-pages?"),
+        ("max-page = 3", "did you mean max-pages?"),
+        ("Delay = 3", "did you mean delay?"),
         ("zzz = 1", "`crawler init`"),
         ("config = 'x'", "'config'"),
         ("[politeness]\ndelay = 1", "no option 'politeness'"),

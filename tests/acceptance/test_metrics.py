@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -144,7 +147,7 @@ def test_a_run_that_fails_says_so(cli: Cli, served: Served) -> None:
         (["--metrics-file", "."], "--metrics-file"),
         (["--metrics-file", "no/such/folder.prom"], "--metrics-file"),
         (["--metrics-file", "crawl.db", "--db", "crawl.db"], "is the database"),
-        (["--metrics-file", "x", "--summary", "x"], "--metrics-file x is that of --summary"),
+        (["--metrics-file", "x", "--summary", "x"], "--metrics-file x is also the file of --summary"),
         (["--metrics-port", "99999"], "--metrics-port"),
         (["--metrics-port", "-1"], "--metrics-port"),
         (["--metrics-port", "many"], "--metrics-port"),
@@ -162,3 +165,73 @@ def test_a_port_that_is_taken_is_a_usage_error(cli: Cli) -> None:
         port = str(listener.getsockname()[1])
         outcome = cli.crawl(None, "https://example.com/", "--metrics-port", port, status=2)
     assert f"--metrics-port {port}: Address already in use" in outcome.err
+
+
+def foreign(db: Path) -> list[str]:
+    db.unlink()
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("CREATE TABLE recipes (id INTEGER)")
+    return []
+
+
+def damaged(db: Path) -> list[str]:
+    db.write_bytes(db.read_bytes()[:100] + b"\xff" * 20_000)
+    return []
+
+
+def replaced_by_a_folder(db: Path) -> list[str]:
+    db.unlink()
+    db.mkdir()
+    return []
+
+
+def with_a_secret_missing(db: Path) -> list[str]:
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE runs SET options = json_set(options, '$.network.headers', json('[\"x-key\"]'))")
+    return ["--max-age", "0s"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "status"),
+    [
+        (foreign, 6),
+        (damaged, 6),
+        (replaced_by_a_folder, 6),
+        (with_a_secret_missing, 2),
+        (lambda _db: ["no-such-seeds.txt"], 2),
+    ],
+)
+def test_a_start_that_fails_leaves_no_success_of_yesterday(
+    cli: Cli, served: Served, spoil: Callable[[Path], list[str]], status: int
+) -> None:
+    file = cli.folder / "crawl.prom"
+    arguments = ("--delay", "0", "--metrics-file", str(file))
+    cli.crawl(served, served.url("a.test", "/p1"), *arguments, "--max-pages", "1")
+    before = read(file.read_text(), cli.db)
+    assert before["last_success_time_seconds", ""] == before["end_time_seconds", ""]
+    told = cli.crawl(served, *spoil(cli.db), *arguments, status=status)
+    after = read(file.read_text(), cli.db)
+    ended = [after[name, ""] for name in ("running", "success", "complete", "requests_total")]
+    assert ended == [0, 0, 0, 0]
+    assert after["last_success_time_seconds", ""] == before["end_time_seconds", ""]
+    assert after["end_time_seconds", ""] > before["end_time_seconds", ""]
+    assert (told.summary["complete"], told.summary["end_reason"], told.summary["run_id"]) == (False, "failed", 0)
+    assert told.err.endswith(f"crawler: {told.summary['error']}\n")
+
+
+def test_who_stops_waiting_leaves_the_running_ones_metrics_alone(cli: Cli, serve: Serve) -> None:
+    web, gate = FakeWeb(), Gate()
+    web.host("a.test").answer("/", gate)
+    served = serve(web)
+    file = cli.folder / "crawl.prom"
+    first = cli.start(served, served.url("a.test"), "--metrics-file", str(file))
+    wait_for(lambda: served.hits("a.test", "/") and file.exists())
+    second = cli.start(served, served.url("a.test"), "--metrics-file", str(file), "--if-running", "wait")
+    assert second.stderr is not None
+    assert "waiting" in second.stderr.readline()
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=50)
+    assert second.returncode == 130
+    assert read(file.read_text(), cli.db)["running", ""] == 1
+    first.kill()
+    first.communicate()

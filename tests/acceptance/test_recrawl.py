@@ -268,8 +268,9 @@ def test_a_stored_page_that_fails_once_is_tried_again_a_day_later(cli: Cli, serv
     cli.crawl(served, served.url("a.test"), *FAST)
     site.status("/p2", 403)
     cli.crawl(served, *EVERYTHING)
-    [(status, wait_s)] = cli.rows("SELECT status, next_fetch_at - ? FROM urls WHERE url LIKE '%/p2'", time.time())
-    assert status == "failed"
+    sql = "SELECT status, failing_reason, next_fetch_at - ? FROM urls WHERE url LIKE '%/p2'"
+    [(status, why, wait_s)] = cli.rows(sql, time.time())
+    assert (status, why) == ("fetched", "http 403")
     assert 86_000 < wait_s <= DAY_S
     declare(site, "/p2", 1)
     with closing(sqlite3.connect(cli.db)) as connection, connection:
@@ -453,7 +454,8 @@ def test_what_was_answered_before_is_not_given_up_for_one_bad_night(cli: Cli, se
     for path in ("/sitemap.xml", "/moved", "/gone", "/paper.pdf", "/page"):
         site.status(path, 403)
     cli.crawl(served, *EVERYTHING)
-    assert len(cli.rows("SELECT url FROM urls WHERE status = 'failed'")) == 6
+    assert sorted(cli.rows("SELECT url, status FROM urls")) == first
+    assert len(cli.rows("SELECT url FROM failing_urls")) == 5
     publish()
     cli.let_pass(DAY_S)
     cli.crawl(served, *FAST)
@@ -547,10 +549,10 @@ def test_a_page_that_fails_for_once_is_fetched_in_the_next_night(cli: Cli, serve
     cli.crawl(served, served.url("a.test"), *FAST)
     cli.let_pass(DAY_S)
     cli.crawl(served, *EVERYTHING)
-    assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/f'") == ["failed"]
+    assert cli.rows("SELECT failing_reason FROM urls WHERE url LIKE '%/f'") == ["http 403"]
     cli.let_pass(DAY_S - 600)  # ten minutes early: the nights are not equally long
     cli.crawl(served, *EVERYTHING)
-    assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/f'") == ["fetched"]
+    assert cli.rows("SELECT status, failing_reason FROM urls WHERE url LIKE '%/f'") == [("fetched", None)]
 
 
 def test_a_budget_that_the_seeds_would_use_up_leaves_nothing_for_ever(cli: Cli, serve: Serve) -> None:

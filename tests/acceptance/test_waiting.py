@@ -35,7 +35,7 @@ def test_a_run_that_waits_says_so_first_and_in_all_its_files(cli: Cli, served: S
     first, *_rest = outcome.out.splitlines()
     assert "waiting after " in first
     assert f": {origin} until 20" in first
-    assert "(robots.txt: http 503); what is left there is for a later run" in first
+    assert "(robots.txt: http 503); their remaining pages are left for a later run" in first
     summary = outcome.summary
     assert (summary["complete"], summary["end_reason"], summary["pending"]) == (False, "waiting", 1)
     [waiting] = summary["waiting"]
@@ -71,10 +71,10 @@ def test_status_tells_what_waits_what_is_slowed_and_which_copy_rules(cli: Cli, s
         connection.execute("UPDATE origins SET robots_expires_at = 0")
         connection.execute("UPDATE hosts SET pace_s = 2.5")
     done = cli.crawl(served, "--delay", "0", "--max-age", "0s", "--no-adaptive-pace")
-    told = f"{origin}: robots.txt cannot be had (http 500); the last copy, read less than a day ago, is obeyed"
+    told = f"{origin}: robots.txt is unavailable (http 500); obeying the last copy, read less than a day ago"
     assert told in done.err
     text = cli.command("status", "--db", str(cli.db)).out
-    assert f"{origin} goes by the copy of " in text
+    assert f"{origin} uses the copy from " in text
     assert "(HTTP 500 since)" in text
     assert "1 in 2.5 s" in text
     status = json.loads(cli.command("status", "--db", str(cli.db), "--json").out)

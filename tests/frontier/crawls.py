@@ -120,13 +120,14 @@ def crawled(
 def config_of(db: Path, **options: Any) -> CrawlConfig:
     """Each option goes to the slice that has it."""
     given = _QUIET | options
+    hosts: Any = given.pop("hosts", ())
     slices = {}
     for name, kind in _SLICES.items():
         known = {option.name for option in fields(kind)}
         slices[name] = kind(**{option: given.pop(option) for option in list(given) if option in known})
     if given:
         raise TypeError(f"no such options: {', '.join(given)}")
-    return CrawlConfig(db=db, **slices)
+    return CrawlConfig(db=db, hosts=hosts, **slices)
 
 
 def a_site(

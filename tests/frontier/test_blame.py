@@ -352,8 +352,8 @@ def test_a_robots_txt_that_cannot_be_had_is_replaced_by_the_last_copy(tmp_path: 
         assert "/3" not in done.targets("a.test")
         assert done.summary.complete
         [notice] = done.notices
-        assert notice.startswith("http://a.test: robots.txt cannot be had (")
-        assert notice.endswith(f"the last copy, read {night} day{'s' if night > 1 else ''} ago, is obeyed")
+        assert notice.startswith("http://a.test: robots.txt is unavailable (")
+        assert notice.endswith(f"obeying the last copy, read {night} day{'s' if night > 1 else ''} ago")
     [(status, fetched_at, failures)] = rows(db, "SELECT robots_status, robots_fetched_at, robots_failures FROM origins")
     assert (status, fetched_at, failures) == (bad.status if isinstance(bad, Answer) else None, NIGHT, 3)
     too_old = crawled(web, db, at=NIGHT + 31 * DAY_S, max_age_s=0.0)

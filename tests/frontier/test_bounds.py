@@ -90,6 +90,20 @@ def test_a_run_that_was_stopped_while_it_read_them_again_is_gone_on_with(tmp_pat
     assert rest.summary.unstored_links == 0
 
 
+def test_a_page_that_cannot_be_read_again_is_tried_in_the_next_run(tmp_path: Path) -> None:
+    web = a_wide_web(pages=8, links_each=20)
+    site, db = web.sites["a.test"], tmp_path / "crawl.db"
+    crawled(web, db, A, max_urls_per_host=40)
+    answer = site.routes["/7/"]
+    site.status("/7/", 500)
+    crawled(web, db, at=NIGHT + DAY_S, max_urls_per_host=1000, retries=0)
+    assert rows(db, TALLY) == [(149, 0)]
+    site.routes["/7/"] = answer
+    crawled(web, db, at=NIGHT + 2 * DAY_S, max_urls_per_host=1000)
+    assert rows(db, TALLY) == [(169, 0)]
+    assert rows(db, LINKS) == [(168,)]
+
+
 def test_the_links_of_a_sitemap_come_back_too(tmp_path: Path) -> None:
     web = FakeWeb()
     site = web.host("a.test")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ def test_a_page_that_was_answered_before_and_fails_now_is_tried_in_a_later_night
     crawled(web, db, "http://a.test/")
     site.status("/1", 500)
     failed = crawled(web, db, at=NIGHT + DAY_S, max_age_s=3600.0, retries=1)
-    assert failed.urls()["http://a.test/1"] == ("failed", "http 500")
+    assert failed.urls()["http://a.test/1"] == ("fetched", None)
     assert len(failed.times("a.test", "/1")) == 2
     site.page("/1", title="healed")
     healed = crawled(web, db, at=NIGHT + 2 * DAY_S, max_age_s=3600.0)
@@ -189,3 +191,32 @@ def crawled_so_far(db: Path) -> set[str]:
 
 def _fetched_since(db: Path, at: float) -> list[str]:
     return [row[0] for row in rows(db, "SELECT url FROM urls WHERE fetched_at >= ? AND kind = 'page'", at)]
+
+
+@pytest.mark.parametrize("old_version", [False, True])
+@pytest.mark.parametrize("max_age_s", [0.0, 3600.0])
+def test_what_was_fetched_by_a_clock_that_was_ahead_is_fetched_again(
+    tmp_path: Path, max_age_s: float, old_version: bool
+) -> None:
+    """Until the clock has caught up with it, it would be younger than any age."""
+    web = FakeWeb()
+    a_site(web, "a.test", 5)
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/", at=NIGHT + 30 * DAY_S)
+    if old_version:  # it has followed the clock by itself, but for the URLs
+        with closing(sqlite3.connect(db)) as connection, connection:
+            connection.execute("UPDATE runs SET started_at = ?1, ended_at = ?1", (NIGHT,))
+            connection.execute("UPDATE fetches SET started_at = ?", (NIGHT,))
+    assert crawled(web, db, at=NIGHT + 60.0, max_age_s=DAY_S).targets("a.test") == []
+    again = crawled(web, db, at=NIGHT + 2 * 3600.0, max_age_s=max_age_s)
+    assert sorted(again.targets("a.test")) == ["/", "/1", "/2", "/3", "/4"]
+    assert rows(db, "SELECT count(*) FROM urls WHERE kind = 'page' AND fetched_at > ?", NIGHT + 3 * 3600.0) == [(0,)]
+
+
+def test_auto_goes_by_the_clock_that_was_set_right(tmp_path: Path) -> None:
+    web = FakeWeb()
+    a_site(web, "a.test", 5)
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/", at=NIGHT + 300 * DAY_S)
+    assert crawled(web, db, at=NIGHT, max_age_s="auto").targets("a.test") == []
+    assert "/" in crawled(web, db, at=NIGHT + 2 * DAY_S, max_age_s="auto").targets("a.test")

@@ -17,7 +17,7 @@ async def test_a_thousand_pages_beside_every_small_fault_of_their_host_are_all_s
     with_every_fault(web, a_site_of_a_thousand_pages(web, 0.0), 0.0)
     with web.running() as served:
         home = served.url("a.test")
-        done = await crawled(served, tmp_path, [home], timeout_s=2.0, max_wait_s=1.0)
+        done = await crawled(served, tmp_path, [home], timeout_s=6.0, max_wait_s=5.0)
     stored = done.rows(
         "SELECT count(*) FROM urls WHERE status = 'fetched' AND kind = 'page' AND instr(url, ?) = 1", home
     )

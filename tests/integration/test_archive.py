@@ -193,7 +193,7 @@ async def test_every_look_up_finds_its_rows_by_an_index(tmp_path: Path) -> None:
 
 OF_ONE_URL = (
     "stored_pages", "current_pages", "page_versions", "missing_titles", "slow_pages", "large_pages", "noindex",
-    "canonical_problems", "failed_urls", "gone_urls", "excluded_urls", "robots_blocked",
+    "canonical_problems", "failed_urls", "failing_urls", "gone_urls", "excluded_urls", "robots_blocked",
 )  # fmt: skip
 LOOK_UPS = dict.fromkeys(OF_ONE_URL, "url = 'x'") | {"outlinks": "page_url = 'x'", "run_overview": "run_id = 1"}
 LOOK_UPS["host_overview"] = "host = 'x'"
@@ -220,6 +220,7 @@ PASSES = {  # the tables that a view reads from end to end: u, s are urls, p pag
     "canonical_problems": ["s"],
     "changes": ["fetches", "p"],
     "failed_urls": ["u USING INDEX urls_failed"],
+    "failing_urls": ["u USING INDEX urls_failing"],
     "excluded_urls": ["u USING INDEX urls_excluded"],
     "robots_blocked": ["u USING INDEX urls_excluded"],
     "attempts": ["f"],

@@ -144,7 +144,6 @@ def test_broken_links_are_those_of_the_newest_versions_of_pages_that_stand(days:
     }
     assert days.ask(2, sql) == always | {
         ("/", "leaving", "/leaving", "gone", NOT_FOUND),
-        ("/", "flaky", "/flaky", "failed", "http 500"),
     }
 
 
@@ -152,7 +151,9 @@ def test_current_pages_are_those_whose_url_stands(days: Days) -> None:
     assert days.ask(1, "SELECT url FROM current_pages") == PAGES
     assert days.ask(2, "SELECT url FROM current_pages") == PAGES - {"/leaving"}
     assert days.ask(2, "SELECT url FROM stored_pages") == PAGES
-    assert days.ask(2, "SELECT url, status FROM current_pages WHERE status <> 'fetched'") == {("/flaky", "failed")}
+    assert days.ask(2, "SELECT DISTINCT status FROM current_pages") == {"fetched"}
+    failing = "SELECT url, failing_reason FROM current_pages WHERE failing_since > fetched_at"
+    assert days.ask(2, failing) == {("/flaky", "http 500")}
     assert days.ask(2, "SELECT url, title FROM current_pages WHERE url LIKE '%/two'") == {("/two", "Two")}
 
 
@@ -186,9 +187,10 @@ def test_redirect_chains_name_their_end(days: Days) -> None:
 
 def test_what_was_not_fetched_says_why(days: Days) -> None:
     assert days.ask(1, "SELECT url, reason, has_page FROM failed_urls") == {("/forbidden", "http 403", 0)}
-    assert days.ask(2, "SELECT url, reason, has_page FROM failed_urls") == {
-        ("/forbidden", "http 403", 0),
-        ("/flaky", "http 500", 1),
+    assert days.ask(2, "SELECT url, reason, has_page FROM failed_urls") == {("/forbidden", "http 403", 0)}
+    assert days.ask(1, "SELECT url FROM failing_urls") == set()
+    assert days.ask(2, "SELECT url, status, failing_reason, has_page FROM failing_urls") == {
+        ("/flaky", "fetched", "http 500", 1)
     }
     assert days.ask(1, "SELECT url, had_page FROM gone_urls") == {("/dead", 0)}
     assert days.ask(2, "SELECT url, had_page FROM gone_urls") == {("/dead", 0), ("/leaving", 1)}

@@ -163,7 +163,7 @@ def _plan(page: SimulatedPage, now: float) -> None:
 
 def main() -> None:
     """Print the table: requests as a share of every night's, freshness by that of every night."""
-    print("| mix | `auto`: requests, freshness | fixed interval | possible with as many | with 40 % |")
+    print("| mix | `auto`: requests, freshness | fixed interval | best possible, same requests | best possible, 40 % |")
     print("|---|---|---|---|---|")
     for name, mix in MIXES.items():
         figures = [_row(mix, seed) for seed in (1, 2, 3)]

@@ -57,6 +57,7 @@ WRONG: list[tuple[type, str, Any, str]] = [
     (NetworkConfig, "user_agent", "böt", "--user-agent"),
     (NetworkConfig, "allow_private", ("10.0.0.0/8", "10.0.0.0/33"), "--allow-private"),
     (NetworkConfig, "allow_private", ("localhost",), "--allow-private"),
+    (NetworkConfig, "proxy", "ftp://a.test:1", "--proxy"),
     (RecrawlConfig, "max_age_s", -1, "--max-age"),
     (RecrawlConfig, "max_age_s", math.nan, "--max-age"),
     (RecrawlConfig, "min_interval_s", -1, "--min-interval"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
 
 import brotli  # type: ignore[import-untyped]
@@ -78,6 +79,7 @@ def test_members_follow_each_other_and_what_is_none_ends_them() -> None:
     one, two = gzip.compress(b"one"), gzip.compress(b"two")
     assert decoded("gzip", one + two) == b"onetwo"
     assert decoded("gzip", one + b"x" + two) == b"one"
+    assert decoded("gzip", one + b"x", two) == b"one"
     assert decoded("gzip", one + b"\x1f", b"\x8b" + two) == b"one"
     assert decoded("gzip", one + two[:1], two[1:2], two[2:]) == b"onetwo"
     skippable = b"\x50\x2a\x4d\x18\x02\0\0\0hi"
@@ -85,3 +87,35 @@ def test_members_follow_each_other_and_what_is_none_ends_them() -> None:
     assert decoded("deflate", zlib.compress(b"one") + zlib.compress(b"two")) == b"one"  # as all clients do
     with pytest.raises(ContentEncodingError):
         decoded("gzip", one + two[:-8] + bytes(8))
+
+
+def test_several_codings_are_undone_in_reverse_order() -> None:
+    decoder = BodyDecoder("gzip", "br")
+    body = brotli.compress(gzip.compress(b"text"))
+    assert b"".join(piece for at in range(len(body)) for piece in decoder.decode(body[at : at + 1])) == b"text"
+    assert decoder.finish()
+
+
+@pytest.mark.parametrize(("spare", "overrun"), [(0, False), (-1, True)])
+def test_what_a_lower_coding_brings_is_bounded(spare: int, overrun: bool) -> None:
+    text = random.Random(1).randbytes(5000)
+    inner = gzip.compress(text)
+    decoder = BodyDecoder("gzip", "gzip", max_bytes=len(inner) + spare)
+    body = b"".join(decoder.decode(gzip.compress(inner)))
+    assert (body, decoder.overrun) == (b"" if overrun else text, overrun)
+
+
+def test_a_body_that_is_cut_is_known_to_be() -> None:
+    packed = gzip.compress(b"text")
+    for codings, body in ((("gzip",), packed[:-1]), (("gzip", "gzip"), gzip.compress(packed[:-1]))):
+        decoder = BodyDecoder(*codings)
+        assert b"".join(decoder.decode(body)) == b"text"
+        assert not decoder.finish()
+
+
+def test_a_body_that_is_cut_before_it_says_anything_is_none() -> None:
+    decoder = BodyDecoder("gzip")
+    assert list(decoder.decode(gzip.compress(b"text")[:5])) == []
+    with pytest.raises(ContentEncodingError, match="middle of its gzip data"):
+        decoder.finish()
+    assert BodyDecoder("gzip").finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from crawler.cli.options import read_options
 from crawler.cli.reference import PAGE, with_table
 from crawler.config import MIB, CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig, RunConfig, ScopeConfig
 from crawler.errors import UsageError
-from crawler.kinds import Flag, Text
+from crawler.kinds import Flag, Headers, SecretFile, Several, Text
 from crawler.options import Option
 from crawler.quantities import Age, Count, Seconds, Size, Waiting
 
@@ -39,8 +40,19 @@ def test_a_size_has_units_of_1024(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "k", "-1", "1.5", "1e3", "10MB", "10 M", "1k5", "9" * 400, "nan", "١"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^takes a number of bytes, or one with k, M or G behind it"):
+    with pytest.raises(ValueError, match=r"^takes a number of bytes, or one followed by k, M or G"):
         Size().parse(text)
+
+
+@pytest.mark.parametrize(("text", "count"), [("5", 5), (" 5 ", 5), ("+5", 5), ("-1", -1)])
+def test_a_count_is_a_whole_number(text: str, count: int) -> None:
+    assert Count().parse(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "x", "5x", "1.5", "1_000", "1 000", "9" * 30, "١"])
+def test_what_is_no_count_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^takes a whole number, not "):
+        Count().parse(text)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +60,7 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 )
 def test_an_age_has_a_unit_unless_it_is_0(text: str, age_s: float) -> None:
     assert Age().parse(text) == age_s
+    assert Age(word="auto").parse(text) == age_s
 
 
 @pytest.mark.parametrize(
@@ -65,10 +78,39 @@ def test_an_age_without_a_unit_is_told_what_to_write(age: Text, text: str, advic
         age.parse(text)
 
 
-@pytest.mark.parametrize("text", ["", "d", "-1s", "7 d", "7x", "nan", "inf", "1e3s", "auto", "9" * 400 + "s"])
+@pytest.mark.parametrize("text", ["", "d", "-1s", "7 d", "7x", "1h30m", "nan", "inf", "1e3s", "auto", "9" * 400 + "s"])
 def test_what_is_no_age_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^takes a number with s, m, h, d or w behind it"):
+    with pytest.raises(ValueError, match=r"^takes a number followed by s, m, h, d or w"):
         Age().parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_s"),
+    [("fail", 0.0), ("skip", 0.0), ("wait", math.inf), (" wait ", math.inf), ("wait:0", 0.0), ("wait:10m", 600.0)],
+)
+def test_how_long_to_wait_for_another_run(text: str, wait_s: float) -> None:
+    assert Waiting().parse(text) == wait_s
+
+
+@pytest.mark.parametrize("text", ["", "waits", "fail:1m", "skip:0", ":1m"])
+def test_what_is_no_way_to_wait_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^takes fail, skip, wait or wait:AGE, such as wait:10m, not "):
+        Waiting().parse(text)
+
+
+def test_headers_are_names_and_values() -> None:
+    assert Headers().parse(["A: b", " X-Y :\tc:d "]) == {"A": "b", "X-Y": "c:d"}
+
+
+@pytest.mark.parametrize("texts", [["A"], [": b"], [" : b"], ["A: b", "secret"]])
+def test_what_is_no_header_is_refused_and_never_shown(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"^takes 'Name: value'$"):
+        Headers().parse(texts)
+
+
+def test_a_secret_file_may_be_taken_back_and_is_not_stored() -> None:
+    assert (SecretFile().parse("x/y"), SecretFile().parse("")) == (Path("x/y"), "")
+    assert (SecretFile().stored(Path("x/y")), SecretFile().stored("")) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -77,18 +119,23 @@ def test_what_is_no_age_is_refused(text: str) -> None:
         (Size(), 10 * MIB, "10M"),
         (Size(), 1536, "1536"),
         (Size(), 2_000_000_000, "2000000000"),
+        (Size(), 9_999 * 1024, "9999k"),
+        (Size(), 10_000 * 1024, "10240000"),
         (Size(), 0, "0"),
         (Age(), 604800.0, "7d"),
         (Age(), 5.5, "5.5s"),
         (Age(), 1234567.0, "1234567s"),
         (Age(), 0.0, "0s"),
         (Age(word="auto"), "auto", "auto"),
+        (Age(), float("inf"), "inf"),
         (Seconds(), 86400.0, "86400"),
         (Count(), 1_000_000, "1000000"),
         (Waiting(), 0.0, "fail"),
         (Waiting(), float("inf"), "wait"),
         (Waiting(), 600.0, "wait:10m"),
         (Flag(), True, "on"),
+        (Several(), ("a", "b"), "a b"),
+        (Several(), (), "none"),
     ],
 )
 def test_a_value_is_shown_as_one_would_write_it(kind: Text, value: Any, shown: str) -> None:

@@ -21,6 +21,7 @@ from crawler.policy.recrawl import (
     Pace,
     Rhythm,
     conditions,
+    has_changed,
     interval_s_of,
     misdated,
     observe,
@@ -100,6 +101,12 @@ def test_the_interval_is_the_one_that_is_worth_most() -> None:
         assert interval_s_of(ChangeRate(changes=1, watched_s=days * DAY_S)) == pytest.approx(best, rel=0.01)
 
 
+def test_the_interval_of_what_hardly_ever_changes_grows_with_the_root() -> None:
+    for watched_s in (1e13, 1e15, 1e17):
+        expected = math.sqrt(2 * REQUEST_PRICE_S * watched_s)
+        assert interval_s_of(ChangeRate(changes=1, watched_s=watched_s)) == pytest.approx(expected, rel=1e-3)
+
+
 @given(st.floats(1e-3, 1e3), st.floats(1, 1e9), st.floats(1, 1e9))
 def test_what_changes_more_often_is_looked_at_no_less_often(changes: float, slow: float, fast: float) -> None:
     slow, fast = max(slow, fast), min(slow, fast)
@@ -119,6 +126,13 @@ def test_a_rate_stays_a_rate_whatever_is_seen(looks: list[tuple[float, bool, flo
         assert 0 < rate.watched_s < math.inf
         if not changed:
             assert rate.changes / rate.watched_s <= before
+
+
+def test_old_changes_fade() -> None:
+    rate = RATE
+    for _ in range(20):
+        rate = observe(rate, DAY_S, changed=True, changed_ago_s=3600.0)
+    assert rate.changes == pytest.approx(MAX_CHANGES)
 
 
 def test_an_unknown_moment_is_weighed_as_bayes_would() -> None:
@@ -142,6 +156,40 @@ def test_first_interval_grows_with_the_age_of_a_page() -> None:
     old = planned(a_claim(), last_modified=formatdate(NOW - 300 * DAY_S, usegmt=True), **dates)
     new = planned(a_claim(), last_modified=formatdate(NOW - 3600, usegmt=True), **dates)
     assert new.at < planned(a_claim()).at < old.at
+
+
+def test_the_first_rate_believes_half_of_the_date() -> None:
+    dates: dict[str, Any] = {"date": formatdate(NOW, usegmt=True)}
+    found = planned(a_claim(), last_modified=formatdate(NOW - 10 * DAY_S, usegmt=True), **dates)
+    assert found.rate == ChangeRate(changes=PRIOR.changes + 0.5, watched_s=PRIOR.watched_s + 5 * DAY_S)
+
+
+@pytest.mark.parametrize("previous", [None, known(rate=None), known(rate=None, content_hash=b"0")])
+def test_without_a_date_and_a_rate_the_prior_holds(previous: PreviousVisit | None) -> None:
+    assert planned(a_claim(previous=previous)).rate == PRIOR
+
+
+def test_no_change_adds_the_time_watched() -> None:
+    assert planned(a_claim(previous=known())).rate == ChangeRate(changes=2.0, watched_s=21 * DAY_S)
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "content_hash", "changed"),
+    [
+        (UrlStatus.FETCHED, UrlStatus.FETCHED, b"1", False),
+        (UrlStatus.FETCHED, UrlStatus.FETCHED, b"2", True),
+        (UrlStatus.FETCHED, UrlStatus.FETCHED, None, False),  # 304
+        (UrlStatus.FETCHED, UrlStatus.GONE, None, True),
+        (UrlStatus.GONE, UrlStatus.GONE, None, False),
+        (UrlStatus.GONE, UrlStatus.FETCHED, b"1", True),
+        (UrlStatus.PENDING, UrlStatus.FETCHED, b"1", False),
+        (UrlStatus.PENDING, UrlStatus.GONE, None, False),
+    ],
+)
+def test_what_counts_as_a_change(
+    before: UrlStatus, status: UrlStatus, content_hash: bytes | None, changed: bool
+) -> None:
+    assert has_changed(known(status=before), status, content_hash) is changed
 
 
 def test_a_known_moment_counts_the_quiet_time_since() -> None:
@@ -193,6 +241,8 @@ def test_what_is_gone_is_looked_at_ever_more_rarely() -> None:
         pauses.append(planned(gone, UrlStatus.GONE, None, status_code=404).at - NOW)
     assert pauses == sorted(set(pauses))
     assert 59 * DAY_S < pauses[-1] <= 60 * DAY_S
+    assert [pause / DAY_S for pause in pauses] == [1.5, 7.5, 31.5, 59.5]
+    assert planned(a_claim(), UrlStatus.GONE, None, status_code=404).at == NOW + 0.5 * DAY_S
 
 
 def test_a_promise_is_believed_for_a_while_until_it_is_broken() -> None:
@@ -204,6 +254,32 @@ def test_a_promise_is_believed_for_a_while_until_it_is_broken() -> None:
     assert broken.promise_s == BROKEN
     again = planned(a_claim(previous=known(promise_s=BROKEN)), max_age_s=300 * DAY_S)
     assert (again.promise_s, again.at) == (BROKEN, plain.at)
+
+
+def test_a_promise_lengthens_an_interval_by_four_at_the_most() -> None:
+    def interval_s(promise_s: float | None) -> float:
+        wide = Pace(min_interval_s=3600, max_interval_s=10_000 * DAY_S)
+        return planned(a_claim(previous=known()), pace=wide, max_age_s=promise_s).at - NOW + DAY_S / 2
+
+    plain_s = interval_s(None)
+    for promise_s, expected_s in ((plain_s / 2, plain_s), (2 * plain_s, 2 * plain_s), (9 * plain_s, 4 * plain_s)):
+        assert interval_s(promise_s) == pytest.approx(expected_s)
+
+
+@pytest.mark.parametrize(
+    ("content", "modified_ago_s", "promise_s"),
+    [
+        (b"2", 18 * 3600, BROKEN),  # changed while the promise of twelve hours held, though seen later
+        (b"2", 6 * 3600, 3600.0),
+        (b"1", 18 * 3600, 3600.0),
+    ],
+)
+def test_a_promise_is_broken_by_a_change_while_it_holds(
+    content: bytes, modified_ago_s: float, promise_s: float
+) -> None:
+    claim = a_claim(previous=known(promise_s=DAY_S / 2))
+    modified = formatdate(NOW - modified_ago_s, usegmt=True)
+    assert planned(claim, content=content, last_modified=modified, max_age_s=3600.0).promise_s == promise_s
 
 
 def test_a_failing_page_is_tried_again_in_a_day_two_four() -> None:
@@ -231,6 +307,10 @@ def test_both_validators_are_sent_as_they_came() -> None:
         known(**BOTH, truncated=True),
         known(**BOTH, has_body=False),
         known(etag='"ä"'),
+        known(etag='"\x7f"'),
+        known(etag="*"),
+        known(etag=" *"),
+        known(last_modified="ä"),
         known(etag='"' + "x" * 2000 + '"'),
     ],
 )
@@ -245,7 +325,9 @@ def test_conditions_without_a_stored_body() -> None:
     assert conditions(sitemap, keep_bodies=True)
 
 
-@pytest.mark.parametrize(("age_s", "misleads"), [(0, True), (1, True), (-60, True), (3, False), (1e6, False)])
+@pytest.mark.parametrize(
+    ("age_s", "misleads"), [(0, True), (1, True), (-60, True), (2, False), (3, False), (1e6, False)]
+)
 @pytest.mark.parametrize("dated", [True, False])
 def test_misdated_answers(age_s: float, misleads: bool, dated: bool) -> None:
     """A Last-Modified from the moment of the answer is not asked with."""
@@ -256,6 +338,7 @@ def test_misdated_answers(age_s: float, misleads: bool, dated: bool) -> None:
 def test_a_date_that_is_none_misleads() -> None:
     assert misdated(answer(last_modified="yesterday"))
     assert not misdated(answer())
+    assert not misdated(answer(status_code=304, last_modified=formatdate(NOW, usegmt=True)))
 
 
 # --- what a run fetches again -----------------------------------------------------------------------------------

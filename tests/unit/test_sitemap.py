@@ -95,6 +95,7 @@ ATOM = f"""{DECLARATION}
   </entry>
   <entry><link href=" /2?a=1&amp;b=2 "/></entry>
   <entry><link rel="enclosure" href="/film.mp4"/></entry>
+  <entry><link/><link href="/3"/></entry>
 </feed>"""
 
 LIST = (
@@ -125,6 +126,7 @@ ENTRIES = {
             url="http://example.com/1", lastmod=datetime(2003, 12, 13, 17, 30, 2, 250_000, tzinfo=UTC).timestamp()
         ),
         SitemapEntry(url="http://example.com/2?a=1&b=2"),
+        SitemapEntry(url="http://example.com/3"),
     ],
     LIST: [
         SitemapEntry(url="http://example.com/a"),
@@ -192,7 +194,13 @@ def test_a_declared_encoding_that_cannot_be_is_not_obeyed(label: str) -> None:
     assert urls(f'<?xml version="1.0" encoding="{label}"?>{urlset("/a+AC8-b")}') == ["http://example.com/a+AC8-b"]
 
 
+def test_a_declaration_counts_at_the_beginning_alone() -> None:
+    quoted = "<!-- <?xml version='1.0' encoding='windows-1251'?> -->"
+    assert urls((quoted + urlset("/\u00e9")).encode()) == ["http://example.com/%C3%A9"]
+
+
 def test_bytes_that_are_no_text_spoil_only_themselves() -> None:
+    assert urls(b"http://example.com/a\xc3") == ["http://example.com/a%EF%BF%BD"]
     body = b"<rss><channel><item><title>caf\xe9</title><link>/a</link></item></channel></rss>"
     assert urls(body) == ["http://example.com/a"]
 

@@ -283,6 +283,17 @@ def test_slow_hosts_together_get_at_most_half_of_the_workers() -> None:
     assert [bench.lend(0.0) is not None for _ in range(3)] == [True, True, False]
 
 
+def test_a_host_that_is_quick_again_leaves_its_share_to_slow_ones() -> None:
+    bench = a_workbench(per_host=3, concurrency=4)
+    loans = [take(bench, 0.0) for _ in range(3)]
+    for loan, timed_out in zip(loans, (True, False, False), strict=True):
+        bench.take_back(loan, 1.0, timed_out=timed_out)
+    for host_id in (2, 3):
+        bench.offer(a_quick_host(bench, host_id), [a_claim(host_id, number) for number in range(2)])
+        bench.take_back(take(bench, 1.0), 1.0, timed_out=True)
+    assert [take(bench, 1.0).host_id for _ in range(2)] == [2, 3]
+
+
 def test_a_new_host_gets_one_claim_until_that_is_over() -> None:
     bench = a_workbench(hosts=0, per_host=3)
     bench.offer(bench.add_host(1, "h1.test", ready_at=0.0), [a_claim(1, number) for number in range(4)])

@@ -57,6 +57,9 @@ _CLAIM = {
     "hops": "u.hops",
     "attempts": "u.attempts",
     "seed": "u.seed",
+    "has_failed": "u.status = 'failed'",
+    "failing_since": "u.failing_since",
+    "failing_reason": "u.failing_reason",
 }
 _PREVIOUS = {
     "fetched_at": "u.fetched_at",

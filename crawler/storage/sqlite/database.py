@@ -18,7 +18,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from crawler.errors import DatabaseFailedError
+from crawler.errors import DatabaseFailedError, no_crawl_in
 from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, drop_views, renew_views
 
@@ -63,7 +63,7 @@ async def open_reader(path: Path, *, any_schema: bool = False) -> AsyncIterator[
     A schema older than this program's is an error, too, unless `any_schema`.
     """
     check_sqlite()
-    nothing = DatabaseFailedError(f"there is no crawl in {path}; `crawler crawl SEED --db {path}` starts one")
+    nothing = no_crawl_in(path)
     if not check_file(path):
         raise nothing
     with explained(path):

@@ -20,7 +20,9 @@ from crawler.storage.sqlite.columns import (
 from crawler.storage.sqlite.session import Session, next_cursor, place
 from crawler.storage.values import as_json
 
-IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots'"
+# Also of urls_answered: what fails is planned for a time of its own, and leaves that index.
+IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL"
+_IS_RETRIED = "status = 'failed' AND revisit_at <= {0}"  # without an answer so far; by urls_retried
 
 _CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
 
@@ -49,7 +51,7 @@ ORDER BY u.next_fetch_at, u.id
 """  # noqa: S608 - our own names
 
 _LIKELY = f"changes / watched_s * (?5 - fetched_at) + {1e9} * hinted"  # grows with the probability of a change
-# Nothing is planned for it otherwise: what is, has been postponed, and is due then.
+# Nothing is planned for it otherwise: what is, has been postponed or fails, and is due then.
 _IS_FREE = f"id NOT IN (SELECT value FROM json_each(?7)) AND next_fetch_at IS NULL AND {_IS_OF_OTHERS.format('?8')}"  # noqa: S608
 
 # Seeds and hubs, then by how likely a change is, among the `?6` of each kind that have waited longest.
@@ -67,6 +69,9 @@ CROSS JOIN urls AS u ON u.id IN (
         ) UNION ALL SELECT * FROM (
             SELECT id, 0, {_LIKELY} FROM urls
             WHERE host_id = h.id AND revisit_at <= ?3 AND {_IS_FREE} ORDER BY revisit_at LIMIT ?6
+        ) UNION ALL SELECT * FROM (
+            SELECT id, 0, NULL FROM urls
+            WHERE host_id = h.id AND {_IS_RETRIED.format("?5")} AND {_IS_FREE} ORDER BY revisit_at LIMIT ?6
         )
     ) GROUP BY id ORDER BY max(hub) DESC, max(likely) DESC LIMIT ?4
 )
@@ -79,9 +84,12 @@ SELECT {HOST_COLUMNS}
 FROM hosts WHERE id > ?1 AND back_off_until <= ?6 AND NOT (run_id IS ?2 AND run_pages >= ?3) AND (
     EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND fetched_at <= ?4 AND {IS_ANSWERED})
     OR EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND revisit_at <= ?5)
+    OR EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND {_IS_RETRIED.format("?8")})
 )
 ORDER BY id LIMIT ?7
 """  # noqa: S608 - our own names
+
+_ANSWERED_SINCE = f"SELECT 1 FROM urls WHERE host_id = ? AND fetched_at >= ? AND {IS_ANSWERED} LIMIT 1"  # noqa: S608 - our own names
 
 _ORIGINS = f"""
 SELECT {ORIGIN_COLUMNS} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
@@ -140,7 +148,8 @@ class DueReads(Session):
         most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
         bounds = (horizon.fetched_before, horizon.revisit_before)
         start = place(after, _FIRST_STALE)
-        rows = await self._read(_STALE_HOSTS, (*start, self.run_id, most, *bounds, latest_back_off, limit))
+        limits = (latest_back_off, limit, horizon.started_at)
+        rows = await self._read(_STALE_HOSTS, (*start, self.run_id, most, *bounds, *limits))
         hosts = [host_record(row) for row in rows]
         return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.host_id,)))
 
@@ -164,6 +173,10 @@ class DueReads(Session):
         others = _prefixes(without)
         rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent, others))
         return [claim(row) for row in rows]
+
+    async def answered_since(self, host_id: int, moment: float) -> bool:
+        """Whether any URL of the host but robots.txt has been answered since that moment (Unix seconds)."""
+        return bool(await self._read(_ANSWERED_SINCE, (host_id, moment)))
 
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
         """What is kept of these hosts' origins: the copies of robots.txt, and pauses."""

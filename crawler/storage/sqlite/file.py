@@ -6,7 +6,6 @@ What only a run needs is imported on first use: imports take half the time of a 
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from crawler.errors import UsageError
 from crawler.seeds import Seed
-from crawler.storage.interface import Inbox, Pruned, Store
+from crawler.storage.interface import STOP_SIGNAL, Inbox, Pruned, Store
 from crawler.storage.sqlite.companions import COMPANIONS, companion
 from crawler.storage.sqlite.database import check_file
 from crawler.storage.sqlite.lock import database_lock, holder_of, is_held, refuse_if_held
@@ -42,13 +41,18 @@ class SqliteFile:
         """Raise `DatabaseBusyError` if a run has the lock."""
         refuse_if_held(self._path)
 
+    def holder(self) -> str | None:
+        """The process that has the lock."""
+        process = holder_of(self._path)
+        return None if process is None else f"process {process}"
+
     def stop_run(self) -> str | None:
         """Signal the process that has the lock."""
         process = holder_of(self._path)
         if process is None:
             return None
         try:
-            os.kill(process, signal.SIGHUP)
+            os.kill(process, STOP_SIGNAL)
         except OSError as error:
             message = f"cannot stop the crawl that uses {self._path} (process {process}): {error.strerror}"
             raise UsageError(message) from error
@@ -86,6 +90,12 @@ class SqliteFile:
         from crawler.storage.sqlite.inbox import leave_note
 
         return leave_note(self._path, texts)
+
+    async def backup(self, copy: Path, progress: Callable[[int, int], None]) -> int:
+        """Copy the file by SQLite's own means."""
+        from crawler.storage.sqlite.backup import backup
+
+        return await backup(self._path, copy, progress)
 
     async def prune(
         self, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False

@@ -1,6 +1,6 @@
 """New URLs and hosts come into the database, and what was kept out is let in.
 
-What is known is improved by being found again: it gets nearer, dearer (a seed), or is admitted. Part of the writer's
+What is known is improved by being found again: it gets nearer, becomes a seed's, or is admitted. Part of the writer's
 transaction.
 Invariant: a cache of what is stored answers first, so that a link that is known costs no statement.
 """

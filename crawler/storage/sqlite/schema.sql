@@ -81,6 +81,8 @@ CREATE TABLE urls (
     hinted INTEGER NOT NULL DEFAULT 0,      -- 1: a sitemap says that it has changed since
     cause TEXT,                 -- scope, robots, 'trap: session ids' ...; timeout, dns ...; http
     detail TEXT,                -- what the cause speaks of: a rule, a place, a domain, a status; or nothing
+    failing_since REAL,         -- the first failed attempt since the last answer; NULL: none has failed
+    failing_reason TEXT,        -- why its last visit failed; NULL: none has, though one may be under way
     links_cut_at INTEGER        -- the --max-urls-per-host that left links of it without a row; 0: it was raised since
 );
 CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
@@ -89,10 +91,14 @@ CREATE INDEX urls_excluded ON urls (host_id, cause, reason) WHERE status = 'excl
 CREATE INDEX urls_failed ON urls (reason) WHERE status = 'failed' AND kind <> 'robots';
 -- `--max-age AGE` goes by the first, `auto` by the second; where there is time for a part only, the third comes first.
 CREATE INDEX urls_answered ON urls (host_id, fetched_at)
-    WHERE status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots';
+    WHERE status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL;
 CREATE INDEX urls_revisit ON urls (host_id, revisit_at) WHERE revisit_at IS NOT NULL;
 CREATE INDEX urls_cut ON urls (links_cut_at) WHERE links_cut_at IS NOT NULL;
 CREATE INDEX urls_hubs ON urls (host_id) WHERE seed > 0 OR new_links >= 0.25;
+-- What failed and may be looked at again; and what fails but keeps the status of its last answer.
+CREATE INDEX urls_retried ON urls (host_id, revisit_at) WHERE status = 'failed' AND revisit_at IS NOT NULL;
+CREATE INDEX urls_failing ON urls (failing_since)
+    WHERE failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone');
 
 CREATE TRIGGER urls_counted AFTER INSERT ON urls WHEN NEW.kind <> 'robots' BEGIN
     UPDATE hosts SET

@@ -9,18 +9,20 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from crawler.records import Closure, EndReason, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.records import Closure, EndReason, FailedSeed, HostRecord, Result, SeedMark, Target, UrlStatus
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import MADE_PENDING
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import IS_ANSWERED, DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.values import as_json
+from crawler.urls import origin_of
 
 _END_KILLED = "UPDATE runs SET ended_at = ?, end_reason = ? WHERE ended_at IS NULL"
 
@@ -44,14 +46,45 @@ UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?1
 WHERE status = 'failed' AND kind <> 'robots' RETURNING host_id
 """  # noqa: S608 - our own names
 
-_RETRY = f"""
-UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?2
-WHERE url IN (SELECT value FROM json_each(?1)) AND status = 'failed' RETURNING host_id
-"""  # noqa: S608 - our own names
+_RETRY_FAILING = """
+UPDATE urls SET attempts = 0, next_fetch_at = ?1
+WHERE failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone') RETURNING host_id
+"""
+
+_RETRY = """
+UPDATE urls SET attempts = 0, next_fetch_at = ?2, status = iif(status = 'failed', 'pending', status),
+    reason = NULL, cause = NULL, detail = NULL
+WHERE url IN (SELECT value FROM json_each(?1)) AND (
+    status = 'failed' OR failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone')
+) RETURNING host_id
+"""
 
 _COUNTS = f"SELECT {', '.join(f'total({status})' for status in UrlStatus)} FROM hosts"  # noqa: S608 - our own names
 
 _EXCLUSIONS = "SELECT cause, count(*) FROM urls WHERE status = 'excluded' GROUP BY cause ORDER BY cause"
+
+# Answers of a time that has not come yet: the clock was ahead. One look into an index for each host.
+_IS_AHEAD = f"""
+id IN (
+    SELECT u.id FROM hosts AS h CROSS JOIN urls AS u INDEXED BY urls_answered ON u.host_id = h.id
+    WHERE u.fetched_at > ?1 AND u.{IS_ANSWERED.replace("kind", "u.kind")}
+)
+"""  # noqa: S608 - our own names
+_ANY_AHEAD = f"SELECT 1 FROM urls WHERE {_IS_AHEAD} LIMIT 1"  # noqa: S608 - our own names
+_SET_BACK = f"""
+UPDATE urls SET
+    revisit_at = revisit_at - CASE WHEN revisit_at > fetched_at THEN fetched_at - ?1 ELSE 0 END, fetched_at = ?1
+WHERE {_IS_AHEAD} RETURNING host_id
+"""  # noqa: S608 - our own names
+
+_FAILED_SEEDS = "FROM urls WHERE seed > 0 AND status NOT IN ('fetched', 'redirected')"
+
+# Of the newest attempts alone: a URL's are found by no index, and a run that had no seed to fetch has made few.
+_LATEST_ATTEMPT = """
+SELECT status_code, failure IS NOT NULL OR status_code >= 500 OR status_code = 429, message FROM fetches
+WHERE id > (SELECT max(id) FROM fetches) - 4096 AND url_id = (SELECT id FROM urls WHERE url = ?)
+ORDER BY id DESC LIMIT 1
+"""
 
 # Each by an index alone, or by a few rows a host: the table of a million pages is read for seconds.
 _NEWEST = f"""
@@ -84,11 +117,12 @@ class SqliteStore(DueReads, Exclusions):
         """
         rows = await self._read(_LAST_SEEN)
         ahead_s = rows[0][0] - now if rows else 0.0
-        if ahead_s <= _CLOCK_TOLERANCE_S:
-            return 0.0
-        async with self._transaction() as transaction:
-            await transaction.rewind(ahead_s)
-        return float(ahead_s)
+        if ahead_s > _CLOCK_TOLERANCE_S:
+            async with self._transaction() as transaction:
+                await transaction.rewind(ahead_s, now)
+        if await self._read(_ANY_AHEAD, (now,)):  # else no age would ever fetch them again
+            await self._change(_SET_BACK, now)
+        return float(ahead_s) if ahead_s > _CLOCK_TOLERANCE_S else 0.0
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
@@ -132,12 +166,15 @@ class SqliteStore(DueReads, Exclusions):
             await transaction.run((), now, targets)
 
     async def retry(self, urls: Sequence[str], now: float) -> None:
-        """Make those of these URLs that have failed due again, as if they had never been tried."""
+        """Make those of these URLs that have failed due again, as if they had never been tried; also those that fail
+        but keep their status.
+        """
         await self._change(_RETRY, as_json(list(urls)), now)
 
     async def retry_failed(self, now: float) -> None:
-        """Make all that has failed due again, as if it had never been tried."""
+        """Make all that has failed due again, as if it had never been tried; also what fails but keeps its status."""
         await self._change(_RETRY_FAILED, now)
+        await self._change(_RETRY_FAILING, now)
 
     async def roots(self) -> list[str]:
         """The seeds of this database and what they redirect to, except URLs on a port that no web server uses."""
@@ -150,8 +187,8 @@ class SqliteStore(DueReads, Exclusions):
 
     async def any_seed_fetched(self, *, ever: bool) -> bool:
         """Whether at least one seed was fetched when it was last tried; `ever`: was answered at any time."""
-        sql = "SELECT 1 FROM urls WHERE seed > 0 AND (status = 'fetched' OR (? AND fetched_at IS NOT NULL)) LIMIT 1"
-        return bool(await self._read(sql, (ever,)))
+        fetched = "status = 'fetched' AND failing_since IS NULL OR (? AND fetched_at IS NOT NULL)"
+        return bool(await self._read(f"SELECT 1 FROM urls WHERE seed > 0 AND ({fetched}) LIMIT 1", (ever,)))  # noqa: S608
 
     # --- commit -----------------------------------------------------------------------------------------------------
 
@@ -185,6 +222,21 @@ class SqliteStore(DueReads, Exclusions):
         again, also hosts that are left alone until after `stale_until`.
         """
         return [closure(row) for row in await self._read(CLOSURES, (now, limit, stale_until))]
+
+    async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
+        """How many seeds are neither fetched nor redirected, and some of them with their latest attempts."""
+        ((total,),) = await self._read(f"SELECT count(*) {_FAILED_SEEDS}")
+        rows = await self._read(f"SELECT url, status, reason {_FAILED_SEEDS} ORDER BY seed DESC, id LIMIT ?", (limit,))
+        return total, [await self._failed_seed(*row) for row in rows]
+
+    async def _failed_seed(self, url: str, status: str, reason: str | None) -> FailedSeed:
+        seed = FailedSeed(url=url, status=UrlStatus(status), reason=reason)
+        for code, _failed, message in await self._read(_LATEST_ATTEMPT, (url,)):
+            return replace(seed, status_code=code, message=message)
+        for code, failed, message in await self._read(_LATEST_ATTEMPT, (f"{origin_of(url)}/robots.txt",)):
+            if failed:
+                return replace(seed, status_code=code, message=message, at_robots=True)
+        return seed
 
     async def freshness(self) -> tuple[int, float | None, float | None]:
         """How many pages are stored, when the newest was fetched, and when the next is to be looked at again.

@@ -59,7 +59,9 @@ UPDATE urls SET
     changes = coalesce({changes}, changes),
     watched_s = coalesce({watched_s}, watched_s),
     promise_s = CASE WHEN {revisit_at} IS NULL THEN promise_s ELSE {promise_s} END,
-    hinted = 0
+    hinted = 0,
+    failing_since = {failing_since},
+    failing_reason = {failing_reason}
 FROM json_each(?1) AS v WHERE urls.id = {id}
 """)
 
@@ -87,7 +89,7 @@ _HINT = JsonStatement(
 UPDATE urls SET revisit_at = fetched_at, hinted = 1
 FROM json_each(?1) AS v
 WHERE urls.url = {url} AND urls.status = 'fetched' AND urls.fetched_at < {lastmod} AND {lastmod} <= ?2
-    AND (SELECT hints_wrong <= hints_right + 5 FROM hosts WHERE id = urls.host_id)
+    AND urls.next_fetch_at IS NULL AND (SELECT hints_wrong <= hints_right + 5 FROM hosts WHERE id = urls.host_id)
 """,
     "url",
     "lastmod",
@@ -135,17 +137,24 @@ ON CONFLICT (origin) DO UPDATE SET
 
 _READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
-# What was answered before stays pending, to be tried later with those that wait for the rules.
+# What waits for the rules without having had an answer, and what has failed before and is due again by now. What was
+# answered before stays pending, to be tried later.
 _FAIL_ORIGIN = """
-UPDATE urls SET status = 'failed', reason = ?3, cause = ?3, detail = NULL, next_fetch_at = NULL
-WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
-    AND substr(url, 1, length(?2) + 1) = ?2 || '/'
+UPDATE urls SET status = 'failed', reason = ?3, cause = ?3, detail = NULL, next_fetch_at = NULL,
+    attempts = max(attempts, ?4) + 1, failing_since = coalesce(failing_since, ?5), failing_reason = ?3, revisit_at = ?6
+WHERE id IN (
+    SELECT id FROM urls
+    WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
+    UNION ALL SELECT id FROM urls WHERE host_id = ?1 AND status = 'failed' AND revisit_at <= ?5
+) AND substr(url, 1, length(?2) + 1) = ?2 || '/'
 """
 
-# `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged.
+# `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
+# answers that would otherwise lie in the future, younger than any age.
 _REWIND = (
     "UPDATE urls SET next_fetch_at = next_fetch_at - ?1 WHERE next_fetch_at IS NOT NULL",
     "UPDATE urls SET revisit_at = revisit_at - ?1 WHERE revisit_at IS NOT NULL",
+    "UPDATE urls SET fetched_at = fetched_at - ?1 WHERE fetched_at > ?2",
     "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1",
     "UPDATE origins SET robots_expires_at = robots_expires_at - ?1, paused_until = paused_until - ?1",
     "UPDATE runs SET started_at = started_at - ?1, ended_at = ended_at - ?1 WHERE id = (SELECT max(id) FROM runs)",
@@ -184,11 +193,11 @@ class Transaction:
         self._forget()
         return len(host_ids)
 
-    async def rewind(self, seconds: float) -> None:
+    async def rewind(self, seconds: float, now: float) -> None:
         """All that is planned is planned so much earlier: the clock was set back."""
         async with self._begun():
             for sql in _REWIND:
-                await self._execute(sql, seconds)
+                await self._execute(sql, seconds, *([now] if "?2" in sql else ()))
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[None]:
@@ -328,7 +337,9 @@ class Transaction:
             if result.robots is not None:
                 await self._set_robots(result.robots, host_id, now)
             if result.origin_failed is not None:
-                await self._execute(_FAIL_ORIGIN, host_id, result.claim.origin, result.origin_failed)
+                attempts, again_at = result.verdict.attempts - 1, result.origin_revisit_at
+                failure = (result.claim.origin, result.origin_failed, attempts, now, again_at)
+                await self._execute(_FAIL_ORIGIN, host_id, *failure)
             closure = result.closure
             if closure is not None and closure.blame is Blame.ORIGIN:
                 await self._execute(_SET_PAUSE, host_id, closure.name, closure.until, closure.why)

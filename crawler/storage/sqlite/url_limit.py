@@ -38,14 +38,15 @@ _SET_CUT = JsonStatement(
 )
 
 # When the limit is higher than it was. What has to be read once more is counted once more.
-_IS_LOWER = "links_cut_at > 0 AND links_cut_at < ?1"
-FORGET_UNSTORED = f"""
-UPDATE hosts SET unstored_links = 0 WHERE unstored_links > 0 AND EXISTS (SELECT 1 FROM urls WHERE {_IS_LOWER})
-"""  # noqa: S608 - our own names
-READ_AGAIN = f"""
+FORGET_UNSTORED = """
+UPDATE hosts SET unstored_links = 0
+WHERE unstored_links > 0 AND EXISTS (SELECT 1 FROM urls WHERE links_cut_at > 0 AND links_cut_at < ?1)
+"""
+# Also those that could not be read in an earlier run.
+READ_AGAIN = """
 UPDATE urls SET links_cut_at = 0, next_fetch_at = coalesce(next_fetch_at, ?2)
-WHERE {_IS_LOWER} AND status IN ('fetched', 'redirected') RETURNING host_id
-"""  # noqa: S608 - our own names
+WHERE links_cut_at < ?1 AND status IN ('fetched', 'redirected') RETURNING host_id
+"""
 
 
 @dataclass(slots=True)
@@ -188,6 +189,6 @@ def _was_read_whole(result: Result) -> bool:
     previous = result.claim.previous
     if previous is None or previous.links_cut_at is None:
         return False
-    if not isinstance(result.attempt, Response) or result.verdict.status not in ANSWERED:
-        return False
+    if not isinstance(result.attempt, Response) or result.failing is not None or result.verdict.status not in ANSWERED:
+        return False  # there is no document
     return result.page is not None or previous.lacks_links

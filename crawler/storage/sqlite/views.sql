@@ -10,7 +10,8 @@
 -- of all URLs first, since nothing (no ANALYZE) tells it how many there are.
 --
 -- A page is *current* unless its URL is gone, redirected or excluded. A page that failed, or is due again, is still
--- current, since an outage removes nothing. A page's links are those of its newest version.
+-- current, since an outage removes nothing. A URL that fails once keeps its status (see failing_urls). A page's links
+-- are those of its newest version.
 
 CREATE VIEW page_versions AS
 -- Every stored version of every page, with the attempt that fetched it.
@@ -62,11 +63,13 @@ CREATE VIEW stored_pages AS
 --   seed            0 unless the URL is a seed or a seed redirects to it
 --   url_id          the page's row in urls
 --   page_id         the version's row in pages
+--   failing_since   its first failed attempt since the last response (Unix seconds); NULL if it does not fail
+--   failing_reason  why its latest visit failed, such as http 503 or timeout; NULL if it did not
 SELECT
     u.url, h.name AS host, u.status, f.status_code, p.title, p.description, p.language, p.canonical_url, u.depth,
     f.started_at AS seen_at, u.fetched_at, f.elapsed_s, f.content_type, f.bytes, p.truncated, p.noindex, p.nofollow,
     p.links_total, p.encoding, p.headings, p.open_graph, p.json_ld, p.text, p.body_hash, p.content_hash, u.seed,
-    u.id AS url_id, p.id AS page_id
+    u.id AS url_id, p.id AS page_id, u.failing_since, u.failing_reason
 FROM urls AS u JOIN pages AS p ON p.id = u.page_id
     LEFT JOIN fetches AS f ON f.id = p.fetch_id LEFT JOIN hosts AS h ON h.id = u.host_id;
 
@@ -76,7 +79,7 @@ CREATE VIEW current_pages AS
 SELECT * FROM stored_pages WHERE status IN ('fetched', 'failed', 'pending');
 
 CREATE VIEW outlinks AS
--- The links of current pages. By page_url it is a quick look-up.
+-- The links of current pages. Filtering by page_url is quick.
 --   page_url        the page with the link
 --   target_url      the URL it leads to
 --   anchor          the link's text, or its image's
@@ -159,7 +162,8 @@ WHERE s.status IN ('fetched', 'failed', 'pending')
     AND (t.status IN ('gone', 'failed') OR c.end_status IN ('gone', 'failed', 'loop'));
 
 CREATE VIEW failed_urls AS
--- URLs that failed, and why. Those that responded before are retried in a later run.
+-- URLs that failed, and why. Those that responded before are retried in a later run; they are here only after two
+-- failed visits (see failing_urls).
 --   url             the URL
 --   host            its host
 --   reason          such as http 403, or the kind of failure: dns, connect, tls, timeout ...
@@ -169,10 +173,33 @@ CREATE VIEW failed_urls AS
 --   depth           links from the nearest seed
 --   has_page        1 if an earlier version is stored
 --   url_id          its row in urls
+--   failing_since   its first failed attempt since the last response, or ever (Unix seconds)
+--   revisit_at      when a run with --max-age tries it again (Unix seconds); NULL if only --retry-failed does
 SELECT
     u.url, h.name AS host, u.reason, u.attempts, u.fetched_at, u.next_fetch_at, u.depth,
-    u.page_id IS NOT NULL AS has_page, u.id AS url_id
+    u.page_id IS NOT NULL AS has_page, u.id AS url_id, u.failing_since, coalesce(u.revisit_at, u.next_fetch_at) AS revisit_at
 FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'failed' AND u.kind <> 'robots';
+
+CREATE VIEW failing_urls AS
+-- URLs that responded before, but not to their latest visit. They keep the status of their last response, and become
+-- failed after failures on two visits: at least a day apart, or, if their host answered other URLs in between, at any
+-- distance.
+--   url             the URL
+--   host            its host
+--   status          as of its last response: fetched, redirected or gone
+--   failing_since   its first failed attempt since then (Unix seconds)
+--   failing_reason  why its latest visit failed: http 503, dns, timeout ...
+--   attempts        failed attempts since then
+--   fetched_at      its last response (Unix seconds)
+--   next_fetch_at   when it is due again (Unix seconds)
+--   depth           links from the nearest seed
+--   has_page        1 if a version is stored
+--   url_id          its row in urls
+SELECT
+    u.url, h.name AS host, u.status, u.failing_since, u.failing_reason, u.attempts, u.fetched_at, u.next_fetch_at,
+    u.depth, u.page_id IS NOT NULL AS has_page, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id
+WHERE u.failing_reason IS NOT NULL AND u.status IN ('fetched', 'redirected', 'gone');
 
 CREATE VIEW gone_urls AS
 -- URLs that returned 404 or 410.

@@ -1,0 +1,33 @@
+"""What a visit has changed for a URL, against what was known of it before. Pure.
+
+Only documents count: a robots.txt or a sitemap is a means. What will be tried again within the run has no outcome yet.
+"""
+
+from __future__ import annotations
+
+from crawler.records import Change, Result, UrlKind, UrlStatus
+
+_LOST = frozenset({UrlStatus.GONE, UrlStatus.FAILED})
+
+
+def change_of(result: Result, *, had_failed: bool) -> Change | None:
+    """`had_failed`: when the run first came to the URL, it was one that had failed."""
+    if result.claim.kind is not UrlKind.PAGE:
+        return None
+    before = result.claim.previous
+    was = None if before is None else before.status
+    match result.verdict.status:
+        case UrlStatus.FAILED:
+            return None if had_failed else Change.NEWLY_FAILED
+        case UrlStatus.GONE:
+            return Change.GONE if was not in (None, UrlStatus.GONE) else None
+        case UrlStatus.REDIRECTED if was in (None, UrlStatus.REDIRECTED):
+            return None
+        case UrlStatus.FETCHED | UrlStatus.REDIRECTED:
+            if had_failed or was in _LOST:
+                return Change.HEALED
+            if was is None:
+                return Change.NEW
+            moved = result.verdict.status is not was and was is not UrlStatus.PENDING
+            return Change.CHANGED if moved or result.page is not None else Change.UNCHANGED
+    return None

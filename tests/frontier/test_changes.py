@@ -1,0 +1,85 @@
+"""What a night has changed: new, changed, unchanged, gone, newly failed, healed; each URL once, whatever it took."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from crawler.fakeweb import Answer, FakeWeb, Fault, Site
+from tests.frontier.crawls import DAY_S, NIGHT, Crawled, crawled, stopped_after
+
+
+def changes(done: Crawled) -> dict[str, int]:
+    return {kind: number for kind, number in done.summary.changes.items() if number}
+
+
+def nights(web: FakeWeb, db: Path, number: int, *seeds: str, **options: Any) -> Crawled:
+    again = {"max_age_s": 0.0} if number else {}
+    options = {"delay_s": 1.0} | options  # what is fetched in the very instant of the start would be due once more
+    return crawled(web, db, *seeds, at=NIGHT + number * 10 * DAY_S, **{**again, **options})
+
+
+def a_site(web: FakeWeb) -> Site:
+    site = web.host("a.test")
+    site.page("/", links=["/same", "/edited", "/lost", "/flaky", "/dead", "/moved", "/hop"])
+    for path in ("/same", "/edited", "/lost", "/flaky", "/moved"):
+        site.page(path, title=path)
+    site.redirect("/hop", "/same")
+    site.status("/dead", 404)
+    return site
+
+
+def test_the_first_night_is_new_but_for_what_fails(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = a_site(web)
+    site.status("/flaky", 403)
+    site.sequence("/edited", Answer(status=500), Answer(status=500), Answer.page(title="at last"))
+    done = nights(web, tmp_path / "crawl.db", 0, "http://a.test/")
+    assert done.summary.changes == {
+        "new": 5, "changed": 0, "unchanged": 0, "gone": 0, "newly_failed": 1, "healed": 0,
+    }  # fmt: skip
+
+
+def test_each_later_night_is_told_against_the_one_before(tmp_path: Path) -> None:
+    web, db = FakeWeb(), tmp_path / "crawl.db"
+    site = a_site(web)
+    nights(web, db, 0, "http://a.test/")
+    assert changes(nights(web, db, 1)) == {"unchanged": 6}
+    site.page("/edited", title="edited", text="new words", links=["/new"])
+    site.page("/new", title="new")
+    site.status("/lost", 410)
+    site.status("/flaky", 403)
+    site.redirect("/moved", "/same")
+    assert changes(nights(web, db, 2)) == {
+        "new": 1, "changed": 2, "unchanged": 2, "gone": 1, "newly_failed": 1,
+    }  # fmt: skip
+    assert changes(nights(web, db, 3)) == {"unchanged": 4}  # what is gone, fails or redirects still says nothing new
+    site.page("/lost", title="/lost")
+    site.page("/flaky", title="/flaky")
+    assert changes(nights(web, db, 4)) == {"unchanged": 4, "healed": 2}
+
+
+def test_what_is_tried_several_times_in_a_run_counts_once(tmp_path: Path) -> None:
+    web, db = FakeWeb(), tmp_path / "crawl.db"
+    site = web.host("a.test")
+    site.page("/", links=["/1", "/2"])
+    site.page("/1", title="1")
+    site.page("/2", title="2")
+    nights(web, db, 0, "http://a.test/")
+    site.sequence("/1", Answer(status=500), Fault.DISCONNECT, Answer.page(title="1"))
+    site.status("/2", 500)
+    assert changes(nights(web, db, 1)) == {"unchanged": 2, "newly_failed": 1}
+    site.page("/2", title="2")
+    assert changes(nights(web, db, 2)) == {"unchanged": 2, "healed": 1}
+
+
+def test_a_run_that_is_stopped_has_counted_what_it_has_stored(tmp_path: Path) -> None:
+    web, db = FakeWeb(), tmp_path / "crawl.db"
+    site = web.host("a.test")
+    site.page("/", links=[f"/{number}" for number in range(1, 10)])
+    for number in range(1, 10):
+        site.page(f"/{number}")
+    first = crawled(web, db, "http://a.test/", delay_s=10.0, during=stopped_after(45.0))
+    rest = crawled(web, db, at=NIGHT + 3600.0, delay_s=10.0)
+    assert changes(first)["new"] == first.summary.pages > 0
+    assert changes(first)["new"] + changes(rest)["new"] == 10
