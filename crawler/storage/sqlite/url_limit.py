@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crawler.records import ANSWERED, ExclusionReason, Reason, Response, Result, Target, UrlKind
+from crawler.records import ANSWERED, ExclusionReason, Reason, Result, Target, UrlKind
 from crawler.storage.sqlite.columns import IS_LIFTABLE, TAKEN_IN, Execute, JsonStatement
 from crawler.storage.values import as_json
 
@@ -187,8 +187,6 @@ def _named(result: Result) -> Iterable[Target]:
 def _was_read_whole(result: Result) -> bool:
     """Whether all that a document names was stored just now, and was not before."""
     previous = result.claim.previous
-    if previous is None or previous.links_cut_at is None:
+    if previous is None or previous.links_cut_at is None or result.verdict.status not in ANSWERED:
         return False
-    if not isinstance(result.attempt, Response) or result.failing is not None or result.verdict.status not in ANSWERED:
-        return False  # there is no document
     return result.page is not None or previous.lacks_links
