@@ -84,7 +84,7 @@ class ScopeConfig(Slice):
         1_000_000,
         "--max-urls-per-host",
         Count(low=1),
-        "Accept no more URLs of a host once it has about N, over all runs.",
+        "Accept at most N URLs of a host, over all runs, and store at most as many excluded ones.",
         more="See [`crawler help traps`](traps.md).",
     )
     max_hosts_per_domain: int = option(

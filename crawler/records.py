@@ -179,13 +179,17 @@ class ChangeRate:
 HUB_NEW_LINKS = 0.25  # from so many new URLs a version on, on a moving average, a page is a hub
 
 
+LIMIT_RAISED = 0  # in `links_cut_at`: there may be room now
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviousVisit:
     """What is known of a URL from earlier visits. `fetched_at` is the newest that had a result.
 
     `content_hash` None: no version is stored; `truncated` and `has_body` speak of the newest one. `new_links`: how many
     unknown URLs a new version brings, on a moving average. `promise_s` is the time for which the server said that its
-    answer holds, -1 where it broke such a promise. `hinted`: a sitemap said that it has changed since.
+    answer holds, -1 where it broke such a promise. `hinted`: a sitemap said that it has changed since. `links_cut_at`:
+    the number of URLs that its hosts could have when links of it were not stored for that (None: all were).
     """
 
     status: UrlStatus
@@ -199,6 +203,12 @@ class PreviousVisit:
     new_links: float = 0.0
     promise_s: float | None = None
     hinted: bool = False
+    links_cut_at: int | None = None
+
+    @property
+    def lacks_links(self) -> bool:
+        """Whether links of it are to be stored by now, so that it is asked for as if it had never been read."""
+        return self.links_cut_at == LIMIT_RAISED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,7 +361,7 @@ class Page:
 
     `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header. `content_hash` covers text, links and
     what is asked of robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the
-    page holds more than are kept.
+    page holds more than are kept. `images_hash` covers where its images come from; empty where it has none.
     """
 
     url: str
@@ -369,6 +379,7 @@ class Page:
     refresh_url: str | None = None
     noindex: bool = False
     nofollow: bool = False
+    images_hash: bytes = b""
     content_hash: bytes = b""
 
 
@@ -452,8 +463,7 @@ class Closure:
 class HostRecord:
     """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned.
 
-    `urls` counts those that were taken in: all but the excluded ones. `pace_s` is the delay to which adaptive pacing
-    has slowed it; None: it was not slowed.
+    `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed.
     """
 
     host_id: int
@@ -462,7 +472,6 @@ class HostRecord:
     back_off_until: float = 0.0
     failures: int = 0
     run_pages: int = 0
-    urls: int = 0
     pace_s: float | None = None
 
 
@@ -490,8 +499,8 @@ class Result:
     `attempt` None: decided without a request. `link_targets` are the page's links, judged, in their order; `targets` is
     what else was found. `origin_failed` fails all that is pending for the claim's origin, for a run with `--max-age` to
     look at again from `origin_revisit_at` on. `keeps`: the status that the URL keeps, as of its last answer, though
-    this visit brought none. Times are Unix seconds. A
-    `body` without a `page` belongs to the version that is stored already; `lastmods` is what a sitemap says of its
+    this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
+    already, and so do the links of `reread`, a page that says what it said; `lastmods` is what a sitemap says of its
     pages. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None:
     nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`: nothing changes but
     `next_fetch_at`.
@@ -502,6 +511,7 @@ class Result:
     attempt: Response | Failure | None = None
     page: Page | None = None
     body: StoredBody | None = None
+    reread: Page | None = None
     redirect_url: str | None = None
     link_targets: tuple[Target, ...] = ()
     targets: tuple[Target, ...] = ()

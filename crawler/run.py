@@ -23,7 +23,7 @@ from crawler.inbox_watcher import InboxWatcher
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
-from crawler.output.ending import nothing_due
+from crawler.output.ending import not_stored, nothing_due
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
 from crawler.parsing.parser import Parser
@@ -76,6 +76,7 @@ class Run:
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
         self._pages_before = 0
+        self._unstored_before = 0
         self._proxy_blamed = False
 
     async def begin(self, seeds: Sequence[Seed], *, db_named: bool = True) -> None:
@@ -86,6 +87,7 @@ class Run:
         if not db_named and (told := other_sites(await self._store.roots(), seeds, self._config.db)):
             self._observer.notify(told, urgent=True)
         self._pages_before = await self._start.begin(seeds)
+        self._unstored_before = await self._store.unstored_links()
         await self._inbox.take_notes()
 
     async def crawl(self) -> Summary:
@@ -110,6 +112,8 @@ class Run:
             summary = await self._summarize(self._stop_reason or end_reason)
             await self.frontier.keep_pauses()
             await self._store.end_run(EndReason(summary.end_reason), summary.as_dict(), self._clock.wall())
+        if summary.unstored_links > self._unstored_before:
+            self._observer.notify(not_stored(summary.unstored_links))
         if summary.complete and not self.frontier.any_tried and not summary.pending:
             told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
             self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
@@ -201,6 +205,7 @@ class Run:
             elapsed_s=round(self._clock.monotonic() - self._started, 3),
             run_pages=self._pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),
+            unstored_links=await self._store.unstored_links(),
             urls=counts,
             pending=counts["pending"],
             insecure=self._config.network.insecure,

@@ -31,10 +31,13 @@ SELECT run_id, started_at, ended_at, end_reason, pages, requests, summary FROM r
 _COUNTS = f"SELECT {', '.join(f'total({status})' for status in UrlStatus)} FROM host_overview"  # noqa: S608 - our own names
 
 _HOST_TOTALS = """
-SELECT count(*), total(urls > excluded), total(pending > 0 AND back_off_until > ?1) FROM host_overview
+SELECT count(*), total(urls > excluded), total(pending > 0 AND back_off_until > ?1), total(unstored_links)
+FROM host_overview
 """
 
-_TALLIES = f"SELECT host, {', '.join(UrlStatus)}, next_due_at, back_off_until, failures, pace_s FROM host_overview"  # noqa: S608 - our own names
+_TALLIES = f"""
+SELECT host, {", ".join(UrlStatus)}, next_due_at, back_off_until, failures, pace_s, unstored_links FROM host_overview
+"""  # noqa: S608 - our own names
 _HOSTS = f"{_TALLIES} WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?"
 _SUSPECTS = f"{_TALLIES} WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?"
 
@@ -122,7 +125,8 @@ class RunRecord:
 class HostTally:
     """A host's URLs by status, robots.txt not counted. `failures` counts look-ups and connections that failed in a row.
 
-    `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed.
+    `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed. `unstored_links` lead to
+    further URLs of it, which were not stored because of `--max-urls-per-host`.
     """
 
     name: str
@@ -131,6 +135,7 @@ class HostTally:
     back_off_until: float
     failures: int
     pace_s: float | None
+    unstored_links: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +210,7 @@ class Report:
     failures: Mapping[str, int]
     failing: FailingUrls
     excluded: Mapping[str, int]
+    unstored_links: int
     page_versions: int
     bodies: int
     fetches: int
@@ -250,6 +256,7 @@ async def _read(
         failures={row[0] or "unknown": row[1] for row in failed},
         failing=await _failing(connection),
         excluded=dict(await _rows(connection, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
+        unstored_links=int(totals[3]),
         page_versions=page_versions or 0,
         bodies=bodies or 0,
         fetches=fetches or 0,
@@ -336,7 +343,7 @@ def _run(row: Sequence[Any]) -> RunRecord:
 
 
 def _host(row: Sequence[Any]) -> HostTally:
-    name, *counts, next_due_at, back_off_until, failures, pace_s = row
+    name, *counts, next_due_at, back_off_until, failures, pace_s, unstored_links = row
     return HostTally(
         name=name,
         urls=dict(zip(map(str, UrlStatus), counts, strict=True)),
@@ -344,4 +351,5 @@ def _host(row: Sequence[Any]) -> HostTally:
         back_off_until=back_off_until,
         failures=failures,
         pace_s=pace_s,
+        unstored_links=unstored_links,
     )

@@ -23,7 +23,9 @@ MAX_FIELD_CHARS = 10_000  # title, description, and each Open Graph value
 MAX_HEADINGS = 1_000
 MAX_OPEN_GRAPH = 100
 MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that does not fit is dropped: cut, it is not JSON
+MAX_IMAGES = 500
 CONTENT_HASH_BYTES = 16
+IMAGES_HASH_BYTES = 8
 DEFAULT_PRODUCT_TOKEN = "crawler"  # noqa: S105 - a name, as in the default User-Agent
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
@@ -35,6 +37,7 @@ _GROUPS = {
     **dict.fromkeys(tag_ids("base"), "bases"),
     **dict.fromkeys(tag_ids("meta"), "metas"),
     **dict.fromkeys(tag_ids("script"), "scripts"),
+    **dict.fromkeys(tag_ids("img"), "images"),
 }
 
 
@@ -74,6 +77,7 @@ def read_page(
         refresh_url=_refresh_url(pragmas.get("refresh", []), base, url),
         noindex=noindex,
         nofollow=nofollow,
+        images_hash=_images_hash(found["images"]),
         content_hash=_content_hash(title, text, links, noindex=noindex, nofollow=nofollow),
     )
 
@@ -153,6 +157,22 @@ def _refresh_url(contents: list[str], base: str, url: str) -> str | None:
     """Where the first `<meta http-equiv=refresh>` that is one leads; None where it reloads the page itself."""
     target = next((target for content in contents if (target := refresh_target(content)) is not None), "")
     return refreshed_url(target, base, url)
+
+
+def _images_hash(nodes: list[LexborNode]) -> bytes:
+    """BLAKE2b over where the images come from, as written; of those that a script loads later, from where it will.
+
+    Empty where there are none. An attribute is looked up in 0.2 us, all of an element's take three times that.
+    """
+    sources = [_source(node) for node in nodes[:MAX_IMAGES]]
+    return blake2b("\0".join(sources).encode(), digest_size=IMAGES_HASH_BYTES).digest() if any(sources) else b""
+
+
+def _source(image: LexborNode) -> str:
+    source = image.attrs.get("src")
+    if not source or source.startswith("data:"):
+        return image.attrs.get("data-src") or source or ""
+    return source
 
 
 def _content_hash(title: str | None, text: str, links: Iterable[Link], *, noindex: bool, nofollow: bool) -> bytes:

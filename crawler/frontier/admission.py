@@ -71,13 +71,11 @@ class Admission:
                 f"{host_of(page.url)}: pages under {place} keep repeating; skipping the rest (--no-trap-rules)"
             )
 
-    def fill(self, hosts: Iterable[str]) -> None:
-        """Take no more URLs of these hosts, which have as many as they may have."""
+    def note_full_hosts(self, hosts: Iterable[str]) -> None:
+        """The store accepts no more URLs of these hosts."""
         for host in hosts:
-            if self._bounds.fill(host):
-                self._judged.clear()
-                most = self._config.max_urls_per_host
-                self._notify(f"{host} has reached {most:,} URLs; skipping new ones (--max-urls-per-host)")
+            most = self._config.max_urls_per_host
+            self._notify(f"{host} has reached {most:,} URLs; skipping new ones (--max-urls-per-host)")
 
     def note_full_domains(self, domains: Iterable[str]) -> None:
         """The store takes in no more hosts of these domains."""

@@ -1,8 +1,8 @@
-"""What bounds a host that never ends: its number of URLs, its session ids, its places where all pages are alike.
+"""What bounds a host that never ends: its session ids, and its places where all pages are alike.
 
-These reasons depend on what the crawl has seen so far, unlike those of `Scope`. What they rest on is stored: a host's
-URLs are counted in its row, a closed place is the detail of why URLs were shut out. Only session ids, and the
-pages of a place that is still open, are counted anew by each run. A domain's hosts are bounded by the store.
+These reasons depend on what the crawl has seen so far, unlike those of `Scope`. A closed place is stored, as the detail
+of why URLs were shut out; session ids, and the pages of a place that is still open, are counted anew by each run. How
+many URLs a host has, and how many hosts a domain, is bounded by the store.
 Invariant: a URL that was admitted once is shut out again only where its place is closed.
 """
 
@@ -27,15 +27,12 @@ class Bounds:
         self._config = config
         self._repetition = RepetitionDetector()
         self._pages = 0
-        self._full: set[str] = set()  # hosts
         self._sessions: dict[str, set[str]] = {}  # by host
 
     def reason(self, target: Target) -> Reason | None:
         """Why this URL, that nothing else speaks against, may not become one more of its host."""
         if target.kind is not UrlKind.PAGE or target.seed:
             return None
-        if target.host in self._full:
-            return Reason(ExclusionReason.URLS_OF_HOST)
         if not self._config.trap_rules:
             return None
         return self.closed(target.url, target.host) or self._session_reason(target)
@@ -50,13 +47,7 @@ class Bounds:
         self._pages += 1
         if self._pages % _EVERY or not self._config.trap_rules:
             return None
-        return self._repetition.note(page.url, page.title, page.text)
-
-    def fill(self, host: str) -> bool:
-        """The host has as many URLs as it may have; False where that is known."""
-        new = host not in self._full
-        self._full.add(host)
-        return new
+        return self._repetition.note(page)
 
     def restore(self, places: Iterable[tuple[str, str]]) -> None:
         """The closed places of earlier runs, each with its host before it. ELSEWHERE means others in each run."""

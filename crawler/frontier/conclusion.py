@@ -64,7 +64,9 @@ class Conclusion:
         page, body = _new_version(visit)
         if page is not None:
             self._admission.note(page)
-        link_targets = self._admission.links(page, claim) if page is not None else ()
+        reread = visit.page if page is None and _completes(visit) else None
+        linking = page or reread
+        link_targets = self._admission.links(linking, claim) if linking is not None else ()
         targets = [*entries, *self._redirect_targets(visit, page)]
         falls_back = _should_fall_back(claim, visit.attempt)
         if falls_back:
@@ -76,6 +78,7 @@ class Conclusion:
             verdict,
             page=page,
             body=body,
+            reread=reread,
             link_targets=link_targets,
             targets=tuple(targets),
             lastmods=_lastmods(visit),
@@ -121,6 +124,12 @@ def _new_version(visit: Visit) -> tuple[Page | None, StoredBody | None]:
     if page.content_hash != previous.content_hash or (previous.truncated and not truncated):
         return page, visit.body
     return None, None if previous.has_body else visit.body
+
+
+def _completes(visit: Visit) -> bool:
+    """Whether links of the stored version have no row, and may get one now."""
+    previous = visit.claim.previous
+    return previous is not None and previous.lacks_links
 
 
 def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:

@@ -293,6 +293,6 @@ class Frontier:
         self._counters.pages += sum(result.page is not None for result in results)
         self._counters.changes.update(filter(None, map(self._changes.of, results)))
         self._supply.committed(results, hosts)
-        self._admission.fill(host.name for host in hosts if host.urls >= self._config.scope.max_urls_per_host)
+        self._admission.note_full_hosts(self._store.full_hosts())
         self._admission.note_full_domains(self._store.full_domains())
         self._wake.set()

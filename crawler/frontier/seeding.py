@@ -34,9 +34,9 @@ class Seeding:
         for url in await self._store.roots():
             self._admission.widen(url)
         self._admission.restore(await self._store.details(ExclusionReason.PAGES_ALIKE, ALIKE_PAGES))
-        await self._fill_hosts()
         await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
         # After that: a host that was forbidden whole is one of its domain's again.
+        await self._store.limit_urls(self._config.scope.max_urls_per_host, self._clock.wall())
         if self._config.scope.scope in (ScopeRule.DOMAIN, ScopeRule.ANY):  # else all hosts are the seeds'
             await self._store.limit_hosts(self._config.scope.max_hosts_per_domain)
         widened = await self._add(seeds)
@@ -61,11 +61,11 @@ class Seeding:
             urls = [target.url for target in batch.rows if self._admission.may_enter(target)]
             if urls:
                 readmitted += await self._store.readmit(urls, self._clock.wall())
-                await self._fill_hosts()
             if batch.next is None:
                 break
             batch = await self._store.excluded(batch.next, _READMIT_BATCH)
         await self._store.set_decided(True)
+        self._admission.note_full_hosts(self._store.full_hosts())
         self._admission.note_full_domains(self._store.full_domains())
         return readmitted
 
@@ -83,6 +83,3 @@ class Seeding:
         await self._store.add(targets, now)
         await self._store.retry([url for seed in seeds for url in (seed.url, seed.twin) if url is not None], now)
         return any(widened)
-
-    async def _fill_hosts(self) -> None:
-        self._admission.fill(await self._store.full_hosts(self._config.scope.max_urls_per_host))

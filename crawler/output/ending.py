@@ -96,6 +96,11 @@ def tally(numbers: Mapping[str, int], separator: str = _SPACE) -> str:
     return separator.join(f"{printable(name)}: {amount(number)}" for name, number in numbers.items() if number)
 
 
+def not_stored(links: int) -> str:
+    """What `--max-urls-per-host` left out; empty if nothing."""
+    return f"{counted(links, 'link')} to URLs that were not stored (--max-urls-per-host)" if links else ""
+
+
 def names(hosts: tuple[str, ...]) -> str:
     """'a.example, b.example, c.example and others'."""
     shown = ", ".join(printable(host, 60) for host in hosts[:_NAMED_HOSTS])
@@ -137,6 +142,7 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("DNS", Text(lookups(summary.dns_lookups, summary.dns_cache_hits))),
         ("pending", _pending(summary)),
         ("excluded", Text(tally(summary.excluded))),
+        ("left out", Text(not_stored(summary.unstored_links), style="yellow")),
         ("data", Text(f"{printable(str(db))} ({_urls(summary)})")),
         ("memory", Text(f"{size(summary.peak_rss_bytes)} peak")),
     ]

@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 from crawler.bodies import body_hash, compress
@@ -18,6 +19,8 @@ from crawler.parsing.wire import READY, encode_answer, receive_request
 from crawler.records import Page, StoredBody
 
 _MAX_MEMORY_BYTES = 2 * 1024**3  # a document that needs more than this to be read is an attack
+_SMALL_BYTES = 1 << 16  # a document that makes no process grow: looking costs 20 us
+_STATM = Path("/proc/self/statm")  # proc(5): in pages
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -34,13 +37,24 @@ def main() -> None:
 
 def serve(requests: BinaryIO, answers: BinaryIO, product_token: str) -> None:
     """Answer requests until the input ends."""
+    before = _resident_bytes()
     while (request := receive_request(requests.read)) is not None:
         kind, keep_body, url, content_type, body = request
         content = read(kind, body, url, content_type, product_token=product_token)
         keeps = keep_body and isinstance(content, Page)
         kept = StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body)) if keeps else None
-        answers.write(encode_answer(content, kept))
+        grown_bytes = max(0, _resident_bytes() - before) if len(body) > _SMALL_BYTES else 0
+        answers.write(encode_answer(content, kept, grown_bytes))
         answers.flush()
+
+
+def _resident_bytes() -> int:
+    """The memory that this process holds, or has held at most where the system does not say more."""
+    try:
+        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _die_with_parent() -> None:

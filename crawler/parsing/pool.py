@@ -7,7 +7,8 @@ Where processes cannot be started, or end before they can read, no document is t
 
 Invariants: every `read` ends, whatever dies; the processes share no file with the crawl and end with it, also after a
 `kill -9`; each has at most two documents, so that it need not wait for the next one and little is to be done again when
-it dies.
+it dies. Large documents are read one at a time, nothing waits behind one where there is another process, and a process
+that has grown is replaced after its document: so the processes together hold little more than one document takes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from crawler.records import Failure, FailureKind, Response, UrlKind
 
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _DOCUMENTS_PER_PROCESS = 2
-_LARGE_BYTES = 1 << 20  # a document that may take seconds: none waits behind it, and one process is kept for the others
+_LARGE_BYTES = 1 << 20  # a document that may take seconds, and thirty times as much memory
 _FAILED_STARTS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
 _OWN_EXIT_WEIGHT = 20  # a process that ends by itself counts for so many: it will do so again
 
@@ -84,12 +85,11 @@ class ParserPool:
 
     def _is_blocked(self, process: Process) -> bool:
         """Whether the process reads something large, and there are others."""
-        return self._max_processes > 1 and any(job.size > _LARGE_BYTES for job in process.jobs)
+        return self._max_processes > 1 and _reads_large(process)
 
     def _next_job(self) -> Job | None:
-        """The first document that waits, a large one only where a process remains for the others."""
-        blocked = sum(map(self._is_blocked, self._processes))
-        no_large = self._max_processes > 1 and blocked >= self._max_processes - 1
+        """The first document that waits, a large one only while no other is being read."""
+        no_large = any(map(_reads_large, self._processes))
         for index, job in enumerate(self._jobs):
             if not (no_large and job.size > _LARGE_BYTES):
                 del self._jobs[index]
@@ -165,6 +165,10 @@ async def open_parser(product_token: str, timeout_s: float, *, eager: bool = Tru
         yield parser
     finally:
         await parser.close()
+
+
+def _reads_large(process: Process) -> bool:
+    return any(job.size > _LARGE_BYTES for job in process.jobs)
 
 
 def _unreadable(response: Response, message: str) -> Failure:

@@ -22,6 +22,7 @@ from crawler.parsing.parser import Reading
 from crawler.parsing.wire import READY, decode_answer, encode_request, receive_answer
 from crawler.records import Response, UrlKind
 
+MAX_GROWN_BYTES = 1 << 26  # since it was started: what a document of 5 MB leaves behind is never given back
 _CRASHES_PER_DOCUMENT = 2
 _START_TIMEOUT_S = 30.0
 _REAP_S = 0.002
@@ -66,6 +67,7 @@ class Process:
         self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
         self._too_slow = False
+        self._is_retired = False
         self._stderr_tail = b""
         self.ready = False
         self.jobs: deque[Job] = deque()  # the first is being read
@@ -90,14 +92,16 @@ class Process:
                 self._requests.writelines(job.request)
 
     async def run(self, has_room: Callable[[], None]) -> None:
-        """Receive answers, until the process ends or answers nonsense."""
+        """Receive answers, until the process ends, answers nonsense, or has grown too large after a document."""
         while await self._receive():
+            if self._is_retired:
+                return
             has_room()
 
     def unfinished(self) -> list[Job]:
         """The documents for another process, now that this one has ended; one that is to blame twice is given up."""
         self._stop_timer()
-        if self.jobs:
+        if self.jobs and not self._is_retired:
             first = self.jobs[0]
             first.crashes += 1
             if self._too_slow:
@@ -152,6 +156,7 @@ class Process:
         if self.jobs:
             self._start_timer()
         job.settle(reading)
+        self._is_retired = answer.grown_bytes > MAX_GROWN_BYTES
         return True
 
     def _start_timer(self) -> None:

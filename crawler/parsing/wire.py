@@ -2,8 +2,9 @@
 
 A process writes `READY` once it can read, and is sent nothing before. A request is a header, then the URL, the
 Content-Type and the body. An answer is a header, then JSON (the fields of a `Page` in a fixed order, a sitemap's
-entries, or null) and the body compressed with zstd, which is empty where it is not kept. Links and entries are columns,
-which makes a message small and quickly decoded: one event loop decodes those of all processes.
+entries, or null) and the body compressed with zstd, which is empty where it is not kept. The header also says by how
+much the process has grown. Links and entries are columns, which makes a message small and quickly decoded: one event
+loop decodes those of all processes.
 
 Invariant: what decodes to a record was encoded from an equal one. Both ends are the same version of this file.
 """
@@ -23,10 +24,11 @@ from crawler.records import Link, Page, Response, SitemapEntry, StoredBody, UrlK
 
 READY = b"ready\n"
 _REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
-_ANSWER = struct.Struct("<II16s")  # lengths: JSON, compressed body; hash of the body
+_ANSWER = struct.Struct("<II16sQ")  # lengths: JSON, compressed body; hash of the body; memory grown
 _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
 _MAX_TYPE_LENGTH = 1000
-_PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in ("url", "links", "content_hash"))
+_HASHES = ("images_hash", "content_hash")  # JSON has no bytes
+_PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in {"url", "links", *_HASHES})
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
 _new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
 
@@ -47,6 +49,7 @@ class Answer(NamedTuple):
     json: bytes
     zstd: bytes
     digest: bytes
+    grown_bytes: int
 
 
 def encode_request(kind: UrlKind, response: Response, *, keep_body: bool) -> tuple[bytes, ...]:
@@ -71,17 +74,17 @@ def receive_request(take: Callable[[int], bytes]) -> Request | None:
     return Request(_KINDS[kind], bool(keep_body), url, content_type, take(body_length))
 
 
-def encode_answer(content: Content, body: StoredBody | None) -> bytes:
-    """A message with what the reader made of a document and, if it is kept, its body."""
+def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 0) -> bytes:
+    """A message with what the reader made of a document and, if it is kept, its body; the process has grown so much."""
     json = encode_content(content)
     zstd, digest = (body.zstd, body.digest) if body is not None else (b"", bytes(16))
-    return _ANSWER.pack(len(json), len(zstd), digest) + json + zstd
+    return _ANSWER.pack(len(json), len(zstd), digest, grown_bytes) + json + zstd
 
 
 async def receive_answer(take: Callable[[int], Awaitable[bytes]]) -> Answer:
     """The next answer. `take` reads exactly that many bytes, and raises `EOFError` where there are fewer."""
-    json_length, body_length, digest = _ANSWER.unpack(await take(_ANSWER.size))
-    return Answer(await take(json_length), await take(body_length), digest)
+    json_length, body_length, digest, grown_bytes = _ANSWER.unpack(await take(_ANSWER.size))
+    return Answer(await take(json_length), await take(body_length), digest, grown_bytes)
 
 
 def decode_answer(answer: Answer, url: str, size: int) -> Reading:
@@ -106,12 +109,13 @@ def decode_content(json: bytes, url: str) -> Content:
     if isinstance(columns, dict):
         rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
         return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
-    *values, content_hash, urls, anchors, rels, nofollows = columns
+    *values, hashes, urls, anchors, rels, nofollows = columns
     found = dict(zip(_PAGE_FIELDS, values, strict=True))
     found["headings"] = tuple(map(tuple, found["headings"]))
     found["json_ld"] = tuple(found["json_ld"])
+    found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
-    return Page(url=url, links=links, content_hash=bytes.fromhex(content_hash), **found)
+    return Page(url=url, links=links, **found)
 
 
 def _columns(content: Content) -> Any:
@@ -120,4 +124,5 @@ def _columns(content: Content) -> Any:
     if isinstance(content, list):
         return {name: [getattr(entry, name) for entry in content] for name in _ENTRY_FIELDS}
     links = tuple(zip(*content.links, strict=True)) or ((), (), (), ())
-    return [*(getattr(content, name) for name in _PAGE_FIELDS), content.content_hash.hex(), *links]
+    hashes = [getattr(content, name).hex() for name in _HASHES]
+    return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, *links]

@@ -144,11 +144,13 @@ def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:
 def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
     """The header fields that ask for the document only if it is another than the one stored (RFC 9110, 13.1).
 
-    Empty where none is stored whole: it was cut, or its body is wanted now and was not kept then. Both fields where
-    both are known; the server then goes by the entity tag, weak or strong, as it was sent.
+    Empty where none is stored whole: it was cut, links of it were not stored, or its body is wanted now and was not
+    kept then. Both fields where both are known; the server then goes by the entity tag, weak or strong, as it was sent.
     """
     previous = claim.previous
-    if previous is None or not (claim.kind is UrlKind.SITEMAP or _is_whole(previous, keep_bodies=keep_bodies)):
+    if previous is None or previous.lacks_links:
+        return {}
+    if not (claim.kind is UrlKind.SITEMAP or _is_whole(previous, keep_bodies=keep_bodies)):
         return {}
     fields = {}
     if previous.etag and _may_be_sent(previous.etag):

@@ -3,8 +3,9 @@
 Each store has a folder of its own: `sqlite/` keeps a crawl in one file. Every store must pass the suite in
 `tests/contract/`. What a store may rely on, and what it promises:
 
-- Nothing here decides: the frontier has judged each `Target`, and concluded each `Result`. The one exception is
-  `limit_hosts`, since only the store knows which hosts are new without having all of them in memory.
+- Nothing here decides: the frontier has judged each `Target`, and concluded each `Result`. The exceptions are
+  `limit_hosts` and `limit_urls`, since only the store knows which hosts and URLs are new without having all of them in
+  memory.
 - The ids in records (`Claim.url_id`, `HostRecord.host_id`) are opaque handles, 0 if there is no row yet. Outside the
   store they are only compared for equality; neither their order nor their size means anything.
 - A position is a `Cursor`, which only the store creates and reads. It is valid while the store is open.
@@ -126,9 +127,6 @@ class Exclusions(Protocol):
     async def details(self, cause: ExclusionReason, min_fetched: int) -> list[tuple[str, str]]:
         """(host name, detail) for each detail of this cause of exclusion, of hosts with enough fetched URLs."""
 
-    async def full_hosts(self, urls: int) -> list[str]:
-        """Hosts that have so many URLs, the excluded ones not counted."""
-
     async def limit_hosts(self, per_domain: int) -> None:
         """From now on, store at most this many hosts per domain. Stored ones count; seeds are exempt.
 
@@ -137,6 +135,19 @@ class Exclusions(Protocol):
 
     def full_domains(self) -> list[str]:
         """The domains that had hosts turned away since the last call; each once per run."""
+
+    async def limit_urls(self, per_host: int, now: float) -> None:
+        """From now on accept at most this many URLs of a host, and keep at most twice as many rows of it, excluded ones
+        included. Stored URLs count, seeds are exempt, and what a newer robots.txt allows comes on top.
+
+        What is one too many is excluded while there is room for its row; after that it gets none, and is counted
+        (`unstored_links`). Documents whose links were not all stored because of a lower limit become due, with
+        `PreviousVisit.lacks_links`. If several processes share a store, the numbers may be exceeded by what they commit
+        within a second.
+        """
+
+    def full_hosts(self) -> list[str]:
+        """The hosts that had URLs turned away since the last call; each once per run."""
 
 
 class DueReads(Protocol):
@@ -210,6 +221,11 @@ class Figures(Protocol):
 
     async def exclusions(self) -> dict[str, int]:
         """Excluded URLs by the first word of their cause, so that all traps count as one."""
+
+    async def unstored_links(self) -> int:
+        """Links to URLs that were not stored because their hosts had as many as they may have. They count once for each
+        version of a page, and anew when it is read again because the limit was raised.
+        """
 
     async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched

@@ -59,7 +59,12 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
 
 # --- pages ------------------------------------------------------------------------------------------------------------
 
-_NOT_KEPT = {"url", "links", "refresh_url"}  # of the URL's row; in a table of their own; followed at once
+_NOT_KEPT = {  # of the URL's row; in a table of their own; followed at once; for the repetition rule alone
+    "url",
+    "links",
+    "refresh_url",
+    "images_hash",
+}
 PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _NOT_KEPT)
 
 # Of the fields that are columns under their own names, those that are kept as JSON, and how they are read back.

@@ -399,18 +399,6 @@ async def test_a_pace_is_kept_until_another_is_told(location: Path) -> None:
         assert paces == [2.5, 2.5, None]
 
 
-async def test_a_commit_tells_how_many_urls_a_host_has_but_those_that_are_excluded(location: Path) -> None:
-    async with a_store(location, A, B) as store:
-        claims = await claims_of(store)
-        shut_out = a_target("http://a.test/shut-out", reason=Reason(ExclusionReason.PAGES_ALIKE, "/"))
-        [host] = await store.commit([a_result(claims[A], links=["http://a.test/new", shut_out])], NOW)
-        assert (host.name, host.urls) == ("a.test", 3)
-        [due] = [one for one in (await store.due_hosts(NOW, None, 9)).rows if one.name == "a.test"]
-        assert due.urls == 3
-        assert await store.full_hosts(3) == ["a.test"]
-        assert await store.full_hosts(4) == []
-
-
 async def test_details_are_told_once_for_each_host_that_has_so_many_pages(location: Path) -> None:
     async with a_store(location, A, C) as store:
         targets = [

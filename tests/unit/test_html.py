@@ -580,3 +580,15 @@ def test_nested_labels_do_not_multiply_the_work() -> None:
     headings = page_of("<h1>text<div>" * 1_500).headings
     assert len(headings) == MAX_HEADINGS
     assert all(len(text) <= MAX_LABEL_CHARS for _level, text in headings)
+
+
+def test_the_hash_of_the_images_tells_where_they_come_from_and_nothing_else() -> None:
+    def images(markup: str) -> bytes:
+        return read_page(markup.encode(), "http://a.test/").images_hash
+
+    assert images("<p>none</p><img alt=x>") == b""
+    assert len({images(f"<p>{number}</p><img src=/1.png alt={number}>") for number in range(3)}) == 1
+    assert len({images(f"<img src=/logo.png><p><img src=/{number}.png>") for number in range(3)}) == 3
+    assert images("<img src=/a><img src=/b>") != images("<img src=/b><img src=/a>")
+    late = [f"<img src='data:image/gif;base64,R0' data-src=/{number}.png>" for number in range(3)]
+    assert {images(markup) for markup in late} == {images(f"<img src=/{number}.png>") for number in range(3)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from crawler.config import ScopeConfig
 from crawler.policy.repetition import ALIKE_PAGES, ELSEWHERE, RepetitionDetector
 from crawler.policy.scope import Scope
 from crawler.policy.traps import pattern_of, session_of, trap_of
-from crawler.records import SeedMark
+from crawler.records import Page, SeedMark
 
 CONFIG = ScopeConfig()
 SID = "0123456789abcdef0123456789abcdef"
@@ -193,6 +195,10 @@ def test_patterns(target: str, pattern: str) -> None:
 MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905 - easier to read
 
 
+def a_page(url: str, title: str | None, text: str, **more: Any) -> Page:
+    return Page(url=url, title=title, text=text, **more)
+
+
 def month(number: int) -> tuple[str, str]:
     """Title and text of a page of an empty calendar."""
     name, days = MONTHS[number % 12], " ".join(map(str, range(1, 29 + number % 4)))
@@ -203,7 +209,7 @@ def test_endless_calendar_alone_is_closed() -> None:
     """An endless calendar is closed, and nothing else of its host."""
     detector = RepetitionDetector()
     pages = [(f"http://a.test/calendar?m={number}", *month(number)) for number in range(2 * ALIKE_PAGES)]
-    closed = [name for page in pages if (name := detector.note(*page))]
+    closed = [name for page in pages if (name := detector.note(a_page(*page)))]
     assert closed == ["/calendar?m"]
     assert detector.closed("http://a.test/calendar?m=99999", "a.test") == "/calendar?m"
     assert detector.closed("http://a.test/calendar", "a.test") is None
@@ -213,7 +219,7 @@ def test_endless_calendar_alone_is_closed() -> None:
 def test_so_many_pages_must_be_alike() -> None:
     detector = RepetitionDetector()
     pages = [(f"http://a.test/{number}", "Not found", "Sorry.") for number in range(ALIKE_PAGES + 2)]
-    assert [detector.note(*page) for page in pages] == [None] * (ALIKE_PAGES + 1) + ["/"]
+    assert [detector.note(a_page(*page)) for page in pages] == [None] * (ALIKE_PAGES + 1) + ["/"]
 
 
 @pytest.mark.parametrize(("one_new_in", "closed"), [(10, []), (11, ["/"])])
@@ -222,7 +228,7 @@ def test_one_new_page_in_ten_keeps_a_place_open(one_new_in: int, closed: list[st
     names = []
     for number in range(12 * ALIKE_PAGES):
         text = "alike" if number % one_new_in else "new " + "".join(chr(97 + int(digit)) for digit in str(number))
-        names.append(detector.note(f"http://a.test/{number}", None, text))
+        names.append(detector.note(a_page(f"http://a.test/{number}", None, text)))
     assert [name for name in names if name] == closed
 
 
@@ -233,14 +239,14 @@ def test_pages_with_one_title_differ_by_text(menus: int, footers: int) -> None:
     for number in range(2 * ALIKE_PAGES):
         word = "".join(chr(97 + int(digit)) for digit in str(number))
         text = "menu " * menus + f"about {word} " + "footer " * footers
-        assert detector.note(f"http://a.test/{number}", "Our site", text) is None
+        assert detector.note(a_page(f"http://a.test/{number}", "Our site", text)) is None
 
 
 def test_pages_with_one_text_differ_by_title() -> None:
     detector = RepetitionDetector()
     for number in range(2 * ALIKE_PAGES):
         title = "".join(chr(97 + int(digit)) for digit in str(number))
-        assert detector.note(f"http://a.test/{number}", title, "Out of stock") is None
+        assert detector.note(a_page(f"http://a.test/{number}", title, "Out of stock")) is None
 
 
 def test_the_last_texts_are_remembered() -> None:
@@ -248,15 +254,17 @@ def test_the_last_texts_are_remembered() -> None:
     detector = RepetitionDetector()
     words = ["".join(chr(97 + int(digit)) for digit in str(number)) for number in range(300)]
     for word in words:
-        assert detector.note("http://a.test/x", None, word) is None
-    assert "/" in {detector.note("http://a.test/x", None, word) for word in words[150:250] * 3}
+        assert detector.note(a_page("http://a.test/x", None, word)) is None
+    assert "/" in {detector.note(a_page("http://a.test/x", None, word)) for word in words[150:250] * 3}
 
 
 def test_maze_of_random_folders() -> None:
     """A maze of random folders is closed as a whole, but not the places known before."""
     detector = RepetitionDetector()
-    detector.note("http://a.test/docs/x", "Docs", "honest")
-    names = {detector.note(f"http://a.test/m{'x' * number}/p", "Maze", "lost") for number in range(2 * ALIKE_PAGES)}
+    detector.note(a_page("http://a.test/docs/x", "Docs", "honest"))
+    names = {
+        detector.note(a_page(f"http://a.test/m{'x' * number}/p", "Maze", "lost")) for number in range(2 * ALIKE_PAGES)
+    }
     assert names == {None, ELSEWHERE}
     assert detector.closed("http://a.test/other/p", "a.test") == ELSEWHERE
     assert detector.closed("http://a.test/docs/y", "a.test") is None
@@ -266,14 +274,14 @@ def test_a_closed_place_stays_so_on_a_host_of_many_places() -> None:
     detector = RepetitionDetector()
     detector.close("a.test", "/calendar/")
     for number in range(100):
-        detector.note(f"http://a.test/m{'x' * number}/p", "Maze", "lost")
+        detector.note(a_page(f"http://a.test/m{'x' * number}/p", "Maze", "lost"))
     assert detector.closed("http://a.test/calendar/x", "a.test") == "/calendar/"
 
 
 def test_what_is_remembered_is_bounded() -> None:
     detector = RepetitionDetector()
     for number in range(40_000):
-        detector.note(f"http://h{number % 10_000}.test/{'a' * (number // 10_000)}/x?q", "T", "t")
+        detector.note(a_page(f"http://h{number % 10_000}.test/{'a' * (number // 10_000)}/x?q", "T", "t"))
     assert len(detector._places) <= 16_384
     assert sum(detector._per_host.values()) == len(detector._places)
     assert all(detector._per_host.values())
@@ -284,7 +292,7 @@ def test_a_place_whose_pages_come_now_and_then_is_not_forgotten() -> None:
     detector = RepetitionDetector()
     closed = []
     for number in range(27_000):
-        detector.note(f"http://h{number}.test/?q", "T", "t")
+        detector.note(a_page(f"http://h{number}.test/?q", "T", "t"))
         if not number % 200:
-            closed.append(detector.note("http://slow.test/?q", "Calendar", "No events"))
+            closed.append(detector.note(a_page("http://slow.test/?q", "Calendar", "No events")))
     assert "/?q" in closed

@@ -7,12 +7,14 @@ are made from that.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 from crawler.records import Claim, ExclusionReason, HostRecord, RobotsCopy
 from crawler.storage.values import as_json, claim_of
+
+Execute = Callable[..., Awaitable[list[Any]]]  # a statement with its parameters, in the transaction
 
 _NAME = re.compile(r"\{(\w+)\}")
 
@@ -72,6 +74,7 @@ _PREVIOUS = {
     "new_links": "u.new_links",
     "promise_s": "u.promise_s",
     "hinted": "u.hinted",
+    "links_cut_at": "u.links_cut_at",
 }
 CLAIM_COLUMNS = ", ".join([*_CLAIM.values(), *_PREVIOUS.values()])
 
@@ -93,7 +96,6 @@ _HOST = {
     "back_off_until": "back_off_until",
     "failures": "failures",
     "run_pages": "CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END",
-    "urls": TAKEN_IN,
     "pace_s": "pace_s",
 }
 HOST_COLUMNS = ", ".join(_HOST.values())  # ?2 is the run

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from crawler.domains import owner_of
 from crawler.records import ExclusionReason, Reason, Target, UrlKind
 from crawler.storage.interface import Batch, Cursor
-from crawler.storage.sqlite.columns import IS_FORBIDDEN, IS_LIFTABLE, MADE_PENDING, TAKEN_IN
+from crawler.storage.sqlite.columns import IS_FORBIDDEN, IS_LIFTABLE, MADE_PENDING
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
 from crawler.storage.sqlite.session import Session, next_cursor, place
+from crawler.storage.sqlite.url_limit import FORGET_UNSTORED, READ_AGAIN, UrlLimit
 from crawler.urls import host_of
 
 _EXCLUDED = f"""
@@ -39,8 +40,6 @@ SELECT name, (
 ) FROM found WHERE reason > ''
 """
 
-_FULL_HOSTS = f"SELECT name FROM hosts WHERE {TAKEN_IN} >= ?"  # noqa: S608 - our own names
-
 _FIRST_EXCLUDED = (0, "", "", 0)  # before the first row
 
 
@@ -69,16 +68,25 @@ class Exclusions(Session):
         """(host name, detail) for each detail of this cause of exclusion, of hosts with enough fetched URLs."""
         return [(name, detail) for name, detail in await self._read(_DETAILS, (cause, min_fetched))]
 
-    async def full_hosts(self, urls: int) -> list[str]:
-        """Hosts that have so many URLs, the excluded ones not counted. One pass over the hosts."""
-        return [row[0] for row in await self._read(_FULL_HOSTS, (urls,))]
-
     async def limit_hosts(self, per_domain: int) -> None:
         """From now on, store at most this many hosts per domain; stored ones count. Takes one pass over them."""
         await self._writer.create_function("owner_of", 1, owner_of)
         await self._write(NAME_DOMAINS, ())
-        self._limit = HostLimit(per_domain)
+        self._limits.hosts = HostLimit(per_domain)
 
     def full_domains(self) -> list[str]:
         """The domains of which hosts were turned away since this was asked last; each once a run."""
-        return [] if self._limit is None else self._limit.take_full()
+        return [] if self._limits.hosts is None else self._limits.hosts.take_full()
+
+    async def limit_urls(self, per_host: int, now: float) -> None:
+        """From now on, accept at most this many URLs of a host, and keep at most twice as many rows of it.
+
+        Documents whose links were not all stored because of a lower limit become due, to be read again.
+        """
+        await self._write(FORGET_UNSTORED, (per_host,))
+        await self._change(READ_AGAIN, per_host, now)
+        self._limits.urls = UrlLimit(per_host)
+
+    def full_hosts(self) -> list[str]:
+        """The hosts of which URLs were turned away since this was asked last; each once a run."""
+        return [] if self._limits.urls is None else self._limits.urls.take_full()

@@ -9,11 +9,10 @@ Invariant: `hosts.domain` is set in the transaction that takes in a host's first
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from crawler.records import ExclusionReason, Reason
-from crawler.storage.sqlite.columns import MADE_PENDING, TAKEN_IN, JsonStatement
+from crawler.storage.sqlite.columns import MADE_PENDING, TAKEN_IN, Execute, JsonStatement
 from crawler.storage.values import as_json
 
 OF_FULL_DOMAIN = f"cause = '{ExclusionReason.HOSTS_OF_DOMAIN}'"
@@ -37,8 +36,6 @@ UPDATE urls SET {MADE_PENDING}, next_fetch_at = discovered_at
 WHERE status = 'excluded' AND {OF_FULL_DOMAIN}
     AND host_id IN (SELECT h.id FROM json_each(?) AS t CROSS JOIN hosts AS h ON h.name = t.value)
 """  # noqa: S608 - our own names
-
-Execute = Callable[..., Awaitable[list[Any]]]  # a statement with its parameters, in the transaction
 
 
 class HostLimit:

@@ -8,14 +8,15 @@ Invariant: a cache of what is stored answers first, so that a link that is known
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
-from crawler.records import Reason, Target
+from crawler.records import ExclusionReason, Reason, Target
 from crawler.storage.known import KnownUrls, nearest
-from crawler.storage.sqlite.columns import IS_LIFTABLE, MADE_PENDING, JsonStatement
-from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, Execute, HostLimit
+from crawler.storage.sqlite.columns import IS_LIFTABLE, MADE_PENDING, Execute, JsonStatement
+from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, HostLimit
+from crawler.storage.sqlite.url_limit import UrlLimit
 from crawler.storage.values import as_json
 
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
@@ -58,9 +59,11 @@ _excluded_values = attrgetter(
     *(f"reason.{name}" if name in ("cause", "detail") else name for name in _ADD_EXCLUDED.names)
 )
 
-# The last column: whether being found again may let it in. Of a domain that is full it is not asked for each link.
+# The last column: whether being found again may let it in. Of what is full (a domain, a host) it is not asked for each
+# link.
+_OF_FULL_HOST = f"cause = '{ExclusionReason.URLS_OF_HOST}'"
 _URL_IDS = f"""
-SELECT u.url, u.id, u.depth, u.seed, {IS_LIFTABLE} AND NOT ({OF_FULL_DOMAIN})
+SELECT u.url, u.id, u.depth, u.seed, {IS_LIFTABLE} AND NOT ({OF_FULL_DOMAIN}) AND NOT ({_OF_FULL_HOST})
 FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
 """  # noqa: S608 - our own names
 
@@ -78,13 +81,25 @@ WHERE urls.id = {id} AND status = 'excluded' AND urls.reason <> {reason}
 """)
 
 
-class Intake:
-    """The URLs and hosts of one transaction, whose statements `execute` runs."""
+@dataclass(slots=True)
+class Limits:
+    """What the run bounds; None: nothing."""
 
-    def __init__(self, execute: Execute, known: KnownUrls, limit: HostLimit | None) -> None:
+    hosts: HostLimit | None = None
+    urls: UrlLimit | None = None
+
+
+class Intake:
+    """The URLs and hosts of one transaction, whose statements `execute` runs.
+
+    `unstored` are the URLs for which there was no room: they have no row, however often they were added.
+    """
+
+    def __init__(self, execute: Execute, known: KnownUrls, limits: Limits) -> None:
         self._execute = execute
         self._known = known
-        self._limit = limit
+        self._limits = limits
+        self.unstored: set[str] = set()
 
     async def add(self, targets: Iterable[Target], now: float) -> set[int]:
         """Insert what is new, improve what is known; returns the hosts that may have gained a URL."""
@@ -94,7 +109,7 @@ class Intake:
         await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
         admitted: set[str] = set()
         for start in range(0, len(news), _URLS_AT_ONCE):
-            part = await self._within_limit(news[start : start + _URLS_AT_ONCE])
+            part = await self._within_limits(news[start : start + _URLS_AT_ONCE])
             await self._insert(_ADD_PENDING, _pending_values, [t for t in part if t.reason is None], now)
             await self._insert(_ADD_EXCLUDED, _excluded_values, [t for t in part if t.reason is not None], now)
             self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
@@ -119,33 +134,40 @@ class Intake:
         return ids
 
     async def readmit(self, urls: Sequence[str], now: float) -> list[int]:
-        """Make excluded URLs pending, but for those that would be of one host too many.
+        """Make excluded URLs pending, but for those that would be of one host too many, or one too many of their host.
 
         Returns the id of the host for each that is pending now. The cache knows nothing of it.
         """
         hosts = {row[0]: (row[1], bool(row[2])) for row in await self._execute(_HOSTS_OF, as_json(list(urls)))}
-        away = await self._turn_away(hosts.values())
+        too_many = await self._turn_away(hosts.values())
+        away = {url_id: too_many[host] for url_id, (host, _seed) in hosts.items() if host in too_many}
+        if self._limits.urls is not None:
+            rest = {url_id: found for url_id, found in hosts.items() if url_id not in away}
+            away |= await self._limits.urls.turn_away(rest, self._execute)
         explained = [
-            {"id": url_id, "reason": why, "cause": why.cause, "detail": why.detail}
-            for url_id, (host, _seed) in hosts.items()
-            if (why := away.get(host)) is not None
+            {"id": url_id, "reason": why, "cause": why.cause, "detail": why.detail} for url_id, why in away.items()
         ]
         await self._execute(_EXPLAIN.sql, _EXPLAIN.rows(explained))
-        admitted = [url_id for url_id, (host, _seed) in hosts.items() if host not in away]
+        admitted = [url_id for url_id in hosts if url_id not in away]
         return [row[0] for row in await self._execute(_READMIT, as_json(admitted), now)]
 
-    async def _within_limit(self, targets: Sequence[Target]) -> Sequence[Target]:
-        """The targets; those that would bring a domain one host too many are excluded."""
+    async def _within_limits(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """The targets that get a row; what would be one host, or one URL, too many is excluded."""
         away = await self._turn_away((target.host, bool(target.seed)) for target in targets if target.reason is None)
-        if not away:
+        if away:
+            targets = [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in targets]
+        if self._limits.urls is None:
             return targets
-        return [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in targets]
+        fitting = await self._limits.urls.fit(targets, self._execute)
+        if len(fitting) < len(targets):
+            self.unstored |= {target.url for target in targets} - {target.url for target in fitting}
+        return fitting
 
     async def _turn_away(self, hosts: Iterable[tuple[str, bool]]) -> dict[str, Reason]:
         """Those of the hosts, given with 'it is a seed's', that are one too many of their domain, with the reason."""
-        if self._limit is None:
+        if self._limits.hosts is None:
             return {}
         seeds: dict[str, bool] = {}
         for host, seed in hosts:
             seeds[host] = seed or seeds.get(host, False)
-        return await self._limit.turn_away(seeds, self._execute)
+        return await self._limits.hosts.turn_away(seeds, self._execute)

@@ -33,7 +33,8 @@ CREATE TABLE hosts (
     hints_wrong INTEGER NOT NULL DEFAULT 0, -- pages that had not
     domain TEXT,                -- NULL: no URL of it was taken in, or no run has asked for domains since
     pace_s REAL,                -- the delay to which adaptive pacing has slowed it; NULL: not slowed
-    back_off_reason TEXT        -- why back_off_until; NULL: the delay between two requests
+    back_off_reason TEXT,       -- why back_off_until; NULL: the delay between two requests
+    unstored_links INTEGER NOT NULL DEFAULT 0   -- to URLs of it without a row: it had its number (--max-urls-per-host)
 );
 CREATE INDEX hosts_due ON hosts (next_due_at) WHERE next_due_at IS NOT NULL;
 CREATE INDEX hosts_of_domain ON hosts (domain) WHERE domain IS NOT NULL;
@@ -81,7 +82,8 @@ CREATE TABLE urls (
     cause TEXT,                 -- scope, robots, 'trap: session ids' ...; timeout, dns ...; http
     detail TEXT,                -- what the cause speaks of: a rule, a place, a domain, a status; or nothing
     failing_since REAL,         -- the first failed attempt since the last answer; NULL: none has failed
-    failing_reason TEXT         -- why its last visit failed; NULL: none has, though one may be under way
+    failing_reason TEXT,        -- why its last visit failed; NULL: none has, though one may be under way
+    links_cut_at INTEGER        -- the --max-urls-per-host that left links of it without a row; 0: it was raised since
 );
 CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
 CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;
@@ -91,6 +93,7 @@ CREATE INDEX urls_failed ON urls (reason) WHERE status = 'failed' AND kind <> 'r
 CREATE INDEX urls_answered ON urls (host_id, fetched_at)
     WHERE status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL;
 CREATE INDEX urls_revisit ON urls (host_id, revisit_at) WHERE revisit_at IS NOT NULL;
+CREATE INDEX urls_cut ON urls (links_cut_at) WHERE links_cut_at IS NOT NULL;
 CREATE INDEX urls_hubs ON urls (host_id) WHERE seed > 0 OR new_links >= 0.25;
 -- What failed and may be looked at again; and what fails but keeps the status of its last answer.
 CREATE INDEX urls_retried ON urls (host_id, revisit_at) WHERE status = 'failed' AND revisit_at IS NOT NULL;

@@ -20,7 +20,7 @@ from crawler.storage.interface import Cursor
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import explained
-from crawler.storage.sqlite.host_limit import HostLimit
+from crawler.storage.sqlite.intake import Limits
 from crawler.storage.sqlite.transaction import Transaction
 from crawler.storage.values import as_json
 
@@ -44,7 +44,7 @@ class Session:
         self._files = [companion(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
-        self._limit: HostLimit | None = None
+        self._limits = Limits()
         self.run_id = 0
 
     def _check_files(self) -> None:
@@ -66,7 +66,7 @@ class Session:
         """The next transaction, once the one before it is over."""
         with explained(self.path):
             async with self._writing:
-                yield Transaction(self._writer, self._known, self.run_id, self._limit)
+                yield Transaction(self._writer, self._known, self.run_id, self._limits)
 
     async def _read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         with explained(self.path):

@@ -213,6 +213,10 @@ class SqliteStore(DueReads, Exclusions):
             found[cause.partition(":")[0]] += number
         return dict(found)
 
+    async def unstored_links(self) -> int:
+        """Links to URLs that were not stored because of `limit_urls`."""
+        return int((await self._read("SELECT total(unstored_links) FROM hosts"))[0][0])
+
     async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
         again, also hosts that are left alone until after `stale_until`.

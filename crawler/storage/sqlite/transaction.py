@@ -35,8 +35,8 @@ from crawler.storage.sqlite.columns import (
     host_record,
     insert,
 )
-from crawler.storage.sqlite.host_limit import HostLimit
-from crawler.storage.sqlite.intake import Intake
+from crawler.storage.sqlite.intake import Intake, Limits
+from crawler.storage.sqlite.url_limit import record_unstored
 from crawler.storage.values import as_json, fetch_values, page_values, storable, url_values
 
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
@@ -76,6 +76,8 @@ UPDATE urls SET new_links = (new_links + (
     WHERE l.page_id = ?2 AND t.discovered_at = ?3 AND t.status = 'pending'
 )) / 2 WHERE id = ?1
 """
+
+_PAGES_OF = "SELECT id, page_id FROM urls WHERE id IN (SELECT value FROM json_each(?))"
 
 _SET_BODY = """
 UPDATE pages SET body_hash = ?2 WHERE id = (SELECT page_id FROM urls WHERE id = ?1) AND body_hash IS NULL
@@ -163,12 +165,13 @@ class Transaction:
     """One BEGIN ... COMMIT on the writing connection."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, known: KnownUrls, run_id: int, limit: HostLimit | None = None
+        self, connection: aiosqlite.Connection, known: KnownUrls, run_id: int, limits: Limits | None = None
     ) -> None:
         self._connection = connection
         self._known = known
         self._run_id = run_id
-        self._intake = Intake(self._execute, known, limit)
+        self._limits = limits if limits is not None else Limits()
+        self._intake = Intake(self._execute, known, self._limits)
 
     async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
         """Store it all; returns the hosts touched that have something planned."""
@@ -180,14 +183,14 @@ class Transaction:
         async with self._begun():
             rows = await self._execute(sql, *parameters)
             await self._set_due({row[0] for row in rows})
-        self._known.clear()
+        self._forget()
 
     async def readmit(self, urls: Sequence[str], now: float) -> int:
         """Make excluded URLs pending, as many as there is room for; returns how many are."""
         async with self._begun():
             host_ids = await self._intake.readmit(urls, now)
             await self._set_due(set(host_ids))
-        self._known.clear()
+        self._forget()
         return len(host_ids)
 
     async def rewind(self, seconds: float, now: float) -> None:
@@ -203,10 +206,16 @@ class Transaction:
             yield
             await self._execute("COMMIT")
         except BaseException:
-            self._known.clear()
+            self._forget()
             if self._connection.in_transaction:
                 await self._execute("ROLLBACK")
             raise
+
+    def _forget(self) -> None:
+        """What was remembered of stored URLs is true no longer."""
+        self._known.clear()
+        if self._limits.urls is not None:
+            self._limits.urls.forget()
 
     async def _store(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> list[HostRecord]:
         found = [
@@ -218,9 +227,12 @@ class Transaction:
         fetch_ids = await self._add_fetches(results, ids)
         await self._add_bodies(results)
         page_ids = await self._add_pages(results, ids, fetch_ids)
-        await self._add_links(results, page_ids)
+        await self._add_links(results, await self._linking_pages(results, ids, page_ids))
         await self._complete_pages(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids)
+        if self._limits.urls is not None:
+            limit = self._limits.urls.most
+            await record_unstored(results, ids, self._intake.unstored, limit, self._execute)
         await self._set_origins(results, now)
         await self._set_hosts(results)
         await self._count_run(results)
@@ -263,13 +275,30 @@ class Transaction:
         await self._insert("pages", rows)
         return page_ids
 
+    async def _linking_pages(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]
+    ) -> Sequence[int | None]:
+        """The versions that the links belong to: what was read again and says the same completes the one stored."""
+        reread = [url_id for result, url_id in zip(results, ids, strict=True) if result.reread is not None]
+        if not reread:
+            return page_ids
+        stored = {row[0]: row[1] for row in await self._execute(_PAGES_OF, as_json(reread))}
+        return [
+            page_id if result.reread is None else stored[url_id]
+            for result, url_id, page_id in zip(results, ids, page_ids, strict=True)
+        ]
+
     async def _add_links(self, results: Sequence[Result], page_ids: Sequence[int | None]) -> None:
-        ids = await self._intake.ids_of(target.url for result in results for target in result.link_targets)
+        unstored = self._intake.unstored
+        ids = await self._intake.ids_of(
+            target.url for result in results for target in result.link_targets if target.url not in unstored
+        )
         rows = [  # in the order of _ADD_LINKS: there are a hundred a page
             (page_id, ids[target.url], anchor, rel, nofollow)
             for result, page_id in zip(results, page_ids, strict=True)
-            if result.page is not None
-            for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, result.page.links, strict=True)
+            if (page := result.page or result.reread) is not None
+            for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, page.links, strict=True)
+            if target.url not in unstored
         ]
         if rows:
             await self._execute(_ADD_LINKS.sql, as_json(rows))
@@ -320,6 +349,8 @@ class Transaction:
         await self._execute(_SET_ROBOTS, host_id, *_robots_values(robots))
         if old and not robots.failures and old[0][0] != robots.body:
             await self._execute(_READMIT_FORBIDDEN, host_id, now)
+            if self._limits.urls is not None:
+                self._limits.urls.forget()
 
     async def _set_hosts(self, results: Sequence[Result]) -> None:
         rows: dict[int, dict[str, Any]] = {}

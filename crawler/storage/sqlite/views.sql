@@ -428,9 +428,10 @@ CREATE VIEW host_overview AS
 --   failures        failed look-ups and connections in a row
 --   pace_s          seconds between two requests to which adaptive pacing has slowed it; NULL if it is not slowed
 --   domain          its registrable domain; set with --scope domain or any
+--   unstored_links  links to further URLs of it, which were not stored because of --max-urls-per-host
 SELECT
     name AS host, pending + fetched + redirected + excluded + gone + failed AS urls, pending, fetched, redirected,
-    excluded, gone, failed, next_due_at, back_off_until, failures, pace_s, domain
+    excluded, gone, failed, next_due_at, back_off_until, failures, pace_s, domain, unstored_links
 FROM hosts;
 
 CREATE VIEW run_overview AS
