@@ -75,7 +75,7 @@ def test_a_run_that_goes_on_needs_them_again_and_keeps_the_rest(cli: Cli, served
     ("table", "told"),
     [
         ('match = "a.test"\ndelay = -1', "[[host]] 1: delay must be between 0 and 86400, not -1"),
-        ('match = "a.test"\ndealy = 1', "[[host]] 1: there is no option 'dealy'; is it delay?"),
+        ('match = "a.test"\ndealy = 1', "[[host]] 1: there is no option 'dealy'; did you mean delay?"),
         ('match = "a.test"\nheader = "X: y"', "[[host]] 1: header takes a list"),
         ('match = "a.test"\nheader = ["Host: x"]', "Host cannot be set"),
         ('match = "https://a.test/"', "[[host]] 1: match takes a host name, in which * stands for anything"),

@@ -45,7 +45,7 @@ def test_a_proxy_that_is_down_is_said_once_and_the_next_run_finds_all_pages_pend
         proxy = f"http://127.0.0.1:{bound.getsockname()[1]}"
         arguments = (served.url("a.test"), served.url("b.test"), "a.test:1", "--delay", "0", "--max-wait", "1s")
         outcome = cli.crawl(served, *arguments, "--proxy", proxy.replace("//", "//me:s3cret@"), status=4)
-    assert outcome.err.count("cannot reach the proxy") == 1
+    assert outcome.err.count("unfetched URLs stay pending") == 1
     assert f"cannot reach the proxy {proxy}: Connection refused; unfetched URLs stay pending" in outcome.err
     assert "left (the proxy failed" in outcome.out
     assert "s3cret" not in outcome.err + outcome.out

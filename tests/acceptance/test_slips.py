@@ -193,7 +193,7 @@ def test_every_command_takes_the_database_from_a_crawl_file(cli: Cli, served: Se
     assert "copied nights/mine.db to copy.db" in cli.command("backup", "copy.db", *config).out
     assert "there is no crawl in typo.db" in cli.command("status", *config, "--db", "typo.db", status=6).err
     (folder / "crawl.toml").write_text('dbb = "mine.db"\n')
-    assert "there is no option 'dbb'; is it db?" in one_line(cli.command("stop", *config, status=2).err)
+    assert "there is no option 'dbb'; did you mean db?" in one_line(cli.command("stop", *config, status=2).err)
 
 
 @pytest.mark.parametrize(("if_running", "status", "told"), [("fail", 5, "another run"), ("skip", 0, "skipped: ano")])

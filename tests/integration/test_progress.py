@@ -281,7 +281,7 @@ async def test_a_text_log_has_lines_and_no_control_characters(tmp_path: Path) ->
 
     (notice,) = written(screen).splitlines()
     assert notice.endswith("site.test is now in scope")
-    assert [line.split()[0] for line in written(results).splitlines()][:3] == ["run", "pages", "responses"]
+    assert [line.split()[0] for line in written(results).splitlines()][:4] == ["run", "pages", "changes", "responses"]
     assert "\x1b" not in written(screen) + written(results)
 
 
