@@ -59,7 +59,7 @@ def test_a_copy_is_made_while_a_crawl_runs_which_goes_on(cli: Cli, served: Serve
 
 
 def test_a_copy_is_of_one_moment_however_much_is_written_meanwhile(cli: Cli, served: Served, tmp_path: Path) -> None:
-    cli.crawl(served, served.url("a.test", "/p1"), "--max-pages", "1")
+    cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
     make_large(cli.db)
     before, told = rows(cli.db, "SELECT count(*) FROM runs"), []
 
@@ -78,7 +78,7 @@ def test_a_copy_is_of_one_moment_however_much_is_written_meanwhile(cli: Cli, ser
 
 
 def test_the_crawl_s_file_is_only_read_and_the_copy_is_no_more_public(cli: Cli, served: Served) -> None:
-    cli.crawl(served, served.url("a.test", "/p1"), "--max-pages", "1")
+    cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
     cli.db.chmod(0o600)
     before = sha256(cli.db.read_bytes()).digest(), cli.db.stat().st_mtime_ns
     cli.command("backup", "copy.db", "--db", str(cli.db))
@@ -97,7 +97,7 @@ def test_the_crawl_s_file_is_only_read_and_the_copy_is_no_more_public(cli: Cli, 
 )
 def test_nothing_is_overwritten_and_nothing_left(cli: Cli, served: Served, copy: str, told: str, status: int) -> None:
     (cli.folder / "letter").write_text("Dear aunt")
-    cli.crawl(served, served.url("a.test", "/p1"), "--max-pages", "1", "--quiet")
+    cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1", "--quiet")
     outcome = cli.command("backup", copy, "--db", "crawl.db", status=status)
     assert told in outcome.err
     assert outcome.err.count("\n") == 1
@@ -106,7 +106,7 @@ def test_nothing_is_overwritten_and_nothing_left(cli: Cli, served: Served, copy:
 
 
 def test_a_database_that_is_damaged_gives_no_copy(cli: Cli, served: Served) -> None:
-    cli.crawl(served, served.url("a.test", "/p1"), "--max-pages", "1")
+    cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
     with cli.db.open("r+b") as file:
         file.seek(3 * 4096)
         file.write(b"\xff" * 4096)
@@ -116,7 +116,7 @@ def test_a_database_that_is_damaged_gives_no_copy(cli: Cli, served: Served) -> N
 
 
 def test_a_name_that_is_taken_meanwhile_is_not_overwritten(cli: Cli, served: Served, tmp_path: Path) -> None:
-    cli.crawl(served, served.url("a.test", "/p1"), "--max-pages", "1")
+    cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
     copy = tmp_path / "copy.db"
 
     def take(_done: int, _total: int) -> None:
@@ -129,7 +129,7 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(cli: Cli, served: Ser
 
 
 def test_ctrl_c_ends_it_and_leaves_nothing_and_a_terminal_shows_how_far_it_is(cli: Cli, served: Served) -> None:
-    cli.crawl(served, served.url("a.test", "/p1"), "--max-pages", "1")
+    cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
     make_large(cli.db, 300)
     ours, theirs = pty.openpty()
     command = [*COMMAND, "backup", "copy.db", "--db", str(cli.db)]

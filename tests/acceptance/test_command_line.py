@@ -170,7 +170,7 @@ def test_a_second_crawl_on_the_same_file_is_refused_at_once_with_5(cli: Cli, ser
     site = web.host("a.test")
     site.page("/", delay_s=20)
     served = serve(web)
-    first = cli.start(served, served.url("a.test"))
+    first = cli.start(served, served.url("a.test"), "--delay", "0")
     wait_for(lambda: served.hits("a.test", "/"))
     outcome = cli.crawl(served, served.url("a.test"), status=5)
     first.kill()
@@ -240,9 +240,9 @@ def test_the_summary_may_have_a_long_name_or_go_to_a_device(cli: Cli, serve: Ser
     web.host("a.test").page("/")
     served = serve(web)
     cli.summary_file = cli.folder / ("s" * 250)
-    assert cli.crawl(served, served.url("a.test"), "--quiet").summary["pages"] == 1
+    assert cli.crawl(served, served.url("a.test"), "--delay", "0", "--quiet").summary["pages"] == 1
     cli.summary_file = Path("/dev/stdout")
-    outcome = cli.run(cli.arguments(served, served.url("a.test"), "--quiet"))
+    outcome = cli.run(cli.arguments(served, served.url("a.test"), "--delay", "0", "--quiet"))
     assert json.loads(outcome.out)["complete"] is True
     cli.summary_file = Path("/dev/full")
     outcome = cli.run(cli.arguments(served, served.url("a.test"), "--quiet"), status=2)
@@ -265,7 +265,7 @@ def test_quiet_prints_nothing(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.host("a.test").page("/")
     served = serve(web)
-    outcome = cli.crawl(served, served.url("a.test"), "--quiet")
+    outcome = cli.crawl(served, served.url("a.test"), "--delay", "0", "--quiet")
     assert (outcome.out, outcome.err) == ("", "")
     assert outcome.summary["pages"] == 1
 
@@ -345,11 +345,11 @@ def test_insecure_warns_and_is_recorded(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=1)
     served = serve(web)
-    outcome = cli.crawl(served, served.url("a.test"), "--insecure")
+    outcome = cli.crawl(served, served.url("a.test"), "--delay", "0", "--insecure")
     assert "--insecure: TLS certificates are not verified" in outcome.err
     assert "certificates were not verified (--insecure)" in outcome.out
     assert outcome.summary["insecure"] is True
     assert cli.rows("SELECT options ->> '$.network.insecure' FROM runs") == [1]
-    again = cli.crawl(served, served.url("a.test"))
+    again = cli.crawl(served, served.url("a.test"), "--delay", "0")
     assert "not verified" not in again.err + again.out
     assert again.summary["insecure"] is False

@@ -57,10 +57,10 @@ def busy(serve: Serve) -> Served:
 def test_of_two_starts_one_runs_and_the_other_ends_as_asked_at_once(
     cli: Cli, busy: Served, if_running: str | None, status: int, told: str
 ) -> None:
-    first = cron(cli, busy, busy.url("a.test"))
+    first = cron(cli, busy, busy.url("a.test"), "--delay", "0")
     wait_for(lambda: busy.hits("a.test", "/"))
     begun = time.monotonic()
-    second = cron(cli, busy, busy.url("a.test"), *(("--if-running", if_running) if if_running else ()))
+    second = cron(cli, busy, busy.url("a.test"), "--delay", "0", *(("--if-running", if_running) if if_running else ()))
     out, err = second.communicate(timeout=20)
     assert time.monotonic() - begun < 10  # two seconds, on a machine that has nothing else to do
     assert first.poll() is None
@@ -72,9 +72,9 @@ def test_of_two_starts_one_runs_and_the_other_ends_as_asked_at_once(
 
 
 def test_who_is_refused_has_not_loaded_what_only_a_crawl_needs(cli: Cli, busy: Served) -> None:
-    first = cron(cli, busy, busy.url("a.test"))
+    first = cron(cli, busy, busy.url("a.test"), "--delay", "0")
     wait_for(lambda: busy.hits("a.test", "/"))
-    arguments = cli.arguments(busy, busy.url("a.test"))
+    arguments = cli.arguments(busy, busy.url("a.test"), "--delay", "0")
     refused = cli.run([arguments[0], "-X", "importtime", *arguments[1:]], status=5)
     stop(first)
     assert "another run" in refused.err
@@ -82,7 +82,7 @@ def test_who_is_refused_has_not_loaded_what_only_a_crawl_needs(cli: Cli, busy: S
 
 
 def test_starts_at_the_same_instant_are_one_run(cli: Cli, busy: Served) -> None:
-    starts = [cron(cli, busy, busy.url("a.test"), "--if-running", "skip") for _ in range(4)]
+    starts = [cron(cli, busy, busy.url("a.test"), "--delay", "0", "--if-running", "skip") for _ in range(4)]
     wait_for(lambda: sum(start.poll() is not None for start in starts) == 3)
     (running,) = [start for start in starts if start.poll() is None]
     stop(running)
@@ -95,7 +95,7 @@ def test_who_waits_goes_on_once_the_other_has_died(cli: Cli, serve: Serve, gate:
     web = FakeWeb()
     web.host("a.test").answer("/", gate)
     served = serve(web)
-    first = cron(cli, served, served.url("a.test"))
+    first = cron(cli, served, served.url("a.test"), "--delay", "0")
     wait_for(lambda: served.hits("a.test", "/"))
     second = cron(cli, served, "--if-running", "wait", "--log-format", "json")
     assert second.stderr is not None
@@ -109,9 +109,9 @@ def test_who_waits_goes_on_once_the_other_has_died(cli: Cli, serve: Serve, gate:
 
 
 def test_who_waits_can_be_stopped(cli: Cli, busy: Served) -> None:
-    first = cron(cli, busy, busy.url("a.test"))
+    first = cron(cli, busy, busy.url("a.test"), "--delay", "0")
     wait_for(lambda: busy.hits("a.test", "/"))
-    arguments = cli.arguments(busy, busy.url("a.test"), "--if-running", "wait")
+    arguments = cli.arguments(busy, busy.url("a.test"), "--delay", "0", "--if-running", "wait")
     second = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cli.folder)
     assert second.stderr is not None
     assert "waiting" in second.stderr.readline()
@@ -158,7 +158,7 @@ def test_that_no_seed_could_be_fetched_needs_a_person(cli: Cli, serve: Serve, mo
     web = FakeWeb()
     web.host("a.test").status("/", 404)
     served = serve(web)
-    run = cron(cli, served, served.url("a.test"), *more)
+    run = cron(cli, served, served.url("a.test"), "--delay", "0", *more)
     out, err = run.communicate(timeout=30)
     assert run.returncode == 4
     assert out.count("\n") == (0 if more else 1)

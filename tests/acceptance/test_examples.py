@@ -102,15 +102,16 @@ def test_the_example_of_a_crawl_file_runs(cli: Cli, serve: Serve) -> None:
     assert len(cli.pages()) == 5
 
 
-def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, serve: Serve) -> None:
+def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, serve: Serve, gate: Gate) -> None:
     web = FakeWeb()
-    web.site("a.test", pages=5).page("/p4", delay_s=3)
+    web.site("a.test", pages=5).answer("/p4", gate)
     served = serve(web)
     page = (ROOT / "crawler/manual/output.md").read_text(encoding="utf-8")
     metrics = cli.folder / "crawl.prom"
     running = cli.start(served, served.url("a.test"), "--delay", "0", "--metrics-file", str(metrics))
     wait_for(metrics.exists)
     names = set(re.findall(r"^# TYPE (\w+)", metrics.read_text(), re.MULTILINE))  # some only while it runs
+    gate.open()
     assert running.wait(timeout=40) == 0
     running.communicate()
     names |= set(re.findall(r"^# TYPE (\w+)", metrics.read_text(), re.MULTILINE))
@@ -121,7 +122,7 @@ def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, se
 
 def test_the_examples_in_python_run(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
-    web.site("a.test", pages=5)
+    web.site("a.test", pages=2)  # a second each
     served = serve(web)
     network = f"NetworkConfig(dns_server={served.dns!r}, allow_private=['127.0.0.0/8'])"
     for example in dict.fromkeys(blocks("python")):  # the first one stands in the README, too

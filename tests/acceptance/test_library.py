@@ -97,7 +97,7 @@ async def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.Monk
     assert example is not None
     assert len(example[1].splitlines()) <= 15
     web = FakeWeb()
-    web.site("a.test", pages=3)  # a second each
+    web.site("a.test", pages=2)  # a second each
     async with web.serve() as served:
         code = example[1].replace("https://example.com/", served.url("a.test"))
         code = code.replace("asyncio.run(main())", "").replace(

@@ -121,7 +121,7 @@ def test_clients_that_misbehave_do_not_disturb(cli: Cli, served: Served, gate: G
 
 def test_a_start_that_is_refused_leaves_the_running_ones_metrics_alone(cli: Cli, served: Served) -> None:
     file = cli.folder / "crawl.prom"
-    first = cli.start(served, served.url("a.test", "/slow"), "--metrics-file", str(file))
+    first = cli.start(served, served.url("a.test", "/slow"), "--delay", "0", "--metrics-file", str(file))
     wait_for(lambda: served.hits("a.test", "/slow"))
     before = file.read_text()
     cli.crawl(served, served.url("a.test"), "--metrics-file", str(file), status=5)
@@ -224,9 +224,11 @@ def test_who_stops_waiting_leaves_the_running_ones_metrics_alone(cli: Cli, serve
     web.host("a.test").answer("/", gate)
     served = serve(web)
     file = cli.folder / "crawl.prom"
-    first = cli.start(served, served.url("a.test"), "--metrics-file", str(file))
+    first = cli.start(served, served.url("a.test"), "--delay", "0", "--metrics-file", str(file))
     wait_for(lambda: served.hits("a.test", "/") and file.exists())
-    second = cli.start(served, served.url("a.test"), "--metrics-file", str(file), "--if-running", "wait")
+    second = cli.start(
+        served, served.url("a.test"), "--delay", "0", "--metrics-file", str(file), "--if-running", "wait"
+    )
     assert second.stderr is not None
     assert "waiting" in second.stderr.readline()
     second.send_signal(signal.SIGINT)

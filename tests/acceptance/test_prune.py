@@ -169,7 +169,7 @@ def test_it_waits_for_no_crawl_and_disturbs_none(grown: Cli, serve: Serve) -> No
     web = FakeWeb()
     web.host("b.test").page("/", delay_s=20)
     served = serve(web)
-    crawler = grown.start(served, served.url("b.test"))
+    crawler = grown.start(served, served.url("b.test"), "--delay", "0")
     wait_for(lambda: served.hits("b.test", "/"))
     assert "another run" in prune(grown, "--keep-versions", "1", status=5)
     crawler.kill()

@@ -203,7 +203,7 @@ def test_prune_does_as_asked_while_a_crawl_runs(
     web = FakeWeb()
     web.host("a.test").answer("/", gate)
     served = serve(web)
-    crawler = cli.start(served, served.url("a.test"))
+    crawler = cli.start(served, served.url("a.test"), "--delay", "0")
     wait_for(lambda: served.hits("a.test", "/"))
     prune = ("prune", "--keep-versions", "1", "--db", str(cli.db), "--if-running")
     assert told in one_line(cli.command(*prune, if_running, status=status).err)
