@@ -445,6 +445,7 @@ def closed_port() -> Iterator[int]:
 @contextmanager
 def no_descriptors_left() -> Iterator[None]:
     """The process may not open anything."""
+    gc.collect()  # what other tests have left would give its descriptors back in the meantime
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     probe = os.dup(0)
     os.close(probe)
