@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import typer
 
@@ -62,7 +64,7 @@ def run(arguments: Sequence[str] | None) -> int:
     _replace_what_cannot_be_encoded()
     try:
         given = list(arguments) if arguments is not None else None
-        result = app(given, prog_name="crawler", standalone_mode=False)
+        result = _command_line()(given, prog_name="crawler", standalone_mode=False)
     except CrawlerError as error:
         return _failed(str(error), error.exit_status)
     except typer.TyperException as error:
@@ -82,6 +84,12 @@ def run(arguments: Sequence[str] | None) -> int:
     if unwritten is not None:
         return _unwritten(unwritten)
     return result if isinstance(result, int) else 0
+
+
+@cache
+def _command_line() -> Any:
+    """What Typer makes of `app`, once a process: that takes as long as most commands themselves."""
+    return typer.main.get_command(app)
 
 
 def _replace_what_cannot_be_encoded() -> None:
