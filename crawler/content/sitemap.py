@@ -15,8 +15,13 @@ import orjson
 
 from crawler.content.document_text import MAX_DECODED_BYTES, MAX_GZIP_MEMBERS, DocumentText
 from crawler.content.json_feed import json_feed_entries
-from crawler.content.xml_events import NotWellFormedError, StopScanningError, scan_leniently, scan_strictly
-from crawler.content.xml_events import MAX_TOKEN_BYTES
+from crawler.content.xml_events import (
+    MAX_TOKEN_BYTES,
+    NotWellFormedError,
+    StopScanningError,
+    scan_leniently,
+    scan_strictly,
+)
 from crawler.content.xml_listing import MAX_DEPTH, MAX_FIELD_CHARS, MAX_NODES, Found, XmlListing
 from crawler.records import Listing, SitemapEntry, UrlKind
 from crawler.urls import normalize

@@ -141,7 +141,7 @@ class _Strict:
         except expat.ExpatError as error:
             raise NotWellFormedError from error
         if self._fed_bytes - self._parser.CurrentByteIndex > MAX_TOKEN_BYTES:
-            raise StopScanningError(_TOKEN_TOO_LONG)
+            raise StopScanningError(_TOO_LONG)
 
     def _text(self, text: str) -> None:
         self._handler.text(text, literal=True)
@@ -150,7 +150,7 @@ class _Strict:
         raise NotWellFormedError
 
 
-_TOKEN_TOO_LONG = "a tag or comment is longer than 1 MiB"
+_TOO_LONG = "a tag or comment is longer than 1 MiB"
 
 
 class _Lenient:
@@ -165,7 +165,7 @@ class _Lenient:
         for piece in pieces:
             self._rest = self._tokens(self._rest + _NO_XML_CHARACTERS.sub(DOUBT, piece), last=False)
             if len(self._rest) > MAX_TOKEN_BYTES:
-                raise StopScanningError(_TOKEN_TOO_LONG)
+                raise StopScanningError(_TOO_LONG)
         self._tokens(self._rest, last=True)
 
     def _tokens(self, text: str, *, last: bool) -> str:

@@ -29,8 +29,8 @@ MAX_NAMES = 1000  # that are remembered
 _ALTERNATE = re.compile(r"(?:http://www\.iana\.org/assignments/relation/)?alternate", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _PRIORITY = re.compile(r"\+?(?:0(?:[.,]\d{1,6})?|[.,]\d{1,6}|1(?:[.,]0{1,6})?)", re.ASCII)
-_NOTICE = frozenset("b br center code div em font h1 h2 h3 hr i p pre span strong table tbody td th tr u".split())
-_FREQUENCIES = frozenset("always hourly daily weekly monthly yearly never".split())
+_NOTICE = re.compile(r"b|br|center|code|div|em|font|h\d|hr|i|p|pre|span|strong|t(?:able|body|d|h|r)|u")
+_FREQUENCIES = {"always", "hourly", "daily", "weekly", "monthly", "yearly", "never"}
 _LINK, _HREF, _PERMALINK, _ABOUT = range(4)  # of an entry's URLs, the lowest counts
 
 
@@ -136,7 +136,9 @@ class XmlListing:
             return 0
         if tag == self._entry_tag:
             return self._depth - self._entry_depth + 1
-        return int(self._depth == self._field_depth == self._entry_depth + 1 and self._name(tag) in self._shape.siblings)
+        return int(
+            self._depth == self._field_depth == self._entry_depth + 1 and self._name(tag) in self._shape.siblings
+        )
 
     def start(self, tag: str, attributes: dict[str, str] | str) -> None:
         """See `Handler.start`."""
@@ -183,7 +185,7 @@ class XmlListing:
         self._shape = _SHAPES.get(name)
         if self._shape is not None:
             self.kind = self._shape.kind
-        elif name not in _NOTICE:
+        elif not _NOTICE.fullmatch(name):
             raise StopScanningError
 
     def _start_entry(self, tag: str, name: str, attributes: dict[str, str] | str) -> None:
@@ -228,21 +230,29 @@ class XmlListing:
 
     def _end_field(self, entry: Found, text: str) -> None:
         path, shape = self._path, self._shape
-        if shape is None or not (value := unescaped(text).strip()):
+        value = unescaped(text).strip()
+        if shape is None or not value:
             return
-        if path == shape.url:
+        if path in shape.dates:
+            self._offer_date(entry, value, shape.dates[path])
+        elif path == shape.url:
             self._offer(entry, value, _LINK)
-        elif (rank := shape.dates.get(path, 0)) > entry.date_rank:
-            if (moment := entry_time(value)) is not None:
-                entry.lastmod, entry.date_rank = moment, rank
         elif path == "guid":
             if self._is_permalink and _ABSOLUTE.match(value):
                 self._offer(entry, value, _PERMALINK)
-        elif path == "image/loc":
-            if url := self._resolved(value):
-                self._list(entry, "images", url)
         elif path.endswith("title"):
             entry.facts["title"] = " ".join(unescaped(text, html=True).split())[:MAX_TITLE_CHARS]
+        else:
+            self._note_fact(entry, path, value)
+
+    def _offer_date(self, entry: Found, text: str, rank: int) -> None:
+        if rank > entry.date_rank and (moment := entry_time(text)) is not None:
+            entry.lastmod, entry.date_rank = moment, rank
+
+    def _note_fact(self, entry: Found, path: str, value: str) -> None:
+        if path == "image/loc":
+            if url := self._resolved(value):
+                self._list(entry, "images", url)
         elif path == "priority":
             if _PRIORITY.fullmatch(value):
                 entry.facts["priority"] = float(value.replace(",", "."))

@@ -34,9 +34,7 @@ def _feedparser(text: str) -> set[str]:
 
 
 def _usp(text: str) -> set[str]:
-    parser = XMLSitemapParser(
-        url=SITE, content=text, recursion_level=0, web_client=LocalWebClient(), parent_urls=set()
-    )
+    parser = XMLSitemapParser(url=SITE, content=text, recursion_level=0, web_client=LocalWebClient(), parent_urls=set())
     found = parser.sitemap()
     return {page.url for page in found.pages} | {part.url for part in found.sub_sitemaps}
 

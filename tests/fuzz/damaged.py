@@ -64,13 +64,15 @@ def rss() -> str:
     )
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom">'
-        '<channel><title>News</title><link>http://example.com/</link><description>All</description>\n'
-        f'<atom:link href="http://example.com/feed" rel="self" type="application/rss+xml"/>\n{items}\n</channel></rss>\n'
+        "<channel><title>News</title><link>http://example.com/</link><description>All</description>\n"
+        f'<atom:link href="http://example.com/feed" rel="self"/>\n{items}\n</channel></rss>\n'
     )
 
 
 def rss_of_guids() -> str:
-    return re.sub("<link>[^<]*page[^<]*</link>", "", rss()).replace('isPermaLink="false">id-', ">http://example.com/id/")
+    return re.sub("<link>[^<]*page[^<]*</link>", "", rss()).replace(
+        'isPermaLink="false">id-', ">http://example.com/id/"
+    )
 
 
 def rss1() -> str:
@@ -132,7 +134,9 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "bare ampersand in a title": _nth("<title>", "<title>Q & A"),
     "a blank line first": _before("\n\n"),
     "a comment first": _before("<!-- cached by a plugin -->\n"),
-    "a notice first": _before("<br />\n<b>Warning</b>:  Undefined index: x in <b>/a/b.php</b> on line <b>3</b><br />\n"),
+    "a notice first": _before(
+        "<br />\n<b>Warning</b>:  Undefined index: x in <b>/a/b.php</b> on line <b>3</b><br />\n"
+    ),
     "a plain notice first": _before("Warning: Undefined index: x in /a/b.php on line 3\n"),
     "a byte order mark twice": _before("\ufeff\ufeff"),
     "an unknown entity": _nth("<title>", "<title>&nbsp;&eacute;&hellip;"),

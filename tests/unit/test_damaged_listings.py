@@ -194,7 +194,8 @@ def test_where_a_format_keeps_its_urls(text: str, expected: list[str]) -> None:
     ("text", "moment"),
     [
         (feed("<entry><link href='/1'/><published>1970-01-02</published></entry>"), 86400),
-        (feed("<entry><published>1970-01-02</published><link href='/1'/><updated>1970-01-03</updated></entry>"), 172800),
+        (feed("<entry><published>1970-01-02</published><link href='/1'/><updated>1970-01-03</updated></entry>"),
+         172800),
         (feed("<entry><updated>soon</updated><link href='/1'/><published>1970-01-02</published></entry>"), 86400),
         (feed("<entry><link href='/1'/><modified>1970-01-02</modified></entry>"), 86400),  # Atom 0.3
         (feed("<entry><link href='/1'/><issued>1970-01-02T00+00:00</issued></entry>"), None),
@@ -229,7 +230,12 @@ def test_what_is_a_feed(text: str, kind: UrlKind) -> None:
     assert read_listing(text.encode(), URL).kind is kind
 
 
-LETTERS = {"x-sjis": ("cp932", "ツ"), "big5-hkscs": ("big5hkscs", "中"), "x-cp1251": ("cp1251", "й"), "l2": ("latin2", "ł")}
+LETTERS = {
+    "x-sjis": ("cp932", "ツ"),
+    "big5-hkscs": ("big5hkscs", "中"),
+    "x-cp1251": ("cp1251", "й"),
+    "l2": ("latin2", "ł"),
+}
 
 
 @pytest.mark.parametrize("label", LETTERS)
