@@ -51,7 +51,7 @@ class ScopeConfig(Slice):
         "How far to go from the seeds.",
         more="`host` stays on their host names, `domain` on their registrable domains and all subdomains (by a bundled"
         " Public Suffix List), `prefix` below their folders; `any` goes anywhere. If a seed redirects, its target is in"
-        " scope too.",
+        " scope too; so is that of a refresh within 30 s, unless it stands in a `<noscript>`.",
     )
     include: tuple[str, ...] = option(
         (),
