@@ -19,6 +19,7 @@ from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
 from crawler.records import Link, Page
 from crawler.urls import normalize
+from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 
 MAX_FIELD_CHARS = 10_000  # title, description, and each Open Graph value
 MAX_HEADINGS = 1_000
@@ -28,7 +29,6 @@ MAX_IMAGES = 500
 MAX_REFRESHES = 10  # that are looked at: each may stand deep in the tree
 CONTENT_HASH_BYTES = 16
 IMAGES_HASH_BYTES = 8
-DEFAULT_PRODUCT_TOKEN = "crawler"  # noqa: S105 - a name, as in the default User-Agent
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
 _NO_REFRESH = Refresh(url=None, delay_s=0)
@@ -50,7 +50,7 @@ def read_page(
 ) -> Page:
     """Read the HTML document `body`, which was fetched from `url` (normalized) with the header `content_type`.
 
-    `product_token` is the name in `<meta name=...>` that addresses this crawler, besides `robots`. URLs are resolved
+    `product_token` is the name by which `<meta name=...>` addresses this crawler, besides `robots`. URLs are resolved
     against the first `<base href>` if it is valid, otherwise against `url`. Titles and other fields have their
     whitespace collapsed, and are None if empty.
     """
@@ -64,7 +64,7 @@ def read_page(
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
     links, links_total = read_links(found["relations"] + found["links"], base, url)
     refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
-    directives = names.get("robots", []) + names.get(product_token.lower(), [])
+    directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
     return Page(
         url=url,

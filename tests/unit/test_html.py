@@ -365,9 +365,10 @@ def test_links_total_is_the_number_of_links_where_all_are_kept() -> None:
         ("<meta name=robots content='noindex nofollow'>", True, True),
         ("<meta name=robots content=none>", True, True),
         ("<meta name=robots content=all><meta name=robots content=noindex>", True, False),
-        ("<meta name=crawler content=noindex>", True, False),
-        ("<meta name=Crawler content=none><meta name=robots content=all>", True, True),
+        ("<meta name=onefile-crawler content=noindex>", True, False),
+        ("<meta name=OneFile-Crawler content=none><meta name=robots content=all>", True, True),
         ("<meta name=otherbot content=noindex>", False, False),
+        ("<meta name=crawler content=noindex>", False, False),
         ("<meta name=robots content=noindexing>", False, False),
         ("<meta name=robots content='max-snippet:-1, noindex'>", True, False),
         ("<meta property=robots content=noindex>", False, False),
@@ -382,6 +383,41 @@ def test_meta_robots_speaks_to_the_name_that_the_crawler_goes_by() -> None:
     body = b"<meta name=mybot content=noindex>"
     assert read_page(body, URL, product_token="MyBot").noindex
     assert not read_page(body, URL).noindex
+
+
+@pytest.mark.parametrize(
+    ("name", "html", "noindex"),
+    [
+        ("my2bot", "<meta name=my2bot content=noindex>", True),
+        ("My2Bot/1.0 (+https://me.example)", "<meta name=my2BOT content=noindex>", True),
+        ("my2bot", "<meta name=my content=noindex>", True),  # its token by RFC 9309
+        ("my2bot", "<meta name=my content=noindex><meta name=my2bot content=all>", False),
+        ("my2bot", "<meta name=my2 content=noindex>", False),
+        ("my", "<meta name=my2bot content=noindex>", False),
+        ("360bot", "<meta name=360bot content=noindex>", True),
+        ("360bot", "<meta name=360 content=noindex><meta name='' content=noindex><meta name=' ' content=none>", False),
+    ],
+)
+def test_meta_robots_by_the_exact_name_then_by_the_token(name: str, html: str, noindex: bool) -> None:
+    assert read_page(html.encode(), URL, product_token=name).noindex is noindex
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "noindex"),
+    [
+        ("my2bot", ["my2bot: noindex"], True),
+        ("my2bot", ["my: noindex"], True),
+        ("my2bot", ["my: noindex", "my2bot: nofollow"], False),
+        ("my2bot", ["my: noindex, my2bot: nofollow"], False),
+        ("my", ["my2bot: noindex"], False),
+        ("360bot", ["360bot: noindex"], True),
+        ("360bot", ["otherbot: nofollow, 360bot: noindex"], True),
+        ("360bot", ["unavailable_after: Wed, 25-Jun-2010T15:00:00, noindex"], True),
+        ("15", ["otherbot: unavailable_after: 2010 15:00, noindex"], False),
+    ],
+)
+def test_robots_directives_by_the_exact_name_then_by_the_token(name: str, tags: list[str], noindex: bool) -> None:
+    assert robots_directives(tags, name)[0] is noindex
 
 
 @pytest.mark.parametrize(
