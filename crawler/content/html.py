@@ -21,6 +21,10 @@ from crawler.records import Link, Page
 from crawler.urls import normalize
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 
+# Raise it with every change that makes an unchanged document read differently in what is compared between versions
+# (title, text, links, metadata): a recrawl then reads the stored body again before it says that a page has changed.
+READER_VERSION: int = 2  # 1 is what 0.1.0 wrote
+
 MAX_FIELD_CHARS = 10_000  # title, description, and each Open Graph value
 MAX_HEADINGS = 1_000
 MAX_OPEN_GRAPH = 100
