@@ -421,7 +421,8 @@ class StoredBody:
 class Page:
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 
-    `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header. `content_hash` covers text, links and
+    `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header; `refresh_is_redirect`: soon, and not
+    readers without scripts alone. `content_hash` covers text, links and
     what is asked of robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the
     page holds more than are kept. `images_hash` covers where its images come from; empty where it has none.
     `metadata_hash` covers title, description, canonical URL, language, robots directives, hreflang, JSON-LD, Open
@@ -445,6 +446,7 @@ class Page:
     links: tuple[Link, ...] = ()
     links_total: int = 0
     refresh_url: str | None = None
+    refresh_is_redirect: bool = False
     noindex: bool = False
     nofollow: bool = False
     images_hash: bytes = b""

@@ -113,9 +113,11 @@ class Admission:
             _unfollowed(target) if link.nofollow else target for target, link in zip(targets, page.links, strict=True)
         )
 
-    def redirect_target(self, url: str, claim: Claim, found_by: FoundBy) -> Target:
-        """Where a redirect or a meta refresh of the claim leads; a seed's mark goes along, and no depth is counted."""
-        seed = SeedMark.SEED_REDIRECT if claim.seed else SeedMark.NO
+    def redirect_target(self, url: str, claim: Claim, found_by: FoundBy, *, moves: bool = True) -> Target:
+        """Where a redirect or a refresh of the claim leads, with no depth counted. A seed's mark goes along where the
+        claim's document only stands for the other one (`moves`).
+        """
+        seed = SeedMark.SEED_REDIRECT if claim.seed and moves else SeedMark.NO
         return self.new_target(
             url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind, found_by=found_by
         )

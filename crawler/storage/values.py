@@ -67,6 +67,7 @@ _NOT_KEPT = {  # of the URL's row; in a table of their own; followed at once; fo
     "url",
     "links",
     "refresh_url",
+    "refresh_is_redirect",
     "images_hash",
 }
 PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _NOT_KEPT)
@@ -81,7 +82,7 @@ _AS_JSON: dict[str, Callable[[Any], Any]] = {
     "resources": lambda resources: tuple(map(Resource._make, resources)),
     "link_details": lambda details: tuple(map(LinkDetail._make, details)),
 }
-_FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)}
+_FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
 
 _page_fields = attrgetter(*PAGE_FIELDS)
 
