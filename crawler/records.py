@@ -583,8 +583,8 @@ class HostRecord:
 class Visit:
     """What a worker brings back of one claim: what it saw, nothing decided.
 
-    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `entries` are those of a
-    sitemap.
+    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
+    or a feed, whatever it was asked for as.
     """
 
     claim: Claim
@@ -592,8 +592,15 @@ class Visit:
     conditional: bool = False
     page: Page | None = None
     body: StoredBody | None = None
-    entries: tuple[SitemapEntry, ...] = ()
+    listing: Listing | None = None
     redirect_url: str | None = None
+
+
+class Listed(NamedTuple):
+    """A URL that a sitemap or feed names, judged, and what it says of it."""
+
+    target: Target
+    entry: SitemapEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -604,10 +611,12 @@ class Result:
     what else was found. `origin_failed` fails all that is pending for the claim's origin, for a run with `--max-age` to
     look at again from `origin_revisit_at` on. `keeps`: the status that the URL keeps, as of its last answer, though
     this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
-    already, and so do the links of `reread`, a page that says what it said; `lastmods` is what a sitemap says of its
-    pages. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None:
-    nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`: nothing changes but
-    `next_fetch_at`.
+    already, and so do the links of `reread`, a page that says what it said. `listed` is what a sitemap or feed names,
+    and `forgets_listed`: what an earlier version named is no longer so. `is_part`: more of that follows, and this
+    changes nothing of the claim's own URL. `cut`: why not all of a sitemap was read, for people. `kind`: what the URL
+    is by now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host
+    is slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
+    nothing changes but `next_fetch_at`.
     """
 
     claim: Claim
@@ -626,7 +635,11 @@ class Result:
     keeps: UrlStatus | None = None
     next_fetch_at: float | None = None
     revisit: Revisit | None = None
-    lastmods: tuple[tuple[str, float], ...] = ()
+    listed: tuple[Listed, ...] = ()
+    forgets_listed: bool = False
+    is_part: bool = False
+    cut: str | None = None
+    kind: UrlKind | None = None
     closure: Closure | None = None
     host_failures: int | None = None
     pace_s: float | None = None

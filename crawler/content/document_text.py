@@ -15,6 +15,7 @@ from crawler.bodies import decompressed, is_packed
 from crawler.content.encoding import decode, sniff
 
 MAX_DECODED_BYTES = 50 * 1024 * 1024  # what sitemaps.org allows, unpacked
+TOO_LONG = f"it is longer than {MAX_DECODED_BYTES // 1024**2} MiB"
 MAX_GZIP_MEMBERS = 10_000  # each costs a new decompressor, however short it is
 
 _PIECE_BYTES = 64 * 1024
@@ -53,7 +54,7 @@ class DocumentText:
             size += len(waiting[-1])
             left -= len(piece)
             if left < 0:
-                self.cut = f"it is longer than {MAX_DECODED_BYTES // 1024**2} MiB"
+                self.cut = TOO_LONG
                 break
             if size >= _PIECE_BYTES:
                 yield b"".join(waiting)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 
 from crawler.content.html import read_page
-from crawler.records import Page, SitemapEntry, UrlKind
+from crawler.content.listing_type import listing_kind
+from crawler.records import LISTINGS, Listing, Page, UrlKind
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _UNTYPED = frozenset({"", "*/*", "unknown/unknown", "application/unknown"})  # WHATWG MIME Sniffing, 7
+_LISTING_TYPES = frozenset(
+    {
+        *("application/xml", "text/xml", "application/rss+xml", "application/atom+xml", "application/rdf+xml"),
+        *("application/feed+json", "application/json", "text/plain"),
+        *("application/gzip", "application/x-gzip", "application/octet-stream"),  # a packed one, as a rule
+    }
+)
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _HTTP_WHITESPACE = "\t\n\r "
 _LOOKS_LIKE_HTML = re.compile(
@@ -20,10 +28,29 @@ _LOOKS_LIKE_HTML = re.compile(
 
 
 def readable(content_type: str | None) -> bool:
-    """Whether a response of this type (a Content-Type header) is a document that we read; without a type, or with one
-    that is none ('html'), it may be.
+    """Whether a response of this type (a Content-Type header) is a page; without a type, or with one that is none
+    ('html'), it may be.
     """
     return _essence(content_type) in _HTML_TYPES | _UNTYPED
+
+
+def may_be_read(content_type: str | None) -> bool:
+    """Whether a response of this type may be a page, or a sitemap or feed: its first bytes tell (`kind_of`)."""
+    return _essence(content_type) in _HTML_TYPES | _UNTYPED | _LISTING_TYPES
+
+
+def kind_of(kind: UrlKind, content_type: str | None, head: bytes) -> UrlKind | None:
+    """What to read a document as that was fetched as a `kind`, and of which these are the first `HEAD_BYTES`; None
+    where it is nothing that we read. What was fetched as a sitemap or feed is read as one, whatever it says.
+    """
+    if kind is not UrlKind.PAGE:
+        return kind
+    essence = _essence(content_type)
+    is_html, is_untyped = essence in _HTML_TYPES, essence in _UNTYPED
+    found = listing_kind(head, as_html=is_html, as_text=is_untyped or essence == "text/plain")
+    if found is not None:
+        return found
+    return kind if is_html or is_untyped else None
 
 
 def read(
@@ -33,16 +60,16 @@ def read(
     content_type: str | None,
     *,
     product_token: str = DEFAULT_PRODUCT_TOKEN,
-) -> Page | list[SitemapEntry] | None:
+) -> Page | Listing | None:
     """What the reader for this `kind` makes of `body`; None where it is no document that we read.
 
     `product_token` is as for `read_page`. A page without a type is read where it begins like HTML (WHATWG MIME
     Sniffing, 7.1).
     """
-    if kind is UrlKind.SITEMAP:
-        from crawler.content.sitemap import read_sitemap  # 9 of the 65 ms of a parser process's start; few read any
+    if kind in LISTINGS:
+        from crawler.content.sitemap import read_listing  # 9 of the 65 ms of a parser process's start; few read any
 
-        return read_sitemap(body, url)
+        return read_listing(body, url, content_type)
     essence = _essence(content_type)
     if kind is UrlKind.PAGE and (essence in _HTML_TYPES or (essence in _UNTYPED and _LOOKS_LIKE_HTML.match(body))):
         return read_page(body, url, content_type, product_token=product_token)

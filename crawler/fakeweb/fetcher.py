@@ -27,7 +27,7 @@ from crawler.fakeweb.exchange import Connection, Exchange, FetchError, Head, rea
 from crawler.fakeweb.lookup import Names
 from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request
 from crawler.fakeweb.web import FakeWeb
-from crawler.fetching import Unresolved, any_type
+from crawler.fetching import Look, Unresolved, any_type
 from crawler.network.credentials import Credentials
 from crawler.network.fields import CONTENT_TYPE, field
 from crawler.network.guard import AddressGuard
@@ -57,6 +57,7 @@ class FakeWebFetcher:
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         readable: Callable[[str | None], bool] = any_type,
+        look: Look | None = None,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
         fresh: bool = False,
@@ -76,7 +77,7 @@ class FakeWebFetcher:
                     exchange.answered = True
                     if not (200 <= head.status < 300 and readable(field(head.headers, CONTENT_TYPE))):
                         return unread(exchange, head)
-                    response = await read(exchange, head, max_bytes or self._network.max_bytes)
+                    response = await read(exchange, head, max_bytes or self._network.max_bytes, look)
                     self._counters.bytes += len(response.body)
                     return response
         except TimeoutError:

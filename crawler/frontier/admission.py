@@ -12,7 +12,7 @@ from typing import Any
 from crawler.config import ScopeConfig
 from crawler.frontier.bounds import Bounds
 from crawler.policy.scope import Scope
-from crawler.records import Claim, ExclusionReason, FoundBy, Page, Reason, SeedMark, SitemapEntry, Target, UrlKind
+from crawler.records import Claim, ExclusionReason, FoundBy, Listed, Listing, Page, Reason, SeedMark, Target, UrlKind
 from crawler.urls import drop_params, host_of, without_credentials
 
 _MAX_JUDGED = 65_536  # URLs
@@ -122,20 +122,18 @@ class Admission:
             url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind, found_by=found_by
         )
 
-    def entries(self, entries: tuple[SitemapEntry, ...], claim: Claim) -> Iterator[Target]:
-        """What a sitemap names: pages a step further, and the other sitemaps of an index."""
-        for entry in entries:
+    def listed(self, listing: Listing, claim: Claim) -> Iterator[Listed]:
+        """What a sitemap or feed names: pages a step further, and the other sitemaps of an index."""
+        found_by = FoundBy.FEED if listing.kind is UrlKind.FEED else FoundBy.SITEMAP
+        for entry in listing.entries:
             if entry.is_sitemap:
-                yield self.target(
-                    entry.url,
-                    depth=claim.depth,
-                    hops=claim.hops + 1,
-                    kind=UrlKind.SITEMAP,
-                    found_by=FoundBy.SITEMAP,
+                target = self.target(
+                    entry.url, depth=claim.depth, hops=claim.hops + 1, kind=UrlKind.SITEMAP, found_by=found_by
                 )
             else:
-                for target in self._link_targets((entry.url,), claim.depth + 1):
-                    yield replace(target, found_by=FoundBy.SITEMAP)
+                [found] = self._link_targets((entry.url,), claim.depth + 1)
+                target = replace(found, found_by=found_by)
+            yield Listed(target, entry)
 
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
         """The sitemaps that a robots.txt names. Those that may not enter yet are kept for a run with other options."""

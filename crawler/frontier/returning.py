@@ -134,7 +134,8 @@ class Returning:
         if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
             return None
         content_hash = page.content_hash if page is not None else None
-        return plan(visit.claim, visit.attempt, status, content_hash, self.pace)
+        claim = visit.claim if visit.listing is None else replace(visit.claim, kind=visit.listing.kind)
+        return plan(claim, visit.attempt, status, content_hash, self.pace)
 
 
 def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:

@@ -14,13 +14,15 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from crawler.errors import CrawlerError
+from crawler.fetching import LISTING_PATIENCE
 from crawler.parsing.parser import Reading
 from crawler.parsing.wire import READY, decode_answer, encode_request, receive_answer
-from crawler.records import Response, UrlKind
+from crawler.records import LISTINGS, Listing, Response, SitemapEntry, UrlKind
 
 MAX_GROWN_BYTES = 1 << 26  # since it was started: what a document of 5 MB leaves behind is never given back
 _CRASHES_PER_DOCUMENT = 2
@@ -43,7 +45,8 @@ class Job:
     def __init__(self, kind: UrlKind, response: Response, *, keep_body: bool) -> None:
         self.request = encode_request(kind, response, keep_body=keep_body)
         self.url = response.url
-        self.size = len(response.body)
+        self.size = len(response.body) if response.size is None else response.size  # a sitemap's body is packed
+        self.patience = LISTING_PATIENCE if kind in LISTINGS else 1.0
         self.done: asyncio.Future[Reading | str] = asyncio.get_running_loop().create_future()
         self.crashes = 0
 
@@ -69,6 +72,7 @@ class Process:
         self._too_slow = False
         self._is_retired = False
         self._stderr_tail = b""
+        self._entries: list[SitemapEntry] = []  # of the document that is being read
         self.ready = False
         self.jobs: deque[Job] = deque()  # the first is being read
 
@@ -105,7 +109,7 @@ class Process:
             first = self.jobs[0]
             first.crashes += 1
             if self._too_slow:
-                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s:g} s")
+                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s * first.patience:g} s")
             elif first.crashes >= _CRASHES_PER_DOCUMENT:
                 self.jobs.popleft().settle("the parser process died while reading it")
         return list(self.jobs)
@@ -148,19 +152,25 @@ class Process:
         try:
             answer = await receive_answer(self._answers.readexactly)
             job = self.jobs[0]
-            reading = decode_answer(answer, job.url, job.size)
+            content, body = decode_answer(answer, job.url, job.size)
         except _BROKEN:
             return False
+        if isinstance(content, Listing):
+            self._entries += content.entries
+            if answer.more:
+                await asyncio.sleep(0)  # what follows may be here already: other tasks come first
+                return True
+            content, self._entries = replace(content, entries=tuple(self._entries)), []
         self._stop_timer()
         self.jobs.popleft()
         if self.jobs:
             self._start_timer()
-        job.settle(reading)
+        job.settle((content, body))
         self._is_retired = answer.grown_bytes > MAX_GROWN_BYTES
         return True
 
     def _start_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._time_out)
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s * self.jobs[0].patience, self._time_out)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

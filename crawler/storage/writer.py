@@ -31,6 +31,7 @@ class Writer:
         self._on_commit = on_commit
         self._waiting: list[Result] = []
         self._waiting_bytes = 0
+        self._waiting_parts = 0  # of long sitemaps
         self._arrived = asyncio.Event()  # something is waiting, or nothing more will come
         self._full = asyncio.Event()  # a batch is complete, or someone waits for what there is
         self._room = asyncio.Event()
@@ -51,6 +52,7 @@ class Writer:
             raise self._error
         self._waiting.append(result)
         self._waiting_bytes += _weight(result)
+        self._waiting_parts += result.is_part
         self._arrived.set()
         if self._is_batch():
             self._full.set()
@@ -88,9 +90,10 @@ class Writer:
         await self._arrived.wait()
         if not self._closing and not self._is_batch():
             await self._linger()
-        batch = self._waiting[:MAX_BATCH]
-        del self._waiting[:MAX_BATCH]
+        batch = self._waiting[: self._batch_size()]
+        del self._waiting[: len(batch)]
         self._waiting_bytes -= sum(map(_weight, batch))
+        self._waiting_parts -= sum(result.is_part for result in batch)
         self._room.set()
         if not self._closing:
             self._full.clear()
@@ -106,8 +109,15 @@ class Writer:
         except TimeoutError:
             pass
 
+    def _batch_size(self) -> int:
+        """A part of a long sitemap ends its batch: two would hold up the event loop for as long as two."""
+        if not self._waiting_parts:
+            return MAX_BATCH
+        first = next(place for place, result in enumerate(self._waiting, start=1) if result.is_part)
+        return min(first, MAX_BATCH)
+
     def _is_batch(self) -> bool:
-        return len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_WAITING_BYTES // 2
+        return len(self._waiting) >= MAX_BATCH or self._waiting_parts > 0 or self._waiting_bytes >= MAX_WAITING_BYTES // 2
 
     def _has_room(self) -> bool:
         few = len(self._waiting) < 2 * MAX_BATCH and self._waiting_bytes < MAX_WAITING_BYTES
@@ -119,4 +129,4 @@ def _weight(result: Result) -> int:
     received = len(result.attempt.body) if isinstance(result.attempt, Response) else 0
     kept = len(result.body.zstd) if result.body is not None else 0
     text = len(result.page.text) if result.page is not None else 0
-    return received + kept + text + 400 * (len(result.link_targets) + len(result.targets))
+    return received + kept + text + 400 * (len(result.link_targets) + len(result.targets) + len(result.listed))

@@ -20,10 +20,12 @@ from crawler.records import (
     ExclusionReason,
     FailureKind,
     Horizon,
+    Listed,
     Reason,
     Result,
     RobotsCopy,
     SeedMark,
+    SitemapEntry,
     UrlStatus,
     Verdict,
 )
@@ -96,8 +98,11 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
     await store.answered_since(ids[0], NOW)
     await store.stale_hosts(horizon, 100, 8, NOW)
     seen = [a_result(claim, links=["http://new.test/found"], page=claim.url.endswith("0")) for claim in stale]
-    lastmods = tuple((f"http://h1.test/{number}", NOW - 5) for number in range(64))
-    await store.commit([replace(visit, lastmods=lastmods, body=a_body(b"x")) for visit in seen], NOW)
+    listed = tuple(
+        Listed(a_target(url), SitemapEntry(url=url, lastmod=NOW - 5))
+        for url in (f"http://h1.test/{number}" for number in range(64))
+    )
+    await store.commit([replace(one, listed=listed, forgets_listed=True, body=a_body(b"x")) for one in seen], NOW)
     await store.add([a_target("http://new.test/", reason="scope"), a_target("http://new.test/", depth=1)], NOW)
     await store.excluded(Cursor(f'[{HOSTS}, "", "", 0]'), 64)
 

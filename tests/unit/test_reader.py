@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.content.reader import read, readable
-from crawler.records import Page, SitemapEntry, UrlKind
+from crawler.records import Listing, Page, SitemapEntry, UrlKind
 
 URL = "http://example.com/"
 HTML = b"<html><title>t</title>"
@@ -119,7 +119,8 @@ def test_an_untyped_body_that_does_not_is_none(body: bytes, content_type: str | 
 def test_a_sitemap_is_read_as_one_whatever_its_type() -> None:
     body = b"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'><url><loc>http://example.com/a</loc></url></urlset>"
     for content_type in (None, "text/xml", "text/html", "application/octet-stream"):
-        assert read(UrlKind.SITEMAP, body, URL, content_type) == [SitemapEntry(url="http://example.com/a")]
+        entries = (SitemapEntry(url="http://example.com/a"),)
+        assert read(UrlKind.SITEMAP, body, URL, content_type) == Listing(entries=entries)
 
 
 def test_robots_txt_is_not_read_here() -> None:
@@ -136,4 +137,4 @@ def test_the_type_and_the_name_of_the_crawler_reach_the_page() -> None:
 @given(st.sampled_from([UrlKind.PAGE, UrlKind.SITEMAP]), st.binary(max_size=200), st.none() | st.text(max_size=30))
 def test_nothing_that_a_server_sends_makes_reading_fail(kind: UrlKind, body: bytes, content_type: str | None) -> None:
     content = read(kind, body, URL, content_type)
-    assert content is None or isinstance(content, Page | list)
+    assert content is None or isinstance(content, Page | Listing)

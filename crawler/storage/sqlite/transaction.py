@@ -16,6 +16,7 @@ from typing import Any
 import aiosqlite
 
 from crawler.records import (
+    LISTINGS,
     Blame,
     HostRecord,
     Response,
@@ -49,8 +50,12 @@ _ADD_LINKS = insert("links", "page_id", "target_id", "anchor", "rel", "nofollow"
 
 _ADD_HEAD = "INSERT INTO heads (hash, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
+_FORGET_LISTED = "DELETE FROM sitemap_entries WHERE sitemap_id = ?"
+_ADD_LISTED = insert("sitemap_entries", "sitemap_id", "url_id", "lastmod", "data")
+
 _SET_URLS = JsonStatement("""
 UPDATE urls SET
+    kind = coalesce({kind}, kind),
     status = {status},
     reason = {reason},
     cause = {cause},
@@ -70,6 +75,12 @@ UPDATE urls SET
     failing_reason = {failing_reason}
 FROM json_each(?1) AS v WHERE urls.id = {id}
 """)
+
+# While it was asked for as a page, a robots.txt has named it as a sitemap.
+_ASK_AS_SITEMAP = """
+UPDATE urls SET status = 'pending', next_fetch_at = ?2, revisit_at = NULL
+WHERE id IN (SELECT value FROM json_each(?1)) AND kind IN ('sitemap', 'feed') AND status = 'fetched'
+"""
 
 _POSTPONE = JsonStatement(
     "UPDATE urls SET next_fetch_at = {until} FROM json_each(?1) AS v WHERE urls.id = {id}", "id", "until"
@@ -240,8 +251,9 @@ class Transaction:
         target_ids = await self._target_ids(results)
         page_ids = await self._add_pages(results, ids, fetch_ids, target_ids)
         await self._add_links(results, await self._linking_pages(results, ids, page_ids), target_ids)
+        await self._add_listed(results, ids, target_ids, now)
         await self._complete_pages(results, ids, page_ids, now)
-        await self._set_urls(results, ids, page_ids)
+        await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
             limit = self._limits.urls.most
             await record_unstored(results, ids, self._intake.unstored, limit, self._execute)
@@ -256,7 +268,10 @@ class Transaction:
         """Add what was found, with the document that named it first; returns the hosts that may have gained a URL."""
         news, found_on = list(targets), dict[str, int]()
         for result, url_id in zip(results, ids, strict=True):
-            for target in self._known.unsettled(chain(result.link_targets, result.targets)):
+            listed = [one.target for one in result.listed]
+            unsettled = self._known.unsettled(chain(result.link_targets, result.targets, listed))
+            sitemaps = (target for target in chain(result.targets, listed) if target.kind in LISTINGS)
+            for target in chain(unsettled, sitemaps):
                 news.append(target)
                 found_on.setdefault(target.url, url_id)
         return await self._intake.add(news, now, found_on)
@@ -264,9 +279,9 @@ class Transaction:
     async def _target_ids(self, results: Sequence[Result]) -> dict[str, int]:
         """The rows of all links' targets, of those that have one."""
         unstored = self._intake.unstored
-        return await self._intake.ids_of(
-            target.url for result in results for target in result.link_targets if target.url not in unstored
-        )
+        linked = (target for result in results for target in result.link_targets)
+        listed = (one.target for result in results for one in result.listed)
+        return await self._intake.ids_of(target.url for target in chain(linked, listed) if target.url not in unstored)
 
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[dict[str, Any]] = []
@@ -355,10 +370,33 @@ class Transaction:
         if rows:
             await self._execute(_ADD_LINKS.sql, as_json(rows))
 
+    async def _add_listed(
+        self, results: Sequence[Result], ids: Sequence[int], target_ids: Mapping[str, int], now: float
+    ) -> None:
+        """What sitemaps and feeds name and say. Their dates are hints for pages that may be known by now: those of the
+        first reading are not.
+        """
+        for result, sitemap_id in zip(results, ids, strict=True):
+            if result.forgets_listed:
+                await self._execute(_FORGET_LISTED, sitemap_id)
+            if not result.listed:
+                continue
+            rows = [
+                (sitemap_id, target_ids[target.url], entry.lastmod, entry.facts)
+                for target, entry in result.listed
+                if target.url in target_ids
+            ]
+            await self._execute(_ADD_LISTED.sql, as_json(rows))
+            if result.claim.previous is not None:
+                lastmods = [
+                    (one.target.url, one.entry.lastmod) for one in result.listed if one.entry.lastmod is not None
+                ]
+                await self._execute(_HINT.sql, as_json(lastmods), now)
+
     async def _complete_pages(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
     ) -> None:
-        """What a second visit adds: a body to a version stored without, how many new links came, a sitemap's hints."""
+        """What a second visit adds: a body to a version stored without, how many new links came."""
         for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
             if result.claim.previous is None:
                 continue
@@ -366,18 +404,21 @@ class Transaction:
                 await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
             elif result.body is not None:
                 await self._execute(_SET_BODY, url_id, result.body.digest)
-            if result.lastmods:
-                await self._execute(_HINT.sql, as_json(result.lastmods), now)
 
-    async def _set_urls(self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
+    async def _set_urls(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
         rows = {
             triple[1]: url_values(*triple)
             for triple in zip(results, ids, page_ids, strict=True)
-            if not triple[0].is_postponed
+            if not (triple[0].is_postponed or triple[0].is_part)
         }
         if rows:
             await self._execute(_SET_URLS.sql, _SET_URLS.rows(rows.values()))
+        unread = [url_id for result, url_id in zip(results, ids, strict=True) if _is_unread(result)]
+        if unread:
+            await self._execute(_ASK_AS_SITEMAP, as_json(unread), now)
         later = [(row_id, one.next_fetch_at) for one, row_id in zip(results, ids, strict=True) if one.is_postponed]
         if later:
             await self._execute(_POSTPONE.sql, as_json(later))
@@ -471,6 +512,12 @@ def _unchanged(host_id: int) -> dict[str, Any]:
         "hints_right": 0,
         "hints_wrong": 0,
     }
+
+
+def _is_unread(result: Result) -> bool:
+    """Whether it was asked for as a page, and is none that we read."""
+    response = result.attempt
+    return result.claim.kind is UrlKind.PAGE and isinstance(response, Response) and not response.read
 
 
 def _was_sent(result: Result) -> bool:
