@@ -117,7 +117,8 @@ class Writer:
         return min(first, MAX_BATCH)
 
     def _is_batch(self) -> bool:
-        return len(self._waiting) >= MAX_BATCH or self._waiting_parts > 0 or self._waiting_bytes >= MAX_WAITING_BYTES // 2
+        is_full = len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_WAITING_BYTES // 2
+        return is_full or self._waiting_parts > 0
 
     def _has_room(self) -> bool:
         few = len(self._waiting) < 2 * MAX_BATCH and self._waiting_bytes < MAX_WAITING_BYTES

@@ -15,6 +15,7 @@ import brotli  # type: ignore[import-untyped]
 from backports import zstd
 
 from tests.fuzz import answers, connections, documents, user_files
+from tests.fuzz.damaged import documents as documents_damaged
 
 _T = TypeVar("_T")
 _FOLDER = Path(mkdtemp())
@@ -133,7 +134,8 @@ _MARKUP = (
 _XML = (
     b"<urlset> </urlset> <sitemapindex> <sitemap> <url> </url> <loc> </loc> <lastmod> </lastmod> <rss> <item> </item>"
     b" <link> </link> <feed> <entry> <![CDATA[ ]]> <!-- --> &amp; &x; <!DOCTYPE <!ENTITY <?xml encoding= http://a/ ?>"
-    b" 2020-01-01T00:00:00Z <pubDate> xmlns= <s:url> <url/> <loc/> \xef\xbb\xbf \xff\xfe"
+    b" 2020-01-01T00:00:00Z <pubDate> xmlns= <s:url> <url/> <loc/> \xef\xbb\xbf \xff\xfe <guid> xml:base= rel='"
+    b" <image:image> <image:loc> hreflang= <news:news> <news:title> <title> <priority> \" ' < & -- -->"
 ).split()
 _LINES = b"User-agent: crawler\nDisallow: /a*b$\nAllow: /a/%2f\nCrawl-delay: 1.5\n\nSitemap: http://a/s.xml\n"
 
@@ -178,8 +180,13 @@ TARGETS = {
             b"\1\5<feed><entry><link href='/a'/><updated>2020-01-01T00:00:00Z</updated></entry></feed>",
             b"\1\5http://a/b\nhttp://a/c\n",
             b"\1\5" + gzip.compress(b"http://a/b\n"),
+            b"\1\5# a list\nhttp://a/b\n",
+            b'\1\5{"version": "https://jsonfeed.org/version/1.1", "items": [{"url": "/a", "title": "x"}]}',
+            b"\1\5<rdf:RDF><item rdf:about='/a'><link>/b</link></item></rdf:RDF>",
+            *(b"\1\5" + document.text.encode() for document in documents_damaged() if "," not in document.name),
         ],
         words=_XML,
+        max_bytes=2048,
     ),
     "header": Target(
         check=_header,
