@@ -9,6 +9,11 @@ density filtering: Minka, 'Expectation Propagation', UAI 2001); a change whose m
 that the visits do not contradict, adds one change and the quiet time since, which is that paper's estimator for known
 dates. The prior is what a first night goes by, and is outvoted by the first look.
 
+The rate is that of the changes that nothing announces. Where a sitemap or a feed had announced the one that a look
+finds, the rate stays as it was: such pages are looked at when they are announced, and looking unannounced finds the
+others alone (the residual rate of Kolobov et al., 'Staying up to Date with Online Content Changes Using Reinforcement
+Learning for Scheduling', NeurIPS 2019). An announcement that was false is a quiet look like any other.
+
 How often to look follows from the rate and a price: a request is made where it saves at least `REQUEST_PRICE_S` of
 staleness. The interval I that maximizes freshness minus price / I solves 1 - exp(-x)(1 + x) = price * rate with
 x = rate * I (the Lagrangian of Cho and Garcia-Molina, 'Effective Page Refresh Policies', ACM TODS 28(4), 2003; Azar et
@@ -75,7 +80,7 @@ class Rhythm:
     horizon: Horizon | None = None
 
 
-def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, now: float, by_value: bool) -> Rhythm:
+def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, now: float) -> Rhythm:
     """Of a run that began at `started_at`, the one before it having begun at `before` (None: there was none).
 
     A run that was killed goes on from its start, so that nothing is fetched twice in it; after half a day, that would
@@ -96,7 +101,6 @@ def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, n
         started_at=start,
         fetched_before=min(start, now - age_s),
         revisit_before=start if recrawl.max_age_s == "auto" else None,
-        by_value=by_value,
     )
     return Rhythm(pace=pace, horizon=horizon)
 
@@ -200,6 +204,8 @@ def _rate_after(previous: PreviousVisit | None, response: Response, *, changed: 
     elapsed_s = 0.0 if previous is None else response.started_at - previous.fetched_at
     if previous is not None and previous.rate is not None and not changed:
         return observe(previous.rate, elapsed_s, changed=False)
+    if previous is not None and previous.rate is not None and previous.hinted:
+        return previous.rate
     modified_at = _modified_at(response)
     if previous is None or previous.rate is None:
         return PRIOR if modified_at is None else _first_rate(response.started_at - modified_at)
