@@ -40,6 +40,7 @@ PRIOR = ChangeRate(changes=0.13, watched_s=0.78 * DAY_S)  # a change in 6 days, 
 REQUEST_PRICE_S = 0.29 * DAY_S
 MAX_CHANGES = 8.0  # that are remembered: older ones fade, so that a page may change its habits
 _PEAK_X = 1.7933  # where x / (1 - exp(-x)(1 + x)) is least: the shortest interval that any rate asks for
+_MOST_WORTH = 1 - math.exp(-_PEAK_X) * (1 + _PEAK_X)
 _DATE_GRAIN_S = 2.0  # a Last-Modified this close to the answer's Date tells nothing: RFC 9110, 8.8.2.2
 _OLDEST_S = 365 * DAY_S
 _PROMISE_FACTOR = 4.0  # a promise may lengthen an interval by so much, however long it is
@@ -166,17 +167,14 @@ def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
 
 def interval_s_of(rate: ChangeRate) -> float:
     """The interval that is worth its requests, without bounds; see the module's text."""
-    per_s = rate.changes / rate.watched_s
-    worth = min(REQUEST_PRICE_S * per_s, _worth(_PEAK_X))
+    worth = min(REQUEST_PRICE_S * rate.changes / rate.watched_s, _MOST_WORTH)
     root = math.sqrt(2 * worth)
-    x = root + root * root / 3  # the series about 0; then Newton's method, from where it never overshoots
-    for _ in range(3):
-        x += (worth - _worth(x)) * math.exp(x) / x
+    x = root + root * root / 3  # the series about 0, enough where a small one would be lost to rounding
+    if root > 1e-4:
+        for _ in range(3):  # Newton's method, from where it never overshoots
+            left = math.exp(-x)
+            x += (worth - 1 + left * (1 + x)) / (left * x)
     return x * REQUEST_PRICE_S / worth
-
-
-def _worth(x: float) -> float:
-    return x * x / 2 if x < 1e-4 else 1 - math.exp(-x) * (1 + x)  # a small one would be lost to rounding
 
 
 def observe(rate: ChangeRate, elapsed_s: float, *, changed: bool, changed_ago_s: float | None = None) -> ChangeRate:
