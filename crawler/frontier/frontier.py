@@ -172,6 +172,10 @@ class Frontier:
         """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
         return self._workbench.patience_s(claim)
 
+    def sending_in_s(self, claim: Claim) -> float:
+        """Seconds until the claim's request may be sent: 0 unless connecting took so long that others had its turn."""
+        return self._workbench.sending_in_s(claim, self._clock.monotonic())
+
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request; None where its host is left alone for now."""
         return self._workbench.turn_in_s(claim, self._clock.monotonic())

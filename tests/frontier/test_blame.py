@@ -134,6 +134,35 @@ def test_the_pages_of_an_origin_that_is_closed_stay_pending_and_are_fetched_once
     assert healed.summary.end_reason == "complete"
 
 
+@pytest.mark.parametrize("has_answered", [False, True])
+@pytest.mark.parametrize(("per_host", "slot_s"), [(2, 1.0), (1, 5.0)])
+def test_an_origin_that_cannot_be_connected_to_holds_a_slot_and_not_the_turns_of_the_others(
+    tmp_path: Path, per_host: int, slot_s: float, has_answered: bool
+) -> None:
+    """Its attempts to connect hang, and with a delay nobody knows when their requests will be sent: each costs a turn.
+    Where the host has one slot alone, that is held for five seconds, too.
+    """
+    alone = crawled_beside(tmp_path, None, delay_s=1.0, per_host=per_host)
+    web = FakeWeb()
+    site = a_good_site(web, "http://a.test:8081/other", "http://a.test:8081/another")
+    silent = site.origin(8081, listening=True if has_answered else "silent")
+    silent.page("/other")
+
+    def close_it(request: object) -> Answer:
+        silent.listening = "silent"
+        return Answer(body=ALLOW, content_type="text/plain", close=True)
+
+    silent.answer("/robots.txt", close_it)
+    done = crawled(web, tmp_path / "beside.db", "https://a.test/", delay_s=1.0, per_host=per_host)
+    assert good_pages(done) == good_pages(alone) == 41
+    good = [hit for hit in done.hits("a.test") if hit.scheme == "https"]
+    hung = 2 * 3 if has_answered else 3  # attempts: of two pages, or of its robots.txt
+    held_s = hung * (slot_s + (per_host == 1)) + 6.0 * has_answered  # the first hangs for as long as any connect
+    assert done.summary.by_failure["timeout"] == hung
+    assert good[-1].start <= alone.times("a.test")[-1] + held_s
+    assert all(gap >= 1.0 for gap in done.gaps("a.test"))
+
+
 def test_four_closed_ports_cost_no_more_than_the_turns_of_their_attempts(tmp_path: Path) -> None:
     """Today 74 s; and where a page of one was stored earlier, all others are fetched again all the same."""
     web = FakeWeb()
