@@ -227,9 +227,12 @@ class Figures(Protocol):
         version of a page, and anew when it is read again because the limit was raised.
         """
 
-    async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
+    async def closures(
+        self, now: float, limit: int, *, stale_until: float | None = None, retried_after: float | None = None
+    ) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
-        again, also hosts that are left alone until after `stale_until`.
+        again, also hosts that are left alone until after `stale_until`. With `retried_after`, also hosts of which a URL
+        is to be tried again after that: until when, and why, are those of the first.
         """
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:

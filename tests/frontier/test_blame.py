@@ -303,6 +303,46 @@ def test_a_name_that_is_gone_closes_its_host(tmp_path: Path) -> None:
     assert done.summary.backing_off == ("a.test",)
 
 
+def test_a_page_that_waits_for_its_own_retry_for_longer_than_the_run_is_waited_for_by_name(tmp_path: Path) -> None:
+    """Nothing is closed, and yet not all is done."""
+    web = FakeWeb()
+    site = a_site(web, "a.test", 4)
+    site.status("/1", 500)
+    site.answer("/2", Fault.DISCONNECT)
+    db = tmp_path / "crawl.db"
+    done = crawled(web, db, "http://a.test/", max_wait_s=1.0)
+    assert (done.summary.pending, done.summary.complete, done.summary.end_reason) == (2, False, "waiting")
+    [waiting] = done.summary.waiting
+    assert (waiting.name, waiting.blame) == ("a.test", "host")
+    [(until, why)] = rows(db, "SELECT next_fetch_at, reason FROM urls WHERE status = 'pending' ORDER BY 1 LIMIT 1")
+    assert (waiting.until, waiting.why) == (until, why)
+    site.page("/1")
+    site.page("/2")
+    again = crawled(web, db, at=NIGHT + 60.0)
+    assert (again.summary.end_reason, again.summary.waiting, again.summary.pending) == ("complete", (), 0)
+
+
+def test_a_stored_page_that_waits_for_its_own_retry_is_waited_for_too(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = a_site(web, "a.test", 4)
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/")
+    site.status("/1", 500)
+    done = crawled(web, db, at=NIGHT + DAY_S, max_age_s=12 * HOUR_S, max_wait_s=1.0)
+    assert done.summary.end_reason == "waiting"
+    assert [(one.name, one.why) for one in done.summary.waiting] == [("a.test", "a retry")]
+    over = crawled(web, db, at=NIGHT + DAY_S + 60.0, max_age_s=12 * HOUR_S)
+    assert (over.summary.end_reason, over.summary.waiting) == ("complete", ())
+    assert rows(db, "SELECT url FROM failing_urls") == [("http://a.test/1",)]
+
+
+def test_pages_that_a_limit_leaves_are_not_waited_for(tmp_path: Path) -> None:
+    web = FakeWeb()
+    a_site(web, "a.test", 9)
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", max_pages_per_host=3)
+    assert (done.summary.end_reason, done.summary.waiting, done.summary.pending) == ("complete", (), 6)
+
+
 # --- Retry-After ------------------------------------------------------------------------------------------------------
 
 

@@ -173,7 +173,7 @@ class OriginsMachine(RuleBasedStateMachine):
             host.keeps_turn.add(claim)
             self.take_one()
         if host.last_sent is not None:
-            assert self.now - host.last_sent >= self.delay_s, "two requests start too close to each other"
+            assert self.now - host.last_sent >= self.delay_s - 1e-6, "two requests start too close to each other"
         host.last_sent, host.delay_s = self.now, self.delay_s
         host.lent[claim] = True
         assert self.bench.admit(claim, ADDRESS)

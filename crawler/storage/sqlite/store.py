@@ -217,11 +217,14 @@ class SqliteStore(DueReads, Exclusions):
         """Links to URLs that were not stored because of `limit_urls`."""
         return int((await self._read("SELECT total(unstored_links) FROM hosts"))[0][0])
 
-    async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
+    async def closures(
+        self, now: float, limit: int, *, stale_until: float | None = None, retried_after: float | None = None
+    ) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
-        again, also hosts that are left alone until after `stale_until`.
+        again, also hosts that are left alone until after `stale_until`. With `retried_after`, also hosts of which a URL
+        is to be tried again after that.
         """
-        return [closure(row) for row in await self._read(CLOSURES, (now, limit, stale_until))]
+        return [closure(row) for row in await self._read(CLOSURES, (now, limit, stale_until, retried_after))]
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
         """How many seeds are neither fetched nor redirected, and some of them with their latest attempts."""
