@@ -189,8 +189,9 @@ class Report:
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
     most failed URLs; `failed_urls` three of each of the ten most frequent reasons; `waiting` are hosts and origins that
-    are left alone for now, or have URLs that are; `old_rules` are origins whose robots.txt cannot be had; `traps` where most URLs look like
-    one. `hosts_crawled` counts hosts that have more than excluded URLs. `next_due_at` None: nothing is planned.
+    are left alone for now, and hosts of URLs that wait for a retry; `old_rules` are origins whose robots.txt cannot be
+    had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than excluded URLs.
+    `next_due_at` None: nothing is planned.
     `failures` counts failed URLs by reason: a `FailureKind` or "http <status>"; `failing` are those that keep the
     status of their last response.
     """

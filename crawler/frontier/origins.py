@@ -31,6 +31,7 @@ class OriginState:
     paused_at: float = float("-inf")  # when its last pause began
     paused_until: float = float("-inf")
     pause_reason: str = ""
+    failing: bool = False  # what the store has of it fails, as soon as that is committed
     parked: bool = False  # it waits for the end of its pause
 
     def pause(self, now: float, until: float, reason: str) -> None:

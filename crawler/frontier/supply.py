@@ -95,6 +95,10 @@ class Supply:
         for result in results:
             if result.lastmods:
                 self._ask_again(result.claim.host_id)
+            if result.origin_failed is not None and result.claim.host_id in self._workbench:
+                host = self._workbench.host(result.claim.host_id)
+                self._workbench.set_failing(host, result.claim.origin, failing=False)
+                self._note_gain(host)
         for record in hosts:
             if record.host_id in self._workbench:
                 self._note_gain(self._workbench.host(record.host_id))
@@ -110,6 +114,10 @@ class Supply:
         """A sitemap has brought forward what is planned for this host, which is here until its visits are committed."""
         if self._horizon is not None and host_id in self._workbench:
             self._note_gain(self._workbench.host(host_id))
+
+    def let_go(self, claim: Claim) -> None:
+        """The claim will be read again, if it is still due then."""
+        self._released.append(claim)
 
     def poll_now(self) -> None:
         """Something in the store has become due, wherever it stands in the order."""
@@ -300,9 +308,9 @@ class Supply:
         """The origins of the host that may lend nothing for now, and of which enough is in memory: what else they have
         would stand before what the others have.
         """
+        full = [origin.name for origin in host.claims.origins() if origin.failing]  # what it has fails by itself
         if not host.waiting and host.claims.available == len(host.claims):
-            return []
-        full = []
+            return full
         for origin in host.claims.origins():
             waiting = len(self._awaiting.waiting(origin.name))
             if (origin.parked or waiting) and len(origin.claims) + waiting >= self._window():

@@ -139,6 +139,10 @@ class Workbench:
         """So many more claims of the host wait for their origin's rules; where negative, so many fewer."""
         host.waiting += claims
 
+    def set_failing(self, host: HostState, name: str, *, failing: bool) -> None:
+        """Whether all of this origin is about to fail in the store."""
+        host.claims.origin(name).failing = failing
+
     def expect_more(self, host: HostState, *, more: bool = True) -> None:
         """Whether the store may hold more due URLs of the host than are here."""
         host.more = more

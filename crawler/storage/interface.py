@@ -212,6 +212,11 @@ class Commits(Protocol):
         The new URLs that they name may become visible a moment before the rest.
         """
 
+    def failed_with_origins(self) -> int:
+        """How many pages have failed with their origins (`Result.origin_failed`) since the last call, without a result
+        of their own; not those that had failed before.
+        """
+
 
 class Figures(Protocol):
     """What a run reports when it ends."""

@@ -197,7 +197,14 @@ class SqliteStore(DueReads, Exclusions):
         with explained(self.path):
             self._check_files()
         async with self._transaction() as transaction:
-            return await transaction.run(results, now)
+            hosts = await transaction.run(results, now)
+            self._failed_with_origins += transaction.failed_with_origins
+            return hosts
+
+    def failed_with_origins(self) -> int:
+        """How many pages have newly failed with their origins since the last call, without a result of their own."""
+        number, self._failed_with_origins = self._failed_with_origins, 0
+        return number
 
     # --- figures ----------------------------------------------------------------------------------------------------
 
