@@ -387,7 +387,7 @@ async def test_a_visit_of_a_stored_page_that_is_not_over_is_told_and_one_that_is
     async with a_store(location, A) as store:
         claims = await claims_of(store)
         again = Verdict(status=UrlStatus.PENDING, attempts=1)
-        kept = {"keeps": UrlStatus.FETCHED, "next_fetch_at": NOW + 60}
+        kept: dict[str, Any] = {"keeps": UrlStatus.FETCHED, "next_fetch_at": NOW + 60}
         await store.commit([a_failure(claims[A], verdict=again, failing=Failing(since=NOW), **kept)], NOW)
         assert [one.until for one in await store.closures(NOW, 9, retried_after=NOW)] == [NOW + 60]
         over = Verdict(status=UrlStatus.FAILED, attempts=3)
