@@ -19,6 +19,7 @@ from crawler.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
+from crawler.frontier.supply import most_pages_of_any
 from crawler.inbox_watcher import InboxWatcher
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import open_fetcher
@@ -195,7 +196,11 @@ class Run:
         failed, seeds = await self._store.failed_seeds(_NAMED_SEEDS) if seeds_failed else (0, [])
         retried_after = self._nothing_left_at if ended_by_itself else None
         waiting = await self._store.closures(
-            now, limit=_MAX_WAITING, stale_until=stale_until, retried_after=retried_after
+            now,
+            _MAX_WAITING,
+            stale_until=stale_until,
+            retried_after=retried_after,
+            max_pages_per_host=most_pages_of_any(self._config),
         )
         if ended_by_itself and waiting:
             end_reason = EndReason.WAITING

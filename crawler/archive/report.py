@@ -246,7 +246,7 @@ async def _read(
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
         failed_urls=await _failed_urls(connection, [row[0] for row in failed]),
         traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
-        waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None, now)],
+        waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None, now, None, 0)],
         old_rules=[
             OldRules(origin=row[0], status_code=row[1], fetched_at=row[2], failures=row[3])
             for row in await _rows(connection, _OLD_RULES, now - MAX_COPY_AGE_S, suspects)

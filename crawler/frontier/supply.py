@@ -51,7 +51,7 @@ class Supply:
         self._robots = robots
         self._clock = clock
         self._has_own_limits = any(host.max_pages is not None for host in config.hosts)
-        self._most_pages_of_any = _most_of_any(config)
+        self._most_pages_of_any = most_pages_of_any(config)
         self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
         self._released: list[Claim] = []  # since the last read
         self._needs_refill: set[int] = set()  # hosts in memory with few claims, while the store may have more
@@ -360,8 +360,8 @@ def _by_turns() -> Callable[[Claim], tuple[int, bool]]:
     return place
 
 
-def _most_of_any(config: CrawlConfig) -> int | None:
-    """The pages that no host may have more of, whatever its own settings."""
+def most_pages_of_any(config: CrawlConfig) -> int | None:
+    """The pages that no host may have more of, whatever its own settings; None: any number."""
     most = config.scope.max_pages_per_host
     return None if most is None else max([most, *(host.max_pages or 0 for host in config.hosts)])
 

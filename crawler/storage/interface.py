@@ -233,11 +233,18 @@ class Figures(Protocol):
         """
 
     async def closures(
-        self, now: float, limit: int, *, stale_until: float | None = None, retried_after: float | None = None
+        self,
+        now: float,
+        limit: int,
+        *,
+        stale_until: float | None = None,
+        retried_after: float | None = None,
+        max_pages_per_host: int | None = None,
     ) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
         again, also hosts that are left alone until after `stale_until`. With `retried_after`, also hosts of which a URL
-        is to be tried again after that: until when, and why, are those of the first.
+        is to be tried again after that, but for those that have had their number of pages: until when, and why, are
+        those of the first such URL.
         """
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:

@@ -338,9 +338,11 @@ def test_a_stored_page_that_waits_for_its_own_retry_is_waited_for_too(tmp_path: 
 
 def test_pages_that_a_limit_leaves_are_not_waited_for(tmp_path: Path) -> None:
     web = FakeWeb()
-    a_site(web, "a.test", 9)
-    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", max_pages_per_host=3)
+    a_site(web, "a.test", 9).status("/1", 500)
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", max_pages_per_host=3, max_wait_s=1.0)
     assert (done.summary.end_reason, done.summary.waiting, done.summary.pending) == ("complete", (), 6)
+    [(later,)] = rows(done.db, "SELECT count(*) FROM urls WHERE next_fetch_at > ?", NIGHT + 1.0)
+    assert later == 1
 
 
 # --- Retry-After ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from crawler.records import Blame, Closure
 
 # ?1 is now, ?2 how many. With ?3 also what is to be fetched again, which is not pending: of hosts where that waits for
 # longer; of origins it has been postponed, and has a time. With ?4 also the hosts of URLs that are to be tried again
-# after that, each by the first: a visit that is not over, of a URL that has an answer or of one that has none yet.
+# after that, each by the first: a visit that is not over, of a URL that has an answer or of one that has none yet. No
+# host that has had ?6 pages in run ?5, and gets no more.
 CLOSURES = """
 SELECT name, 'host', back_off_until, coalesce(back_off_reason, 'the delay between two requests') FROM hosts
 WHERE (next_due_at > ?1 AND back_off_until > ?1 AND pending > 0)
@@ -30,6 +31,7 @@ JOIN urls AS u ON u.id = (
     ORDER BY next_fetch_at LIMIT 1
 )
 WHERE h.next_due_at IS NOT NULL AND (h.back_off_until <= ?1 OR h.pending = 0)
+    AND NOT (h.run_id IS ?5 AND h.run_pages >= ?6)
 ORDER BY 1 LIMIT ?2
 """
 
