@@ -20,6 +20,7 @@ from crawler.records import (
     Claim,
     EndReason,
     ExclusionReason,
+    Failing,
     Failure,
     FailureKind,
     Horizon,
@@ -363,6 +364,40 @@ async def test_an_origin_that_is_left_alone_is_told_as_long_as_something_of_it_i
         [kept] = await store.robots_of([host.host_id])
         assert (kept.paused_until, kept.pause_reason) == (NOW + 90, "http 503"), "the longest counts"
         assert await store.closures(NOW, 9) == []
+
+
+async def test_a_url_that_waits_for_its_own_retry_is_told_by_its_host_where_nothing_closed_says_so(
+    location: Path,
+) -> None:
+    other = f"{ORIGIN}/x"
+    async with a_store(location, A, B, other) as store:
+        claims = await claims_of(store)
+        again = Verdict(status=UrlStatus.PENDING, reason=Reason("http", "500"), attempts=1)
+        late, soon = (a_failure(claims[url], verdict=again, next_fetch_at=NOW + s) for url, s in ((A, 80), (B, 70)))
+        pause = closed(NOW + 90, ORIGIN, Blame.ORIGIN, "http 503")
+        paused = a_failure(claims[other], verdict=again, next_fetch_at=NOW + 60, closure=pause)
+        await store.commit([late, soon, paused], NOW)
+        assert await store.closures(NOW, 9) == [pause]
+        told = await store.closures(NOW, 9, retried_after=NOW)
+        assert told == [closed(NOW + 70, why="http 500"), pause], "the first that no pause explains"
+        assert (await store.closures(NOW, 9, retried_after=NOW + 75))[0].until == NOW + 80
+        assert await store.closures(NOW, 9, retried_after=NOW + 85) == [pause]
+        back_off = closed(NOW + 100, why="dns")
+        await store.commit([a_failure(claims[A], verdict=again, next_fetch_at=NOW + 80, closure=back_off)], NOW)
+        assert await store.closures(NOW, 9, retried_after=NOW) == [back_off, pause], "each host once"
+
+
+async def test_a_visit_of_a_stored_page_that_is_not_over_is_told_and_one_that_is_planned_is_not(location: Path) -> None:
+    async with a_store(location, A) as store:
+        claims = await claims_of(store)
+        again = Verdict(status=UrlStatus.PENDING, attempts=1)
+        kept: dict[str, Any] = {"keeps": UrlStatus.FETCHED, "next_fetch_at": NOW + 60}
+        await store.commit([a_failure(claims[A], verdict=again, failing=Failing(since=NOW), **kept)], NOW)
+        assert [one.until for one in await store.closures(NOW, 9, retried_after=NOW)] == [NOW + 60]
+        over = Verdict(status=UrlStatus.FAILED, attempts=3)
+        failing = Failing(since=NOW, reason="http 500")
+        await store.commit([a_failure(claims[A], verdict=over, failing=failing, **kept)], NOW)
+        assert await store.closures(NOW, 9, retried_after=NOW) == []
 
 
 async def test_what_is_postponed_stays_as_it_is_and_is_due_then(location: Path) -> None:
