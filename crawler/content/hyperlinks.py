@@ -96,7 +96,7 @@ def _href(tag: str, attributes: _Attributes) -> str | None:
 
 def _link(url: str, node: LexborNode, tag: str, attributes: _Attributes) -> Link:
     rel = _rel(attributes)
-    return Link(url=url, anchor=_anchor(node, tag, attributes), rel=rel, nofollow="nofollow" in rel.split())
+    return Link(url, _anchor(node, tag, attributes), rel, bool(rel) and "nofollow" in rel.split())
 
 
 def _anchor(node: LexborNode, tag: str, attributes: _Attributes) -> str:
@@ -123,4 +123,5 @@ def _name(node: LexborNode) -> str:
 
 
 def _rel(attributes: _Attributes) -> str:
-    return collapse(attributes.get("rel")).lower()
+    rel = attributes.get("rel")
+    return collapse(rel).lower() if rel else ""
