@@ -16,7 +16,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.reader import readable
-from crawler.content.refresh import refresh_target, refreshed_url
+from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
 from crawler.fetching import Fetcher, Unresolved, any_type
 from crawler.parsing.parser import Parser
@@ -101,6 +101,8 @@ class Visitor:
         attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), **asked)
         if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
             attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), fresh=True, **asked)
+        if isinstance(attempt, Response) and not self._config.run.response_headers:
+            return replace(attempt, head=())
         return attempt
 
     async def _fetch_robots(self, claim: Claim) -> Response | Failure:
@@ -144,8 +146,9 @@ class Visitor:
         """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds. A Refresh comes before the page's
         own (WHATWG HTML, "shared declarative refresh steps").
         """
-        if response.refresh is not None and (target := refresh_target(response.refresh)) is not None:
-            page = replace(page, refresh_url=refreshed_url(target, page.url, page.url))
+        refresh = None if response.refresh is None else read_refresh(response.refresh, page.url, page.url)
+        if refresh is not None:
+            page = replace(page, refresh_url=refresh.url, refresh_is_redirect=refresh.is_redirect)
         if not response.robots_tags:
             return page
         noindex, nofollow = robots_directives(response.robots_tags, self._config.network.product_token)

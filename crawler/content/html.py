@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import islice
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 from crawler.content.encoding import decode, sniff
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
-from crawler.content.refresh import refresh_target, refreshed_url
+from crawler.content.refresh import Refresh, read_refresh
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
 from crawler.records import Link, Page
 from crawler.urls import normalize
+from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 
 # Raise it with every change that makes an unchanged document read differently in what is compared between versions
 # (title, text, links, metadata): a recrawl then reads the stored body again before it says that a page has changed.
@@ -28,12 +30,14 @@ MAX_HEADINGS = 1_000
 MAX_OPEN_GRAPH = 100
 MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that does not fit is dropped: cut, it is not JSON
 MAX_IMAGES = 500
+MAX_REFRESHES = 10  # that are looked at: each may stand deep in the tree
 CONTENT_HASH_BYTES = 16
 IMAGES_HASH_BYTES = 8
-DEFAULT_PRODUCT_TOKEN = "crawler"  # noqa: S105 - a name, as in the default User-Agent
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
 _TITLE_TAG = next(iter(tag_ids("title")))
+_NO_REFRESH = Refresh(url=None, delay_s=0)
+_NOSCRIPT = frozenset(tag_ids("noscript"))
 _HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")
 _GROUPS = {
     **dict.fromkeys(LINKING_TAGS, "links"),
@@ -51,7 +55,7 @@ def read_page(
 ) -> Page:
     """Read the HTML document `body`, which was fetched from `url` (normalized) with the header `content_type`.
 
-    `product_token` is the name in `<meta name=...>` that addresses this crawler, besides `robots`. URLs are resolved
+    `product_token` is the name by which `<meta name=...>` addresses this crawler, besides `robots`. URLs are resolved
     against the first `<base href>` if it is valid, otherwise against `url`. Titles and other fields have their
     whitespace collapsed, and are None if empty.
     """
@@ -63,8 +67,9 @@ def read_page(
     base = _base_url(found["bases"], url)
     metas = [meta.attributes for meta in found["metas"]]
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
-    links, links_total = read_links(found["relations"] + found["links"], base)
-    directives = names.get("robots", []) + names.get(product_token.lower(), [])
+    links, links_total = read_links(found["relations"] + found["links"], base, url)
+    refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
+    directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
     return Page(
         url=url,
@@ -79,7 +84,8 @@ def read_page(
         json_ld=_json_ld(found["scripts"]),
         links=links,
         links_total=links_total,
-        refresh_url=_refresh_url(pragmas.get("refresh", []), base, url),
+        refresh_url=refresh.url,
+        refresh_is_redirect=is_redirect,
         noindex=noindex,
         nofollow=nofollow,
         images_hash=_images_hash(found["images"]),
@@ -167,10 +173,30 @@ def _json_ld(scripts: list[LexborNode]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _refresh_url(contents: list[str], base: str, url: str) -> str | None:
-    """Where the first `<meta http-equiv=refresh>` that is one leads; None where it reloads the page itself."""
-    target = next((target for content in contents if (target := refresh_target(content)) is not None), "")
-    return refreshed_url(target, base, url)
+def _refresh(metas: list[LexborNode], base: str, url: str) -> tuple[Refresh, bool]:
+    """The first `<meta http-equiv=refresh>` that is one, and whether it is a redirect. One in a `<noscript>`, which
+    browsers never see, is none, and counts only where there is no other.
+    """
+    for_scriptless = None
+    for node in islice(filter(_is_refresh, metas), MAX_REFRESHES):
+        refresh = read_refresh(node.attributes.get("content") or "", base, url)
+        if refresh is None:
+            continue
+        if not _is_within_noscript(node):
+            return refresh, refresh.is_redirect
+        for_scriptless = for_scriptless or refresh
+    return for_scriptless or _NO_REFRESH, False
+
+
+def _is_refresh(meta: LexborNode) -> bool:
+    return (meta.attributes.get("http-equiv") or "").strip().lower() == "refresh"
+
+
+def _is_within_noscript(node: LexborNode) -> bool:
+    ancestor = node.parent
+    while ancestor is not None and ancestor.tag_id not in _NOSCRIPT:
+        ancestor = ancestor.parent
+    return ancestor is not None
 
 
 def _images_hash(nodes: list[LexborNode]) -> bytes:

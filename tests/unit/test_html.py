@@ -427,6 +427,34 @@ def test_links_are_resolved_against_the_base(html: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("html", "urls"),
+    [
+        ("<base href=/app/><a href>", ["http://example.com/app/"]),
+        ("<base href=/app/><a href='#part'>", ["http://example.com/app/"]),
+        ("<base href='/app/?q=1#top'><a href=' '>", ["http://example.com/app/?q=1"]),
+        ("<a href=''><base href=/app/>", ["http://example.com/app/"]),
+        ("<base href=/app/><base href=/other/><area href='#part'>", ["http://example.com/app/"]),
+        ("<base target=_top><base href=/app/><a href=''>", ["http://example.com/app/"]),
+        ("<base href=/app/><a href=''>one</a><a href='#b'>two</a><a href=/app/>three</a>", ["http://example.com/app/"]),
+        ("<base href=page.html><a href=''><a href='#part'>", []),  # the page itself
+        ("<base href=http://[><a href=''>", []),
+        ("<base href=data:,x><a href=''>", []),
+        ("<base href=''><a href=''>", []),
+        ("<base href=/app/><a>", []),
+        ("<base href=/app/><iframe src=''></iframe><iframe src></iframe>", []),  # about:blank
+        ("<base href=/app/><iframe src='#part'></iframe>", ["http://example.com/app/"]),
+        ("<base href=/app/><link rel=next href=''>", []),
+        ("<base href=/app/><svg><a xlink:href='#part'></a></svg>", ["http://example.com/app/"]),
+    ],
+)
+def test_an_empty_href_leads_to_the_base(html: str, urls: list[str]) -> None:
+    """And so does one that is only a fragment (WHATWG HTML, "encoding-parsing a URL"); to the page itself no link
+    does.
+    """
+    assert urls_of(html) == urls
+
+
+@pytest.mark.parametrize(
     ("html", "anchor"),
     [
         ("<a href=x> J<b>o</b>hn\n Doe </a>", "John Doe"),
@@ -464,6 +492,11 @@ def test_anchor(html: str, anchor: str) -> None:
         ("<a href=x rel>", "", False),
         ("<a href=x rel=' UGC\n NoFollow '>", "ugc nofollow", True),
         ("<a href=x rel=nofollowing>", "nofollowing", False),
+        ("<a href=x rel='ugc,nofollow'>", "ugc,nofollow", True),
+        ("<a href=x rel='NOFOLLOW , ugc'>", "nofollow , ugc", True),
+        ("<a href=x rel=nofollow,><a href=x rel=',nofollow'>", "nofollow,", True),
+        ("<a href=x rel=nofollow><a href=x rel='ugc,nofollow'>", "nofollow", True),
+        ("<a href=x rel='ugc,nofollow'><a href=x rel='ugc,nofollowing'>", "ugc,nofollow", False),
         ("<area href=x rel=nofollow>", "nofollow", True),
         ("<a href=x rel=nofollow><a href=x>", "nofollow", False),
         ("<a href=x rel=nofollow><a href=./x#y rel=next>", "nofollow", False),
@@ -507,9 +540,10 @@ def test_links_total_is_the_number_of_links_where_all_are_kept() -> None:
         ("<meta name=robots content='noindex nofollow'>", True, True),
         ("<meta name=robots content=none>", True, True),
         ("<meta name=robots content=all><meta name=robots content=noindex>", True, False),
-        ("<meta name=crawler content=noindex>", True, False),
-        ("<meta name=Crawler content=none><meta name=robots content=all>", True, True),
+        ("<meta name=onefile-crawler content=noindex>", True, False),
+        ("<meta name=OneFile-Crawler content=none><meta name=robots content=all>", True, True),
         ("<meta name=otherbot content=noindex>", False, False),
+        ("<meta name=crawler content=noindex>", False, False),
         ("<meta name=robots content=noindexing>", False, False),
         ("<meta name=robots content='max-snippet:-1, noindex'>", True, False),
         ("<meta property=robots content=noindex>", False, False),
@@ -524,6 +558,41 @@ def test_meta_robots_speaks_to_the_name_that_the_crawler_goes_by() -> None:
     body = b"<meta name=mybot content=noindex>"
     assert read_page(body, URL, product_token="MyBot").noindex
     assert not read_page(body, URL).noindex
+
+
+@pytest.mark.parametrize(
+    ("name", "html", "noindex"),
+    [
+        ("my2bot", "<meta name=my2bot content=noindex>", True),
+        ("My2Bot/1.0 (+https://me.example)", "<meta name=my2BOT content=noindex>", True),
+        ("my2bot", "<meta name=my content=noindex>", True),  # its token by RFC 9309
+        ("my2bot", "<meta name=my content=noindex><meta name=my2bot content=all>", False),
+        ("my2bot", "<meta name=my2 content=noindex>", False),
+        ("my", "<meta name=my2bot content=noindex>", False),
+        ("360bot", "<meta name=360bot content=noindex>", True),
+        ("360bot", "<meta name=360 content=noindex><meta name='' content=noindex><meta name=' ' content=none>", False),
+    ],
+)
+def test_meta_robots_by_the_exact_name_then_by_the_token(name: str, html: str, noindex: bool) -> None:
+    assert read_page(html.encode(), URL, product_token=name).noindex is noindex
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "noindex"),
+    [
+        ("my2bot", ["my2bot: noindex"], True),
+        ("my2bot", ["my: noindex"], True),
+        ("my2bot", ["my: noindex", "my2bot: nofollow"], False),
+        ("my2bot", ["my: noindex, my2bot: nofollow"], False),
+        ("my", ["my2bot: noindex"], False),
+        ("360bot", ["360bot: noindex"], True),
+        ("360bot", ["otherbot: nofollow, 360bot: noindex"], True),
+        ("360bot", ["unavailable_after: Wed, 25-Jun-2010T15:00:00, noindex"], True),
+        ("15", ["otherbot: unavailable_after: 2010 15:00, noindex"], False),
+    ],
+)
+def test_robots_directives_by_the_exact_name_then_by_the_token(name: str, tags: list[str], noindex: bool) -> None:
+    assert robots_directives(tags, name)[0] is noindex
 
 
 @pytest.mark.parametrize(
@@ -600,6 +669,54 @@ def test_first_refresh_counts_against_the_base() -> None:
         f"<meta http-equiv=refresh content='{c}'>" for c in ("bad", "0;url=a", "0;url=b")
     )
     assert page_of(html).refresh_url == "http://example.com/x/a"
+
+
+def test_an_empty_refresh_leads_to_the_base() -> None:
+    """One that names no URL reloads the page, whatever the base."""
+    base = "<base href=/app/>"
+    assert page_of(f"{base}<meta http-equiv=refresh content='0; url='>").refresh_url == "http://example.com/app/"
+    assert page_of(f"{base}<meta http-equiv=refresh content='0; url=\"\"'>").refresh_url == "http://example.com/app/"
+    assert page_of(f"{base}<meta http-equiv=refresh content='0;'>").refresh_url is None
+
+
+def test_a_refresh_that_leads_nowhere_does_not_hide_the_next() -> None:
+    html = "<meta http-equiv=refresh content='0;url=http://['><meta http-equiv=refresh content='0;url=/b'>"
+    assert page_of(html).refresh_url == "http://example.com/b"
+
+
+@pytest.mark.parametrize(
+    ("html", "refresh_url", "is_redirect"),
+    [
+        ("<meta http-equiv=refresh content='0;url=/a'>", "/a", True),
+        ("<meta http-equiv=refresh content='30.9;url=/a'>", "/a", True),
+        ("<meta http-equiv=refresh content='.5;url=/a'>", "/a", True),
+        ("<meta http-equiv=refresh content='00000000000000030;url=/a'>", "/a", True),
+        ("<meta http-equiv=refresh content='31;url=/a'>", "/a", False),
+        (f"<meta http-equiv=refresh content='{'9' * 6000};url=/a'>", "/a", False),
+        ("<meta http-equiv=refresh content='31;url=/a'><meta http-equiv=refresh content='0;url=/b'>", "/a", False),
+        ("<noscript><meta http-equiv=refresh content='0;url=/a'></noscript>", "/a", False),
+        ("<body><noscript><p><b><meta http-equiv=refresh content='0;url=/a'></b></noscript>", "/a", False),
+        (
+            "<noscript><meta http-equiv=refresh content='0;url=/a'></noscript>"
+            "<meta http-equiv=' Refresh ' content='0;url=/b'>",
+            "/b",
+            True,
+        ),
+        (
+            "<noscript><meta http-equiv=refresh content='0;url=/a'><meta http-equiv=refresh content='0;url=/b'>",
+            "/a",
+            False,
+        ),
+        ("<template><meta http-equiv=refresh content='0;url=/a'></template>", None, False),
+        ("<noscript></noscript><meta http-equiv=refresh content='0'>", None, True),
+    ],
+)
+def test_a_refresh_is_a_redirect_where_browsers_follow_it_soon(
+    html: str, refresh_url: str | None, is_redirect: bool
+) -> None:
+    page = page_of(html)
+    expected = None if refresh_url is None else f"http://example.com{refresh_url}"
+    assert (page.refresh_url, page.refresh_is_redirect) == (expected, is_redirect)
 
 
 # Hash
