@@ -35,6 +35,7 @@ CONTENT_HASH_BYTES = 16
 IMAGES_HASH_BYTES = 8
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
+_TITLE_TAG = next(iter(tag_ids("title")))
 _NO_REFRESH = Refresh(url=None, delay_s=0)
 _NOSCRIPT = frozenset(tag_ids("noscript"))
 _HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")
@@ -113,8 +114,17 @@ def _field(text: str | None) -> str | None:
 
 
 def _title(tree: LexborHTMLParser) -> str | None:
-    title = tree.css_first("title:not(svg title)")  # in SVG it names a part of a drawing
-    return _field(title.text()) if title else None
+    """The first that is not empty; of SVG, where it names a part of a drawing, none.
+
+    The head is looked through first, without a selector, which takes a tenth of the time.
+    """
+    node = tree.head.first_child if tree.head else None
+    while node is not None:
+        if node.tag_id == _TITLE_TAG and (title := _field(node.text())):
+            return title
+        node = node.next
+    first = tree.css_first("title:not(svg title)")
+    return _field(first.text()) if first else None
 
 
 def _language(tree: LexborHTMLParser, pragmas: dict[str, list[str]]) -> str | None:
@@ -207,6 +217,6 @@ def _source(image: LexborNode) -> str:
 
 def _content_hash(title: str | None, text: str, links: Iterable[Link], *, noindex: bool, nofollow: bool) -> bytes:
     """BLAKE2b over the page's title, text, links and robots directives, separated by NUL, which none of them holds."""
-    targets = (f"{link.url} nofollow" if link.nofollow else link.url for link in links)  # no URL has a space
+    targets = [f"{link.url} nofollow" if link.nofollow else link.url for link in links]  # no URL has a space
     content = "\0".join((title or "", text, *targets, *(["noindex"] * noindex), *(["nofollow"] * nofollow)))
     return blake2b(content.encode(), digest_size=CONTENT_HASH_BYTES).digest()

@@ -96,6 +96,8 @@ def check_joined_by_folder(href: str, base: str) -> None:
 
 # --- documents
 
+_KEEPS_WHITESPACE = re.compile("<(?:pre|listing|xmp|plaintext|t[dh])|srcdoc", re.IGNORECASE)
+
 
 def check_encoding(body: bytes, content_type: str | None, name: str) -> None:
     """What is decoded can be stored, is no longer than its bytes, and is what Python's codec reads without errors."""
@@ -130,7 +132,12 @@ def check_page(body: bytes, content_type: str | None = None, url: str = SITE) ->
     for found in [link.url for link in page.links] + [page.canonical_url, page.refresh_url]:
         assert found is None or normalize(found) == found
     assert len({link.url for link in page.links}) == len(page.links) == page.links_total <= hyperlinks.MAX_LINKS
-    assert not any(line != " ".join(line.split()) or not line for line in page.text.split("\n") if page.text)
+    lines = page.text.split("\n") if page.text else []
+    assert all(line == line.rstrip() for line in lines)
+    assert not lines or (lines[0] and lines[-1])
+    assert not re.search("[\xad\u2060-\u2064\ufeff]", " ".join([page.text, *labels, *names]))
+    if not _KEEPS_WHITESPACE.search(encoding.decode(body, page.encoding)):
+        assert all(line == " ".join(line.split()) != "" for line in lines)
     return page
 
 
