@@ -55,7 +55,7 @@ CREATE VIEW stored_pages AS
 --   links_total     number of links on the page; at most 10,000 are kept
 --   encoding        of the body
 --   headings        JSON: [[level, text], ...]
---   open_graph      JSON object of its og:, article:, product:, book:, profile:, video:, music: and twitter: properties; a list where repeated
+--   open_graph      JSON object of its Open Graph and Twitter properties; a value that is repeated is a list
 --   json_ld         JSON array of its JSON-LD scripts, unparsed
 --   text            its visible text: a line for each block or table row, cells parted by tabs
 --   body_hash       key of its body in bodies; NULL if none is stored
