@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
+from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.hyperlinks import MAX_LINKS
+from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
 from crawler.records import Link, Page
@@ -276,6 +277,8 @@ def test_header_charset_wins_over_the_document() -> None:
         ("<body><p>x<title>late</title>", "late"),
         ("<title> </title>", None),
         ("<title></title>", None),
+        ("<title> </title><title>&shy;</title><title>B</title>", "B"),
+        ("<title> </title><body><svg><title>no</title></svg><p><title>late</title>", "late"),
         ("x", None),
         ("<title>a&#0;b</title>", "a\ufffdb"),
     ],
@@ -292,6 +295,7 @@ def test_title(html: str, title: str | None) -> None:
         ("<meta name=description content=a><meta name=description content=b>", "a"),
         ("<body><p><meta name=description content=late>", "late"),
         ('<meta name=description content="  ">', None),
+        ('<meta name=description content="  "><meta name=description content><meta name=description content=b>', "b"),
         ("<meta name=description>", None),
         ("<meta name content=x>", None),
     ],
@@ -309,6 +313,13 @@ def test_description(html: str, description: str | None) -> None:
         ("<meta http-equiv=Content-Language content=' fr  x'>", "fr"),
         ("<meta http-equiv=content-language content='fr, de'>", None),
         ("<html lang>", None),
+        (
+            "<html lang=' '><meta http-equiv=content-language content=' '>"
+            "<meta http-equiv=content-language content=fr>",
+            "fr",
+        ),
+        ("<html xml:lang=de>", "de"),
+        ("<html lang=en xml:lang=de>", "en"),
         ("<p lang=de>", None),
     ],
 )
@@ -325,6 +336,10 @@ def test_language(html: str, language: str | None) -> None:
         ("<link rel=canonical href=/a><link rel=canonical href=/b>", "http://example.com/a"),
         ("<link rel=canonical><link rel=canonical href=/b>", "http://example.com/b"),
         ("<link rel=canonical href=mailto:x>", None),
+        (
+            "<link rel=canonical href=mailto:x><link rel=canonical href=' '><link rel=canonical href=/b>",
+            "http://example.com/b",
+        ),
         ("<link rel=stylesheet href=/a><link href=/b>", None),
     ],
 )
@@ -332,17 +347,44 @@ def test_canonical_url(html: str, canonical_url: str | None) -> None:
     assert page_of(html).canonical_url == canonical_url
 
 
-def test_open_graph_keeps_the_first_of_equal_names() -> None:
-    html = (
-        "<meta property=og:title content=' a  b '><meta property=og:title content=c><meta property=OG:Type content=x>"
-        "<meta property=twitter:card content=no><meta property=og:empty><meta content=no>"
-    )
-    assert page_of(html).open_graph == {"og:title": "a b", "og:type": "x", "og:empty": ""}
+_VOCABULARIES = ("article", "product", "book", "profile", "video", "music")
+
+
+@pytest.mark.parametrize(
+    ("html", "open_graph"),
+    [
+        (
+            "<meta property=og:title content=' a  b '><meta property=OG:Type content=x>"
+            "<meta property=og:empty><meta content=no><meta property=fb:app_id content=no><meta name=og content=no>",
+            {"og:title": "a b", "og:type": "x", "og:empty": ""},
+        ),
+        (
+            "<meta property=og:image content=a><meta property=og:image content=b><meta property=og:image content=a>",
+            {"og:image": ["a", "b", "a"]},
+        ),
+        (
+            "<meta property=og:title content=' '><meta property=og:title content=a><meta property=og:title content>",
+            {"og:title": "a"},
+        ),
+        ("<meta property=' og:title\n twitter:title ' content=a>", {"og:title": "a", "twitter:title": "a"}),
+        ("<meta name=twitter:card property=twitter:card content=a>", {"twitter:card": "a"}),
+        ("<meta name=og:title content=a><meta name=description property=og:description content=b>",
+         {"og:title": "a", "og:description": "b"}),
+        (
+            "".join(f"<meta property={word}:x content=y>" for word in _VOCABULARIES),
+            {f"{word}:x": "y" for word in _VOCABULARIES},
+        ),
+    ],
+)  # fmt: skip
+def test_open_graph(html: str, open_graph: dict[str, str | list[str]]) -> None:
+    assert page_of(html).open_graph == open_graph
 
 
 def test_open_graph_is_capped() -> None:
     html = "".join(f"<meta property=og:{number} content=x>" for number in range(MAX_OPEN_GRAPH + 5))
     assert len(page_of(html).open_graph) == MAX_OPEN_GRAPH
+    html = "<meta property=og:x content=y>" * (MAX_OPEN_GRAPH + 5)
+    assert page_of(html).open_graph == {"og:x": ["y"] * MAX_OPEN_GRAPH}
 
 
 def test_json_ld_is_kept_as_it_stands() -> None:
