@@ -36,7 +36,11 @@ class UrlKind(StrEnum):
 
     PAGE = "page"
     ROBOTS = "robots"
-    SITEMAP = "sitemap"
+    SITEMAP = "sitemap"  # also an index, and a list of URLs as text
+    FEED = "feed"  # RSS, Atom, JSON Feed
+
+
+LISTINGS = frozenset({UrlKind.SITEMAP, UrlKind.FEED})  # fetched for the URLs that they name, never stored as pages
 
 
 class FailureKind(StrEnum):
@@ -467,11 +471,25 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SitemapEntry:
-    """One `<loc>` of a sitemap, index or feed. `lastmod` is Unix seconds; `is_sitemap` marks an index's children."""
+    """One URL of a sitemap, index, feed or list. `lastmod` is Unix seconds; `is_sitemap` marks an index's children.
+    `facts` is JSON: what else is said of the URL (priority, changefreq, alternates, images, title); None: nothing.
+    """
 
     url: str
     lastmod: float | None = None
     is_sitemap: bool = False
+    facts: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What the reader made of a sitemap, index, feed or list of URLs. `kind` is SITEMAP or FEED. `cut` says, for
+    people, why entries were left out; None where all are there.
+    """
+
+    kind: UrlKind = UrlKind.SITEMAP
+    entries: tuple[SitemapEntry, ...] = ()
+    cut: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ CREATE VIEW outlinks AS
 -- The links of current pages. Filtering by page_url is quick.
 --   page_url        the page with the link
 --   target_url      the URL it leads to
---   anchor          the link's text, or its image's
+--   anchor          the link's text; else its aria-label, title or image's alt
 --   rel             its rel tokens, lower case, one space between
 --   nofollow        1 if rel says nofollow
 --   status          of the target: fetched, pending, redirected, excluded, gone or failed
@@ -99,7 +99,7 @@ CREATE VIEW inlinks AS
 -- `Archive.links_to` uses an index instead.
 --   target_url      the URL that the link leads to
 --   page_url        the page with the link
---   anchor          the link's text, or its image's
+--   anchor          the link's text; else its aria-label, title or image's alt
 --   rel             its rel tokens, lower case, one space between
 --   nofollow        1 if rel says nofollow
 --   page_status     of the page: fetched, failed or pending
@@ -147,7 +147,7 @@ CREATE VIEW broken_links AS
 -- Links of current pages to URLs that are gone or failed, also through redirects, and to redirect loops. Reads all
 -- links.
 --   page_url        the page with the link
---   anchor          the link's text, or its image's
+--   anchor          the link's text; else its aria-label, title or image's alt
 --   target_url      the URL it leads to
 --   status          gone, failed or loop
 --   cause           such as http 403, dns or timeout; after a redirect also where it ends
