@@ -13,12 +13,13 @@ import orjson
 
 from crawler.content.hyperlinks import resolve
 from crawler.content.visible_text import collapse
-from crawler.records import Alternate
+from crawler.records import PRICES_AND_DATES_BYTES, Alternate
 
 MAX_METAS = 200  # names
 MAX_META_CHARS = 2_000  # of each value
 MAX_ALTERNATES = 500
-METADATA_HASH_BYTES = 16
+HASH_BYTES = 16  # of metadata
+MAX_VALUES = 10_000  # of JSON-LD that are looked at for prices
 HREFLANG, FEED = "hreflang", "feed"  # kinds of alternates
 
 _FEEDS = frozenset({"application/rss+xml", "application/atom+xml", "application/rdf+xml", "application/feed+json"})
@@ -118,11 +119,32 @@ def _parsed(script: str) -> Any:
 
 def metadata_hash(metadata: Metadata, json_ld: Sequence[Any], robots: Sequence[str]) -> bytes:
     """BLAKE2b over what makes a version: the metadata, its JSON-LD as `parsed_json_ld` has it, and the directives for
-    robots as written. The order of keys is nothing, nor are alternates other than translations.
+    robots as written. The order of keys is nothing, nor are alternates other than translations. The last bytes cover
+    prices and dates alone.
     """
     title, description, language, canonical_url, open_graph, _scripts, alternates, *written = metadata
     translations = [tuple(one) for one in alternates if one.kind == HREFLANG]
     said = (title, description, language, canonical_url, open_graph)
     values = (*said, json_ld, translations, written, robots)
-    data = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
-    return blake2b(data, digest_size=METADATA_HASH_BYTES).digest()
+    prices = _prices(open_graph, json_ld)
+    return _hash(values, HASH_BYTES - PRICES_AND_DATES_BYTES) + _hash((prices, *written[:2]), PRICES_AND_DATES_BYTES)
+
+
+def _hash(values: Any, size: int) -> bytes:
+    return blake2b(orjson.dumps(values, option=orjson.OPT_SORT_KEYS), digest_size=size).digest()
+
+
+def _prices(open_graph: Mapping[str, str], json_ld: Sequence[Any]) -> list[str]:
+    """What is asked for whatever the page offers, in no particular order, so that their places are nothing."""
+    prices = [str(open_graph[name]) for name in open_graph if name.endswith(":price:amount")]
+    values = list(json_ld)
+    for value in values:  # grows on the way
+        if isinstance(value, list):
+            values += value[: max(0, MAX_VALUES - len(values))]
+        elif isinstance(value, dict):
+            prices += [str(value[key]) for key in _PRICES if key in value]
+            values += [*value.values()][: max(0, MAX_VALUES - len(values))]
+    return sorted(prices)
+
+
+_PRICES = ("price", "lowPrice", "highPrice")

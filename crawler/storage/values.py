@@ -94,16 +94,34 @@ def page_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> di
     `target_ids` are the rows of its link targets by URL, of those that have one. (A link has no place of its own in the
     database: its details name its target.)
     """
+    values = _field_values(result, page, target_ids)
+    values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
+    values["body_hash"] = result.body.digest if result.body is not None else None
+    return values
+
+
+def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+    """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover.
+
+    The details of links are None where the links were not looked at.
+    """
+    values = _field_values(result, page, target_ids)
+    del values["text"], values["content_hash"]
+    if not result.link_targets:
+        values["link_details"] = None
+    return values
+
+
+def _field_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
     values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
+    values["metadata_hash"] = page.metadata_hash or None
     values["link_details"] = [
         (target_id, *rest)
         for link, *rest in page.link_details
-        if (target_id := target_ids.get(result.link_targets[link].url)) is not None
+        if result.link_targets and (target_id := target_ids.get(result.link_targets[link].url)) is not None
     ]
     for name in _AS_JSON:
         values[name] = as_json(values[name]) if values[name] else _EMPTY[name]
-    values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
-    values["body_hash"] = result.body.digest if result.body is not None else None
     return values
 
 

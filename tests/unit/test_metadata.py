@@ -9,9 +9,9 @@ import pytest
 
 from crawler.content.authorship import MAX_NODES, date_of
 from crawler.content.html import READER_VERSION, read_page
-from crawler.content.metadata import MAX_ALTERNATES, MAX_META_CHARS, MAX_METAS
+from crawler.content.metadata import MAX_ALTERNATES, MAX_META_CHARS, MAX_METAS, MAX_VALUES
 from crawler.content.resources import MAX_RESOURCES
-from crawler.records import Alternate, Page, Resource
+from crawler.records import PRICES_AND_DATES_BYTES, Alternate, Page, Resource
 
 URL = "http://a.test/folder/page"
 
@@ -248,5 +248,33 @@ def test_another_title_or_description_makes_a_version() -> None:
     assert page_of(HTML.replace(">T<", ">U<")).metadata_hash != page_of(HTML).metadata_hash
 
 
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        (script({"offers": [{"price": "6"}]}), True),
+        (script({"@graph": [[{"x": {"lowPrice": 1.5}}]]}), True),
+        ("<meta property=og:price:amount content=6>", True),
+        ("<meta property=article:modified_time content=2024-02-03>", True),
+        ("<meta name=description content=E>", False),
+        (script({"rating": 6}), False),
+    ],
+)
+def test_prices_and_dates_are_told_apart(more: str, counts: bool) -> None:
+    """What was said before, in another order and by another script, is nothing new."""
+    bare = HTML.replace("<meta name=description content=D>", "")
+    before, after = (page_of(html).metadata_hash for html in (bare, bare + more))
+    assert before != after
+    assert (before[-PRICES_AND_DATES_BYTES:] != after[-PRICES_AND_DATES_BYTES:]) is counts
+
+
+def test_many_prices_are_read_in_bounds() -> None:
+    nested: list[object] = []
+    for _ in range(MAX_VALUES // 10):
+        nested = [nested] * 2 + [{"price": 1}]
+        if len(json.dumps(nested)) > 100_000:
+            break
+    assert page_of(script(nested, [[]] * MAX_VALUES, {str(key): key for key in range(MAX_VALUES)})).metadata_hash
+
+
 def test_the_hash_of_the_metadata_is_stable() -> None:
-    assert page_of(HTML).metadata_hash.hex() == "d4445d760753408ba777b18cb30dd01d"
+    assert page_of(HTML).metadata_hash.hex() == "f9389504d866d698797489aa8e206d85"
