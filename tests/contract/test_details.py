@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,7 +132,7 @@ async def test_a_visit_that_makes_no_version_brings_its_details_up_to_date(locat
         await store.commit([a_result(claim, page=FULL, link_targets=targets, body=a_body(b"1"))], NOW)
         before = rows(location, "SELECT id, fetch_id, text, body_hash, content_hash, link_details FROM pages")
         newer = replace(FULL, metas={"csrf": ODD}, resources=(), alternates=FULL.alternates[:1], link_details=())
-        again = {"page": False, "reread": newer}
+        again: dict[str, Any] = {"page": False, "reread": newer}
         await store.commit([a_result(claim, **again)], NOW)
         assert rows(location, "SELECT id, fetch_id, text, body_hash, content_hash, link_details FROM pages") == before
         assert rows(location, "SELECT metas, resources, title FROM pages") == [
