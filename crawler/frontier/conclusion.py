@@ -15,9 +15,11 @@ from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
 from crawler.policy.outcome import decide
 from crawler.records import (
+    ANSWERED,
     Claim,
     Failure,
     FailureKind,
+    FoundBy,
     Page,
     Reason,
     Response,
@@ -72,7 +74,9 @@ class Conclusion:
         if falls_back:
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, pause_s=None, goes_first=False)
             targets.append(self._fall_back(claim))
-        consequences = await self._failed_visits.after(claim, visit.attempt, verdict, replaced=falls_back)
+        consequences = None
+        if verdict.status not in ANSWERED:  # before the claim is taken back: until then, the run does not end
+            consequences = await self._failed_visits.after(claim, visit.attempt, verdict, replaced=falls_back)
         result = self._returning.take_back(
             visit,
             verdict,
@@ -83,14 +87,18 @@ class Conclusion:
             targets=tuple(targets),
             lastmods=_lastmods(visit),
         )
-        return replace(result, **consequences) if consequences else result
+        return result if consequences is None else replace(result, **consequences)
 
     def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:
-        """Where a redirect, or a meta refresh of a new version, leads."""
+        """Where a redirect, or a refresh of a new version, leads. What a seed leads to is in scope too, unless that is
+        for later, or for readers without scripts alone.
+        """
         url = visit.redirect_url or (page.refresh_url if page is not None else None)
         if url is None:
             return
-        target = self._admission.redirect_target(url, visit.claim)
+        found_by = FoundBy.REDIRECT if visit.redirect_url else FoundBy.REFRESH
+        moves = visit.redirect_url is not None or (page is not None and page.refresh_is_redirect)
+        target = self._admission.redirect_target(url, visit.claim, found_by, moves=moves)
         if target.seed and target.reason is None and self._admission.widen(target.url):
             self._notify(f"{visit.claim.url} redirects to {target.url}; {target.host} is now in scope")
         yield target
@@ -101,7 +109,7 @@ class Conclusion:
         self._admission.widen(url)
         self._notify(f"{claim.url} does not respond; trying {url}")
         return self._admission.target(
-            url, depth=0, seed=SeedMark.SEED_REDIRECT
+            url, depth=0, seed=SeedMark.SEED_REDIRECT, found_by=FoundBy.GUESS
         )  # what was meant for https is not sent by http
 
     async def _give_up(self, claim: Claim, robots: Visit, kind: FailureKind) -> Result:

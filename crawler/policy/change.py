@@ -21,7 +21,7 @@ def change_of(result: Result, *, had_failed: bool) -> Change | None:
             return None if had_failed else Change.NEWLY_FAILED
         case UrlStatus.GONE:
             return Change.GONE if was not in (None, UrlStatus.GONE) else None
-        case UrlStatus.REDIRECTED if was in (None, UrlStatus.REDIRECTED):
+        case UrlStatus.REDIRECTED if was in (None, UrlStatus.REDIRECTED) and not had_failed:
             return None
         case UrlStatus.FETCHED | UrlStatus.REDIRECTED:
             if had_failed or was in _LOST:
