@@ -444,7 +444,7 @@ class Page:
     text: str = ""
     encoding: str = "utf-8"
     headings: tuple[tuple[int, str], ...] = ()
-    open_graph: Mapping[str, str] = field(default_factory=dict)
+    open_graph: Mapping[str, str | list[str]] = field(default_factory=dict)
     json_ld: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     links_total: int = 0

@@ -6,7 +6,7 @@ Unicode scalar values only, and everything that a hostile page could inflate is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 
@@ -26,6 +26,7 @@ from crawler.content.metadata import (
     relations_of,
     url_of,
 )
+from crawler.content.open_graph import read_open_graph
 from crawler.content.refresh import Refresh, read_refresh
 from crawler.content.resources import MEDIA_TAGS, read_resources, source_of
 from crawler.content.robots_meta import robots_directives
@@ -38,9 +39,9 @@ from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 # (title, text, links, metadata): a recrawl then reads the stored body again before it says that a page has changed.
 READER_VERSION: int = 2  # 1 is what 0.1.0 wrote
 
-MAX_FIELD_CHARS = 10_000  # title, description, and each Open Graph value
+MAX_FIELD_CHARS = 10_000  # title, description
 MAX_HEADINGS = 1_000
-MAX_OPEN_GRAPH = 100
+MAX_EMPTY_TITLES = 10
 MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that does not fit is dropped: cut, it is not JSON
 MAX_IMAGES = 500
 MAX_REFRESHES = 10  # that are looked at: each may stand deep in the tree
@@ -48,6 +49,7 @@ CONTENT_HASH_BYTES = 16
 IMAGES_HASH_BYTES = 8
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
+_TITLE_TAG = next(iter(tag_ids("title")))
 _NO_REFRESH = Refresh(url=None, delay_s=0)
 _NOSCRIPT = frozenset(tag_ids("noscript"))
 _HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")
@@ -89,14 +91,16 @@ def read_page(
     scripts = [script.attributes for script in found["scripts"]]
     scripts_text = _json_ld(found["scripts"], scripts)
     json_ld = parsed_json_ld(scripts_text)
-    described = {**names, **_contents_by(metas, "property"), **_contents_by(metas, "itemprop")}
+    open_graph = read_open_graph(metas)
+    previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
+    described = {**names, **previewed, **_contents_by(metas, "itemprop")}
     sources = Sources(described, json_ld, found["times"], microdata_of(tree, metas, found["times"]))
     metadata = Metadata(
         title,
         _first(names, "description"),
         _language(tree, pragmas),
         url_of("canonical", relations, base),
-        _open_graph(metas),
+        open_graph,
         scripts_text,
         read_alternates(relations, base),
         *authorship(sources),
@@ -120,7 +124,7 @@ def read_page(
         metas=named_metas(names),
         next_url=url_of("next", relations, base),
         prev_url=url_of("prev", relations, base),
-        site_name=_field(metadata.open_graph.get("og:site_name")) or _first(names, "application-name"),
+        site_name=_first(previewed, "og:site_name") or _first(names, "application-name"),
         icon_url=icon_url(relations, base),
         resources=read_resources(found["images"], scripts, relations, found["media"], base),
         **metadata._asdict(),
@@ -143,7 +147,7 @@ def _contents_by(metas: list[dict[str, str | None]], attribute: str) -> dict[str
     return contents
 
 
-def _first(contents: dict[str, list[str]], name: str) -> str | None:
+def _first(contents: Mapping[str, list[str]], name: str) -> str | None:
     """The first that is not blank."""
     return next(filter(None, map(_field, contents.get(name, ()))), None)
 
@@ -153,31 +157,37 @@ def _field(text: str | None) -> str | None:
 
 
 def _title(tree: LexborHTMLParser) -> str | None:
-    title = tree.css_first("title:not(svg title)")  # in SVG it names a part of a drawing
-    return _field(title.text()) if title else None
+    """The first that is not empty; of SVG, where it names a part of a drawing, none.
+
+    The head is looked through first, without a selector, which takes a tenth of the time. Empty ones are taken out.
+    """
+    node = tree.head.first_child if tree.head else None
+    while node is not None:
+        if node.tag_id == _TITLE_TAG and (title := _field(node.text())):
+            return title
+        node = node.next
+    for _ in range(MAX_EMPTY_TITLES):
+        first = tree.css_first("title:not(svg title)")
+        if first is None or (title := _field(first.text())):
+            return title if first else None
+        first.decompose(recursive=False)
+    return None
 
 
 def _language(tree: LexborHTMLParser, pragmas: dict[str, list[str]]) -> str | None:
-    """The `lang` of `<html>`, otherwise the Content-Language pragma, which counts only if it names one language."""
-    declared = tree.root.attributes.get("lang") if tree.root else None
-    if not declared:
-        declared = next((content for content in pragmas.get("content-language", []) if "," not in content), None)
-    return next(iter((_field(declared) or "").split()), None)
+    """The `lang` of `<html>`, otherwise the Content-Language pragma, which counts only if it names one language, or
+    else `xml:lang`, which is not HTML, but is written where somebody meant XHTML.
+    """
+    attributes = tree.root.attributes if tree.root else {}
+    of_one = (_field(content) for content in pragmas.get("content-language", []) if "," not in content)
+    pragma = next(filter(None, of_one), None)
+    declared = _field(attributes.get("lang")) or pragma or _field(attributes.get("xml:lang"))
+    return declared.partition(" ")[0] if declared else None
 
 
 def _headings(nodes: list[LexborNode]) -> tuple[tuple[int, str], ...]:
     headings = ((int(_HEADING_TAGS[node.tag_id][1]), label_of(node)) for node in nodes[:MAX_HEADINGS])
     return tuple((level, text) for level, text in headings if text)
-
-
-def _open_graph(metas: list[dict[str, str | None]]) -> dict[str, str]:
-    """The `og:` properties; the first of equal names wins."""
-    properties: dict[str, str] = {}
-    for meta in metas:
-        name = (meta.get("property") or "").strip().lower()
-        if name.startswith("og:") and len(properties) < MAX_OPEN_GRAPH:
-            properties.setdefault(collapse(name), collapse(meta.get("content"), MAX_FIELD_CHARS))
-    return properties
 
 
 def _json_ld(scripts: list[LexborNode], described: Sequence[Attributes]) -> tuple[str, ...]:
@@ -232,6 +242,6 @@ def _images_hash(nodes: list[LexborNode]) -> bytes:
 
 def _content_hash(title: str | None, text: str, links: Iterable[Link], *, noindex: bool, nofollow: bool) -> bytes:
     """BLAKE2b over the page's title, text, links and robots directives, separated by NUL, which none of them holds."""
-    targets = (f"{link.url} nofollow" if link.nofollow else link.url for link in links)  # no URL has a space
+    targets = [f"{link.url} nofollow" if link.nofollow else link.url for link in links]  # no URL has a space
     content = "\0".join((title or "", text, *targets, *(["noindex"] * noindex), *(["nofollow"] * nofollow)))
     return blake2b(content.encode(), digest_size=CONTENT_HASH_BYTES).digest()

@@ -35,7 +35,7 @@ class Metadata(NamedTuple):
     description: str | None
     language: str | None
     canonical_url: str | None
-    open_graph: Mapping[str, str]
+    open_graph: Mapping[str, str | list[str]]
     json_ld: tuple[str, ...]
     alternates: tuple[Alternate, ...]
     published_at: float | None
@@ -140,7 +140,7 @@ def _hash(values: Any, size: int) -> bytes:
     return blake2b(orjson.dumps(values, option=orjson.OPT_SORT_KEYS), digest_size=size).digest()
 
 
-def _prices(open_graph: Mapping[str, str], json_ld: Sequence[Any]) -> list[str]:
+def _prices(open_graph: Mapping[str, str | list[str]], json_ld: Sequence[Any]) -> list[str]:
     """What is asked for whatever the page offers, in no particular order, so that their places are nothing."""
     prices = [str(open_graph[name]) for name in open_graph if name.endswith(":price:amount")]
     values = list(json_ld)
