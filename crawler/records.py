@@ -325,6 +325,7 @@ class Response:
     date: str | None = None
     max_age_s: float | None = None
     robots_tags: tuple[str, ...] = ()
+    link_fields: tuple[str, ...] = ()
     head: tuple[tuple[bytes, bytes], ...] = ()
     address: str | None = None
     started_at: float = 0.0

@@ -6,7 +6,7 @@ Unicode scalar values only, and everything that a hostile page could inflate is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 
@@ -91,14 +91,16 @@ def read_page(
     scripts = [script.attributes for script in found["scripts"]]
     scripts_text = _json_ld(found["scripts"], scripts)
     json_ld = parsed_json_ld(scripts_text)
-    described = {**names, **_contents_by(metas, "property"), **_contents_by(metas, "itemprop")}
+    open_graph = read_open_graph(metas)
+    previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
+    described = {**names, **previewed, **_contents_by(metas, "itemprop")}
     sources = Sources(described, json_ld, found["times"], microdata_of(tree, metas, found["times"]))
     metadata = Metadata(
         title,
         _first(names, "description"),
         _language(tree, pragmas),
         url_of("canonical", relations, base),
-        read_open_graph(metas),
+        open_graph,
         scripts_text,
         read_alternates(relations, base),
         *authorship(sources),
@@ -122,7 +124,7 @@ def read_page(
         metas=named_metas(names),
         next_url=url_of("next", relations, base),
         prev_url=url_of("prev", relations, base),
-        site_name=_first(described, "og:site_name") or _first(names, "application-name"),
+        site_name=_first(previewed, "og:site_name") or _first(names, "application-name"),
         icon_url=icon_url(relations, base),
         resources=read_resources(found["images"], scripts, relations, found["media"], base),
         **metadata._asdict(),
@@ -145,7 +147,7 @@ def _contents_by(metas: list[dict[str, str | None]], attribute: str) -> dict[str
     return contents
 
 
-def _first(contents: dict[str, list[str]], name: str) -> str | None:
+def _first(contents: Mapping[str, list[str]], name: str) -> str | None:
     """The first that is not blank."""
     return next(filter(None, map(_field, contents.get(name, ()))), None)
 

@@ -131,6 +131,12 @@ def metadata_hash(metadata: Metadata, json_ld: Sequence[Any], robots: Sequence[s
     return _hash(values, HASH_BYTES - PRICES_AND_DATES_BYTES) + _hash((prices, *written[:2]), PRICES_AND_DATES_BYTES)
 
 
+def salted_hash(metadata_hash: bytes, values: Any) -> bytes:
+    """The hash of metadata to which these values came, no price or date among them."""
+    salted = _hash((metadata_hash.hex(), values), HASH_BYTES - PRICES_AND_DATES_BYTES)
+    return salted + metadata_hash[-PRICES_AND_DATES_BYTES:]
+
+
 def _hash(values: Any, size: int) -> bytes:
     return blake2b(orjson.dumps(values, option=orjson.OPT_SORT_KEYS), digest_size=size).digest()
 

@@ -9,6 +9,7 @@ import pytest
 
 from crawler.content.authorship import MAX_NODES, date_of
 from crawler.content.html import READER_VERSION, read_page
+from crawler.content.link_header import with_link_header
 from crawler.content.metadata import MAX_ALTERNATES, MAX_META_CHARS, MAX_METAS, MAX_VALUES
 from crawler.content.resources import MAX_RESOURCES
 from crawler.records import PRICES_AND_DATES_BYTES, Alternate, Page, Resource
@@ -87,6 +88,40 @@ def test_series_icon_and_name_of_the_site() -> None:
 def test_a_canonical_url_that_leads_nowhere_hides_no_later_one() -> None:
     html = "<link rel=canonical href=mailto:x><link rel=canonical><link rel='canonical' href=/c>"
     assert page_of(html + "<link rel=canonical href=/d>").canonical_url == "http://a.test/c"
+
+
+def linked(*fields: str, html: str = "<title>T</title>") -> Page:
+    return with_link_header(page_of(html), fields)
+
+
+def test_link_header() -> None:
+    page = linked(
+        '</c?a=1,2;x>; rel="x canonical"; rel=next, <2>;REL=next ,<http://b.test/>; rel=prev; title="a \\"b\\", <c>"',
+        '</de>; rel="alternate"; hreflang="DE", <feed>; rel=alternate; type=application/atom+xml; title="F, G"',
+    )
+    assert page.canonical_url == "http://a.test/c?a=1,2;x"
+    assert (page.next_url, page.prev_url) == ("http://a.test/folder/2", "http://b.test/")
+    assert page.alternates == (
+        Alternate("http://a.test/de", "hreflang", "de"),
+        Alternate("http://a.test/folder/feed", "feed", None, "application/atom+xml", "F, G"),
+    )
+    assert page.metadata_hash != page_of("<title>T</title>").metadata_hash
+    assert linked('</c>; rel="canonical"').metadata_hash != page.metadata_hash
+
+
+def test_the_page_itself_is_believed_before_its_header() -> None:
+    html = "<link rel=canonical href=/own><link rel=alternate hreflang=de href=/de>"
+    page = linked('</c>; rel=canonical, </de>; rel=alternate; hreflang=de, </x>; rel="stylesheet"', html=html)
+    assert page == page_of(html)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["", "nonsense", "</c>", "</c>; rel", "<>; rel=canonical", "</c>; rel=canonical; anchor=/other", "<" * 99_999,
+     "<mailto:x>; rel=canonical", '</c>; rel="' + 'x' * 99_999, "<a>" + ';a="' * 30_000, "</c; rel=canonical>"],
+)  # fmt: skip
+def test_a_link_header_that_says_nothing(field: str) -> None:
+    assert linked(field) == page_of("<title>T</title>")
 
 
 # --- dates and authors ------------------------------------------------------------------------------------------------
