@@ -65,6 +65,7 @@ class Fetcher(Protocol):
         look: Look | None = None,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
+        sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
@@ -74,8 +75,9 @@ class Fetcher(Protocol):
         once, with the type and the first `LOOK_BYTES` of the body (all, of a shorter one), on what terms the rest is
         taken; None: the body is not wanted, as if its type had said so. `timeout_s` replaces the configured deadline of
         the whole request. `headers` go with this request alone. `on_sent` is called once, at the moment in which the
-        request was sent, and not at all where none was. Where `fresh`, the request goes out on no connection that was
-        kept.
+        request was sent, and not at all where none was. `sending_in_s` is asked before that, once there is a
+        connection: the request is not sent before it says 0, and what it waits for that does not count in its time.
+        Where `fresh`, the request goes out on no connection that was kept.
         """
 
 

@@ -12,7 +12,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from crawler.bodies import decompressed, is_packed
-from crawler.content.encoding import decode, sniff
+from crawler.charsets.decoder import decode_pieces
+from crawler.content.encoding import sniff
 
 MAX_DECODED_BYTES = 50 * 1024 * 1024  # what sitemaps.org allows, unpacked
 TOO_LONG = f"it is longer than {MAX_DECODED_BYTES // 1024**2} MiB"
@@ -25,7 +26,6 @@ _HEAD_BYTES = 1024  # within which an XML declaration ends
 _BLANK = " \t\r\n\ufeff"
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _DECLARATION = re.compile(rb"<\?xml[^>]*>")
-_CODECS = {"utf-8": "utf-8", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}  # Python's are the standard's
 
 
 class DocumentText:
@@ -99,14 +99,7 @@ def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _decoded(pieces: Iterator[bytes], content_type: str | None) -> Iterator[str]:
     first = next(pieces, b"")
-    encoding = _encoding_of(first[:_HEAD_BYTES], content_type)
-    if encoding not in _CODECS:
-        yield decode(b"".join(_then(first, pieces)), encoding)  # where its characters end, only its decoder knows
-        return
-    decoder = codecs.getincrementaldecoder(_CODECS[encoding])(errors="replace")
-    for piece in _then(first, pieces):
-        yield decoder.decode(piece)
-    yield decoder.decode(b"", True)
+    yield from decode_pieces(_then(first, pieces), _encoding_of(first[:_HEAD_BYTES], content_type))
 
 
 def _encoding_of(head: bytes, content_type: str | None) -> str:

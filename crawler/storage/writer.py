@@ -92,8 +92,8 @@ class Writer:
             await self._linger()
         batch = self._waiting[: self._batch_size()]
         del self._waiting[: len(batch)]
-        self._waiting_bytes -= sum(map(_weight, batch))
-        self._waiting_parts -= sum(result.is_part for result in batch)
+        self._waiting_bytes = sum(map(_weight, self._waiting))  # as a rule nothing is left
+        self._waiting_parts = sum(result.is_part for result in self._waiting)
         self._room.set()
         if not self._closing:
             self._full.clear()
