@@ -135,6 +135,16 @@ class Admission:
                 target = replace(found, found_by=found_by)
             yield Listed(target, entry)
 
+    def feeds(self, page: Page, claim: Claim) -> list[Target]:
+        """The feeds that the page names, where they are wanted and followed."""
+        if not self._config.feeds or (page.nofollow and not self._config.follow_nofollow):
+            return []
+        return [
+            self.new_target(one.url, depth=claim.depth, kind=UrlKind.FEED, found_by=FoundBy.LINK)
+            for one in page.alternates
+            if one.kind == "feed"
+        ]
+
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
         """The sitemaps that a robots.txt names. Those that may not enter yet are kept for a run with other options."""
         return (self.target(url, depth=0, kind=UrlKind.SITEMAP, found_by=FoundBy.ROBOTS) for url in urls)

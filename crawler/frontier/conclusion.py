@@ -85,7 +85,8 @@ class Conclusion:
         reread = visit.page if page is None else None
         linking = page or (reread if _completes(visit) else None)
         link_targets = self._admission.links(linking, claim) if linking is not None else ()
-        targets = [*self._redirect_targets(visit, page)]
+        feeds = self._admission.feeds(visit.page, claim) if visit.page is not None else ()
+        targets = [*feeds, *self._redirect_targets(visit, page)]
         falls_back = _should_fall_back(claim, visit.attempt)
         if falls_back:
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, pause_s=None, goes_first=False)

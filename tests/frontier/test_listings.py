@@ -262,3 +262,33 @@ def test_feeds_say_what_has_changed_like_sitemaps(tmp_path: Path) -> None:
     )
     again = crawled(web, db, at=NIGHT + 1.5 * DAY_S, max_age_s="auto", max_pages=1, per_host=1)
     assert "/2" in again.targets("a.test")
+
+
+# --- feeds that pages name --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/rss+xml", "application/atom+xml", "application/feed+json", "Application/RSS+XML"]
+)
+def test_a_feed_that_a_page_names_is_recorded_and_followed_with_an_option(media_type: str, tmp_path: Path) -> None:
+    web, site = a_web(body=LISTINGS["atom"][0], content_type="application/octet-stream")
+    site.page("/", head=f'<link rel="alternate" type="{media_type}" href="/listing">')
+    db = tmp_path / "crawl.db"
+    without = crawled(web, db, "http://a.test/")
+    assert without.pages() == ["http://a.test/"]
+    assert rows(db, "SELECT url FROM alternates WHERE kind = 'feed'") == [("http://a.test/listing",)]
+    done = crawled(web, db, at=NIGHT + 2 * DAY_S, max_age_s=86400.0, feeds=True)
+    assert done.pages()[-1] == "http://a.test/in"
+    assert rows(db, "SELECT kind, found_by FROM urls WHERE url LIKE '%/listing'") == [("feed", "link")]
+    assert rows(db, "SELECT found_by FROM urls WHERE url LIKE '%/in'") == [("feed",)]
+
+
+def test_a_feed_of_a_nofollow_page_or_out_of_scope_is_not_followed(tmp_path: Path) -> None:
+    web, site = a_web(body=LISTINGS["atom"][0], content_type="application/atom+xml")
+    feed = '<link rel="alternate" type="application/atom+xml" href="{}">'
+    site.page("/", head='<meta name="robots" content="nofollow">' + feed.format("/listing"), links=["/x"])
+    site.page("/x", head=feed.format("http://other.test/feed"))
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", "http://a.test/x", feeds=True)
+    assert done.pages() == ["http://a.test/", "http://a.test/x"]
+    assert done.urls()["http://other.test/feed"] == ("excluded", "scope")
+    assert "http://a.test/listing" not in done.urls()
