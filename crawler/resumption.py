@@ -63,9 +63,11 @@ def _check_host_headers(earlier: Sequence[Mapping[str, Any]], hosts: Sequence[Ho
 
 
 def scope_rules(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that can exclude a URL, after a round trip through JSON. Limits on pages exclude none."""
+    """The options that can exclude a URL, after a round trip through JSON. Limits on pages exclude none, and neither
+    does leaving feeds alone.
+    """
     rules = json.loads(json.dumps(options["scope"]))
-    return {name: value for name, value in rules.items() if not name.startswith("max_pages")}
+    return {name: value for name, value in rules.items() if not name.startswith("max_pages") and name != "feeds"}
 
 
 def sendable(network: NetworkConfig) -> NetworkConfig:
