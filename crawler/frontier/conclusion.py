@@ -13,7 +13,7 @@ from crawler.frontier.admission import Admission
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
-from crawler.policy.outcome import decide
+from crawler.policy.outcome import NO_SITEMAP, decide, is_wrong_guess
 from crawler.records import (
     Claim,
     Failure,
@@ -83,6 +83,8 @@ class Conclusion:
             targets=tuple(targets),
             lastmods=_lastmods(visit),
         )
+        if is_wrong_guess(claim, visit.attempt, verdict, has_entries=bool(visit.entries)):
+            return replace(result, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=NO_SITEMAP), revisit=None)
         return replace(result, **consequences) if consequences else result
 
     def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:
