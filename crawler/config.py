@@ -305,6 +305,13 @@ class RunConfig(Slice):
         more="Some markup would keep a parser busy forever.",
     )
     bodies: bool = option(True, "--bodies", Flag(), "Keep the bodies of pages, compressed with zstd.")
+    response_headers: bool = option(
+        True,
+        "--headers",
+        Flag(),
+        "Keep the header fields of every response.",
+        more="Of `Set-Cookie`, the value is left out. See `response_headers` in [`crawler help views`](views.md).",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

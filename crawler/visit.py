@@ -101,6 +101,8 @@ class Visitor:
         attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), **asked)
         if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
             attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), fresh=True, **asked)
+        if isinstance(attempt, Response) and not self._config.run.response_headers:
+            return replace(attempt, head=())
         return attempt
 
     async def _fetch_robots(self, claim: Claim) -> Response | Failure:

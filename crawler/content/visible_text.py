@@ -78,19 +78,29 @@ def take_text(root: LexborNode, wanted: Mapping[int, list[LexborNode]]) -> str:
 
 
 def label_of(node: LexborNode) -> str:
-    """The text of a link or a heading on one line, at most `MAX_LABEL_CHARS`; the `alt` if it holds just an image.
+    """The text of a heading on one line, at most `MAX_LABEL_CHARS`; the `alt` if it holds just an image.
 
-    Expects a tree that has been through `take_text`.
+    Expects a tree that has been through `take_text`, as `text_of` and `image_alt` do.
     """
+    return text_of(node) or image_alt(node)
+
+
+def text_of(node: LexborNode) -> str:
+    """The text within an element on one line, at most `MAX_LABEL_CHARS`."""
     child = node.first_child
     if child is None:
         return ""
     if child.next is None and (text := child.text_content) is not None:
         return collapse(text)
-    nodes = list(islice(node.traverse(include_text=True), MAX_LABEL_NODES))
-    label = collapse("".join(node.text_content or "" for node in nodes).replace(_BREAK, " "))
-    if label:
-        return label
+    nodes = islice(node.traverse(include_text=True), MAX_LABEL_NODES)
+    return collapse("".join([node.text_content or "" for node in nodes]).replace(_BREAK, " "))
+
+
+def image_alt(node: LexborNode) -> str:
+    """The first `alt` that is not empty of the images within an element, at most `MAX_LABEL_CHARS`."""
+    if node.first_child is None:
+        return ""
+    nodes = islice(node.traverse(include_text=True), MAX_LABEL_NODES)
     alternatives = (collapse(node.attributes.get("alt")) for node in nodes if node.tag_id in _IMAGE)
     return next(filter(None, alternatives), "")
 

@@ -18,6 +18,7 @@ from crawler.records import (
     Claim,
     Failure,
     FailureKind,
+    FoundBy,
     Page,
     Reason,
     Response,
@@ -94,8 +95,9 @@ class Conclusion:
         url = visit.redirect_url or (page.refresh_url if page is not None else None)
         if url is None:
             return
+        found_by = FoundBy.REDIRECT if visit.redirect_url else FoundBy.REFRESH
         moves = visit.redirect_url is not None or (page is not None and page.refresh_is_redirect)
-        target = self._admission.redirect_target(url, visit.claim, moves=moves)
+        target = self._admission.redirect_target(url, visit.claim, found_by, moves=moves)
         if target.seed and target.reason is None and self._admission.widen(target.url):
             self._notify(f"{visit.claim.url} redirects to {target.url}; {target.host} is now in scope")
         yield target
@@ -106,7 +108,7 @@ class Conclusion:
         self._admission.widen(url)
         self._notify(f"{claim.url} does not respond; trying {url}")
         return self._admission.target(
-            url, depth=0, seed=SeedMark.SEED_REDIRECT
+            url, depth=0, seed=SeedMark.SEED_REDIRECT, found_by=FoundBy.GUESS
         )  # what was meant for https is not sent by http
 
     async def _give_up(self, claim: Claim, robots: Visit, kind: FailureKind) -> Result:

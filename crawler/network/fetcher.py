@@ -25,7 +25,7 @@ from crawler.network.cookies import CookieFile
 from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fields import CONTENT_TYPE, codings_of, described, field
+from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, kept_head
 from crawler.network.guard import AddressGuard
 from crawler.network.lag import LoopLag
 from crawler.network.memory import MemoryBudget
@@ -273,6 +273,7 @@ def _response(
         elapsed_s=attempt.elapsed_s,
         first_byte_s=attempt.first_byte_s,
         reused=attempt.reused,
+        head=kept_head(answer.raw_headers),
         **described(answer.headers),
     )
 

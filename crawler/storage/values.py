@@ -16,13 +16,16 @@ from typing import Any
 import orjson
 
 from crawler.records import (
+    Alternate,
     ChangeRate,
     Claim,
     Failing,
     Failure,
     Link,
+    LinkDetail,
     Page,
     PreviousVisit,
+    Resource,
     Response,
     Result,
     SeedMark,
@@ -54,6 +57,7 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "address": attempt.address,
         "reused": attempt.reused,
         "body_hash": result.body.digest if failure is not None and result.body is not None else None,
+        "first_byte_s": attempt.first_byte_s,
     }
 
 
@@ -73,15 +77,28 @@ _AS_JSON: dict[str, Callable[[Any], Any]] = {
     "headings": lambda headings: tuple((level, text) for level, text in headings),
     "open_graph": dict,
     "json_ld": tuple,
+    "metas": dict,
+    "alternates": lambda alternates: tuple(map(Alternate._make, alternates)),
+    "resources": lambda resources: tuple(map(Resource._make, resources)),
+    "link_details": lambda details: tuple(map(LinkDetail._make, details)),
 }
 _FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
 
 _page_fields = attrgetter(*PAGE_FIELDS)
 
 
-def page_values(result: Result, page: Page) -> dict[str, Any]:
-    """A row of `pages`, but for its ids: the fields of `Page`, and what only the whole result says."""
+def page_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+    """A row of `pages`, but for its ids: the fields of `Page`, and what only the whole result says.
+
+    `target_ids` are the rows of its link targets by URL, of those that have one. (A link has no place of its own in the
+    database: its details name its target.)
+    """
     values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
+    values["link_details"] = [
+        (target_id, *rest)
+        for link, *rest in page.link_details
+        if (target_id := target_ids.get(result.link_targets[link].url)) is not None
+    ]
     for name in _AS_JSON:
         values[name] = as_json(values[name])
     values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
@@ -89,12 +106,18 @@ def page_values(result: Result, page: Page) -> dict[str, Any]:
     return values
 
 
-def page_of(url: str, links: tuple[Link, ...], values: Mapping[str, Any]) -> Page:
-    """The page again, from its row's values by name."""
-    kept = {name: values[name] for name in PAGE_FIELDS}
+def page_of(url: str, links: Mapping[int, Link], values: Mapping[str, Any]) -> Page:
+    """The page again, from its row's values by name, and its links by their targets' rows.
+
+    What the version of then did not keep (NULL) has the default of `Page`.
+    """
+    kept = {name: values[name] for name in PAGE_FIELDS if values[name] is not None}
     kept |= {name: bool(kept[name]) for name in _FLAGS}
-    kept |= {name: read(json.loads(kept[name])) for name, read in _AS_JSON.items()}
-    return Page(url=url, links=links, **kept)
+    kept |= {name: read(json.loads(kept[name])) for name, read in _AS_JSON.items() if name in kept}
+    places = {target_id: place for place, target_id in enumerate(links)}
+    details = kept.get("link_details", ())
+    kept["link_details"] = tuple(one._replace(link=places[one.link]) for one in details if one.link in places)
+    return Page(url=url, links=tuple(links.values()), **kept)
 
 
 # --- urls -------------------------------------------------------------------------------------------------------------

@@ -202,7 +202,11 @@ async def test_answer(web: FakeWeb, opened: Open) -> None:
             started_at=full.started_at,
             elapsed_s=full.elapsed_s,
             first_byte_s=full.first_byte_s,
+            head=full.head,
         )
+        sent = {(b"ETag", b'"abc"'), (b"X-Robots-Tag", b"noindex"), (b"x-robots-tag", b"otherbot: nofollow")}
+        assert sent <= set(full.head)
+        assert [name.lower() for name, _value in full.head].count(b"x-robots-tag") == 2
         assert (bare.content_type, bare.etag, bare.date, bare.max_age_s, bare.robots_tags) == (None,) * 4 + ((),)
         assert (run.counters.bytes, run.counters.requests) == (7, 2)
 

@@ -127,6 +127,7 @@ def test_what_somebody_names_is_no_guess_and_is_gone_where_it_is_not_there(tmp_p
     web, site = a_web()
     db = tmp_path / "crawl.db"
     assert guessing(web, db).urls()[MAP] == NOT_THERE
+    assert rows(db, "SELECT found_by FROM urls WHERE url = ?", MAP) == [("guess",)]
     if robots is None:
         site.page("/1", links=["/sitemap.xml"])
         site.page("/2", links=["/sitemap.xml"])
@@ -137,6 +138,9 @@ def test_what_somebody_names_is_no_guess_and_is_gone_where_it_is_not_there(tmp_p
     assert len(done.hits("a.test", "/sitemap.xml")) == 1
     assert done.urls()[MAP] == ("gone", None)
     assert has(done, "broken_links") is (robots is None)
+    found_by = "SELECT u.found_by, f.url FROM urls u LEFT JOIN urls f ON f.id = u.found_on WHERE u.url = ?"
+    named = ("link", "http://a.test/1") if robots is None else ("robots", "http://a.test/robots.txt")
+    assert rows(db, found_by, MAP) == [named]
 
 
 def test_a_link_that_comes_while_the_guess_waits_counts(tmp_path: Path) -> None:

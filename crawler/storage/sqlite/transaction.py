@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -25,6 +26,7 @@ from crawler.records import (
     UrlKind,
     UrlStatus,
 )
+from crawler.storage.heads import Heads, PartedHead, Template
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
@@ -39,9 +41,13 @@ from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
 from crawler.storage.values import as_json, fetch_values, page_values, storable, url_values
 
+_HEAD_HASH_BYTES = 16
+_MAX_HEADS = 4096  # of which the rows are remembered
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
 _ADD_LINKS = insert("links", "page_id", "target_id", "anchor", "rel", "nofollow")
+
+_ADD_HEAD = "INSERT INTO heads (hash, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 _SET_URLS = JsonStatement("""
 UPDATE urls SET
@@ -171,10 +177,16 @@ class Transaction:
     """One BEGIN ... COMMIT on the writing connection."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, known: KnownUrls, run_id: int, limits: Limits | None = None
+        self,
+        connection: aiosqlite.Connection,
+        known: KnownUrls,
+        heads: Heads,
+        run_id: int,
+        limits: Limits | None = None,
     ) -> None:
         self._connection = connection
         self._known = known
+        self._heads = heads
         self._run_id = run_id
         self._limits = limits if limits is not None else Limits()
         self._intake = Intake(self._execute, known, self._limits)
@@ -220,20 +232,20 @@ class Transaction:
     def _forget(self) -> None:
         """What was remembered of stored URLs is true no longer."""
         self._known.clear()
+        self._heads.forget()
         if self._limits.urls is not None:
             self._limits.urls.forget()
 
     async def _store(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> list[HostRecord]:
-        found = [
-            target for result in results for target in (*result.link_targets, *result.targets, *_robots_target(result))
-        ]
-        touched = await self._intake.add([*targets, *found], now)
+        touched = await self._intake.add([target for result in results for target in _robots_target(result)], now)
         rows = await self._intake.ids_of(result.claim.url for result in results if not result.claim.url_id)
         ids = [result.claim.url_id or rows[result.claim.url] for result in results]
+        touched |= await self._add_targets(results, ids, targets, now)
         fetch_ids = await self._add_fetches(results, ids)
         await self._add_bodies(results)
-        page_ids = await self._add_pages(results, ids, fetch_ids)
-        await self._add_links(results, await self._linking_pages(results, ids, page_ids))
+        target_ids = await self._target_ids(results)
+        page_ids = await self._add_pages(results, ids, fetch_ids, target_ids)
+        await self._add_links(results, await self._linking_pages(results, ids, page_ids), target_ids)
         await self._complete_pages(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
@@ -244,20 +256,57 @@ class Transaction:
         await self._count_run(results)
         return await self._set_due(touched | {result.claim.host_id for result in results})
 
+    async def _add_targets(
+        self, results: Sequence[Result], ids: Sequence[int], targets: Sequence[Target], now: float
+    ) -> set[int]:
+        """Add what was found, with the document that named it first; returns the hosts that may have gained a URL."""
+        news, found_on = list(targets), dict[str, int]()
+        for result, url_id in zip(results, ids, strict=True):
+            for target in self._known.unsettled(chain(result.link_targets, result.targets)):
+                news.append(target)
+                found_on.setdefault(target.url, url_id)
+        return await self._intake.add(news, now, found_on)
+
+    async def _target_ids(self, results: Sequence[Result]) -> dict[str, int]:
+        """The rows of all links' targets, of those that have one."""
+        unstored = self._intake.unstored
+        return await self._intake.ids_of(
+            target.url for result in results for target in result.link_targets if target.url not in unstored
+        )
+
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[dict[str, Any]] = []
         fetch_ids: list[int | None] = []
+        heads = [self._heads.part(fields) if (fields := _head(result)) else None for result in results]
+        await self._add_heads({head.template for head in heads if head is not None})
         next_id = await self._next_id("fetches")
-        for result, url_id in zip(results, ids, strict=True):
+        for result, url_id, head in zip(results, ids, heads, strict=True):
             if result.attempt is None:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
+            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id} | self._head_values(head)
             rows.append(own | fetch_values(result, result.attempt))
             next_id += 1
         await self._insert("fetches", rows)
         return fetch_ids
+
+    async def _add_heads(self, templates: Iterable[Template]) -> None:
+        """See that these have rows, and that their ids are known."""
+        if len(self._heads.ids) > _MAX_HEADS:
+            self._heads.forget()
+        for template in templates:
+            if template not in self._heads.ids:
+                fields = as_json(template)
+                digest = blake2b(fields.encode(), digest_size=_HEAD_HASH_BYTES).digest()
+                await self._execute(_ADD_HEAD, digest, fields)
+                [(head_id,)] = await self._execute("SELECT id FROM heads WHERE hash = ?", digest)
+                self._heads.ids[template] = head_id
+
+    def _head_values(self, head: PartedHead | None) -> dict[str, Any]:
+        if head is None:
+            return {"head_id": None, "head_values": None}
+        return {"head_id": self._heads.ids[head.template], "head_values": as_json(head.values)}
 
     async def _add_bodies(self, results: Sequence[Result]) -> None:
         bodies = {result.body.digest: result.body for result in results if result.body is not None}
@@ -265,7 +314,11 @@ class Transaction:
         await self._insert("bodies", rows, "ON CONFLICT DO NOTHING")
 
     async def _add_pages(
-        self, results: Sequence[Result], ids: Sequence[int], fetch_ids: Sequence[int | None]
+        self,
+        results: Sequence[Result],
+        ids: Sequence[int],
+        fetch_ids: Sequence[int | None],
+        target_ids: Mapping[str, int],
     ) -> list[int | None]:
         rows: list[dict[str, Any]] = []
         page_ids: list[int | None] = []
@@ -276,7 +329,7 @@ class Transaction:
                 continue
             page_ids.append(next_id)
             own = {"id": next_id, "url_id": url_id, "fetch_id": fetch_id}
-            rows.append(own | page_values(result, result.page))
+            rows.append(own | page_values(result, result.page, target_ids))
             next_id += 1
         await self._insert("pages", rows)
         return page_ids
@@ -294,13 +347,12 @@ class Transaction:
             for result, url_id, page_id in zip(results, ids, page_ids, strict=True)
         ]
 
-    async def _add_links(self, results: Sequence[Result], page_ids: Sequence[int | None]) -> None:
+    async def _add_links(
+        self, results: Sequence[Result], page_ids: Sequence[int | None], target_ids: Mapping[str, int]
+    ) -> None:
         unstored = self._intake.unstored
-        ids = await self._intake.ids_of(
-            target.url for result in results for target in result.link_targets if target.url not in unstored
-        )
         rows = [  # in the order of _ADD_LINKS: there are a hundred a page
-            (page_id, ids[target.url], anchor, rel, nofollow)
+            (page_id, target_ids[target.url], anchor, rel, nofollow)
             for result, page_id in zip(results, page_ids, strict=True)
             if (page := result.page or result.reread) is not None
             for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, page.links, strict=True)
@@ -413,6 +465,10 @@ class Transaction:
 
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
+    return result.attempt.head if isinstance(result.attempt, Response) else ()
 
 
 def _unchanged(host_id: int) -> dict[str, Any]:
