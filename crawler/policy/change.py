@@ -5,9 +5,14 @@ Only documents count: a robots.txt or a sitemap is a means. What will be tried a
 
 from __future__ import annotations
 
-from crawler.records import Change, Result, UrlKind, UrlStatus
+from crawler.records import Change, PreviousVisit, Result, UrlKind, UrlStatus
 
 _LOST = frozenset({UrlStatus.GONE, UrlStatus.FAILED})
+
+
+def _was_unread(before: PreviousVisit) -> bool:
+    """Whether a document was there that no reader could read, as with a PDF before there was one."""
+    return before.status is UrlStatus.FETCHED and before.content_hash is None
 
 
 def change_of(result: Result, *, had_failed: bool) -> Change | None:
@@ -26,7 +31,7 @@ def change_of(result: Result, *, had_failed: bool) -> Change | None:
         case UrlStatus.FETCHED | UrlStatus.REDIRECTED:
             if had_failed or was in _LOST:
                 return Change.HEALED
-            if was is None:
+            if was is None or (result.page is not None and before is not None and _was_unread(before)):
                 return Change.NEW
             moved = result.verdict.status is not was and was is not UrlStatus.PENDING
             return Change.CHANGED if moved or result.page is not None else Change.UNCHANGED

@@ -126,8 +126,10 @@ def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: byte
 
 
 def has_changed(previous: PreviousVisit, status: UrlStatus, content_hash: bytes | None) -> bool:
-    """Whether a visit that ended with `status` found something else than the one before it."""
-    if content_hash is not None and content_hash != previous.content_hash:
+    """Whether a visit that ended with `status` found something else than the one before it. A document that is read for
+    the first time shows no change.
+    """
+    if None not in (content_hash, previous.content_hash) and content_hash != previous.content_hash:
         return True
     return previous.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
 
