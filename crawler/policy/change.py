@@ -10,11 +10,6 @@ from crawler.records import Change, PreviousVisit, Result, UrlKind, UrlStatus
 _LOST = frozenset({UrlStatus.GONE, UrlStatus.FAILED})
 
 
-def _was_unread(before: PreviousVisit) -> bool:
-    """Whether a document was there that no reader could read, as with a PDF before there was one."""
-    return before.status is UrlStatus.FETCHED and before.content_hash is None
-
-
 def change_of(result: Result, *, had_failed: bool) -> Change | None:
     """`had_failed`: when the run first came to the URL, it was one that had failed."""
     if result.claim.kind is not UrlKind.PAGE:
@@ -26,7 +21,7 @@ def change_of(result: Result, *, had_failed: bool) -> Change | None:
             return None if had_failed else Change.NEWLY_FAILED
         case UrlStatus.GONE:
             return Change.GONE if was not in (None, UrlStatus.GONE) else None
-        case UrlStatus.REDIRECTED if was in (None, UrlStatus.REDIRECTED):
+        case UrlStatus.REDIRECTED if was in (None, UrlStatus.REDIRECTED) and not had_failed:
             return None
         case UrlStatus.FETCHED | UrlStatus.REDIRECTED:
             if had_failed or was in _LOST:
@@ -36,3 +31,8 @@ def change_of(result: Result, *, had_failed: bool) -> Change | None:
             moved = result.verdict.status is not was and was is not UrlStatus.PENDING
             return Change.CHANGED if moved or result.page is not None else Change.UNCHANGED
     return None
+
+
+def _was_unread(before: PreviousVisit) -> bool:
+    """Whether a document was there that no reader could read, as with a PDF before there was one."""
+    return before.status is UrlStatus.FETCHED and before.content_hash is None

@@ -149,17 +149,25 @@ WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' AND seed >
 
 _READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
+_WAITS_FOR_RULES = "next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL"
+_IS_OF_ORIGIN = "substr(url, 1, length(?2) + 1) = ?2 || '/'"
+
 # What waits for the rules without having had an answer, and what has failed before and is due again by now. What was
 # answered before stays pending, to be tried later.
-_FAIL_ORIGIN = """
+_FAIL_ORIGIN = f"""
 UPDATE urls SET status = 'failed', reason = ?3, cause = ?3, detail = NULL, next_fetch_at = NULL,
     attempts = max(attempts, ?4) + 1, failing_since = coalesce(failing_since, ?5), failing_reason = ?3, revisit_at = ?6
 WHERE id IN (
-    SELECT id FROM urls
-    WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
+    SELECT id FROM urls WHERE host_id = ?1 AND {_WAITS_FOR_RULES}
     UNION ALL SELECT id FROM urls WHERE host_id = ?1 AND status = 'failed' AND revisit_at <= ?5
-) AND substr(url, 1, length(?2) + 1) = ?2 || '/'
-"""
+) AND {_IS_OF_ORIGIN}
+"""  # noqa: S608 - our own names
+
+# Of the pages that this is about to fail, those that have not failed before.
+_NEWLY_FAILED = f"""
+SELECT count(*) FROM urls
+WHERE host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL
+"""  # noqa: S608 - our own names
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
 # answers that would otherwise lie in the future, younger than any age.
@@ -189,6 +197,7 @@ class Transaction:
         self._heads = heads
         self._run_id = run_id
         self._limits = limits if limits is not None else Limits()
+        self.failed_with_origins = 0  # pages that had not failed before, without a result of their own
         self._intake = Intake(self._execute, known, self._limits)
 
     async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
@@ -402,6 +411,8 @@ class Transaction:
             if result.origin_failed is not None:
                 attempts, again_at = result.verdict.attempts - 1, result.origin_revisit_at
                 failure = (result.claim.origin, result.origin_failed, attempts, now, again_at)
+                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, host_id, result.claim.origin)
+                self.failed_with_origins += newly_failed
                 await self._execute(_FAIL_ORIGIN, host_id, *failure)
             closure = result.closure
             if closure is not None and closure.blame is Blame.ORIGIN:
