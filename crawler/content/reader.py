@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 from crawler.content.html import read_page
+from crawler.content.pdf import PDF_START, PDF_TYPES, can_read_pdf, read_pdf
+from crawler.content.plain_text import TEXT_TYPE, read_text
 from crawler.records import Page, SitemapEntry, UrlKind
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _UNTYPED = frozenset({"", "*/*", "unknown/unknown", "application/unknown"})  # WHATWG MIME Sniffing, 7
+_MAYBE_READ = _HTML_TYPES | _UNTYPED | {TEXT_TYPE}
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _HTTP_WHITESPACE = "\t\n\r "
 _LOOKS_LIKE_HTML = re.compile(
@@ -23,7 +26,13 @@ def readable(content_type: str | None) -> bool:
     """Whether a response of this type (a Content-Type header) is a document that we read; without a type, or with one
     that is none ('html'), it may be.
     """
-    return _essence(content_type) in _HTML_TYPES | _UNTYPED
+    essence = _essence(content_type)
+    return essence in _MAYBE_READ or (essence in PDF_TYPES and can_read_pdf())
+
+
+def is_unread_pdf(content_type: str | None) -> bool:
+    """Whether it is a document that would be read if the extra for that were installed."""
+    return _essence(content_type) in PDF_TYPES and not can_read_pdf()
 
 
 def read(
@@ -36,16 +45,22 @@ def read(
 ) -> Page | list[SitemapEntry] | None:
     """What the reader for this `kind` makes of `body`; None where it is no document that we read.
 
-    `product_token` is as for `read_page`. A page without a type is read where it begins like HTML (WHATWG MIME
+    `product_token` is as for `read_page`. A page without a type is read where it begins like HTML or a PDF (WHATWG MIME
     Sniffing, 7.1).
     """
     if kind is UrlKind.SITEMAP:
         from crawler.content.sitemap import read_sitemap  # 9 of the 65 ms of a parser process's start; few read any
 
         return read_sitemap(body, url)
+    if kind is not UrlKind.PAGE:
+        return None
     essence = _essence(content_type)
-    if kind is UrlKind.PAGE and (essence in _HTML_TYPES or (essence in _UNTYPED and _LOOKS_LIKE_HTML.match(body))):
+    if essence in _HTML_TYPES or (essence in _UNTYPED and _LOOKS_LIKE_HTML.match(body)):
         return read_page(body, url, content_type, product_token=product_token)
+    if essence == TEXT_TYPE:
+        return read_text(body, url, content_type)
+    if (essence in PDF_TYPES or (essence in _UNTYPED and body.startswith(PDF_START))) and can_read_pdf():
+        return read_pdf(body, url)
     return None
 
 

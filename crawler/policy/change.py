@@ -26,7 +26,7 @@ def change_of(result: Result, *, had_failed: bool) -> Change | None:
         case UrlStatus.FETCHED | UrlStatus.REDIRECTED:
             if had_failed or was in _LOST:
                 return Change.HEALED
-            if was is None:
+            if was is None or (result.page is not None and before is not None and _was_unread(before)):
                 return Change.NEW
             moved = result.verdict.status is not was and was is not UrlStatus.PENDING
             if moved or result.page is None or before is None:
@@ -49,3 +49,8 @@ def is_metadata_alone(page: Page, previous: PreviousVisit) -> bool:
     if not (page.metadata_hash and previous.metadata_hash):
         return False
     return page.content_hash == previous.content_hash and page.metadata_hash != previous.metadata_hash
+
+
+def _was_unread(before: PreviousVisit) -> bool:
+    """Whether a document was there that no reader could read, as with a PDF before there was one."""
+    return before.status is UrlStatus.FETCHED and before.content_hash is None

@@ -301,12 +301,13 @@ WHERE u.status IN ('fetched', 'failed', 'pending') AND u.seed = 0
     AND u.id NOT IN (SELECT id FROM linked) AND u.id NOT IN (SELECT id FROM reached);
 
 CREATE VIEW missing_titles AS
--- Current pages without a title, or with an empty one.
+-- Current pages without a title, or with an empty one. Plain text has none, and is not listed.
 --   url             the page
 --   host            its host
 --   depth           links from the nearest seed
 --   url_id          its row in urls
-SELECT url, host, depth, url_id FROM current_pages WHERE title IS NULL OR trim(title) = '';
+SELECT url, host, depth, url_id FROM current_pages
+WHERE (title IS NULL OR trim(title) = '') AND coalesce(content_type, '') NOT LIKE 'text/plain%';
 
 CREATE VIEW slow_pages AS
 -- Current pages that took one second or longer.
