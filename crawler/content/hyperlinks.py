@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborNode
 
 from crawler.content.visible_text import collapse, image_alt, tag_ids, text_of
 from crawler.records import Link
-from crawler.urls import normalize
+from crawler.urls import DocumentBase, normalize
 
 MAX_LINKS = 10_000
 
@@ -39,7 +39,8 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[
     kept: dict[str, Link] = {}
     nameless: dict[str, list[LexborNode]] = {}  # by URL: its elements, as long as none has a text
     # Joining is expensive: only once per href, fragments aside.
-    resolved: dict[str, str | None] = {"": None if base == url else base}
+    resolved: dict[str, str | None] = {"": None if base == url else str(base)}
+    resolve = _resolve_written if isinstance(base, DocumentBase) else _resolve
     beyond: set[str] = set()
     for node in nodes:
         attributes = node.attributes
@@ -51,7 +52,7 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[
             if len(kept) >= MAX_LINKS:
                 beyond.add(href)
                 continue
-            resolved[href] = _resolve(href, base)
+            resolved[href] = resolve(href, base)
         target = resolved[href]
         if target is None:
             continue
@@ -66,6 +67,11 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[
             nameless[target].append(node)
     kept |= {url: kept[url]._replace(anchor=anchor) for url, anchor in _later_anchors(nameless)}
     return tuple(kept.values()), len(kept) + len(beyond)
+
+
+def _resolve_written(href: str, base: str) -> str | None:
+    """The same in a document of a legacy encoding: what is not ASCII depends on that, too."""
+    return _resolve(href, base) if href.isascii() else normalize(href, base)
 
 
 def _resolve(href: str, base: str) -> str | None:
