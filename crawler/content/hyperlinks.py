@@ -40,7 +40,6 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[
     nameless: dict[str, list[LexborNode]] = {}  # by URL: its elements, as long as none has a text
     # Joining is expensive: only once per href, fragments aside.
     resolved: dict[str, str | None] = {"": None if base == url else str(base)}
-    resolve = _resolve_written if isinstance(base, DocumentBase) else _resolve
     beyond: set[str] = set()
     for node in nodes:
         attributes = node.attributes
@@ -69,14 +68,14 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[
     return tuple(kept.values()), len(kept) + len(beyond)
 
 
-def _resolve_written(href: str, base: str) -> str | None:
-    """The same in a document of a legacy encoding: what is not ASCII depends on that, too."""
-    return _resolve(href, base) if href.isascii() else normalize(href, base)
+def resolve(href: str, base: str) -> str | None:
+    """`href` (without a fragment) against `base`; None where that is no http(s) URL, or `href` is empty.
 
-
-def _resolve(href: str, base: str) -> str | None:
-    """`href` against `base`. Cached by folder: its pages share most of their links, and joining is expensive."""
-    if href[0] == "?":
+    Cached by folder: its pages share most of their links, and joining is expensive.
+    """
+    if not href:
+        return None
+    if href[0] == "?" or (type(base) is DocumentBase and not href.isascii()):
         return normalize(href, base)
     folder = base.partition("?")[0].rpartition("/")[0] + "/"
     url = _resolve_in_folder(href, folder)

@@ -96,7 +96,7 @@ def check_url(href: str, base: str | None) -> None:
 def check_joined_by_folder(href: str, base: str) -> None:
     """The way of joining that keeps answers for other pages of the folder finds what the plain one does."""
     if (page := normalize(base)) is not None and (href := href.partition("#")[0].strip("\t\n\f\r ")):
-        assert hyperlinks._resolve(href, page) == normalize(href, page)
+        assert hyperlinks.resolve(href, page) == normalize(href, page)
 
 
 # --- documents
