@@ -194,7 +194,7 @@ class NetworkConfig(Slice):
         64 * MIB,
         "--memory",
         Size(low=MIB, high=64 * 1024 * MIB),
-        "Memory shared by all bodies in flight, whatever the concurrency.",
+        "Memory shared by all bodies being fetched or waiting for a parser.",
     )
     max_rate: int | None = option(
         None,

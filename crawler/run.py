@@ -30,7 +30,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
-from crawler.records import EndReason, Failure, FailureKind, UrlKind, Visit
+from crawler.records import Claim, EndReason, Failure, FailureKind, UrlKind, Visit
 from crawler.resumption import sendable, sendable_by
 from crawler.seeds import Seed
 from crawler.start import Start, other_sites
@@ -168,14 +168,17 @@ class Run:
 
     async def _worker(self) -> None:
         while True:
-            claim = await self.frontier.claim()
-            visit = await self._visitor.visit(claim)
-            if visit is not None:
-                if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
-                    self._blame_proxy(visit.attempt.message)
-                elif not self._pdf_told and _is_unread_pdf(visit):
-                    self._tell_of_pdf(visit.claim.url)
-                await self.frontier.finish(visit)
+            await self._make_visit(await self.frontier.claim())
+
+    async def _make_visit(self, claim: Claim) -> None:
+        """A call of its own, so that a worker without a claim has no variable that holds its last page: megabytes."""
+        visit = await self._visitor.visit(claim)
+        if visit is not None:
+            if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
+                self._blame_proxy(visit.attempt.message)
+            elif not self._pdf_told and _is_unread_pdf(visit):
+                self._tell_of_pdf(visit.claim.url)
+            await self.frontier.finish(visit)
 
     def _blame_proxy(self, message: str) -> None:
         """Say it once: it concerns every URL, and none of them is to blame."""
