@@ -260,14 +260,12 @@ class Horizon:
     """What a run fetches again: URLs last fetched by `fetched_before`, or planned by `revisit_before` (None: no plans).
 
     Both lie at or before `started_at`, the start of the run, so that nothing is fetched twice in it. What failed and
-    was never answered is due as planned by `started_at`. `by_value`: there
-    may be time for a part only, so the most valuable come first.
+    was never answered is due as planned by `started_at`.
     """
 
     started_at: float
     fetched_before: float
     revisit_before: float | None = None
-    by_value: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -441,7 +439,7 @@ class Page:
     text: str = ""
     encoding: str = "utf-8"
     headings: tuple[tuple[int, str], ...] = ()
-    open_graph: Mapping[str, str] = field(default_factory=dict)
+    open_graph: Mapping[str, str | list[str]] = field(default_factory=dict)
     json_ld: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     links_total: int = 0

@@ -14,6 +14,7 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 
 from crawler.content.encoding import decode, sniff
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
+from crawler.content.open_graph import read_open_graph
 from crawler.content.refresh import Refresh, read_refresh
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
@@ -25,9 +26,9 @@ from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 # (title, text, links, metadata): a recrawl then reads the stored body again before it says that a page has changed.
 READER_VERSION: int = 2  # 1 is what 0.1.0 wrote
 
-MAX_FIELD_CHARS = 10_000  # title, description, and each Open Graph value
+MAX_FIELD_CHARS = 10_000  # title, description
 MAX_HEADINGS = 1_000
-MAX_OPEN_GRAPH = 100
+MAX_EMPTY_TITLES = 10
 MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that does not fit is dropped: cut, it is not JSON
 MAX_IMAGES = 500
 MAX_REFRESHES = 10  # that are looked at: each may stand deep in the tree
@@ -35,6 +36,7 @@ CONTENT_HASH_BYTES = 16
 IMAGES_HASH_BYTES = 8
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
+_TITLE_TAG = next(iter(tag_ids("title")))
 _NO_REFRESH = Refresh(url=None, delay_s=0)
 _NOSCRIPT = frozenset(tag_ids("noscript"))
 _HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")
@@ -73,13 +75,13 @@ def read_page(
     return Page(
         url=url,
         title=title,
-        description=_field(next(iter(names.get("description", [])), None)),
+        description=next(filter(None, map(_field, names.get("description", []))), None),
         language=_language(tree, pragmas),
         canonical_url=_canonical_url(found["relations"], base),
         text=text,
         encoding=encoding,
         headings=_headings(found["headings"]),
-        open_graph=_open_graph(metas),
+        open_graph=read_open_graph(metas),
         json_ld=_json_ld(found["scripts"]),
         links=links,
         links_total=links_total,
@@ -113,39 +115,45 @@ def _field(text: str | None) -> str | None:
 
 
 def _title(tree: LexborHTMLParser) -> str | None:
-    title = tree.css_first("title:not(svg title)")  # in SVG it names a part of a drawing
-    return _field(title.text()) if title else None
+    """The first that is not empty; of SVG, where it names a part of a drawing, none.
+
+    The head is looked through first, without a selector, which takes a tenth of the time. Empty ones are taken out.
+    """
+    node = tree.head.first_child if tree.head else None
+    while node is not None:
+        if node.tag_id == _TITLE_TAG and (title := _field(node.text())):
+            return title
+        node = node.next
+    for _ in range(MAX_EMPTY_TITLES):
+        first = tree.css_first("title:not(svg title)")
+        if first is None or (title := _field(first.text())):
+            return title if first else None
+        first.decompose(recursive=False)
+    return None
 
 
 def _language(tree: LexborHTMLParser, pragmas: dict[str, list[str]]) -> str | None:
-    """The `lang` of `<html>`, otherwise the Content-Language pragma, which counts only if it names one language."""
-    declared = tree.root.attributes.get("lang") if tree.root else None
-    if not declared:
-        declared = next((content for content in pragmas.get("content-language", []) if "," not in content), None)
-    return next(iter((_field(declared) or "").split()), None)
+    """The `lang` of `<html>`, otherwise the Content-Language pragma, which counts only if it names one language, or
+    else `xml:lang`, which is not HTML, but is written where somebody meant XHTML.
+    """
+    attributes = tree.root.attributes if tree.root else {}
+    of_one = (_field(content) for content in pragmas.get("content-language", []) if "," not in content)
+    pragma = next(filter(None, of_one), None)
+    declared = _field(attributes.get("lang")) or pragma or _field(attributes.get("xml:lang"))
+    return declared.partition(" ")[0] if declared else None
 
 
 def _canonical_url(relations: list[LexborNode], base: str) -> str | None:
     for attributes in (link.attributes for link in relations):
-        href = attributes.get("href")
-        if href and "canonical" in (attributes.get("rel") or "").lower().split():
-            return normalize(href, base)
+        href = (attributes.get("href") or "").strip()
+        if href and "canonical" in (attributes.get("rel") or "").lower().split() and (url := normalize(href, base)):
+            return url
     return None
 
 
 def _headings(nodes: list[LexborNode]) -> tuple[tuple[int, str], ...]:
     headings = ((int(_HEADING_TAGS[node.tag_id][1]), label_of(node)) for node in nodes[:MAX_HEADINGS])
     return tuple((level, text) for level, text in headings if text)
-
-
-def _open_graph(metas: list[dict[str, str | None]]) -> dict[str, str]:
-    """The `og:` properties; the first of equal names wins."""
-    properties: dict[str, str] = {}
-    for meta in metas:
-        name = (meta.get("property") or "").strip().lower()
-        if name.startswith("og:") and len(properties) < MAX_OPEN_GRAPH:
-            properties.setdefault(collapse(name), collapse(meta.get("content"), MAX_FIELD_CHARS))
-    return properties
 
 
 def _json_ld(scripts: list[LexborNode]) -> tuple[str, ...]:
@@ -207,6 +215,6 @@ def _source(image: LexborNode) -> str:
 
 def _content_hash(title: str | None, text: str, links: Iterable[Link], *, noindex: bool, nofollow: bool) -> bytes:
     """BLAKE2b over the page's title, text, links and robots directives, separated by NUL, which none of them holds."""
-    targets = (f"{link.url} nofollow" if link.nofollow else link.url for link in links)  # no URL has a space
+    targets = [f"{link.url} nofollow" if link.nofollow else link.url for link in links]  # no URL has a space
     content = "\0".join((title or "", text, *targets, *(["noindex"] * noindex), *(["nofollow"] * nofollow)))
     return blake2b(content.encode(), digest_size=CONTENT_HASH_BYTES).digest()

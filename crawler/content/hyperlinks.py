@@ -103,7 +103,7 @@ def _href(tag: str, attributes: _Attributes) -> str | None:
 
 def _link(url: str, node: LexborNode, tag: str, attributes: _Attributes) -> Link:
     rel = _rel(attributes)
-    return Link(url=url, anchor=_anchor(node, tag, attributes), rel=rel, nofollow=_is_nofollow(rel))
+    return Link(url, _anchor(node, tag, attributes), rel, _is_nofollow(rel))
 
 
 def _is_nofollow(rel: str) -> bool:
@@ -135,4 +135,5 @@ def _name(node: LexborNode) -> str:
 
 
 def _rel(attributes: _Attributes) -> str:
-    return collapse(attributes.get("rel")).lower()
+    rel = attributes.get("rel")
+    return collapse(rel).lower() if rel else ""

@@ -15,6 +15,7 @@ from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
 from crawler.policy.outcome import decide
 from crawler.records import (
+    ANSWERED,
     Claim,
     Failure,
     FailureKind,
@@ -73,7 +74,9 @@ class Conclusion:
         if falls_back:
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, pause_s=None, goes_first=False)
             targets.append(self._fall_back(claim))
-        consequences = await self._failed_visits.after(claim, visit.attempt, verdict, replaced=falls_back)
+        consequences = None
+        if verdict.status not in ANSWERED:  # before the claim is taken back: until then, the run does not end
+            consequences = await self._failed_visits.after(claim, visit.attempt, verdict, replaced=falls_back)
         result = self._returning.take_back(
             visit,
             verdict,
@@ -84,7 +87,7 @@ class Conclusion:
             targets=tuple(targets),
             lastmods=_lastmods(visit),
         )
-        return replace(result, **consequences) if consequences else result
+        return result if consequences is None else replace(result, **consequences)
 
     def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:
         """Where a redirect, or a refresh of a new version, leads. What a seed leads to is in scope too, unless that is

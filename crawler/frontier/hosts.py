@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from crawler.frontier.origins import OriginState, Turns
-from crawler.policy.pace import AT_REST, HostPace
+from crawler.policy.pace import AT_REST, HostPace, slots
 from crawler.records import Claim
 
 
@@ -42,11 +42,16 @@ class HostState:
     queued: bool = False  # in the heap or in a waiting queue
 
     def next_origin(self) -> OriginState | None:
-        """The origin whose turn it is to lend.
+        """The origin whose turn it is to lend; None where the host may lend nothing now, whatever the time.
 
-        Those that have not answered yet have one request under way together: they may hang.
+        Those that have not answered yet have one request under way together: they may hang. Where one of several has
+        answered, what is slow is one of them (see `Turns.next`), and not the host.
         """
-        return self.claims.next(probing=self.probes > 0 and self.claims.several)
+        several = self.claims.several
+        quick = self.proven or (several and self.answered)
+        if self.lent >= slots(quick=quick, per_host=self.per_host) or self.allowance == 0 or self.must_hear_first:
+            return None
+        return self.claims.next(probing=several and self.probes > 0)
 
     @property
     def slowed_s(self) -> float | None:
@@ -67,7 +72,9 @@ class HostState:
 
     def pace_from(self, now: float) -> None:
         """A request started now, or ended now without having been sent: the delay counts from here."""
-        self.ready_at = max(self.ready_at, now + self.delay_s)
+        earliest = now + self.delay_s
+        if earliest > self.ready_at:
+            self.ready_at = earliest
 
     def slow_down(self, delay_s: float) -> None:
         """Keep at least this delay; it is never lowered."""

@@ -42,11 +42,15 @@ class OriginState:
 
 
 class Turns:
-    """The claims of a host, by origin: each lends one in its turn. As a collection, it is all of them."""
+    """The claims of a host, by origin: each lends one in its turn. As a collection, it is all of them.
 
-    __slots__ = ("_by_name", "_count", "_line")
+    `several`: there is more than one origin.
+    """
+
+    __slots__ = ("_by_name", "_count", "_line", "several")
 
     def __init__(self) -> None:
+        self.several = False
         self._by_name: dict[str, OriginState] = {}
         self._line: deque[OriginState] = deque()  # that have claims and are not parked
         self._count = 0
@@ -63,16 +67,12 @@ class Turns:
         found = self._by_name.get(name)
         if found is None:
             found = self._by_name[name] = OriginState(name)
+            self.several = len(self._by_name) > 1
         return found
 
     def origins(self) -> Iterable[OriginState]:
         """All that are known."""
         return self._by_name.values()
-
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one origin."""
-        return len(self._by_name) > 1
 
     @property
     def available(self) -> int:
@@ -102,12 +102,12 @@ class Turns:
         So what hangs at one origin leaves the slots of the host to the others. `probing`: none that has not answered.
         """
         line = self._line
-        if len(line) == 1:  # nearly always
-            return line[0] if _may_lend(line[0], probing) else None
-        chosen = min((origin for origin in line if _may_lend(origin, probing)), key=_lent, default=None)
-        while chosen is not None and line[0] is not chosen:
-            line.rotate(-1)
-        return chosen
+        if len(line) > 1:
+            chosen = min((origin for origin in line if _may_lend(origin, probing)), key=_lent, default=None)
+            while chosen is not None and line[0] is not chosen:
+                line.rotate(-1)
+            return chosen
+        return line[0] if line and _may_lend(line[0], probing) else None  # nearly always
 
     def take(self) -> Claim:
         """The first claim of the origin whose turn it is, which goes to the end of the line."""

@@ -79,8 +79,10 @@ class Supply:
 
     def note_if_low(self, host: HostState) -> None:
         """To be called whenever a host's claims have become fewer: with less than half a window it needs a refill."""
+        if not host.more:
+            return
         most = 2 * host.claims.available
-        if host.more and most < _MAX_WINDOW_PER_HOST and most < self._window():  # the first saves most of the second
+        if most < _MAX_WINDOW_PER_HOST and most < self._window():  # the first saves most of the second
             self._needs_refill.add(host.host_id)
 
     def _note_gain(self, host: HostState) -> None:

@@ -25,8 +25,8 @@ from crawler.frontier.allowance import PageAllowance
 from crawler.frontier.hosts import HostState, Loan
 from crawler.frontier.origins import OriginState
 from crawler.frontier.shares import Shares
-from crawler.policy.outcome import InARow
-from crawler.policy.pace import AT_REST, SLOW_AFTER_S, HostPace, after_refusal, after_success, slots
+from crawler.policy.outcome import NOTHING_YET, InARow
+from crawler.policy.pace import AT_REST, SLOW_AFTER_S, HostPace, after_refusal, after_success
 from crawler.records import Blame, Claim
 
 FIRST_ANSWER_S = 5.0  # for which an origin that has not answered yet may hold up the others of its host
@@ -157,7 +157,8 @@ class Workbench:
         """The next claim that may start now; None where there is none."""
         self._notice_slow(now)
         self._end_turns(now)
-        self._end_pauses(now)
+        if self._pauses:
+            self._end_pauses(now)
         if self.allowance.is_spent:
             return None
         while self._wake() or (self._heap and self._heap[0][0] <= now):
@@ -167,12 +168,13 @@ class Workbench:
             host.queued = False
             if host.ready_at > ready_at:
                 self._queue(host)  # it was put off since
-            elif host.must_hear_first:
-                continue  # its turn was kept for a second request while it was in the heap; `sent` queues it again
-            elif host.next_origin() is not None and host.lent < self._limit(host):  # else it became slow in the heap
-                if not self._shares.must_wait(host):
-                    return self._lend_of(host, now)
-                host.queued = True
+                continue
+            origin = host.next_origin()
+            if origin is None:
+                continue  # it became slow in the heap, or a visit keeps its turn: what ends that queues it again
+            if not self._shares.must_wait(host):
+                return self._lend_of(host, origin, now)
+            host.queued = True
         return None
 
     def next_ready_at(self) -> float | None:
@@ -244,6 +246,8 @@ class Workbench:
         """What had happened in a row when the claim was lent."""
         loan = self._loans[claim]
         origin = loan.origin
+        if not (origin.refusals or origin.failures or loan.host.failures):
+            return NOTHING_YET
         return InARow(
             refusals=max(0, origin.refusals - (loan.lent_at < origin.paused_at)),
             origin_failures=origin.failures,
@@ -278,7 +282,7 @@ class Workbench:
             origin.refusals = origin.refusals + 1 if refused else 0
         if self._adaptive and is_first:
             host.keep_pace(after_refusal(host.pace, host.base_s))
-        elif self._adaptive and succeeded and (host.base_s or host.pace.delay_s):
+        elif self._adaptive and succeeded and (host.pace.delay_s or (host.base_s and latency_s is not None)):
             host.keep_pace(after_success(host.pace, host.base_s, latency_s))
         if answered:
             origin.answered = host.answered = True
@@ -346,10 +350,7 @@ class Workbench:
             host.more = True  # what was not read while it paused
             self._queue(host)
 
-    def _lend_of(self, host: HostState, now: float) -> Claim:
-        origin = host.next_origin()
-        if origin is None:
-            raise LookupError("the host has nothing to lend")
+    def _lend_of(self, host: HostState, origin: OriginState, now: float) -> Claim:
         claim = host.claims.take()
         loan = Loan(host=host, origin=origin, claim=claim, lent_at=now, is_probe=not origin.answered)
         self._loans[claim] = self._recent[claim] = loan
@@ -385,19 +386,12 @@ class Workbench:
         return bool(woken)
 
     def _queue(self, host: HostState) -> None:
-        """Put the host into the heap, if it belongs there and is nowhere yet."""
-        if host.queued or not host.claims or host.lent >= self._limit(host) or host.allowance == 0:
-            return
-        if host.must_hear_first or host.next_origin() is None:
+        """Put the host into the heap, if it has something to lend and is nowhere yet."""
+        if host.queued or host.next_origin() is None:
             return
         host.queued = True
         self._sequence += 1
         heapq.heappush(self._heap, (host.ready_at, self._sequence, host))
-
-    def _limit(self, host: HostState) -> int:
-        if host.answered and host.claims.several:
-            return host.per_host  # what is slow is one of its origins: see `Turns.next`
-        return slots(quick=host.proven, per_host=host.per_host)
 
     def _notice_slow(self, now: float) -> None:
         """Hosts whose oldest loan has been out for too long are slow from now on, not only once it comes back."""

@@ -187,11 +187,11 @@ class DueReads(Protocol):
         held: Iterable[int] = (),
         without: Sequence[str] = (),
     ) -> list[Claim]:
-        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held` (ids), of
-        the origins `without`, or that is planned for a time of its own.
+        """At most `limit` URLs to be fetched again of each of these hosts; none of `held` (ids), of the origins
+        `without`, or that is planned for a time of its own.
 
-        With `by_value` they are chosen among some thousand, of all hosts, that have waited longest, so that a choice
-        costs the same however many there are.
+        Seeds and hubs are chosen first, then what a sitemap says has changed, then what was to be looked at first by
+        plan. A choice costs the same however many there are.
         """
 
     async def answered_since(self, host_id: int, moment: float) -> bool:

@@ -16,6 +16,7 @@ from crawler.bodies import body_hash, decompress
 from crawler.frontier.conclusion import postponed
 from crawler.records import (
     Blame,
+    ChangeRate,
     Claim,
     EndReason,
     ExclusionReason,
@@ -25,11 +26,14 @@ from crawler.records import (
     Horizon,
     Link,
     Page,
+    PreviousVisit,
     Reason,
     Response,
     Result,
+    Revisit,
     RobotsCopy,
     SeedMark,
+    UrlKind,
     UrlStatus,
     Verdict,
 )
@@ -420,6 +424,27 @@ async def test_of_origins_that_are_left_out_nothing_is_read(location: Path) -> N
         horizon = Horizon(started_at=NOW + 9, fetched_before=NOW + 9)
         stale = await store.stale_urls([host.host_id], 9, horizon, (), [ORIGIN])
         assert {claim.url for claim in stale} == {A, "http://a.test:80810/"}
+
+
+async def test_what_is_fetched_again_first_is_a_seed_then_what_was_announced_then_by_plan(location: Path) -> None:
+    """However likely a change is: a page that changes by the hour is planned for every night like others."""
+    urls = [f"{ORIGIN}/{name}" for name in ("seed", "announced", "due-1", "due-2", "due-3", "later")]
+    plans = dict(zip(urls, [50.0, 55.0, 10.0, 20.0, 30.0, 500.0], strict=True))
+    async with a_store(location, *urls) as store:
+        claims = await claims_of(store)
+        rates = {url: ChangeRate(changes=8.0 if "3" in url else 0.1, watched_s=100.0) for url in urls}
+        revisits = {url: Revisit(at=NOW + plans[url], rate=rates[url]) for url in urls}
+        await store.commit([a_result(claims[url], revisit=revisits[url]) for url in urls], NOW)
+        await store.add([a_target(urls[0], seed=SeedMark.YES)], NOW)
+        await store.add([a_target(f"{ORIGIN}/sitemap.xml", kind=UrlKind.SITEMAP)], NOW)
+        seen = PreviousVisit(status=UrlStatus.FETCHED, fetched_at=NOW - 9)
+        sitemap = replace((await claims_of(store))[f"{ORIGIN}/sitemap.xml"], previous=seen)
+        await store.commit([a_result(sitemap, page=False, lastmods=((urls[1], NOW + 40),))], NOW + 60)
+        horizon = Horizon(started_at=NOW + 99, fetched_before=0, revisit_before=NOW + 99)
+        host_id = claims[urls[0]].host_id
+        chosen = [{claim.url for claim in await store.stale_urls([host_id], number, horizon)} for number in range(1, 7)]
+        order = [urls[0], urls[1], *urls[2:5]]
+        assert chosen == [set(order[:number]) for number in range(1, 6)] + [set(order)]
 
 
 async def test_a_pace_is_kept_until_another_is_told(location: Path) -> None:

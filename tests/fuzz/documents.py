@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 from crawler.content import encoding, hyperlinks, sitemap
-from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
+from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
+from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.visible_text import MAX_LABEL_CHARS
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
@@ -96,6 +97,8 @@ def check_joined_by_folder(href: str, base: str) -> None:
 
 # --- documents
 
+_KEEPS_WHITESPACE = re.compile("<(?:pre|listing|xmp|plaintext|t[dh])|srcdoc", re.IGNORECASE)
+
 
 def check_encoding(body: bytes, content_type: str | None, name: str) -> None:
     """What is decoded can be stored, is no longer than its bytes, and is what Python's codec reads without errors."""
@@ -119,18 +122,24 @@ def check_page(body: bytes, content_type: str | None = None, url: str = SITE) ->
     assert page == decode_content(encode_content(page), url)
     labels = [text for _level, text in page.headings]
     labels += [text for link in page.links for text in (link.anchor, link.rel)]
-    names = [page.title or "", page.description or "", page.language or "", *page.open_graph.values()]
+    previews = [text for value in page.open_graph.values() for text in ([value] if isinstance(value, str) else value)]
+    names = [page.title or "", page.description or "", page.language or "", *previews]
     assert all(map(is_storable, (page.text, *page.json_ld, *labels, *names, *page.open_graph)))
     assert max(map(len, labels), default=0) <= MAX_LABEL_CHARS
     assert max(map(len, names)) <= MAX_FIELD_CHARS
     assert all(" ".join(text.split()) == text for text in (*labels, *names))
     assert len(page.headings) <= MAX_HEADINGS
-    assert len(page.open_graph) <= MAX_OPEN_GRAPH
+    assert len(previews) <= MAX_OPEN_GRAPH
     assert sum(map(len, page.json_ld)) <= MAX_JSON_LD_CHARS
     for found in [link.url for link in page.links] + [page.canonical_url, page.refresh_url]:
         assert found is None or normalize(found) == found
     assert len({link.url for link in page.links}) == len(page.links) == page.links_total <= hyperlinks.MAX_LINKS
-    assert not any(line != " ".join(line.split()) or not line for line in page.text.split("\n") if page.text)
+    lines = page.text.split("\n") if page.text else []
+    assert all(line == line.rstrip() for line in lines)
+    assert not lines or (lines[0] and lines[-1])
+    assert not re.search("[\xad\u2060-\u2064\ufeff]", " ".join([page.text, *labels, *names]))
+    if not _KEEPS_WHITESPACE.search(encoding.decode(body, page.encoding)):
+        assert all(line == " ".join(line.split()) != "" for line in lines)
     return page
 
 

@@ -91,7 +91,7 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
         ]
         await store.commit(visits, NOW)
     await store.add([a_target(claims[11].url, seed=SeedMark.YES)], NOW)
-    horizon = Horizon(started_at=NOW, fetched_before=NOW - 10, revisit_before=NOW, by_value=True)
+    horizon = Horizon(started_at=NOW, fetched_before=NOW - 10, revisit_before=NOW)
     stale = await store.stale_urls(ids, 4, horizon)
     await store.answered_since(ids[0], NOW)
     await store.stale_hosts(horizon, 100, 8, NOW)
@@ -220,10 +220,8 @@ async def test_failing_an_origin_costs_as_much_as_its_host_has_urls(tmp_path: Pa
         assert any("urls_due (host_id=?" in step for step in plan_of(connection, failing))
 
 
-@pytest.mark.parametrize("by_value", [True, False])
-async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is(
-    tmp_path: Path, by_value: bool
-) -> None:
+@pytest.mark.parametrize("hubs", [0, 1])
+async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is(tmp_path: Path, hubs: int) -> None:
     """Steps of SQLite's virtual machine for one choice, in a host with many pages and with ten times as many."""
     steps = []
     for pages in (20_000, 200_000):
@@ -233,9 +231,10 @@ async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)"
-                " INSERT INTO urls (url, host_id, kind, status, depth, discovered_at, fetched_at, revisit_at)"
-                " SELECT 'http://h1.test/' || i, 1, 'page', 'fetched', 1, 0, i % 97, i % 89 FROM n",
-                (pages,),
+                " INSERT INTO urls"
+                " (url, host_id, kind, status, depth, discovered_at, fetched_at, revisit_at, new_links, hinted)"
+                " SELECT 'http://h1.test/' || i, 1, 'page', 'fetched', 1, 0, i % 97, i % 89, ?2, i % 2 FROM n",
+                (pages, hubs),
             )
         count = 0
 
@@ -245,7 +244,7 @@ async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is
             return 0
 
         async with opened(path, lambda connection: connection.set_progress_handler(tick, 100)) as store:
-            horizon = Horizon(started_at=NOW, fetched_before=NOW, revisit_before=NOW, by_value=by_value)
+            horizon = Horizon(started_at=NOW, fetched_before=NOW, revisit_before=NOW)
             assert len(await store.stale_urls([1], 512, horizon)) == 512
             assert len((await store.stale_hosts(horizon, None, 8, NOW)).rows) == 1
         steps.append(count)

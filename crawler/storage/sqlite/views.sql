@@ -55,9 +55,9 @@ CREATE VIEW stored_pages AS
 --   links_total     number of links on the page; at most 10,000 are kept
 --   encoding        of the body
 --   headings        JSON: [[level, text], ...]
---   open_graph      JSON object of its og: properties
+--   open_graph      JSON object of its Open Graph and Twitter properties; a value that is repeated is a list
 --   json_ld         JSON array of its JSON-LD scripts, unparsed
---   text            its visible text
+--   text            its visible text: a line for each block or table row, cells parted by tabs
 --   body_hash       key of its body in bodies; NULL if none is stored
 --   content_hash    covers text and links: equal for pages that say the same
 --   seed            0 unless the URL is a seed or a seed redirects to it
