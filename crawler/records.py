@@ -573,6 +573,15 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrls:
+    """URLs that responded before and fail for now: how many, the earliest `since` (None: there are none), and why."""
+
+    urls: int = 0
+    since: float | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostRecord:
     """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned.
 

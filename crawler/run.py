@@ -229,6 +229,7 @@ class Run:
             excluded=await self._store.exclusions(),
             unstored_links=await self._store.unstored_links(),
             urls=counts,
+            failing=await self._store.failing_urls(),
             pending=counts["pending"],
             insecure=self._config.network.insecure,
             waiting=tuple(waiting),
