@@ -14,6 +14,7 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 
 from crawler.content.encoding import decode, sniff
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
+from crawler.content.media_type import XML_TYPES, essence
 from crawler.content.open_graph import read_open_graph
 from crawler.content.refresh import Refresh, read_refresh
 from crawler.content.robots_meta import robots_directives
@@ -58,10 +59,11 @@ def read_page(
 
     `product_token` is the name by which `<meta name=...>` addresses this crawler, besides `robots`. URLs are resolved
     against the first `<base href>` if it is valid, otherwise against `url`. Titles and other fields have their
-    whitespace collapsed, and are None if empty.
+    whitespace collapsed, and are None if empty. XHTML is read by the rules of XML where it is sent as XML and is
+    well-formed, otherwise by those of HTML.
     """
     encoding = sniff(body, content_type)
-    tree = LexborHTMLParser(decode(body, encoding), options=_PARSER_OPTIONS)
+    tree = LexborHTMLParser(_as_html(decode(body, encoding), content_type), options=_PARSER_OPTIONS)
     title = _title(tree)
     found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
     text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
@@ -92,6 +94,14 @@ def read_page(
         images_hash=_images_hash(found["images"]),
         content_hash=_content_hash(title, text, links, noindex=noindex, nofollow=nofollow),
     )
+
+
+def _as_html(text: str, content_type: str | None) -> str:
+    if not content_type or essence(content_type) not in XML_TYPES:
+        return text
+    from crawler.content.xhtml import as_html  # few processes ever read any
+
+    return as_html(text) or text
 
 
 def _base_url(bases: list[LexborNode], url: str) -> str:
