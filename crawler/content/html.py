@@ -15,6 +15,7 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 from crawler.content.authorship import Sources, authorship, microdata_of
 from crawler.content.encoding import decode, sniff
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
+from crawler.content.media_type import HTML, XML_TYPES, essence
 from crawler.content.metadata import (
     Attributes,
     Metadata,
@@ -73,10 +74,12 @@ def read_page(
 
     `product_token` is the name by which `<meta name=...>` addresses this crawler, besides `robots`. URLs are resolved
     against the first `<base href>` if it is valid, otherwise against `url`. Titles and other fields have their
-    whitespace collapsed, and are None if empty.
+    whitespace collapsed, and are None if empty. XHTML is read by the rules of XML where it is sent as XML and is
+    well-formed, otherwise by those of HTML.
     """
     encoding = sniff(body, content_type)
-    tree = LexborHTMLParser(decode(body, encoding), options=_PARSER_OPTIONS)
+    markup, read_as = _as_html(decode(body, encoding), content_type)
+    tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
     title = _title(tree)
     found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
     text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
@@ -120,7 +123,7 @@ def read_page(
         content_hash=_content_hash(title, text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
         metadata_hash=metadata_hash(metadata, json_ld, names.get("robots", [])),
-        content_type="text/html",
+        content_type=read_as,
         metas=named_metas(names),
         next_url=url_of("next", relations, base),
         prev_url=url_of("prev", relations, base),
@@ -129,6 +132,17 @@ def read_page(
         resources=read_resources(found["images"], scripts, relations, found["media"], base),
         **metadata._asdict(),
     )
+
+
+def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
+    """The document as HTML, and the media type that it was read as."""
+    sent_as = essence(content_type)
+    if sent_as in XML_TYPES:
+        from crawler.content.xhtml import as_html  # few processes ever read any
+
+        if markup := as_html(text):
+            return markup, sent_as
+    return text, HTML
 
 
 def _base_url(bases: list[LexborNode], url: str, encoding: str) -> str:

@@ -69,6 +69,19 @@ def test_a_sitemap_named_by_robots_txt_is_read_and_says_what_has_changed(tmp_pat
     assert rows(db, "SELECT count(*) FROM urls WHERE hinted")[0][0] == 0, "what was hinted at has been looked at"
 
 
+def test_xml_is_a_page_where_it_is_xhtml(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    xhtml = "<head><script src='x'/></head><body><a href='/x'>x</a></body>"
+    body = f"<html xmlns='http://www.w3.org/1999/xhtml'>{xhtml}</html>"
+    site.answer("/", Answer(body=body, content_type="application/xml"))
+    site.answer("/x", Answer(body="<other><html/></other>", content_type="text/xml"))
+    db = tmp_path / "crawl.db"
+    done = crawled(web, db, "http://a.test/")
+    assert done.urls() == {"http://a.test/": ("fetched", None), "http://a.test/x": ("fetched", None)}
+    assert rows(db, "SELECT url, text FROM current_pages") == [("http://a.test/", "x")]
+
+
 def test_what_a_header_asks_of_robots_counts_like_what_the_page_asks(tmp_path: Path) -> None:
     """And a version that asks for something else is another one."""
     web = FakeWeb()

@@ -887,6 +887,31 @@ _PIECES = [
         "<html lang=x>",
     ),
     *(
+        "<pre>",
+        "</pre>",
+        "<td>",
+        "<b hidden>",
+        "<div popover>",
+        "<dialog>",
+        "</dialog>",
+        "<ruby>",
+        "<rt>",
+        "<rp>",
+        "<button>",
+        "</button>",
+        "<template shadowrootmode=open>",
+        "<iframe srcdoc='<pre>a<a href=k>'>",
+        "<semantics>",
+        "<annotation>",
+        "&shy;",
+        "\u200b",
+        "\x1c",
+        "\x1f",
+        "\x0b",
+        "\x02",
+        "\x06",
+    ),
+    *(
         "<area href=//h alt=q>",
         "<iframe src=i>",
         "</iframe>",
@@ -908,7 +933,7 @@ def test_no_bytes_make_reading_fail(body: bytes, content_type: str | None) -> No
     check_page(body, content_type)
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(_PIECES), max_size=40))
 @example(["<a href=x>", " ", "text", "\n", "<b>", "text", " "])
 def test_no_markup_makes_reading_fail(pieces: list[str]) -> None:
