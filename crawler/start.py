@@ -111,12 +111,8 @@ class Start:
         return pages_before
 
     async def _rhythm(self) -> Rhythm:
-        """Only a budget makes the order matter, and only then is it worth its cost."""
         started_at, before = await self._store.run_times()
-        has_budget = self._config.scope.max_pages is not None or self._config.run.max_runtime_s is not None
-        return rhythm(
-            self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall(), by_value=has_budget
-        )
+        return rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
 
     async def _grant_access(self, seeds: Sequence[Seed]) -> None:
         """To the origins that the user has ever named; those of these `seeds` that came with credentials get them."""

@@ -27,7 +27,7 @@ from crawler.frontier.seeding import Seeding
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import Workbench
 from crawler.policy.recrawl import Rhythm
-from crawler.records import ANSWERED, Claim, EndReason, HostRecord, Result, Target, UrlKind, Visit
+from crawler.records import ANSWERED, Change, Claim, EndReason, HostRecord, Result, Target, UrlKind, Visit
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
@@ -121,7 +121,7 @@ class Frontier:
         self._supply.note_if_low(host)
         if self._tell is not None:
             self._tell(visit, results)
-        for result in results:
+        for result in (*results[1:], results[0]):  # what a robots.txt fails by name, then all else of its origin
             await self._put(result)
         origin = host.claims.origin(visit.claim.origin)
         if origin.parked and self._is_closed(origin):
@@ -177,6 +177,10 @@ class Frontier:
         """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
         return self._workbench.patience_s(claim)
 
+    def sending_in_s(self, claim: Claim) -> float:
+        """Seconds until the claim's request may be sent: 0 unless connecting took so long that others had its turn."""
+        return self._workbench.sending_in_s(claim, self._clock.monotonic())
+
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request; None where its host is left alone for now."""
         return self._workbench.turn_in_s(claim, self._clock.monotonic())
@@ -225,6 +229,9 @@ class Frontier:
     async def _obey(self, claim: Claim) -> None:
         host = self._workbench.host(claim.host_id)
         origin = host.claims.origin(claim.origin)
+        if origin.failing:
+            self._supply.let_go(claim)  # it was read a moment ago, and may have failed by now
+            return
         if origin.parked and self._is_closed(origin):
             await self._postpone(origin, [claim])
             return
@@ -294,6 +301,7 @@ class Frontier:
         self._uncommitted -= len(results)
         self._counters.pages += sum(result.page is not None for result in results)
         self._counters.changes.update(filter(None, map(self._changes.of, results)))
+        self._counters.changes[Change.NEWLY_FAILED] += self._store.failed_with_origins()
         self._supply.committed(results, hosts)
         self._admission.note_full_hosts(self._store.full_hosts())
         self._admission.note_full_domains(self._store.full_domains())

@@ -30,8 +30,9 @@ class HostState:
     claims: Turns = field(default_factory=Turns)
     lent: int = 0
     probes: int = 0  # lent, of origins that had not answered yet
-    unsent: int = 0  # lent, and the request not yet sent: with a delay, the next one waits for that moment
+    unsent: int = 0  # lent, about to be sent: with a delay, the next one waits for that moment
     waiting: int = 0  # claims that wait for their origin's rules, outside of the workbench
+    last_lent: Claim | None = None
     more: bool = True  # the store may hold more due URLs than `claims`
     allowance: int | None = None  # pages that may still be lent in this run; None: any number
     requests: int = 0
@@ -106,5 +107,7 @@ class Loan:
     claim: Claim
     lent_at: float
     is_probe: bool = False  # its origin had not answered yet
+    holds_turn: bool = True  # it is about to be sent: nothing else of a host with a delay may start before
+    late: bool = False  # it lost that turn to others, and needs another one before it may be sent
     sent: bool = False
     address: str | None = None  # the one that it is counted on: it was admitted there, or is expected there

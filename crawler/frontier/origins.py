@@ -23,13 +23,15 @@ class OriginState:
     claims: deque[Claim] = field(default_factory=deque)
     lent: int = 0
     slow: bool = False  # its last request took long: it gets one at a time
-    answered: bool = False  # since it is in memory: an answer of it began
+    late: int = 0  # lent, and not sent in its turn: it can hardly be connected to
+    answered: bool = False  # an answer of it began, since it is in memory and since a connection failed
     served: bool = False  # and not by refusing
     failures: int = 0  # connections in a row
     refusals: int = 0  # 429 and 503 in a row; those of requests that were under way together count once
     paused_at: float = float("-inf")  # when its last pause began
     paused_until: float = float("-inf")
     pause_reason: str = ""
+    failing: bool = False  # what the store has of it fails, as soon as that is committed
     parked: bool = False  # it waits for the end of its pause
 
     def pause(self, now: float, until: float, reason: str) -> None:
@@ -145,7 +147,7 @@ class Turns:
 
 
 def _may_lend(origin: OriginState, probing: bool) -> bool:
-    if origin.slow and origin.lent:
+    if (origin.slow and origin.lent) or origin.late:
         return False
     return origin.answered or not probing
 

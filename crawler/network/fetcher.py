@@ -87,15 +87,16 @@ class HttpFetcher:
         readable: Callable[[str | None], bool] = any_type,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
+        sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
         The body is read where the status is 2xx and `readable(content_type)` says so, up to `max_bytes` decoded bytes;
         elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request, in which the time
-        waited for our own rate limit does not count. `on_sent` is called at the moment in which the request was sent.
-        Where `fresh`, it goes out on no connection that was kept. The body counts in the memory budget until this
-        returns.
+        waited for our own rate limit does not count. `on_sent` is called at the moment in which the request was sent,
+        and not before `sending_in_s`, asked once there is a connection, says 0 seconds. Where `fresh`, it
+        goes out on no connection that was kept. The body counts in the memory budget until this returns.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
         attempt = Attempt(
@@ -108,6 +109,7 @@ class HttpFetcher:
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
             on_sent=on_sent,
+            sending_in_s=sending_in_s,
             fresh=fresh,
             proxy=self._proxy.name if self._proxy is not None else None,
             wall_clock=self._wall_clock,

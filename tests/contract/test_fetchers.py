@@ -396,6 +396,19 @@ async def test_tls(web: FakeWeb, opened: Open) -> None:
 # --- failures -------------------------------------------------------------------------------------------------------
 
 
+async def test_silent(web: FakeWeb, opened: Open) -> None:
+    """Who wants to connect gets no answer, at a host or at one of its origins."""
+    web.host("silent.test", listening="silent")
+    web.sites["a.test"].origin(8081, listening="silent")
+    async with opened(web, connect_timeout_s=0.2) as run:
+        for url in (run.web.url("silent.test"), run.web.url("a.test", port=8081)):
+            failure = await run.fetcher.fetch(url)
+            assert isinstance(failure, Failure)
+            assert (failure.kind, failure.message) == (FailureKind.TIMEOUT, "timed out while connecting")
+            assert (failure.sent, failure.answered) == (False, False)
+        await run.answer("/")
+
+
 async def test_refused(web: FakeWeb, opened: Open) -> None:
     """Nobody listens."""
     web.host("refused.test", listening=False)

@@ -91,12 +91,14 @@ CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NO
 CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;
 CREATE INDEX urls_excluded ON urls (host_id, cause, reason) WHERE status = 'excluded';
 CREATE INDEX urls_failed ON urls (reason) WHERE status = 'failed' AND kind <> 'robots';
--- `--max-age AGE` goes by the first, `auto` by the second; where there is time for a part only, the third comes first.
+-- `--max-age AGE` goes by the first, `auto` by the second.
 CREATE INDEX urls_answered ON urls (host_id, fetched_at)
     WHERE status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL;
 CREATE INDEX urls_revisit ON urls (host_id, revisit_at) WHERE revisit_at IS NOT NULL;
 CREATE INDEX urls_cut ON urls (links_cut_at) WHERE links_cut_at IS NOT NULL;
-CREATE INDEX urls_hubs ON urls (host_id) WHERE seed > 0 OR new_links >= 0.25;
+-- Of what is to be fetched again, these come first: seeds and hubs, and what a sitemap says has changed.
+CREATE INDEX urls_hubs ON urls (host_id, revisit_at) WHERE seed > 0 OR new_links >= 0.25;
+CREATE INDEX urls_hinted ON urls (host_id) WHERE hinted = 1;
 -- What failed and may be looked at again; and what fails but keeps the status of its last answer.
 CREATE INDEX urls_retried ON urls (host_id, revisit_at) WHERE status = 'failed' AND revisit_at IS NOT NULL;
 CREATE INDEX urls_failing ON urls (failing_since)

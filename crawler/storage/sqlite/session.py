@@ -47,6 +47,7 @@ class Session:
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
         self._limits = Limits()
+        self._failed_with_origins = 0
         self.run_id = 0
 
     def _check_files(self) -> None:

@@ -6,7 +6,7 @@ many rows where there are blobs): a statement a row would take and give up the G
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 from itertools import chain
@@ -39,7 +39,7 @@ from crawler.storage.sqlite.columns import (
 )
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
-from crawler.storage.values import as_json, fetch_values, page_values, storable, url_values
+from crawler.storage.values import as_json, fetch_values, page_values, storable, updated_values, url_values
 
 _HEAD_HASH_BYTES = 16
 _MAX_HEADS = 4096  # of which the rows are remembered
@@ -143,17 +143,25 @@ ON CONFLICT (origin) DO UPDATE SET
 
 _READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
+_WAITS_FOR_RULES = "next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL"
+_IS_OF_ORIGIN = "substr(url, 1, length(?2) + 1) = ?2 || '/'"
+
 # What waits for the rules without having had an answer, and what has failed before and is due again by now. What was
 # answered before stays pending, to be tried later.
-_FAIL_ORIGIN = """
+_FAIL_ORIGIN = f"""
 UPDATE urls SET status = 'failed', reason = ?3, cause = ?3, detail = NULL, next_fetch_at = NULL,
     attempts = max(attempts, ?4) + 1, failing_since = coalesce(failing_since, ?5), failing_reason = ?3, revisit_at = ?6
 WHERE id IN (
-    SELECT id FROM urls
-    WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
+    SELECT id FROM urls WHERE host_id = ?1 AND {_WAITS_FOR_RULES}
     UNION ALL SELECT id FROM urls WHERE host_id = ?1 AND status = 'failed' AND revisit_at <= ?5
-) AND substr(url, 1, length(?2) + 1) = ?2 || '/'
-"""
+) AND {_IS_OF_ORIGIN}
+"""  # noqa: S608 - our own names
+
+# Of the pages that this is about to fail, those that have not failed before.
+_NEWLY_FAILED = f"""
+SELECT count(*) FROM urls
+WHERE host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL
+"""  # noqa: S608 - our own names
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
 # answers that would otherwise lie in the future, younger than any age.
@@ -183,6 +191,7 @@ class Transaction:
         self._heads = heads
         self._run_id = run_id
         self._limits = limits if limits is not None else Limits()
+        self.failed_with_origins = 0  # pages that had not failed before, without a result of their own
         self._intake = Intake(self._execute, known, self._limits)
 
     async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
@@ -239,7 +248,9 @@ class Transaction:
         await self._add_bodies(results)
         target_ids = await self._target_ids(results)
         page_ids = await self._add_pages(results, ids, fetch_ids, target_ids)
-        await self._add_links(results, await self._linking_pages(results, ids, page_ids), target_ids)
+        stored = await self._stored_pages(results, ids)
+        await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
+        await self._update_pages(results, stored, target_ids)
         await self._complete_pages(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids)
         if self._limits.urls is not None:
@@ -328,17 +339,14 @@ class Transaction:
         await self._insert("pages", rows)
         return page_ids
 
-    async def _linking_pages(
-        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]
-    ) -> Sequence[int | None]:
-        """The versions that the links belong to: what was read again and says the same completes the one stored."""
+    async def _stored_pages(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
+        """The versions of what was read again and says the same; None for all else."""
         reread = [url_id for result, url_id in zip(results, ids, strict=True) if result.reread is not None]
-        if not reread:
-            return page_ids
-        stored = {row[0]: row[1] for row in await self._execute(_PAGES_OF, as_json(reread))}
+        rows = await self._execute(_PAGES_OF, as_json(reread)) if reread else []
+        stored = {row[0]: row[1] for row in rows}
         return [
-            page_id if result.reread is None else stored[url_id]
-            for result, url_id, page_id in zip(results, ids, page_ids, strict=True)
+            stored.get(url_id) if result.reread is not None else None
+            for result, url_id in zip(results, ids, strict=True)
         ]
 
     async def _add_links(
@@ -349,11 +357,32 @@ class Transaction:
             (page_id, target_ids[target.url], anchor, rel, nofollow)
             for result, page_id in zip(results, page_ids, strict=True)
             if (page := result.page or result.reread) is not None
+            if result.link_targets
             for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, page.links, strict=True)
             if target.url not in unstored
         ]
         if rows:
             await self._execute(_ADD_LINKS.sql, as_json(rows))
+
+    async def _update_pages(
+        self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Mapping[str, int]
+    ) -> None:
+        """What makes no version is kept of the newest visit; nothing is written where it is what it was."""
+        rows = [
+            {"id": page_id} | updated_values(result, result.reread, target_ids)
+            for result, page_id in zip(results, stored, strict=True)
+            if result.reread is not None and page_id is not None
+        ]
+        for part, values, parameters in _many(rows):
+            names = [name for name in part if name != "id"]
+            new = {name: f"v.{name}" for name in names} | {"link_details": "coalesce(v.link_details, p.link_details)"}
+            await self._execute_storable(
+                f"WITH v ({', '.join(part)}) AS (VALUES {values})"  # noqa: S608 - our own names
+                f" UPDATE pages AS p SET {', '.join(f'{name} = {new[name]}' for name in names)} FROM v"
+                f" WHERE p.id = v.id AND ({', '.join(f'p.{name}' for name in names)})"
+                f" IS NOT ({', '.join(map(new.__getitem__, names))})",
+                parameters,
+            )
 
     async def _complete_pages(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
@@ -391,6 +420,8 @@ class Transaction:
             if result.origin_failed is not None:
                 attempts, again_at = result.verdict.attempts - 1, result.origin_revisit_at
                 failure = (result.claim.origin, result.origin_failed, attempts, now, again_at)
+                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, host_id, result.claim.origin)
+                self.failed_with_origins += newly_failed
                 await self._execute(_FAIL_ORIGIN, host_id, *failure)
             closure = result.closure
             if closure is not None and closure.blame is Blame.ORIGIN:
@@ -436,24 +467,33 @@ class Transaction:
         return int(rows[0][0])
 
     async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
-        """One VALUES with many rows, which all have the same names: blobs cannot travel as JSON."""
-        if not rows:
-            return
-        columns = tuple(rows[0])
-        in_order = itemgetter(*columns)
-        step = _MAX_PARAMETERS // len(columns)
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
+        for columns, values, parameters in _many(rows):
             sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608 - our own names
-            parameters = [*chain.from_iterable(map(in_order, part))]
-            try:
-                await self._execute(sql, *parameters)
-            except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
-                await self._execute(sql, *storable(parameters))
+            await self._execute_storable(sql, parameters)
+
+    async def _execute_storable(self, sql: str, parameters: Sequence[Any]) -> None:
+        try:
+            await self._execute(sql, *parameters)
+        except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
+            await self._execute(sql, *storable(parameters))
 
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+def _many(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
+    """Rows, which all have the same names, as the names, one VALUES and its parameters, as many as a statement takes:
+    blobs cannot travel as JSON.
+    """
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    in_order = itemgetter(*columns)
+    step = _MAX_PARAMETERS // len(columns)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
+        yield columns, values, [*chain.from_iterable(map(in_order, part))]
 
 
 def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
