@@ -131,6 +131,7 @@ class Change(StrEnum):
 
     NEW = "new"  # fetched for the first time
     CHANGED = "changed"  # a new version, or it redirects now, or no longer
+    METADATA = "metadata"  # a new version whose text and links are those of the one before
     UNCHANGED = "unchanged"
     GONE = "gone"  # 404 or 410, and was answered otherwise before
     NEWLY_FAILED = "newly_failed"
@@ -330,6 +331,7 @@ class Response:
     date: str | None = None
     max_age_s: float | None = None
     robots_tags: tuple[str, ...] = ()
+    link_fields: tuple[str, ...] = ()
     head: tuple[tuple[bytes, bytes], ...] = ()
     address: str | None = None
     started_at: float = 0.0
@@ -421,6 +423,9 @@ class StoredBody:
     zstd: bytes
 
 
+PRICES_AND_DATES_BYTES = 8  # the last ones of a `metadata_hash`: they cover no more than those
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
@@ -430,11 +435,11 @@ class Page:
     what is asked of robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the
     page holds more than are kept. `images_hash` covers where its images come from; empty where it has none.
     `metadata_hash` covers title, description, canonical URL, language, robots directives, hreflang, JSON-LD, Open
-    Graph, dates and author; empty where none was made. `reader_version` is that of the reader; 1 stands for those of
-    0.1.0, which left all fields from it on empty. `content_type` is the media type that it was read as;
-    `encoding_source` is what named the encoding (bom, header, meta, xml, guess, default). `metas` are the `<meta>`
-    elements by name, in lower case: a text, or a list of texts where it is repeated. `published_at` and `modified_at`
-    are Unix seconds. None: the page does not say.
+    Graph, dates and author, its last bytes prices and dates alone; empty where none was made. `reader_version` is that
+    of the reader; 1 stands for those of 0.1.0, which left all fields from it on empty. `content_type` is the media type
+    that it was read as; `encoding_source` is what named the encoding (bom, header, meta, xml, guess, default). `metas`
+    are the `<meta>` elements by name, in lower case: a text, or a list of texts where it is repeated. `published_at`
+    and `modified_at` are Unix seconds. None: the page does not say.
     """
 
     url: str
@@ -608,7 +613,8 @@ class Result:
     what else was found. `origin_failed` fails all that is pending for the claim's origin, for a run with `--max-age` to
     look at again from `origin_revisit_at` on. `keeps`: the status that the URL keeps, as of its last answer, though
     this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
-    already, and so do the links of `reread`, a page that says what it said; `lastmods` is what a sitemap says of its
+    already, and so does `reread`, a page that says what it said: it brings what makes no version up to date, and the
+    links and their details where `link_targets` are given. `lastmods` is what a sitemap says of its
     pages. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None:
     nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`: nothing changes but
     `next_fetch_at`.

@@ -16,6 +16,7 @@ from crawler.bodies import stored_body
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.html import CONTENT_HASH_BYTES
+from crawler.content.link_header import with_link_header
 from crawler.content.reader import readable
 from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
@@ -154,8 +155,10 @@ class Visitor:
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:
         """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds. A Refresh comes before the page's
-        own (WHATWG HTML, "shared declarative refresh steps").
+        own (WHATWG HTML, "shared declarative refresh steps"). A Link says what `<link>` may say.
         """
+        if response.link_fields:
+            page = with_link_header(page, response.link_fields)
         refresh = None if response.refresh is None else read_refresh(response.refresh, page.url, page.url)
         if refresh is not None:
             page = replace(page, refresh_url=refresh.url, refresh_is_redirect=refresh.is_redirect)

@@ -51,7 +51,7 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[
             if len(kept) >= MAX_LINKS:
                 beyond.add(href)
                 continue
-            resolved[href] = _resolve(href, base)
+            resolved[href] = resolve(href, base)
         target = resolved[href]
         if target is None:
             continue
@@ -68,8 +68,13 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[
     return tuple(kept.values()), len(kept) + len(beyond)
 
 
-def _resolve(href: str, base: str) -> str | None:
-    """`href` against `base`. Cached by folder: its pages share most of their links, and joining is expensive."""
+def resolve(href: str, base: str) -> str | None:
+    """`href` (without a fragment) against `base`; None where that is no http(s) URL, or `href` is empty.
+
+    Cached by folder: its pages share most of their links, and joining is expensive.
+    """
+    if not href:
+        return None
     if href[0] == "?":
         return normalize(href, base)
     folder = base.partition("?")[0].rpartition("/")[0] + "/"

@@ -13,6 +13,7 @@ from crawler.frontier.admission import Admission
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
+from crawler.policy.change import is_metadata_alone, is_version
 from crawler.policy.outcome import NO_SITEMAP, decide, is_wrong_guess
 from crawler.records import (
     ANSWERED,
@@ -64,10 +65,10 @@ class Conclusion:
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
         page, body = _new_version(visit)
-        if page is not None:
+        if page is not None and not (claim.previous is not None and is_metadata_alone(page, claim.previous)):
             self._admission.note(page)
-        reread = visit.page if page is None and _completes(visit) else None
-        linking = page or reread
+        reread = visit.page if page is None else None
+        linking = page or (reread if _completes(visit) else None)
         link_targets = self._admission.links(linking, claim) if linking is not None else ()
         targets = [*entries, *self._redirect_targets(visit, page)]
         falls_back = _should_fall_back(claim, visit.attempt)
@@ -131,15 +132,15 @@ def _new_version(visit: Visit) -> tuple[Page | None, StoredBody | None]:
     if page is None or previous is None:
         return page, visit.body
     truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
-    if page.content_hash != previous.content_hash or (previous.truncated and not truncated):
+    if is_version(page, previous, truncated=truncated):
         return page, visit.body
     return None, None if previous.has_body else visit.body
 
 
 def _completes(visit: Visit) -> bool:
-    """Whether links of the stored version have no row, and may get one now."""
+    """Whether links of the stored version have no row, and may get one now, or no details, which 0.1.0 kept of none."""
     previous = visit.claim.previous
-    return previous is not None and previous.lacks_links
+    return previous is not None and (previous.lacks_links or previous.metadata_hash is None)
 
 
 def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:

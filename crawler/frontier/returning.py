@@ -159,8 +159,8 @@ class Returning:
     def _revisit(self, visit: Visit, status: UrlStatus, page: Page | None) -> Revisit | None:
         if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
             return None
-        content_hash = page.content_hash if page is not None else None
-        return plan(visit.claim, visit.attempt, status, content_hash, self.pace)
+        content_hash, metadata_hash = (page.content_hash, page.metadata_hash) if page is not None else (None, None)
+        return plan(visit.claim, visit.attempt, status, content_hash, self.pace, metadata_hash)
 
 
 def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:

@@ -18,6 +18,7 @@ CONTENT_TYPE = istr("Content-Type")
 _DATE = istr("Date")
 _ETAG = istr("ETag")
 _LAST_MODIFIED = istr("Last-Modified")
+_LINK = istr("Link")
 _LOCATION = istr("Location")
 _REFRESH = istr("Refresh")
 _RETRY_AFTER = istr("Retry-After")
@@ -50,6 +51,7 @@ class Described(TypedDict):
     date: str | None
     max_age_s: float | None
     robots_tags: tuple[str, ...]
+    link_fields: tuple[str, ...]
 
 
 def described(headers: MultiMapping[str]) -> Described:
@@ -64,6 +66,7 @@ def described(headers: MultiMapping[str]) -> Described:
         "date": field(headers, _DATE),
         "max_age_s": max_age_s(headers),
         "robots_tags": fields(headers, _X_ROBOTS_TAG),
+        "link_fields": fields(headers, _LINK),
     }
 
 

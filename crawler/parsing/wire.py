@@ -104,7 +104,7 @@ def decode_answer(answer: Answer, url: str, size: int) -> Reading:
 
 def encode_content(content: Content) -> bytes:
     """As JSON."""
-    return orjson.dumps(_columns(content))
+    return orjson.dumps(_columns(content), default=tuple)  # of those with names
 
 
 def decode_content(json: bytes, url: str) -> Content:

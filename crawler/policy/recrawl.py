@@ -33,7 +33,17 @@ from functools import lru_cache
 
 from crawler.config import RecrawlConfig
 from crawler.dates import unix_time
-from crawler.records import ChangeRate, Claim, Horizon, PreviousVisit, Response, Revisit, UrlKind, UrlStatus
+from crawler.records import (
+    PRICES_AND_DATES_BYTES,
+    ChangeRate,
+    Claim,
+    Horizon,
+    PreviousVisit,
+    Response,
+    Revisit,
+    UrlKind,
+    UrlStatus,
+)
 
 DAY_S = 86400.0
 PRIOR = ChangeRate(changes=0.13, watched_s=0.78 * DAY_S)  # a change in 6 days, but who knows
@@ -112,14 +122,21 @@ def _retry_s(recrawl: RecrawlConfig) -> float:
     return age_s if isinstance(age_s, int | float) and _SHORTEST_RETRY_S <= age_s < DAY_S else DAY_S
 
 
-def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: bytes | None, pace: Pace) -> Revisit:
+def plan(
+    claim: Claim,
+    response: Response,
+    status: UrlStatus,
+    content_hash: bytes | None,
+    pace: Pace,
+    metadata_hash: bytes | None = None,
+) -> Revisit:
     """When to look again after this answer, and what is known now of how often the URL changes.
 
-    `status` is fetched, redirected or gone; `content_hash` is that of the version just read, None where the answer
+    `status` is fetched, redirected or gone; the hashes are those of the version just read, None where the answer
     brought none (304, not a page).
     """
     previous = claim.previous
-    changed = previous is not None and has_changed(previous, status, content_hash)
+    changed = previous is not None and has_changed(previous, status, content_hash, metadata_hash)
     rate = _rate_after(previous, response, changed=changed)
     promise_s = _promise(previous, response, changed=changed)
     interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate)
@@ -130,13 +147,24 @@ def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: byte
     return Revisit(at=response.started_at + pace.pause_s(interval_s), rate=rate, promise_s=promise_s)
 
 
-def has_changed(previous: PreviousVisit, status: UrlStatus, content_hash: bytes | None) -> bool:
-    """Whether a visit that ended with `status` found something else than the one before it. A document that is read for
-    the first time shows no change.
+def has_changed(
+    previous: PreviousVisit, status: UrlStatus, content_hash: bytes | None, metadata_hash: bytes | None = None
+) -> bool:
+    """Whether a visit that ended with `status` found something else than the one before it.
+
+    Of what is metadata alone, a price or a date counts: people wait for those. A document that is read for the first
+    time shows no change.
     """
     if None not in (content_hash, previous.content_hash) and content_hash != previous.content_hash:
         return True
+    if metadata_hash and previous.metadata_hash and _differ_in_prices_or_dates(metadata_hash, previous.metadata_hash):
+        return True
     return previous.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
+
+
+def _differ_in_prices_or_dates(a: bytes, b: bytes) -> bool:
+    """Whether two hashes of metadata do (see `Page.metadata_hash`)."""
+    return a[-PRICES_AND_DATES_BYTES:] != b[-PRICES_AND_DATES_BYTES:]
 
 
 def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:

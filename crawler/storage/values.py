@@ -82,6 +82,7 @@ _AS_JSON: dict[str, Callable[[Any], Any]] = {
     "resources": lambda resources: tuple(map(Resource._make, resources)),
     "link_details": lambda details: tuple(map(LinkDetail._make, details)),
 }
+_EMPTY = {name: "{}" if read is dict else "[]" for name, read in _AS_JSON.items()}
 _FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
 
 _page_fields = attrgetter(*PAGE_FIELDS)
@@ -93,16 +94,34 @@ def page_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> di
     `target_ids` are the rows of its link targets by URL, of those that have one. (A link has no place of its own in the
     database: its details name its target.)
     """
+    values = _field_values(result, page, target_ids)
+    values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
+    values["body_hash"] = result.body.digest if result.body is not None else None
+    return values
+
+
+def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+    """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover.
+
+    The details of links are None where the links were not looked at.
+    """
+    values = _field_values(result, page, target_ids)
+    del values["text"], values["content_hash"]
+    if not result.link_targets:
+        values["link_details"] = None
+    return values
+
+
+def _field_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
     values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
+    values["metadata_hash"] = page.metadata_hash or None
     values["link_details"] = [
         (target_id, *rest)
         for link, *rest in page.link_details
-        if (target_id := target_ids.get(result.link_targets[link].url)) is not None
+        if result.link_targets and (target_id := target_ids.get(result.link_targets[link].url)) is not None
     ]
     for name in _AS_JSON:
-        values[name] = as_json(values[name])
-    values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
-    values["body_hash"] = result.body.digest if result.body is not None else None
+        values[name] = as_json(values[name]) if values[name] else _EMPTY[name]
     return values
 
 
@@ -204,10 +223,17 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite cuts JSON at a NUL, and 
 def as_json(value: Any) -> str:
     """JSON for a statement, or to be stored."""
     try:
-        data = orjson.dumps(value)
+        data = orjson.dumps(value, default=_plain)
     except orjson.JSONEncodeError:  # a lone surrogate
         data = orjson.dumps(storable(value))
     return (orjson.dumps(storable(value)) if b"\\u0000" in data else data).decode()
+
+
+def _plain(value: Any) -> Any:
+    """A tuple with names as one without: only such are not JSON yet."""
+    if isinstance(value, tuple):
+        return tuple(value)
+    raise TypeError
 
 
 def storable(value: Any) -> Any:

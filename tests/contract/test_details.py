@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,11 +28,12 @@ from crawler.records import (
 )
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
-from tests.contract.results import NOW, a_result, a_store, a_target, claims_of, robots_claim, rows
+from tests.contract.results import NOW, a_body, a_result, a_store, a_target, claims_of, robots_claim, rows
 
 A, B, C, D = "http://a.test/", "http://a.test/b", "http://c.test/", "http://d.test/"
 ODD = "a\0b\ud800c\x1b"
 CLEAN = "a\ufffdb\ufffdc\x1b"
+CLEAN_JSON = CLEAN.replace("\x1b", r"\u001b")
 
 FULL = Page(
     url=A,
@@ -121,6 +123,28 @@ async def test_odd_texts_are_replaced_wherever_they_stand(location: Path) -> Non
     assert kept.alternates == (Alternate(A, "feed", CLEAN, CLEAN, CLEAN),)
     assert kept.resources == (Resource("image", A, CLEAN, CLEAN, CLEAN),)
     assert kept.link_details == (LinkDetail(0, 0, CLEAN, CLEAN),)
+
+
+async def test_a_visit_that_makes_no_version_brings_its_details_up_to_date(location: Path) -> None:
+    """And its links' only where they were looked at; nothing is written where all is as it was."""
+    async with a_store(location, A) as store:
+        claim, targets = (await claims_of(store))[A], (a_target(B), a_target(C))
+        await store.commit([a_result(claim, page=FULL, link_targets=targets, body=a_body(b"1"))], NOW)
+        before = rows(location, "SELECT id, fetch_id, text, body_hash, content_hash, link_details FROM pages")
+        newer = replace(FULL, metas={"csrf": ODD}, resources=(), alternates=FULL.alternates[:1], link_details=())
+        again: dict[str, Any] = {"page": False, "reread": newer}
+        await store.commit([a_result(claim, **again)], NOW)
+        assert rows(location, "SELECT id, fetch_id, text, body_hash, content_hash, link_details FROM pages") == before
+        assert rows(location, "SELECT metas, resources, title FROM pages") == [
+            (f'{{"csrf":"{CLEAN_JSON}"}}', "[]", "T")
+        ]
+        rows_changed(location, "CREATE TABLE written (id)")
+        rows_changed(location, "CREATE TRIGGER t AFTER UPDATE ON pages BEGIN INSERT INTO written VALUES (1); END")
+        await store.commit([a_result(claim, **again), a_result(claim, **again)], NOW)
+        assert rows(location, "SELECT * FROM written") == []
+        await store.commit([a_result(claim, **again, link_targets=targets)], NOW)
+        assert rows(location, "SELECT link_details FROM pages") == [("[]",)]
+        assert rows(location, "SELECT count(*) FROM written") == [(1,)]
 
 
 # --- who named a URL --------------------------------------------------------------------------------------------------

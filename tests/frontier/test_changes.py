@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ def test_the_first_night_is_new_but_for_what_fails(tmp_path: Path) -> None:
     site.sequence("/edited", Answer(status=500), Answer(status=500), Answer.page(title="at last"))
     done = nights(web, tmp_path / "crawl.db", 0, "http://a.test/")
     assert done.summary.changes == {
-        "new": 5, "changed": 0, "unchanged": 0, "gone": 0, "newly_failed": 1, "healed": 0,
+        "new": 5, "changed": 0, "metadata": 0, "unchanged": 0, "gone": 0, "newly_failed": 1, "healed": 0,
     }  # fmt: skip
 
 
@@ -61,6 +63,27 @@ def test_each_later_night_is_told_against_the_one_before(tmp_path: Path) -> None
     site.page("/lost", title="/lost")
     site.page("/flaky", title="/flaky")
     assert changes(nights(web, db, 4)) == {"unchanged": 4, "healed": 2}
+
+
+def test_a_change_of_metadata_alone_is_told_as_such(tmp_path: Path) -> None:
+    """And one of nonces, resources and the like is none."""
+    web, db = FakeWeb(), tmp_path / "crawl.db"
+    site = web.host("a.test")
+    site.page("/", links=["/price", "/nonce"])
+    for night, (price, nonce) in enumerate([(5, "a"), (6, "b"), (6, "c")]):
+        offer = f'<script type="application/ld+json">{{"offers": {{"price": {price}}}}}</script>'
+        site.page("/price", title="Price", markup=offer)
+        site.page(
+            "/nonce", title="Nonce", markup=f"<meta name=csrf content={nonce}><script src=app.{nonce}.js></script>"
+        )
+        done = nights(web, db, night, "http://a.test/")
+        assert changes(done) == [{"new": 3}, {"metadata": 1, "unchanged": 2}, {"unchanged": 3}][night]
+    with closing(sqlite3.connect(db)) as connection:
+        versions = connection.execute("SELECT url, change FROM changes WHERE url <> 'http://a.test/' ORDER BY url, at")
+        told = [(url.rpartition("/")[2], change) for url, change in versions]
+        assert told == [("nonce", "new"), ("price", "new"), ("price", "metadata")]
+        newest = connection.execute("SELECT count(*), max(metas), max(resources) FROM pages WHERE title = 'Nonce'")
+        assert newest.fetchall() == [(1, '{"csrf":"c"}', '[["script","http://a.test/app.c.js",null,null,null]]')]
 
 
 def test_what_is_tried_several_times_in_a_run_counts_once(tmp_path: Path) -> None:

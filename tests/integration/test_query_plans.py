@@ -20,6 +20,7 @@ from crawler.records import (
     ExclusionReason,
     FailureKind,
     Horizon,
+    Page,
     Reason,
     Result,
     RobotsCopy,
@@ -98,6 +99,8 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
     seen = [a_result(claim, links=["http://new.test/found"], page=claim.url.endswith("0")) for claim in stale]
     lastmods = tuple((f"http://h1.test/{number}", NOW - 5) for number in range(64))
     await store.commit([replace(visit, lastmods=lastmods, body=a_body(b"x")) for visit in seen], NOW)
+    same = Page(url=claims[0].url, metas={"name": "content"})
+    await store.commit([a_result(claim, page=False, reread=same) for claim in claims[:8]], NOW)
     await store.add([a_target("http://new.test/", reason="scope"), a_target("http://new.test/", depth=1)], NOW)
     await store.excluded(Cursor(f'[{HOSTS}, "", "", 0]'), 64)
 
@@ -126,12 +129,14 @@ def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
 
 
 def faults_of(plan: list[str], statement: str) -> list[str]:
-    """A batch (json_each, or what hangs on its rows) may be read and sorted; a table may not.
+    """A batch (json_each, VALUES, or what hangs on its rows) may be read and sorted; a table may not.
 
     How a subquery comes by its rows has steps of its own.
     """
     bounded = ("VIRTUAL TABLE", "CONSTANT", "(subquery-")
-    scans = [step for step in plan if step.startswith("SCAN") and not any(word in step for word in bounded)]
+    batch = "SCAN v" if "WITH v" in statement else None  # of VALUES
+    steps = [step for step in plan if step != batch]
+    scans = [step for step in steps if step.startswith("SCAN") and not any(word in step for word in bounded)]
     sorts = [step for step in plan if "TEMP B-TREE" in step and "json_each" not in statement]
     automatic = [step for step in plan if "AUTOMATIC" in step]
     return scans + sorts + automatic

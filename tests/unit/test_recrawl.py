@@ -192,6 +192,16 @@ def test_what_counts_as_a_change(
     assert has_changed(known(status=before), status, content_hash) is changed
 
 
+@pytest.mark.parametrize(
+    ("metadata_hash", "changed"),
+    [(b"rest....prices..", False), (b"REST....prices..", False), (b"rest....PRICES..", True), (b"", False)],
+)
+def test_of_metadata_alone_a_price_or_a_date_counts_as_a_change(metadata_hash: bytes, changed: bool) -> None:
+    before = replace(known(), metadata_hash=b"rest....prices..")
+    assert has_changed(before, UrlStatus.FETCHED, before.content_hash, metadata_hash) is changed
+    assert not has_changed(replace(before, metadata_hash=None), UrlStatus.FETCHED, before.content_hash, metadata_hash)
+
+
 def test_a_known_moment_counts_the_quiet_time_since() -> None:
     claim = a_claim(previous=known())
     modified = formatdate(NOW - 7200, usegmt=True)

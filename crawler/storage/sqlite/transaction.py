@@ -6,7 +6,7 @@ many rows where there are blobs): a statement a row would take and give up the G
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 from itertools import chain
@@ -39,7 +39,7 @@ from crawler.storage.sqlite.columns import (
 )
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
-from crawler.storage.values import as_json, fetch_values, page_values, storable, url_values
+from crawler.storage.values import as_json, fetch_values, page_values, storable, updated_values, url_values
 
 _HEAD_HASH_BYTES = 16
 _MAX_HEADS = 4096  # of which the rows are remembered
@@ -254,7 +254,9 @@ class Transaction:
         await self._add_bodies(results)
         target_ids = await self._target_ids(results)
         page_ids = await self._add_pages(results, ids, fetch_ids, target_ids)
-        await self._add_links(results, await self._linking_pages(results, ids, page_ids), target_ids)
+        stored = await self._stored_pages(results, ids)
+        await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
+        await self._update_pages(results, stored, target_ids)
         await self._complete_pages(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
@@ -343,17 +345,14 @@ class Transaction:
         await self._insert("pages", rows)
         return page_ids
 
-    async def _linking_pages(
-        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]
-    ) -> Sequence[int | None]:
-        """The versions that the links belong to: what was read again and says the same completes the one stored."""
+    async def _stored_pages(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
+        """The versions of what was read again and says the same; None for all else."""
         reread = [url_id for result, url_id in zip(results, ids, strict=True) if result.reread is not None]
-        if not reread:
-            return page_ids
-        stored = {row[0]: row[1] for row in await self._execute(_PAGES_OF, as_json(reread))}
+        rows = await self._execute(_PAGES_OF, as_json(reread)) if reread else []
+        stored = {row[0]: row[1] for row in rows}
         return [
-            page_id if result.reread is None else stored[url_id]
-            for result, url_id, page_id in zip(results, ids, page_ids, strict=True)
+            stored.get(url_id) if result.reread is not None else None
+            for result, url_id in zip(results, ids, strict=True)
         ]
 
     async def _add_links(
@@ -364,11 +363,32 @@ class Transaction:
             (page_id, target_ids[target.url], anchor, rel, nofollow)
             for result, page_id in zip(results, page_ids, strict=True)
             if (page := result.page or result.reread) is not None
+            if result.link_targets
             for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, page.links, strict=True)
             if target.url not in unstored
         ]
         if rows:
             await self._execute(_ADD_LINKS.sql, as_json(rows))
+
+    async def _update_pages(
+        self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Mapping[str, int]
+    ) -> None:
+        """What makes no version is kept of the newest visit; nothing is written where it is what it was."""
+        rows = [
+            {"id": page_id} | updated_values(result, result.reread, target_ids)
+            for result, page_id in zip(results, stored, strict=True)
+            if result.reread is not None and page_id is not None
+        ]
+        for part, values, parameters in _many(rows):
+            names = [name for name in part if name != "id"]
+            new = {name: f"v.{name}" for name in names} | {"link_details": "coalesce(v.link_details, p.link_details)"}
+            await self._execute_storable(
+                f"WITH v ({', '.join(part)}) AS (VALUES {values})"  # noqa: S608 - our own names
+                f" UPDATE pages AS p SET {', '.join(f'{name} = {new[name]}' for name in names)} FROM v"
+                f" WHERE p.id = v.id AND ({', '.join(f'p.{name}' for name in names)})"
+                f" IS NOT ({', '.join(map(new.__getitem__, names))})",
+                parameters,
+            )
 
     async def _complete_pages(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
@@ -458,24 +478,33 @@ class Transaction:
         return int(rows[0][0])
 
     async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
-        """One VALUES with many rows, which all have the same names: blobs cannot travel as JSON."""
-        if not rows:
-            return
-        columns = tuple(rows[0])
-        in_order = itemgetter(*columns)
-        step = _MAX_PARAMETERS // len(columns)
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
+        for columns, values, parameters in _many(rows):
             sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608 - our own names
-            parameters = [*chain.from_iterable(map(in_order, part))]
-            try:
-                await self._execute(sql, *parameters)
-            except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
-                await self._execute(sql, *storable(parameters))
+            await self._execute_storable(sql, parameters)
+
+    async def _execute_storable(self, sql: str, parameters: Sequence[Any]) -> None:
+        try:
+            await self._execute(sql, *parameters)
+        except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
+            await self._execute(sql, *storable(parameters))
 
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+def _many(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
+    """Rows, which all have the same names, as the names, one VALUES and its parameters, as many as a statement takes:
+    blobs cannot travel as JSON.
+    """
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    in_order = itemgetter(*columns)
+    step = _MAX_PARAMETERS // len(columns)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
+        yield columns, values, [*chain.from_iterable(map(in_order, part))]
 
 
 def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:

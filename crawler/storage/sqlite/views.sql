@@ -365,14 +365,17 @@ CREATE VIEW changes AS
 -- What happened to pages, run by run. Only responses count; an outage changes nothing. Reads all attempts. What
 -- `crawler prune` has removed is not listed, and the oldest version left counts as the new one.
 --   url             the page
---   change          new, changed (text, links or robots directives), gone (404, 410), moved (redirects) or back
+--   change          new, changed (text, links or robots directives), metadata (nothing but that), gone (404, 410), moved
+--                   (redirects) or back
 --   run_id          the run that noticed
 --   at              when it noticed (Unix seconds)
---   page_id         the version, for new and changed; NULL otherwise
+--   page_id         the version, for new, changed and metadata; NULL otherwise
 --   url_id          the page's row in urls
 SELECT
-    u.url, CASE WHEN EXISTS (SELECT 1 FROM pages AS o WHERE o.url_id = p.url_id AND o.id < p.id) THEN 'changed'
-        ELSE 'new' END AS change,
+    u.url, coalesce((
+        SELECT iif(o.content_hash = p.content_hash AND o.truncated = p.truncated, 'metadata', 'changed')
+        FROM pages AS o WHERE o.url_id = p.url_id AND o.id < p.id ORDER BY o.id DESC LIMIT 1
+    ), 'new') AS change,
     f.run_id, f.started_at AS at, p.id AS page_id, u.id AS url_id
 FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id JOIN urls AS u ON u.id = p.url_id
 UNION ALL
