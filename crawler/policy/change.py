@@ -35,6 +35,11 @@ def change_of(result: Result, *, had_failed: bool) -> Change | None:
     return None
 
 
+def _was_unread(before: PreviousVisit) -> bool:
+    """Whether a document was there that no reader could read, as with a PDF before there was one."""
+    return before.status is UrlStatus.FETCHED and before.content_hash is None
+
+
 def is_version(page: Page, previous: PreviousVisit, *, truncated: bool) -> bool:
     """Whether the page says something else than the version that is stored; `truncated`: it was cut."""
     return (
@@ -49,8 +54,3 @@ def is_metadata_alone(page: Page, previous: PreviousVisit) -> bool:
     if not (page.metadata_hash and previous.metadata_hash):
         return False
     return page.content_hash == previous.content_hash and page.metadata_hash != previous.metadata_hash
-
-
-def _was_unread(before: PreviousVisit) -> bool:
-    """Whether a document was there that no reader could read, as with a PDF before there was one."""
-    return before.status is UrlStatus.FETCHED and before.content_hash is None

@@ -153,7 +153,8 @@ def has_changed(
     """Whether a visit that ended with `status` found something else than the one before it. A document that is read for
     the first time shows no change.
 
-    Of what is metadata alone, a price or a date counts: people wait for those.
+    Of what is metadata alone, a price or a date counts: people wait for those. A document that is read for the first
+    time shows no change.
     """
     if None not in (content_hash, previous.content_hash) and content_hash != previous.content_hash:
         return True
