@@ -19,9 +19,9 @@ from crawler.kinds import File, Flag, Headers, Networks, Proxy, Regexes, SecretF
 from crawler.options import Slice, option, options_of, slices_of
 from crawler.proxy import ProxyServer, parse_proxy
 from crawler.quantities import Age, Count, Seconds, Size, Waiting
-from crawler.user_agent import product_token
+from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, agent_name, has_contact
 
-DEFAULT_USER_AGENT = f"crawler/{version('crawler')} (+https://example.com/about-this-crawler)"
+DEFAULT_USER_AGENT = f"{DEFAULT_PRODUCT_TOKEN}/{version('crawler')}"
 DEFAULT_DB = Path("data/crawl.db")
 DEMO_DB = Path("data/demo.db")
 MIB = 1024 * 1024
@@ -51,7 +51,7 @@ class ScopeConfig(Slice):
         "How far to go from the seeds.",
         more="`host` stays on their host names, `domain` on their registrable domains and all subdomains (by a bundled"
         " Public Suffix List), `prefix` below their folders; `any` goes anywhere. If a seed redirects, its target is in"
-        " scope too.",
+        " scope too; so is that of a refresh within 30 s, unless it stands in a `<noscript>`.",
     )
     include: tuple[str, ...] = option(
         (),
@@ -162,10 +162,10 @@ class NetworkConfig(Slice):
     user_agent: str = option(
         DEFAULT_USER_AGENT,
         "--user-agent",
-        UserAgent(),
+        UserAgent(default=DEFAULT_USER_AGENT),
         "The `User-Agent` header; include a URL or an address where you can be reached.",
-        more="Its first word is the product token that robots.txt rules are matched against. By default"
-        " `crawler/` and the version, with a placeholder URL.",
+        more="Its first word is the name that robots.txt rules are matched against. By default `onefile-crawler/` and"
+        " the version, without a contact, and each run says so.",
         panel=PolitenessConfig.PANEL,
     )
     timeout_s: float = option(30.0, "--timeout", Seconds(low=0.1, high=3600), "Deadline for a whole request.")
@@ -243,8 +243,15 @@ class NetworkConfig(Slice):
 
     @property
     def product_token(self) -> str:
-        """The name in the User-Agent that robots.txt speaks to: 'crawler' of 'crawler/1.0 (...)'."""
-        return product_token(self.user_agent) or self.user_agent
+        """The name in the User-Agent that robots.txt speaks to: 'my2bot' of 'my2bot/1.0 (...)'."""
+        return agent_name(self.user_agent) or self.user_agent
+
+    @property
+    def names_contact(self) -> bool:
+        """Whether requests say where the user can be reached: in the User-Agent, or by a From header."""
+        return has_contact(self.user_agent) or any(
+            name.lower() == "from" and value for name, value in self.headers.items()
+        )
 
     @property
     def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -290,6 +297,13 @@ class RunConfig(Slice):
         more="Some markup would keep a parser busy forever.",
     )
     bodies: bool = option(True, "--bodies", Flag(), "Keep the bodies of pages, compressed with zstd.")
+    response_headers: bool = option(
+        True,
+        "--headers",
+        Flag(),
+        "Keep the header fields of every response.",
+        more="Of `Set-Cookie`, the value is left out. See `response_headers` in [`crawler help views`](views.md).",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

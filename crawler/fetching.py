@@ -45,6 +45,7 @@ class Fetcher(Protocol):
         readable: Callable[[str | None], bool] = any_type,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
+        sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
         share: Share | None = None,
     ) -> Response | Failure:
@@ -53,9 +54,10 @@ class Fetcher(Protocol):
         No redirect is followed and no request is repeated. The body is read where the status is 2xx and
         `readable(content_type)` says so, up to `max_bytes` decoded bytes; elsewhere `read` is False. `timeout_s`
         replaces the configured deadline of the whole request. `headers` go with this request alone. `on_sent` is called
-        once, at the moment in which the request was sent, and not at all where none was. Where `fresh`, the request
-        goes out on no connection that was kept. The body of a `Response` holds its memory until `share` is given back,
-        or, without one, until this returns.
+        once, at the moment in which the request was sent, and not at all where none was. `sending_in_s` is asked before
+        that, once there is a connection: the request is not sent before it says 0, and what it waits for that does not
+        count in its time. Where `fresh`, the request goes out on no connection that was kept. The body of a `Response`
+        holds its memory until `share` is given back, or, without one, until this returns.
         """
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from crawler.proxy import parse_proxy
+from crawler.user_agent import is_default
 
 _QUOTED = 60  # characters of what cannot be read
 
@@ -124,12 +125,18 @@ class SecretFile(File):
 
 @dataclass(frozen=True, slots=True)
 class UserAgent(Text):
-    """The value of a User-Agent header."""
+    """The value of a User-Agent header; `default` is today's."""
+
+    default: str = ""
 
     def check(self, value: str) -> None:
         """It must be something that can stand in a header."""
         if not value.strip() or not value.isascii() or not value.isprintable():
             raise ValueError("must be printable ASCII and not empty")
+
+    def restored(self, stored: str) -> str:
+        """The same; today's default in the place of an earlier version's, which was nobody's choice."""
+        return self.default if is_default(stored) else stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,11 @@ class UrlKind(StrEnum):
 
     PAGE = "page"
     ROBOTS = "robots"
-    SITEMAP = "sitemap"
+    SITEMAP = "sitemap"  # also an index, and a list of URLs as text
+    FEED = "feed"  # RSS, Atom, JSON Feed
+
+
+LISTINGS = frozenset({UrlKind.SITEMAP, UrlKind.FEED})  # fetched for the URLs that they name, never stored as pages
 
 
 class FailureKind(StrEnum):
@@ -126,10 +130,25 @@ class Change(StrEnum):
 
     NEW = "new"  # fetched for the first time
     CHANGED = "changed"  # a new version, or it redirects now, or no longer
+    METADATA = "metadata"  # a new version whose text and links are those of the one before
     UNCHANGED = "unchanged"
     GONE = "gone"  # 404 or 410, and was answered otherwise before
     NEWLY_FAILED = "newly_failed"
     HEALED = "healed"  # answered, after it had failed or gone
+
+
+class FoundBy(StrEnum):
+    """How a URL was found first. The words are stored as they are."""
+
+    SEED = "seed"  # named by the user
+    LINK = "link"
+    REDIRECT = "redirect"
+    REFRESH = "refresh"  # a `<meta http-equiv=refresh>`, or the header
+    CANONICAL = "canonical"
+    SITEMAP = "sitemap"
+    ROBOTS = "robots"  # a sitemap that robots.txt names
+    FEED = "feed"
+    GUESS = "guess"  # nobody named it: another scheme of a seed, a place where a sitemap usually stands
 
 
 class SeedMark(IntEnum):
@@ -186,7 +205,8 @@ LIMIT_RAISED = 0  # in `links_cut_at`: there may be room now
 class PreviousVisit:
     """What is known of a URL from earlier visits. `fetched_at` is the newest that had a result.
 
-    `content_hash` None: no version is stored; `truncated` and `has_body` speak of the newest one. `new_links`: how many
+    `content_hash` None: no version is stored; `truncated` and `has_body` speak of the newest one, and so do
+    `metadata_hash` (None: of a version that kept none) and `reader_version` (see `Page`). `new_links`: how many
     unknown URLs a new version brings, on a moving average. `promise_s` is the time for which the server said that its
     answer holds, -1 where it broke such a promise. `hinted`: a sitemap said that it has changed since. `links_cut_at`:
     the number of URLs that its hosts could have when links of it were not stored for that (None: all were).
@@ -195,6 +215,8 @@ class PreviousVisit:
     status: UrlStatus
     fetched_at: float
     content_hash: bytes | None = None
+    metadata_hash: bytes | None = None
+    reader_version: int = 1
     truncated: bool = False
     has_body: bool = False
     etag: str | None = None
@@ -239,14 +261,12 @@ class Horizon:
     """What a run fetches again: URLs last fetched by `fetched_before`, or planned by `revisit_before` (None: no plans).
 
     Both lie at or before `started_at`, the start of the run, so that nothing is fetched twice in it. What failed and
-    was never answered is due as planned by `started_at`. `by_value`: there
-    may be time for a part only, so the most valuable come first.
+    was never answered is due as planned by `started_at`.
     """
 
     started_at: float
     fetched_before: float
     revisit_before: float | None = None
-    by_value: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -285,7 +305,8 @@ class Response:
 
     `read` is False where the type is not one that we read: then `body` is empty and `size` is the declared
     Content-Length (None where none was declared). Header values are as sent, None where absent; `max_age_s` is
-    Cache-Control's, in seconds. `first_byte_s` is the server's own time: from the sent request to the first byte of the
+    Cache-Control's, in seconds. `head` holds the header fields as they came, names and values, in their order; empty
+    where they are not kept. `first_byte_s` is the server's own time: from the sent request to the first byte of the
     answer, without what our event loop was late; None where it is not known.
     """
 
@@ -304,6 +325,8 @@ class Response:
     date: str | None = None
     max_age_s: float | None = None
     robots_tags: tuple[str, ...] = ()
+    link_fields: tuple[str, ...] = ()
+    head: tuple[tuple[bytes, bytes], ...] = ()
     address: str | None = None
     started_at: float = 0.0
     elapsed_s: float = 0.0
@@ -346,6 +369,45 @@ class Link(NamedTuple):
     nofollow: bool = False
 
 
+class LinkDetail(NamedTuple):
+    """What the page says of a link beyond its `Link`: one that has a fragment, or leads where an earlier one leads.
+
+    `link` is the place of its `Link` in `Page.links`, counted from 0; `position` that of this link among all elements
+    that link, in document order.
+    """
+
+    link: int
+    position: int
+    anchor: str = ""
+    fragment: str | None = None  # as written, without its '#'
+
+
+class Resource(NamedTuple):
+    """What a page shows or loads: an image, script, stylesheet and the like. `url` is absolute and normalized.
+
+    `kind` is image, script, stylesheet, video, audio, embed or font; `alt`, `width` and `height` are as written.
+    """
+
+    kind: str
+    url: str
+    alt: str | None = None
+    width: str | None = None
+    height: str | None = None
+
+
+class Alternate(NamedTuple):
+    """Another form of a page that it names: `kind` is hreflang, feed, amphtml or alternate (any other).
+
+    `language` is as written, in lower case ('x-default' included).
+    """
+
+    url: str
+    kind: str
+    language: str | None = None
+    media_type: str | None = None
+    title: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBody:
     """A body as it is kept: `size` counts the bytes before compression, `digest` is their hash."""
@@ -355,13 +417,23 @@ class StoredBody:
     zstd: bytes
 
 
+PRICES_AND_DATES_BYTES = 8  # the last ones of a `metadata_hash`: they cover no more than those
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 
-    `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header. `content_hash` covers text, links and
+    `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header; `refresh_is_redirect`: soon, and not
+    readers without scripts alone. `content_hash` covers text, links and
     what is asked of robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the
     page holds more than are kept. `images_hash` covers where its images come from; empty where it has none.
+    `metadata_hash` covers title, description, canonical URL, language, robots directives, hreflang, JSON-LD, Open
+    Graph, dates and author, its last bytes prices and dates alone; empty where none was made. `reader_version` is that
+    of the reader; 1 stands for those of 0.1.0, which left all fields from it on empty. `content_type` is the media type
+    that it was read as; `encoding_source` is what named the encoding (bom, header, meta, xml, guess, default). `metas`
+    are the `<meta>` elements by name, in lower case: a text, or a list of texts where it is repeated. `published_at`
+    and `modified_at` are Unix seconds. None: the page does not say.
     """
 
     url: str
@@ -372,29 +444,63 @@ class Page:
     text: str = ""
     encoding: str = "utf-8"
     headings: tuple[tuple[int, str], ...] = ()
-    open_graph: Mapping[str, str] = field(default_factory=dict)
+    open_graph: Mapping[str, str | list[str]] = field(default_factory=dict)
     json_ld: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     links_total: int = 0
     refresh_url: str | None = None
+    refresh_is_redirect: bool = False
     noindex: bool = False
     nofollow: bool = False
     images_hash: bytes = b""
     content_hash: bytes = b""
+    reader_version: int = 1
+    metadata_hash: bytes = b""
+    content_type: str | None = None
+    encoding_source: str | None = None
+    metas: Mapping[str, str | list[str]] = field(default_factory=dict)
+    author: str | None = None
+    published_at: float | None = None
+    modified_at: float | None = None
+    alternates: tuple[Alternate, ...] = ()
+    next_url: str | None = None
+    prev_url: str | None = None
+    site_name: str | None = None
+    icon_url: str | None = None
+    resources: tuple[Resource, ...] = ()
+    link_details: tuple[LinkDetail, ...] = ()
+    word_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SitemapEntry:
-    """One `<loc>` of a sitemap, index or feed. `lastmod` is Unix seconds; `is_sitemap` marks an index's children."""
+    """One URL of a sitemap, index, feed or list. `lastmod` is Unix seconds; `is_sitemap` marks an index's children.
+    `facts` is JSON: what else is said of the URL (priority, changefreq, alternates, images, title); None: nothing.
+    """
 
     url: str
     lastmod: float | None = None
     is_sitemap: bool = False
+    facts: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What the reader made of a sitemap, index, feed or list of URLs. `kind` is SITEMAP or FEED. `cut` says, for
+    people, why entries were left out; None where all are there.
+    """
+
+    kind: UrlKind = UrlKind.SITEMAP
+    entries: tuple[SitemapEntry, ...] = ()
+    cut: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A URL that was found and judged: either to be fetched (pending) or excluded, with the reason."""
+    """A URL that was found and judged: either to be fetched (pending) or excluded, with the reason.
+
+    `found_by` None: not known. What it was found on is the document of the `Result` that holds it.
+    """
 
     url: str
     host: str
@@ -403,6 +509,7 @@ class Target:
     hops: int = 0
     seed: SeedMark = SeedMark.NO
     reason: Reason | None = None
+    found_by: FoundBy | None = None
 
     @property
     def status(self) -> UrlStatus:
@@ -500,7 +607,8 @@ class Result:
     what else was found. `origin_failed` fails all that is pending for the claim's origin, for a run with `--max-age` to
     look at again from `origin_revisit_at` on. `keeps`: the status that the URL keeps, as of its last answer, though
     this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
-    already, and so do the links of `reread`, a page that says what it said; `lastmods` is what a sitemap says of its
+    already, and so does `reread`, a page that says what it said: it brings what makes no version up to date, and the
+    links and their details where `link_targets` are given. `lastmods` is what a sitemap says of its
     pages. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None:
     nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`: nothing changes but
     `next_fetch_at`.

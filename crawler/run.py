@@ -19,6 +19,7 @@ from crawler.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
+from crawler.frontier.supply import most_pages_of_any
 from crawler.inbox_watcher import InboxWatcher
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import open_fetcher
@@ -77,6 +78,7 @@ class Run:
         self._started = clock.monotonic()
         self._pages_before = 0
         self._unstored_before = 0
+        self._nothing_left_at: float | None = None  # to be fetched now, or soon enough to wait for
         self._proxy_blamed = False
 
     async def begin(self, seeds: Sequence[Seed], *, db_named: bool = True) -> None:
@@ -151,6 +153,7 @@ class Run:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._worker()) for _ in range(self._config.politeness.concurrency)]
                 while (end_reason := await self.frontier.feed()) is EndReason.COMPLETE:
+                    self._nothing_left_at = self._clock.wall()
                     if not await asyncio.shield(self._inbox.take_notes()):  # a write must not be cancelled
                         break
                 await self._drain()
@@ -194,7 +197,14 @@ class Run:
         stale_until = None if self._config.recrawl.max_age_s is None else now + self._config.run.max_wait_s
         seeds_failed = ended_by_itself and not await self._store.any_seed_fetched(ever=not self.frontier.any_tried)
         failed, seeds = await self._store.failed_seeds(_NAMED_SEEDS) if seeds_failed else (0, [])
-        waiting = await self._store.closures(now, limit=_MAX_WAITING, stale_until=stale_until)
+        retried_after = self._nothing_left_at if ended_by_itself else None
+        waiting = await self._store.closures(
+            now,
+            _MAX_WAITING,
+            stale_until=stale_until,
+            retried_after=retried_after,
+            max_pages_per_host=most_pages_of_any(self._config),
+        )
         if ended_by_itself and waiting:
             end_reason = EndReason.WAITING
         return summarize(

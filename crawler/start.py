@@ -23,6 +23,7 @@ from crawler.resumption import check_secrets, scope_rules
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.urls import host_of, origin_of
+from crawler.user_agent import agent_name
 
 
 class Start:
@@ -58,6 +59,8 @@ class Start:
         if earlier is not None and await self._will_fetch_earlier_urls():
             check_secrets(options, earlier, self._config)
         self._warn()
+        if earlier is not None and self._is_another_agent(earlier):
+            await self._store.forget_forbidden(self._clock.wall(), every=True)
         pages_before = await self._record(options)
         widened = await self._frontier.open(seeds, pages_before, await self._rhythm())
         await self._grant_access(seeds)
@@ -82,11 +85,21 @@ class Start:
     async def _will_fetch_earlier_urls(self) -> bool:
         return self._config.recrawl.max_age_s is not None or bool((await self._store.counts())["pending"])
 
+    def _is_another_agent(self, earlier: dict[str, Any]) -> bool:
+        """Whether robots.txt may say something else to this run than it said to the last one."""
+        before = agent_name(earlier["network"].get("user_agent", "")) or ""
+        return before.lower() != self._config.network.product_token.lower()
+
     def _warn(self) -> None:
         if self._config.politeness.ignore_robots:
             self._notify("--ignore-robots: robots.txt is neither fetched nor obeyed; use this only on your own sites")
         if self._config.network.insecure:
             self._notify("--insecure: TLS certificates are not verified; stored pages may come from anyone")
+        if not self._config.network.names_contact:
+            self._notify(
+                f"sites see this crawl as {self._config.network.user_agent!r}, without a way to reach you; add one:"
+                " --user-agent 'mybot/1.0 (+https://me.example/bot)'"
+            )
 
     async def _record(self, options: dict[str, Any]) -> int:
         set_back_s = await self._store.follow_clock(self._clock.wall())
@@ -98,12 +111,8 @@ class Start:
         return pages_before
 
     async def _rhythm(self) -> Rhythm:
-        """Only a budget makes the order matter, and only then is it worth its cost."""
         started_at, before = await self._store.run_times()
-        has_budget = self._config.scope.max_pages is not None or self._config.run.max_runtime_s is not None
-        return rhythm(
-            self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall(), by_value=has_budget
-        )
+        return rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
 
     async def _grant_access(self, seeds: Sequence[Seed]) -> None:
         """To the origins that the user has ever named; those of these `seeds` that came with credentials get them."""

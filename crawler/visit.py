@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -15,8 +16,9 @@ from crawler.bodies import stored_body
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.html import CONTENT_HASH_BYTES
+from crawler.content.link_header import with_link_header
 from crawler.content.reader import readable
-from crawler.content.refresh import refresh_target, refreshed_url
+from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
 from crawler.fetching import Fetcher, Unresolved, any_type
 from crawler.parsing.parser import Parser
@@ -42,6 +44,11 @@ class Ledger(Protocol):
 
     def patience_s(self, claim: Claim) -> float | None:
         """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
+
+    def sending_in_s(self, claim: Claim) -> float:
+        """Seconds until the claim's request may be sent, now that there is a connection; to be asked again after they
+        have passed.
+        """
 
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request: at 0 the turn is its own. To be asked again after
@@ -100,9 +107,15 @@ class Visitor:
         """One answer. Servers close the connections that they had kept when they like, also while a request is on its
         way: that is nobody's fault, costs no attempt, and is tried once more at the host's pace (RFC 9112, 9.3.1).
         """
-        attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), **asked)
+        asked |= {
+            "on_sent": partial(self._ledger.sent, claim),
+            "sending_in_s": partial(self._ledger.sending_in_s, claim),
+        }
+        attempt = await self._fetcher.fetch(url, **asked)
         if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
-            attempt = await self._fetcher.fetch(url, on_sent=lambda: self._ledger.sent(claim), fresh=True, **asked)
+            attempt = await self._fetcher.fetch(url, fresh=True, **asked)
+        if isinstance(attempt, Response) and not self._config.run.response_headers:
+            return replace(attempt, head=())
         return attempt
 
     async def _fetch_robots(self, claim: Claim) -> Response | Failure:
@@ -145,10 +158,13 @@ class Visitor:
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:
         """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds. A Refresh comes before the page's
-        own (WHATWG HTML, "shared declarative refresh steps").
+        own (WHATWG HTML, "shared declarative refresh steps"). A Link says what `<link>` may say.
         """
-        if response.refresh is not None and (target := refresh_target(response.refresh)) is not None:
-            page = replace(page, refresh_url=refreshed_url(target, page.url, page.url))
+        if response.link_fields:
+            page = with_link_header(page, response.link_fields)
+        refresh = None if response.refresh is None else read_refresh(response.refresh, page.url, page.url)
+        if refresh is not None:
+            page = replace(page, refresh_url=refresh.url, refresh_is_redirect=refresh.is_redirect)
         if not response.robots_tags:
             return page
         noindex, nofollow = robots_directives(response.robots_tags, self._config.network.product_token)

@@ -34,7 +34,7 @@ SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls A
 """  # noqa: S608 - our own names
 
 _LINKS = """
-SELECT l.page_id, u.url, l.anchor, l.rel, l.nofollow FROM json_each(?) AS wanted
+SELECT l.page_id, l.target_id, u.url, l.anchor, l.rel, l.nofollow FROM json_each(?) AS wanted
 CROSS JOIN links AS l ON l.page_id = wanted.value CROSS JOIN urls AS u ON u.id = l.target_id
 """
 
@@ -143,12 +143,12 @@ class Archive:
                 yield _answer(FailedUrl, row)
 
     async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
-        links: dict[int, list[Link]] = {row[0]: [] for row in rows}
-        for page_id, url, anchor, rel, nofollow in await self._read(_LINKS, orjson.dumps(list(links)).decode()):
-            links[page_id].append(Link(url, anchor, rel, bool(nofollow)))
+        links: dict[int, dict[int, Link]] = {row[0]: {} for row in rows}
+        found = await self._read(_LINKS, orjson.dumps(list(links)).decode())
+        for page_id, target_id, url, anchor, rel, nofollow in found:
+            links[page_id][target_id] = Link(url, anchor, rel, bool(nofollow))
         return [
-            page_of(url, tuple(links[page_id]), dict(zip(PAGE_FIELDS, values, strict=True)))
-            for page_id, url, *values in rows
+            page_of(url, links[page_id], dict(zip(PAGE_FIELDS, values, strict=True))) for page_id, url, *values in rows
         ]
 
     async def _id_of(self, url: str) -> int | None:

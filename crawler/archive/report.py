@@ -189,8 +189,9 @@ class Report:
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
     most failed URLs; `failed_urls` three of each of the ten most frequent reasons; `waiting` are hosts and origins that
-    are left alone for now; `old_rules` are origins whose robots.txt cannot be had; `traps` where most URLs look like
-    one. `hosts_crawled` counts hosts that have more than excluded URLs. `next_due_at` None: nothing is planned.
+    are left alone for now, and hosts of URLs that wait for a retry; `old_rules` are origins whose robots.txt cannot be
+    had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than excluded URLs.
+    `next_due_at` None: nothing is planned.
     `failures` counts failed URLs by reason: a `FailureKind` or "http <status>"; `failing` are those that keep the
     status of their last response.
     """
@@ -245,7 +246,7 @@ async def _read(
         suspects=[_host(row) for row in await _rows(connection, _SUSPECTS, suspects)],
         failed_urls=await _failed_urls(connection, [row[0] for row in failed]),
         traps=await _traps(connection, traps if urls[UrlStatus.EXCLUDED] else 0),
-        waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None)],
+        waiting=[closure(row) for row in await _rows(connection, CLOSURES, now, suspects, None, now, None, 0)],
         old_rules=[
             OldRules(origin=row[0], status_code=row[1], fetched_at=row[2], failures=row[3])
             for row in await _rows(connection, _OLD_RULES, now - MAX_COPY_AGE_S, suspects)

@@ -6,12 +6,13 @@ Followed: `<a>`, `<area>`, frames (their documents are pages), and `<link rel=ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 
 from selectolax.lexbor import LexborNode
 
-from crawler.content.visible_text import collapse, label_of, tag_ids
+from crawler.content.visible_text import collapse, image_alt, tag_ids, text_of
 from crawler.records import Link
 from crawler.urls import normalize
 
@@ -26,41 +27,54 @@ _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not 
 _Attributes = dict[str, str | None]
 
 
-def read_links(nodes: Iterable[LexborNode], base: str) -> tuple[tuple[Link, ...], int]:
+def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[Link, ...], int]:
     """The links of `nodes` (elements of `LINKING_TAGS`), one for each distinct URL in order of appearance, and their
     total.
 
-    `base` is what hrefs are resolved against. A repeated URL keeps its first anchor and rel, but is nofollow only if
-    every repeat is. An href that is empty or only a fragment names this page and is not a link. Once `MAX_LINKS` are
-    kept, the total counts distinct hrefs without resolving them.
+    `base` is what hrefs are resolved against, `url` the page's own. A repeated URL keeps its first rel and the first
+    anchor that is not empty, or else the first name that an element has without a text. It is nofollow only if every
+    repeat is. An href that is empty or only a fragment names the base URL, which is a link only where that is not the
+    page itself. Once `MAX_LINKS` are kept, the total counts distinct hrefs without resolving them.
     """
     kept: dict[str, Link] = {}
-    resolved: dict[str, str | None] = {}  # joining is expensive: only once per href, fragments aside
+    nameless: dict[str, list[LexborNode]] = {}  # by URL: its elements, as long as none has a text
+    # Joining is expensive: only once per href, fragments aside.
+    resolved: dict[str, str | None] = {"": None if base == url else base}
     beyond: set[str] = set()
     for node in nodes:
         attributes = node.attributes
         tag = LINKING_TAGS[node.tag_id]
         href = _href(tag, attributes)
-        if not href:
+        if href is None:
             continue
         if href not in resolved:
             if len(kept) >= MAX_LINKS:
                 beyond.add(href)
                 continue
-            resolved[href] = _resolve(href, base)
-        url = resolved[href]
-        if url is None:
+            resolved[href] = resolve(href, base)
+        target = resolved[href]
+        if target is None:
             continue
-        known = kept.get(url)
+        known = kept.get(target)
         if known is None:
-            kept[url] = _link(url, node, tag, attributes)
-        elif known.nofollow and "nofollow" not in _rel(attributes).split():
-            kept[url] = known._replace(nofollow=False)
+            kept[target] = known = _link(target, node, tag, attributes)
+            if not known.anchor:
+                nameless[target] = []
+        elif known.nofollow and not _is_nofollow(_rel(attributes)):
+            kept[target] = known._replace(nofollow=False)
+        if target in nameless:
+            nameless[target].append(node)
+    kept |= {url: kept[url]._replace(anchor=anchor) for url, anchor in _later_anchors(nameless)}
     return tuple(kept.values()), len(kept) + len(beyond)
 
 
-def _resolve(href: str, base: str) -> str | None:
-    """`href` against `base`. Cached by folder: its pages share most of their links, and joining is expensive."""
+def resolve(href: str, base: str) -> str | None:
+    """`href` (without a fragment) against `base`; None where that is no http(s) URL, or `href` is empty.
+
+    Cached by folder: its pages share most of their links, and joining is expensive.
+    """
+    if not href:
+        return None
     if href[0] == "?":
         return normalize(href, base)
     folder = base.partition("?")[0].rpartition("/")[0] + "/"
@@ -76,21 +90,55 @@ def _resolve_in_folder(href: str, folder: str) -> str | None:
 
 
 def _href(tag: str, attributes: _Attributes) -> str | None:
-    """The href as written, without its fragment; None or empty if the element does not link to another page."""
+    """The href as written, without its fragment; None where the element does not link to a document.
+
+    An empty href is one where the element is an anchor, but none of a frame or a `<link>` (WHATWG HTML, "shared
+    attribute processing steps" and "fetch and process the linked resource").
+    """
     if tag in _FRAMES:
-        href = attributes.get("src")
-    elif tag == "link" and _SERIES.isdisjoint(_rel(attributes).split()):
-        return None
+        href = attributes.get("src") or None
+    elif tag == "link":
+        href = None if _SERIES.isdisjoint(_rel(attributes).split()) else attributes.get("href") or None
+    elif "href" in attributes:
+        href = attributes["href"] or ""
     else:
-        href = attributes.get("href") or attributes.get("xlink:href")  # the latter in SVG
-    return href.partition("#")[0].strip(_WHITESPACE) if href else None
+        href = attributes.get("xlink:href")  # in SVG
+    return None if href is None else href.partition("#")[0].strip(_WHITESPACE)
 
 
 def _link(url: str, node: LexborNode, tag: str, attributes: _Attributes) -> Link:
-    anchor = label_of(node) if tag == "a" else collapse(attributes.get("alt"))  # only areas have the latter
     rel = _rel(attributes)
-    return Link(url=url, anchor=anchor, rel=rel, nofollow="nofollow" in rel.split())
+    return Link(url, _anchor(node, tag, attributes), rel, _is_nofollow(rel))
+
+
+def _is_nofollow(rel: str) -> bool:
+    """Commas part tokens, too: 'ugc,nofollow' is written, and read so by search engines."""
+    return "nofollow" in rel and "nofollow" in rel.replace(",", " ").split()
+
+
+def _anchor(node: LexborNode, tag: str, attributes: _Attributes) -> str:
+    return text_of(node) if tag == "a" else collapse(attributes.get("alt"))  # only areas have the latter
+
+
+def _later_anchors(nameless: Mapping[str, list[LexborNode]]) -> Iterator[tuple[str, str]]:
+    """For the URLs whose first element has no text: the text of a later one, or else what one is called without a text.
+
+    At most `MAX_LINKS` elements are looked at, because a hostile page may nest them.
+    """
+    room = MAX_LINKS
+    for url, nodes in nameless.items():
+        looked_at = nodes[:room]
+        room -= len(looked_at)
+        texts = (_anchor(node, LINKING_TAGS[node.tag_id], node.attributes) for node in looked_at[1:])
+        yield url, next(filter(None, chain(texts, map(_name, looked_at))), "")
+
+
+def _name(node: LexborNode) -> str:
+    """What a screen reader says where there is no text."""
+    attributes = node.attributes
+    return collapse(attributes.get("aria-label")) or collapse(attributes.get("title")) or image_alt(node)
 
 
 def _rel(attributes: _Attributes) -> str:
-    return collapse(attributes.get("rel")).lower()
+    rel = attributes.get("rel")
+    return collapse(rel).lower() if rel else ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from crawler.content.html import DEFAULT_PRODUCT_TOKEN, read_page
+from crawler.content.html import read_page
 from crawler.records import Page, SitemapEntry, UrlKind
+from crawler.user_agent import DEFAULT_PRODUCT_TOKEN
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _UNTYPED = frozenset({"", "*/*", "unknown/unknown", "application/unknown"})  # WHATWG MIME Sniffing, 7

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crawler.config import DEMO_DB, CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, ScopeConfig, ScopeRule
+from crawler.config import (
+    DEFAULT_USER_AGENT,
+    DEMO_DB,
+    CrawlConfig,
+    NetworkConfig,
+    PolitenessConfig,
+    RunConfig,
+    ScopeConfig,
+    ScopeRule,
+)
 from crawler.demo.web import DEMO_SEEDS
 from crawler.engine import Crawl
 from crawler.errors import UsageError
@@ -23,7 +32,11 @@ def demo_crawl(served: Served, db: Path, observer: Observer) -> Crawl:
         db=db,
         scope=ScopeConfig(scope=ScopeRule.DOMAIN),
         politeness=PolitenessConfig(delay_s=0.1),
-        network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
+        network=NetworkConfig(
+            user_agent=f"{DEFAULT_USER_AGENT} (+http://localhost/)",  # nobody else is asked for anything
+            dns_server=served.dns,
+            allow_private=("127.0.0.0/8",),
+        ),
         run=RunConfig(max_wait_s=10),
     )
     seeds = [served.with_ports(url) for url in DEMO_SEEDS]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from crawler.fakeweb.sites import Request, Site, site_named
+from crawler.fakeweb.sites import Listening, Request, Site, site_named
 from crawler.urls import DEFAULT_PORTS
 
 _AUTHORITY = re.compile(
@@ -57,16 +57,15 @@ class Directory:
         """The site at this port, where it is one's alone; named by a Host header; or else the first at the address."""
         return self.origins.get((address, port)) or site_named(self.sites, host) or self._by_address.get(address)
 
-    def listens(self, address: str, scheme: str, port: int) -> bool:
+    def listens(self, address: str, scheme: str, port: int) -> Listening:
         """Whether a host is declared to take connections there."""
         secure = scheme == "https"
         if (origin := self.origins.get((address, port))) is not None:
-            return origin.listening and not secure
+            return False if secure else origin.listening
         if port != (self.tls_port if secure else self.port):
             return False
-        return any(
-            site.address == address and site.listening and (site.tls or not secure) for site in self.sites.values()
-        )
+        here = (site.listening for site in self.sites.values() if site.address == address and (site.tls or not secure))
+        return next((listening for listening in here if listening), False)
 
     def _port_suffix(self, scheme: str) -> str:
         port = self.tls_port if scheme == "https" else self.port

@@ -16,7 +16,7 @@ from crawler.clock import Clock
 from crawler.fakeweb.answers import Message
 from crawler.network.body import DRAINED_BYTES
 from crawler.network.decoding import BodyDecoder
-from crawler.network.fields import codings_of, described
+from crawler.network.fields import codings_of, described, kept_head
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import host_of, origin_of, port_of, scheme_of
 
@@ -67,7 +67,13 @@ class Exchange:
 
     def response(self, head: Head, **found: Any) -> Response:
         """The record of a response; `found` are the fields that its body fills."""
-        return Response(status_code=head.status, **self._facts(), **described(head.headers), **found)
+        return Response(
+            status_code=head.status,
+            head=kept_head(head.fields),
+            **self._facts(),
+            **described(head.headers),
+            **found,
+        )
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -84,8 +90,10 @@ class Head:
     """The head of an answer, as it is read; `body` is all that follows it."""
 
     def __init__(self, message: Message, *, closes: bool) -> None:
-        raw = ((name, value.encode("latin-1")) for name, value in message.headers)
-        self.headers = CIMultiDict((name, value.decode("utf-8", "surrogateescape")) for name, value in raw)
+        self.fields = tuple((name.encode(), value.encode("latin-1")) for name, value in message.headers)
+        self.headers = CIMultiDict(
+            (name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in self.fields
+        )
         self.status = message.status
         self.closes = closes
         declared = self.headers.get("Content-Length", "")

@@ -61,6 +61,7 @@ class FakeWebFetcher:
         readable: Callable[[str | None], bool] = any_type,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
+        sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
         share: Share | None = None,
     ) -> Response | Failure:
@@ -68,8 +69,11 @@ class FakeWebFetcher:
         exchange = Exchange(without_credentials(url), self._clock)
         self._counters.in_flight += 1
         try:
-            async with asyncio.timeout(timeout_s or self._network.timeout_s):
+            async with asyncio.timeout(timeout_s or self._network.timeout_s) as deadline:
                 exchange.connection = await self._connect(exchange, fresh=fresh)
+                while sending_in_s is not None and (wait_s := sending_in_s()):
+                    deadline.reschedule((deadline.when() or 0.0) + wait_s)
+                    await asyncio.sleep(wait_s)
                 request = self._send(exchange, exchange.connection, headers or {})
                 if on_sent is not None:
                     on_sent()
@@ -139,7 +143,10 @@ class FakeWebFetcher:
         for exchange.address in found:
             if self._guard.refusal(exchange.address, exchange.origin) is not None:
                 refusals.append(exchange.address)
-            elif self.directory.listens(exchange.address, exchange.scheme, exchange.port):
+            elif listening := self.directory.listens(exchange.address, exchange.scheme, exchange.port):
+                if listening == "silent":
+                    await asyncio.sleep(self._network.connect_timeout_s)
+                    raise TimeoutError
                 return self._open(exchange.address)
         if len(refusals) == len(found):
             raise FetchError(FailureKind.BLOCKED_ADDRESS, self._guard.refusal(refusals[-1], exchange.origin) or "")

@@ -33,6 +33,7 @@ class Served(Directory):
         self.dns = ""  # IP:PORT of the DNS server
         self._rendered: dict[tuple[Answer, str, int], tuple[bytes, bytes]] = {}
         self._servers: list[asyncio.Server] = []
+        self._silent: list[socket.socket] = []  # at which nobody gets a connection
         self._dns_transport: asyncio.DatagramTransport | None = None
         self._open: set[_HttpConnection] = set()
 
@@ -62,6 +63,8 @@ class Served(Directory):
         await asyncio.gather(*(connection.cut() for connection in list(self._open)))
         for server in self._servers:
             await server.wait_closed()
+        for unanswered in self._silent:
+            unanswered.close()
         if self._dns_transport is not None:
             self._dns_transport.close()
         await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
@@ -90,20 +93,27 @@ class Served(Directory):
 
     async def _listen(self, scheme: str, addresses: list[str], port: int, ssl_context: ssl.SSLContext | None) -> int:
         loop = asyncio.get_running_loop()
+        silent = {site.address for site in self.sites.values() if site.listening == "silent"}
         sockets = _bind(addresses, port)
-        for listener in sockets:
+        for address, listener in zip(addresses, sockets, strict=True):
+            if address in silent:
+                self._silent += _silenced(listener)
+                continue
             server = await loop.create_server(lambda: _HttpConnection(self, scheme), sock=listener, ssl=ssl_context)
             self._servers.append(server)
         return int(sockets[0].getsockname()[1]) if sockets else port
 
     async def _listen_at(self, declared: int, origin: Site) -> None:
         """Where the origin does not listen, the port is one that was free a moment ago."""
-        if origin.listening:
+        if origin.listening is True:
             real = await self._listen("http", [origin.address], 0, None)
         else:
             [unused] = _bind([origin.address], 0)
             real = int(unused.getsockname()[1])
-            unused.close()
+            if origin.listening:
+                self._silent += _silenced(unused)
+            else:
+                unused.close()
         del self.origins[origin.address, declared]
         self.origins[origin.address, real] = origin
         self.ports[origin.name, declared] = real
@@ -305,6 +315,14 @@ def _bind_all(addresses: list[str], port: int) -> list[socket.socket]:
             listener.close()
         raise
     return sockets
+
+
+def _silenced(listener: socket.socket) -> list[socket.socket]:
+    """The sockets that keep a listening one busy: its queue is full, so the kernel drops who else wants to connect."""
+    listener.listen(0)
+    first = socket.socket(listener.family)
+    first.connect(listener.getsockname())
+    return [listener, first]
 
 
 def _host_name(header: str) -> str:

@@ -15,6 +15,7 @@ Handler: TypeAlias = "Callable[[Request], Reply | Awaitable[Reply]]"
 StreamHandler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 DnsAnswer: TypeAlias = Literal["nxdomain", "servfail", "silent"] | Sequence[str]
 DnsBehaviour: TypeAlias = DnsAnswer | Callable[[str], DnsAnswer]
+Listening: TypeAlias = bool | Literal["silent"]  # silent: who wants to connect gets no answer
 
 _SITEMAP_NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 
@@ -56,7 +57,7 @@ class Site:
     address: str
     tls: bool
     keep_alive: bool
-    listening: bool
+    listening: Listening
     dns: DnsBehaviour | None
     ttl_s: int
     routes: dict[str, Reply | Handler | Raw] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Site:
     on_connect: StreamHandler | None = None
     ports: dict[int, Site] = field(default_factory=dict)
 
-    def origin(self, port: int, *, listening: bool = True, keep_alive: bool = True) -> Site:
+    def origin(self, port: int, *, listening: Listening = True, keep_alive: bool = True) -> Site:
         """Declare another origin of this host: an empty site of its own, by http on this port.
 
         As with the port of all hosts, the real one is known only once the web is served: URLs in declared text get it.

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from random import Random
 
 from crawler.fakeweb.server import Served
-from crawler.fakeweb.sites import DnsBehaviour, Site
+from crawler.fakeweb.sites import DnsBehaviour, Listening, Site
 
 _WORDS = """
 anchor beacon boat breeze bridge buoy canal captain cargo chart coast compass crane crew current deck dock drift ferry
@@ -34,7 +34,7 @@ class FakeWeb:
         address: str | None = None,
         tls: bool = False,
         keep_alive: bool = True,
-        listening: bool = True,
+        listening: Listening = True,
         dns: DnsBehaviour | None = None,
         ttl_s: int = 60,
     ) -> Site:
@@ -44,7 +44,8 @@ class FakeWeb:
 
         `address`: given to share one, or for `::1`; else the next free one of 127.1/16. `tls`: it also answers https,
         on `served.tls_port`. `keep_alive=False`: every answer closes its connection. `listening=False`: the name
-        resolves, connections are refused (not with `wildcard`). `dns`: what the DNS server does when asked for it: a
+        resolves, connections are refused (not with `wildcard`); 'silent': an attempt to connect gets no answer, as
+        behind a firewall. `dns`: what the DNS server does when asked for it: a
         word, other addresses (IPv6 ones answer AAAA), or a function of the name; by default it gives the address.
         """
         if name in self.sites:

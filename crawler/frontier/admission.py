@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from crawler.config import ScopeConfig
 from crawler.frontier.bounds import Bounds
 from crawler.policy.scope import Scope
-from crawler.records import Claim, ExclusionReason, Page, Reason, SeedMark, SitemapEntry, Target, UrlKind
+from crawler.records import Claim, ExclusionReason, FoundBy, Page, Reason, SeedMark, SitemapEntry, Target, UrlKind
 from crawler.urls import drop_params, host_of, without_credentials
 
 _MAX_JUDGED = 65_536  # URLs
@@ -29,19 +30,26 @@ class Admission:
         self._judged: dict[str, Target] = {}
 
     def target(
-        self, url: str, *, depth: int, hops: int = 0, seed: SeedMark = SeedMark.NO, kind: UrlKind = UrlKind.PAGE
+        self,
+        url: str,
+        *,
+        depth: int,
+        hops: int = 0,
+        seed: SeedMark = SeedMark.NO,
+        kind: UrlKind = UrlKind.PAGE,
+        found_by: FoundBy | None = None,
     ) -> Target:
         """The URL as it is stored, with the reason why it may not enter, if there is one."""
         url = drop_params(without_credentials(url), self._config.drop_param)
         host = host_of(url)
         reason = self._scope.judge(url, host=host, depth=depth, hops=hops, seed=seed, kind=kind)
-        return Target(url=url, host=host, kind=kind, depth=depth, hops=hops, seed=seed, reason=reason)
+        return Target(
+            url=url, host=host, kind=kind, depth=depth, hops=hops, seed=seed, reason=reason, found_by=found_by
+        )
 
-    def new_target(
-        self, url: str, *, depth: int, hops: int = 0, seed: SeedMark = SeedMark.NO, kind: UrlKind = UrlKind.PAGE
-    ) -> Target:
+    def new_target(self, url: str, *, depth: int, **known: Any) -> Target:
         """The same for a URL that would be one more of its host."""
-        target = self.target(url, depth=depth, hops=hops, seed=seed, kind=kind)
+        target = self.target(url, depth=depth, **known)
         reason = self._bounds.reason(target) if target.reason is None else None
         return target if reason is None else replace(target, reason=reason)
 
@@ -105,22 +113,33 @@ class Admission:
             _unfollowed(target) if link.nofollow else target for target, link in zip(targets, page.links, strict=True)
         )
 
-    def redirect_target(self, url: str, claim: Claim) -> Target:
-        """Where a redirect or a meta refresh of the claim leads; a seed's mark goes along, and no depth is counted."""
-        seed = SeedMark.SEED_REDIRECT if claim.seed else SeedMark.NO
-        return self.new_target(url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind)
+    def redirect_target(self, url: str, claim: Claim, found_by: FoundBy, *, moves: bool = True) -> Target:
+        """Where a redirect or a refresh of the claim leads, with no depth counted. A seed's mark goes along where the
+        claim's document only stands for the other one (`moves`).
+        """
+        seed = SeedMark.SEED_REDIRECT if claim.seed and moves else SeedMark.NO
+        return self.new_target(
+            url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind, found_by=found_by
+        )
 
     def entries(self, entries: tuple[SitemapEntry, ...], claim: Claim) -> Iterator[Target]:
         """What a sitemap names: pages a step further, and the other sitemaps of an index."""
         for entry in entries:
             if entry.is_sitemap:
-                yield self.target(entry.url, depth=claim.depth, hops=claim.hops + 1, kind=UrlKind.SITEMAP)
+                yield self.target(
+                    entry.url,
+                    depth=claim.depth,
+                    hops=claim.hops + 1,
+                    kind=UrlKind.SITEMAP,
+                    found_by=FoundBy.SITEMAP,
+                )
             else:
-                yield from self._link_targets((entry.url,), claim.depth + 1)
+                for target in self._link_targets((entry.url,), claim.depth + 1):
+                    yield replace(target, found_by=FoundBy.SITEMAP)
 
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
         """The sitemaps that a robots.txt names. Those that may not enter yet are kept for a run with other options."""
-        return (self.target(url, depth=0, kind=UrlKind.SITEMAP) for url in urls)
+        return (self.target(url, depth=0, kind=UrlKind.SITEMAP, found_by=FoundBy.ROBOTS) for url in urls)
 
     def _link_targets(self, urls: Sequence[str], depth: int) -> list[Target]:
         """Links of one depth. The same ones stand on most pages of a site: one look-up each decides.
@@ -133,7 +152,7 @@ class Admission:
         for url in urls:
             known = judged.get(url)
             if known is None or known.depth > depth:
-                judged[url] = self.new_target(url, depth=depth)
+                judged[url] = self.new_target(url, depth=depth, found_by=FoundBy.LINK)
         return [judged[url] for url in urls]
 
 

@@ -13,11 +13,14 @@ from crawler.frontier.admission import Admission
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
+from crawler.policy.change import is_metadata_alone, is_version
 from crawler.policy.outcome import decide
 from crawler.records import (
+    ANSWERED,
     Claim,
     Failure,
     FailureKind,
+    FoundBy,
     Page,
     Reason,
     Response,
@@ -62,17 +65,19 @@ class Conclusion:
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
         page, body = _new_version(visit)
-        if page is not None:
+        if page is not None and not (claim.previous is not None and is_metadata_alone(page, claim.previous)):
             self._admission.note(page)
-        reread = visit.page if page is None and _completes(visit) else None
-        linking = page or reread
+        reread = visit.page if page is None else None
+        linking = page or (reread if _completes(visit) else None)
         link_targets = self._admission.links(linking, claim) if linking is not None else ()
         targets = [*entries, *self._redirect_targets(visit, page)]
         falls_back = _should_fall_back(claim, visit.attempt)
         if falls_back:
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, pause_s=None, goes_first=False)
             targets.append(self._fall_back(claim))
-        consequences = await self._failed_visits.after(claim, visit.attempt, verdict, replaced=falls_back)
+        consequences = None
+        if verdict.status not in ANSWERED:  # before the claim is taken back: until then, the run does not end
+            consequences = await self._failed_visits.after(claim, visit.attempt, verdict, replaced=falls_back)
         result = self._returning.take_back(
             visit,
             verdict,
@@ -83,14 +88,18 @@ class Conclusion:
             targets=tuple(targets),
             lastmods=_lastmods(visit),
         )
-        return replace(result, **consequences) if consequences else result
+        return result if consequences is None else replace(result, **consequences)
 
     def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:
-        """Where a redirect, or a meta refresh of a new version, leads."""
+        """Where a redirect, or a refresh of a new version, leads. What a seed leads to is in scope too, unless that is
+        for later, or for readers without scripts alone.
+        """
         url = visit.redirect_url or (page.refresh_url if page is not None else None)
         if url is None:
             return
-        target = self._admission.redirect_target(url, visit.claim)
+        found_by = FoundBy.REDIRECT if visit.redirect_url else FoundBy.REFRESH
+        moves = visit.redirect_url is not None or (page is not None and page.refresh_is_redirect)
+        target = self._admission.redirect_target(url, visit.claim, found_by, moves=moves)
         if target.seed and target.reason is None and self._admission.widen(target.url):
             self._notify(f"{visit.claim.url} redirects to {target.url}; {target.host} is now in scope")
         yield target
@@ -101,7 +110,7 @@ class Conclusion:
         self._admission.widen(url)
         self._notify(f"{claim.url} does not respond; trying {url}")
         return self._admission.target(
-            url, depth=0, seed=SeedMark.SEED_REDIRECT
+            url, depth=0, seed=SeedMark.SEED_REDIRECT, found_by=FoundBy.GUESS
         )  # what was meant for https is not sent by http
 
     async def _give_up(self, claim: Claim, robots: Visit, kind: FailureKind) -> Result:
@@ -121,15 +130,15 @@ def _new_version(visit: Visit) -> tuple[Page | None, StoredBody | None]:
     if page is None or previous is None:
         return page, visit.body
     truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
-    if page.content_hash != previous.content_hash or (previous.truncated and not truncated):
+    if is_version(page, previous, truncated=truncated):
         return page, visit.body
     return None, None if previous.has_body else visit.body
 
 
 def _completes(visit: Visit) -> bool:
-    """Whether links of the stored version have no row, and may get one now."""
+    """Whether links of the stored version have no row, and may get one now, or no details, which 0.1.0 kept of none."""
     previous = visit.claim.previous
-    return previous is not None and previous.lacks_links
+    return previous is not None and (previous.lacks_links or previous.metadata_hash is None)
 
 
 def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:

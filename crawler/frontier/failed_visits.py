@@ -16,8 +16,6 @@ from crawler.policy.recrawl import retry_later_s
 from crawler.records import Claim, Failing, Failure, Response, Result, Revisit, UrlStatus, Verdict
 from crawler.storage.interface import DueReads
 
-_WITHOUT_ANSWER = frozenset({UrlStatus.PENDING, UrlStatus.FAILED})
-
 
 class Consequences(TypedDict, total=False):
     """Fields of the visit's `Result`."""
@@ -40,12 +38,10 @@ class FailedVisits:
     async def after(
         self, claim: Claim, attempt: Response | Failure | None, verdict: Verdict, *, replaced: bool = False
     ) -> Consequences:
-        """What the result says beside the verdict; nothing where there was an answer.
+        """What the result says beside the verdict, there being no answer.
 
         `attempt` None: none was made, as none could be. `replaced`: another URL is tried in its stead.
         """
-        if verdict.status not in _WITHOUT_ANSWER:
-            return {}
         now = self._clock.wall()
         told: Consequences = {"failing": failing_after(claim, attempt, verdict, now), "keeps": standing(claim)}
         if verdict.status is UrlStatus.PENDING:

@@ -1,12 +1,13 @@
-"""Feed, lend and take back: the workbench, the store and the bounded queue put together.
+"""Feed, lend and take back: the workbench, the store and the workers put together.
 
-Invariants: claims are lent by one task (`feed`), and only to a worker that is idle, since a claim that waited in the
-queue would spoil the pacing; what robots.txt forbids is never lent.
+Invariants: claims are lent by one task (`feed`), and only to a worker that is idle, since a claim that waited for one
+would spoil the pacing; what robots.txt forbids is never lent.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from crawler.clock import Clock, Turn
@@ -26,7 +27,7 @@ from crawler.frontier.seeding import Seeding
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import Workbench
 from crawler.policy.recrawl import Rhythm
-from crawler.records import ANSWERED, Claim, EndReason, HostRecord, Result, Target, UrlKind, Visit
+from crawler.records import ANSWERED, Change, Claim, EndReason, HostRecord, Result, Target, UrlKind, Visit
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
@@ -69,8 +70,7 @@ class Frontier:
         robots = RobotsConclusion(parts, self._workbench, self._admission, self._returning, clock, notify)
         self._conclusion = Conclusion(self._admission, self._returning, robots, failed_visits, notify)
         self.writer = Writer(store, clock.wall, self._committed)
-        self._queue: asyncio.Queue[Claim] = asyncio.Queue(config.politeness.concurrency)
-        self._idle_workers = 0
+        self._idle: deque[asyncio.Future[Claim]] = deque()  # the workers that have nothing to do, in order
         self.all_idle = asyncio.Event()  # no worker has anything to do
         self._wake = asyncio.Event()
         self._stopping = False
@@ -94,33 +94,38 @@ class Frontier:
                 continue
             if not self._workbench.lent and not self._uncommitted and await self._supply.is_exhausted():
                 return EndReason.COMPLETE
-            if self._idle_workers and self._workbench.is_empty():
+            if self._idle and self._workbench.is_empty():
                 self.writer.flush()  # what the next claims may come from
             await self._sleep()
         return EndReason.STOPPED
 
     async def claim(self) -> Claim:
         """The next claim, for a worker that is idle."""
-        self._idle_workers += 1
-        if self._idle_workers == self._config.politeness.concurrency:
+        worker: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
+        self._idle.append(worker)
+        if len(self._idle) == self._config.politeness.concurrency:
             self.all_idle.set()
         self._wake.set()
         try:
-            return await self._queue.get()
+            return await worker
         except asyncio.CancelledError:
-            self._idle_workers -= 1
+            if worker in self._idle:
+                self._idle.remove(worker)
             raise
 
     async def finish(self, visit: Visit) -> None:
         """Take back a claim with what it led to, and have it committed."""
         results = await self._conclusion.of(visit, await self._judge_entries(visit) if visit.entries else ())
         self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
-        self._supply.note_if_low(self._workbench.host(visit.claim.host_id))
+        host = self._workbench.host(visit.claim.host_id)
+        self._supply.note_if_low(host)
         if self._tell is not None:
             self._tell(visit, results)
-        for result in results:
+        for result in (*results[1:], results[0]):  # what a robots.txt fails by name, then all else of its origin
             await self._put(result)
-        await self._release_closed(visit.claim)
+        origin = host.claims.origin(visit.claim.origin)
+        if origin.parked and self._is_closed(origin):
+            await self._release(host, origin)
         self._wake.set()
 
     def stop(self) -> None:
@@ -172,6 +177,10 @@ class Frontier:
         """For how long the claim's request may take at most, where it holds up others; None: as long as any."""
         return self._workbench.patience_s(claim)
 
+    def sending_in_s(self, claim: Claim) -> float:
+        """Seconds until the claim's request may be sent: 0 unless connecting took so long that others had its turn."""
+        return self._workbench.sending_in_s(claim, self._clock.monotonic())
+
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request; None where its host is left alone for now."""
         return self._workbench.turn_in_s(claim, self._clock.monotonic())
@@ -186,14 +195,15 @@ class Frontier:
 
     def _lend(self) -> None:
         now = self._clock.monotonic()
-        while self._idle_workers and not self._stopping:
-            claim = self._workbench.lend(now)
-            if claim is None:
+        while self._idle and not self._stopping:
+            if self._idle[0].done():
+                self._idle.popleft()  # it was cancelled just now
+            elif (claim := self._workbench.lend(now)) is not None:
+                self._supply.note_if_low(self._workbench.host(claim.host_id))
+                self.all_idle.clear()
+                self._idle.popleft().set_result(claim)
+            else:
                 return
-            self._supply.note_if_low(self._workbench.host(claim.host_id))
-            self._idle_workers -= 1
-            self.all_idle.clear()
-            self._queue.put_nowait(claim)
 
     async def _in_turns(self, judge: Callable[[Claim], Awaitable[None]], claims: Iterable[Claim]) -> None:
         """Judge each claim. Where that takes long (a robots.txt may cost 10 ms a question), lend in between."""
@@ -219,6 +229,9 @@ class Frontier:
     async def _obey(self, claim: Claim) -> None:
         host = self._workbench.host(claim.host_id)
         origin = host.claims.origin(claim.origin)
+        if origin.failing:
+            self._supply.let_go(claim)  # it was read a moment ago, and may have failed by now
+            return
         if origin.parked and self._is_closed(origin):
             await self._postpone(origin, [claim])
             return
@@ -244,12 +257,8 @@ class Frontier:
         """Whether the origin pauses for longer than a run waits."""
         return origin.paused_until - self._clock.monotonic() > self._config.run.max_wait_s
 
-    async def _release_closed(self, claim: Claim) -> None:
-        """Where the claim has closed its origin, what is in memory of that goes back to the store."""
-        host = self._workbench.host(claim.host_id)
-        origin = host.claims.origin(claim.origin)
-        if not origin.parked or not self._is_closed(origin):
-            return
+    async def _release(self, host: HostState, origin: OriginState) -> None:
+        """What is in memory of an origin that is closed goes back to the store."""
         waiting = self._awaiting.release(origin.name)
         self._workbench.set_aside(host, -len(waiting))
         await self._postpone(origin, [*self._workbench.withdraw_origin(host, origin), *waiting])
@@ -264,7 +273,7 @@ class Frontier:
         """Until something happens, a host's time comes, or the store has to be asked again."""
         moments = [self._supply.next_look_at()]
         ready_at = self._workbench.next_ready_at()
-        if ready_at is not None and self._idle_workers:
+        if ready_at is not None and self._idle:
             moments.append(ready_at)
         try:
             async with asyncio.timeout(max(0.0, min(moments) - self._clock.monotonic())):
@@ -283,15 +292,16 @@ class Frontier:
             await turn.pause()
         return targets
 
-    async def _put(self, result: Result) -> None:
+    def _put(self, result: Result) -> Awaitable[None]:
         self._uncommitted += 1
-        await self.writer.put(result)
+        return self.writer.put(result)
 
     def _committed(self, results: Sequence[Result], hosts: Sequence[HostRecord]) -> None:
         """Called by the writer after each commit."""
         self._uncommitted -= len(results)
         self._counters.pages += sum(result.page is not None for result in results)
         self._counters.changes.update(filter(None, map(self._changes.of, results)))
+        self._counters.changes[Change.NEWLY_FAILED] += self._store.failed_with_origins()
         self._supply.committed(results, hosts)
         self._admission.note_full_hosts(self._store.full_hosts())
         self._admission.note_full_domains(self._store.full_domains())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from crawler.frontier.origins import OriginState, Turns
-from crawler.policy.pace import AT_REST, HostPace
+from crawler.policy.pace import AT_REST, HostPace, slots
 from crawler.records import Claim
 
 
@@ -30,8 +30,9 @@ class HostState:
     claims: Turns = field(default_factory=Turns)
     lent: int = 0
     probes: int = 0  # lent, of origins that had not answered yet
-    unsent: int = 0  # lent, and the request not yet sent: with a delay, the next one waits for that moment
+    unsent: int = 0  # lent, about to be sent: with a delay, the next one waits for that moment
     waiting: int = 0  # claims that wait for their origin's rules, outside of the workbench
+    last_lent: Claim | None = None
     more: bool = True  # the store may hold more due URLs than `claims`
     allowance: int | None = None  # pages that may still be lent in this run; None: any number
     requests: int = 0
@@ -41,11 +42,16 @@ class HostState:
     queued: bool = False  # in the heap or in a waiting queue
 
     def next_origin(self) -> OriginState | None:
-        """The origin whose turn it is to lend.
+        """The origin whose turn it is to lend; None where the host may lend nothing now, whatever the time.
 
-        Those that have not answered yet have one request under way together: they may hang.
+        Those that have not answered yet have one request under way together: they may hang. Where one of several has
+        answered, what is slow is one of them (see `Turns.next`), and not the host.
         """
-        return self.claims.next(probing=self.probes > 0 and self.claims.several)
+        several = self.claims.several
+        quick = self.proven or (several and self.answered)
+        if self.lent >= slots(quick=quick, per_host=self.per_host) or self.allowance == 0 or self.must_hear_first:
+            return None
+        return self.claims.next(probing=several and self.probes > 0)
 
     @property
     def slowed_s(self) -> float | None:
@@ -66,7 +72,9 @@ class HostState:
 
     def pace_from(self, now: float) -> None:
         """A request started now, or ended now without having been sent: the delay counts from here."""
-        self.ready_at = max(self.ready_at, now + self.delay_s)
+        earliest = now + self.delay_s
+        if earliest > self.ready_at:
+            self.ready_at = earliest
 
     def slow_down(self, delay_s: float) -> None:
         """Keep at least this delay; it is never lowered."""
@@ -99,5 +107,7 @@ class Loan:
     claim: Claim
     lent_at: float
     is_probe: bool = False  # its origin had not answered yet
+    holds_turn: bool = True  # it is about to be sent: nothing else of a host with a delay may start before
+    late: bool = False  # it lost that turn to others, and needs another one before it may be sent
     sent: bool = False
     address: str | None = None  # the one that it is counted on: it was admitted there, or is expected there

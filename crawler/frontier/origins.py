@@ -23,13 +23,15 @@ class OriginState:
     claims: deque[Claim] = field(default_factory=deque)
     lent: int = 0
     slow: bool = False  # its last request took long: it gets one at a time
-    answered: bool = False  # since it is in memory: an answer of it began
+    late: int = 0  # lent, and not sent in its turn: it can hardly be connected to
+    answered: bool = False  # an answer of it began, since it is in memory and since a connection failed
     served: bool = False  # and not by refusing
     failures: int = 0  # connections in a row
     refusals: int = 0  # 429 and 503 in a row; those of requests that were under way together count once
     paused_at: float = float("-inf")  # when its last pause began
     paused_until: float = float("-inf")
     pause_reason: str = ""
+    failing: bool = False  # what the store has of it fails, as soon as that is committed
     parked: bool = False  # it waits for the end of its pause
 
     def pause(self, now: float, until: float, reason: str) -> None:
@@ -40,11 +42,15 @@ class OriginState:
 
 
 class Turns:
-    """The claims of a host, by origin: each lends one in its turn. As a collection, it is all of them."""
+    """The claims of a host, by origin: each lends one in its turn. As a collection, it is all of them.
 
-    __slots__ = ("_by_name", "_count", "_line")
+    `several`: there is more than one origin.
+    """
+
+    __slots__ = ("_by_name", "_count", "_line", "several")
 
     def __init__(self) -> None:
+        self.several = False
         self._by_name: dict[str, OriginState] = {}
         self._line: deque[OriginState] = deque()  # that have claims and are not parked
         self._count = 0
@@ -61,16 +67,12 @@ class Turns:
         found = self._by_name.get(name)
         if found is None:
             found = self._by_name[name] = OriginState(name)
+            self.several = len(self._by_name) > 1
         return found
 
     def origins(self) -> Iterable[OriginState]:
         """All that are known."""
         return self._by_name.values()
-
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one origin."""
-        return len(self._by_name) > 1
 
     @property
     def available(self) -> int:
@@ -100,12 +102,12 @@ class Turns:
         So what hangs at one origin leaves the slots of the host to the others. `probing`: none that has not answered.
         """
         line = self._line
-        if len(line) == 1:  # nearly always
-            return line[0] if _may_lend(line[0], probing) else None
-        chosen = min((origin for origin in line if _may_lend(origin, probing)), key=_lent, default=None)
-        while chosen is not None and line[0] is not chosen:
-            line.rotate(-1)
-        return chosen
+        if len(line) > 1:
+            chosen = min((origin for origin in line if _may_lend(origin, probing)), key=_lent, default=None)
+            while chosen is not None and line[0] is not chosen:
+                line.rotate(-1)
+            return chosen
+        return line[0] if line and _may_lend(line[0], probing) else None  # nearly always
 
     def take(self) -> Claim:
         """The first claim of the origin whose turn it is, which goes to the end of the line."""
@@ -145,7 +147,7 @@ class Turns:
 
 
 def _may_lend(origin: OriginState, probing: bool) -> bool:
-    if origin.slow and origin.lent:
+    if (origin.slow and origin.lent) or origin.late:
         return False
     return origin.answered or not probing
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
@@ -26,6 +26,9 @@ from crawler.records import (
     Response,
     Result,
     Revisit,
+    RobotsCopy,
+    StoredBody,
+    Target,
     UrlKind,
     UrlStatus,
     Verdict,
@@ -77,8 +80,24 @@ class Returning:
         if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS:
             self._counters.latest_errors.append((claim.url, f"HTTP {attempt.status_code}"))
 
-    def take_back(self, visit: Visit, verdict: Verdict, *, page: Page | None = None, **found: Any) -> Result:
-        """Return the claim to the workbench; the result is what the visit brought, what was `found` and the times."""
+    def take_back(
+        self,
+        visit: Visit,
+        verdict: Verdict,
+        *,
+        page: Page | None = None,
+        body: StoredBody | None = None,
+        reread: Page | None = None,
+        link_targets: tuple[Target, ...] = (),
+        targets: tuple[Target, ...] = (),
+        lastmods: tuple[tuple[str, float], ...] = (),
+        robots: RobotsCopy | None = None,
+        origin_failed: FailureKind | None = None,
+    ) -> Result:
+        """Return the claim to the workbench; the result is what the visit brought, what was found in it, and the times.
+
+        For what is found, see `Result`.
+        """
         claim = visit.claim
         self._tell(visit, verdict)
         now, wall = self._clock.monotonic(), self._clock.wall()
@@ -99,14 +118,20 @@ class Returning:
             verdict=verdict,
             attempt=visit.attempt,
             page=page,
+            body=body,
+            reread=reread,
             redirect_url=visit.redirect_url,
+            link_targets=link_targets,
+            targets=targets,
+            robots=robots,
+            origin_failed=origin_failed,
+            lastmods=lastmods,
             next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
             revisit=self._revisit(visit, verdict.status, page),
             closure=closure,
             host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
             pace_s=host.pace.delay_s if self._adaptive else None,
             is_kept=self._keep(claim, verdict),
-            **found,
         )
 
     def _tell(self, visit: Visit, verdict: Verdict) -> None:
@@ -133,8 +158,8 @@ class Returning:
     def _revisit(self, visit: Visit, status: UrlStatus, page: Page | None) -> Revisit | None:
         if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
             return None
-        content_hash = page.content_hash if page is not None else None
-        return plan(visit.claim, visit.attempt, status, content_hash, self.pace)
+        content_hash, metadata_hash = (page.content_hash, page.metadata_hash) if page is not None else (None, None)
+        return plan(visit.claim, visit.attempt, status, content_hash, self.pace, metadata_hash)
 
 
 def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:

@@ -100,8 +100,10 @@ class RobotsConclusion:
     async def _fail_origin(self, visit: Visit, verdict: Verdict, kind: FailureKind, give_up: GiveUp) -> list[Result]:
         """Nothing of this origin can be fetched: its pages fail with that."""
         result = self._returning.take_back(visit, verdict, origin_failed=kind)
+        host = self._workbench.host(visit.claim.host_id)
+        self._workbench.set_failing(host, visit.claim.origin, failing=True)  # until it is committed
         released = self._parts.awaiting.release(visit.claim.origin)
-        self._workbench.set_aside(self._workbench.host(visit.claim.host_id), -len(released))
+        self._workbench.set_aside(host, -len(released))
         given_up = [await give_up(one, visit, kind) for one in released]
         again_at = self._parts.failed_visits.origin_again_at(given_up, verdict.attempts)
         return [replace(result, origin_revisit_at=again_at), *given_up]

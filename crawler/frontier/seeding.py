@@ -12,7 +12,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig, ScopeRule
 from crawler.frontier.admission import Admission
 from crawler.policy.repetition import ALIKE_PAGES
-from crawler.records import ExclusionReason
+from crawler.records import ExclusionReason, FoundBy
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 
@@ -76,7 +76,9 @@ class Seeding:
     async def _add(self, seeds: Sequence[Seed]) -> bool:
         """Seeds that failed before are due again: they were asked for."""
         widened = [self._admission.widen(seed.url) for seed in seeds]
-        targets = [self._admission.target(seed.url, depth=0, seed=seed.target.seed) for seed in seeds]
+        targets = [
+            self._admission.target(seed.url, depth=0, seed=seed.target.seed, found_by=FoundBy.SEED) for seed in seeds
+        ]
         if any(widened):
             await self._store.set_decided(False)  # before a seed is stored that would not widen it once more
         now = self._clock.wall()

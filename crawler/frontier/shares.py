@@ -8,7 +8,7 @@ handed on: whatever happens to a host that was woken for it, `wake` names anothe
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 
 from crawler.frontier.hosts import HostState, Loan
@@ -23,7 +23,7 @@ class Shares:
         self._max_unproven = max(1, concurrency - concurrency // 4)
         self._slow_lent = 0
         self._unproven_lent = 0
-        self._on_address: Counter[str] = Counter()
+        self._on_address: defaultdict[str, int] = defaultdict(int)
         self._waiting_slow: deque[HostState] = deque()
         self._waiting_new: deque[HostState] = deque()  # neither slow nor proven
         self._waiting_for_address: dict[str, deque[HostState]] = {}
@@ -68,7 +68,7 @@ class Shares:
             self._waiting_slow.append(host)
         elif not host.proven and self._unproven_lent >= self._max_unproven:
             (self._waiting_slow if host.slow else self._waiting_new).append(host)
-        elif host.address is not None and self._on_address[host.address] >= self._per_ip:
+        elif host.address is not None and self._on_address.get(host.address, 0) >= self._per_ip:
             self._waiting_for_address.setdefault(host.address, deque()).append(host)
         else:
             return False
@@ -85,7 +85,7 @@ class Shares:
             if self._waiting_new:
                 woken.append(self._waiting_new.popleft())
         for address in list(self._left):
-            if self._on_address[address] >= self._per_ip:
+            if self._on_address.get(address, 0) >= self._per_ip:
                 del self._left[address]
                 continue
             waiting = self._waiting_for_address[address]

@@ -51,7 +51,7 @@ class Supply:
         self._robots = robots
         self._clock = clock
         self._has_own_limits = any(host.max_pages is not None for host in config.hosts)
-        self._most_pages_of_any = _most_of_any(config)
+        self._most_pages_of_any = most_pages_of_any(config)
         self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
         self._released: list[Claim] = []  # since the last read
         self._needs_refill: set[int] = set()  # hosts in memory with few claims, while the store may have more
@@ -79,8 +79,10 @@ class Supply:
 
     def note_if_low(self, host: HostState) -> None:
         """To be called whenever a host's claims have become fewer: with less than half a window it needs a refill."""
+        if not host.more:
+            return
         most = 2 * host.claims.available
-        if host.more and most < _MAX_WINDOW_PER_HOST and most < self._window():  # the first saves most of the second
+        if most < _MAX_WINDOW_PER_HOST and most < self._window():  # the first saves most of the second
             self._needs_refill.add(host.host_id)
 
     def _note_gain(self, host: HostState) -> None:
@@ -95,6 +97,10 @@ class Supply:
         for result in results:
             if result.lastmods:
                 self._ask_again(result.claim.host_id)
+            if result.origin_failed is not None and result.claim.host_id in self._workbench:
+                host = self._workbench.host(result.claim.host_id)
+                self._workbench.set_failing(host, result.claim.origin, failing=False)
+                self._note_gain(host)
         for record in hosts:
             if record.host_id in self._workbench:
                 self._note_gain(self._workbench.host(record.host_id))
@@ -110,6 +116,10 @@ class Supply:
         """A sitemap has brought forward what is planned for this host, which is here until its visits are committed."""
         if self._horizon is not None and host_id in self._workbench:
             self._note_gain(self._workbench.host(host_id))
+
+    def let_go(self, claim: Claim) -> None:
+        """The claim will be read again, if it is still due then."""
+        self._released.append(claim)
 
     def poll_now(self) -> None:
         """Something in the store has become due, wherever it stands in the order."""
@@ -300,9 +310,9 @@ class Supply:
         """The origins of the host that may lend nothing for now, and of which enough is in memory: what else they have
         would stand before what the others have.
         """
+        full = [origin.name for origin in host.claims.origins() if origin.failing]  # what it has fails by itself
         if not host.waiting and host.claims.available == len(host.claims):
-            return []
-        full = []
+            return full
         for origin in host.claims.origins():
             waiting = len(self._awaiting.waiting(origin.name))
             if (origin.parked or waiting) and len(origin.claims) + waiting >= self._window():
@@ -352,8 +362,8 @@ def _by_turns() -> Callable[[Claim], tuple[int, bool]]:
     return place
 
 
-def _most_of_any(config: CrawlConfig) -> int | None:
-    """The pages that no host may have more of, whatever its own settings."""
+def most_pages_of_any(config: CrawlConfig) -> int | None:
+    """The pages that no host may have more of, whatever its own settings; None: any number."""
     most = config.scope.max_pages_per_host
     return None if most is None else max([most, *(host.max_pages or 0 for host in config.hosts)])
 

@@ -5,7 +5,8 @@ Synchronous and without a clock: `now` (seconds, monotonic) is passed in. Invari
 - of one host, at most `per_host` claims are lent, and their requests start at least its delay apart (see hosts.py);
 - slow hosts, and those that have not proven quick, get one claim each (see policy/pace.py), and one
   more for an origin that has not answered yet;
-- within a host origins take turns (see origins.py); one that pauses lends nothing and holds up none of the others;
+- within a host origins take turns (see origins.py); one that pauses lends nothing and holds up none of the others, and
+  one that cannot be connected to holds a slot, but not the turns of the others;
 - what hosts share stays within its bounds (see shares.py), and so do the pages of the run and of a host (allowance.py);
 - every claim offered is lent until it is taken back, turned away, or withdrawn with its host; none is lent twice.
 
@@ -24,11 +25,12 @@ from crawler.frontier.allowance import PageAllowance
 from crawler.frontier.hosts import HostState, Loan
 from crawler.frontier.origins import OriginState
 from crawler.frontier.shares import Shares
-from crawler.policy.outcome import InARow
-from crawler.policy.pace import AT_REST, SLOW_AFTER_S, HostPace, after_refusal, after_success, slots
+from crawler.policy.outcome import NOTHING_YET, InARow
+from crawler.policy.pace import AT_REST, SLOW_AFTER_S, HostPace, after_refusal, after_success
 from crawler.records import Blame, Claim
 
 FIRST_ANSWER_S = 5.0  # for which an origin that has not answered yet may hold up the others of its host
+_TURN_S = 1.0  # at least, before a request that cannot be sent yet loses its turn to other origins
 _HURRIED_ATTEMPTS = 2  # even where it only holds one slot of several; after that, whoever is slow gets its chance
 
 
@@ -56,6 +58,7 @@ class Workbench:
         self._sequence = 0
         self._loans: dict[Claim, Loan] = {}
         self._recent: OrderedDict[Claim, Loan] = OrderedDict()  # loans not yet old enough to call their host slow
+        self._turns: list[tuple[float, int, Loan]] = []  # of hosts with a delay: when a loan that is not sent loses its
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -136,6 +139,10 @@ class Workbench:
         """So many more claims of the host wait for their origin's rules; where negative, so many fewer."""
         host.waiting += claims
 
+    def set_failing(self, host: HostState, name: str, *, failing: bool) -> None:
+        """Whether all of this origin is about to fail in the store."""
+        host.claims.origin(name).failing = failing
+
     def expect_more(self, host: HostState, *, more: bool = True) -> None:
         """Whether the store may hold more due URLs of the host than are here."""
         host.more = more
@@ -149,7 +156,9 @@ class Workbench:
     def lend(self, now: float) -> Claim | None:
         """The next claim that may start now; None where there is none."""
         self._notice_slow(now)
-        self._end_pauses(now)
+        self._end_turns(now)
+        if self._pauses:
+            self._end_pauses(now)
         if self.allowance.is_spent:
             return None
         while self._wake() or (self._heap and self._heap[0][0] <= now):
@@ -159,19 +168,22 @@ class Workbench:
             host.queued = False
             if host.ready_at > ready_at:
                 self._queue(host)  # it was put off since
-            elif host.must_hear_first:
-                continue  # its turn was kept for a second request while it was in the heap; `sent` queues it again
-            elif host.next_origin() is not None and host.lent < self._limit(host):  # else it became slow in the heap
-                if not self._shares.must_wait(host):
-                    return self._lend_of(host, now)
-                host.queued = True
+                continue
+            origin = host.next_origin()
+            if origin is None:
+                continue  # it became slow in the heap, or a visit keeps its turn: what ends that queues it again
+            if not self._shares.must_wait(host):
+                return self._lend_of(host, origin, now)
+            host.queued = True
         return None
 
     def next_ready_at(self) -> float | None:
         """When `lend`, which had nothing, may have something though no loan ends; None where it will not."""
         if self.allowance.is_spent:
             return None
-        return min((entries[0][0] for entries in (self._heap, self._pauses) if entries), default=None)
+        while self._turns and not self._turns[0][2].holds_turn:
+            heapq.heappop(self._turns)
+        return min((entries[0][0] for entries in (self._heap, self._pauses, self._turns) if entries), default=None)
 
     def admit(self, claim: Claim, address: str) -> bool:
         """The claim's host has this address: False takes the claim back, since too many requests go there already."""
@@ -189,9 +201,8 @@ class Workbench:
         """The claim's request was sent: its host's delay counts from now."""
         loan = self._loans[claim]
         loan.host.pace_from(now)
-        if not loan.sent:
-            loan.sent = True
-            loan.host.unsent -= 1
+        loan.sent = True
+        self._leave_turn(loan)
         loan.host.requests += 1
         self._queue(loan.host)
 
@@ -205,10 +216,21 @@ class Workbench:
         host = loan.host
         if (host.backing_off and host.ready_at > now) or loan.origin.paused_until > now:
             return None
-        if loan.sent:
+        return self._turn_in_s(loan, now)
+
+    def sending_in_s(self, claim: Claim, now: float) -> float:
+        """Seconds until the claim's request may be sent, now that there is a connection: 0 unless it took so long that
+        others had its turn. To be asked again after they have passed.
+        """
+        loan = self._loans[claim]
+        return self._turn_in_s(loan, now) if loan.late else 0.0
+
+    def _turn_in_s(self, loan: Loan, now: float) -> float:
+        host = loan.host
+        if not loan.holds_turn:
             if host.must_hear_first:
                 return host.delay_s
-            loan.sent = False
+            loan.holds_turn, loan.sent = True, False
             host.unsent += 1
         return max(0.0, host.ready_at - now)
 
@@ -218,13 +240,14 @@ class Workbench:
         host, origin = loan.host, loan.origin
         if not loan.is_probe or len(host.claims) == len(origin.claims):
             return None
-        is_the_only_slot = host.per_host == 1 or (host.delay_s > 0 and origin.failures > 0)  # all wait until it is sent
-        return FIRST_ANSWER_S if is_the_only_slot or claim.attempts < _HURRIED_ATTEMPTS else None
+        return FIRST_ANSWER_S if host.per_host == 1 or claim.attempts < _HURRIED_ATTEMPTS else None
 
     def before(self, claim: Claim) -> InARow:
         """What had happened in a row when the claim was lent."""
         loan = self._loans[claim]
         origin = loan.origin
+        if not (origin.refusals or origin.failures or loan.host.failures):
+            return NOTHING_YET
         return InARow(
             refusals=max(0, origin.refusals - (loan.lent_at < origin.paused_at)),
             origin_failures=origin.failures,
@@ -253,12 +276,13 @@ class Workbench:
             host.failures += 1
         elif blame is Blame.ORIGIN and not loan.sent:
             origin.failures += 1
+            origin.answered = False
         is_first = refused and not origin.refusals and (origin.served or not host.claims.several)
         if answered and loan.lent_at >= origin.paused_at:  # else the pause that rules was not known when it was sent
             origin.refusals = origin.refusals + 1 if refused else 0
         if self._adaptive and is_first:
             host.keep_pace(after_refusal(host.pace, host.base_s))
-        elif self._adaptive and succeeded and (host.base_s or host.pace.delay_s):
+        elif self._adaptive and succeeded and (host.pace.delay_s or (host.base_s and latency_s is not None)):
             host.keep_pace(after_success(host.pace, host.base_s, latency_s))
         if answered:
             origin.answered = host.answered = True
@@ -282,7 +306,7 @@ class Workbench:
         host, origin = loan.host, loan.origin
         if not stored:
             self.allowance.give_back(host, claim)
-        if not loan.sent:
+        if not loan.sent and (loan.holds_turn or host.last_lent is claim):  # nothing else was asked for in its stead
             host.pace_from(now)
         self._end(loan)
         self._set_slow(loan, slow=timed_out or now - loan.lent_at > SLOW_AFTER_S)
@@ -300,6 +324,22 @@ class Workbench:
             self._sequence += 1
             heapq.heappush(self._pauses, (origin.paused_until, self._sequence, host, origin))
 
+    def _end_turns(self, now: float) -> None:
+        """What could not be sent in its turn leaves that to the other origins of its host."""
+        while self._turns and self._turns[0][0] <= now:
+            _ends_at, _sequence, loan = heapq.heappop(self._turns)
+            if loan.holds_turn:
+                self._leave_turn(loan)
+                loan.late = True
+                loan.origin.late += 1
+                self._queue(loan.host)
+
+    def _leave_turn(self, loan: Loan) -> None:
+        """The loan is sent, over, or late."""
+        loan.host.unsent -= loan.holds_turn
+        loan.origin.late -= loan.late
+        loan.holds_turn = loan.late = False
+
     def _end_pauses(self, now: float) -> None:
         while self._pauses and self._pauses[0][0] <= now:
             _until, sequence, host, origin = heapq.heappop(self._pauses)
@@ -310,20 +350,22 @@ class Workbench:
             host.more = True  # what was not read while it paused
             self._queue(host)
 
-    def _lend_of(self, host: HostState, now: float) -> Claim:
-        origin = host.next_origin()
-        if origin is None:
-            raise LookupError("the host has nothing to lend")
+    def _lend_of(self, host: HostState, origin: OriginState, now: float) -> Claim:
         claim = host.claims.take()
         loan = Loan(host=host, origin=origin, claim=claim, lent_at=now, is_probe=not origin.answered)
         self._loans[claim] = self._recent[claim] = loan
         self._shares.enter(loan)
         self.allowance.lend(host, claim)
         host.backing_off = False
+        host.last_lent = claim
         host.lent += 1
         origin.lent += 1
         host.unsent += 1
         host.probes += loan.is_probe
+        if host.delay_s > 0:
+            self._sequence += 1
+            ends_at = now + min(max(host.delay_s, _TURN_S), FIRST_ANSWER_S)
+            heapq.heappush(self._turns, (ends_at, self._sequence, loan))
         self._queue(host)
         return claim
 
@@ -333,7 +375,7 @@ class Workbench:
         self._shares.leave(loan)
         loan.host.lent -= 1
         loan.origin.lent -= 1
-        loan.host.unsent -= not loan.sent
+        self._leave_turn(loan)
         loan.host.probes -= loan.is_probe
 
     def _wake(self) -> bool:
@@ -344,19 +386,12 @@ class Workbench:
         return bool(woken)
 
     def _queue(self, host: HostState) -> None:
-        """Put the host into the heap, if it belongs there and is nowhere yet."""
-        if host.queued or not host.claims or host.lent >= self._limit(host) or host.allowance == 0:
-            return
-        if host.must_hear_first or host.next_origin() is None:
+        """Put the host into the heap, if it has something to lend and is nowhere yet."""
+        if host.queued or host.next_origin() is None:
             return
         host.queued = True
         self._sequence += 1
         heapq.heappush(self._heap, (host.ready_at, self._sequence, host))
-
-    def _limit(self, host: HostState) -> int:
-        if host.answered and host.claims.several:
-            return host.per_host  # what is slow is one of its origins: see `Turns.next`
-        return slots(quick=host.proven, per_host=host.per_host)
 
     def _notice_slow(self, now: float) -> None:
         """Hosts whose oldest loan has been out for too long are slow from now on, not only once it comes back."""

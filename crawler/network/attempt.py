@@ -74,6 +74,7 @@ class Attempt:
     max_bytes: int
     readable: Callable[[str | None], bool]
     on_sent: Callable[[], None] | None = None
+    sending_in_s: Callable[[], float] | None = None  # asked once there is a connection
     fresh: bool = False  # no connection that was kept will do
     proxy: str | None = None  # the name of the proxy that it goes through
     wall_clock: Callable[[], float] = time.time
@@ -104,8 +105,13 @@ class Attempt:
         """
         return time.perf_counter() - self._started - self.throttled_s
 
+    async def turn(self) -> None:
+        """Wait until the request may be sent: others may have been asked for while this one was connecting."""
+        while self.sending_in_s is not None and (wait_s := self.sending_in_s()):
+            await self.throttle(wait_s)
+
     async def throttle(self, wait_s: float) -> None:
-        """Wait for our own rate limit, if there is something to wait for; the deadline waits, too."""
+        """Wait for a limit of our own, if there is something to wait for; the deadline waits, too."""
         if wait_s <= 0:
             return
         self.throttled_s += wait_s

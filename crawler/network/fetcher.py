@@ -26,7 +26,7 @@ from crawler.network.cookies import CookieFile
 from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fields import CONTENT_TYPE, codings_of, described, field
+from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, kept_head
 from crawler.network.guard import AddressGuard
 from crawler.network.lag import LoopLag
 from crawler.network.rate import RateLimit, buffer_bytes
@@ -87,6 +87,7 @@ class HttpFetcher:
         readable: Callable[[str | None], bool] = any_type,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
+        sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
         share: Share | None = None,
     ) -> Response | Failure:
@@ -94,9 +95,10 @@ class HttpFetcher:
 
         The body is read where the status is 2xx and `readable(content_type)` says so, up to `max_bytes` decoded bytes;
         elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request, in which the time
-        waited for our own rate limit does not count. `on_sent` is called at the moment in which the request was sent.
-        Where `fresh`, it goes out on no connection that was kept. The body counts in the memory budget until `share` is
-        given back; without one, until this returns.
+        waited for our own rate limit does not count. `on_sent` is called at the moment in which the request was sent,
+        and not before `sending_in_s`, asked once there is a connection, says 0 seconds. Where `fresh`, it goes out on
+        no connection that was kept. The body counts in the memory budget until `share` is given back; without one,
+        until this returns.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
         attempt = Attempt(
@@ -109,6 +111,7 @@ class HttpFetcher:
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
             on_sent=on_sent,
+            sending_in_s=sending_in_s,
             fresh=fresh,
             proxy=self._proxy.name if self._proxy is not None else None,
             wall_clock=self._wall_clock,
@@ -286,6 +289,7 @@ def _response(
         elapsed_s=attempt.elapsed_s,
         first_byte_s=attempt.first_byte_s,
         reused=attempt.reused,
+        head=kept_head(answer.raw_headers),
         **described(answer.headers),
     )
 

@@ -18,6 +18,7 @@ CONTENT_TYPE = istr("Content-Type")
 _DATE = istr("Date")
 _ETAG = istr("ETag")
 _LAST_MODIFIED = istr("Last-Modified")
+_LINK = istr("Link")
 _LOCATION = istr("Location")
 _REFRESH = istr("Refresh")
 _RETRY_AFTER = istr("Retry-After")
@@ -27,6 +28,8 @@ _CONTENT_ENCODING = istr("Content-Encoding")
 _CONTENT_LENGTH = istr("Content-Length")
 _TRANSFER_ENCODING = istr("Transfer-Encoding")
 
+MAX_KEPT_FIELDS = 200  # of a head as it is kept, and
+MAX_KEPT_BYTES = 16 * 1024  # of all of them; real ones have a tenth of that
 MAX_CODINGS = 5  # one on top of the other, as with curl
 
 _DECODED = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd"}  # RFC 9110, 8.4.1.3
@@ -48,6 +51,7 @@ class Described(TypedDict):
     date: str | None
     max_age_s: float | None
     robots_tags: tuple[str, ...]
+    link_fields: tuple[str, ...]
 
 
 def described(headers: MultiMapping[str]) -> Described:
@@ -62,7 +66,18 @@ def described(headers: MultiMapping[str]) -> Described:
         "date": field(headers, _DATE),
         "max_age_s": max_age_s(headers),
         "robots_tags": fields(headers, _X_ROBOTS_TAG),
+        "link_fields": fields(headers, _LINK),
     }
+
+
+def kept_head(head: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """The fields of a head, as they came, as far as they are kept: whole fields from the first on."""
+    room = MAX_KEPT_BYTES
+    for place, (name, value) in enumerate(head):
+        room -= len(name) + len(value)
+        if room < 0 or place == MAX_KEPT_FIELDS:
+            return head[:place]
+    return head
 
 
 def field(headers: MultiMapping[str], name: str) -> str | None:

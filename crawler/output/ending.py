@@ -205,7 +205,7 @@ def _why_left(summary: Summary) -> str:
     if summary.by_failure.get("proxy"):
         return "the proxy failed, or the run ended first"
     if summary.waiting:
-        return f"some on hosts that asked for a pause or could not be reached: {names(summary.backing_off)}"
+        return f"some wait for the end of a pause or for a retry: {names(summary.backing_off)}"
     return "not due yet" if summary.complete else "the run ended first"
 
 

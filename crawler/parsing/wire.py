@@ -20,15 +20,21 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from crawler.parsing.parser import Content, Reading
-from crawler.records import Link, Page, Response, SitemapEntry, StoredBody, UrlKind
+from crawler.records import Alternate, Link, LinkDetail, Page, Resource, Response, SitemapEntry, StoredBody, UrlKind
 
 READY = b"ready\n"
 _REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
 _ANSWER = struct.Struct("<II16sQ")  # lengths: JSON, compressed body; hash of the body; memory grown
 _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
 _MAX_TYPE_LENGTH = 1000
-_HASHES = ("images_hash", "content_hash")  # JSON has no bytes
+_HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in {"url", "links", *_HASHES})
+_TUPLES: dict[str, Callable[[Any], Any]] = {  # JSON has none
+    "headings": tuple,
+    "alternates": Alternate._make,
+    "resources": Resource._make,
+    "link_details": LinkDetail._make,
+}
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
 _new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
 
@@ -98,7 +104,7 @@ def decode_answer(answer: Answer, url: str, size: int) -> Reading:
 
 def encode_content(content: Content) -> bytes:
     """As JSON."""
-    return orjson.dumps(_columns(content))
+    return orjson.dumps(_columns(content), default=tuple)  # of those with names
 
 
 def decode_content(json: bytes, url: str) -> Content:
@@ -111,7 +117,8 @@ def decode_content(json: bytes, url: str) -> Content:
         return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
     *values, hashes, urls, anchors, rels, nofollows = columns
     found = dict(zip(_PAGE_FIELDS, values, strict=True))
-    found["headings"] = tuple(map(tuple, found["headings"]))
+    for name, make in _TUPLES.items():
+        found[name] = tuple(map(make, found[name]))
     found["json_ld"] = tuple(found["json_ld"])
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))

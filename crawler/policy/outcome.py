@@ -64,6 +64,7 @@ class InARow:
 
 
 NOTHING_YET = InARow()
+_FETCHED = Verdict(status=UrlStatus.FETCHED)
 
 
 def decide(
@@ -84,7 +85,7 @@ def decide(
     if isinstance(attempt, Failure):
         return _after_failure(claim, attempt, retries, before, jitter)
     if conditional and attempt.status_code == 304:
-        return Verdict(status=UrlStatus.FETCHED)
+        return _FETCHED
     return _after_response(claim, attempt, retries, before, jitter, now)
 
 
@@ -100,7 +101,7 @@ def _after_response(
 ) -> Verdict:
     status = response.status_code
     if 200 <= status < 300:
-        return Verdict(status=UrlStatus.FETCHED)
+        return _FETCHED
     if status in REDIRECTS and response.location:
         return Verdict(status=UrlStatus.REDIRECTED)
     if status in _GONE:

@@ -9,6 +9,11 @@ density filtering: Minka, 'Expectation Propagation', UAI 2001); a change whose m
 that the visits do not contradict, adds one change and the quiet time since, which is that paper's estimator for known
 dates. The prior is what a first night goes by, and is outvoted by the first look.
 
+The rate is that of the changes that nothing announces. Where a sitemap or a feed had announced the one that a look
+finds, the rate stays as it was: such pages are looked at when they are announced, and looking unannounced finds the
+others alone (the residual rate of Kolobov et al., 'Staying up to Date with Online Content Changes Using Reinforcement
+Learning for Scheduling', NeurIPS 2019). An announcement that was false is a quiet look like any other.
+
 How often to look follows from the rate and a price: a request is made where it saves at least `REQUEST_PRICE_S` of
 staleness. The interval I that maximizes freshness minus price / I solves 1 - exp(-x)(1 + x) = price * rate with
 x = rate * I (the Lagrangian of Cho and Garcia-Molina, 'Effective Page Refresh Policies', ACM TODS 28(4), 2003; Azar et
@@ -28,13 +33,24 @@ from functools import lru_cache
 
 from crawler.config import RecrawlConfig
 from crawler.dates import unix_time
-from crawler.records import ChangeRate, Claim, Horizon, PreviousVisit, Response, Revisit, UrlKind, UrlStatus
+from crawler.records import (
+    PRICES_AND_DATES_BYTES,
+    ChangeRate,
+    Claim,
+    Horizon,
+    PreviousVisit,
+    Response,
+    Revisit,
+    UrlKind,
+    UrlStatus,
+)
 
 DAY_S = 86400.0
 PRIOR = ChangeRate(changes=0.13, watched_s=0.78 * DAY_S)  # a change in 6 days, but who knows
 REQUEST_PRICE_S = 0.29 * DAY_S
 MAX_CHANGES = 8.0  # that are remembered: older ones fade, so that a page may change its habits
 _PEAK_X = 1.7933  # where x / (1 - exp(-x)(1 + x)) is least: the shortest interval that any rate asks for
+_MOST_WORTH = 1 - math.exp(-_PEAK_X) * (1 + _PEAK_X)
 _DATE_GRAIN_S = 2.0  # a Last-Modified this close to the answer's Date tells nothing: RFC 9110, 8.8.2.2
 _OLDEST_S = 365 * DAY_S
 _PROMISE_FACTOR = 4.0  # a promise may lengthen an interval by so much, however long it is
@@ -75,7 +91,7 @@ class Rhythm:
     horizon: Horizon | None = None
 
 
-def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, now: float, by_value: bool) -> Rhythm:
+def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, now: float) -> Rhythm:
     """Of a run that began at `started_at`, the one before it having begun at `before` (None: there was none).
 
     A run that was killed goes on from its start, so that nothing is fetched twice in it; after half a day, that would
@@ -96,7 +112,6 @@ def rhythm(recrawl: RecrawlConfig, *, started_at: float, before: float | None, n
         started_at=start,
         fetched_before=min(start, now - age_s),
         revisit_before=start if recrawl.max_age_s == "auto" else None,
-        by_value=by_value,
     )
     return Rhythm(pace=pace, horizon=horizon)
 
@@ -107,14 +122,21 @@ def _retry_s(recrawl: RecrawlConfig) -> float:
     return age_s if isinstance(age_s, int | float) and _SHORTEST_RETRY_S <= age_s < DAY_S else DAY_S
 
 
-def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: bytes | None, pace: Pace) -> Revisit:
+def plan(
+    claim: Claim,
+    response: Response,
+    status: UrlStatus,
+    content_hash: bytes | None,
+    pace: Pace,
+    metadata_hash: bytes | None = None,
+) -> Revisit:
     """When to look again after this answer, and what is known now of how often the URL changes.
 
-    `status` is fetched, redirected or gone; `content_hash` is that of the version just read, None where the answer
+    `status` is fetched, redirected or gone; the hashes are those of the version just read, None where the answer
     brought none (304, not a page).
     """
     previous = claim.previous
-    changed = previous is not None and has_changed(previous, status, content_hash)
+    changed = previous is not None and has_changed(previous, status, content_hash, metadata_hash)
     rate = _rate_after(previous, response, changed=changed)
     promise_s = _promise(previous, response, changed=changed)
     interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate)
@@ -125,11 +147,23 @@ def plan(claim: Claim, response: Response, status: UrlStatus, content_hash: byte
     return Revisit(at=response.started_at + pace.pause_s(interval_s), rate=rate, promise_s=promise_s)
 
 
-def has_changed(previous: PreviousVisit, status: UrlStatus, content_hash: bytes | None) -> bool:
-    """Whether a visit that ended with `status` found something else than the one before it."""
+def has_changed(
+    previous: PreviousVisit, status: UrlStatus, content_hash: bytes | None, metadata_hash: bytes | None = None
+) -> bool:
+    """Whether a visit that ended with `status` found something else than the one before it.
+
+    Of what is metadata alone, a price or a date counts: people wait for those.
+    """
     if content_hash is not None and content_hash != previous.content_hash:
         return True
+    if metadata_hash and previous.metadata_hash and _differ_in_prices_or_dates(metadata_hash, previous.metadata_hash):
+        return True
     return previous.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
+
+
+def _differ_in_prices_or_dates(a: bytes, b: bytes) -> bool:
+    """Whether two hashes of metadata do (see `Page.metadata_hash`)."""
+    return a[-PRICES_AND_DATES_BYTES:] != b[-PRICES_AND_DATES_BYTES:]
 
 
 def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:
@@ -162,17 +196,14 @@ def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
 
 def interval_s_of(rate: ChangeRate) -> float:
     """The interval that is worth its requests, without bounds; see the module's text."""
-    per_s = rate.changes / rate.watched_s
-    worth = min(REQUEST_PRICE_S * per_s, _worth(_PEAK_X))
+    worth = min(REQUEST_PRICE_S * rate.changes / rate.watched_s, _MOST_WORTH)
     root = math.sqrt(2 * worth)
-    x = root + root * root / 3  # the series about 0; then Newton's method, from where it never overshoots
-    for _ in range(3):
-        x += (worth - _worth(x)) * math.exp(x) / x
+    x = root + root * root / 3  # the series about 0, enough where a small one would be lost to rounding
+    if root > 1e-4:
+        for _ in range(3):  # Newton's method, from where it never overshoots
+            left = math.exp(-x)
+            x += (worth - 1 + left * (1 + x)) / (left * x)
     return x * REQUEST_PRICE_S / worth
-
-
-def _worth(x: float) -> float:
-    return x * x / 2 if x < 1e-4 else 1 - math.exp(-x) * (1 + x)  # a small one would be lost to rounding
 
 
 def observe(rate: ChangeRate, elapsed_s: float, *, changed: bool, changed_ago_s: float | None = None) -> ChangeRate:
@@ -200,6 +231,8 @@ def _rate_after(previous: PreviousVisit | None, response: Response, *, changed: 
     elapsed_s = 0.0 if previous is None else response.started_at - previous.fetched_at
     if previous is not None and previous.rate is not None and not changed:
         return observe(previous.rate, elapsed_s, changed=False)
+    if previous is not None and previous.rate is not None and previous.hinted:
+        return previous.rate
     modified_at = _modified_at(response)
     if previous is None or previous.rate is None:
         return PRIOR if modified_at is None else _first_rate(response.started_at - modified_at)

@@ -170,7 +170,7 @@ def _shown(page: Page) -> Iterator[int]:
     if page.images_hash:
         yield hash(page.images_hash)
     if image := page.open_graph.get("og:image"):
-        yield hash(("image", image))
+        yield hash(("image", str(image)))  # several are a list
     yield from (hash(("thing", text)) for text in page.json_ld if _THINGS.search(text))
 
 

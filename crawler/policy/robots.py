@@ -9,7 +9,8 @@ Where RFC 9309 leaves a choice, or real files stray from it:
 - A path that begins with neither "/" nor "*" can match nothing and is ignored (as by Google's parser).
 - A forgotten colon ("Disallow /x", exactly two words) and the misspellings in `_FIELDS` are understood (likewise).
 - An empty Allow or Disallow says nothing, but it does close the run of User-agent lines.
-- "crawler/2.0" names the token "crawler", "Mozilla/5.0 (compatible; ExampleBot/1.0)" the token "ExampleBot".
+- "crawler/2.0" names "crawler", "Mozilla/5.0 (compatible; ExampleBot/1.0)" names "ExampleBot". A name is compared
+  whole: "crawler4j" names another agent (see `user_agent`).
 - 2.2.2 keeps "%2F" apart from "/", yet its second example equates them in a query. So here : / ? @ differ from their
   encoded forms in a path, where they delimit, and equal them in a query.
 - Crawl-delay is no part of the RFC. The first valid value that an agent's groups give it counts.
@@ -24,7 +25,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from crawler.urls import normalize, target_of
-from crawler.user_agent import product_token
+from crawler.user_agent import agent_name, named_in
 
 MAX_BYTES = 512 * 1024  # RFC 9309, 2.5 asks for at least 500 KiB; what follows the last whole line is not read
 # The characters that wildcard rules may scan for one question, some 10 ms. Only a hostile file needs more (for a URL of
@@ -89,7 +90,7 @@ class RobotsRules:
         return cls(sitemaps=tuple(reader.sitemaps), _groups=reader.groups)
 
     def allows(self, user_agent: str, url: str) -> bool:
-        """Whether `user_agent` (a product token or a whole User-Agent value) may fetch `url`; see `deciding_rule`."""
+        """Whether `user_agent` (a name or a whole User-Agent value) may fetch `url`; see `deciding_rule`."""
         rule = self.deciding_rule(user_agent, url)
         return rule is None or rule.allowed
 
@@ -114,7 +115,7 @@ class RobotsRules:
         return None if group is None else group.crawl_delay_s
 
     def _group_of(self, user_agent: str) -> _Group | None:
-        return self._groups.get(_agent_name(user_agent)) or self._groups.get(_ANY_AGENT)
+        return self._groups.get(named_in(self._groups, user_agent) or _ANY_AGENT)
 
 
 def _whole_lines(body: bytes) -> list[bytes]:
@@ -123,11 +124,6 @@ def _whole_lines(body: bytes) -> list[bytes]:
         head = body[:MAX_BYTES]
         body = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
     return body.splitlines()
-
-
-def _agent_name(user_agent: str) -> str:
-    """What groups are named by: the product token, whatever its case; '' where there is none."""
-    return (product_token(user_agent) or "").lower()
 
 
 class _RuleLine(NamedTuple):
@@ -167,10 +163,10 @@ class _Reader:
         if not self._last_was_agent or self._rules is None:
             self._rules, self._without_delay = [], []
         self._last_was_agent = True
-        token = _ANY_AGENT if value.split()[:1] == [b"*"] else _agent_name(value.decode("latin-1"))
-        if not token:
+        name = _ANY_AGENT if value.split()[:1] == [b"*"] else agent_name(value.decode("latin-1"))
+        if not name:
             return
-        group = self.groups.setdefault(token, _Group())
+        group = self.groups.setdefault(name.lower(), _Group())
         if not group.rule_lists or group.rule_lists[-1] is not self._rules:
             group.rule_lists.append(self._rules)
             self._without_delay.append(group)

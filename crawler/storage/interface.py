@@ -186,11 +186,11 @@ class DueReads(Protocol):
         held: Iterable[int] = (),
         without: Sequence[str] = (),
     ) -> list[Claim]:
-        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held` (ids), of
-        the origins `without`, or that is planned for a time of its own.
+        """At most `limit` URLs to be fetched again of each of these hosts; none of `held` (ids), of the origins
+        `without`, or that is planned for a time of its own.
 
-        With `by_value` they are chosen among some thousand, of all hosts, that have waited longest, so that a choice
-        costs the same however many there are.
+        Seeds and hubs are chosen first, then what a sitemap says has changed, then what was to be looked at first by
+        plan. A choice costs the same however many there are.
         """
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
@@ -212,6 +212,11 @@ class Commits(Protocol):
         The new URLs that they name may become visible a moment before the rest.
         """
 
+    def failed_with_origins(self) -> int:
+        """How many pages have failed with their origins (`Result.origin_failed`) since the last call, without a result
+        of their own; not those that had failed before.
+        """
+
 
 class Figures(Protocol):
     """What a run reports when it ends."""
@@ -227,9 +232,19 @@ class Figures(Protocol):
         version of a page, and anew when it is read again because the limit was raised.
         """
 
-    async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
+    async def closures(
+        self,
+        now: float,
+        limit: int,
+        *,
+        stale_until: float | None = None,
+        retried_after: float | None = None,
+        max_pages_per_host: int | None = None,
+    ) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
-        again, also hosts that are left alone until after `stale_until`.
+        again, also hosts that are left alone until after `stale_until`. With `retried_after`, also hosts of which a URL
+        is to be tried again after that, but for those that have had their number of pages: until when, and why, are
+        those of the first such URL.
         """
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:

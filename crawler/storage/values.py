@@ -16,13 +16,16 @@ from typing import Any
 import orjson
 
 from crawler.records import (
+    Alternate,
     ChangeRate,
     Claim,
     Failing,
     Failure,
     Link,
+    LinkDetail,
     Page,
     PreviousVisit,
+    Resource,
     Response,
     Result,
     SeedMark,
@@ -54,6 +57,7 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "address": attempt.address,
         "reused": attempt.reused,
         "body_hash": result.body.digest if failure is not None and result.body is not None else None,
+        "first_byte_s": attempt.first_byte_s,
     }
 
 
@@ -63,6 +67,7 @@ _NOT_KEPT = {  # of the URL's row; in a table of their own; followed at once; fo
     "url",
     "links",
     "refresh_url",
+    "refresh_is_redirect",
     "images_hash",
 }
 PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _NOT_KEPT)
@@ -72,28 +77,66 @@ _AS_JSON: dict[str, Callable[[Any], Any]] = {
     "headings": lambda headings: tuple((level, text) for level, text in headings),
     "open_graph": dict,
     "json_ld": tuple,
+    "metas": dict,
+    "alternates": lambda alternates: tuple(map(Alternate._make, alternates)),
+    "resources": lambda resources: tuple(map(Resource._make, resources)),
+    "link_details": lambda details: tuple(map(LinkDetail._make, details)),
 }
-_FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)}
+_EMPTY = {name: "{}" if read is dict else "[]" for name, read in _AS_JSON.items()}
+_FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
 
 _page_fields = attrgetter(*PAGE_FIELDS)
 
 
-def page_values(result: Result, page: Page) -> dict[str, Any]:
-    """A row of `pages`, but for its ids: the fields of `Page`, and what only the whole result says."""
-    values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
-    for name in _AS_JSON:
-        values[name] = as_json(values[name])
+def page_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+    """A row of `pages`, but for its ids: the fields of `Page`, and what only the whole result says.
+
+    `target_ids` are the rows of its link targets by URL, of those that have one. (A link has no place of its own in the
+    database: its details name its target.)
+    """
+    values = _field_values(result, page, target_ids)
     values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
     values["body_hash"] = result.body.digest if result.body is not None else None
     return values
 
 
-def page_of(url: str, links: tuple[Link, ...], values: Mapping[str, Any]) -> Page:
-    """The page again, from its row's values by name."""
-    kept = {name: values[name] for name in PAGE_FIELDS}
+def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+    """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover.
+
+    The details of links are None where the links were not looked at.
+    """
+    values = _field_values(result, page, target_ids)
+    del values["text"], values["content_hash"]
+    if not result.link_targets:
+        values["link_details"] = None
+    return values
+
+
+def _field_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+    values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
+    values["metadata_hash"] = page.metadata_hash or None
+    values["link_details"] = [
+        (target_id, *rest)
+        for link, *rest in page.link_details
+        if result.link_targets and (target_id := target_ids.get(result.link_targets[link].url)) is not None
+    ]
+    for name in _AS_JSON:
+        values[name] = as_json(values[name]) if values[name] else _EMPTY[name]
+    return values
+
+
+def page_of(url: str, links: Mapping[int, Link], values: Mapping[str, Any]) -> Page:
+    """The page again, from its row's values by name, and its links by their targets' rows.
+
+    What the version of then did not keep (NULL) has the default of `Page`.
+    """
+    kept = {name: values[name] for name in PAGE_FIELDS if values[name] is not None}
     kept |= {name: bool(kept[name]) for name in _FLAGS}
-    kept |= {name: read(json.loads(kept[name])) for name, read in _AS_JSON.items()}
-    return Page(url=url, links=links, **kept)
+    kept |= {name: read(json.loads(kept[name])) for name, read in _AS_JSON.items() if name in kept}
+    places = {target_id: place for place, target_id in enumerate(links)}
+    details = kept.get("link_details", ())
+    kept["link_details"] = tuple(one._replace(link=places[one.link]) for one in details if one.link in places)
+    return Page(url=url, links=tuple(links.values()), **kept)
 
 
 # --- urls -------------------------------------------------------------------------------------------------------------
@@ -180,10 +223,17 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite cuts JSON at a NUL, and 
 def as_json(value: Any) -> str:
     """JSON for a statement, or to be stored."""
     try:
-        data = orjson.dumps(value)
+        data = orjson.dumps(value, default=_plain)
     except orjson.JSONEncodeError:  # a lone surrogate
         data = orjson.dumps(storable(value))
     return (orjson.dumps(storable(value)) if b"\\u0000" in data else data).decode()
+
+
+def _plain(value: Any) -> Any:
+    """A tuple with names as one without: only such are not JSON yet."""
+    if isinstance(value, tuple):
+        return tuple(value)
+    raise TypeError
 
 
 def storable(value: Any) -> Any:

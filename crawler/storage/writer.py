@@ -96,7 +96,7 @@ class Writer:
             await self._linger()
         batch = self._waiting[:MAX_BATCH]
         del self._waiting[:MAX_BATCH]
-        self._waiting_bytes -= sum(map(_weight, batch))
+        self._waiting_bytes = sum(map(_weight, self._waiting))  # as a rule nothing is left
         self._room.set()
         if not self._closing:
             self._full.clear()

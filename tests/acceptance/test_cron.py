@@ -171,7 +171,8 @@ def test_a_json_log_is_events_alone_and_its_end_has_the_summary(cli: Cli, serve:
     site = web.site("site.test", pages=3)
     site.page("/p2", delay_s=6)  # long enough for figures
     served = serve(web)
-    outcome = cli.crawl(served, served.url("old.test"), "--delay", "0", "--log-format", "json")
+    contact = ("--user-agent", "mybot/1.0 (+https://me.example/bot)")  # without one, a run says more
+    outcome = cli.crawl(served, served.url("old.test"), "--delay", "0", "--log-format", "json", *contact)
     events = [json.loads(line) for line in outcome.err.splitlines()]
     kinds = [event["event"] for event in events]
     assert kinds == ["start", "notice", *["progress"] * (len(kinds) - 3), "end"]

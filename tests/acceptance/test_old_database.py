@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crawler import open_crawl
+from crawler import NetworkConfig, open_crawl
 from crawler.fakeweb import FakeWeb, Served
 from crawler.records import HTTP_STATUS, ExclusionReason, FailureKind, Reason
 from crawler.storage.location import database_at
@@ -55,6 +55,12 @@ def test_the_run_that_was_killed_goes_on_and_nothing_is_fetched_again(cli: Cli, 
     assert set(slow) <= set(cli.pages())
     assert set(why) <= set(cli.rows(WHY))
     assert cli.rows("SELECT id, pages, end_reason FROM runs")[3:] == [(4, SLOW, "waiting")]  # for refused.test
+
+
+def test_the_default_name_of_that_version_gives_way_to_todays(cli: Cli, served: Served) -> None:
+    outcome = cli.crawl(served)
+    assert {hit.headers.get("user-agent") for hit in served.log} == {NetworkConfig().user_agent}
+    assert outcome.err.count("without a way to reach you") == 1
 
 
 async def test_why_a_url_was_kept_out_or_failed_is_told_in_parts_after_the_migration(cli: Cli, served: Served) -> None:

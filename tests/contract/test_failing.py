@@ -18,6 +18,7 @@ from crawler.records import (
     Result,
     Revisit,
     SeedMark,
+    UrlKind,
     UrlStatus,
     Verdict,
 )
@@ -128,12 +129,29 @@ async def test_an_origin_that_failed_plans_all_of_its_urls_that_are_due_and_no_o
             await store.commit([a_failure(claims[url], failing=failing, revisit=Revisit(at=at))], NOW)
         robots = a_failure(robots_claim(claims[A]), origin_failed=FailureKind.DNS, origin_revisit_at=NOW + 300)
         await store.commit([robots], NOW)
+        assert (store.failed_with_origins(), store.failed_with_origins()) == (1, 0), "the other had failed before"
         columns = "status, reason, failing_since, failing_reason, revisit_at"
         assert row_of(location, A, columns) == ("failed", "dns", NOW, "dns", NOW + 300)
         assert row_of(location, due, columns) == ("failed", "dns", NOW - 900, "dns", NOW + 300)
         assert row_of(location, waiting, columns) == ("failed", "timeout", NOW - 900, "timeout", NOW + 1)
         assert row_of(location, other, columns) == ("pending", None, None, None, None)
         assert row_of(location, f"{A}robots.txt", "revisit_at") == (None,)
+
+
+async def test_what_fails_with_its_origin_is_counted_where_no_result_says_so(location: Path) -> None:
+    urls = [f"{A}{number}" for number in range(4)]
+    async with a_store(location, *urls) as store:
+        await store.add([a_target(f"{A}sitemap.xml", kind=UrlKind.SITEMAP)], NOW)
+        claims = await claims_of(store)
+        robots = a_failure(robots_claim(claims[urls[0]]), origin_failed=FailureKind.DNS, origin_revisit_at=NOW + 300)
+        told = a_failure(claims[urls[0]], failing=Failing(since=NOW, reason=Reason(FailureKind.DNS)))
+        again = Verdict(status=UrlStatus.PENDING, reason=TIMEOUT, attempts=1)
+        retried = Failing(since=NOW - 900, reason=TIMEOUT)  # it had failed before this visit
+        await store.commit([a_failure(claims[urls[1]], verdict=again, failing=retried, next_fetch_at=NOW + 9)], NOW)
+        assert store.failed_with_origins() == 0
+        await store.commit([told, robots], NOW)
+        assert rows(location, "SELECT failed, pending FROM hosts") == [(5, 0)]
+        assert store.failed_with_origins() == 2
 
 
 @pytest.mark.parametrize("by_name", [True, False])

@@ -202,7 +202,11 @@ async def test_answer(web: FakeWeb, opened: Open) -> None:
             started_at=full.started_at,
             elapsed_s=full.elapsed_s,
             first_byte_s=full.first_byte_s,
+            head=full.head,
         )
+        sent = {(b"ETag", b'"abc"'), (b"X-Robots-Tag", b"noindex"), (b"x-robots-tag", b"otherbot: nofollow")}
+        assert sent <= set(full.head)
+        assert [name.lower() for name, _value in full.head].count(b"x-robots-tag") == 2
         assert (bare.content_type, bare.etag, bare.date, bare.max_age_s, bare.robots_tags) == (None,) * 4 + ((),)
         assert (run.counters.bytes, run.counters.requests) == (7, 2)
 
@@ -405,6 +409,19 @@ async def test_tls(web: FakeWeb, opened: Open) -> None:
 
 
 # --- failures -------------------------------------------------------------------------------------------------------
+
+
+async def test_silent(web: FakeWeb, opened: Open) -> None:
+    """Who wants to connect gets no answer, at a host or at one of its origins."""
+    web.host("silent.test", listening="silent")
+    web.sites["a.test"].origin(8081, listening="silent")
+    async with opened(web, connect_timeout_s=0.2) as run:
+        for url in (run.web.url("silent.test"), run.web.url("a.test", port=8081)):
+            failure = await run.fetcher.fetch(url)
+            assert isinstance(failure, Failure)
+            assert (failure.kind, failure.message) == (FailureKind.TIMEOUT, "timed out while connecting")
+            assert (failure.sent, failure.answered) == (False, False)
+        await run.answer("/")
 
 
 async def test_refused(web: FakeWeb, opened: Open) -> None:

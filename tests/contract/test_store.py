@@ -16,19 +16,24 @@ from crawler.bodies import body_hash, decompress
 from crawler.frontier.conclusion import postponed
 from crawler.records import (
     Blame,
+    ChangeRate,
     Claim,
     EndReason,
     ExclusionReason,
+    Failing,
     Failure,
     FailureKind,
     Horizon,
     Link,
     Page,
+    PreviousVisit,
     Reason,
     Response,
     Result,
+    Revisit,
     RobotsCopy,
     SeedMark,
+    UrlKind,
     UrlStatus,
     Verdict,
 )
@@ -361,6 +366,40 @@ async def test_an_origin_that_is_left_alone_is_told_as_long_as_something_of_it_i
         assert await store.closures(NOW, 9) == []
 
 
+async def test_a_url_that_waits_for_its_own_retry_is_told_by_its_host_where_nothing_closed_says_so(
+    location: Path,
+) -> None:
+    other = f"{ORIGIN}/x"
+    async with a_store(location, A, B, other) as store:
+        claims = await claims_of(store)
+        again = Verdict(status=UrlStatus.PENDING, reason=Reason("http", "500"), attempts=1)
+        late, soon = (a_failure(claims[url], verdict=again, next_fetch_at=NOW + s) for url, s in ((A, 80), (B, 70)))
+        pause = closed(NOW + 90, ORIGIN, Blame.ORIGIN, "http 503")
+        paused = a_failure(claims[other], verdict=again, next_fetch_at=NOW + 60, closure=pause)
+        await store.commit([late, soon, paused], NOW)
+        assert await store.closures(NOW, 9) == [pause]
+        told = await store.closures(NOW, 9, retried_after=NOW)
+        assert told == [closed(NOW + 70, why="http 500"), pause], "the first that no pause explains"
+        assert (await store.closures(NOW, 9, retried_after=NOW + 75))[0].until == NOW + 80
+        assert await store.closures(NOW, 9, retried_after=NOW + 85) == [pause]
+        back_off = closed(NOW + 100, why="dns")
+        await store.commit([a_failure(claims[A], verdict=again, next_fetch_at=NOW + 80, closure=back_off)], NOW)
+        assert await store.closures(NOW, 9, retried_after=NOW) == [back_off, pause], "each host once"
+
+
+async def test_a_visit_of_a_stored_page_that_is_not_over_is_told_and_one_that_is_planned_is_not(location: Path) -> None:
+    async with a_store(location, A) as store:
+        claims = await claims_of(store)
+        again = Verdict(status=UrlStatus.PENDING, attempts=1)
+        kept: dict[str, Any] = {"keeps": UrlStatus.FETCHED, "next_fetch_at": NOW + 60}
+        await store.commit([a_failure(claims[A], verdict=again, failing=Failing(since=NOW), **kept)], NOW)
+        assert [one.until for one in await store.closures(NOW, 9, retried_after=NOW)] == [NOW + 60]
+        over = Verdict(status=UrlStatus.FAILED, attempts=3)
+        failing = Failing(since=NOW, reason="http 500")
+        await store.commit([a_failure(claims[A], verdict=over, failing=failing, **kept)], NOW)
+        assert await store.closures(NOW, 9, retried_after=NOW) == []
+
+
 async def test_what_is_postponed_stays_as_it_is_and_is_due_then(location: Path) -> None:
     """Also what is stored and to be fetched again, which is planned from then on, and named by no horizon any more."""
     async with a_store(location, A, B) as store:
@@ -385,6 +424,27 @@ async def test_of_origins_that_are_left_out_nothing_is_read(location: Path) -> N
         horizon = Horizon(started_at=NOW + 9, fetched_before=NOW + 9)
         stale = await store.stale_urls([host.host_id], 9, horizon, (), [ORIGIN])
         assert {claim.url for claim in stale} == {A, "http://a.test:80810/"}
+
+
+async def test_what_is_fetched_again_first_is_a_seed_then_what_was_announced_then_by_plan(location: Path) -> None:
+    """However likely a change is: a page that changes by the hour is planned for every night like others."""
+    urls = [f"{ORIGIN}/{name}" for name in ("seed", "announced", "due-1", "due-2", "due-3", "later")]
+    plans = dict(zip(urls, [50.0, 55.0, 10.0, 20.0, 30.0, 500.0], strict=True))
+    async with a_store(location, *urls) as store:
+        claims = await claims_of(store)
+        rates = {url: ChangeRate(changes=8.0 if "3" in url else 0.1, watched_s=100.0) for url in urls}
+        revisits = {url: Revisit(at=NOW + plans[url], rate=rates[url]) for url in urls}
+        await store.commit([a_result(claims[url], revisit=revisits[url]) for url in urls], NOW)
+        await store.add([a_target(urls[0], seed=SeedMark.YES)], NOW)
+        await store.add([a_target(f"{ORIGIN}/sitemap.xml", kind=UrlKind.SITEMAP)], NOW)
+        seen = PreviousVisit(status=UrlStatus.FETCHED, fetched_at=NOW - 9)
+        sitemap = replace((await claims_of(store))[f"{ORIGIN}/sitemap.xml"], previous=seen)
+        await store.commit([a_result(sitemap, page=False, lastmods=((urls[1], NOW + 40),))], NOW + 60)
+        horizon = Horizon(started_at=NOW + 99, fetched_before=0, revisit_before=NOW + 99)
+        host_id = claims[urls[0]].host_id
+        chosen = [{claim.url for claim in await store.stale_urls([host_id], number, horizon)} for number in range(1, 7)]
+        order = [urls[0], urls[1], *urls[2:5]]
+        assert chosen == [set(order[:number]) for number in range(1, 6)] + [set(order)]
 
 
 async def test_a_pace_is_kept_until_another_is_told(location: Path) -> None:

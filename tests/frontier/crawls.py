@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from crawler.clock import Clock
-from crawler.config import CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig, RunConfig, ScopeConfig
+from crawler.config import (
+    DEFAULT_USER_AGENT,
+    CrawlConfig,
+    NetworkConfig,
+    PolitenessConfig,
+    RecrawlConfig,
+    RunConfig,
+    ScopeConfig,
+)
 from crawler.counters import Counters
 from crawler.fakeweb import FakeWeb, Request, Site
 from crawler.fakeweb.fetcher import open_fake_fetcher
@@ -43,7 +51,11 @@ _SLICES = {
     "recrawl": RecrawlConfig,
     "run": RunConfig,
 }
-_QUIET = {"allow_private": ("127.0.0.0/8",), "delay_s": 0.0}
+_QUIET = {
+    "allow_private": ("127.0.0.0/8",),
+    "delay_s": 0.0,
+    "user_agent": f"{DEFAULT_USER_AGENT} (+https://me.example/bot)",
+}
 
 
 @dataclass(frozen=True)

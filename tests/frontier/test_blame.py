@@ -134,6 +134,35 @@ def test_the_pages_of_an_origin_that_is_closed_stay_pending_and_are_fetched_once
     assert healed.summary.end_reason == "complete"
 
 
+@pytest.mark.parametrize("has_answered", [False, True])
+@pytest.mark.parametrize(("per_host", "slot_s"), [(2, 1.0), (1, 5.0)])
+def test_an_origin_that_cannot_be_connected_to_holds_a_slot_and_not_the_turns_of_the_others(
+    tmp_path: Path, per_host: int, slot_s: float, has_answered: bool
+) -> None:
+    """Its attempts to connect hang, and with a delay nobody knows when their requests will be sent: each costs a turn.
+    Where the host has one slot alone, that is held for five seconds, too.
+    """
+    alone = crawled_beside(tmp_path, None, delay_s=1.0, per_host=per_host)
+    web = FakeWeb()
+    site = a_good_site(web, "http://a.test:8081/other", "http://a.test:8081/another")
+    silent = site.origin(8081, listening=True if has_answered else "silent")
+    silent.page("/other")
+
+    def close_it(request: object) -> Answer:
+        silent.listening = "silent"
+        return Answer(body=ALLOW, content_type="text/plain", close=True)
+
+    silent.answer("/robots.txt", close_it)
+    done = crawled(web, tmp_path / "beside.db", "https://a.test/", delay_s=1.0, per_host=per_host)
+    assert good_pages(done) == good_pages(alone) == 41
+    good = [hit for hit in done.hits("a.test") if hit.scheme == "https"]
+    hung = 2 * 3 if has_answered else 3  # attempts: of two pages, or of its robots.txt
+    held_s = hung * (slot_s + (per_host == 1)) + 6.0 * has_answered  # the first hangs for as long as any connect
+    assert done.summary.by_failure["timeout"] == hung
+    assert good[-1].start <= alone.times("a.test")[-1] + held_s
+    assert all(gap >= 1.0 for gap in done.gaps("a.test"))
+
+
 def test_four_closed_ports_cost_no_more_than_the_turns_of_their_attempts(tmp_path: Path) -> None:
     """Today 74 s; and where a page of one was stored earlier, all others are fetched again all the same."""
     web = FakeWeb()
@@ -272,6 +301,48 @@ def test_a_name_that_is_gone_closes_its_host(tmp_path: Path) -> None:
     [waiting] = done.summary.waiting
     assert (waiting.name, waiting.blame, waiting.why) == ("a.test", "host", "dns")
     assert done.summary.backing_off == ("a.test",)
+
+
+def test_a_page_that_waits_for_its_own_retry_for_longer_than_the_run_is_waited_for_by_name(tmp_path: Path) -> None:
+    """Nothing is closed, and yet not all is done."""
+    web = FakeWeb()
+    site = a_site(web, "a.test", 4)
+    site.status("/1", 500)
+    site.answer("/2", Fault.DISCONNECT)
+    db = tmp_path / "crawl.db"
+    done = crawled(web, db, "http://a.test/", max_wait_s=1.0)
+    assert (done.summary.pending, done.summary.complete, done.summary.end_reason) == (2, False, "waiting")
+    [waiting] = done.summary.waiting
+    assert (waiting.name, waiting.blame) == ("a.test", "host")
+    [(until, why)] = rows(db, "SELECT next_fetch_at, reason FROM urls WHERE status = 'pending' ORDER BY 1 LIMIT 1")
+    assert (waiting.until, waiting.why) == (until, why)
+    site.page("/1")
+    site.page("/2")
+    again = crawled(web, db, at=NIGHT + 60.0)
+    assert (again.summary.end_reason, again.summary.waiting, again.summary.pending) == ("complete", (), 0)
+
+
+def test_a_stored_page_that_waits_for_its_own_retry_is_waited_for_too(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = a_site(web, "a.test", 4)
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/")
+    site.status("/1", 500)
+    done = crawled(web, db, at=NIGHT + DAY_S, max_age_s=12 * HOUR_S, max_wait_s=1.0)
+    assert done.summary.end_reason == "waiting"
+    assert [(one.name, one.why) for one in done.summary.waiting] == [("a.test", "a retry")]
+    over = crawled(web, db, at=NIGHT + DAY_S + 60.0, max_age_s=12 * HOUR_S)
+    assert (over.summary.end_reason, over.summary.waiting) == ("complete", ())
+    assert rows(db, "SELECT url FROM failing_urls") == [("http://a.test/1",)]
+
+
+def test_pages_that_a_limit_leaves_are_not_waited_for(tmp_path: Path) -> None:
+    web = FakeWeb()
+    a_site(web, "a.test", 9).status("/1", 500)
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", max_pages_per_host=3, max_wait_s=1.0)
+    assert (done.summary.end_reason, done.summary.waiting, done.summary.pending) == ("complete", (), 6)
+    [(later,)] = rows(done.db, "SELECT count(*) FROM urls WHERE next_fetch_at > ?", NIGHT + 1.0)
+    assert later == 1
 
 
 # --- Retry-After ------------------------------------------------------------------------------------------------------

@@ -33,6 +33,9 @@ class ModelHost:
     state: HostState
     origins: dict[str, ModelOrigin] = field(default_factory=dict)
     lent: dict[Claim, bool] = field(default_factory=dict)  # and whether the request was sent
+    lent_at: dict[Claim, float] = field(default_factory=dict)
+    probes: set[Claim] = field(default_factory=set)  # lent while its origin had not answered, or no more
+    keeps_turn: set[Claim] = field(default_factory=set)  # about to be sent, after it had lost its turn
     last_sent: float | None = None
     delay_s: float = 0.0  # that held when the last request was sent
 
@@ -123,7 +126,7 @@ class OriginsMachine(RuleBasedStateMachine):
         assert claim is origin.waiting.pop(0), "lent twice, never offered, or out of its origin's order"
         assert origin.paused_until <= self.now, "lent while its origin pauses"
         assert len(host.lent) < self.per_host, "beyond the host's limit"
-        probes = [one for one in host.lent if not host.origins[one.origin].answered]
+        probes = host.probes & host.lent.keys()
         if len(host.origins) > 1 and not origin.answered:
             assert not probes, "two requests to origins that have not answered"
             assert self.bench.patience_s(claim) in (None, FIRST_ANSWER_S)
@@ -132,10 +135,21 @@ class OriginsMachine(RuleBasedStateMachine):
                 assert self.bench.patience_s(claim) == FIRST_ANSWER_S, "it may hold the only slot for too long"
         if host.last_sent is not None:
             assert self.now >= host.last_sent + host.delay_s, "lent too early"
-        assert not (host.state.delay_s and any(not sent for sent in host.lent.values())), "the last one is not sent yet"
+        unsent = [one for one, sent in host.lent.items() if not sent]
+        if host.state.delay_s:
+            assert all(self.is_late(host, one) for one in unsent), "the last one is not sent yet"
+            assert all(one.origin != claim.origin for one in unsent), "it can hardly be connected to"
         self.count_turns(host, origin)
         host.lent[claim] = False
+        host.lent_at[claim] = self.now
+        if not origin.answered:
+            host.probes.add(claim)
         return claim
+
+    def is_late(self, host: ModelHost, claim: Claim) -> bool:
+        """Whether it has lost its turn to others, as it could not be sent."""
+        turn_s = min(max(host.state.delay_s, 1.0), FIRST_ANSWER_S)
+        return claim not in host.keeps_turn and self.now - host.lent_at[claim] >= turn_s
 
     def count_turns(self, host: ModelHost, lent: ModelOrigin) -> None:
         """Who could have lent, has nothing out and did not is passed over: by each other once in a round, and once when
@@ -154,8 +168,12 @@ class OriginsMachine(RuleBasedStateMachine):
 
     def send_one(self, claim: Claim) -> None:
         host = self.hosts[claim.host_id]
+        while wait_s := self.bench.sending_in_s(claim, self.now):  # it is connected by now, and waits for a turn
+            self.now += wait_s
+            host.keeps_turn.add(claim)
+            self.take_one()
         if host.last_sent is not None:
-            assert self.now - host.last_sent >= self.delay_s, "two requests start too close to each other"
+            assert self.now - host.last_sent >= self.delay_s - 1e-6, "two requests start too close to each other"
         host.last_sent, host.delay_s = self.now, self.delay_s
         host.lent[claim] = True
         assert self.bench.admit(claim, ADDRESS)
@@ -168,6 +186,8 @@ class OriginsMachine(RuleBasedStateMachine):
             if not host.lent[claim]:
                 self.send_one(claim)
             origin.answered = True
+        elif ending == "dead" and not host.lent[claim]:
+            origin.answered = False
         blame = {"answered": None, "refused": Blame.ORIGIN, "hung": Blame.URL, "dead": Blame.ORIGIN}[ending]
         self.bench.hear(
             claim,
@@ -196,8 +216,8 @@ class OriginsMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened before: each pause ends, and everything is lent."""
-        for claim in self.lent() if hasattr(self, "hosts") else ():
-            self.finish_one(claim, "answered")
+        while hasattr(self, "hosts") and self.lent():
+            self.finish_one(self.lent()[0], "answered")
         while any(origin.waiting for host in getattr(self, "hosts", {}).values() for origin in host.origins.values()):
             taken = self.take_one()
             if taken is None:

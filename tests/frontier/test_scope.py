@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,31 @@ def test_a_seed_that_redirects_to_another_host_takes_the_scope_along(tmp_path: P
     web.sites["www.a.test"].page("/new")
     again = crawled(web, db, at=NIGHT + 3600.0, max_age_s=0.0)
     assert again.status_of("http://www.a.test/new") == "fetched"
+
+
+@pytest.mark.parametrize(
+    ("page", "widens"),
+    [
+        ({"head": "<meta http-equiv=refresh content='30; url=http://www.a.test/'>"}, True),
+        ({"head": "<meta http-equiv=refresh content='31; url=http://www.a.test/'>"}, False),
+        ({"head": "<noscript><meta http-equiv=refresh content='0; url=http://www.a.test/'></noscript>"}, False),
+        ({"headers": {"Refresh": "3; url=http://www.a.test/"}}, True),
+        ({"headers": {"Refresh": "600; url=http://www.a.test/"}}, False),
+    ],
+)
+def test_only_a_refresh_that_is_a_redirect_takes_the_scope_along(
+    tmp_path: Path, page: dict[str, Any], widens: bool
+) -> None:
+    """Within the scope, any refresh is followed."""
+    web = FakeWeb()
+    web.host("a.test").page("/", **page)
+    web.sites["a.test"].page("/in", head="<meta http-equiv=refresh content='900; url=/later'>")
+    web.sites["a.test"].page("/later")
+    a_site(web, "www.a.test", 3)
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", "http://a.test/in")
+    assert done.urls()["http://www.a.test/"] == (("fetched", None) if widens else ("excluded", "scope"))
+    assert len(done.hits("www.a.test")) == (4 if widens else 0)
+    assert done.status_of("http://a.test/later") == "fetched"
 
 
 def test_a_bare_seed_that_does_not_answer_by_https_is_tried_by_http(tmp_path: Path) -> None:

@@ -15,8 +15,12 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
+from crawler.charsets.decoder import decode_pieces
+from crawler.charsets.encoder import encode
+from crawler.charsets.labels import NAMES
 from crawler.content import encoding, hyperlinks, sitemap
-from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
+from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
+from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.visible_text import MAX_LABEL_CHARS
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
@@ -34,16 +38,17 @@ from crawler.urls import (
 )
 
 SITE = "http://example.com/folder/page?query"
-ENCODINGS = sorted(encoding._LABELS_BY_NAME)
+ENCODINGS = sorted(NAMES)
 CODECS = {  # of the standard's names: Python's codec that decodes alike, as far as it decodes at all
-    **{name: name for name in ("utf-8", "koi8-r", "gb18030", "gbk", "utf-16le", "utf-16be")},
+    **{name: name for name in ("utf-8", "koi8-r", "utf-16le", "utf-16be")},
     **{f"windows-125{digit}": f"cp125{digit}" for digit in range(9)},
-    "big5": "big5hkscs",
-    "euc-jp": "euc_jp",
     "euc-kr": "cp949",
     "ibm866": "cp866",
-    "shift_jis": "cp932",
 }
+OUTPUT = dict.fromkeys(("utf-16le", "utf-16be", "replacement"), "utf-8")  # what they are written as
+# What the encoders of the standard write as something else: Japanese currency, overlines, minus and half-width letters,
+# iso-2022-jp's shifts, and what gb18030 had before 2022.
+REWRITTEN = {*"¥‾−\x0e\x0f\x1b", *map(chr, range(0xFF61, 0xFFA0)), *map(chr, range(0xE78D, 0xE865))}
 
 
 def is_storable(text: str) -> bool:
@@ -91,25 +96,38 @@ def check_url(href: str, base: str | None) -> None:
 def check_joined_by_folder(href: str, base: str) -> None:
     """The way of joining that keeps answers for other pages of the folder finds what the plain one does."""
     if (page := normalize(base)) is not None and (href := href.partition("#")[0].strip("\t\n\f\r ")):
-        assert hyperlinks._resolve(href, page) == normalize(href, page)
+        assert hyperlinks.resolve(href, page) == normalize(href, page)
 
 
 # --- documents
 
+_KEEPS_WHITESPACE = re.compile("<(?:pre|listing|xmp|plaintext|t[dh])|srcdoc", re.IGNORECASE)
+
 
 def check_encoding(body: bytes, content_type: str | None, name: str) -> None:
-    """What is decoded can be stored, is no longer than its bytes, and is what Python's codec reads without errors."""
+    """What is decoded can be stored, is no longer than its bytes, and is what Python's codec reads without errors. In
+    pieces it is the same, and written again as well.
+    """
     assert encoding.sniff(body, content_type) in ENCODINGS
     text = encoding.decode(body, name)
     assert is_storable(text)
     assert len(text) <= len(body)
     assert encoding.scalar_text(text) is text
+    for pieces in (cut(body, [len(body) // 3, len(body) // 2]), cut(body, range(len(body)))):
+        assert "".join(decode_pieces(pieces, name)) == text
+    check_encoder(text, name)
     if name in CODECS:
         try:
             strict = body.decode(CODECS[name])
         except UnicodeDecodeError:
             return
         assert text == strict.removeprefix("\ufeff" if name.startswith("utf") else "").replace("\0", "\ufffd")
+
+
+def check_encoder(text: str, name: str) -> None:
+    """What can be written is read as it was."""
+    written = "".join(char for char in text if char not in REWRITTEN and encode(char, name, reference=""))
+    assert encoding.decode(encode(f"x{written}", name), OUTPUT.get(name, name)) == f"x{written}"
 
 
 def check_page(body: bytes, content_type: str | None = None, url: str = SITE) -> Page:
@@ -119,18 +137,24 @@ def check_page(body: bytes, content_type: str | None = None, url: str = SITE) ->
     assert page == decode_content(encode_content(page), url)
     labels = [text for _level, text in page.headings]
     labels += [text for link in page.links for text in (link.anchor, link.rel)]
-    names = [page.title or "", page.description or "", page.language or "", *page.open_graph.values()]
+    previews = [text for value in page.open_graph.values() for text in ([value] if isinstance(value, str) else value)]
+    names = [page.title or "", page.description or "", page.language or "", *previews]
     assert all(map(is_storable, (page.text, *page.json_ld, *labels, *names, *page.open_graph)))
     assert max(map(len, labels), default=0) <= MAX_LABEL_CHARS
     assert max(map(len, names)) <= MAX_FIELD_CHARS
     assert all(" ".join(text.split()) == text for text in (*labels, *names))
     assert len(page.headings) <= MAX_HEADINGS
-    assert len(page.open_graph) <= MAX_OPEN_GRAPH
+    assert len(previews) <= MAX_OPEN_GRAPH
     assert sum(map(len, page.json_ld)) <= MAX_JSON_LD_CHARS
     for found in [link.url for link in page.links] + [page.canonical_url, page.refresh_url]:
         assert found is None or normalize(found) == found
     assert len({link.url for link in page.links}) == len(page.links) == page.links_total <= hyperlinks.MAX_LINKS
-    assert not any(line != " ".join(line.split()) or not line for line in page.text.split("\n") if page.text)
+    lines = page.text.split("\n") if page.text else []
+    assert all(line == line.rstrip() for line in lines)
+    assert not lines or (lines[0] and lines[-1])
+    assert not re.search("[\xad\u2060-\u2064\ufeff]", " ".join([page.text, *labels, *names]))
+    if not _KEEPS_WHITESPACE.search(encoding.decode(body, page.encoding)):
+        assert all(line == " ".join(line.split()) != "" for line in lines)
     return page
 
 

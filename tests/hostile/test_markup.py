@@ -106,5 +106,7 @@ async def test_entities_in_a_sitemap_are_neither_expanded_nor_fetched(body: str,
     site.page("/map.xml", body=body, content_type="application/xml")
     with web.running() as served:
         done = await crawled(served, tmp_path, [served.url("a.test")])
-    assert done.urls() == {"/": ("fetched", None), "/map.xml": ("fetched", None)}
-    assert {hit.target for hit in served.log} == {"/robots.txt", "/", "/map.xml"}
+    named = {"/x"} if "<loc>http://a.test/x</loc>" in body else set()  # which needs no entity
+    assert done.urls().keys() == {"/", "/map.xml"} | named
+    assert done.urls()["/map.xml"] == ("fetched", None)
+    assert {hit.target for hit in served.log} == {"/robots.txt", "/", "/map.xml"} | named

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import fields
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -126,7 +127,8 @@ def test_what_is_stored_is_plain_data_and_complete() -> None:
 TOKENS = [
     ("MyBot", "MyBot"),
     ("my-bot_x/1.0 (+https://example.com/)", "my-bot_x"),
-    ("MyBot2/1.0", "MyBot"),
+    ("MyBot2/1.0", "MyBot2"),
+    ("360bot/2", "360bot"),
     ("Mozilla/5.0 (compatible; MyBot/1.0; +https://example.com/)", "MyBot"),
     ("Mozilla/5.0 (compatible;MyBot/1.0)", "MyBot"),
     ("mozilla/5.0 (Compatible; MyBot/1.0)", "MyBot"),
@@ -141,10 +143,48 @@ def test_robots_txt_speaks_to_the_name_in_the_user_agent(user_agent: str, token:
 
 
 def test_default_user_agent() -> None:
-    """The default User-Agent names this program and a place to ask."""
+    """The default User-Agent names this program, and no place to ask: that is the user's to say."""
     network = NetworkConfig()
-    assert network.product_token == "crawler"
-    assert "(+https://" in network.user_agent
+    assert network.product_token == "onefile-crawler"
+    assert network.user_agent == f"onefile-crawler/{version('crawler')}"
+    assert not network.names_contact
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "headers", "names_contact"),
+    [
+        ("mybot/1.0 (+https://me.example/bot)", {}, True),
+        ("mybot/1.0 (HTTP://me.example)", {}, True),
+        ("mybot/1.0 (www.me.example/bot)", {}, True),
+        ("mybot/1.0 (bot@me.example)", {}, True),
+        ("mybot/1.0", {"FROM": "bot@me.example"}, True),
+        ("mybot/1.0", {"From": ""}, False),
+        ("mybot/1.0", {"X-From": "bot@me.example"}, False),
+        ("mybot/1.0 (+https://)", {}, False),
+        ("mybot/1.0 (no contact)", {}, False),
+        ("mybot @ home", {}, False),
+    ],
+)
+def test_whether_the_user_can_be_reached(user_agent: str, headers: dict[str, str], names_contact: bool) -> None:
+    assert NetworkConfig(user_agent=user_agent, headers=headers).names_contact is names_contact
+
+
+@pytest.mark.parametrize(
+    ("stored", "restored"),
+    [
+        ("crawler/0.1.0 (+https://example.com/about-this-crawler)", NetworkConfig().user_agent),
+        ("onefile-crawler/0.0.9", NetworkConfig().user_agent),
+        ("onefile-crawler/0.1.0 (+https://me.example)", "onefile-crawler/0.1.0 (+https://me.example)"),
+        ("crawler/1.0 (+https://me.example)", "crawler/1.0 (+https://me.example)"),
+        ("crawler", "crawler"),
+    ],
+)
+def test_the_default_user_agent_of_an_earlier_version_is_todays(stored: str, restored: str) -> None:
+    """What the user has chosen stays, whatever it looks like."""
+    options = CrawlConfig().storable()
+    options["network"]["user_agent"] = stored
+    config, changes = CrawlConfig().resumed(json.loads(json.dumps(options)), {})
+    assert (config.network.user_agent, changes) == (restored, [])
 
 
 def test_allowed_networks_drop_host_bits() -> None:

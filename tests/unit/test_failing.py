@@ -99,6 +99,6 @@ def test_only_an_answer_gives_a_status_to_keep(status: UrlStatus) -> None:
 def test_the_first_interval_is_a_day_or_the_age_if_that_is_less(max_age_s: Any, hours: float) -> None:
     """Of runs that follow each other at once, so that none is nearer than another."""
     recrawl = RecrawlConfig(max_age_s=max_age_s)
-    pace = rhythm(recrawl, started_at=NOW, before=NOW, now=NOW, by_value=False).pace
+    pace = rhythm(recrawl, started_at=NOW, before=NOW, now=NOW).pace
     intervals = [retry_later_s(attempts, 2, pace) / 3600 for attempts in (3, 4, 5, 6)]
     assert intervals == [hours, 2 * hours, 4 * hours, 8 * hours]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, MAX_OPEN_GRAPH, read_page
+from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.hyperlinks import MAX_LINKS
+from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
 from crawler.records import Link, Page
@@ -52,10 +53,10 @@ def link_of(html: str) -> Link:
         ("<span>a<p>b</p>c</span>d", "a\nb\ncd"),
         ("<b><p>a</p></b>b", "a\nb"),
         ("<ul><li>1<li>2<ul><li>3</ul>4</ul>5", "1\n2\n3\n4\n5"),
-        ("<table><tr><td>a<td>b<tr><td>c</table>d", "a\nb\nc\nd"),
+        ("<table><tr><td>a<td>b<tr><td>c</table>d", "a\tb\nc\nd"),
         ("<dl><dt>t<dd>d</dl>", "t\nd"),
         ("  a \n\t b\xa0\u3000c  ", "a b c"),
-        ("<pre>a\n  b</pre>", "a b"),
+        ("<pre>a\n  b</pre>", "a\n  b"),
         ("a<!-- x -->b <!-- y --> c", "ab c"),
         ("a<wbr>b<img alt=x>c", "abc"),
         ("<my-element>a</my-element>b", "ab"),
@@ -79,6 +80,172 @@ def link_of(html: str) -> Link:
 )
 def test_visible_text(html: str, text: str) -> None:
     assert page_of(html).text == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<table><tr><th>a<td>b c</table>", "a\tb c"),
+        ("<table>\n<tr>\n<td>\n<p>a</p>\n</td>\n<td>\n<p>b</p>\n</td>\n</tr>\n<tr><td>c</table>", "a\tb\nc"),
+        ("<table><tr><td>a<td><td>b<td></table>", "a\t\tb"),
+        ("<table><tr><td>a<tr><td><td>b</table>", "a\n\tb"),
+        ("<table><tr><td>a<p>b<td>c<br>d</table>", "a\nb\tc\nd"),
+        ("<table><tr><td> <td> </table>x", "x"),
+        (
+            "<table><caption>t</caption><thead><tr><th>h</thead><tbody><tr><td>a</tbody><tfoot><tr><td>f</table>",
+            "t\nh\na\nf",
+        ),
+        ("x<table><tr><td>a<td><table><tr><td>b<td>c</table><td>d</table>y", "x\na\nb\tc\n\td\ny"),
+        ("<table><tr><td>a<td><pre>b\n c</pre><td>d</table>", "a\tb\n c\td"),
+        ("<table><tr><td>a&#31;b</table>", "a\tb"),
+        ("<table>out<tr><td>a</table>", "out\na"),
+    ],
+)
+def test_cells_of_a_row_stay_on_a_line(html: str, text: str) -> None:
+    assert page_of(html).text == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>x  y<pre>\n\n  a  b \n\n\tc\n\n</pre>z  z", "x y\n  a  b\n\n\tc\nz z"),
+        ("<pre>a<br>b<br><br>c</pre>", "a\nb\n\nc"),
+        ("<pre><div>a</div>\n<div> b</div></pre>", "a\n b"),
+        ("<pre><div>a</div><div> b</div></pre>", "a\n b"),
+        ("<pre>  a<b>  b</b>  c</pre>", "  a  b  c"),
+        ("<pre>&nbsp;&nbsp;a&#12288;b</pre>", "  a\u3000b"),
+        ("<pre>a\n <pre>b\n c</pre>d\n e</pre>f  g", "a\nb\n c\nd\n e\nf g"),
+        ("<listing>\n a\n  b</listing>", " a\n  b"),
+        ("<xmp>\n <p>\n</xmp>x", " <p>\nx"),
+        ("<p>x<plaintext>a\n  </p>", "x\na\n  </p>"),
+        ("<pre> </pre>x", "x"),
+        ("<pre>a &#28; b &#11; c</pre>  d  e", None),
+    ],
+)
+def test_preformatted_text_keeps_its_lines_and_indentation(html: str, text: str | None) -> None:
+    page = page_of(html)
+    if text is not None:
+        assert page.text == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("a<div hidden>x</div>b", "a\nb"),
+        ("a<b HIDDEN=''>x</b>b", "ab"),
+        ("a<b\nhidden/>x</b>b", "ab"),
+        ("a<b title=x hidden=hidden>x</b>b", "ab"),
+        ("a<p hidden=Until-Found>x</p>b", "a\nx\nb"),
+        ("a<b aria-hidden=true>x</b><b class=hidden>y</b><i data-hidden>z</i>b hidden c", "axyzb hidden c"),
+        ("<html hidden><body hidden>a", "a"),
+        ("a<div popover>x</div><div popover=manual>y</div>b", "a\nb"),
+        ("a<dialog>x</dialog><dialog open>y</dialog>b", "a\ny\nb"),
+        ("<math><semantics><mi>x</mi><annotation encoding=application/x-tex>\\x</annotation></semantics></math>", "x"),
+        ("<math><semantics><mi>x</mi><annotation-xml encoding=text/html><p>y</annotation-xml></semantics></math>", "x"),
+        ("<p hidden>x<p hidden>y<b hidden>z</b></p>a", "a"),
+    ],
+)
+def test_what_markup_hides_is_no_text(html: str, text: str) -> None:
+    assert page_of(html).text == text
+
+
+def test_links_and_headings_that_markup_hides_are_still_links_and_headings() -> None:
+    page = page_of("<div hidden><a href=a>A</a><h2>H</h2></div><dialog><a href=b>B</a></dialog><a href=c hidden>C</a>")
+    assert [(link.url[-1], link.anchor) for link in page.links] == [("a", "A"), ("b", "B"), ("c", "C")]
+    assert (page.text, page.headings) == ("", ((2, "H"),))
+
+
+def test_an_invisible_operator_parts_no_formula() -> None:
+    formula = "<math><mn>2</mn><mo>&InvisibleTimes;</mo><mi>x</mi></math>"
+    page = page_of(f"{formula}<h1>{formula}</h1>")
+    assert (page.text, page.headings) == ("2x\n2x", ((1, "2x"),))
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("hy&shy;phen&shy;ated", "hyphenated"),
+        ("zero\u200bwidth a\u2060b \ufeffc d \u200b e", "zerowidth ab c d e"),
+        ("Auf\u200clage fi\u200dx", "Auflage fix"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("क्\u200dष र्\u200cक", "क्\u200dष र्\u200cक"),
+        ("👩\u200d💻 ❤\ufe0f\u200d🔥", "👩\u200d💻 ❤\ufe0f\u200d🔥"),
+        ("ไป\u200bโรงเรียน 日\u200b本", "ไป\u200bโรงเรียน 日本"),
+        ("<pre>a\u200bb\n \xadc</pre>", "ab\n c"),
+    ],
+)
+def test_characters_that_nobody_sees_part_no_word(html: str, text: str) -> None:
+    page = page_of(f"<title>{html}</title><meta name=description content='{html}'><h1>{html}</h1><a href=x>{html}</a>")
+    line = " ".join(text.split()).removeprefix("<pre>").removesuffix("</pre>")
+    assert page_of(html).text == text
+    if "<" not in html:
+        assert (page.title, page.description, page.headings, page.links[0].anchor) == (line, line, ((1, line),), line)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<ruby>漢字<rp>(</rp><rt>かんじ</rt><rp>)</rp></ruby>は", "漢字 かんじ は"),
+        ("<ruby>東<rt>とう</ruby>", "東 とう"),
+        ("<a href=x>a</a><a href=y>b</a>", "a b"),
+        ("<button>a</button><button>b</button><label>c</label><a>d</a>", "a b c d"),
+        ("<option>a</option><option>b</option>", "a b"),
+        ("<span><a>a</a></span><span><b><a>b</a></b></span>", "a b"),
+        ("<a>a</a><!-- x --><wbr><a>b</a>", "a b"),
+        ("<a>a</a>-<a>b</a>", "a-b"),
+        ("<a>a</a>b <a>c</a>d", "ab cd"),
+        ("a<a name=x></a><a>b</a>", "ab"),
+        ("<div><a>a</a></div><a>b</a>", "a\nb"),
+        ("<pre>  <a>a</a><a>b</a></pre>", "  ab"),
+        ("<table><tr><td><a>a</a><td><a>b</a></table>", "a\tb"),
+    ],
+)
+def test_readings_and_what_one_clicks_stand_apart(html: str, text: str) -> None:
+    assert page_of(html).text == text
+
+
+def test_a_heading_parts_the_links_in_it() -> None:
+    assert page_of("<h1><a href=x>a</a><a href=y>b</a></h1>").headings == ((1, "a b"),)
+
+
+@pytest.mark.parametrize(
+    ("html", "text", "urls"),
+    [
+        ("a<x-y><template shadowrootmode=open><p>b<a href=l>c</a></template>d</x-y>", "a\nbc\nd", ["l"]),
+        (
+            "<x-y><template shadowrootmode=CLOSED>a<x-z><template shadowrootmode=open>b<a href=l></a></template></x-z>"
+            "</template></x-y>c",
+            "abc",
+            ["l"],
+        ),
+        ("a<template shadowrootmode=none>x<a href=l></a></template><template>y</template>b", "ab", []),
+        ("a<template shadowrootmode=open><base href=/z/><a href=l>b</a></template><a href=m>c</a>", "ab c", ["l", "m"]),
+        ("a<iframe srcdoc='<title>t</title><p>b<a href=l>c</a>'></iframe>d", "a\nbc\nd", ["l"]),
+        ("a<iframe srcdoc='<base href=/z/><p>b<a href=l>c</a>'></iframe>d<a href=m></a>", "a\nbc\nd", ["m"]),
+        ("<iframe srcdoc='<base target=_top><a href=l>c</a>' src=s></iframe>", "c", ["s", "l"]),
+        ("<iframe srcdoc='<pre>a\n b</pre><b hidden>x</b>'></iframe>", "a\n b", []),
+        ("a<iframe srcdoc></iframe>b", "ab", []),
+    ],
+)
+def test_what_a_document_carries_within_itself_is_part_of_it(html: str, text: str, urls: list[str]) -> None:
+    page = page_of(html)
+    assert (page.text, [link.url.rpartition("/")[2] for link in page.links]) == (text, urls)
+
+
+def test_an_inline_document_says_nothing_of_the_page() -> None:
+    page = page_of(
+        "<iframe srcdoc='<title>t</title><meta name=robots content=noindex><link rel=canonical href=c>'></iframe>"
+        "<div><template shadowrootmode=open><title>t</title><meta name=description content=d></template></div>"
+    )
+    assert (page.title, page.description, page.canonical_url, page.noindex) == (None, None, None, False)
+
+
+def test_inline_documents_within_each_other_do_not_multiply_the_work() -> None:
+    html = ""
+    for level in range(100, 0, -1):
+        html = f'{level}<iframe srcdoc="{escape(html)}"></iframe>'
+    assert page_of(html).text.split("\n")[:3] == ["1", "2", "3"]
+    assert len(page_of(html).text.split("\n")) < 10
 
 
 def test_a_page_of_endless_blocks_still_gives_its_words_apart() -> None:
@@ -110,6 +277,8 @@ def test_header_charset_wins_over_the_document() -> None:
         ("<body><p>x<title>late</title>", "late"),
         ("<title> </title>", None),
         ("<title></title>", None),
+        ("<title> </title><title>&shy;</title><title>B</title>", "B"),
+        ("<title> </title><body><svg><title>no</title></svg><p><title>late</title>", "late"),
         ("x", None),
         ("<title>a&#0;b</title>", "a\ufffdb"),
     ],
@@ -126,6 +295,7 @@ def test_title(html: str, title: str | None) -> None:
         ("<meta name=description content=a><meta name=description content=b>", "a"),
         ("<body><p><meta name=description content=late>", "late"),
         ('<meta name=description content="  ">', None),
+        ('<meta name=description content="  "><meta name=description content><meta name=description content=b>', "b"),
         ("<meta name=description>", None),
         ("<meta name content=x>", None),
     ],
@@ -143,6 +313,13 @@ def test_description(html: str, description: str | None) -> None:
         ("<meta http-equiv=Content-Language content=' fr  x'>", "fr"),
         ("<meta http-equiv=content-language content='fr, de'>", None),
         ("<html lang>", None),
+        (
+            "<html lang=' '><meta http-equiv=content-language content=' '>"
+            "<meta http-equiv=content-language content=fr>",
+            "fr",
+        ),
+        ("<html xml:lang=de>", "de"),
+        ("<html lang=en xml:lang=de>", "en"),
         ("<p lang=de>", None),
     ],
 )
@@ -159,6 +336,10 @@ def test_language(html: str, language: str | None) -> None:
         ("<link rel=canonical href=/a><link rel=canonical href=/b>", "http://example.com/a"),
         ("<link rel=canonical><link rel=canonical href=/b>", "http://example.com/b"),
         ("<link rel=canonical href=mailto:x>", None),
+        (
+            "<link rel=canonical href=mailto:x><link rel=canonical href=' '><link rel=canonical href=/b>",
+            "http://example.com/b",
+        ),
         ("<link rel=stylesheet href=/a><link href=/b>", None),
     ],
 )
@@ -166,17 +347,44 @@ def test_canonical_url(html: str, canonical_url: str | None) -> None:
     assert page_of(html).canonical_url == canonical_url
 
 
-def test_open_graph_keeps_the_first_of_equal_names() -> None:
-    html = (
-        "<meta property=og:title content=' a  b '><meta property=og:title content=c><meta property=OG:Type content=x>"
-        "<meta property=twitter:card content=no><meta property=og:empty><meta content=no>"
-    )
-    assert page_of(html).open_graph == {"og:title": "a b", "og:type": "x", "og:empty": ""}
+_VOCABULARIES = ("article", "product", "book", "profile", "video", "music")
+
+
+@pytest.mark.parametrize(
+    ("html", "open_graph"),
+    [
+        (
+            "<meta property=og:title content=' a  b '><meta property=OG:Type content=x>"
+            "<meta property=og:empty><meta content=no><meta property=fb:app_id content=no><meta name=og content=no>",
+            {"og:title": "a b", "og:type": "x", "og:empty": ""},
+        ),
+        (
+            "<meta property=og:image content=a><meta property=og:image content=b><meta property=og:image content=a>",
+            {"og:image": ["a", "b", "a"]},
+        ),
+        (
+            "<meta property=og:title content=' '><meta property=og:title content=a><meta property=og:title content>",
+            {"og:title": "a"},
+        ),
+        ("<meta property=' og:title\n twitter:title ' content=a>", {"og:title": "a", "twitter:title": "a"}),
+        ("<meta name=twitter:card property=twitter:card content=a>", {"twitter:card": "a"}),
+        ("<meta name=og:title content=a><meta name=description property=og:description content=b>",
+         {"og:title": "a", "og:description": "b"}),
+        (
+            "".join(f"<meta property={word}:x content=y>" for word in _VOCABULARIES),
+            {f"{word}:x": "y" for word in _VOCABULARIES},
+        ),
+    ],
+)  # fmt: skip
+def test_open_graph(html: str, open_graph: dict[str, str | list[str]]) -> None:
+    assert page_of(html).open_graph == open_graph
 
 
 def test_open_graph_is_capped() -> None:
     html = "".join(f"<meta property=og:{number} content=x>" for number in range(MAX_OPEN_GRAPH + 5))
     assert len(page_of(html).open_graph) == MAX_OPEN_GRAPH
+    html = "<meta property=og:x content=y>" * (MAX_OPEN_GRAPH + 5)
+    assert page_of(html).open_graph == {"og:x": ["y"] * MAX_OPEN_GRAPH}
 
 
 def test_json_ld_is_kept_as_it_stands() -> None:
@@ -261,6 +469,34 @@ def test_links_are_resolved_against_the_base(html: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("html", "urls"),
+    [
+        ("<base href=/app/><a href>", ["http://example.com/app/"]),
+        ("<base href=/app/><a href='#part'>", ["http://example.com/app/"]),
+        ("<base href='/app/?q=1#top'><a href=' '>", ["http://example.com/app/?q=1"]),
+        ("<a href=''><base href=/app/>", ["http://example.com/app/"]),
+        ("<base href=/app/><base href=/other/><area href='#part'>", ["http://example.com/app/"]),
+        ("<base target=_top><base href=/app/><a href=''>", ["http://example.com/app/"]),
+        ("<base href=/app/><a href=''>one</a><a href='#b'>two</a><a href=/app/>three</a>", ["http://example.com/app/"]),
+        ("<base href=page.html><a href=''><a href='#part'>", []),  # the page itself
+        ("<base href=http://[><a href=''>", []),
+        ("<base href=data:,x><a href=''>", []),
+        ("<base href=''><a href=''>", []),
+        ("<base href=/app/><a>", []),
+        ("<base href=/app/><iframe src=''></iframe><iframe src></iframe>", []),  # about:blank
+        ("<base href=/app/><iframe src='#part'></iframe>", ["http://example.com/app/"]),
+        ("<base href=/app/><link rel=next href=''>", []),
+        ("<base href=/app/><svg><a xlink:href='#part'></a></svg>", ["http://example.com/app/"]),
+    ],
+)
+def test_an_empty_href_leads_to_the_base(html: str, urls: list[str]) -> None:
+    """And so does one that is only a fragment (WHATWG HTML, "encoding-parsing a URL"); to the page itself no link
+    does.
+    """
+    assert urls_of(html) == urls
+
+
+@pytest.mark.parametrize(
     ("html", "anchor"),
     [
         ("<a href=x> J<b>o</b>hn\n Doe </a>", "John Doe"),
@@ -275,6 +511,15 @@ def test_links_are_resolved_against_the_base(html: str, url: str) -> None:
         ("<a href=x><!-- no --></a>", ""),
         ("<area href=x alt=' an  area '>", "an area"),
         ("<a href=x>first</a><a href=x>second</a>", "first"),
+        ("<a href=x> </a><a href=x>second</a><a href=x>third</a>", "second"),
+        ("<a href=x><img alt=logo></a><a href=x title=tip>text</a>", "text"),
+        ("<a href=x aria-label=' a  label ' title=tip><img alt=picture></a>", "a label"),
+        ("<a href=x aria-label=' ' title=tip><img alt=picture></a>", "tip"),
+        ("<a href=x aria-label=no>yes</a>", "yes"),
+        ("<a href=x></a><a href=x title=second></a><a href=x title=third></a>", "second"),
+        ("<area href=x alt='' title=tip>", "tip"),
+        ("<iframe src=x title='a map'></iframe>", "a map"),
+        ("<link rel=next href=x title='page 2'>", "page 2"),
         ("<a href=x>a&#0;</a>", "a\ufffd"),
     ],
 )
@@ -289,6 +534,11 @@ def test_anchor(html: str, anchor: str) -> None:
         ("<a href=x rel>", "", False),
         ("<a href=x rel=' UGC\n NoFollow '>", "ugc nofollow", True),
         ("<a href=x rel=nofollowing>", "nofollowing", False),
+        ("<a href=x rel='ugc,nofollow'>", "ugc,nofollow", True),
+        ("<a href=x rel='NOFOLLOW , ugc'>", "nofollow , ugc", True),
+        ("<a href=x rel=nofollow,><a href=x rel=',nofollow'>", "nofollow,", True),
+        ("<a href=x rel=nofollow><a href=x rel='ugc,nofollow'>", "nofollow", True),
+        ("<a href=x rel='ugc,nofollow'><a href=x rel='ugc,nofollowing'>", "ugc,nofollow", False),
         ("<area href=x rel=nofollow>", "nofollow", True),
         ("<a href=x rel=nofollow><a href=x>", "nofollow", False),
         ("<a href=x rel=nofollow><a href=./x#y rel=next>", "nofollow", False),
@@ -332,9 +582,10 @@ def test_links_total_is_the_number_of_links_where_all_are_kept() -> None:
         ("<meta name=robots content='noindex nofollow'>", True, True),
         ("<meta name=robots content=none>", True, True),
         ("<meta name=robots content=all><meta name=robots content=noindex>", True, False),
-        ("<meta name=crawler content=noindex>", True, False),
-        ("<meta name=Crawler content=none><meta name=robots content=all>", True, True),
+        ("<meta name=onefile-crawler content=noindex>", True, False),
+        ("<meta name=OneFile-Crawler content=none><meta name=robots content=all>", True, True),
         ("<meta name=otherbot content=noindex>", False, False),
+        ("<meta name=crawler content=noindex>", False, False),
         ("<meta name=robots content=noindexing>", False, False),
         ("<meta name=robots content='max-snippet:-1, noindex'>", True, False),
         ("<meta property=robots content=noindex>", False, False),
@@ -349,6 +600,41 @@ def test_meta_robots_speaks_to_the_name_that_the_crawler_goes_by() -> None:
     body = b"<meta name=mybot content=noindex>"
     assert read_page(body, URL, product_token="MyBot").noindex
     assert not read_page(body, URL).noindex
+
+
+@pytest.mark.parametrize(
+    ("name", "html", "noindex"),
+    [
+        ("my2bot", "<meta name=my2bot content=noindex>", True),
+        ("My2Bot/1.0 (+https://me.example)", "<meta name=my2BOT content=noindex>", True),
+        ("my2bot", "<meta name=my content=noindex>", True),  # its token by RFC 9309
+        ("my2bot", "<meta name=my content=noindex><meta name=my2bot content=all>", False),
+        ("my2bot", "<meta name=my2 content=noindex>", False),
+        ("my", "<meta name=my2bot content=noindex>", False),
+        ("360bot", "<meta name=360bot content=noindex>", True),
+        ("360bot", "<meta name=360 content=noindex><meta name='' content=noindex><meta name=' ' content=none>", False),
+    ],
+)
+def test_meta_robots_by_the_exact_name_then_by_the_token(name: str, html: str, noindex: bool) -> None:
+    assert read_page(html.encode(), URL, product_token=name).noindex is noindex
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "noindex"),
+    [
+        ("my2bot", ["my2bot: noindex"], True),
+        ("my2bot", ["my: noindex"], True),
+        ("my2bot", ["my: noindex", "my2bot: nofollow"], False),
+        ("my2bot", ["my: noindex, my2bot: nofollow"], False),
+        ("my", ["my2bot: noindex"], False),
+        ("360bot", ["360bot: noindex"], True),
+        ("360bot", ["otherbot: nofollow, 360bot: noindex"], True),
+        ("360bot", ["unavailable_after: Wed, 25-Jun-2010T15:00:00, noindex"], True),
+        ("15", ["otherbot: unavailable_after: 2010 15:00, noindex"], False),
+    ],
+)
+def test_robots_directives_by_the_exact_name_then_by_the_token(name: str, tags: list[str], noindex: bool) -> None:
+    assert robots_directives(tags, name)[0] is noindex
 
 
 @pytest.mark.parametrize(
@@ -425,6 +711,54 @@ def test_first_refresh_counts_against_the_base() -> None:
         f"<meta http-equiv=refresh content='{c}'>" for c in ("bad", "0;url=a", "0;url=b")
     )
     assert page_of(html).refresh_url == "http://example.com/x/a"
+
+
+def test_an_empty_refresh_leads_to_the_base() -> None:
+    """One that names no URL reloads the page, whatever the base."""
+    base = "<base href=/app/>"
+    assert page_of(f"{base}<meta http-equiv=refresh content='0; url='>").refresh_url == "http://example.com/app/"
+    assert page_of(f"{base}<meta http-equiv=refresh content='0; url=\"\"'>").refresh_url == "http://example.com/app/"
+    assert page_of(f"{base}<meta http-equiv=refresh content='0;'>").refresh_url is None
+
+
+def test_a_refresh_that_leads_nowhere_does_not_hide_the_next() -> None:
+    html = "<meta http-equiv=refresh content='0;url=http://['><meta http-equiv=refresh content='0;url=/b'>"
+    assert page_of(html).refresh_url == "http://example.com/b"
+
+
+@pytest.mark.parametrize(
+    ("html", "refresh_url", "is_redirect"),
+    [
+        ("<meta http-equiv=refresh content='0;url=/a'>", "/a", True),
+        ("<meta http-equiv=refresh content='30.9;url=/a'>", "/a", True),
+        ("<meta http-equiv=refresh content='.5;url=/a'>", "/a", True),
+        ("<meta http-equiv=refresh content='00000000000000030;url=/a'>", "/a", True),
+        ("<meta http-equiv=refresh content='31;url=/a'>", "/a", False),
+        (f"<meta http-equiv=refresh content='{'9' * 6000};url=/a'>", "/a", False),
+        ("<meta http-equiv=refresh content='31;url=/a'><meta http-equiv=refresh content='0;url=/b'>", "/a", False),
+        ("<noscript><meta http-equiv=refresh content='0;url=/a'></noscript>", "/a", False),
+        ("<body><noscript><p><b><meta http-equiv=refresh content='0;url=/a'></b></noscript>", "/a", False),
+        (
+            "<noscript><meta http-equiv=refresh content='0;url=/a'></noscript>"
+            "<meta http-equiv=' Refresh ' content='0;url=/b'>",
+            "/b",
+            True,
+        ),
+        (
+            "<noscript><meta http-equiv=refresh content='0;url=/a'><meta http-equiv=refresh content='0;url=/b'>",
+            "/a",
+            False,
+        ),
+        ("<template><meta http-equiv=refresh content='0;url=/a'></template>", None, False),
+        ("<noscript></noscript><meta http-equiv=refresh content='0'>", None, True),
+    ],
+)
+def test_a_refresh_is_a_redirect_where_browsers_follow_it_soon(
+    html: str, refresh_url: str | None, is_redirect: bool
+) -> None:
+    page = page_of(html)
+    expected = None if refresh_url is None else f"http://example.com{refresh_url}"
+    assert (page.refresh_url, page.refresh_is_redirect) == (expected, is_redirect)
 
 
 # Hash
@@ -544,7 +878,9 @@ def test_no_href_makes_reading_fail(href: str) -> None:
     check_page(f'<base href="{quoted}"><a href="{quoted}">x</a>'.encode())
 
 
-_WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8)
+_INVISIBLE = "\xad\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff"
+_CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp"], exclude_characters=_INVISIBLE)
+_WORDS = st.text(_CHARACTERS, min_size=1, max_size=8)
 _TEXTS = st.lists(_WORDS, min_size=1, max_size=3).map(" ".join)
 
 

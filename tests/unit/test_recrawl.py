@@ -192,6 +192,16 @@ def test_what_counts_as_a_change(
     assert has_changed(known(status=before), status, content_hash) is changed
 
 
+@pytest.mark.parametrize(
+    ("metadata_hash", "changed"),
+    [(b"rest....prices..", False), (b"REST....prices..", False), (b"rest....PRICES..", True), (b"", False)],
+)
+def test_of_metadata_alone_a_price_or_a_date_counts_as_a_change(metadata_hash: bytes, changed: bool) -> None:
+    before = replace(known(), metadata_hash=b"rest....prices..")
+    assert has_changed(before, UrlStatus.FETCHED, before.content_hash, metadata_hash) is changed
+    assert not has_changed(replace(before, metadata_hash=None), UrlStatus.FETCHED, before.content_hash, metadata_hash)
+
+
 def test_a_known_moment_counts_the_quiet_time_since() -> None:
     claim = a_claim(previous=known())
     modified = formatdate(NOW - 7200, usegmt=True)
@@ -337,6 +347,17 @@ def test_misdated_answers(age_s: float, misleads: bool, dated: bool) -> None:
     assert misdated(answer(last_modified=formatdate(NOW - age_s, usegmt=True), date=date)) == misleads
 
 
+def test_a_change_that_was_announced_says_nothing_of_those_that_are_not() -> None:
+    announced = a_claim(previous=known(hinted=True))
+    assert planned(announced, content=b"2").rate == RATE
+    assert planned(a_claim(previous=known()), content=b"2").rate != RATE
+
+
+def test_a_false_announcement_is_a_quiet_look_like_any_other() -> None:
+    quiet = planned(a_claim(previous=known()))
+    assert planned(a_claim(previous=known(hinted=True))).rate == quiet.rate
+
+
 def test_a_date_that_is_none_misleads() -> None:
     assert misdated(answer(last_modified="yesterday"))
     assert not misdated(answer())
@@ -348,7 +369,7 @@ def test_a_date_that_is_none_misleads() -> None:
 
 def run_rhythm(max_age_s: Any, *, started_ago_s: float = 0.0, before: float | None = None) -> Rhythm:
     config = RecrawlConfig(max_age_s=max_age_s)
-    return rhythm(config, started_at=NOW - started_ago_s, before=before, now=NOW, by_value=False)
+    return rhythm(config, started_at=NOW - started_ago_s, before=before, now=NOW)
 
 
 def test_without_an_age_nothing_is_fetched_again() -> None:

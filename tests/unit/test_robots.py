@@ -242,6 +242,39 @@ def test_an_agent_is_known_by_its_product_token(user_agent: str, named: str) -> 
 
 
 @pytest.mark.parametrize(
+    "named", ["crawler4j", "crawler.io", "crawler-2.0", "crawler!", "crawlerü", "360crawler", "crawler2 crawler"]
+)
+def test_a_group_line_is_compared_whole(named: str) -> None:
+    """'crawler4j' does not name 'crawler', nor does any other name that begins with it."""
+    rules = RobotsRules.parse(f"User-agent: {named}\nDisallow: /own\nUser-agent: *\nDisallow: /any".encode())
+    assert rules.allows("crawler/1.0", HOST + "/own")
+    assert not rules.allows("crawler/1.0", HOST + "/any")
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "groups", "chosen"),
+    [
+        ("my2bot/1.0", ["my2bot", "my", "*"], "my2bot"),
+        ("My2Bot/1.0", ["*", "my", "MY2BOT/3"], "MY2BOT/3"),
+        ("my2bot/1.0", ["my2", "my", "*"], "my"),
+        ("my2bot/1.0", ["my2", "my2botx", "*"], "*"),
+        ("my/1.0", ["my2bot", "*"], "*"),
+        ("my", ["my2bot", "my"], "my"),
+        ("360bot", ["360", "360bot", "bot"], "360bot"),
+        ("360bot", ["360", "bot", "*"], "*"),
+        ("Mozilla/5.0 (compatible; my2bot/1.0)", ["mozilla", "my2bot"], "my2bot"),
+        ("my.bot", ["my", "my.bot"], "my.bot"),
+        ("my.bot", ["my", "*"], "my"),
+    ],
+)
+def test_an_agent_looks_for_its_exact_name_then_for_its_token(user_agent: str, groups: list[str], chosen: str) -> None:
+    body = "".join(f"User-agent: {name}\nDisallow: /{number}\n\n" for number, name in enumerate(groups))
+    rules = RobotsRules.parse(body.encode())
+    forbidden = [name for number, name in enumerate(groups) if not rules.allows(user_agent, f"{HOST}/{number}")]
+    assert forbidden == [chosen]
+
+
+@pytest.mark.parametrize(
     "user_agent",
     ["crawl", "crawlers", "my-crawler", "crawler-images", "crawler_x", "Mozilla/5.0", "", "/", "/crawler", "\u30c4"],
 )

@@ -65,6 +65,8 @@ _PREVIOUS = {
     "fetched_at": "u.fetched_at",
     "status": "u.status",
     "content_hash": "p.content_hash",
+    "metadata_hash": "p.metadata_hash",
+    "reader_version": "coalesce(p.reader_version, 1)",
     "truncated": "p.truncated",
     "has_body": "p.body_hash IS NOT NULL",
     "etag": "u.etag",

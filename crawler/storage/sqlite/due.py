@@ -24,8 +24,6 @@ from crawler.storage.values import as_json
 IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL"
 _IS_RETRIED = "status = 'failed' AND revisit_at <= {0}"  # without an answer so far; by urls_retried
 
-_CONSIDERED = 8192  # URLs, of all hosts of a read together, among which the most valuable are chosen
-
 _DUE_HOSTS = f"""
 SELECT {HOST_COLUMNS}
 FROM hosts WHERE next_due_at <= ?1 AND (next_due_at, id) > (?5, ?6) AND NOT (run_id IS ?2 AND run_pages >= ?3)
@@ -50,33 +48,39 @@ LEFT JOIN pages AS p ON p.id = u.page_id
 ORDER BY u.next_fetch_at, u.id
 """  # noqa: S608 - our own names
 
-_LIKELY = f"changes / watched_s * (?5 - fetched_at) + {1e9} * hinted"  # grows with the probability of a change
 # Nothing is planned for it otherwise: what is, has been postponed or fails, and is due then.
-_IS_FREE = f"id NOT IN (SELECT value FROM json_each(?7)) AND next_fetch_at IS NULL AND {_IS_OF_OTHERS.format('?8')}"  # noqa: S608
+_IS_FREE = f"id NOT IN (SELECT value FROM json_each(?6)) AND next_fetch_at IS NULL AND {_IS_OF_OTHERS.format('?7')}"  # noqa: S608
+_PLANNED = "coalesce(revisit_at, fetched_at)"  # what 0.1.0 has not seen since it learnt to plan has no plan
 
-# Seeds and hubs, then by how likely a change is, among the `?6` of each kind that have waited longest.
+# Seeds and hubs, what a sitemap says has changed, then by plan. The plan holds what a request is worth: where there is
+# time for a part only, an order by how likely a change is would go to the pages that change by the hour, each time.
+# Each part reads at most `?4` rows of an index that has them in this order.
 _STALE_URLS = f"""
 {_CLAIM}
 CROSS JOIN urls AS u ON u.id IN (
     SELECT id FROM (
         SELECT * FROM (
-            SELECT id, 1 AS hub, {_LIKELY} AS likely FROM urls INDEXED BY urls_hubs
+            SELECT id, 1 AS hub, hinted, {_PLANNED} AS planned FROM urls INDEXED BY urls_hubs
             WHERE host_id = h.id AND (seed > 0 OR new_links >= 0.25) AND {IS_ANSWERED}
-                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND {_IS_FREE} LIMIT ?6
+                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND {_IS_FREE} ORDER BY revisit_at LIMIT ?4
         ) UNION ALL SELECT * FROM (
-            SELECT id, 0, {_LIKELY} FROM urls
-            WHERE host_id = h.id AND fetched_at <= ?2 AND {IS_ANSWERED} AND {_IS_FREE} ORDER BY fetched_at LIMIT ?6
+            SELECT id, 0, 1, {_PLANNED} FROM urls INDEXED BY urls_hinted
+            WHERE host_id = h.id AND hinted = 1 AND {IS_ANSWERED}
+                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND {_IS_FREE} LIMIT ?4
         ) UNION ALL SELECT * FROM (
-            SELECT id, 0, {_LIKELY} FROM urls
-            WHERE host_id = h.id AND revisit_at <= ?3 AND {_IS_FREE} ORDER BY revisit_at LIMIT ?6
+            SELECT id, 0, hinted, {_PLANNED} FROM urls
+            WHERE host_id = h.id AND fetched_at <= ?2 AND {IS_ANSWERED} AND {_IS_FREE} ORDER BY fetched_at LIMIT ?4
         ) UNION ALL SELECT * FROM (
-            SELECT id, 0, NULL FROM urls
-            WHERE host_id = h.id AND {_IS_RETRIED.format("?5")} AND {_IS_FREE} ORDER BY revisit_at LIMIT ?6
+            SELECT id, 0, hinted, revisit_at FROM urls
+            WHERE host_id = h.id AND revisit_at <= ?3 AND {_IS_FREE} ORDER BY revisit_at LIMIT ?4
+        ) UNION ALL SELECT * FROM (
+            SELECT id, 0, 0, revisit_at FROM urls
+            WHERE host_id = h.id AND {_IS_RETRIED.format("?5")} AND {_IS_FREE} ORDER BY revisit_at LIMIT ?4
         )
-    ) GROUP BY id ORDER BY max(hub) DESC, max(likely) DESC LIMIT ?4
+    ) GROUP BY id ORDER BY max(hub) DESC, max(hinted) DESC, min(planned) LIMIT ?4
 )
 LEFT JOIN pages AS p ON p.id = u.page_id
-ORDER BY {_LIKELY} DESC, u.id
+ORDER BY u.hinted DESC, {_PLANNED}, u.id
 """  # noqa: S608 - our own names
 
 _STALE_HOSTS = f"""
@@ -161,17 +165,13 @@ class DueReads(Session):
         held: Iterable[int] = (),
         without: Sequence[str] = (),
     ) -> list[Claim]:
-        """At most `limit` URLs to be fetched again of each of these hosts, the most valuable; none of `held`, nor of
-        the origins `without`.
-
-        With `by_value` they are chosen among the 8,192, of all hosts, that have waited longest, so that a choice costs
-        the same however many there are.
+        """At most `limit` URLs to be fetched again of each of these hosts, the most urgent first; none of `held`, nor
+        of the origins `without`.
         """
         hosts, lent = (orjson.dumps(list(ids)).decode() for ids in (host_ids, held))
-        considered = max(limit, _CONSIDERED // len(host_ids)) if horizon.by_value else limit
         bounds = (horizon.fetched_before, horizon.revisit_before)
         others = _prefixes(without)
-        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, considered, lent, others))
+        rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, lent, others))
         return [claim(row) for row in rows]
 
     async def answered_since(self, host_id: int, moment: float) -> bool:

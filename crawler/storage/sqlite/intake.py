@@ -7,9 +7,10 @@ Invariant: a cache of what is stored answers first, so that a link that is known
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 from crawler.records import ExclusionReason, Reason, Target
@@ -19,6 +20,7 @@ from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, HostLimit
 from crawler.storage.sqlite.url_limit import UrlLimit
 from crawler.storage.values import as_json
 
+_NOWHERE: Mapping[str, int] = MappingProxyType({})
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
 
 _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
@@ -37,27 +39,34 @@ ON CONFLICT (url) DO UPDATE SET
     detail = CASE WHEN {IS_LIFTABLE} THEN excluded.detail ELSE detail END
 WHERE excluded.depth < depth OR excluded.seed > seed OR ({IS_LIFTABLE} AND excluded.status = 'pending')
 """
+_OF_TARGET = ("host", "url", "kind", "depth", "hops", "seed", "found_by")
+_OF_REASON = ("reason", "cause", "detail")
 _ADD_PENDING = JsonStatement(
     """
-INSERT INTO urls (host_id, url, kind, status, depth, hops, seed, discovered_at, next_fetch_at)
-SELECT h.id, {url}, {kind}, 'pending', {depth}, {hops}, {seed}, ?2, ?2
+INSERT INTO urls (host_id, url, kind, status, depth, hops, seed, discovered_at, next_fetch_at, found_by, found_on)
+SELECT h.id, {url}, {kind}, 'pending', {depth}, {hops}, {seed}, ?2, ?2, {found_by}, {found_on}
 FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
 """
-    + _IMPROVE
+    + _IMPROVE,
+    *_OF_TARGET,
+    "found_on",
 )
 _ADD_EXCLUDED = JsonStatement(
     """
-INSERT INTO urls (host_id, url, kind, status, reason, cause, detail, depth, hops, seed, discovered_at)
-SELECT h.id, {url}, {kind}, 'excluded', {reason}, {cause}, {detail}, {depth}, {hops}, {seed}, ?2
+INSERT INTO urls (
+    host_id, url, kind, status, reason, cause, detail, depth, hops, seed, discovered_at, found_by, found_on
+)
+SELECT
+    h.id, {url}, {kind}, 'excluded', {reason}, {cause}, {detail}, {depth}, {hops}, {seed}, ?2, {found_by}, {found_on}
 FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
 """
-    + _IMPROVE
+    + _IMPROVE,
+    *_OF_TARGET,
+    *_OF_REASON,
+    "found_on",
 )
-# Of a target.
-_pending_values = attrgetter(*_ADD_PENDING.names)
-_excluded_values = attrgetter(
-    *(f"reason.{name}" if name in ("cause", "detail") else name for name in _ADD_EXCLUDED.names)
-)
+_pending_values = attrgetter(*_OF_TARGET)
+_excluded_values = attrgetter(*_OF_TARGET, "reason", "reason.cause", "reason.detail")
 
 # The last column: whether being found again may let it in. Of what is full (a domain, a host) it is not asked for each
 # link.
@@ -101,8 +110,11 @@ class Intake:
         self._limits = limits
         self.unstored: set[str] = set()
 
-    async def add(self, targets: Iterable[Target], now: float) -> set[int]:
-        """Insert what is new, improve what is known; returns the hosts that may have gained a URL."""
+    async def add(self, targets: Iterable[Target], now: float, found_on: Mapping[str, int] = _NOWHERE) -> set[int]:
+        """Insert what is new, improve what is known; returns the hosts that may have gained a URL.
+
+        `found_on`: the rows of the documents that name the URLs, of those that a document names.
+        """
         news = nearest(self._known.unsettled(targets))
         if not news:
             return set()
@@ -110,19 +122,19 @@ class Intake:
         admitted: set[str] = set()
         for start in range(0, len(news), _URLS_AT_ONCE):
             part = await self._within_limits(news[start : start + _URLS_AT_ONCE])
-            await self._insert(_ADD_PENDING, _pending_values, [t for t in part if t.reason is None], now)
-            await self._insert(_ADD_EXCLUDED, _excluded_values, [t for t in part if t.reason is not None], now)
+            pending = [(*_pending_values(t), found_on.get(t.url)) for t in part if t.reason is None]
+            excluded = [(*_excluded_values(t), found_on.get(t.url)) for t in part if t.reason is not None]
+            await self._insert(_ADD_PENDING, pending, now)
+            await self._insert(_ADD_EXCLUDED, excluded, now)
             self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
             admitted.update(target.host for target in part if target.reason is None)
         gained = as_json(sorted(admitted))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}
 
-    async def _insert(
-        self, statement: JsonStatement, values: Callable[[Target], Any], targets: Sequence[Target], now: float
-    ) -> None:
-        if targets:
-            await self._execute(statement.sql, as_json(list(map(values, targets))), now)
+    async def _insert(self, statement: JsonStatement, rows: Sequence[Sequence[Any]], now: float) -> None:
+        if rows:
+            await self._execute(statement.sql, as_json(rows), now)
 
     async def ids_of(self, urls: Iterable[str]) -> dict[str, int]:
         """The row ids of URLs that are stored. A batch may hold more of them than the cache, which then forgot some."""

@@ -1,4 +1,4 @@
-"""Removes old page versions, old attempts, and the bodies that nothing refers to any more.
+"""Removes old page versions, old attempts, and the bodies and heads that nothing refers to any more.
 
 Invariants: the newest version of a page (`urls.page_id`) stays, and so does the attempt behind every version that is
 kept. Each transaction removes a bounded number of rows and everything that refers to them, so that a kill at any
@@ -40,6 +40,7 @@ _DOOMED = "SELECT id FROM doomed WHERE id > ? ORDER BY id LIMIT ?"
 _SCRATCH = """
 CREATE TEMP TABLE doomed (id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE kept_fetches (id INTEGER PRIMARY KEY);
+CREATE TEMP TABLE kept_heads (id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE kept_bodies (hash BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
@@ -54,9 +55,15 @@ INSERT OR IGNORE INTO kept_bodies
 SELECT body_hash FROM fetches WHERE body_hash IS NOT NULL AND (started_at >= ? OR id IN kept_fetches)
 """
 
+_KEEP_HEADS = """
+INSERT OR IGNORE INTO kept_heads
+SELECT head_id FROM fetches WHERE head_id IS NOT NULL AND (started_at >= ? OR id IN kept_fetches)
+"""
+
 _LINKS = "FROM links WHERE page_id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
 _OLD_PAGES = "FROM pages WHERE id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
 _OLD_FETCHES = "FROM fetches WHERE id BETWEEN ?1 AND ?2 AND started_at < ?3 AND id NOT IN kept_fetches"
+_OLD_HEADS = "FROM heads WHERE id BETWEEN ?1 AND ?2 AND id NOT IN kept_heads"
 _OLD_BODIES = "FROM bodies WHERE rowid BETWEEN ?1 AND ?2 AND hash NOT IN kept_bodies"
 
 
@@ -91,7 +98,9 @@ class _Pruning:
         links, pages = await self._remove_pages()
         fetches = 0
         if before is not None:
-            fetches = await self._sweep("fetches", "id", _OLD_FETCHES, "0", before)
+            await self._connection.execute(_KEEP_HEADS, (before,))
+            fetches = await self._sweep("fetches", "id", _OLD_FETCHES, "coalesce(length(head_values), 0)", before)
+            await self._sweep("heads", "id", _OLD_HEADS, "length(fields)")
         bodies = await self._sweep("bodies", "rowid", _OLD_BODIES, "length(zstd)")
         return {"pages": pages, "links": links, "fetches": fetches, "bodies": bodies}
 

@@ -83,18 +83,22 @@ CREATE TABLE urls (
     detail TEXT,                -- what the cause speaks of: a rule, a place, a domain, a status; or nothing
     failing_since REAL,         -- the first failed attempt since the last answer; NULL: none has failed
     failing_reason TEXT,        -- why its last visit failed; NULL: none has, though one may be under way
-    links_cut_at INTEGER        -- the --max-urls-per-host that left links of it without a row; 0: it was raised since
+    links_cut_at INTEGER,       -- the --max-urls-per-host that left links of it without a row; 0: it was raised since
+    found_on INTEGER,           -- urls.id of the page, sitemap or redirect that first named it; NULL: a seed, or not known
+    found_by TEXT               -- how: seed, link, redirect, canonical, refresh, sitemap, robots, feed, guess; NULL: not known
 );
 CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
 CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;
 CREATE INDEX urls_excluded ON urls (host_id, cause, reason) WHERE status = 'excluded';
 CREATE INDEX urls_failed ON urls (reason) WHERE status = 'failed' AND kind <> 'robots';
--- `--max-age AGE` goes by the first, `auto` by the second; where there is time for a part only, the third comes first.
+-- `--max-age AGE` goes by the first, `auto` by the second.
 CREATE INDEX urls_answered ON urls (host_id, fetched_at)
     WHERE status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL;
 CREATE INDEX urls_revisit ON urls (host_id, revisit_at) WHERE revisit_at IS NOT NULL;
 CREATE INDEX urls_cut ON urls (links_cut_at) WHERE links_cut_at IS NOT NULL;
-CREATE INDEX urls_hubs ON urls (host_id) WHERE seed > 0 OR new_links >= 0.25;
+-- Of what is to be fetched again, these come first: seeds and hubs, and what a sitemap says has changed.
+CREATE INDEX urls_hubs ON urls (host_id, revisit_at) WHERE seed > 0 OR new_links >= 0.25;
+CREATE INDEX urls_hinted ON urls (host_id) WHERE hinted = 1;
 -- What failed and may be looked at again; and what fails but keeps the status of its last answer.
 CREATE INDEX urls_retried ON urls (host_id, revisit_at) WHERE status = 'failed' AND revisit_at IS NOT NULL;
 CREATE INDEX urls_failing ON urls (failing_since)
@@ -137,11 +141,22 @@ CREATE TABLE fetches (
     redirect_url TEXT,
     address TEXT,
     reused INTEGER NOT NULL DEFAULT 0,      -- 1: on a connection that was already open
-    body_hash BLOB              -- of a body that no parser could read; NULL otherwise, and with --no-bodies
+    body_hash BLOB,             -- of a body that no parser could read; NULL otherwise, and with --no-bodies
+    first_byte_s REAL,          -- from the sent request to the first byte of the response; NULL: none came, or not known
+    head_id INTEGER,            -- the row of `heads` with its header fields; NULL: no response, --no-headers, or not known
+    head_values TEXT            -- JSON array: the values that stand there as their places in it
 );
 CREATE INDEX fetches_unread ON fetches (url_id) WHERE body_hash IS NOT NULL;
 
--- One row for each distinct version of a URL's content.
+-- The header fields of responses, once for all that differ in nothing but the values that no two responses share (Date,
+-- ETag, ids of requests ...), which stand with the response itself.
+CREATE TABLE heads (
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,  -- BLAKE2b, 16 bytes, of `fields`
+    fields TEXT NOT NULL        -- JSON: [[name, value], ...]; a number: the place of the value in fetches.head_values
+);
+
+-- One row for each distinct version of a URL's content or metadata.
 CREATE TABLE pages (
     id INTEGER PRIMARY KEY,
     url_id INTEGER NOT NULL REFERENCES urls (id),
@@ -160,7 +175,23 @@ CREATE TABLE pages (
     truncated INTEGER NOT NULL DEFAULT 0,
     links_total INTEGER NOT NULL DEFAULT 0,
     body_hash BLOB,             -- NULL with --no-bodies
-    content_hash BLOB NOT NULL  -- covers text and links
+    content_hash BLOB NOT NULL, -- covers text and links
+    reader_version INTEGER,     -- of the reader that made this row; NULL: that of 0.1.0
+    metadata_hash BLOB,         -- covers title to language, robots, JSON-LD, Open Graph, hreflang, dates, author
+    content_type TEXT,          -- the media type that it was read as; NULL: HTML, by a version that kept none
+    encoding_source TEXT,       -- what named the encoding: bom, header, meta, xml, guess, default
+    metas TEXT,                 -- JSON object of <meta name=...>: a text, or an array of texts where it is repeated
+    author TEXT,
+    published_at REAL,
+    modified_at REAL,
+    alternates TEXT,            -- JSON: [[url, kind, language, media type, title], ...]
+    next_url TEXT,
+    prev_url TEXT,
+    site_name TEXT,
+    icon_url TEXT,
+    resources TEXT,             -- JSON: [[kind, url, alt, width, height], ...]
+    link_details TEXT,          -- JSON: [[target_id, position, anchor, fragment], ...]
+    word_count INTEGER
 );
 CREATE INDEX pages_of_url ON pages (url_id);
 

@@ -16,6 +16,7 @@ import aiosqlite
 import orjson
 
 from crawler.errors import DatabaseFailedError
+from crawler.storage.heads import Heads
 from crawler.storage.interface import Cursor
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.companions import companion
@@ -41,10 +42,12 @@ class Session:
         self._writer = writer
         self._reader = reader
         self._known = known if known is not None else KnownUrls()
+        self._heads = Heads()
         self._files = [companion(path, suffix) for suffix in ("", "-wal", "-shm")]
         self._inodes = self._found_inodes()
         self._writing = asyncio.Lock()
         self._limits = Limits()
+        self._failed_with_origins = 0
         self.run_id = 0
 
     def _check_files(self) -> None:
@@ -66,7 +69,7 @@ class Session:
         """The next transaction, once the one before it is over."""
         with explained(self.path):
             async with self._writing:
-                yield Transaction(self._writer, self._known, self.run_id, self._limits)
+                yield Transaction(self._writer, self._known, self._heads, self.run_id, self._limits)
 
     async def _read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         with explained(self.path):

@@ -197,7 +197,14 @@ class SqliteStore(DueReads, Exclusions):
         with explained(self.path):
             self._check_files()
         async with self._transaction() as transaction:
-            return await transaction.run(results, now)
+            hosts = await transaction.run(results, now)
+            self._failed_with_origins += transaction.failed_with_origins
+            return hosts
+
+    def failed_with_origins(self) -> int:
+        """How many pages have newly failed with their origins since the last call, without a result of their own."""
+        number, self._failed_with_origins = self._failed_with_origins, 0
+        return number
 
     # --- figures ----------------------------------------------------------------------------------------------------
 
@@ -217,11 +224,22 @@ class SqliteStore(DueReads, Exclusions):
         """Links to URLs that were not stored because of `limit_urls`."""
         return int((await self._read("SELECT total(unstored_links) FROM hosts"))[0][0])
 
-    async def closures(self, now: float, limit: int, *, stale_until: float | None = None) -> list[Closure]:
+    async def closures(
+        self,
+        now: float,
+        limit: int,
+        *,
+        stale_until: float | None = None,
+        retried_after: float | None = None,
+        max_pages_per_host: int | None = None,
+    ) -> list[Closure]:
         """Hosts and origins that have something to be fetched but are left alone for now; where pages are fetched
-        again, also hosts that are left alone until after `stale_until`.
+        again, also hosts that are left alone until after `stale_until`. With `retried_after`, also hosts of which a URL
+        is to be tried again after that, but for those that have had their number of pages.
         """
-        return [closure(row) for row in await self._read(CLOSURES, (now, limit, stale_until))]
+        most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
+        parameters = (now, limit, stale_until, retried_after, self.run_id, most)
+        return [closure(row) for row in await self._read(CLOSURES, parameters)]
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
         """How many seeds are neither fetched nor redirected, and some of them with their latest attempts."""

@@ -6,8 +6,9 @@ many rows where there are blobs): a statement a row would take and give up the G
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -25,6 +26,7 @@ from crawler.records import (
     UrlKind,
     UrlStatus,
 )
+from crawler.storage.heads import Heads, PartedHead, Template
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
@@ -37,11 +39,15 @@ from crawler.storage.sqlite.columns import (
 )
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
-from crawler.storage.values import as_json, fetch_values, page_values, storable, url_values
+from crawler.storage.values import as_json, fetch_values, page_values, storable, updated_values, url_values
 
+_HEAD_HASH_BYTES = 16
+_MAX_HEADS = 4096  # of which the rows are remembered
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
 _ADD_LINKS = insert("links", "page_id", "target_id", "anchor", "rel", "nofollow")
+
+_ADD_HEAD = "INSERT INTO heads (hash, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 _SET_URLS = JsonStatement("""
 UPDATE urls SET
@@ -137,17 +143,25 @@ ON CONFLICT (origin) DO UPDATE SET
 
 _READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
+_WAITS_FOR_RULES = "next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL"
+_IS_OF_ORIGIN = "substr(url, 1, length(?2) + 1) = ?2 || '/'"
+
 # What waits for the rules without having had an answer, and what has failed before and is due again by now. What was
 # answered before stays pending, to be tried later.
-_FAIL_ORIGIN = """
+_FAIL_ORIGIN = f"""
 UPDATE urls SET status = 'failed', reason = ?3, cause = ?3, detail = NULL, next_fetch_at = NULL,
     attempts = max(attempts, ?4) + 1, failing_since = coalesce(failing_since, ?5), failing_reason = ?3, revisit_at = ?6
 WHERE id IN (
-    SELECT id FROM urls
-    WHERE host_id = ?1 AND next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL
+    SELECT id FROM urls WHERE host_id = ?1 AND {_WAITS_FOR_RULES}
     UNION ALL SELECT id FROM urls WHERE host_id = ?1 AND status = 'failed' AND revisit_at <= ?5
-) AND substr(url, 1, length(?2) + 1) = ?2 || '/'
-"""
+) AND {_IS_OF_ORIGIN}
+"""  # noqa: S608 - our own names
+
+# Of the pages that this is about to fail, those that have not failed before.
+_NEWLY_FAILED = f"""
+SELECT count(*) FROM urls
+WHERE host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL
+"""  # noqa: S608 - our own names
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
 # answers that would otherwise lie in the future, younger than any age.
@@ -165,12 +179,19 @@ class Transaction:
     """One BEGIN ... COMMIT on the writing connection."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, known: KnownUrls, run_id: int, limits: Limits | None = None
+        self,
+        connection: aiosqlite.Connection,
+        known: KnownUrls,
+        heads: Heads,
+        run_id: int,
+        limits: Limits | None = None,
     ) -> None:
         self._connection = connection
         self._known = known
+        self._heads = heads
         self._run_id = run_id
         self._limits = limits if limits is not None else Limits()
+        self.failed_with_origins = 0  # pages that had not failed before, without a result of their own
         self._intake = Intake(self._execute, known, self._limits)
 
     async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
@@ -214,20 +235,22 @@ class Transaction:
     def _forget(self) -> None:
         """What was remembered of stored URLs is true no longer."""
         self._known.clear()
+        self._heads.forget()
         if self._limits.urls is not None:
             self._limits.urls.forget()
 
     async def _store(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> list[HostRecord]:
-        found = [
-            target for result in results for target in (*result.link_targets, *result.targets, *_robots_target(result))
-        ]
-        touched = await self._intake.add([*targets, *found], now)
+        touched = await self._intake.add([target for result in results for target in _robots_target(result)], now)
         rows = await self._intake.ids_of(result.claim.url for result in results if not result.claim.url_id)
         ids = [result.claim.url_id or rows[result.claim.url] for result in results]
+        touched |= await self._add_targets(results, ids, targets, now)
         fetch_ids = await self._add_fetches(results, ids)
         await self._add_bodies(results)
-        page_ids = await self._add_pages(results, ids, fetch_ids)
-        await self._add_links(results, await self._linking_pages(results, ids, page_ids))
+        target_ids = await self._target_ids(results)
+        page_ids = await self._add_pages(results, ids, fetch_ids, target_ids)
+        stored = await self._stored_pages(results, ids)
+        await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
+        await self._update_pages(results, stored, target_ids)
         await self._complete_pages(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids)
         if self._limits.urls is not None:
@@ -238,20 +261,57 @@ class Transaction:
         await self._count_run(results)
         return await self._set_due(touched | {result.claim.host_id for result in results})
 
+    async def _add_targets(
+        self, results: Sequence[Result], ids: Sequence[int], targets: Sequence[Target], now: float
+    ) -> set[int]:
+        """Add what was found, with the document that named it first; returns the hosts that may have gained a URL."""
+        news, found_on = list(targets), dict[str, int]()
+        for result, url_id in zip(results, ids, strict=True):
+            for target in self._known.unsettled(chain(result.link_targets, result.targets)):
+                news.append(target)
+                found_on.setdefault(target.url, url_id)
+        return await self._intake.add(news, now, found_on)
+
+    async def _target_ids(self, results: Sequence[Result]) -> dict[str, int]:
+        """The rows of all links' targets, of those that have one."""
+        unstored = self._intake.unstored
+        return await self._intake.ids_of(
+            target.url for result in results for target in result.link_targets if target.url not in unstored
+        )
+
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[dict[str, Any]] = []
         fetch_ids: list[int | None] = []
+        heads = [self._heads.part(fields) if (fields := _head(result)) else None for result in results]
+        await self._add_heads({head.template for head in heads if head is not None})
         next_id = await self._next_id("fetches")
-        for result, url_id in zip(results, ids, strict=True):
+        for result, url_id, head in zip(results, ids, heads, strict=True):
             if result.attempt is None:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
+            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id} | self._head_values(head)
             rows.append(own | fetch_values(result, result.attempt))
             next_id += 1
         await self._insert("fetches", rows)
         return fetch_ids
+
+    async def _add_heads(self, templates: Iterable[Template]) -> None:
+        """See that these have rows, and that their ids are known."""
+        if len(self._heads.ids) > _MAX_HEADS:
+            self._heads.forget()
+        for template in templates:
+            if template not in self._heads.ids:
+                fields = as_json(template)
+                digest = blake2b(fields.encode(), digest_size=_HEAD_HASH_BYTES).digest()
+                await self._execute(_ADD_HEAD, digest, fields)
+                [(head_id,)] = await self._execute("SELECT id FROM heads WHERE hash = ?", digest)
+                self._heads.ids[template] = head_id
+
+    def _head_values(self, head: PartedHead | None) -> dict[str, Any]:
+        if head is None:
+            return {"head_id": None, "head_values": None}
+        return {"head_id": self._heads.ids[head.template], "head_values": as_json(head.values)}
 
     async def _add_bodies(self, results: Sequence[Result]) -> None:
         bodies = {result.body.digest: result.body for result in results if result.body is not None}
@@ -259,7 +319,11 @@ class Transaction:
         await self._insert("bodies", rows, "ON CONFLICT DO NOTHING")
 
     async def _add_pages(
-        self, results: Sequence[Result], ids: Sequence[int], fetch_ids: Sequence[int | None]
+        self,
+        results: Sequence[Result],
+        ids: Sequence[int],
+        fetch_ids: Sequence[int | None],
+        target_ids: Mapping[str, int],
     ) -> list[int | None]:
         rows: list[dict[str, Any]] = []
         page_ids: list[int | None] = []
@@ -270,38 +334,55 @@ class Transaction:
                 continue
             page_ids.append(next_id)
             own = {"id": next_id, "url_id": url_id, "fetch_id": fetch_id}
-            rows.append(own | page_values(result, result.page))
+            rows.append(own | page_values(result, result.page, target_ids))
             next_id += 1
         await self._insert("pages", rows)
         return page_ids
 
-    async def _linking_pages(
-        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]
-    ) -> Sequence[int | None]:
-        """The versions that the links belong to: what was read again and says the same completes the one stored."""
+    async def _stored_pages(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
+        """The versions of what was read again and says the same; None for all else."""
         reread = [url_id for result, url_id in zip(results, ids, strict=True) if result.reread is not None]
-        if not reread:
-            return page_ids
-        stored = {row[0]: row[1] for row in await self._execute(_PAGES_OF, as_json(reread))}
+        rows = await self._execute(_PAGES_OF, as_json(reread)) if reread else []
+        stored = {row[0]: row[1] for row in rows}
         return [
-            page_id if result.reread is None else stored[url_id]
-            for result, url_id, page_id in zip(results, ids, page_ids, strict=True)
+            stored.get(url_id) if result.reread is not None else None
+            for result, url_id in zip(results, ids, strict=True)
         ]
 
-    async def _add_links(self, results: Sequence[Result], page_ids: Sequence[int | None]) -> None:
+    async def _add_links(
+        self, results: Sequence[Result], page_ids: Sequence[int | None], target_ids: Mapping[str, int]
+    ) -> None:
         unstored = self._intake.unstored
-        ids = await self._intake.ids_of(
-            target.url for result in results for target in result.link_targets if target.url not in unstored
-        )
         rows = [  # in the order of _ADD_LINKS: there are a hundred a page
-            (page_id, ids[target.url], anchor, rel, nofollow)
+            (page_id, target_ids[target.url], anchor, rel, nofollow)
             for result, page_id in zip(results, page_ids, strict=True)
             if (page := result.page or result.reread) is not None
+            if result.link_targets
             for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, page.links, strict=True)
             if target.url not in unstored
         ]
         if rows:
             await self._execute(_ADD_LINKS.sql, as_json(rows))
+
+    async def _update_pages(
+        self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Mapping[str, int]
+    ) -> None:
+        """What makes no version is kept of the newest visit; nothing is written where it is what it was."""
+        rows = [
+            {"id": page_id} | updated_values(result, result.reread, target_ids)
+            for result, page_id in zip(results, stored, strict=True)
+            if result.reread is not None and page_id is not None
+        ]
+        for part, values, parameters in _many(rows):
+            names = [name for name in part if name != "id"]
+            new = {name: f"v.{name}" for name in names} | {"link_details": "coalesce(v.link_details, p.link_details)"}
+            await self._execute_storable(
+                f"WITH v ({', '.join(part)}) AS (VALUES {values})"  # noqa: S608 - our own names
+                f" UPDATE pages AS p SET {', '.join(f'{name} = {new[name]}' for name in names)} FROM v"
+                f" WHERE p.id = v.id AND ({', '.join(f'p.{name}' for name in names)})"
+                f" IS NOT ({', '.join(map(new.__getitem__, names))})",
+                parameters,
+            )
 
     async def _complete_pages(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
@@ -339,6 +420,8 @@ class Transaction:
             if result.origin_failed is not None:
                 attempts, again_at = result.verdict.attempts - 1, result.origin_revisit_at
                 failure = (result.claim.origin, result.origin_failed, attempts, now, again_at)
+                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, host_id, result.claim.origin)
+                self.failed_with_origins += newly_failed
                 await self._execute(_FAIL_ORIGIN, host_id, *failure)
             closure = result.closure
             if closure is not None and closure.blame is Blame.ORIGIN:
@@ -384,24 +467,37 @@ class Transaction:
         return int(rows[0][0])
 
     async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
-        """One VALUES with many rows, which all have the same names: blobs cannot travel as JSON."""
-        if not rows:
-            return
-        columns = tuple(rows[0])
-        in_order = itemgetter(*columns)
-        step = _MAX_PARAMETERS // len(columns)
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
+        for columns, values, parameters in _many(rows):
             sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608 - our own names
-            parameters = [*chain.from_iterable(map(in_order, part))]
-            try:
-                await self._execute(sql, *parameters)
-            except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
-                await self._execute(sql, *storable(parameters))
+            await self._execute_storable(sql, parameters)
+
+    async def _execute_storable(self, sql: str, parameters: Sequence[Any]) -> None:
+        try:
+            await self._execute(sql, *parameters)
+        except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
+            await self._execute(sql, *storable(parameters))
 
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+def _many(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
+    """Rows, which all have the same names, as the names, one VALUES and its parameters, as many as a statement takes:
+    blobs cannot travel as JSON.
+    """
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    in_order = itemgetter(*columns)
+    step = _MAX_PARAMETERS // len(columns)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
+        yield columns, values, [*chain.from_iterable(map(in_order, part))]
+
+
+def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
+    return result.attempt.head if isinstance(result.attempt, Response) else ()
 
 
 def _unchanged(host_id: int) -> dict[str, Any]:

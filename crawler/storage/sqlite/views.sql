@@ -55,9 +55,9 @@ CREATE VIEW stored_pages AS
 --   links_total     number of links on the page; at most 10,000 are kept
 --   encoding        of the body
 --   headings        JSON: [[level, text], ...]
---   open_graph      JSON object of its og: properties
+--   open_graph      JSON object of its Open Graph and Twitter properties; a value that is repeated is a list
 --   json_ld         JSON array of its JSON-LD scripts, unparsed
---   text            its visible text
+--   text            its visible text: a line for each block or table row, cells parted by tabs
 --   body_hash       key of its body in bodies; NULL if none is stored
 --   content_hash    covers text and links: equal for pages that say the same
 --   seed            0 unless the URL is a seed or a seed redirects to it
@@ -82,7 +82,7 @@ CREATE VIEW outlinks AS
 -- The links of current pages. Filtering by page_url is quick.
 --   page_url        the page with the link
 --   target_url      the URL it leads to
---   anchor          the link's text, or its image's
+--   anchor          the link's text; else its aria-label, title or image's alt
 --   rel             its rel tokens, lower case, one space between
 --   nofollow        1 if rel says nofollow
 --   status          of the target: fetched, pending, redirected, excluded, gone or failed
@@ -99,7 +99,7 @@ CREATE VIEW inlinks AS
 -- `Archive.links_to` uses an index instead.
 --   target_url      the URL that the link leads to
 --   page_url        the page with the link
---   anchor          the link's text, or its image's
+--   anchor          the link's text; else its aria-label, title or image's alt
 --   rel             its rel tokens, lower case, one space between
 --   nofollow        1 if rel says nofollow
 --   page_status     of the page: fetched, failed or pending
@@ -147,7 +147,7 @@ CREATE VIEW broken_links AS
 -- Links of current pages to URLs that are gone or failed, also through redirects, and to redirect loops. Reads all
 -- links.
 --   page_url        the page with the link
---   anchor          the link's text, or its image's
+--   anchor          the link's text; else its aria-label, title or image's alt
 --   target_url      the URL it leads to
 --   status          gone, failed or loop
 --   cause           such as http 403, dns or timeout; after a redirect also where it ends
@@ -364,14 +364,17 @@ CREATE VIEW changes AS
 -- What happened to pages, run by run. Only responses count; an outage changes nothing. Reads all attempts. What
 -- `crawler prune` has removed is not listed, and the oldest version left counts as the new one.
 --   url             the page
---   change          new, changed (text, links or robots directives), gone (404, 410), moved (redirects) or back
+--   change          new, changed (text, links or robots directives), metadata (nothing but that), gone (404, 410), moved
+--                   (redirects) or back
 --   run_id          the run that noticed
 --   at              when it noticed (Unix seconds)
---   page_id         the version, for new and changed; NULL otherwise
+--   page_id         the version, for new, changed and metadata; NULL otherwise
 --   url_id          the page's row in urls
 SELECT
-    u.url, CASE WHEN EXISTS (SELECT 1 FROM pages AS o WHERE o.url_id = p.url_id AND o.id < p.id) THEN 'changed'
-        ELSE 'new' END AS change,
+    u.url, coalesce((
+        SELECT iif(o.content_hash = p.content_hash AND o.truncated = p.truncated, 'metadata', 'changed')
+        FROM pages AS o WHERE o.url_id = p.url_id AND o.id < p.id ORDER BY o.id DESC LIMIT 1
+    ), 'new') AS change,
     f.run_id, f.started_at AS at, p.id AS page_id, u.id AS url_id
 FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id JOIN urls AS u ON u.id = p.url_id
 UNION ALL
@@ -411,6 +414,58 @@ SELECT
     u.url, u.kind, f.run_id, f.started_at, f.elapsed_s, f.status_code, f.failure, f.message, f.content_type, f.bytes,
     f.redirect_url, f.address, f.url_id, f.id AS fetch_id
 FROM fetches AS f JOIN urls AS u ON u.id = f.url_id;
+
+CREATE VIEW response_headers AS
+-- The header fields of responses, one row per field. Filtering by fetch_id, or by the url_id of few attempts, is quick.
+--   url             the URL that was requested
+--   name            of the field, as sent
+--   value           as sent; without the value of a cookie
+--   place           of the field in the response, from 0
+--   started_at      when the response was requested (Unix seconds)
+--   url_id          the URL's row in urls
+--   fetch_id        the attempt's row in fetches
+SELECT
+    u.url, json_extract(e.value, '$[0]') AS name,
+    CASE json_type(e.value, '$[1]')
+        WHEN 'integer' THEN json_extract(f.head_values, '$[' || json_extract(e.value, '$[1]') || ']')
+        ELSE json_extract(e.value, '$[1]') END AS value,
+    e.key AS place, f.started_at, f.url_id, f.id AS fetch_id
+FROM fetches AS f JOIN heads AS h ON h.id = f.head_id JOIN urls AS u ON u.id = f.url_id JOIN json_each(h.fields) AS e;
+
+CREATE VIEW resources AS
+-- What current pages show and load: images, scripts, stylesheets and media, one row per element. Filtering by page_url
+-- is quick. The crawler does not request them.
+--   page_url        the page
+--   kind            image, script, stylesheet, video, audio, embed or font
+--   url             of the resource
+--   alt             of an image, as written; NULL if it has none
+--   width           as written; NULL if it is not given
+--   height          likewise
+--   place           of the resource on the page, from 0
+--   page_id         the page's newest version
+SELECT
+    u.url AS page_url, json_extract(e.value, '$[0]') AS kind, json_extract(e.value, '$[1]') AS url,
+    json_extract(e.value, '$[2]') AS alt, json_extract(e.value, '$[3]') AS width,
+    json_extract(e.value, '$[4]') AS height, e.key AS place, u.page_id
+FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN json_each(p.resources) AS e
+WHERE u.status IN ('fetched', 'failed', 'pending');
+
+CREATE VIEW alternates AS
+-- Other forms of current pages that they name: translations, feeds, AMP. Filtering by page_url is quick.
+--   page_url        the page
+--   kind            hreflang, feed, amphtml, or alternate for any other
+--   url             of the other form
+--   language        of hreflang, lower case, such as de or x-default; NULL if it is not given
+--   media_type      as written, lower case; NULL if it is not given
+--   title           as written; NULL if it is not given
+--   place           on the page, from 0
+--   page_id         the page's newest version
+SELECT
+    u.url AS page_url, json_extract(e.value, '$[1]') AS kind, json_extract(e.value, '$[0]') AS url,
+    json_extract(e.value, '$[2]') AS language, json_extract(e.value, '$[3]') AS media_type,
+    json_extract(e.value, '$[4]') AS title, e.key AS place, u.page_id
+FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN json_each(p.alternates) AS e
+WHERE u.status IN ('fetched', 'failed', 'pending');
 
 CREATE VIEW host_overview AS
 -- Hosts, with their URLs by status (pages and sitemaps, not robots.txt). A host with nothing but excluded URLs was only

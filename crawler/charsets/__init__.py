@@ -1,0 +1,1 @@
+"""Character encodings as the WHATWG Encoding Standard has them: names, decoders and encoders. Knows nothing of HTML."""

@@ -1,0 +1,102 @@
+"""What a page shows and loads: images, scripts, stylesheets, media. None of it is requested.
+
+Invariant: each element gives one resource at most; of what is written into the page itself (`data:`) there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from selectolax.lexbor import LexborNode
+
+from crawler.content.hyperlinks import resolve
+from crawler.content.metadata import Attributes, Relations
+from crawler.content.visible_text import collapse, tag_ids
+from crawler.records import Resource
+
+MAX_RESOURCES = 1_000
+_MAX_SIZE_CHARS = 20  # of a width or height
+
+MEDIA_TAGS = tag_ids("video audio source track embed object")
+_KINDS = {"video": "video", "audio": "audio", "track": "track", "embed": "embed", "object": "embed"}
+
+
+def read_resources(
+    images: Sequence[LexborNode],
+    scripts: Iterable[Attributes],
+    relations: Relations,
+    media: Iterable[LexborNode],
+    base: str,
+) -> tuple[Resource, ...]:
+    """Images, scripts, stylesheets and fonts, then media, each in document order."""
+    found = [*_images(images[:MAX_RESOURCES], base)] if images else []
+    for kind, href in _sources(scripts, relations, media):
+        if len(found) < MAX_RESOURCES and (url := resolve(href.partition("#")[0].strip(), base)) is not None:
+            found.append(Resource(kind, url))
+    return tuple(found)
+
+
+def source_of(attributes: Attributes) -> str:
+    """Where an image comes from; of one that a script loads later, from where it will."""
+    source = attributes.get("src")
+    if not source or source.startswith("data:"):
+        return attributes.get("data-src") or source or ""
+    return source
+
+
+def _images(nodes: Iterable[LexborNode], base: str) -> Iterator[Resource]:
+    for node in nodes:
+        attributes = node.attributes
+        source = source_of(attributes)
+        if not source or source.startswith("data:"):
+            source = _first_of_set(attributes)
+        if (url := resolve(source.partition("#")[0].strip(), base)) is not None:
+            sizes = _size(attributes.get("width")), _size(attributes.get("height"))
+            yield Resource("image", url, _alt(attributes), *sizes)
+
+
+def _first_of_set(attributes: Attributes) -> str:
+    """The first URL of a `srcset` (HTML, 4.8.4.2.1)."""
+    candidates = (attributes.get("srcset") or attributes.get("data-srcset") or "").split()
+    return candidates[0].rstrip(",") if candidates else ""
+
+
+def _sources(
+    scripts: Iterable[Attributes], relations: Relations, media: Iterable[LexborNode]
+) -> Iterator[tuple[str, str]]:
+    """Kinds, and where they come from."""
+    for attributes in scripts:
+        if source := attributes.get("src"):
+            yield "script", source
+    for attributes in relations.get("modulepreload", ()):
+        yield "script", attributes["href"] or ""
+    for attributes in relations.get("stylesheet", ()):
+        yield "stylesheet", attributes["href"] or ""
+    for attributes in relations.get("preload", ()):
+        if (attributes.get("as") or "").lower() == "font":
+            yield "font", attributes["href"] or ""
+    for node in media:
+        yield from _media(node)
+
+
+def _media(node: LexborNode) -> Iterator[tuple[str, str]]:
+    tag: str | None = MEDIA_TAGS[node.tag_id]
+    attributes = node.attributes
+    if tag == "source":  # of a picture, it is the image once more
+        tag = node.parent.tag if node.parent is not None else None
+    kind = _KINDS.get(tag or "")
+    if kind is None:
+        return
+    if source := attributes.get("data" if tag == "object" else "src"):
+        yield kind, source
+    if poster := attributes.get("poster"):
+        yield "image", poster
+
+
+def _alt(attributes: Attributes) -> str | None:
+    """An empty one says that the image is mere decoration; without one nobody can tell."""
+    return None if "alt" not in attributes else collapse(attributes["alt"])
+
+
+def _size(text: str | None) -> str | None:
+    return text.strip()[:_MAX_SIZE_CHARS] if text else None
