@@ -15,7 +15,7 @@ from selectolax.lexbor import LexborNode
 
 from crawler.content.visible_text import collapse, image_alt, tag_ids, text_of
 from crawler.records import Link, LinkDetail
-from crawler.urls import normalize
+from crawler.urls import DocumentBase, normalize
 
 MAX_LINKS = 10_000
 MAX_DETAILS = 1_000
@@ -53,7 +53,7 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
     written: dict[str, _Written] = {}  # by whole href: the first element that has it
     nameless: dict[str, list[LexborNode]] = {}  # by URL: its elements, as long as none has a text
     # Joining is expensive: only once per href, fragments aside.
-    resolved: dict[str, str | None] = {"": None if base == url else base}
+    resolved: dict[str, str | None] = {"": None if base == url else str(base)}
     beyond: set[str] = set()
     for position, node in enumerate(nodes):
         attributes = node.attributes
@@ -111,7 +111,7 @@ def resolve(href: str, base: str) -> str | None:
     """
     if not href:
         return None
-    if href[0] == "?":
+    if href[0] == "?" or (type(base) is DocumentBase and not href.isascii()):
         return normalize(href, base)
     folder = base.partition("?")[0].rpartition("/")[0] + "/"
     url = _resolve_in_folder(href, folder)
