@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from selectolax.lexbor import LexborNode
 
@@ -28,6 +28,7 @@ _SERIES = frozenset({"next", "prev"})
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
 _Attributes = dict[str, str | None]
+_Written: TypeAlias = tuple[int, str, LexborNode, _Attributes]  # the position of an element, its target, and itself
 
 
 class Links(NamedTuple):
@@ -49,7 +50,7 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
     twice is kept once, because the text of each repeat would take 2 % of all reading.
     """
     kept: dict[str, Link] = {}
-    written: dict[str, tuple[int, LexborNode, str]] = {}  # by whole href: the first element, its target
+    written: dict[str, _Written] = {}  # by whole href: the first element that has it
     nameless: dict[str, list[LexborNode]] = {}  # by URL: its elements, as long as none has a text
     # Joining is expensive: only once per href, fragments aside.
     resolved: dict[str, str | None] = {"": None if base == url else str(base)}
@@ -78,23 +79,23 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
             kept[target] = known._replace(nofollow=False)
         if target in nameless:
             nameless[target].append(node)
-        written.setdefault(whole, (position, node, target))
+        written.setdefault(whole, (position, target, node, attributes))
     kept |= {url: kept[url]._replace(anchor=anchor) for url, anchor in _later_anchors(nameless)}
     return Links(tuple(kept.values()), len(kept) + len(beyond), tuple(_details(written, kept)))
 
 
-def _details(written: Mapping[str, tuple[int, LexborNode, str]], kept: Mapping[str, Link]) -> Iterator[LinkDetail]:
+def _details(written: Mapping[str, _Written], kept: Mapping[str, Link]) -> Iterator[LinkDetail]:
     """Of the hrefs as they are written, those that have a fragment, or that are not the first of their target."""
     if len(written) == len(kept) and not any("#" in href for href in written):
         return
     places = {url: place for place, url in enumerate(kept)}
     first_of: dict[str, str] = {}
     room = MAX_DETAILS
-    for href, (position, node, target) in written.items():
+    for href, (position, target, node, attributes) in written.items():
         is_first = first_of.setdefault(target, href) is href
         if is_first and "#" not in href:
             continue
-        own = kept[target].anchor if is_first else _anchor(node, LINKING_TAGS[node.tag_id], node.attributes)
+        own = kept[target].anchor if is_first else _anchor(node, LINKING_TAGS[node.tag_id], attributes)
         _path, hash_sign, fragment = href.partition("#")
         anchor = own or _name(node)
         yield LinkDetail(places[target], position, anchor, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None)
