@@ -72,7 +72,7 @@ def second_day(site: Site) -> None:
 def config_for(db: Path, served: Served, *, again: bool = False) -> CrawlConfig:
     return CrawlConfig(
         db=db,
-        scope=ScopeConfig(),
+        scope=ScopeConfig(guess_sitemap=False),
         politeness=PolitenessConfig(delay_s=0, per_host=8),
         network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",), retries=0),
         recrawl=RecrawlConfig(max_age_s=0.0 if again else None),
