@@ -141,6 +141,12 @@ ON CONFLICT (origin) DO UPDATE SET
     paused_until = max(excluded.paused_until, paused_until)
 """
 
+# A wrong guess that somebody named while it was under way is none, and is judged anew.
+_READMIT_GUESSES = f"""
+UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2
+WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' AND seed >= 0
+"""  # noqa: S608 - our own names
+
 _READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
 _WAITS_FOR_RULES = "next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL"
@@ -252,7 +258,7 @@ class Transaction:
         await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
         await self._update_pages(results, stored, target_ids)
         await self._complete_pages(results, ids, page_ids, now)
-        await self._set_urls(results, ids, page_ids)
+        await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
             limit = self._limits.urls.most
             await record_unstored(results, ids, self._intake.unstored, limit, self._execute)
@@ -396,7 +402,9 @@ class Transaction:
             if result.lastmods:
                 await self._execute(_HINT.sql, as_json(result.lastmods), now)
 
-    async def _set_urls(self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
+    async def _set_urls(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
         rows = {
             triple[1]: url_values(*triple)
@@ -405,6 +413,9 @@ class Transaction:
         }
         for columns, values, parameters in _named_values([*rows.values()]):
             await self._execute_storable(f"WITH v ({', '.join(columns)}) AS (VALUES {values}) {_SET_URLS}", parameters)
+        guesses = [row_id for one, row_id in zip(results, ids, strict=True) if one.claim.seed is SeedMark.GUESS]
+        if guesses:
+            await self._execute(_READMIT_GUESSES, as_json(guesses), now)
         later = [(row_id, one.next_fetch_at) for one, row_id in zip(results, ids, strict=True) if one.is_postponed]
         if later:
             await self._execute(_POSTPONE.sql, as_json(later))
