@@ -86,7 +86,8 @@ class Visitor:
             return _visit(claim, await self._fetch_robots(claim))
         asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.previous is not None else None
         look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing)
-        try:
+        # Until the body has been read: bodies that wait for a parser are bodies.
+        with self._fetcher.share() as share, look:
             attempt = await self._fetch(
                 claim,
                 claim.url,
@@ -94,12 +95,11 @@ class Visitor:
                 headers=asked_with,
                 readable=any_type if claim.kind in LISTINGS else may_be_read,
                 look=look,
+                share=share,
             )
             if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
                 return _visit(claim, attempt, conditional=bool(asked_with))
             return await self._read(claim, attempt, look.kind or claim.kind)
-        finally:
-            look.end_turn()
 
     def _timeout_s(self, claim: Claim) -> float:
         patience_s = self._ledger.patience_s(claim)
@@ -158,6 +158,7 @@ class Visitor:
             body = await asyncio.to_thread(stored_body, response.body) if keep else None
             return _visit(claim, reading, body=body)
         content, body = reading
+        response = replace(response, body=b"")  # it has been read, and its `size` is known
         if isinstance(content, Page):
             return _visit(claim, response, page=self._with_header_directives(content, response), body=body)
         if isinstance(content, Listing):
@@ -212,8 +213,11 @@ class _FirstLook:
         await self._long_listing.acquire()
         self._has_turn = True
 
-    def end_turn(self) -> None:
-        """The visit is over."""
+    def __enter__(self) -> None:
+        """The visit begins."""
+
+    def __exit__(self, *_error: object) -> None:
+        """The visit is over, and whatever it read has been read."""
         if self._has_turn:
             self._has_turn = False
             self._long_listing.release()

@@ -15,7 +15,7 @@ from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
 from crawler.policy.change import is_metadata_alone, is_version
-from crawler.policy.outcome import decide
+from crawler.policy.outcome import NO_SITEMAP, decide, is_wrong_guess
 from crawler.records import (
     ANSWERED,
     LISTINGS,
@@ -104,6 +104,9 @@ class Conclusion:
             targets=tuple(targets),
             forgets_listed=_lists_no_more(claim, verdict, visit.attempt),
         )
+        has_entries = visit.listing is not None and bool(visit.listing.entries)
+        if is_wrong_guess(claim, visit.attempt, verdict, has_entries=has_entries):
+            return replace(result, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=NO_SITEMAP), revisit=None)
         return result if consequences is None else replace(result, **consequences)
 
     def _told(self, result: Result, listing: Listing) -> Result:

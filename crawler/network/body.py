@@ -7,7 +7,6 @@ that TCP holds the peer back.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from crawler.bodies import Packer
 from crawler.fetching import LONG_BYTES, LOOK_BYTES, MAX_PACKED_BYTES
+from crawler.memory import Share
 from crawler.network.attempt import Attempt
 from crawler.network.decoding import BodyDecoder
 from crawler.network.fields import CONTENT_TYPE, field
-from crawler.network.memory import Share
 from crawler.network.rate import RateLimit
 
 DRAINED_BYTES = 64 * 1024  # up to here, reading what nobody wants is cheaper than a new connection
@@ -121,8 +120,7 @@ class _Taken:
         if not piece:
             return
         if not self._share.try_take(len(piece)):
-            with self._attempt.deadline.suspended():
-                await self._share.take(len(piece))
+            await self._share.take(len(piece), self._attempt.deadline.suspended_for)
         self._pieces.append(piece)
         self._kept += len(piece)
 
@@ -145,11 +143,8 @@ class _Taken:
 
     async def _wait_for_turn(self, wait: Callable[[], Awaitable[None]]) -> None:
         self._wait = None
-        deadline, loop = self._attempt.deadline, asyncio.get_running_loop()
-        began = loop.time()
-        with deadline.suspended():
+        with self._attempt.deadline.suspended_for(ours=True):
             await wait()
-        deadline.put_off(loop.time() - began)
 
 
 async def drain_body(answer: aiohttp.ClientResponse, attempt: Attempt, rate: RateLimit | None) -> None:

@@ -52,6 +52,10 @@ def _html(data: bytes) -> None:
     documents.check_page(data[1:], _one_of(_TYPES, data[:1]))
 
 
+def _xhtml(data: bytes) -> None:
+    documents.check_xhtml(data)
+
+
 def _urls(data: bytes) -> None:
     size = data[0] if data else 0
     base, href = _text(data[1 : 1 + size]), _text(data[1 + size :])
@@ -129,13 +133,19 @@ _MARKUP = (
     b" refresh <title> </title> <svg> </svg> <math> <template> </template> <script> </script> <select> <option>"
     b" <table> <tr> <td> </table> <frameset> <iframe src= <h1> </h1> <!-- --> <![CDATA[ ]]> &#0; &#xD800; <plaintext>"
     b" <html> <body> </p> charset= utf-8 shift_jis <?xml encoding= <p> </p> <b> </b> <br> <div> </div>"
-    b" <noscript> property= og: <textarea>"
+    b" <noscript> property= og: <textarea> <pre> </pre> hidden popover <dialog> </dialog> <annotation>"
+    b" <ruby> <rt> <button> <template shadowrootmode=open> <iframe srcdoc=' '>"
+    b" &shy; &#8203; &zwnj; &#28; &#31; &#11; &#2; &#6; aria-label="
 ).split()
 _XML = (
     b"<urlset> </urlset> <sitemapindex> <sitemap> <url> </url> <loc> </loc> <lastmod> </lastmod> <rss> <item> </item>"
     b" <link> </link> <feed> <entry> <![CDATA[ ]]> <!-- --> &amp; &x; <!DOCTYPE <!ENTITY <?xml encoding= http://a/ ?>"
     b" 2020-01-01T00:00:00Z <pubDate> xmlns= <s:url> <url/> <loc/> \xef\xbb\xbf \xff\xfe <guid> xml:base= rel='"
     b" <image:image> <image:loc> hreflang= <news:news> <news:title> <title> <priority> \" ' < & -- -->"
+).split()
+_XHTML = (
+    b"<html xmlns='http://www.w3.org/1999/xhtml'> xmlns:x=' <x:p> </x:p> <p> </p> <br/> <pre> <script> </script>"
+    b" <title> <style> <svg> <iframe> <![CDATA[ ]]> <!-- --> &amp; &lt; &nbsp; &x; <!DOCTYPE [<!ENTITY ]> <?x ?>"
 ).split()
 _LINES = b"User-agent: crawler\nDisallow: /a*b$\nAllow: /a/%2f\nCrawl-delay: 1.5\n\nSitemap: http://a/s.xml\n"
 
@@ -161,6 +171,14 @@ TARGETS = {
         words=_MARKUP,
     ),
     "html": Target(check=_html, seeds=[_PAGE, b"\0<p>a<b>b</b>c"], words=_MARKUP, max_bytes=2048),
+    "xhtml": Target(
+        check=_xhtml,
+        seeds=[
+            b"<html xmlns='http://www.w3.org/1999/xhtml'><body><p xml:lang='en'>a<br/>&nbsp;b</p></body></html>",
+            b"<!DOCTYPE html PUBLIC 'x' 'y'><html><head><script/><title/></head><body><![CDATA[<b>]]></body></html>",
+        ],
+        words=_XHTML,
+    ),
     "urls": Target(
         check=_urls,
         seeds=[b"\x16http://example.com/a/b../c?d#e", b"\0https://u:p@b\xc3\xbccher.example:81/%7e"],
