@@ -82,7 +82,7 @@ def read_page(
     tree, title, found, metas = document.tree, document.title, document.found, document.metas
     base = _base_url(found["bases"], url, encoding)
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
-    links, links_total = read_links(found["relations"] + found["links"], base, url)
+    links, links_total, link_details = read_links(found["relations"] + found["links"], base, url)
     refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
@@ -112,6 +112,7 @@ def read_page(
         headings=_headings(found["headings"]),
         links=links,
         links_total=links_total,
+        link_details=link_details,
         refresh_url=refresh.url,
         refresh_is_redirect=is_redirect,
         noindex=noindex,

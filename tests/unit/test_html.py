@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from crawler.charsets.encoder import encode
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
-from crawler.content.hyperlinks import MAX_LINKS
+from crawler.content.hyperlinks import MAX_DETAILS, MAX_FRAGMENT_CHARS, MAX_LINKS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
-from crawler.records import Link, Page
+from crawler.records import Link, LinkDetail, Page
 from tests.fuzz.documents import check_joined_by_folder, check_page
 
 URL = "http://example.com/dir/page.html"
@@ -857,6 +857,31 @@ def test_a_refresh_is_a_redirect_where_browsers_follow_it_soon(
     page = page_of(html)
     expected = None if refresh_url is None else f"http://example.com{refresh_url}"
     assert (page.refresh_url, page.refresh_is_redirect) == (expected, is_redirect)
+
+
+# Details of links
+
+
+def test_fragments_and_further_anchors() -> None:
+    html = """<link rel=next href=/2><a href=x>first</a><a href=x>again</a><a href="x#top">To the <b>top</b></a>
+        <a href=y#>y</a><a href="/x#top">elsewhere</a><a href=x#top>once more</a><a href="#own">own</a>
+        <a href=mailto:x>m</a><a href=/folder/x><img alt=pic></a><map><area href="y#a b" alt=area></map>"""
+    page = read_page(html.encode(), "http://a.test/folder/page", "text/html")
+    assert [link.url for link in page.links] == [f"http://a.test/{path}" for path in ("2", "folder/x", "folder/y", "x")]
+    assert page.link_details == (
+        LinkDetail(1, 3, "To the top", "top"),
+        LinkDetail(2, 4, "y", ""),
+        LinkDetail(3, 5, "elsewhere", "top"),
+        LinkDetail(1, 9, "pic", None),
+        LinkDetail(2, 10, "area", "a b"),
+    )
+
+
+def test_details_of_links_are_bounded() -> None:
+    many = "".join(f"<a href='x#{number}'>{number}</a>" for number in range(MAX_DETAILS + 5))
+    page = page_of(f"<a href='x#{'y' * 9_000}'>x</a>{many}")
+    assert len(page.link_details) == MAX_DETAILS
+    assert page.link_details[0].fragment == "y" * MAX_FRAGMENT_CHARS
 
 
 # Hash

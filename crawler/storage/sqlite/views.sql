@@ -375,6 +375,31 @@ SELECT url, canonical_url, problem, reason, url_id FROM (
     WHERE s.status IN ('fetched', 'failed', 'pending') AND p.canonical_url <> s.url
 ) WHERE problem IS NOT NULL;
 
+CREATE VIEW hreflang_problems AS
+-- Translations that current pages name by hreflang, and that search engines will not use.
+--   url             the page
+--   language        of the translation, lower case, such as de or x-default
+--   alternate_url   the translation
+--   problem         unknown (no page links to it), gone, failed, redirected, excluded, noindex, or one-sided (it does not
+--                   name the page in turn)
+--   reason          why it was excluded or failed; NULL otherwise
+--   url_id          the page's row in urls
+SELECT url, language, alternate_url, problem, iif(problem IN ('failed', 'excluded'), reason, NULL) AS reason, url_id
+FROM (
+    SELECT
+        a.page_url AS url, a.language, a.url AS alternate_url, t.reason, s.id AS url_id,
+        CASE WHEN t.id IS NULL THEN 'unknown'
+            WHEN t.status IN ('gone', 'failed', 'redirected', 'excluded') THEN t.status
+            WHEN q.noindex THEN 'noindex'
+            WHEN q.alternates IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM json_each(q.alternates) AS b
+                WHERE json_extract(b.value, '$[1]') = 'hreflang' AND json_extract(b.value, '$[0]') = a.page_url
+            ) THEN 'one-sided' END AS problem
+    FROM alternates AS a JOIN urls AS s ON s.url = a.page_url
+        LEFT JOIN urls AS t ON t.url = a.url LEFT JOIN pages AS q ON q.id = t.page_id
+    WHERE a.kind = 'hreflang' AND a.url <> a.page_url
+) WHERE problem IS NOT NULL;
+
 CREATE VIEW changes AS
 -- What happened to pages, run by run. Only responses count; an outage changes nothing. Reads all attempts. What
 -- `crawler prune` has removed is not listed, and the oldest version left counts as the new one.
@@ -463,6 +488,24 @@ SELECT
     json_extract(e.value, '$[2]') AS alt, json_extract(e.value, '$[3]') AS width,
     json_extract(e.value, '$[4]') AS height, e.key AS place, u.page_id
 FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN json_each(p.resources) AS e
+WHERE u.status IN ('fetched', 'failed', 'pending');
+
+CREATE VIEW link_details AS
+-- What outlinks leaves out, for current pages: links with a fragment, and further links to a URL that the page has
+-- linked before, each distinct href once, at most 1,000 per page. Filtering by page_url is quick.
+--   page_url        the page with the link
+--   target_url      the URL it leads to, without the fragment
+--   anchor          the link's text
+--   fragment        as written, without the #; NULL if there is none
+--   position        among all links of the page, from 0
+--   page_id         the page's newest version
+--   target_id       the target's row in urls
+SELECT
+    u.url AS page_url, t.url AS target_url, json_extract(e.value, '$[2]') AS anchor,
+    json_extract(e.value, '$[3]') AS fragment, json_extract(e.value, '$[1]') AS position, u.page_id,
+    t.id AS target_id
+FROM urls AS u JOIN pages AS p ON p.id = u.page_id CROSS JOIN json_each(p.link_details) AS e
+    CROSS JOIN urls AS t ON t.id = json_extract(e.value, '$[0]')
 WHERE u.status IN ('fetched', 'failed', 'pending');
 
 CREATE VIEW alternates AS
