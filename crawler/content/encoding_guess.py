@@ -1,9 +1,9 @@
 """The encoding of text that says nothing of it and is no UTF-8: a guess by the letters of the world's languages.
 
 chardet does it. Of the detectors on PyPI it guesses best. Of 1,281 texts in 21 encodings that pages were once written
-in, 1,266 are read right, all but one of those of 300 characters and more, and 396 of 400 English ones with a few foreign
-letters (chardetng 98 % and 83 %; cchardet, charset-normalizer and resiliparse 68 to 88 % of the former). It takes 1 ms a
-page and, once a process, 0.1 s and 37 MB: so it is loaded when the first page needs it.
+in, 1,266 are read right, all but one of those of 300 characters and more, and 396 of 400 English ones with a few
+foreign letters (chardetng 98 % and 83 %; cchardet, charset-normalizer and resiliparse 68 to 88 % of the former). It
+takes 1 ms a page and, once a process, 0.1 s and 37 MB: so it is loaded when the first page needs it.
 """
 
 from __future__ import annotations
