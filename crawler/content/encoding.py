@@ -13,6 +13,7 @@ from typing import NamedTuple
 from crawler.charsets.decoder import decode
 from crawler.charsets.labels import name_of
 from crawler.content.encoding_guess import guess_encoding
+from crawler.content.media_type import XML_TYPES, essence
 
 __all__ = ["PRESCAN_BYTES", "UTF8_SAMPLE_BYTES", "Sniffed", "declared_by", "decode", "scalar_text", "sniff", "sniffed"]
 
@@ -59,10 +60,10 @@ def sniff(body: bytes, content_type: str | None = None) -> str:
 def sniffed(body: bytes, content_type: str | None = None) -> Sniffed:
     """The encoding to read `body` with, and what says so.
 
-    In this order: a byte-order mark, the `charset` of the Content-Type header, the `<meta>` prescan, the XML
-    declaration; then UTF-8 if the bytes are UTF-8, otherwise a guess, or windows-1252 where there is too little to
-    guess by. Labels unknown to the standard are ignored. In HTML, a `<meta>` that the parser meets later comes before
-    all that is not certain: `declared_by` reads it.
+    In this order: a byte-order mark, the `charset` of the Content-Type header, the `<meta>` prescan (not of what is
+    sent as XML), the XML declaration; then UTF-8 if the bytes are UTF-8, otherwise a guess, or windows-1252 where there
+    is too little to guess by. Labels unknown to the standard are ignored. In HTML, a `<meta>` that the parser meets
+    later comes before all that is not certain: `declared_by` reads it.
     Source: WHATWG HTML, "Determining the character encoding" and "prescan a byte stream".
     """
     if name := _by_start(body, _BOMS):
@@ -71,7 +72,7 @@ def sniffed(body: bytes, content_type: str | None = None) -> Sniffed:
         return Sniffed(name, "header")
     if name := _by_start(body, _UTF16_XML_STARTS):
         return Sniffed(name, "xml")
-    if name := _prescan(body[:PRESCAN_BYTES]):
+    if essence(content_type) not in XML_TYPES and (name := _prescan(body[:PRESCAN_BYTES])):
         return Sniffed(name, "meta")
     if name := _xml_encoding(body):
         return Sniffed(name, "xml")

@@ -517,11 +517,14 @@ def test_a_late_declaration_counts_for_the_whole_page() -> None:
     assert [(link.url, link.anchor) for link in page.links] == [(f"{URL}?q=%C4%C1", "нет")]
 
 
-def test_xhtml_has_its_encoding_from_xml() -> None:
-    """A `<meta>` in XML declares nothing to the parser."""
-    html = f"<html xmlns='http://www.w3.org/1999/xhtml'><body>{_FAR}<meta charset='koi8-r'/><p>да</p></body></html>"
+@pytest.mark.parametrize("before", ["", _FAR])
+def test_xhtml_has_its_encoding_from_xml(before: str) -> None:
+    """There, a `<meta>` declares nothing; where the document is not well-formed and so read as HTML, it does."""
+    html = f"<html xmlns='http://www.w3.org/1999/xhtml'><body>{before}<meta charset='koi8-r'/><p>да</p></body></html>"
     page = read_page(html.encode(), URL, "application/xhtml+xml")
     assert (page.encoding, page.encoding_source, page.text[-2:]) == ("utf-8", "utf-8", "да")
+    page = read_page(encode(html + "<br>", "koi8-r"), URL, "application/xhtml+xml")
+    assert (page.encoding, page.encoding_source, page.text[-2:]) == ("koi8-r", "meta", "да")
 
 
 def test_queries_are_in_the_encoding_of_the_page() -> None:
