@@ -10,7 +10,7 @@ import re
 from hashlib import blake2b
 from typing import Any
 
-from crawler.content.encoding import decode, sniff
+from crawler.content.encoding import decode, sniffed
 from crawler.content.html import CONTENT_HASH_BYTES, MAX_FIELD_CHARS, READER_VERSION
 from crawler.content.invisible import without_invisible
 from crawler.content.visible_text import collapse
@@ -33,9 +33,12 @@ def read_text(body: bytes, url: str, content_type: str | None = None) -> Page | 
     """
     if not _BOM.match(body) and _BINARY.search(body, 0, _SNIFFED_BYTES):
         return None
-    encoding = sniff(body.replace(b"<", b" "), content_type)  # markup in a text declares nothing
+    encoding, source = sniffed(body.replace(b"<", b" "), content_type)  # markup in a text declares nothing
     lines = (line.rstrip() for line in without_invisible(decode(body, encoding)).splitlines())
-    return page_of_text("\n".join(lines).strip("\n"), url, encoding=encoding, content_type=TEXT_TYPE)
+    text = "
+".join(lines).strip("
+")
+    return page_of_text(text, url, encoding=encoding, encoding_source=source, content_type=TEXT_TYPE)
 
 
 def page_of_text(text: str, url: str, *, title: str | None = None, **known: Any) -> Page:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.content.plain_text import read_text
@@ -78,6 +78,7 @@ def test_it_is_read_where_the_server_says_so() -> None:
         assert read(UrlKind.PAGE, b"text", URL, content_type) is None
 
 
+@settings(deadline=None)  # chardet is loaded when it is first needed
 @given(st.binary(max_size=300), st.sampled_from([None, "text/plain", "text/plain; charset=utf-16le", "x; charset=gbk"]))
 def test_no_bytes_make_reading_fail(body: bytes, content_type: str | None) -> None:
     page = read_text(body, URL, content_type)
