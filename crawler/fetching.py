@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from crawler.memory import Share
 from crawler.records import Failure, Response
 
 
@@ -27,10 +28,13 @@ def any_type(content_type: str | None) -> bool:
 
 
 class Fetcher(Protocol):
-    """What a visit asks: an address to count politeness under, and one answer to one GET."""
+    """What a visit asks: an address to count politeness under, room for a body, and one answer to one GET."""
 
     def address_of(self, host: str) -> Awaitable[str | Unresolved]:
         """The address that politeness counts requests to `host` (a name or an IP literal) under."""
+
+    def share(self) -> Share:
+        """The share of one body in the memory that all bodies have, empty at first."""
 
     async def fetch(
         self,
@@ -43,6 +47,7 @@ class Fetcher(Protocol):
         on_sent: Callable[[], None] | None = None,
         sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
+        share: Share | None = None,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
@@ -51,8 +56,8 @@ class Fetcher(Protocol):
         replaces the configured deadline of the whole request. `headers` go with this request alone. `on_sent` is called
         once, at the moment in which the request was sent, and not at all where none was. `sending_in_s` is asked before
         that, once there is a connection: the request is not sent before it says 0, and what it waits for that does not
-        count in its time. Where `fresh`, the request
-        goes out on no connection that was kept.
+        count in its time. Where `fresh`, the request goes out on no connection that was kept. The body of a `Response`
+        holds its memory until `share` is given back, or, without one, until this returns.
         """
 
 

@@ -81,6 +81,7 @@ class ExclusionReason(StrEnum):
     PORT = "port"  # one on which no web server is to be expected
     NOFOLLOW = "nofollow"
     ROBOTS = "robots"  # the detail is the rule, with its line
+    NO_SITEMAP = "no sitemap"  # was guessed, and is not there
     PATH_SEGMENTS = "trap: path segments"
     REPEATED_PATH_SEGMENTS = "trap: repeated path segments"
     QUERY_PARAMETERS = "trap: query parameters"
@@ -152,12 +153,17 @@ class FoundBy(StrEnum):
 
 
 class SeedMark(IntEnum):
-    """Whether a URL was named by the user. Every mark but NO makes the URL's host a root of the scope."""
+    """Whether a URL was named by the user. A mark that is true makes the URL's host a root of the scope."""
 
+    GUESS = -1  # named by nobody: a place where sitemaps often stand
     NO = 0
     SEED_REDIRECT = 1  # what a seed redirects to: not named by the user, so that it is trusted with nothing
     YES = 2  # a seed
     BARE = 3  # a seed given without a scheme: https is tried first, then http
+
+    def __bool__(self) -> bool:
+        """Whether a seed is or leads there."""
+        return self > SeedMark.NO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -564,6 +570,15 @@ class Closure:
     blame: Blame
     until: float
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrls:
+    """URLs that responded before and fail for now: how many, the earliest `since` (None: there are none), and why."""
+
+    urls: int = 0
+    since: float | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,16 +83,18 @@ class Visitor:
         if claim.kind is UrlKind.ROBOTS:
             return _visit(claim, await self._fetch_robots(claim))
         asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.previous is not None else None
-        attempt = await self._fetch(
-            claim,
-            claim.url,
-            timeout_s=self._timeout_s(claim),
-            headers=asked_with,
-            readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
-        )
-        if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
-            return _visit(claim, attempt, conditional=bool(asked_with))
-        return await self._read(claim, attempt)
+        with self._fetcher.share() as share:  # until the body has been read: bodies that wait for a parser are bodies
+            attempt = await self._fetch(
+                claim,
+                claim.url,
+                timeout_s=self._timeout_s(claim),
+                headers=asked_with,
+                readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
+                share=share,
+            )
+            if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
+                return _visit(claim, attempt, conditional=bool(asked_with))
+            return await self._read(claim, attempt)
 
     def _timeout_s(self, claim: Claim) -> float:
         patience_s = self._ledger.patience_s(claim)
@@ -149,6 +151,7 @@ class Visitor:
             body = await asyncio.to_thread(stored_body, response.body) if keep else None
             return _visit(claim, reading, body=body)
         content, body = reading
+        response = replace(response, body=b"")  # it has been read, and its `size` is known
         if isinstance(content, Page):
             return _visit(claim, response, page=self._with_header_directives(content, response), body=body)
         return _visit(claim, response, entries=tuple(content or ()))

@@ -33,7 +33,7 @@ from crawler.content.resources import MEDIA_TAGS, read_resources, source_of
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
 from crawler.records import Link, Page
-from crawler.urls import normalize
+from crawler.urls import document_base, normalize
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 
 # Raise it with every change that makes an unchanged document read differently in what is compared between versions
@@ -83,10 +83,10 @@ def read_page(
     title = _title(tree)
     found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
     text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
-    base = _base_url(found["bases"], url)
+    base = _base_url(found["bases"], url, encoding)
     metas = [meta.attributes for meta in found["metas"]]
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
-    links, links_total = read_links(found["relations"] + found["links"], base, url)
+    links, links_total, link_details = read_links(found["relations"] + found["links"], base, url)
     refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
@@ -115,6 +115,7 @@ def read_page(
         headings=_headings(found["headings"]),
         links=links,
         links_total=links_total,
+        link_details=link_details,
         refresh_url=refresh.url,
         refresh_is_redirect=is_redirect,
         noindex=noindex,
@@ -145,10 +146,12 @@ def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
     return text, HTML
 
 
-def _base_url(bases: list[LexborNode], url: str) -> str:
+def _base_url(bases: list[LexborNode], url: str, encoding: str) -> str:
     """What URLs are resolved against: the first `<base href>`, or the page's own URL if that one is invalid."""
     href = next((attributes["href"] for base in bases if "href" in (attributes := base.attributes)), None)
-    return (normalize(href, url) if href else None) or url
+    base = document_base(url, encoding)
+    named = normalize(href, base) if href else None
+    return document_base(named, encoding) if named else base
 
 
 def _contents_by(metas: list[dict[str, str | None]], attribute: str) -> dict[str, list[str]]:

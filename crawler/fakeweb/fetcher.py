@@ -28,9 +28,11 @@ from crawler.fakeweb.lookup import Names
 from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request
 from crawler.fakeweb.web import FakeWeb
 from crawler.fetching import Unresolved, any_type
+from crawler.memory import MemoryBudget, Share
 from crawler.network.credentials import Credentials
 from crawler.network.fields import CONTENT_TYPE, field
 from crawler.network.guard import AddressGuard
+from crawler.network.heads import MAX_HEAD_BYTES
 from crawler.network.session import common_headers
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import DEFAULT_PORTS, authority_of, target_of, without_credentials
@@ -46,6 +48,7 @@ class FakeWebFetcher:
         self._clock = clock
         self._names = Names(directory.sites, counters, clock)
         self._guard = AddressGuard(network.allowed_networks, counters)
+        self._memory = MemoryBudget(network.memory_bytes)
         self._credentials = Credentials(network)
         self._headers = common_headers(network)
         self._idle: dict[str, list[Connection]] = {}  # by origin
@@ -61,6 +64,7 @@ class FakeWebFetcher:
         on_sent: Callable[[], None] | None = None,
         sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
+        share: Share | None = None,
     ) -> Response | Failure:
         """See `Fetcher.fetch`. Raises `TypeError` for a stream handler."""
         exchange = Exchange(without_credentials(url), self._clock)
@@ -81,6 +85,9 @@ class FakeWebFetcher:
                     if not (200 <= head.status < 300 and readable(field(head.headers, CONTENT_TYPE))):
                         return unread(exchange, head)
                     response = await read(exchange, head, max_bytes or self._network.max_bytes)
+                    if share is not None:
+                        await share.take(len(response.body))
+                        share.keep()
                     self._counters.bytes += len(response.body)
                     return response
         except TimeoutError:
@@ -91,6 +98,10 @@ class FakeWebFetcher:
         finally:
             self._counters.in_flight -= 1
             self._release(exchange)
+
+    def share(self) -> Share:
+        """See `Fetcher.share`."""
+        return self._memory.share()
 
     async def address_of(self, host: str) -> str | Unresolved:
         """The first address that is declared for the name; an IP literal is its own address."""
@@ -229,7 +240,10 @@ def open_fake_fetcher(
 async def _fail(fault: Fault, exchange: Exchange) -> Never:
     if fault is Fault.HANG:
         await asyncio.Event().wait()
-    if fault is Fault.GARBAGE:
+    if fault in (Fault.GARBAGE, Fault.FLOOD):
         exchange.record_answer()
+    if fault is Fault.GARBAGE:
         raise FetchError(FailureKind.BAD_RESPONSE, "Bad status line 'this is no HTTP'")
+    if fault is Fault.FLOOD:
+        raise FetchError(FailureKind.TOO_LARGE, f"the header section is larger than {MAX_HEAD_BYTES // 1024} KiB")
     raise FetchError(FailureKind.DISCONNECTED, "the connection closed before the response")

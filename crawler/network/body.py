@@ -13,9 +13,9 @@ from contextlib import suppress
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
+from crawler.memory import Share
 from crawler.network.attempt import Attempt
 from crawler.network.decoding import BodyDecoder
-from crawler.network.memory import Share
 from crawler.network.rate import RateLimit
 
 DRAINED_BYTES = 64 * 1024  # up to here, reading what nobody wants is cheaper than a new connection
@@ -51,8 +51,7 @@ async def _read_pieces(
         received += len(chunk)
         for piece in (chunk,) if decoder is None else decoder.decode(chunk):
             if not share.try_take(len(piece)):
-                with attempt.deadline.suspended():
-                    await share.take(len(piece))
+                await share.take(len(piece), attempt.deadline.suspended_for)
             pieces.append(piece)
             size += len(piece)
             if size > attempt.max_bytes:

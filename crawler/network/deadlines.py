@@ -127,6 +127,18 @@ class Deadline:
         if hearing is not None:
             self.listen(hearing)
 
+    @contextmanager
+    def suspended_for(self, ours: bool) -> Iterator[None]:
+        """As `suspended`; where the whole wait is `ours`, being for our own parsers, the deadline waits, too."""
+        ends_at, since = self._ends_at, self._deadlines.now()
+        if ours:
+            self._ends_at = math.inf
+        with self.suspended():
+            yield
+        if ours:
+            self._ends_at = ends_at + self._deadlines.now() - since
+            self._deadlines.enter(self)
+
     def give_up(self) -> float:
         """Never end the request; returns when its deadline would have come, by the event loop's clock."""
         ends_at, self._ends_at, self._hearing = self._ends_at, math.inf, None

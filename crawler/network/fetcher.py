@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 
 import aiohttp
@@ -19,6 +19,7 @@ from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.fetching import Unresolved, any_type
 from crawler.host_settings import HostSettings
+from crawler.memory import MemoryBudget, Share
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
 from crawler.network.body import drain_body, read_body
 from crawler.network.cookies import CookieFile
@@ -28,7 +29,6 @@ from crawler.network.failures import explain
 from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, kept_head
 from crawler.network.guard import AddressGuard
 from crawler.network.lag import LoopLag
-from crawler.network.memory import MemoryBudget
 from crawler.network.rate import RateLimit, buffer_bytes
 from crawler.network.resolver import Resolver, parse_dns_server
 from crawler.network.session import (
@@ -89,14 +89,16 @@ class HttpFetcher:
         on_sent: Callable[[], None] | None = None,
         sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
+        share: Share | None = None,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
         The body is read where the status is 2xx and `readable(content_type)` says so, up to `max_bytes` decoded bytes;
         elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request, in which the time
         waited for our own rate limit does not count. `on_sent` is called at the moment in which the request was sent,
-        and not before `sending_in_s`, asked once there is a connection, says 0 seconds. Where `fresh`, it
-        goes out on no connection that was kept. The body counts in the memory budget until this returns.
+        and not before `sending_in_s`, asked once there is a connection, says 0 seconds. Where `fresh`, it goes out on
+        no connection that was kept. The body counts in the memory budget until `share` is given back; without one,
+        until this returns.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
         attempt = Attempt(
@@ -118,7 +120,7 @@ class HttpFetcher:
         self._counters.in_flight += 1
         try:
             with deadline:  # the only one that stops a server that sends a byte now and then
-                return await self._request(attempt, headers)
+                return await self._request(attempt, headers, share)
         except Exception as error:  # what hostile bytes make parsers raise cannot be listed
             if self._session.closed:
                 raise  # our mistake, not the web's
@@ -127,6 +129,10 @@ class HttpFetcher:
             attempt.finish()
             self._counters.in_flight -= 1
             current_attempt.reset(token)
+
+    def share(self) -> Share:
+        """See `Fetcher.share`."""
+        return self._memory.share()
 
     def address_of(self, host: str) -> Awaitable[str | Unresolved]:
         """The address that politeness counts requests to `host` (a name or an IP literal) under."""
@@ -144,7 +150,9 @@ class HttpFetcher:
         """Send these credentials with every request to `origin`, and to no other (RFC 7617)."""
         self._credentials.authorize(origin, user, password)
 
-    async def _request(self, attempt: Attempt, headers: Mapping[str, str] | None) -> Response | Failure:
+    async def _request(
+        self, attempt: Attempt, headers: Mapping[str, str] | None, share: Share | None
+    ) -> Response | Failure:
         if self._proxy is not None and (refused := await self._refused_target(attempt)):
             return refused
         forwarder = self._forwarder(attempt)
@@ -163,12 +171,18 @@ class HttpFetcher:
             if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, CONTENT_TYPE))):
                 await drain_body(answer, attempt, self._rate)
                 return _response(attempt, answer)
-            share = self._memory.share()
-            try:
-                body, truncated = await read_body(answer, codings_of(answer.headers), attempt, share, self._rate)
-            finally:
-                share.give_back()
+            body, truncated = await self._read(answer, attempt, share)
             return _response(attempt, answer, body, truncated)
+
+    async def _read(self, answer: aiohttp.ClientResponse, attempt: Attempt, share: Share | None) -> tuple[bytes, bool]:
+        """The body, and whether that is not all. What came stays in the `share`, if there is one."""
+        with ExitStack() as unless_kept:
+            room = unless_kept.enter_context(share or self.share())
+            read = await read_body(answer, codings_of(answer.headers), attempt, room, self._rate)
+            if share is not None:
+                share.keep()
+                unless_kept.pop_all()
+            return read
 
     async def _refused_target(self, attempt: Attempt) -> Failure | None:
         """Why the target may not be asked for, whose socket is the proxy's: since the proxy may choose among the

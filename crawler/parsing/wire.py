@@ -12,7 +12,7 @@ Invariant: what decodes to a record was encoded from an equal one. Both ends are
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import fields
 from itertools import repeat
 from typing import Any, NamedTuple, cast
@@ -87,10 +87,17 @@ def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 
     return _ANSWER.pack(len(json), len(zstd), digest, grown_bytes) + json + zstd
 
 
-async def receive_answer(take: Callable[[int], Awaitable[bytes]]) -> Answer:
-    """The next answer. `take` reads exactly that many bytes, and raises `EOFError` where there are fewer."""
-    json_length, body_length, digest, grown_bytes = _ANSWER.unpack(await take(_ANSWER.size))
-    return Answer(await take(json_length), await take(body_length), digest, grown_bytes)
+def answer_at(start: int, received: bytes | bytearray) -> tuple[Answer, int] | None:
+    """The answer that begins there and where it ends; None where the rest of it has not come yet."""
+    json_start = start + _ANSWER.size
+    if len(received) < json_start:
+        return None
+    json_length, body_length, digest, grown_bytes = _ANSWER.unpack_from(received, start)
+    json_end = json_start + json_length
+    end = json_end + body_length
+    if len(received) < end:
+        return None
+    return Answer(bytes(received[json_start:json_end]), bytes(received[json_end:end]), digest, grown_bytes), end
 
 
 def decode_answer(answer: Answer, url: str, size: int) -> Reading:

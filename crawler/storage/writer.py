@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from crawler.records import HostRecord, Page, Response, Result
+from crawler.records import HostRecord, Page, Result
 from crawler.storage.interface import Commits
 
 MAX_BATCH = 256  # results
@@ -69,14 +69,20 @@ class Writer:
     async def run(self) -> None:
         """Commit batches until closed. Raises `DatabaseFailedError` when one cannot be committed."""
         try:
-            while batch := await self._next_batch():
-                hosts = await self._store.commit(batch, self._wall_clock())
-                self._on_commit(batch, hosts)
-                await self._deliver(batch)
+            while await self._commit(await self._next_batch()):
+                pass
         except BaseException as error:  # a mistake of ours must not leave others waiting, either
             self._error = error
             self._room.set()
             raise
+
+    async def _commit(self, batch: Sequence[Result]) -> bool:
+        """Whether there was one; nothing keeps it from here on."""
+        if batch:
+            hosts = await self._store.commit(batch, self._wall_clock())
+            self._on_commit(batch, hosts)
+            await self._deliver(batch)
+        return bool(batch)
 
     async def _deliver(self, batch: Sequence[Result]) -> None:
         if self._reader is not None:
@@ -116,7 +122,6 @@ class Writer:
 
 def _weight(result: Result) -> int:
     """About what a visit holds in memory, in bytes."""
-    received = len(result.attempt.body) if isinstance(result.attempt, Response) else 0
     kept = len(result.body.zstd) if result.body is not None else 0
     text = len(result.page.text) if result.page is not None else 0
-    return received + kept + text + 400 * (len(result.link_targets) + len(result.targets))
+    return kept + text + 400 * (len(result.link_targets) + len(result.targets))

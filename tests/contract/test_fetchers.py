@@ -323,6 +323,21 @@ async def test_declared_codings(web: FakeWeb, opened: Open, coding: str) -> None
             assert coding in outcome.message
 
 
+async def test_a_body_holds_its_memory_until_it_is_given_back(web: FakeWeb, opened: Open) -> None:
+    """And what is no body holds none."""
+    web.sites["a.test"].answer("/body", Answer(body=b"x" * 3000))
+    web.sites["a.test"].answer("/broken", Answer(body=b"x" * 3000, headers={"Content-Encoding": "gzip"}))
+    web.sites["a.test"].answer("/missing", Answer(status=404, body=b"x" * 3000))
+    async with opened(web) as run:
+        with run.fetcher.share() as share:
+            await run.answer("/missing", share=share)
+            await run.failure("/broken", share=share)
+            assert (share.size, share.is_fetched) == (0, False)
+            await run.answer("/body", share=share)
+            assert (share.size, share.is_fetched) == (3000, True)
+        assert (share.size, share.is_fetched) == (0, False)
+
+
 # --- connections ----------------------------------------------------------------------------------------------------
 
 
@@ -394,6 +409,17 @@ async def test_tls(web: FakeWeb, opened: Open) -> None:
 
 
 # --- failures -------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_no_response(web: FakeWeb, opened: Open) -> None:
+    web.sites["a.test"].answer("/garbage", Fault.GARBAGE)
+    web.sites["a.test"].answer("/flood", Fault.FLOOD)
+    async with opened(web) as run:
+        garbage, flood = await run.failure("/garbage"), await run.failure("/flood")
+        assert (garbage.kind, garbage.answered) == (FailureKind.BAD_RESPONSE, False)
+        assert (flood.kind, flood.answered) == (FailureKind.TOO_LARGE, False)
+        assert flood.message == "the header section is larger than 256 KiB"
+        assert None not in (garbage.first_byte_s, flood.first_byte_s), "bytes came"
 
 
 async def test_silent(web: FakeWeb, opened: Open) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
 from crawler.errors import UsageError
-from crawler.fakeweb import Answer, DnsAnswer, FakeWeb, Fault
+from crawler.fakeweb import Answer, DnsAnswer, FakeWeb, Fault, Request
+from crawler.records import Page
 from tests.frontier.crawls import DAY_S, NIGHT, a_site, crawled, rows
 
 
@@ -18,6 +20,24 @@ def test_a_name_that_does_not_resolve_fails_without_a_request(tmp_path: Path) ->
     assert done.log == []
     assert done.urls() == {"http://a.test/": ("failed", "dns")}
     assert done.summary.seeds_failed
+
+
+def test_no_page_that_is_stored_is_kept_in_memory(tmp_path: Path) -> None:
+    """Sixteen workers that each held their last page, until they had another, held hundreds of megabytes."""
+    web = FakeWeb()
+    site = a_site(web, "a.test", 100)
+    pages_in_memory: list[int] = []
+
+    def last(_request: Request) -> Answer:
+        gc.collect()
+        pages_in_memory.append(sum(isinstance(one, Page) for one in gc.get_objects()))
+        return Answer.page(title="The last")
+
+    site.answer("/last", last)
+    site.page("/99", links=["/last"])
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", concurrency=16, per_host=16)
+    assert done.summary.pages == 101
+    assert pages_in_memory == [0]
 
 
 def test_a_name_that_resolves_again_in_time_is_crawled(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import ssl
 import time
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import brotli  # type: ignore[import-untyped]
 import pytest
@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.fetching import any_type
+from crawler.memory import MemoryBudget
 from crawler.network.attempt import Attempt, KeptConnections
 from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
 from crawler.network.fetcher import HttpFetcher, open_fetcher, request_target
 from crawler.network.lag import LoopLag
-from crawler.network.memory import MemoryBudget
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import normalize
 from tests.fuzz.connections import check_answer
@@ -719,6 +719,59 @@ async def test_a_body_that_waits_for_memory_is_held_back_and_meets_its_deadline(
         again = await fetcher.fetch(f"{server.url}/modest")
         assert isinstance(again, Response)
         assert counters.in_flight == 0
+
+
+async def test_a_body_that_waits_for_a_parser_keeps_others_from_the_memory_but_costs_no_deadline() -> None:
+    """The server of the third is quick; that our parsers are not is no fault of its own."""
+    body = b"x" * MIB
+    async with RawServer(ok(body)) as server, opened(memory_bytes=MIB, max_bytes=2 * MIB) as (fetcher, _counters):
+        first, second = fetcher.share(), fetcher.share()
+        for share in (first, second):  # the second overdraws
+            assert isinstance(await fetcher.fetch(f"{server.url}/", share=share), Response)
+        third = asyncio.create_task(fetcher.fetch(f"{server.url}/", timeout_s=0.3))
+        await asyncio.sleep(1)
+        assert not third.done()
+        first.give_back()
+        await asyncio.sleep(0)
+        second.give_back()
+        answer = await third
+        assert isinstance(answer, Response)
+        assert answer.size == MIB
+
+
+async def test_who_waits_for_a_fetch_that_then_waits_for_a_parser_waits_for_the_parser() -> None:
+    budget = MemoryBudget(10)
+    first, second, third = budget.share(), budget.share(), budget.share()
+    told: list[bool] = []
+
+    @contextmanager
+    def pausing(for_parsers: bool) -> Iterator[None]:
+        told.append(for_parsers)
+        yield
+
+    assert first.try_take(10)
+    assert second.try_take(10)  # overdraws
+    waiting = asyncio.create_task(third.take(5, pausing))
+    await asyncio.sleep(0)
+    second.keep()
+    await asyncio.sleep(0)
+    assert told == [False, True]
+    second.give_back()
+    await waiting
+    assert told == [False, True]
+
+
+async def test_large_bodies_leave_room_for_small_ones() -> None:
+    budget = MemoryBudget(16 * MIB)
+    large = [budget.share() for _ in range(4)]
+    assert [share.try_take(4 * MIB) for share in large] == [True] * 4  # the fourth overdraws: a quarter is spared
+    large[3].give_back()
+    assert large[3].try_take(MIB)
+    assert large[3].try_take(MIB), "one at a time may have more"
+    more, small = budget.share(), budget.share()
+    assert not more.try_take(2 * MIB)
+    assert small.try_take(MIB)
+    assert budget.free == MIB
 
 
 async def test_one_share_at_a_time_overdraws_and_the_others_wait_for_it() -> None:

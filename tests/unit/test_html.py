@@ -10,12 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from crawler.charsets.encoder import encode
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
-from crawler.content.hyperlinks import MAX_LINKS
+from crawler.content.hyperlinks import MAX_DETAILS, MAX_FRAGMENT_CHARS, MAX_LINKS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
-from crawler.records import Link, Page
+from crawler.records import Link, LinkDetail, Page
 from tests.fuzz.documents import check_joined_by_folder, check_page
 
 URL = "http://example.com/dir/page.html"
@@ -468,6 +469,48 @@ def test_links_are_resolved_against_the_base(html: str, url: str) -> None:
     assert urls_of(html) == [url]
 
 
+def test_queries_are_in_the_encoding_of_the_page() -> None:
+    """All that the page names: the base, links, frames, the canonical URL, the refresh. Paths are in UTF-8."""
+    html = (
+        "<meta charset=windows-1251><base href='/да/?б'><meta http-equiv=refresh content='9;url=?д=р'>"
+        "<link rel=canonical href='к?д=к'><a href='а?д=а'>1</a><a href=''>2</a><a href='?д=日#д'>3</a>"
+        "<iframe src='в?д=в'></iframe><link rel=next href='/?д=г'><a href='д'>4</a><a href='x?y=1'>5</a>"
+    )
+    page = read_page(encode(html, "windows-1251"), URL)
+    folder = "http://example.com/%D0%B4%D0%B0/"
+    assert page.canonical_url == f"{folder}%D0%BA?%E4=%EA"
+    assert page.refresh_url == f"{folder}?%E4=%F0"
+    assert [link.url for link in page.links] == [
+        "http://example.com/?%E4=%E3",
+        f"{folder}%D0%B0?%E4=%E0",
+        f"{folder}?%E1",
+        f"{folder}?%E4=%26%2326085%3B",
+        f"{folder}%D0%B2?%E4=%E2",
+        f"{folder}%D0%B4",
+        f"{folder}x?y=1",
+    ]
+    assert {type(link.url) for link in page.links} == {str}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "query"),
+    [
+        ("utf-8", "%D0%B4%E6%97%A5"),
+        ("koi8-r", "%C4%26%2326085%3B"),
+        ("gb2312", "%A7%D5%C8%D5"),
+        ("big5", "%C8Y%A4%E9"),
+        ("euc-jp", "%A7%D5%C6%FC"),
+        ("shift_jis", "%84t%93%FA"),
+        ("iso-2022-jp", "%1B$B%27UF|%1B(B"),
+        ("euc-kr", "%AC%D5%EC%ED"),
+        ("iso-8859-1", "%26%231076%3B%26%2326085%3B"),
+    ],
+)
+def test_a_query_is_encoded_whatever_names_the_encoding(encoding: str, query: str) -> None:
+    page = read_page(b"<a href='?&#x434;&#x65e5;'>x</a>", URL, f"text/html; charset={encoding}")
+    assert [link.url for link in page.links] == [f"{URL}?{query}"]
+
+
 @pytest.mark.parametrize(
     ("html", "urls"),
     [
@@ -759,6 +802,31 @@ def test_a_refresh_is_a_redirect_where_browsers_follow_it_soon(
     page = page_of(html)
     expected = None if refresh_url is None else f"http://example.com{refresh_url}"
     assert (page.refresh_url, page.refresh_is_redirect) == (expected, is_redirect)
+
+
+# Details of links
+
+
+def test_fragments_and_further_anchors() -> None:
+    html = """<link rel=next href=/2><a href=x>first</a><a href=x>again</a><a href="x#top">To the <b>top</b></a>
+        <a href=y#>y</a><a href="/x#top">elsewhere</a><a href=x#top>once more</a><a href="#own">own</a>
+        <a href=mailto:x>m</a><a href=/folder/x><img alt=pic></a><map><area href="y#a b" alt=area></map>"""
+    page = read_page(html.encode(), "http://a.test/folder/page", "text/html")
+    assert [link.url for link in page.links] == [f"http://a.test/{path}" for path in ("2", "folder/x", "folder/y", "x")]
+    assert page.link_details == (
+        LinkDetail(1, 3, "To the top", "top"),
+        LinkDetail(2, 4, "y", ""),
+        LinkDetail(3, 5, "elsewhere", "top"),
+        LinkDetail(1, 9, "pic", None),
+        LinkDetail(2, 10, "area", "a b"),
+    )
+
+
+def test_details_of_links_are_bounded() -> None:
+    many = "".join(f"<a href='x#{number}'>{number}</a>" for number in range(MAX_DETAILS + 5))
+    page = page_of(f"<a href='x#{'y' * 9_000}'>x</a>{many}")
+    assert len(page.link_details) == MAX_DETAILS
+    assert page.link_details[0].fragment == "y" * MAX_FRAGMENT_CHARS
 
 
 # Hash

@@ -147,6 +147,7 @@ CREATE TABLE fetches (
     head_values TEXT            -- JSON array: the values that stand there as their places in it
 );
 CREATE INDEX fetches_unread ON fetches (url_id) WHERE body_hash IS NOT NULL;
+CREATE INDEX fetches_gone ON fetches (url_id) WHERE status_code IN (404, 410); -- which of them a URL that is gone answered
 
 -- The header fields of responses, once for all that differ in nothing but the values that no two responses share (Date,
 -- ETag, ids of requests ...), which stand with the response itself.
