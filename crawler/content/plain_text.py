@@ -35,9 +35,7 @@ def read_text(body: bytes, url: str, content_type: str | None = None) -> Page | 
         return None
     encoding, source = sniffed(body.replace(b"<", b" "), content_type)  # markup in a text declares nothing
     lines = (line.rstrip() for line in without_invisible(decode(body, encoding)).splitlines())
-    text = "
-".join(lines).strip("
-")
+    text = "\n".join(lines).strip("\n")
     return page_of_text(text, url, encoding=encoding, encoding_source=source, content_type=TEXT_TYPE)
 
 
