@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from crawler.bodies import decompressed, is_packed
 from crawler.charsets.decoder import decode_pieces
-from crawler.content.encoding import sniff
+from crawler.content.encoding import sniffed
 
 MAX_DECODED_BYTES = 50 * 1024 * 1024  # what sitemaps.org allows, unpacked
 TOO_LONG = f"it is longer than {MAX_DECODED_BYTES // 1024**2} MiB"
@@ -24,6 +24,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_INPUT_BYTES = 4 * 1024  # small, because the input after the end of a member is copied each time
 _HEAD_BYTES = 1024  # within which an XML declaration ends
 _BLANK = " \t\r\n\ufeff"
+_BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _DECLARATION = re.compile(rb"<\?xml[^>]*>")
 
@@ -107,14 +108,14 @@ def _encoding_of(head: bytes, content_type: str | None) -> str:
 
     Sources: RFC 7303, 3; XML 1.0, appendix F. The names are those of the Encoding Standard, as in HTML.
     """
-    declared = _DECLARATION.search(_COMMENT.sub(b"", head))
-    sniffed = sniff(head[:3] if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else b"", content_type)
-    if head.startswith(codecs.BOM_UTF8):
-        return "utf-8"
-    if sniffed != "utf-8":
-        return sniffed
+    bom = next((mark for mark in _BOMS if head.startswith(mark)), b"")
+    said = sniffed(bom, content_type)
+    if said.source in ("bom", "header"):
+        return said.name
     if head[:1] == b"\0":
         return "utf-16be"
     if head[1:2] == b"\0":
         return "utf-16le"
-    return sniff(declared[0], content_type) if declared else "utf-8"
+    declared = _DECLARATION.search(_COMMENT.sub(b"", head))
+    said = sniffed(declared[0] if declared else b"", content_type)
+    return said.name if said.source == "xml" else "utf-8"
