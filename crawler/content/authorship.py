@@ -173,7 +173,7 @@ def _names(value: Any, by_id: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         person = by_id.get(one["@id"], one) if isinstance(one, dict) and isinstance(one.get("@id"), str) else one
         name = person.get("name") if isinstance(person, dict) else person
         if isinstance(name, str) and "://" not in name:
-            yield name
+            yield name.replace("\0", "\ufffd")  # as text is decoded: JSON may hold one, escaped
 
 
 def _person(node: LexborNode) -> str:
