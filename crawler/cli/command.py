@@ -9,7 +9,6 @@ import math
 import shlex
 import textwrap
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from crawler.cli.seeds import is_database, looks_like_seed
+from crawler.cli.usage import explained, nearest, refuse
 from crawler.errors import UsageError
 from crawler.kinds import File, Flag, Text, choice
 from crawler.options import named
@@ -32,6 +32,16 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 class Command(TyperCommand):
     """A command whose help has a section for each panel of options."""
 
+    allow_extra_args = True  # refused here, and not by Typer
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line. Raises `UsageError` where it is wrong."""
+        with explained(ctx, args):
+            rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            refuse(ctx, rest)
+        return rest
+
     def get_params(self, ctx: Any) -> list[Any]:
         """All that it takes, --help included."""
         return [_read_by_kind(one) for one in super().get_params(ctx)]
@@ -43,6 +53,11 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """All commands together; its help has the first paragraph of theirs."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what stands before the command. Raises `UsageError` where it is wrong."""
+        with explained(ctx, args):
+            return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """All that it takes, --help included."""
@@ -84,8 +99,8 @@ def _what_may_be_meant(word: str, commands: list[str]) -> str:
         return f"to resume that crawl: crawler crawl --db {shlex.quote(word)}"
     if looks_like_seed(word):
         return f"to crawl it: crawler crawl {shlex.quote(word)}"
-    near = get_close_matches(word.lower(), commands, n=1)
-    return f"did you mean {near[0]}?" if near else "`crawler --help` lists them"
+    near = nearest(word.lower(), commands)
+    return f"did you mean {near}?" if near is not None else "`crawler --help` lists them"
 
 
 def _read_by_kind(parameter: Any) -> Any:

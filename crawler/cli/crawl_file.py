@@ -7,14 +7,15 @@ file, and nothing else. What stands on the command line wins; relative paths are
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from crawler.cli.options import parameter_of, read_options
+from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.host_settings import HostSettings
@@ -52,6 +53,9 @@ _HOST_EXAMPLE = {
     "header": '["X-Api-Key: VALUE"]',
 }
 _WIDTH = 100
+_PLACE = re.compile(r"line (\d+), column (\d+)")
+_RULES = "each line is a key, = and a value, text needs quotes, and no key appears twice"
+_NAMES = {bool: "true or false", list: "a list", dict: "a table"}
 
 _HEAD = """\
 # A crawl file. Run it with `crawler crawl --config FILE`.
@@ -75,8 +79,9 @@ def read_crawl_file(file: Path, options: Iterable[Option]) -> dict[str, Any]:
 
 def _given_options(where: str, settings: dict[str, Any], options: Iterable[Option], folder: Path) -> dict[str, Any]:
     known = {one.key: one for one in options}
-    for key in settings.keys() - known.keys():
-        raise UsageError(f"{where}: there is no option {key!r}{_nearest(key, list(known))}")
+    for key in settings:
+        if key not in known:
+            raise UsageError(f"{where}: there is no option {key!r}{_meant(key, list(known))}")
     return {
         parameter_of(known[key]): _given(f"{where}: {key}", known[key], value, folder)
         for key, value in settings.items()
@@ -150,12 +155,21 @@ def _read(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {file} is not UTF-8; save the file as UTF-8") from error
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, a thousand brackets
-        raise UsageError(f"--config {file} is not TOML: {error}") from error
+        raise UsageError(f"--config {file} is not TOML: {_flaw(error)}") from error
 
 
-def _nearest(key: str, keys: list[str]) -> str:
-    near = get_close_matches(key.replace("_", "-").lower(), keys, n=1)
-    return f"; did you mean {near[0]}?" if near else "; `crawler init` writes a file that lists them all"
+def _flaw(error: Exception) -> str:
+    """Where it is, as far as is known: the rest of what the library says is its own language."""
+    if place := _PLACE.search(str(error)):
+        return f"look at line {place[1]}, column {place[2]}; {_RULES}"
+    if "end of document" in str(error):
+        return f"look at its end; {_RULES}"
+    return "a number is too long, or brackets are nested too deeply"
+
+
+def _meant(key: str, keys: list[str]) -> str:
+    near = nearest(key.replace("_", "-").lower(), keys)
+    return f"; did you mean {near}?" if near is not None else "; `crawler init` writes a file that lists them all"
 
 
 def _given(where: str, option: Option, value: Any, folder: Path) -> Any:
@@ -173,7 +187,7 @@ def _given(where: str, option: Option, value: Any, folder: Path) -> Any:
 
 def _text(where: str, value: Any, option: Option, folder: Path) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UsageError(f"{where} takes a text or a number, not {type(value).__name__}")
+        raise UsageError(f"{where} takes a text or a number, not {_NAMES.get(type(value), 'a date')}")
     if isinstance(value, str) and "\0" in value:
         raise UsageError(f"{where} contains a NUL")
     if isinstance(value, int) and value.bit_length() > 64:

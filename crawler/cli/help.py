@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from difflib import get_close_matches
 from importlib.resources import files
 from typing import Annotated
 
 import typer
 
+from crawler.cli.usage import nearest
 from crawler.errors import UsageError
 
 _MAX_WIDTH = 100  # columns; longer lines are hard to read
@@ -43,8 +43,8 @@ def show_help(
     elif topic in commands:
         commands[topic].make_context(topic, ["--help"], parent=context.find_root())
     else:
-        near = get_close_matches(topic.lower(), [*topics, *commands], n=1)
-        hint = f"did you mean {near[0]}?" if near else "`crawler help` lists the topics"
+        near = nearest(topic.lower(), [*topics, *commands])
+        hint = f"did you mean {near}?" if near is not None else "`crawler help` lists the topics"
         raise UsageError(f"no help topic {topic!r}; {hint}")
 
 

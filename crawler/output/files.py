@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crawler.errors import UsageError
+from crawler.temporary import temporary_file
+
+_PREFIX = ".crawler."  # of a temporary file, without the file's own name, which may be as long as the system allows
 
 
 def check_writable(flag: str, path: Path) -> None:
@@ -18,9 +21,8 @@ def check_writable(flag: str, path: Path) -> None:
             raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
         if not _takes_the_place_of_a_file(path):
             return
-        temporary = _temporary(path)
-        temporary.touch()
-        temporary.unlink()
+        with temporary_file(path.parent, _PREFIX):
+            pass
 
 
 def write_file(flag: str, path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -33,26 +35,17 @@ def write_file(flag: str, path: Path, data: bytes, *, durable: bool = True) -> N
         if not _takes_the_place_of_a_file(path):
             path.write_bytes(data)
             return
-        temporary = _temporary(path)
-        try:
+        with temporary_file(path.parent, _PREFIX) as temporary:
             with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
             temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def _takes_the_place_of_a_file(path: Path) -> bool:
     return path.is_file() or not path.exists()
-
-
-def _temporary(path: Path) -> Path:
-    """In the same folder. It does not contain the file's name, which may already be as long as the system allows."""
-    return path.parent / f".crawler.{os.getpid()}.tmp"
 
 
 @contextmanager

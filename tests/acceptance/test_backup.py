@@ -8,6 +8,7 @@ import pty
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from hashlib import sha256
@@ -126,6 +127,47 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(cli: Cli, served: Ser
         asyncio.run(database_at(cli.db).backup(copy, take))
     assert copy.read_text() == "mine"
     assert not list(tmp_path.glob(".crawler-backup*"))
+
+
+STOPPING = """
+import asyncio, os, pathlib, signal, sys
+from crawler.storage.location import database_at
+told = []
+def tell(done, total):
+    told.append(done)
+    if len(told) == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+asyncio.run(database_at(pathlib.Path(sys.argv[1])).backup(pathlib.Path(sys.argv[2]), tell))
+"""
+
+
+def test_what_a_killed_backup_left_is_removed_by_the_next_and_what_another_writes_is_not(
+    cli: Cli, served: Served
+) -> None:
+    cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
+    (cli.folder / ".crawler-backup.1.tmp").write_text("of a version that locked nothing; this process id lives")
+    command = [sys.executable, "-c", STOPPING, str(cli.db)]
+    backups = [subprocess.Popen([*command, str(cli.folder / name)]) for name in ("killed.db", "slow.db")]
+    try:
+        for backup in backups:
+            os.waitpid(backup.pid, os.WUNTRACED)
+        assert len(left_of(cli.folder)) == 2
+        backups[0].kill()
+        backups[0].wait(timeout=50)
+        assert len(left_of(cli.folder)) == 2
+        cli.command("backup", "third.db", "--db", str(cli.db))
+        assert len(left_of(cli.folder)) == 1
+    finally:
+        for backup in backups:
+            backup.send_signal(signal.SIGCONT)
+    assert backups[1].wait(timeout=50) == 0
+    assert sorted(file.name for file in cli.folder.glob("*.db") if file != cli.db) == ["slow.db", "third.db"]
+    assert not left_of(cli.folder)
+
+
+def left_of(folder: Path) -> list[Path]:
+    """The temporary files of backups."""
+    return list(folder.glob(".crawler-backup.*"))
 
 
 def test_ctrl_c_ends_it_and_leaves_nothing_and_a_terminal_shows_how_far_it_is(cli: Cli, served: Served) -> None:

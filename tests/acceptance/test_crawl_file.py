@@ -167,6 +167,13 @@ def test_sizes_and_ages_have_their_units_in_a_file_too(cli: Cli, served: Served)
         ("bodies = 0", "bodies takes true or false"),
         ("max-runtime = 1979-05-27", "max-runtime takes a text"),
         ("max-pages =", "is not TOML"),
+        ("max-pages =", "crawl.toml is not TOML: look at its end; each line is a key"),
+        (
+            "delay = 1\ndelay = 2\n",
+            "not TOML: look at line 2, column 10; each line is a key",
+        ),
+        ("delay = " + "1" * 5000, "is not TOML: a number is too long, or brackets are nested too deeply"),
+        ("delay = 2026-01-01", "delay takes a text or a number, not a date"),
         ("delay = 1\ndelay = 2", "is not TOML"),
         ("max-age = 7", '--max-age takes an age with a unit: write "7d" for days or "7s" for seconds'),
         ("grace = '5'", '--grace takes an age with a unit: write "5s"'),

@@ -5,15 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-import pytest
-
-from crawler.content.pdf import can_read_pdf
 from crawler.fakeweb import Answer, FakeWeb, Served
 from tests.acceptance.conftest import OPTIONS, Cli, Serve
 from tests.pdf_files import a_pdf
 
 FAST = ("--delay", "0", "--concurrency", "16")
-NEEDS_PDF = pytest.mark.skipif(not can_read_pdf(), reason="the extra crawler[pdf] is not installed")
 WITHOUT_PDF = "import sys; sys.modules['pypdfium2'] = None; from crawler.cli import main; main()"
 PAGES = (
     "SELECT u.url, p.content_type, p.title, p.text FROM pages AS p JOIN urls AS u ON u.id = p.url_id"
@@ -37,7 +33,6 @@ def stored(served: Served, *rows: tuple[str | None, ...]) -> list[tuple[str | No
     return [(served.url("a.test", path or ""), *rest) for path, *rest in rows]
 
 
-@NEEDS_PDF
 def test_text_and_pdf_are_stored_as_pages_and_what_cannot_be_read_is_fetched_without(cli: Cli, serve: Serve) -> None:
     served = serve(a_library())
     outcome = cli.crawl(served, served.url("a.test"), *FAST)
@@ -54,7 +49,6 @@ def test_text_and_pdf_are_stored_as_pages_and_what_cannot_be_read_is_fetched_wit
     assert cli.rows("SELECT url FROM missing_titles") == []
 
 
-@NEEDS_PDF
 def test_they_count_in_max_pages_and_are_new_once(cli: Cli, serve: Serve) -> None:
     served = serve(a_library())
     limited = cli.crawl(served, served.url("a.test"), *FAST, "--max-pages", "2", "--concurrency", "1")
@@ -66,7 +60,6 @@ def test_they_count_in_max_pages_and_are_new_once(cli: Cli, serve: Serve) -> Non
     assert len(cli.pages()) == 3
 
 
-@NEEDS_PDF
 def test_a_header_asks_of_robots_what_it_asks_of_pages(cli: Cli, serve: Serve) -> None:
     web = a_library()
     routes = web.sites["a.test"].routes
@@ -88,8 +81,6 @@ def test_without_the_extra_a_pdf_is_not_read_and_the_run_says_once_how(cli: Cli,
     assert outcome.err.count("pip install 'crawler[pdf]'") == 1
     rows = stored(served, ("/notes.txt", "text/plain", None, "Notes\n  https://b.test/named"))
     assert cli.rows(PAGES) == rows
-    if not can_read_pdf():
-        return
     again = cli.crawl(served, "--max-age", "0s", *FAST)
     assert "crawler[pdf]" not in again.err
     assert {kind: number for kind, number in again.summary["changes"].items() if number} == {"new": 1, "unchanged": 4}

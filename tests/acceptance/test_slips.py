@@ -43,6 +43,40 @@ def test_what_is_no_command_is_told_the_nearest(cli: Cli, word: str, told: str) 
     assert one_line(cli.command(word, status=2).err) == f"crawler: there is no command {word!r}; {told}"
 
 
+HELP = "`crawler crawl --help` lists all options"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("crawl --dealy 3", f"there is no option --dealy; did you mean --delay? {HELP}"),
+        ("crawl -delay 3", f"there is no option -delay; did you mean --delay? {HELP}"),
+        ("crawl --max-dep 3", f"there is no option --max-dep; did you mean --max-depth? {HELP}"),
+        ("crawl --zzz", f"there is no option --zzz; {HELP}"),
+        ("crawl -z", f"there is no option -z; {HELP}"),
+        ("--dealy 3", "there is no option --dealy; `crawler --help` lists all options"),
+        ("--delay 3 crawl", "--delay stands behind the command, as in `crawler crawl --delay`"),
+        ("crawl a.test --delay", "--delay needs a value: --delay S (`crawler crawl --help` explains it)"),
+        ("status --db", "--db needs a value: --db PATH (`crawler status --help` explains it)"),
+        ("crawl --insecure=yes", "--insecure takes no value; write --insecure alone"),
+        ("backup", "crawler backup needs FILE: crawler backup FILE (`crawler backup --help` explains it)"),
+        ("add", "crawler add needs SEED: crawler add SEED (`crawler add --help` explains it)"),
+        ("stop now", "crawler stop has no use for now; `crawler stop --help` says what it takes"),
+        ("help cron now", "crawler help has no use for now; `crawler help --help` says what it takes"),
+    ],
+)
+def test_an_option_that_is_mistyped_is_told_the_one_that_was_meant(cli: Cli, line: str, told: str) -> None:
+    assert one_line(cli.command(*line.split(), status=2).err) == f"crawler: {told}"
+    assert not list(cli.folder.iterdir())
+
+
+def test_a_database_behind_a_command_that_takes_none_there_proposes_db(cli: Cli) -> None:
+    with closing(sqlite3.connect(cli.folder / "my.db")) as connection:
+        connection.execute("CREATE TABLE recipes (id INTEGER)")
+    told = one_line(cli.command("status", "my.db", status=2).err)
+    assert told == "crawler: my.db is a database; name it with --db: crawler status --db my.db"
+
+
 def test_a_file_in_the_place_of_a_command_proposes_crawl(cli: Cli) -> None:
     (cli.folder / "my seeds").write_text("https://example.com/\n")
     assert "to crawl it: crawler crawl 'my seeds'" in one_line(cli.command("my seeds", status=2).err)

@@ -104,7 +104,7 @@ def check_joined_by_folder(href: str, base: str) -> None:
 
 # --- documents
 
-_KEEPS_WHITESPACE = re.compile("<(?:pre|listing|xmp|plaintext|t[dh])|srcdoc", re.IGNORECASE)
+_KEEPS_WHITESPACE = re.compile("<(?:pre|listing|xmp|plaintext|table)|srcdoc", re.IGNORECASE)
 
 
 def check_encoding(body: bytes, content_type: str | None, name: str) -> None:

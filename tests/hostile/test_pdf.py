@@ -12,8 +12,6 @@ from crawler.parsing.pool import open_parser
 from crawler.records import Failure, FailureKind, Page, Response, UrlKind
 from tests.pdf_files import a_pdf, shown
 
-pytest.importorskip("pypdfium2", reason="the extra crawler[pdf] is not installed")
-
 URL = "http://a.test/a.pdf"
 TIMEOUT_S = 3.0
 MIB = 1 << 20

@@ -121,6 +121,7 @@ async def crawled(
     scope: ScopeRule = ScopeRule.ANY,
     max_runtime_s: float | None = None,
     parse_timeout_s: float = 10.0,
+    adaptive_pace: bool = True,
     **network: Any,
 ) -> Crawled:
     """The whole crawler on these seeds, with the web's own DNS; loopback is open to it and nothing is tried again,
@@ -131,7 +132,7 @@ async def crawled(
     config = CrawlConfig(
         db=db,
         scope=ScopeConfig(scope=scope, guess_sitemap=False),
-        politeness=PolitenessConfig(delay_s=delay_s, per_host=per_host, per_ip=64),
+        politeness=PolitenessConfig(delay_s=delay_s, per_host=per_host, per_ip=64, adaptive_pace=adaptive_pace),
         network=NetworkConfig(**(usual | network)),
         run=RunConfig(max_wait_s=max_wait_s, max_runtime_s=max_runtime_s, parse_timeout_s=parse_timeout_s, grace_s=0.0),
     )

@@ -13,8 +13,6 @@ from crawler.content.reader import is_unread_pdf, read, readable
 from crawler.records import Page, UrlKind
 from tests.pdf_files import a_pdf, shown
 
-pytest.importorskip("pypdfium2", reason="the extra crawler[pdf] is not installed")
-
 URL = "http://example.com/a.pdf"
 TWO_PAGES = a_pdf(["First  line", "second line"], ["Caf\u00e9 (third)"], about=b"/Title (A  title) /Author (Ann)")
 

@@ -10,14 +10,16 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import aiosqlite
 
 from crawler.errors import DatabaseFailedError, UsageError
 from crawler.storage.sqlite.database import explained, open_reader
+from crawler.temporary import temporary_file
 
+_PREFIX = ".crawler-backup."  # of the copy's name, until it has its own
 _PAGES = 1024  # copied in one step, after which progress is told: 4 MiB
 
 
@@ -58,19 +60,17 @@ def _new_file(path: Path, original: Path) -> Iterator[Path]:
 
     Nobody may read the copy who may not read the original.
     """
-    temporary = path.parent / f".crawler-backup.{os.getpid()}.tmp"
     if path.exists() or path.is_symlink():
         raise _exists(path)
-    try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, original.stat().st_mode & 0o777))
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    try:
+    with ExitStack() as until_published:
+        try:
+            mode = original.stat().st_mode & 0o777
+            temporary = until_published.enter_context(temporary_file(path.parent, _PREFIX, mode))
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}") from error
         yield temporary
         with explained(path):
             _publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _publish(temporary: Path, path: Path) -> None:
@@ -100,8 +100,11 @@ def _exists(path: Path) -> UsageError:
 
 
 def _open_unjournaled(path: Path) -> sqlite3.Connection:
-    """If we are killed, the file is of no use anyway."""
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    """If we are killed, the file is of no use anyway. SQLite need not lock what nobody else opens, and on macOS could
+    not: there, our own lock keeps it out.
+    """
+    uri = f"{path.absolute().as_uri()}?nolock=1"
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
     connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
     return connection
 
