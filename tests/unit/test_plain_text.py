@@ -37,6 +37,7 @@ def test_a_text_is_read_as_it_is() -> None:
         ("\ufeff\u0434\u0430".encode(), "text/plain; charset=latin1", "\u0434\u0430", "utf-8"),
         ("<meta charset=koi8-r>\u0434\u0430".encode(), None, "<meta charset=koi8-r>\u0434\u0430", "utf-8"),
         ("<?xml encoding='koi8-r'?>\u0434\u0430".encode(), None, "<?xml encoding='koi8-r'?>\u0434\u0430", "utf-8"),
+        ("Wort\xadteil \u200b\n\u200bda".encode(), "text/plain", "Wortteil\nda", "utf-8"),
         (b"", "text/plain", "", "utf-8"),
     ],
 )
