@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
+from typing import NamedTuple
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 from crawler.content.authorship import Sources, authorship, microdata_of
-from crawler.content.encoding import decode, sniff
+from crawler.content.encoding import Sniffed, declared_by, decode, sniffed
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
 from crawler.content.media_type import HTML, XML_TYPES, essence
 from crawler.content.metadata import (
@@ -77,14 +78,9 @@ def read_page(
     whitespace collapsed, and are None if empty. XHTML is read by the rules of XML where it is sent as XML and is
     well-formed, otherwise by those of HTML.
     """
-    encoding = sniff(body, content_type)
-    markup, read_as = _as_html(decode(body, encoding), content_type)
-    tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
-    title = _title(tree)
-    found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
-    text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
+    document, (encoding, encoding_source) = _read_document(body, content_type)
+    tree, title, found, metas = document.tree, document.title, document.found, document.metas
     base = _base_url(found["bases"], url, encoding)
-    metas = [meta.attributes for meta in found["metas"]]
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
     links, links_total, link_details = read_links(found["relations"] + found["links"], base, url)
     refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
@@ -110,8 +106,9 @@ def read_page(
     )
     return Page(
         url=url,
-        text=text,
+        text=document.text,
         encoding=encoding,
+        encoding_source=encoding_source,
         headings=_headings(found["headings"]),
         links=links,
         links_total=links_total,
@@ -121,10 +118,10 @@ def read_page(
         noindex=noindex,
         nofollow=nofollow,
         images_hash=_images_hash(found["images"]),
-        content_hash=_content_hash(title, text, links, noindex=noindex, nofollow=nofollow),
+        content_hash=_content_hash(title, document.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
         metadata_hash=metadata_hash(metadata, json_ld, names.get("robots", [])),
-        content_type=read_as,
+        content_type=document.read_as,
         metas=named_metas(names),
         next_url=url_of("next", relations, base),
         prev_url=url_of("prev", relations, base),
@@ -133,6 +130,35 @@ def read_page(
         resources=read_resources(found["images"], scripts, relations, found["media"], base),
         **metadata._asdict(),
     )
+
+
+class _Document(NamedTuple):
+    tree: LexborHTMLParser
+    title: str | None
+    found: Mapping[str, list[LexborNode]]
+    metas: list[dict[str, str | None]]
+    text: str
+    read_as: str
+
+
+def _read_document(body: bytes, content_type: str | None) -> tuple[_Document, Sniffed]:
+    """The document, and its encoding: that of a `<meta>`, wherever it stands, unless header or byte-order mark say."""
+    encoding = sniffed(body, content_type)
+    document = _parse(body, encoding.name, content_type)
+    if encoding.is_certain or document.read_as != HTML or (declared := declared_by(document.metas)) is None:
+        return document, encoding
+    if declared != encoding.name:
+        document = _parse(body, declared, content_type)
+    return document, Sniffed(declared, "meta")
+
+
+def _parse(body: bytes, encoding: str, content_type: str | None) -> _Document:
+    markup, read_as = _as_html(decode(body, encoding), content_type)
+    tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
+    title = _title(tree)
+    found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
+    text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
+    return _Document(tree, title, found, [meta.attributes for meta in found["metas"]], text, read_as)
 
 
 def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
