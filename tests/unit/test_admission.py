@@ -35,7 +35,8 @@ SESSION = f"{A}page;jsessionid="
 
 def an_admission(notices: list[str] | None = None, **options: Any) -> Admission:
     """Of a site whose home is a seed."""
-    admission = Admission(ScopeConfig(**options), [].append if notices is None else notices.append)
+    told: list[str] = [] if notices is None else notices
+    admission = Admission(ScopeConfig(**options), told.append)
     admission.widen(A)
     return admission
 
