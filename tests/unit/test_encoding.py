@@ -222,6 +222,16 @@ def test_where_nothing_can_be_guessed_it_is_windows_1252(body: bytes) -> None:
     assert sniffed(body) == Sniffed("windows-1252", "default")
 
 
+@pytest.mark.parametrize(
+    ("language", "encoding"), [("zh", "gbk"), ("tw", "big5"), ("ja", "euc-jp"), ("ja", "shift_jis"), ("ko", "euc-kr")]
+)
+@pytest.mark.parametrize("damage", [b"\xa9", b"\xff", b"\x81"])
+def test_a_wrong_byte_does_not_mislead(language: str, encoding: str, damage: bytes) -> None:
+    """Such as a text that was cut within a character, or a sign from another encoding."""
+    line = b"<p>" + encode(SENTENCES[language], encoding) + b"</p>\n"
+    assert sniffed(line * 9 + line.replace(b"</p>", damage + b"</p>") + line * 9) == (encoding, "guess")
+
+
 def test_a_guess_sees_a_bounded_part() -> None:
     """Neither what is far behind the first letter counts, nor what is too much."""
     russian, greek = encode(SENTENCES["ru"], "windows-1251"), encode(SENTENCES["el"], "windows-1253")
