@@ -475,7 +475,6 @@ class Page:
     icon_url: str | None = None
     resources: tuple[Resource, ...] = ()
     link_details: tuple[LinkDetail, ...] = ()
-    word_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
@@ -86,24 +86,6 @@ def read_page(
     refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
-    relations = relations_of(link.attributes for link in found["relations"])
-    scripts = [script.attributes for script in found["scripts"]]
-    scripts_text = _json_ld(found["scripts"], scripts)
-    json_ld = parsed_json_ld(scripts_text)
-    open_graph = read_open_graph(metas)
-    previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
-    described = {**names, **previewed, **_contents_by(metas, "itemprop")}
-    sources = Sources(described, json_ld, found["times"], microdata_of(tree, metas, found["times"]))
-    metadata = Metadata(
-        title,
-        _first(names, "description"),
-        _language(tree, pragmas),
-        url_of("canonical", relations, base),
-        open_graph,
-        scripts_text,
-        read_alternates(relations, base),
-        *authorship(sources),
-    )
     return Page(
         url=url,
         text=document.text,
@@ -120,15 +102,8 @@ def read_page(
         images_hash=_images_hash(found["images"]),
         content_hash=_content_hash(title, document.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
-        metadata_hash=metadata_hash(metadata, json_ld, names.get("robots", [])),
         content_type=document.read_as,
-        metas=named_metas(names),
-        next_url=url_of("next", relations, base),
-        prev_url=url_of("prev", relations, base),
-        site_name=_first(previewed, "og:site_name") or _first(names, "application-name"),
-        icon_url=icon_url(relations, base),
-        resources=read_resources(found["images"], scripts, relations, found["media"], base),
-        **metadata._asdict(),
+        **_described(document, _language(tree, pragmas), names, base),
     )
 
 
@@ -159,6 +134,38 @@ def _parse(body: bytes, encoding: str, content_type: str | None) -> _Document:
     found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
     text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
     return _Document(tree, title, found, [meta.attributes for meta in found["metas"]], text, read_as)
+
+
+def _described(document: _Document, language: str | None, names: Mapping[str, list[str]], base: str) -> dict[str, Any]:
+    """The fields of `Page` that say what it is, who made it, and what belongs to it."""
+    found, metas = document.found, document.metas
+    relations = relations_of(link.attributes for link in found["relations"])
+    scripts = [script.attributes for script in found["scripts"]]
+    json_ld = _json_ld(found["scripts"], scripts)
+    parsed = parsed_json_ld(json_ld)
+    open_graph = read_open_graph(metas)
+    previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
+    contents = {**names, **previewed, **_contents_by(metas, "itemprop")}
+    sources = Sources(contents, parsed, found["times"], microdata_of(document.tree, metas, found["times"]))
+    metadata = Metadata(
+        document.title,
+        _first(names, "description"),
+        language,
+        url_of("canonical", relations, base),
+        open_graph,
+        read_alternates(relations, base),
+        *authorship(sources),
+    )
+    return metadata._asdict() | {
+        "json_ld": json_ld,
+        "metadata_hash": metadata_hash(metadata, parsed, names.get("robots", [])),
+        "metas": named_metas(names),
+        "next_url": url_of("next", relations, base),
+        "prev_url": url_of("prev", relations, base),
+        "site_name": _first(previewed, "og:site_name") or _first(names, "application-name"),
+        "icon_url": icon_url(relations, base),
+        "resources": read_resources(found["images"], scripts, relations, found["media"], base),
+    }
 
 
 def _as_html(text: str, content_type: str | None) -> tuple[str, str]:

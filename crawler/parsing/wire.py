@@ -29,14 +29,14 @@ _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
 _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in {"url", "links", *_HASHES})
-_TUPLES: dict[str, Callable[[Any], Any]] = {  # JSON has none
+_TUPLES: dict[str, type[tuple[Any, ...]]] = {  # JSON has none
     "headings": tuple,
-    "alternates": Alternate._make,
-    "resources": Resource._make,
-    "link_details": LinkDetail._make,
+    "alternates": Alternate,
+    "resources": Resource,
+    "link_details": LinkDetail,
 }
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
-_new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
+_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # Link() and the like, in C
 
 
 class Request(NamedTuple):
@@ -124,8 +124,11 @@ def decode_content(json: bytes, url: str) -> Content:
         return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
     *values, hashes, urls, anchors, rels, nofollows = columns
     found = dict(zip(_PAGE_FIELDS, values, strict=True))
-    for name, make in _TUPLES.items():
-        found[name] = tuple(map(make, found[name]))
+    for name, kind in _TUPLES.items():
+        if rows := found[name]:
+            found[name] = tuple(map(_new_tuple, repeat(kind), rows))
+        else:
+            found[name] = ()
     found["json_ld"] = tuple(found["json_ld"])
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))

@@ -21,9 +21,12 @@ from crawler.charsets.labels import NAMES
 from crawler.content import encoding, hyperlinks, sitemap, xhtml
 from crawler.content.encoding import scalar_text
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
+from crawler.content.link_header import with_link_header
+from crawler.content.metadata import HASH_BYTES, MAX_ALTERNATES, MAX_METAS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.pdf import MAX_TEXT_CHARS, read_pdf
 from crawler.content.plain_text import read_text
+from crawler.content.resources import MAX_RESOURCES
 from crawler.content.visible_text import MAX_LABEL_CHARS
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
@@ -162,6 +165,7 @@ def check_page(body: bytes, content_type: str | None = None, url: str = SITE) ->
     assert len(page.headings) <= MAX_HEADINGS
     assert len(previews) <= MAX_OPEN_GRAPH
     assert sum(map(len, page.json_ld)) <= MAX_JSON_LD_CHARS
+    check_details(page)
     for found in [link.url for link in page.links] + [page.canonical_url, page.refresh_url]:
         assert found is None or normalize(found) == found
     assert len({link.url for link in page.links}) == len(page.links) == page.links_total <= hyperlinks.MAX_LINKS
@@ -192,6 +196,32 @@ def check_pdf(body: bytes) -> None:
         assert all(map(is_storable, (page.title or "", page.author or "", page.text)))
         assert len(page.text) <= MAX_TEXT_CHARS
         assert all(line == " ".join(line.split()) != "" for line in page.text.split("\n") if page.text)
+
+
+def check_details(page: Page) -> None:
+    """What a page says of itself and of what belongs to it can be stored, is bounded, and its URLs are normalized."""
+    texts = [text for named in (page.alternates, page.resources, page.link_details) for one in named for text in one]
+    texts += [page.author, page.site_name, *page.metas]
+    texts += [text for value in page.metas.values() for text in ([value] if isinstance(value, str) else value)]
+    assert all(is_storable(text) for text in texts if isinstance(text, str))
+    assert max((len(text) for text in texts if isinstance(text, str)), default=0) <= MAX_FIELD_CHARS
+    urls = [one.url for named in (page.alternates, page.resources) for one in named]
+    for url in (*urls, page.next_url, page.prev_url, page.icon_url):
+        assert url is None or normalize(url) == url
+    assert all(date is None or math.isfinite(date) for date in (page.published_at, page.modified_at))
+    assert all(detail.link < len(page.links) for detail in page.link_details)
+    bounds = {"metas": MAX_METAS, "alternates": MAX_ALTERNATES, "resources": MAX_RESOURCES}
+    assert all(len(getattr(page, name)) <= most for name, most in bounds.items())
+    assert len(page.link_details) <= hyperlinks.MAX_DETAILS
+    assert len(page.metadata_hash) == HASH_BYTES
+
+
+def check_link_header(field: str) -> None:
+    """It adds what can be stored, and never takes anything away."""
+    page = read_page(b"<title>T</title><link rel=canonical href=/c>", SITE)
+    said = with_link_header(page, [field])
+    check_details(said)
+    assert (said.title, said.canonical_url, said.content_hash) == (page.title, page.canonical_url, page.content_hash)
 
 
 def check_xhtml(body: bytes) -> None:

@@ -60,6 +60,10 @@ def _pdf(data: bytes) -> None:
     documents.check_pdf(data)
 
 
+def _link_header(data: bytes) -> None:
+    documents.check_link_header(_text(data))
+
+
 def _xhtml(data: bytes) -> None:
     documents.check_xhtml(data)
 
@@ -143,6 +147,9 @@ _MARKUP = (
     b" <table> <tr> <td> </table> <frameset> <iframe src= <h1> </h1> <!-- --> <![CDATA[ ]]> &#0; &#xD800; <plaintext>"
     b" <html> <body> </p> charset= utf-8 shift_jis <?xml encoding= <p> </p> <b> </b> <br> <div> </div>"
     b" <noscript> property= og: <textarea> <pre> </pre> hidden popover <dialog> </dialog> <annotation>"
+    b" rel=alternate hreflang= type=application/rss+xml rel=icon rel=stylesheet src= srcset= data-src= width= alt="
+    b" <time datetime= pubdate> itemprop=author itemprop=datePublished name=author <video poster= <source <object data="
+    b' <script type="application/ld+json"> {"@graph":[ "datePublished": "author": {"@id": "price":'
     b" <ruby> <rt> <button> <template shadowrootmode=open> <iframe srcdoc=' '>"
     b" &shy; &#8203; &zwnj; &#28; &#31; &#11; &#2; &#6; aria-label="
 ).split()
@@ -191,6 +198,11 @@ TARGETS = {
         words=[*_MARKUP, *_LEGACY_WORDS],
     ),
     "html": Target(check=_html, seeds=[_PAGE, b"\0<p>a<b>b</b>c"], words=_MARKUP, max_bytes=2048),
+    "link-header": Target(
+        check=_link_header,
+        seeds=[b'</a>; rel="next prev"; title="x, y", <b?c>;rel=alternate;hreflang=de, <d>; rel=icon; anchor=/e'],
+        words=b'< > ; , = " \\ rel= hreflang= type= title= anchor= alternate next canonical rev title*='.split(),
+    ),
     "xhtml": Target(
         check=_xhtml,
         seeds=[

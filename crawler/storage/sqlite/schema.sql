@@ -191,8 +191,7 @@ CREATE TABLE pages (
     site_name TEXT,
     icon_url TEXT,
     resources TEXT,             -- JSON: [[kind, url, alt, width, height], ...]
-    link_details TEXT,          -- JSON: [[target_id, position, anchor, fragment], ...]
-    word_count INTEGER
+    link_details TEXT           -- JSON: [[target_id, position, anchor, fragment], ...]
 );
 CREATE INDEX pages_of_url ON pages (url_id);
 

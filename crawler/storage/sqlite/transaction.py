@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from hashlib import blake2b
 from itertools import chain, repeat
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -26,7 +25,7 @@ from crawler.records import (
     UrlKind,
     UrlStatus,
 )
-from crawler.storage.heads import Heads, PartedHead, Template
+from crawler.storage.heads import Heads
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
@@ -36,18 +35,15 @@ from crawler.storage.sqlite.columns import (
     JsonStatement,
     host_record,
 )
+from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
 from crawler.storage.values import as_json, fetch_values, page_values, storable, updated_values, url_values
 
-_HEAD_HASH_BYTES = 16
-_MAX_HEADS = 4096  # of which the rows are remembered
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
 _INSERT = "INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING"
 _LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
-
-_ADD_HEAD = "INSERT INTO heads (hash, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 _SET_URLS = """
 UPDATE urls SET
@@ -286,36 +282,18 @@ class Transaction:
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[dict[str, Any]] = []
         fetch_ids: list[int | None] = []
-        heads = [self._heads.part(fields) if (fields := _head(result)) else None for result in results]
-        await self._add_heads({head.template for head in heads if head is not None})
+        heads = await head_columns(results, self._heads, self._execute)
         next_id = await self._next_id("fetches")
         for result, url_id, head in zip(results, ids, heads, strict=True):
             if result.attempt is None:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id} | self._head_values(head)
-            rows.append(own | fetch_values(result, result.attempt))
+            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
+            rows.append(own | head | fetch_values(result, result.attempt))
             next_id += 1
         await self._insert("fetches", rows)
         return fetch_ids
-
-    async def _add_heads(self, templates: Iterable[Template]) -> None:
-        """See that these have rows, and that their ids are known."""
-        if len(self._heads.ids) > _MAX_HEADS:
-            self._heads.forget()
-        for template in templates:
-            if template not in self._heads.ids:
-                fields = as_json(template)
-                digest = blake2b(fields.encode(), digest_size=_HEAD_HASH_BYTES).digest()
-                await self._execute(_ADD_HEAD, digest, fields)
-                [(head_id,)] = await self._execute("SELECT id FROM heads WHERE hash = ?", digest)
-                self._heads.ids[template] = head_id
-
-    def _head_values(self, head: PartedHead | None) -> dict[str, Any]:
-        if head is None:
-            return {"head_id": None, "head_values": None}
-        return {"head_id": self._heads.ids[head.template], "head_values": as_json(head.values)}
 
     async def _add_bodies(self, results: Sequence[Result]) -> None:
         bodies = {result.body.digest: result.body for result in results if result.body is not None}
@@ -519,10 +497,6 @@ def _round(number: int) -> int:
     """The next number that is a power of two, or three quarters of one."""
     power = 1 << (number - 1).bit_length()
     return power * 3 // 4 if number <= power * 3 // 4 else power
-
-
-def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
-    return result.attempt.head if isinstance(result.attempt, Response) else ()
 
 
 def _unchanged(host_id: int) -> dict[str, Any]:
