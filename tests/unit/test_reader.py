@@ -168,7 +168,6 @@ def test_the_type_and_the_name_of_the_crawler_reach_the_page() -> None:
 _XML_TYPES = st.sampled_from(["application/xhtml+xml", "application/xml", "text/xml; charset=utf-16"])
 
 
-@settings(deadline=None)  # chardet is loaded when it is first needed
 @given(
     st.sampled_from([UrlKind.PAGE, UrlKind.SITEMAP]),
     st.binary(max_size=200),
