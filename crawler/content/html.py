@@ -30,7 +30,7 @@ from crawler.content.metadata import (
 )
 from crawler.content.open_graph import read_open_graph
 from crawler.content.refresh import Refresh, read_refresh
-from crawler.content.resources import MEDIA_TAGS, read_resources, source_of
+from crawler.content.resources import MAX_RESOURCES, MEDIA_TAGS, read_resources, source_of
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
 from crawler.records import Link, Page
@@ -99,7 +99,7 @@ def read_page(
         refresh_is_redirect=is_redirect,
         noindex=noindex,
         nofollow=nofollow,
-        images_hash=_images_hash(found["images"]),
+        images_hash=_images_hash(document.images),
         content_hash=_content_hash(title, document.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
         content_type=document.read_as,
@@ -112,6 +112,7 @@ class _Document(NamedTuple):
     title: str | None
     found: Mapping[str, list[LexborNode]]
     metas: list[dict[str, str | None]]
+    images: list[dict[str, str | None]]
     text: str
     read_as: str
 
@@ -133,7 +134,9 @@ def _parse(body: bytes, encoding: str, content_type: str | None) -> _Document:
     title = _title(tree)
     found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
     text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
-    return _Document(tree, title, found, [meta.attributes for meta in found["metas"]], text, read_as)
+    metas = [meta.attributes for meta in found["metas"]]
+    images = [image.attributes for image in found["images"][:MAX_RESOURCES]]
+    return _Document(tree, title, found, metas, images, text, read_as)
 
 
 def _described(document: _Document, language: str | None, names: Mapping[str, list[str]], base: str) -> dict[str, Any]:
@@ -164,7 +167,7 @@ def _described(document: _Document, language: str | None, names: Mapping[str, li
         "prev_url": url_of("prev", relations, base),
         "site_name": _first(previewed, "og:site_name") or _first(names, "application-name"),
         "icon_url": icon_url(relations, base),
-        "resources": read_resources(found["images"], scripts, relations, found["media"], base),
+        "resources": read_resources(document.images, scripts, relations, found["media"], base),
     }
 
 
@@ -281,12 +284,12 @@ def _is_within_noscript(node: LexborNode) -> bool:
     return ancestor is not None
 
 
-def _images_hash(nodes: list[LexborNode]) -> bytes:
+def _images_hash(images: Sequence[Attributes]) -> bytes:
     """BLAKE2b over where the images come from, as written; of those that a script loads later, from where it will.
 
-    Empty where there are none. An attribute is looked up in 0.2 us, all of an element's take three times that.
+    Empty where there are none.
     """
-    sources = [source_of(node.attributes) for node in nodes[:MAX_IMAGES]]
+    sources = [source_of(attributes) for attributes in images[:MAX_IMAGES]]
     return blake2b("\0".join(sources).encode(), digest_size=IMAGES_HASH_BYTES).digest() if any(sources) else b""
 
 

@@ -106,17 +106,21 @@ def _details(written: Mapping[str, _Written], kept: Mapping[str, Link]) -> Itera
 
 
 def resolve(href: str, base: str) -> str | None:
-    """`href` (without a fragment) against `base`; None where that is no http(s) URL, or `href` is empty.
+    """`href` against `base`; None where that is no http(s) URL, or `href` is empty or nothing but a fragment.
 
     Cached by folder: its pages share most of their links, and joining is expensive.
     """
-    if not href:
+    if not href or href[0] == "#":
         return None
     if href[0] == "?" or (type(base) is DocumentBase and not href.isascii()):
         return normalize(href, base)
-    folder = base.partition("?")[0].rpartition("/")[0] + "/"
-    url = _resolve_in_folder(href, folder)
+    url = _resolve_in_folder(href, _folder_of(base))
     return normalize(href, base) if url == _NEEDS_PAGE else url
+
+
+@lru_cache(maxsize=64)
+def _folder_of(base: str) -> str:
+    return base.partition("?")[0].rpartition("/")[0] + "/"
 
 
 @lru_cache(maxsize=32_768)

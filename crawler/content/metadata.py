@@ -66,8 +66,7 @@ def url_of(rel: str, relations: Relations, base: str) -> str | None:
 
 def href_of(attributes: Attributes, base: str) -> str | None:
     """Where a `<link>` leads, without the fragment; None where that is no http(s) URL."""
-    href = (attributes.get("href") or "").strip()
-    return resolve(href.partition("#")[0], base) if href else None
+    return resolve((attributes.get("href") or "").strip(), base)
 
 
 def icon_url(relations: Relations, base: str) -> str | None:
