@@ -426,6 +426,13 @@ def test_what_fails_where_a_robots_txt_redirects_to_says_nothing_about_its_origi
         assert robots(attempt, has_copy=True).believe_copy_s == LATER_S
 
 
+def test_a_robots_txt_that_is_refused_is_no_page_that_goes_first() -> None:
+    refused = answer(429, retry_after="1")
+    assert verdict(refused).goes_first
+    assert not robots(refused).verdict.goes_first
+    assert not robots(refused, has_copy=True).verdict.goes_first
+
+
 def test_a_proxy_that_is_down_closes_the_host() -> None:
     assert robots(failure(FailureKind.PROXY)).verdict.blame is Blame.HOST
 
