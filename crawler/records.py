@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -152,6 +152,18 @@ class FoundBy(StrEnum):
     GUESS = "guess"  # nobody named it: another scheme of a seed, a place where a sitemap usually stands
 
 
+class Difference(Enum):
+    """How a page that was read differs from the version of it that is stored; see `policy.change.difference`."""
+
+    NOTHING = "nothing"
+    READER = "reader"  # the page is what it was: today's reader sees it otherwise
+    UNKNOWN = "unknown"  # an earlier reader read the version, and its body was not kept
+    FIRST = "first"  # no version is stored
+    METADATA = "metadata"
+    PRICE_OR_DATE = "price or date"  # of the metadata alone
+    CONTENT = "content"
+
+
 class SeedMark(IntEnum):
     """Whether a URL was named by the user. A mark that is true makes the URL's host a root of the scope."""
 
@@ -216,6 +228,7 @@ class PreviousVisit:
     unknown URLs a new version brings, on a moving average. `promise_s` is the time for which the server said that its
     answer holds, -1 where it broke such a promise. `hinted`: a sitemap said that it has changed since. `links_cut_at`:
     the number of URLs that its hosts could have when links of it were not stored for that (None: all were).
+    `unread_type`: the Content-Type of a document that was no page (None: it was one, or nobody knows).
     """
 
     status: UrlStatus
@@ -225,6 +238,7 @@ class PreviousVisit:
     reader_version: int = 1
     truncated: bool = False
     has_body: bool = False
+    unread_type: str | None = None
     etag: str | None = None
     last_modified: str | None = None
     rate: ChangeRate | None = None
@@ -427,6 +441,15 @@ PRICES_AND_DATES_BYTES = 8  # the last ones of a `metadata_hash`: they cover no 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierBody:
+    """The body of a version, as it is stored, and the Content-Type with which it came."""
+
+    digest: bytes
+    zstd: bytes
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 
@@ -601,13 +624,15 @@ class Visit:
     """What a worker brings back of one claim: what it saw, nothing decided.
 
     `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
-    or a feed, whatever it was asked for as.
+    or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
+    was another that read it.
     """
 
     claim: Claim
     attempt: Response | Failure
     conditional: bool = False
     page: Page | None = None
+    earlier: Page | None = None
     body: StoredBody | None = None
     listing: Listing | None = None
     redirect_url: str | None = None
@@ -629,12 +654,12 @@ class Result:
     look at again from `origin_revisit_at` on. `keeps`: the status that the URL keeps, as of its last answer, though
     this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
     already, and so does `reread`, a page that says what it said: it brings what makes no version up to date, and the
-    links and their details where `link_targets` are given. `listed` is what a sitemap or feed names, and
-    `forgets_listed`: what an earlier version named is no longer so. `is_part`: more of that follows, and this changes
-    nothing of the claim's own URL. `cut`: why not all of a sitemap was read, for people. `kind`: what the URL is by
-    now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
-    slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
-    nothing changes but `next_fetch_at`.
+    links and their details where `link_targets` are given; where the `difference` is the reader's, all of it takes the
+    place of what was read. `listed` is what a sitemap or feed names, and `forgets_listed`: what an earlier version
+    named is no longer so. `is_part`: more of that follows, and this changes nothing of the claim's own URL. `cut`: why
+    not all of a sitemap was read, for people. `kind`: what the URL is by now, None: what it was. `closure` is for the
+    claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None: nothing is said. `is_kept`:
+    the frontier lends the URL again by itself. `is_postponed`: nothing changes but `next_fetch_at`.
     """
 
     claim: Claim
@@ -643,6 +668,7 @@ class Result:
     page: Page | None = None
     body: StoredBody | None = None
     reread: Page | None = None
+    difference: Difference = Difference.NOTHING
     redirect_url: str | None = None
     link_targets: tuple[Target, ...] = ()
     targets: tuple[Target, ...] = ()

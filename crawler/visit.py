@@ -12,13 +12,13 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from crawler.bodies import stored_body
+from crawler.bodies import DamagedBodyError, decompress, stored_body
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.document_text import MAX_DECODED_BYTES, TOO_LONG
 from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.link_header import with_link_header
-from crawler.content.reader import kind_of, may_be_read
+from crawler.content.reader import kind_of, may_be_read, readable
 from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
 from crawler.fetching import LISTING_PATIENCE, Fetcher, Terms, Unresolved, any_type
@@ -27,7 +27,19 @@ from crawler.policy.outcome import REDIRECTS
 from crawler.policy.ports import has_bad_port
 from crawler.policy.recrawl import conditions, misdated
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
-from crawler.records import LISTINGS, Claim, Failure, FailureKind, Listing, Page, Response, UrlKind, Visit
+from crawler.records import (
+    LISTINGS,
+    Claim,
+    EarlierBody,
+    Failure,
+    FailureKind,
+    Listing,
+    Page,
+    Response,
+    StoredBody,
+    UrlKind,
+    Visit,
+)
 from crawler.urls import normalize, origin_of, without_credentials
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
@@ -50,6 +62,9 @@ class Ledger(Protocol):
         """Seconds until the claim's request may be sent, now that there is a connection; to be asked again after they
         have passed.
         """
+
+    async def stored_body(self, claim: Claim) -> EarlierBody | None:
+        """The body of the version that is stored of the claim's URL; None where that was not kept."""
 
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request: at 0 the turn is its own. To be asked again after
@@ -84,7 +99,9 @@ class Visitor:
             return None
         if claim.kind is UrlKind.ROBOTS:
             return _visit(claim, await self._fetch_robots(claim))
-        asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.previous is not None else None
+        asked_with = None
+        if claim.previous is not None:
+            asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=readable)
         look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing)
         # Until the body has been read: bodies that wait for a parser are bodies.
         with self._fetcher.share() as share, look:
@@ -160,10 +177,36 @@ class Visitor:
         content, body = reading
         response = replace(response, body=b"")  # it has been read, and its `size` is known
         if isinstance(content, Page):
-            return _visit(claim, response, page=self._with_header_directives(content, response), body=body)
+            earlier = await self._read_earlier(claim, response, content, body)
+            page = self._with_header_directives(content, response)
+            return _visit(claim, response, page=page, earlier=earlier, body=body)
         if isinstance(content, Listing):
             return _visit(claim, response, listing=_cut_as(content, response))
         return _visit(claim, response)
+
+    async def _read_earlier(self, claim: Claim, response: Response, page: Page, body: StoredBody | None) -> Page | None:
+        """What today's reader makes of the body that is stored, where another one had read that: only then can be told
+        whether the page has changed. None where there is no need, no such body, or it cannot be read.
+
+        The header fields of then are not kept: those of now stand for them.
+        """
+        previous = claim.previous
+        if previous is None or previous.reader_version == page.reader_version or not previous.has_body:
+            return None
+        stored = await self._ledger.stored_body(claim)
+        if stored is None:
+            return None
+        if body is not None and body.digest == stored.digest:
+            return self._with_header_directives(page, response)
+        try:
+            raw = await asyncio.to_thread(decompress, stored.zstd)
+        except DamagedBodyError:
+            return None
+        before = Response(url=claim.url, status_code=200, content_type=stored.content_type, body=raw, size=len(raw))
+        reading = await self._parser.read(claim.kind, before, keep_body=False)
+        if isinstance(reading, Failure) or not isinstance(reading[0], Page):
+            return None
+        return self._with_header_directives(reading[0], response)
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:
         """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds. A Refresh comes before the page's

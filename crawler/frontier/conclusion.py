@@ -14,12 +14,13 @@ from crawler.frontier.admission import Admission
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
-from crawler.policy.change import is_metadata_alone, is_version
+from crawler.policy.change import difference, is_metadata_alone, is_version
 from crawler.policy.outcome import NO_SITEMAP, decide, is_wrong_guess
 from crawler.records import (
     ANSWERED,
     LISTINGS,
     Claim,
+    Difference,
     Failure,
     FailureKind,
     FoundBy,
@@ -61,6 +62,7 @@ class Conclusion:
         self._failed_visits = failed_visits
         self._counters = counters
         self._notify = notify
+        self._readers_told = False
 
     async def of(self, visit: Visit, listed: Sequence[Listed] = ()) -> list[Result]:
         """All that is to be stored, now that this visit is over; `listed` is what its sitemap or feed names, judged.
@@ -79,11 +81,14 @@ class Conclusion:
         claim = visit.claim
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
-        page, body = _new_version(visit)
-        if page is not None and not (claim.previous is not None and is_metadata_alone(page, claim.previous)):
+        found = _difference(visit)
+        page, body = _new_version(visit, found)
+        if page is not None and not is_metadata_alone(found):
             self._admission.note(page)
+        if found is Difference.UNKNOWN:
+            self._tell_of_readers(claim.url)
         reread = visit.page if page is None else None
-        linking = page or (reread if _completes(visit) else None)
+        linking = page or (reread if _completes(visit, found) else None)
         link_targets = self._admission.links(linking, claim) if linking is not None else ()
         feeds = self._admission.feeds(visit.page, claim) if visit.page is not None else ()
         targets = [*feeds, *self._redirect_targets(visit, page)]
@@ -100,6 +105,7 @@ class Conclusion:
             page=page,
             body=body,
             reread=reread,
+            difference=found,
             link_targets=link_targets,
             targets=tuple(targets),
             forgets_listed=_lists_no_more(claim, verdict, visit.attempt),
@@ -132,6 +138,15 @@ class Conclusion:
             self._notify(f"{visit.claim.url} redirects to {target.url}; {target.host} is now in scope")
         yield target
 
+    def _tell_of_readers(self, url: str) -> None:
+        """Say it once a run."""
+        if not self._readers_told:
+            self._readers_told = True
+            self._notify(
+                f"{url}: the stored version was read by an earlier release, and its body was not kept; what differs is"
+                " stored as a version, but not counted as a change (said once, it may be true of other pages)"
+            )
+
     def _fall_back(self, claim: Claim) -> Target:
         """A seed without a scheme that does not answer by https is tried by http."""
         url = http_twin(claim.url)
@@ -150,23 +165,30 @@ class Conclusion:
         return Result(claim=claim, verdict=failed, targets=fallback, **consequences)
 
 
-def _new_version(visit: Visit) -> tuple[Page | None, StoredBody | None]:
+def _difference(visit: Visit) -> Difference:
+    if visit.page is None:
+        return Difference.NOTHING
+    truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
+    return difference(visit.page, visit.claim.previous, visit.earlier, truncated=truncated)
+
+
+def _new_version(visit: Visit, found: Difference) -> tuple[Page | None, StoredBody | None]:
     """The page and the body to store. A page that says what it said before is no new version; its body completes one
     that was stored without.
     """
-    page, previous = visit.page, visit.claim.previous
-    if page is None or previous is None:
-        return page, visit.body
-    truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
-    if is_version(page, previous, truncated=truncated):
-        return page, visit.body
-    return None, None if previous.has_body else visit.body
-
-
-def _completes(visit: Visit) -> bool:
-    """Whether links of the stored version have no row, and may get one now, or no details, which 0.1.0 kept of none."""
+    if visit.page is None or is_version(found):
+        return visit.page, visit.body
     previous = visit.claim.previous
-    return previous is not None and (previous.lacks_links or previous.metadata_hash is None)
+    return None, None if previous is not None and previous.has_body else visit.body
+
+
+def _completes(visit: Visit, found: Difference) -> bool:
+    """Whether links of the stored version have no row, and may get one now; or no details, which 0.1.0 kept of none; or
+    are read otherwise today.
+    """
+    previous = visit.claim.previous
+    lacks = previous is not None and (previous.lacks_links or previous.metadata_hash is None)
+    return lacks or found is Difference.READER
 
 
 def _lists_no_more(claim: Claim, verdict: Verdict, attempt: Response | Failure) -> bool:

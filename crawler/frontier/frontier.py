@@ -27,7 +27,19 @@ from crawler.frontier.seeding import Seeding
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import Workbench
 from crawler.policy.recrawl import Rhythm
-from crawler.records import ANSWERED, Change, Claim, EndReason, HostRecord, Listed, Listing, Result, UrlKind, Visit
+from crawler.records import (
+    ANSWERED,
+    Change,
+    Claim,
+    EarlierBody,
+    EndReason,
+    HostRecord,
+    Listed,
+    Listing,
+    Result,
+    UrlKind,
+    Visit,
+)
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
@@ -183,6 +195,10 @@ class Frontier:
     def sending_in_s(self, claim: Claim) -> float:
         """Seconds until the claim's request may be sent: 0 unless connecting took so long that others had its turn."""
         return self._workbench.sending_in_s(claim, self._clock.monotonic())
+
+    async def stored_body(self, claim: Claim) -> EarlierBody | None:
+        """The body of the version that is stored of the claim's URL; None where that was not kept."""
+        return await self._store.stored_body(claim.url_id)
 
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request; None where its host is left alone for now."""

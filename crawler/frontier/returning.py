@@ -13,6 +13,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.frontier.workbench import Workbench
+from crawler.policy.change import is_awaited
 from crawler.policy.outcome import REFUSALS, InARow, answered
 from crawler.policy.recrawl import Pace, plan
 from crawler.records import (
@@ -20,6 +21,7 @@ from crawler.records import (
     Blame,
     Claim,
     Closure,
+    Difference,
     Failure,
     FailureKind,
     Page,
@@ -89,6 +91,7 @@ class Returning:
         page: Page | None = None,
         body: StoredBody | None = None,
         reread: Page | None = None,
+        difference: Difference = Difference.NOTHING,
         link_targets: tuple[Target, ...] = (),
         targets: tuple[Target, ...] = (),
         forgets_listed: bool = False,
@@ -121,6 +124,7 @@ class Returning:
             page=page,
             body=body,
             reread=reread,
+            difference=difference,
             redirect_url=visit.redirect_url,
             link_targets=link_targets,
             targets=targets,
@@ -128,7 +132,7 @@ class Returning:
             origin_failed=origin_failed,
             forgets_listed=forgets_listed,
             next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
-            revisit=self._revisit(visit, verdict.status, page),
+            revisit=self._revisit(visit, verdict.status, difference),
             closure=closure,
             host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
             pace_s=host.pace.delay_s if self._adaptive else None,
@@ -156,12 +160,11 @@ class Returning:
         self._workbench.offer(self._workbench.host(claim.host_id), [again], first=True)
         return True
 
-    def _revisit(self, visit: Visit, status: UrlStatus, page: Page | None) -> Revisit | None:
+    def _revisit(self, visit: Visit, status: UrlStatus, difference: Difference) -> Revisit | None:
         if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
             return None
         claim = visit.claim if visit.listing is None else replace(visit.claim, kind=visit.listing.kind)
-        content_hash, metadata_hash = (page.content_hash, page.metadata_hash) if page is not None else (None, None)
-        return plan(claim, visit.attempt, status, content_hash, self.pace, metadata_hash)
+        return plan(claim, visit.attempt, status, self.pace, news=is_awaited(difference))
 
 
 def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:

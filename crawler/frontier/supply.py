@@ -95,7 +95,7 @@ class Supply:
         self._released += [result.claim for result in results if not (result.is_kept or result.is_part)]
         now = self._clock.wall()
         for result in results:
-            if result.listed:
+            if result.claim.previous is not None and any(one.entry.lastmod is not None for one in result.listed):
                 self._ask_again(result.claim.host_id)
             if result.origin_failed is not None and result.claim.host_id in self._workbench:
                 host = self._workbench.host(result.claim.host_id)

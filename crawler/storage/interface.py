@@ -27,6 +27,7 @@ from typing import Any, Generic, NewType, Protocol, TypeVar
 from crawler.records import (
     Claim,
     Closure,
+    EarlierBody,
     EndReason,
     ExclusionReason,
     FailedSeed,
@@ -193,6 +194,9 @@ class DueReads(Protocol):
         Seeds and hubs are chosen first, then what a sitemap says has changed, then what was to be looked at first by
         plan. A choice costs the same however many there are.
         """
+
+    async def stored_body(self, url_id: int) -> EarlierBody | None:
+        """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host, robots.txt aside, has been answered since that moment and does not fail now."""

@@ -19,6 +19,7 @@ from crawler.records import (
     Alternate,
     ChangeRate,
     Claim,
+    Difference,
     Failing,
     Failure,
     Link,
@@ -101,12 +102,14 @@ def page_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> di
 
 
 def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
-    """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover.
+    """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover,
+    and all of it where today's reader reads it otherwise.
 
     The details of links are None where the links were not looked at.
     """
     values = _field_values(result, page, target_ids)
-    del values["text"], values["content_hash"]
+    if result.difference is not Difference.READER:
+        del values["text"], values["content_hash"]
     if not result.link_targets:
         values["link_details"] = None
     return values
@@ -171,10 +174,19 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
         "failing_since": failing.since if failing else None,
         "failing_reason": failing.reason if failing else None,
         "kind": result.kind,
+        "unread_type": _unread_type(result, response),
     }
 
 
 _WITHOUT_RESULT = frozenset({UrlStatus.PENDING, UrlStatus.FAILED})
+
+
+def _unread_type(result: Result, response: Response | None) -> str | None:
+    """That of the document that is there, if it is no page; a 304, or no answer, leaves it as it was."""
+    if response is None or response.status_code == 304:
+        return result.claim.previous.unread_type if result.claim.previous is not None else None
+    is_unread = result.verdict.status is UrlStatus.FETCHED and result.page is None and result.reread is None
+    return storable(response.content_type or "") if is_unread and result.claim.kind is UrlKind.PAGE else None
 
 
 def _validators(result: Result, response: Response | None) -> tuple[str | None, str | None]:

@@ -78,6 +78,7 @@ def test_without_the_extra_a_pdf_is_not_read_and_the_run_says_once_how(cli: Cli,
     command = [sys.executable, *OPTIONS, "-c", WITHOUT_PDF, *cli.arguments(served, served.url("a.test"), *FAST)[5:]]
     assert command[5] == "crawl"
     outcome = cli.run(command)
+    assert cli.rows("SELECT unread_type FROM urls WHERE url LIKE '%paper.pdf'") == ["application/pdf"]
     assert outcome.err.count("pip install 'crawler[pdf]'") == 1
     rows = stored(served, ("/notes.txt", "text/plain", None, "Notes\n  https://b.test/named"))
     assert cli.rows(PAGES) == rows

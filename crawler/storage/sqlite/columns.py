@@ -60,6 +60,7 @@ _PREVIOUS = {
     "reader_version": "coalesce(p.reader_version, 1)",
     "truncated": "p.truncated",
     "has_body": "p.body_hash IS NOT NULL",
+    "unread_type": "u.unread_type",
     "etag": "u.etag",
     "last_modified": "u.last_modified",
     "changes": "u.changes",

@@ -85,7 +85,8 @@ CREATE TABLE urls (
     failing_reason TEXT,        -- why its last visit failed; NULL: none has, though one may be under way
     links_cut_at INTEGER,       -- the --max-urls-per-host that left links of it without a row; 0: it was raised since
     found_on INTEGER,           -- urls.id of the page, sitemap or redirect that first named it; NULL: a seed, or not known
-    found_by TEXT               -- how: seed, link, redirect, canonical, refresh, sitemap, robots, feed, guess; NULL: not known
+    found_by TEXT,              -- how: seed, link, redirect, canonical, refresh, sitemap, robots, feed, guess; NULL: not known
+    unread_type TEXT            -- the Content-Type of a document that was no page; NULL: it was one, or nobody knows
 );
 CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
 CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;

@@ -17,6 +17,7 @@ import aiosqlite
 from crawler.records import (
     LISTINGS,
     Blame,
+    Difference,
     HostRecord,
     Response,
     Result,
@@ -68,7 +69,8 @@ UPDATE urls SET
     promise_s = CASE WHEN v.revisit_at IS NULL THEN urls.promise_s ELSE v.promise_s END,
     hinted = 0,
     failing_since = v.failing_since,
-    failing_reason = v.failing_reason
+    failing_reason = v.failing_reason,
+    unread_type = v.unread_type
 FROM v WHERE urls.id = v.id
 """
 
@@ -89,6 +91,8 @@ UPDATE urls SET new_links = (new_links + (
     WHERE l.page_id = ?2 AND t.discovered_at = ?3 AND t.status = 'pending'
 )) / 2 WHERE id = ?1
 """
+
+_FORGET_LINKS = "DELETE FROM links WHERE page_id IN (SELECT value FROM json_each(?))"
 
 _PAGES_OF = "SELECT id, page_id FROM urls WHERE id IN (SELECT value FROM json_each(?))"
 
@@ -350,6 +354,13 @@ class Transaction:
     async def _add_links(
         self, results: Sequence[Result], page_ids: Sequence[int | None], target_ids: Mapping[str, int]
     ) -> None:
+        replaced = [
+            page_id
+            for result, page_id in zip(results, page_ids, strict=True)
+            if result.difference is Difference.READER and page_id is not None
+        ]
+        if replaced:
+            await self._execute(_FORGET_LINKS, as_json(replaced))
         unstored = self._intake.unstored
         rows = [  # of _LINK_COLUMNS: there are a hundred a page
             (page_id, target_ids[target.url], anchor, rel, nofollow)

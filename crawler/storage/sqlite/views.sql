@@ -402,7 +402,8 @@ FROM (
 
 CREATE VIEW changes AS
 -- What happened to pages, run by run. Only responses count; an outage changes nothing. Reads all attempts. What
--- `crawler prune` has removed is not listed, and the oldest version left counts as the new one.
+-- `crawler prune` has removed is not listed, and the oldest version left counts as the new one. A version that differs
+-- from one without a body, read by an earlier release, is not listed: nobody can tell whether the page has changed.
 --   url             the page
 --   change          new, changed (text, links or robots directives), metadata (nothing but that), gone (404, 410), moved
 --                   (redirects) or back
@@ -417,6 +418,10 @@ SELECT
     ), 'new') AS change,
     f.run_id, f.started_at AS at, p.id AS page_id, u.id AS url_id
 FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id JOIN urls AS u ON u.id = p.url_id
+WHERE NOT EXISTS (
+    SELECT 1 FROM pages AS o WHERE o.id = (SELECT max(id) FROM pages WHERE url_id = p.url_id AND id < p.id)
+        AND o.body_hash IS NULL AND o.reader_version IS NOT p.reader_version
+)
 UNION ALL
 SELECT u.url, CASE a.answer WHEN 'page' THEN 'back' ELSE a.answer END, a.run_id, a.started_at, NULL, u.id
 FROM (
