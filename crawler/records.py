@@ -437,9 +437,9 @@ class Page:
     `metadata_hash` covers title, description, canonical URL, language, robots directives, hreflang, JSON-LD, Open
     Graph, dates and author, its last bytes prices and dates alone; empty where none was made. `reader_version` is that
     of the reader; 1 stands for those of 0.1.0, which left all fields from it on empty. `content_type` is the media type
-    that it was read as; `encoding_source` is what named the encoding (bom, header, meta, xml, guess, default). `metas`
-    are the `<meta>` elements by name, in lower case: a text, or a list of texts where it is repeated. `published_at`
-    and `modified_at` are Unix seconds. None: the page does not say.
+    that it was read as; `encoding_source` is what named the encoding: bom, header, meta, xml, or where nothing did
+    utf-8 (the bytes are), guess or default. `metas` are the `<meta>` elements by name, in lower case: a text, or a list
+    of texts where it is repeated. `published_at` and `modified_at` are Unix seconds. None: the page does not say.
     """
 
     url: str

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 from crawler.content.authorship import Sources, authorship, microdata_of
-from crawler.content.encoding import decode, sniff
+from crawler.content.encoding import Sniffed, declared_by, decode, sniffed
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
 from crawler.content.media_type import HTML, XML_TYPES, essence
 from crawler.content.metadata import (
@@ -78,25 +78,19 @@ def read_page(
     whitespace collapsed, and are None if empty. XHTML is read by the rules of XML where it is sent as XML and is
     well-formed, otherwise by those of HTML.
     """
-    encoding = sniff(body, content_type)
-    markup, read_as = _as_html(decode(body, encoding), content_type)
-    tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
-    title = _title(tree)
-    found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
-    text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
+    document, (encoding, encoding_source) = _read_document(body, content_type)
+    tree, title, found, metas = document.tree, document.title, document.found, document.metas
     base = _base_url(found["bases"], url, encoding)
-    metas = [meta.attributes for meta in found["metas"]]
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
-    images = [image.attributes for image in found["images"][:MAX_RESOURCES]]
     links, links_total, link_details = read_links(found["relations"] + found["links"], base, url)
     refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
     return Page(
         url=url,
-        title=title,
-        text=text,
+        text=document.text,
         encoding=encoding,
+        encoding_source=encoding_source,
         headings=_headings(found["headings"]),
         links=links,
         links_total=links_total,
@@ -105,35 +99,56 @@ def read_page(
         refresh_is_redirect=is_redirect,
         noindex=noindex,
         nofollow=nofollow,
-        images_hash=_images_hash(images),
-        content_hash=_content_hash(title, text, links, noindex=noindex, nofollow=nofollow),
+        content_hash=_content_hash(title, document.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
-        content_type=read_as,
-        **_described(tree, title, _language(tree, pragmas), metas, names, images, found, base),
+        content_type=document.read_as,
+        **_described(document, _language(tree, pragmas), names, base),
     )
 
 
-def _described(
-    tree: LexborHTMLParser,
-    title: str | None,
-    language: str | None,
-    metas: list[dict[str, str | None]],
-    names: Mapping[str, list[str]],
-    images: Sequence[Attributes],
-    found: Mapping[str, list[LexborNode]],
-    base: str,
-) -> dict[str, Any]:
+class _Document(NamedTuple):
+    tree: LexborHTMLParser
+    title: str | None
+    found: Mapping[str, list[LexborNode]]
+    metas: list[dict[str, str | None]]
+    text: str
+    read_as: str
+
+
+def _read_document(body: bytes, content_type: str | None) -> tuple[_Document, Sniffed]:
+    """The document, and its encoding: that of a `<meta>`, wherever it stands, unless header or byte-order mark say."""
+    encoding = sniffed(body, content_type)
+    document = _parse(body, encoding.name, content_type)
+    if encoding.is_certain or document.read_as != HTML or (declared := declared_by(document.metas)) is None:
+        return document, encoding
+    if declared != encoding.name:
+        document = _parse(body, declared, content_type)
+    return document, Sniffed(declared, "meta")
+
+
+def _parse(body: bytes, encoding: str, content_type: str | None) -> _Document:
+    markup, read_as = _as_html(decode(body, encoding), content_type)
+    tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
+    title = _title(tree)
+    found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
+    text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
+    return _Document(tree, title, found, [meta.attributes for meta in found["metas"]], text, read_as)
+
+
+def _described(document: _Document, language: str | None, names: Mapping[str, list[str]], base: str) -> dict[str, Any]:
     """The fields of `Page` that say what it is, who made it, and what belongs to it."""
+    found, metas = document.found, document.metas
     relations = relations_of(link.attributes for link in found["relations"])
     scripts = [script.attributes for script in found["scripts"]]
+    images = [image.attributes for image in found["images"][:MAX_RESOURCES]]
     json_ld = _json_ld(found["scripts"], scripts)
     parsed = parsed_json_ld(json_ld)
     open_graph = read_open_graph(metas)
     previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
     contents = {**names, **previewed, **_contents_by(metas, "itemprop")}
-    sources = Sources(contents, parsed, found["times"], microdata_of(tree, metas, found["times"]))
+    sources = Sources(contents, parsed, found["times"], microdata_of(document.tree, metas, found["times"]))
     metadata = Metadata(
-        title,
+        document.title,
         _first(names, "description"),
         language,
         url_of("canonical", relations, base),
@@ -141,9 +156,7 @@ def _described(
         read_alternates(relations, base),
         *authorship(sources),
     )
-    described = metadata._asdict()
-    del described["title"]
-    return described | {
+    return metadata._asdict() | {
         "json_ld": json_ld,
         "metadata_hash": metadata_hash(metadata, parsed, names.get("robots", [])),
         "metas": named_metas(names),
@@ -151,6 +164,7 @@ def _described(
         "prev_url": url_of("prev", relations, base),
         "site_name": _first(previewed, "og:site_name") or _first(names, "application-name"),
         "icon_url": icon_url(relations, base),
+        "images_hash": _images_hash(images),
         "resources": read_resources(images, scripts, relations, found["media"], base),
     }
 

@@ -18,6 +18,7 @@ from crawler.records import Link, LinkDetail
 from crawler.urls import DocumentBase, normalize
 
 MAX_LINKS = 10_000
+MAX_NAMELESS = 2_000  # elements without a text that are looked at for a name: a hostile page may nest them
 MAX_DETAILS = 1_000
 MAX_FRAGMENT_CHARS = 500
 
@@ -163,9 +164,9 @@ def _anchor(node: LexborNode, tag: str, attributes: _Attributes) -> str:
 def _later_anchors(nameless: Mapping[str, list[LexborNode]]) -> Iterator[tuple[str, str]]:
     """For the URLs whose first element has no text: the text of a later one, or else what one is called without a text.
 
-    At most `MAX_LINKS` elements are looked at, because a hostile page may nest them.
+    At most `MAX_NAMELESS` elements are looked at.
     """
-    room = MAX_LINKS
+    room = MAX_NAMELESS
     for url, nodes in nameless.items():
         looked_at = nodes[:room]
         room -= len(looked_at)

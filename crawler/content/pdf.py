@@ -14,6 +14,7 @@ from typing import Any
 
 from crawler.content.encoding import scalar_text
 from crawler.content.html import MAX_FIELD_CHARS
+from crawler.content.invisible import without_invisible
 from crawler.content.plain_text import page_of_text
 from crawler.content.visible_text import collapse
 from crawler.records import Page
@@ -89,4 +90,4 @@ def _page_texts(document: Any) -> Iterator[str]:
 
 
 def _clean(text: str) -> str:
-    return scalar_text(text.replace(_HYPHEN, "").translate(_UNPRINTABLE))
+    return without_invisible(scalar_text(text.replace(_HYPHEN, "").translate(_UNPRINTABLE)))

@@ -10,8 +10,9 @@ import re
 from hashlib import blake2b
 from typing import Any
 
-from crawler.content.encoding import decode, sniff
+from crawler.content.encoding import decode, sniffed
 from crawler.content.html import CONTENT_HASH_BYTES, MAX_FIELD_CHARS, READER_VERSION
+from crawler.content.invisible import without_invisible
 from crawler.content.visible_text import collapse
 from crawler.records import Page
 
@@ -26,14 +27,16 @@ def read_text(body: bytes, url: str, content_type: str | None = None) -> Page | 
     """Read the text `body`, which was fetched from `url` (normalized) with the header `content_type`; None where it is
     no text, whatever the server says: many call what they do not know so.
 
-    Lines and their indentation stay, without what is blank at the end of a line or of the text.
+    Lines and their indentation stay, without characters that nobody sees and what is blank at the end of a line or of
+    the text.
     Source: WHATWG MIME Sniffing, 7.2, "rules for distinguishing if a resource is text or binary".
     """
     if not _BOM.match(body) and _BINARY.search(body, 0, _SNIFFED_BYTES):
         return None
-    encoding = sniff(body.replace(b"<", b" "), content_type)  # markup in a text declares nothing
-    lines = (line.rstrip() for line in decode(body, encoding).splitlines())
-    return page_of_text("\n".join(lines).strip("\n"), url, encoding=encoding, content_type=TEXT_TYPE)
+    encoding, source = sniffed(body.replace(b"<", b" "), content_type)  # markup in a text declares nothing
+    lines = (line.rstrip() for line in without_invisible(decode(body, encoding)).splitlines())
+    text = "\n".join(lines).strip("\n")
+    return page_of_text(text, url, encoding=encoding, encoding_source=source, content_type=TEXT_TYPE)
 
 
 def page_of_text(text: str, url: str, *, title: str | None = None, **known: Any) -> Page:

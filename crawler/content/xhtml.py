@@ -14,7 +14,7 @@ from html import escape
 from html.entities import html5
 from xml.parsers import expat
 
-HEAD_BYTES = 4096  # within which the root element begins
+HEAD_BYTES = 16 * 1024  # within which the root element begins
 
 _XHTML, _SVG, _MATHML = (f"http://www.w3.org/{path}" for path in ("1999/xhtml", "2000/svg", "1998/Math/MathML"))
 _XML, _XLINK = "http://www.w3.org/XML/1998/namespace", "http://www.w3.org/1999/xlink"

@@ -23,6 +23,8 @@ from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHAR
 from crawler.content.link_header import with_link_header
 from crawler.content.metadata import HASH_BYTES, MAX_ALTERNATES, MAX_METAS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
+from crawler.content.pdf import MAX_TEXT_CHARS, read_pdf
+from crawler.content.plain_text import read_text
 from crawler.content.resources import MAX_RESOURCES
 from crawler.content.visible_text import MAX_LABEL_CHARS
 from crawler.parsing.wire import decode_content, encode_content
@@ -160,6 +162,26 @@ def check_page(body: bytes, content_type: str | None = None, url: str = SITE) ->
     if not _KEEPS_WHITESPACE.search(encoding.decode(body, page.encoding)):
         assert all(line == " ".join(line.split()) != "" for line in lines)
     return page
+
+
+def check_text(body: bytes, content_type: str | None = None) -> None:
+    """All in it can be stored, twice the same, with no line that ends in a blank; and comes through as it is."""
+    page = read_text(body, SITE, content_type)
+    assert page == read_text(body, SITE, content_type)
+    if page is not None:
+        assert page == decode_content(encode_content(page), SITE)
+        assert is_storable(page.text)
+        assert all(line == line.rstrip() for line in page.text.split("\n"))
+
+
+def check_pdf(body: bytes) -> None:
+    """A page that can be stored, or none; a process that dies ends the search."""
+    page = read_pdf(body, SITE)
+    if page is not None:
+        assert page == decode_content(encode_content(page), SITE)
+        assert all(map(is_storable, (page.title or "", page.author or "", page.text)))
+        assert len(page.text) <= MAX_TEXT_CHARS
+        assert all(line == " ".join(line.split()) != "" for line in page.text.split("\n") if page.text)
 
 
 def check_details(page: Page) -> None:

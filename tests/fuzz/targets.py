@@ -15,6 +15,7 @@ import brotli  # type: ignore[import-untyped]
 from backports import zstd
 
 from tests.fuzz import answers, connections, documents, user_files
+from tests.pdf_files import a_pdf
 
 _T = TypeVar("_T")
 _FOLDER = Path(mkdtemp())
@@ -49,6 +50,14 @@ def _encoding(data: bytes) -> None:
 
 def _html(data: bytes) -> None:
     documents.check_page(data[1:], _one_of(_TYPES, data[:1]))
+
+
+def _text_document(data: bytes) -> None:
+    documents.check_text(data[1:], _one_of(_TYPES, data[:1]))
+
+
+def _pdf(data: bytes) -> None:
+    documents.check_pdf(data)
 
 
 def _link_header(data: bytes) -> None:
@@ -188,6 +197,26 @@ TARGETS = {
             b"<!DOCTYPE html PUBLIC 'x' 'y'><html><head><script/><title/></head><body><![CDATA[<b>]]></body></html>",
         ],
         words=_XHTML,
+    ),
+    "text": Target(
+        check=_text_document,
+        seeds=[
+            b"\0a\r\n  b \tc\n\n",
+            b"\0<meta charset=gbk>\xe9",
+            b"\0\xff\xfea\0",
+            "\0\u65e5\u672c\xad\u200b".encode(),
+        ],
+        words=[*_MARKUP[:6], b"\r", b"\n", b"\x0c", b"\x85", b"\xe2\x80\xa8", b"\xc2\xad", b"\xef\xbb\xbf"],
+    ),
+    "pdf": Target(
+        check=_pdf,
+        seeds=[
+            a_pdf(["First line", "(second)"], ["third"], about=b"/Title (T) /Author <FEFF0416>"),
+            a_pdf(["locked"], encrypted=True),
+        ],
+        words=b"obj endobj stream endstream xref trailer startxref << >> /Kids /Count /Length /Filter /Title <FEFFD83D>"
+        b" [ ] ( ) BT ET Tj Td Tf /Contents /Parent %%EOF R".split(),
+        max_bytes=4096,
     ),
     "urls": Target(
         check=_urls,

@@ -469,6 +469,64 @@ def test_links_are_resolved_against_the_base(html: str, url: str) -> None:
     assert urls_of(html) == [url]
 
 
+_FAR = "<p>" + "x" * 20_000 + "</p>"
+_LATE = _FAR + "<meta charset=koi8-r>"
+
+
+@pytest.mark.parametrize(
+    ("html", "content_type", "encoding", "source"),
+    [
+        (_LATE + "да", None, "koi8-r", "meta"),
+        (_LATE, None, "koi8-r", "meta"),  # though the bytes are UTF-8
+        (_FAR + "<meta http-equiv=Content-Type content='text/html; charset=KOI8-R'>да", None, "koi8-r", "meta"),
+        (_FAR + "<MeTa a=b cHaRsEt = 'cskoi8r' >да", None, "koi8-r", "meta"),
+        (_FAR + "<meta charset=nonsense><meta name=x content=charset=gbk>" + _LATE + "да", None, "koi8-r", "meta"),
+        (_LATE + "<meta charset=gbk>да", None, "koi8-r", "meta"),
+        (_LATE + "да", "text/html; charset=windows-1251", "windows-1251", "header"),
+        ("<meta charset=windows-1251>" + _LATE + "да", None, "windows-1251", "meta"),
+        (_FAR + "<meta charset=utf-16>x", None, "utf-8", "meta"),
+        (_FAR + "<meta charset=x-user-defined>x", None, "windows-1252", "meta"),
+        (_FAR + "<!-- <meta charset=koi8-r> -->x", None, "utf-8", "utf-8"),
+        (_FAR + "<script>'<meta charset=koi8-r>'</script>x", None, "utf-8", "utf-8"),
+        (_FAR + "<p title='<meta charset=koi8-r>'>x", None, "utf-8", "utf-8"),
+        (_FAR + "<textarea><meta charset=koi8-r></textarea>x", None, "utf-8", "utf-8"),
+        (_FAR + "<meta name=charset content=koi8-r>x", None, "utf-8", "utf-8"),
+        # The prescan takes it for one, and the parser does not.
+        ("<title><meta charset=gbk></title><meta charset=koi8-r>да", None, "koi8-r", "meta"),
+        ("<?xml version='1.0' encoding='gbk'?>" + _LATE + "да", None, "koi8-r", "meta"),
+    ],
+)
+def test_a_declaration_counts_wherever_the_parser_meets_it(
+    html: str, content_type: str | None, encoding: str, source: str
+) -> None:
+    body = encode(html, "windows-1251" if encoding == "windows-1251" else "koi8-r")
+    page = read_page(body, URL, content_type)
+    assert (page.encoding, page.encoding_source) == (encoding, source)
+    assert page.text.endswith("да" if "да" in html else "x")
+
+
+def test_a_byte_order_mark_holds_against_a_late_declaration() -> None:
+    page = read_page(b"\xef\xbb\xbf" + f"{_LATE}да".encode(), URL)
+    assert (page.encoding, page.encoding_source, page.text[-2:]) == ("utf-8", "bom", "да")
+
+
+def test_a_late_declaration_counts_for_the_whole_page() -> None:
+    html = f"<title>Да</title><a href='?q=да'>нет</a>{_LATE}"
+    page = read_page(encode(html, "koi8-r"), URL)
+    assert page.title == "Да"
+    assert [(link.url, link.anchor) for link in page.links] == [(f"{URL}?q=%C4%C1", "нет")]
+
+
+@pytest.mark.parametrize("before", ["", _FAR])
+def test_xhtml_has_its_encoding_from_xml(before: str) -> None:
+    """There, a `<meta>` declares nothing; where the document is not well-formed and so read as HTML, it does."""
+    html = f"<html xmlns='http://www.w3.org/1999/xhtml'><body>{before}<meta charset='koi8-r'/><p>да</p></body></html>"
+    page = read_page(html.encode(), URL, "application/xhtml+xml")
+    assert (page.encoding, page.encoding_source, page.text[-2:]) == ("utf-8", "utf-8", "да")
+    page = read_page(encode(html + "<br>", "koi8-r"), URL, "application/xhtml+xml")
+    assert (page.encoding, page.encoding_source, page.text[-2:]) == ("koi8-r", "meta", "да")
+
+
 def test_queries_are_in_the_encoding_of_the_page() -> None:
     """All that the page names: the base, links, frames, the canonical URL, the refresh. Paths are in UTF-8."""
     html = (
@@ -953,6 +1011,7 @@ _URL_PIECES = ["http:", "https:", "//", "/", "\\", ".", "..", "?", "x", ":", "@"
 _BASES = ["http://a/b/c", "http://a/b/c?d/e", "http://a", "https://u:p@a:1/b//", "http://a/b;c/d/?"]
 
 
+@settings(deadline=None)  # chardet is loaded when it is first needed
 @given(st.binary(max_size=300), st.sampled_from([None, "text/html", "text/html; charset=utf-16le", "x; charset=gbk"]))
 def test_no_bytes_make_reading_fail(body: bytes, content_type: str | None) -> None:
     check_page(body, content_type)

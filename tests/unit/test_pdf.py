@@ -48,6 +48,10 @@ def test_title(about: bytes, title: str | None) -> None:
     assert page_of(a_pdf(["text"], about=about)).title == title
 
 
+def test_a_hyphen_at_the_end_of_a_line_parts_no_word() -> None:
+    assert page_of(a_pdf(["a long hyphen-", "ated word"])).text == "a long hyphenated word"
+
+
 def test_pages_without_text_are_read_as_empty() -> None:
     """As those of a scan."""
     page = page_of(a_pdf([], []))

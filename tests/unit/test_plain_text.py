@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.content.plain_text import read_text
@@ -37,6 +37,7 @@ def test_a_text_is_read_as_it_is() -> None:
         ("\ufeff\u0434\u0430".encode(), "text/plain; charset=latin1", "\u0434\u0430", "utf-8"),
         ("<meta charset=koi8-r>\u0434\u0430".encode(), None, "<meta charset=koi8-r>\u0434\u0430", "utf-8"),
         ("<?xml encoding='koi8-r'?>\u0434\u0430".encode(), None, "<?xml encoding='koi8-r'?>\u0434\u0430", "utf-8"),
+        ("Wort\xadteil \u200b\n\u200bda".encode(), "text/plain", "Wortteil\nda", "utf-8"),
         (b"", "text/plain", "", "utf-8"),
     ],
 )
@@ -77,6 +78,7 @@ def test_it_is_read_where_the_server_says_so() -> None:
         assert read(UrlKind.PAGE, b"text", URL, content_type) is None
 
 
+@settings(deadline=None)  # chardet is loaded when it is first needed
 @given(st.binary(max_size=300), st.sampled_from([None, "text/plain", "text/plain; charset=utf-16le", "x; charset=gbk"]))
 def test_no_bytes_make_reading_fail(body: bytes, content_type: str | None) -> None:
     page = read_text(body, URL, content_type)

@@ -165,7 +165,14 @@ def test_the_type_and_the_name_of_the_crawler_reach_the_page() -> None:
     assert (page.url, page.text, page.encoding, page.noindex) == (URL, "Привет", "koi8-r", True)
 
 
-@given(st.sampled_from([UrlKind.PAGE, UrlKind.SITEMAP]), st.binary(max_size=200), st.none() | st.text(max_size=30))
+_XML_TYPES = st.sampled_from(["application/xhtml+xml", "application/xml", "text/xml; charset=utf-16"])
+
+
+@given(
+    st.sampled_from([UrlKind.PAGE, UrlKind.SITEMAP]),
+    st.binary(max_size=200),
+    st.none() | st.text(max_size=30) | _XML_TYPES,
+)
 def test_nothing_that_a_server_sends_makes_reading_fail(kind: UrlKind, body: bytes, content_type: str | None) -> None:
     content = read(kind, body, URL, content_type)
     assert content is None or isinstance(content, Page | list)
