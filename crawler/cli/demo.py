@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +21,7 @@ from crawler.output.progress import observer_for
 from crawler.output.streams import lasting_stream
 
 if TYPE_CHECKING:
-    from crawler.fakeweb import Served
+    from crawler.fakeweb import FakeWeb, Served
 
 
 def demo(
@@ -27,8 +29,9 @@ def demo(
 ) -> int:
     """Crawl a small web served on loopback: several hosts, robots rules, redirects, errors. Needs no internet."""
     from crawler.demo.crawl import demo_crawl, next_steps  # imports the whole crawler, as do the imports below
+    from crawler.demo.web import demo_web
 
-    with _demo_web_served() as served:
+    with serving(demo_web()) as served:
         summary = run_crawl(demo_crawl(served, db, observer_for(db, quiet=False)))
     if summary.complete:
         console = Console(file=lasting_stream(1), highlight=False, soft_wrap=True)
@@ -39,15 +42,25 @@ def demo(
 
 
 @contextmanager
-def _demo_web_served() -> Iterator[Served]:
-    from crawler.demo.web import demo_web
-
+def serving(web: FakeWeb) -> Iterator[Served]:
+    """The demo's web, served. Raises `UsageError` where it cannot be."""
     with ExitStack() as stack:
         try:
-            served = stack.enter_context(demo_web().running())
-        except OSError as error:  # outside Linux, 127.0.0.2 and its neighbours have to be configured first
-            raise UsageError(f"cannot serve the demo's web on 127.0.0.0/8: {error.strerror}") from error
+            served = stack.enter_context(web.running())
+        except OSError as error:
+            raise UsageError(f"cannot serve the demo's web: {_remedy(error, web)}") from error
         yield served
+
+
+def _remedy(error: OSError, web: FakeWeb) -> str:
+    """Linux has all of 127.0.0.0/8; other systems have the first address of it alone."""
+    if error.errno != errno.EADDRNOTAVAIL:
+        return error.strerror or str(error)
+    addresses = sorted({site.address for site in web.sites.values()} - {"127.0.0.1"}, key=ip_address)
+    return (
+        f"it needs the addresses {addresses[0]} to {addresses[-1]}, and this system lacks some;"
+        f" add each as `sudo ifconfig lo0 alias {addresses[0]}` adds the first, then run the demo again"
+    )
 
 
 def _program() -> str:

@@ -99,6 +99,7 @@ def read_page(
         refresh_is_redirect=is_redirect,
         noindex=noindex,
         nofollow=nofollow,
+        images_hash=_images_hash(document.images),
         content_hash=_content_hash(title, document.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
         content_type=document.read_as,
@@ -111,6 +112,7 @@ class _Document(NamedTuple):
     title: str | None
     found: Mapping[str, list[LexborNode]]
     metas: list[dict[str, str | None]]
+    images: list[dict[str, str | None]]
     text: str
     read_as: str
 
@@ -132,7 +134,9 @@ def _parse(body: bytes, encoding: str, content_type: str | None) -> _Document:
     title = _title(tree)
     found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
     text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
-    return _Document(tree, title, found, [meta.attributes for meta in found["metas"]], text, read_as)
+    metas = [meta.attributes for meta in found["metas"]]
+    images = [image.attributes for image in found["images"][:MAX_RESOURCES]]
+    return _Document(tree, title, found, metas, images, text, read_as)
 
 
 def _described(document: _Document, language: str | None, names: Mapping[str, list[str]], base: str) -> dict[str, Any]:
@@ -140,7 +144,6 @@ def _described(document: _Document, language: str | None, names: Mapping[str, li
     found, metas = document.found, document.metas
     relations = relations_of(link.attributes for link in found["relations"])
     scripts = [script.attributes for script in found["scripts"]]
-    images = [image.attributes for image in found["images"][:MAX_RESOURCES]]
     json_ld = _json_ld(found["scripts"], scripts)
     parsed = parsed_json_ld(json_ld)
     open_graph = read_open_graph(metas)
@@ -164,8 +167,7 @@ def _described(document: _Document, language: str | None, names: Mapping[str, li
         "prev_url": url_of("prev", relations, base),
         "site_name": _first(previewed, "og:site_name") or _first(names, "application-name"),
         "icon_url": icon_url(relations, base),
-        "images_hash": _images_hash(images),
-        "resources": read_resources(images, scripts, relations, found["media"], base),
+        "resources": read_resources(document.images, scripts, relations, found["media"], base),
     }
 
 

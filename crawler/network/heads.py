@@ -86,6 +86,12 @@ def repaired(head: bytes) -> bytes | None:
     return b"\r\n".join([b"%b %b " % version_and_code.groups(), *map(b": ".join, [*kept, *framing]), b"", b""])
 
 
+def is_field(line: bytes) -> bool:
+    """Whether the line is a field, and none that delimits a body: such a trailer may stand behind one."""
+    found = _FIELD.fullmatch(line.removesuffix(b"\n"))
+    return found is not None and found[1].lower() not in _FRAMING
+
+
 def _unfolded(lines: Iterable[bytes]) -> list[bytes]:
     whole: list[bytes] = []
     for line in lines:

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import BadHttpMessage, PayloadEncodingError
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
+from crawler.network.chunks import ChunkedBody
 from crawler.network.fields import framing_problem
 from crawler.network.heads import Head, repaired
 
@@ -21,8 +22,6 @@ _Messages = Sequence[tuple[RawResponseMessage, StreamReader]]
 _Parsed = tuple[_Messages, bool, bytes]  # the latter two: whether another protocol follows, and its first bytes
 
 _NOTHING: _Parsed = ((), False, b"")
-# What the parser in C says of a line that is no field. Within a body, only trailers have fields (RFC 9112, 7.1.2).
-_OF_FIELDS = ("Invalid header", "Missing expected LF after header", "Content-Length can't", "Transfer-Encoding can't")
 
 
 class AnswerParser(Protocol):
@@ -54,7 +53,7 @@ class ParsedConnection(Protocol):
 class LenientParser:
     """Parses one answer, beginning with `parser`, which is aiohttp's."""
 
-    __slots__ = ("_body", "_connection", "_head", "_parser", "_refusal")
+    __slots__ = ("_body", "_chunks", "_connection", "_head", "_parser", "_refusal")
 
     def __init__(self, connection: ParsedConnection, parser: AnswerParser) -> None:
         self._connection = connection
@@ -62,6 +61,7 @@ class LenientParser:
         self._head: Head | None = None  # kept while a head is incomplete, which few are when their first bytes come
         self._refusal: Exception | None = None
         self._body: StreamReader | None = None  # once the head is complete
+        self._chunks: ChunkedBody | None = None  # that it has
 
     def feed_data(self, data: bytes) -> _Parsed:
         """Called with what has come. Raises what aiohttp's parser raised over a head that is beyond repair. Where it is
@@ -79,8 +79,8 @@ class LenientParser:
                 self._connection.force_close()
                 self._parser = self._connection.another_parser()
             else:
-                if len(parsed[0]) == 1 and self._head is None and message.code >= 200:  # as a rule
-                    self._body = parsed[0][0][1]
+                if len(parsed[0]) == 1 and self._head is None and message.code >= 200 and not message.chunked:
+                    self._body = parsed[0][0][1]  # as a rule
                     return parsed
                 return self._accepted(data, parsed)
         return self._repair(data, self._refusal)
@@ -98,17 +98,22 @@ class LenientParser:
         if self._head is not None:
             self._head.add(data)
         answered = self._note_answer(parsed[0])
-        if answered:
-            self._head = None
-            if answered < len(parsed[0]):
-                self._connection.end()  # another answer stands behind it
-                return parsed[0][:answered], False, b""
-        else:
+        if not answered:
             if self._head is None:
                 self._head = Head()
                 self._head.add(data)
             for _interim in parsed[0]:
                 self._head.take()
+            return parsed
+        head, self._head = self._head, None
+        if self._chunks is not None:
+            raw = data if head is None else head.rest()
+            begun = _body_in(raw, answered)
+            if self._chunks.feed(begun) != begun:
+                return self._parse_again(raw)
+        if answered < len(parsed[0]):
+            self._connection.end()  # another answer stands behind it
+            return parsed[0][:answered], False, b""
         return parsed
 
     def _note_answer(self, messages: _Messages) -> int:
@@ -116,8 +121,15 @@ class LenientParser:
         for number, (message, body) in enumerate(messages, 1):
             if not 100 <= message.code < 200 or message.code == 101:  # as aiohttp has it
                 self._body = body
+                self._chunks = ChunkedBody() if message.chunked else None
                 return number
         return 0
+
+    def _parse_again(self, raw: bytes) -> _Parsed:
+        """`raw` has come from the first head on: the body in it is not what the parser took it for."""
+        self._head, self._body = Head(), None
+        self._parser = self._connection.another_parser()
+        return self._repair(raw, BadHttpMessage("the body's framing is broken"))
 
     def _repair(self, data: bytes, refusal: Exception) -> _Parsed:
         """Give the heads to another parser one by one, each once it is complete."""
@@ -153,27 +165,40 @@ class LenientParser:
         return self._parser.feed_data(head)[0]
 
     def _feed_body(self, data: bytes, body: StreamReader) -> _Parsed:
+        if self._chunks is not None and data and not body.is_eof():
+            data = self._chunks.feed(data)
+            if self._chunks.is_repaired:
+                self._connection.force_close()
+            return self._feed_framed(data, body) if data else _NOTHING
+        return self._feed_framed(data, body)
+
+    def _feed_framed(self, data: bytes, body: StreamReader) -> _Parsed:
         if not body.is_eof():
             try:
                 parsed = self._parser.feed_data(data)
-            except Exception as error:  # noqa: BLE001 - as above
-                if not body.is_eof() and not _is_of_trailers(error, body):
+            except Exception:  # noqa: BLE001 - as above
+                if not body.is_eof():
                     body.set_exception(PayloadEncodingError("the body's framing is broken"))
             else:
                 if not parsed[0]:
                     return parsed
         elif not data:
             return _NOTHING
-        self._connection.end()  # there are bytes behind the answer, trailers that are none, or a chunk that is broken
+        self._connection.end()  # there are bytes behind the answer, or a chunk is broken
         if not body.is_eof() and body.exception() is None:
             body.feed_eof()
         return _NOTHING
 
 
+def _body_in(raw: bytes, heads: int) -> bytes:
+    """What stands behind the heads."""
+    head = Head()
+    head.add(raw)
+    for _ in range(heads):
+        head.take()
+    return head.rest()
+
+
 def _check_framing(message: RawResponseMessage) -> None:
     if problem := framing_problem(message.headers):
         raise BadHttpMessage(problem)
-
-
-def _is_of_trailers(error: Exception, body: StreamReader) -> bool:
-    return isinstance(error, BadHttpMessage) and error.message.startswith(_OF_FIELDS) and body.exception() is None

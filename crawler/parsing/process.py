@@ -93,8 +93,10 @@ class Process(asyncio.Protocol):
 
     def may_take(self, now: float) -> bool:
         """Whether it has room for another document: none waits behind a large one, nor behind one that takes long."""
+        if not self.ready or self._ended.done():
+            return False
         if not self.jobs:
-            return self.ready
+            return True
         return len(self.jobs) < _MAX_JOBS and not self.jobs[-1].is_large and now - self._began_at < _SLOW_S
 
     def send(self, job: Job) -> None:
@@ -105,7 +107,7 @@ class Process(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_at(self._began_at + self._timeout_s, self._look)
         if self._transport is not None:
-            with suppress(OSError, RuntimeError):  # it has just died, and `run` will notice; uvloop: RuntimeError
+            with suppress(OSError, RuntimeError):  # it has just died, as will be noticed; uvloop: RuntimeError
                 self._transport.writelines(job.request)
 
     async def wait_ended(self) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from crawler.cli.demo import serving
+from crawler.errors import UsageError
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for
 
@@ -317,6 +319,19 @@ def test_version_and_help(cli: Cli) -> None:
     for panel in ("Scope", "Politeness", "Network", "Run"):
         assert panel in shown
     assert "crawl" in cli.command().out
+
+
+def test_a_system_without_the_addresses_of_the_demo_is_told_how_to_add_them() -> None:
+    """As macOS is; no system has the addresses of documentation (RFC 5737)."""
+    web = FakeWeb()
+    for last in (1, 3, 2):
+        web.host(f"h{last}.test", address=f"192.0.2.{last}")
+    with pytest.raises(UsageError) as told, serving(web):
+        pass
+    assert str(told.value) == (
+        "cannot serve the demo's web: it needs the addresses 192.0.2.1 to 192.0.2.3, and this system lacks some;"
+        " add each as `sudo ifconfig lo0 alias 192.0.2.1` adds the first, then run the demo again"
+    )
 
 
 def test_the_demo_crawls_its_web_and_says_what_to_try(cli: Cli) -> None:

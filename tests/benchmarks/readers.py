@@ -79,7 +79,7 @@ def _differences(body: bytes) -> Iterator[str]:
     yield from _open_graph_differences(page, markup)
     try:
         xml = etree.fromstring(
-            markup.encode(), etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+            markup.encode(), etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False)
         )
     except (etree.XMLSyntaxError, ValueError):
         return

@@ -19,6 +19,7 @@ from crawler.charsets.decoder import decode_pieces
 from crawler.charsets.encoder import encode
 from crawler.charsets.labels import NAMES
 from crawler.content import encoding, hyperlinks, sitemap, xhtml
+from crawler.content.encoding import scalar_text
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.link_header import with_link_header
 from crawler.content.metadata import HASH_BYTES, MAX_ALTERNATES, MAX_METAS
@@ -33,6 +34,7 @@ from crawler.records import Page
 from crawler.urls import (
     authority_of,
     credentials_of,
+    document_base,
     host_of,
     normalize,
     origin_of,
@@ -74,6 +76,18 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 
 
 # --- URLs
+
+
+def check_query(href: str, encoding: str) -> None:
+    """In a document of any encoding, an href leads to a normal URL that differs from UTF-8's in its query alone."""
+    href = scalar_text(href)  # as all text of documents is
+    url, plain = normalize(href, document_base(SITE, encoding)), normalize(href, SITE)
+    assert (url is None) == (plain is None)
+    if url is None or plain is None:
+        return
+    assert normalize(url) == url
+    assert url.isascii()
+    assert url.partition("?")[0] == plain.partition("?")[0]
 
 
 def check_url(href: str, base: str | None) -> None:

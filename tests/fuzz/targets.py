@@ -73,6 +73,7 @@ def _urls(data: bytes) -> None:
     base, href = _text(data[1 : 1 + size]), _text(data[1 + size :])
     documents.check_url(href, base or None)
     documents.check_joined_by_folder(href, base)
+    documents.check_query(href, _one_of(documents.ENCODINGS, data[:1]))
 
 
 def _robots(data: bytes) -> None:
@@ -152,6 +153,17 @@ _MARKUP = (
     b" <ruby> <rt> <button> <template shadowrootmode=open> <iframe srcdoc=' '>"
     b" &shy; &#8203; &zwnj; &#28; &#31; &#11; &#2; &#6; aria-label="
 ).split()
+_LEGACY_WORDS = [
+    b"\x1b(B",
+    b"\x1b(J",
+    b"\x1b(I",
+    b"\x1b$B",
+    b"\x8f\xa2\xb7",
+    b"\xa2A",
+    b"\x81\x35\xf4\x37",
+    b"\xa6\xd9",
+]
+_LEGACY = b"\xc4\xe3\xba\xc3 " + b"\x80 ".join(_LEGACY_WORDS)
 _XML = (
     b"<urlset> </urlset> <sitemapindex> <sitemap> <url> </url> <loc> </loc> <lastmod> </lastmod> <rss> <item> </item>"
     b" <link> </link> <feed> <entry> <![CDATA[ ]]> <!-- --> &amp; &x; <!DOCTYPE <!ENTITY <?xml encoding= http://a/ ?>"
@@ -181,8 +193,9 @@ TARGETS = {
             b"\0\0" + "日本".encode("euc_jp"),
             b"\0\0\xff\xfea\0",
             b"\0\0<?xml encoding='x'?>",
+            *(b"\0" + bytes([number]) + _LEGACY for number in range(len(documents.ENCODINGS))),
         ],
-        words=_MARKUP,
+        words=[*_MARKUP, *_LEGACY_WORDS],
     ),
     "html": Target(check=_html, seeds=[_PAGE, b"\0<p>a<b>b</b>c"], words=_MARKUP, max_bytes=2048),
     "link-header": Target(

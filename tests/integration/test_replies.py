@@ -87,6 +87,13 @@ REPAIRED = {
     "another answer behind the body": HEAD + LENGTH + b"\r\n" + BODY + ok(b"another"),
     "an interim answer behind the body": HEAD + LENGTH + b"\r\n" + BODY + b"HTTP/1.1 100 Continue\r\n\r\n",
     "bytes behind the chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS + b"and more",
+    "a last chunk that ends with LF": of_coding(b"chunked").removesuffix(b"0\r\n\r\n") + b"0\n\n",
+    "a last chunk that ends with LF, a trailer": of_coding(b"chunked").removesuffix(b"0\r\n\r\n") + b"00\nX: y\n\n",
+    "a last chunk that ends with LF, behind an interim answer": b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    + of_coding(b"chunked").removesuffix(b"0\r\n\r\n")
+    + b"0\n\r\n",
+    "a trailer with a space before its colon": of_coding(b"chunked")[:-2] + b"X : y\r\n\r\n",
+    "a trailer with a NUL": of_coding(b"chunked")[:-2] + b"X: \0y\r\n\r\n",
     "a trailer that is none": of_coding(b"chunked")[:-2] + b"nonsense\r\n\r\n",
     "a trailer with a length": of_coding(b"chunked")[:-2] + b"Content-Length: 3\r\n\r\n",
 }

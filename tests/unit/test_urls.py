@@ -21,7 +21,7 @@ from crawler.urls import (
     target_of,
     without_credentials,
 )
-from tests.fuzz.documents import ENCODINGS, check_url
+from tests.fuzz.documents import ENCODINGS, check_query, check_url
 
 NORMALIZED = [
     # what is already normal
@@ -384,10 +384,4 @@ def test_a_document_base_is_its_url() -> None:
 @settings(deadline=None)  # tables are made when they are first needed
 @given(st.text(st.sampled_from("?#&= \t\\да日é:/%") | st.characters(), max_size=12), st.sampled_from(ENCODINGS))
 def test_a_query_in_any_encoding_is_a_normal_url(href: str, encoding: str) -> None:
-    page = "http://example.com/folder/page?query"
-    url, plain = normalize(href, document_base(page, encoding)), normalize(href, page)
-    assert (url is None) == (plain is None)
-    if url is not None and plain is not None:
-        assert url.partition("?")[0] == plain.partition("?")[0]
-        assert url.isascii()
-        assert normalize(url) == url
+    check_query(href, encoding)
