@@ -46,14 +46,16 @@ MAX_HEADINGS = 1_000
 MAX_EMPTY_TITLES = 10
 MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that does not fit is dropped: cut, it is not JSON
 MAX_IMAGES = 500
-MAX_REFRESHES = 10  # that are looked at: each may stand deep in the tree
+MAX_WALKS = 10  # up the tree from elements of a kind: each may stand deep in it
 CONTENT_HASH_BYTES = 16
 IMAGES_HASH_BYTES = 8
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
 _TITLE_TAG = next(iter(tag_ids("title")))
 _NO_REFRESH = Refresh(url=None, delay_s=0)
-_NOSCRIPT = frozenset(tag_ids("noscript"))
+_NOSCRIPT = tag_ids("noscript")
+_FOREIGN = tag_ids("svg math foreignobject")  # within the last, HTML goes on
+_DRAWN = frozenset({"svg", "math"})
 _HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")
 _GROUPS = {
     **dict.fromkeys(LINKING_TAGS, "links"),
@@ -183,8 +185,12 @@ def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
 
 
 def _base_url(bases: list[LexborNode], url: str, encoding: str) -> str:
-    """What URLs are resolved against: the first `<base href>`, or the page's own URL if that one is invalid."""
-    href = next((attributes["href"] for base in bases if "href" in (attributes := base.attributes)), None)
+    """What URLs are resolved against: the first `<base href>`, or the page's own URL if that one is invalid. One in a
+    drawing or a formula is none.
+    """
+    with_href = islice((base for base in bases if "href" in base.attributes), MAX_WALKS)
+    first = next((base for base in with_href if _nearest(base, _FOREIGN) not in _DRAWN), None)
+    href = None if first is None else first.attributes["href"]
     base = document_base(url, encoding)
     named = normalize(href, base) if href else None
     return document_base(named, encoding) if named else base
@@ -263,11 +269,11 @@ def _refresh(metas: list[LexborNode], base: str, url: str) -> tuple[Refresh, boo
     browsers never see, is none, and counts only where there is no other.
     """
     for_scriptless = None
-    for node in islice(filter(_is_refresh, metas), MAX_REFRESHES):
+    for node in islice(filter(_is_refresh, metas), MAX_WALKS):
         refresh = read_refresh(node.attributes.get("content") or "", base, url)
         if refresh is None:
             continue
-        if not _is_within_noscript(node):
+        if _nearest(node, _NOSCRIPT) is None:
             return refresh, refresh.is_redirect
         for_scriptless = for_scriptless or refresh
     return for_scriptless or _NO_REFRESH, False
@@ -277,11 +283,12 @@ def _is_refresh(meta: LexborNode) -> bool:
     return (meta.attributes.get("http-equiv") or "").strip().lower() == "refresh"
 
 
-def _is_within_noscript(node: LexborNode) -> bool:
+def _nearest(node: LexborNode, tags: Mapping[int, str]) -> str | None:
+    """Which of these elements the node stands in; of several, the innermost."""
     ancestor = node.parent
-    while ancestor is not None and ancestor.tag_id not in _NOSCRIPT:
+    while ancestor is not None and ancestor.tag_id not in tags:
         ancestor = ancestor.parent
-    return ancestor is not None
+    return None if ancestor is None else tags[ancestor.tag_id]
 
 
 def _images_hash(images: Sequence[Attributes]) -> bytes:

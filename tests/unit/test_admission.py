@@ -190,6 +190,8 @@ def test_without_trap_rules_nothing_closes_and_what_had_closed_is_open() -> None
 def test_other_places_are_others_in_each_run() -> None:
     bounds = Bounds(ScopeConfig())
     bounds.restore([("a.test", ELSEWHERE)])
+    for number in range(8 * 65):  # more places than are kept of a host; each eighth page is looked at
+        bounds.note(Page(url=f"{A}{'x' * (1 + number // 8)}/page", title="x" * number, text="y" * number))
     assert bounds.closed(f"{A}anywhere/at/all", "a.test") is None
 
 

@@ -463,6 +463,13 @@ def test_what_is_a_link(html: str, urls: list[str]) -> None:
         ("<base href=data:,x><a href=y>", "http://example.com/dir/y"),
         ("<base href><a href=y>", "http://example.com/dir/y"),
         ("<a href=y><base href=/x/>", "http://example.com/x/y"),
+        ("<svg><base href=/x/></svg><a href=y>", "http://example.com/dir/y"),
+        (
+            "<svg><g><base href=/x/></g></svg><math><base href=/v/></math><base href=/z/><a href=y>",
+            "http://example.com/z/y",
+        ),
+        ("<svg><foreignObject><p><base href=/x/></foreignObject></svg><a href=y>", "http://example.com/x/y"),
+        ("<template><base href=/x/></template><a href=y>", "http://example.com/dir/y"),
     ],
 )
 def test_links_are_resolved_against_the_base(html: str, url: str) -> None:

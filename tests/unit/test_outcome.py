@@ -142,6 +142,7 @@ def test_a_page_that_is_refused_ever_again_is_given_up_and_its_origin_left_alone
 def test_a_retry_after_that_never_helps_is_not_taken_at_its_word_for_ever() -> None:
     found = [verdict(answer(429, retry_after="1"), in_a_row=in_a_row).pause_s for in_a_row in range(6)]
     assert found == [1.0, 1.0, 1.0, 5.0, 10.0, 20.0]
+    assert verdict(answer(429, retry_after="100"), in_a_row=5).pause_s == 100.0, "but never for less than it says"
 
 
 # Whom a failure speaks against: what was never sent found no connection, and no name is the host's.
@@ -412,6 +413,28 @@ def test_while_robots_txt_is_unreachable_its_origin_is_left_alone(attempt: Respo
     found = robots(attempt)
     assert (found.verdict.status, found.verdict.blame) == (UrlStatus.FAILED, Blame.ORIGIN)
     assert found.verdict.pause_s == found.retry_in_s
+
+
+ELSEWHERE = "http://elsewhere.test/robots.txt"  # to which a robots.txt redirects
+
+
+def test_what_fails_where_a_robots_txt_redirects_to_says_nothing_about_its_origin() -> None:
+    for kind in (FailureKind.TLS, FailureKind.BLOCKED_ADDRESS, FailureKind.DNS, FailureKind.CONNECT):
+        attempt = replace(failure(kind), url=ELSEWHERE)
+        assert origin(robots(attempt, has_fallback=True)) == (None, None, 5.0)
+        assert origin(robots(attempt, attempts=2)) == (None, None, LATER_S)
+        assert robots(attempt, has_copy=True).believe_copy_s == LATER_S
+
+
+def test_a_robots_txt_that_is_refused_is_no_page_that_goes_first() -> None:
+    refused = answer(429, retry_after="1")
+    assert verdict(refused).goes_first
+    assert not robots(refused).verdict.goes_first
+    assert not robots(refused, has_copy=True).verdict.goes_first
+
+
+def test_a_proxy_that_is_down_closes_the_host() -> None:
+    assert robots(failure(FailureKind.PROXY)).verdict.blame is Blame.HOST
 
 
 def test_where_the_name_of_robots_txt_is_not_there_its_host_is_left_alone() -> None:
