@@ -119,6 +119,13 @@ class ScopeConfig(Slice):
         "Follow `rel=nofollow` links, and links on nofollow pages.",
         more="They are recorded either way.",
     )
+    feeds: bool = option(
+        False,
+        "--feeds",
+        Flag(),
+        "Read the feeds that pages name (`<link rel=alternate>`), and crawl what they list.",
+        more="They are recorded either way. See [`crawler help sitemaps`](sitemaps.md).",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -623,8 +623,9 @@ class HostRecord:
 class Visit:
     """What a worker brings back of one claim: what it saw, nothing decided.
 
-    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `entries` are those of a
-    sitemap. `earlier` is what today's reader makes of the body that is stored, where it was another that read it.
+    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
+    or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
+    was another that read it.
     """
 
     claim: Claim
@@ -633,8 +634,15 @@ class Visit:
     page: Page | None = None
     earlier: Page | None = None
     body: StoredBody | None = None
-    entries: tuple[SitemapEntry, ...] = ()
+    listing: Listing | None = None
     redirect_url: str | None = None
+
+
+class Listed(NamedTuple):
+    """A URL that a sitemap or feed names, judged, and what it says of it."""
+
+    target: Target
+    entry: SitemapEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -647,10 +655,12 @@ class Result:
     this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
     already, and so does `reread`, a page that says what it said: it brings what makes no version up to date, and the
     links and their details where `link_targets` are given; where the `difference` is the reader's, all of it takes the
-    place of what was read. `lastmods` is what a sitemap says of its
-    pages. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None:
-    nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`: nothing changes but
-    `next_fetch_at`.
+    place of what was read. `listed` is what a sitemap or feed names, and
+    `forgets_listed`: what an earlier version named is no longer so. `is_part`: more of that follows, and this changes
+    nothing of the claim's own URL. `cut`: why not all of a sitemap was read, for people. `kind`: what the URL is by
+    now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
+    slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
+    nothing changes but `next_fetch_at`.
     """
 
     claim: Claim
@@ -670,7 +680,11 @@ class Result:
     keeps: UrlStatus | None = None
     next_fetch_at: float | None = None
     revisit: Revisit | None = None
-    lastmods: tuple[tuple[str, float], ...] = ()
+    listed: tuple[Listed, ...] = ()
+    forgets_listed: bool = False
+    is_part: bool = False
+    cut: str | None = None
+    kind: UrlKind | None = None
     closure: Closure | None = None
     host_failures: int | None = None
     pace_s: float | None = None

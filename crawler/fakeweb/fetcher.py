@@ -27,7 +27,7 @@ from crawler.fakeweb.exchange import Connection, Exchange, FetchError, Head, rea
 from crawler.fakeweb.lookup import Names
 from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request
 from crawler.fakeweb.web import FakeWeb
-from crawler.fetching import Unresolved, any_type
+from crawler.fetching import Look, Unresolved, any_type
 from crawler.memory import MemoryBudget, Share
 from crawler.network.credentials import Credentials
 from crawler.network.fields import CONTENT_TYPE, field
@@ -60,6 +60,7 @@ class FakeWebFetcher:
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         readable: Callable[[str | None], bool] = any_type,
+        look: Look | None = None,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
         sending_in_s: Callable[[], float] | None = None,
@@ -84,7 +85,7 @@ class FakeWebFetcher:
                     exchange.answered = True
                     if not (200 <= head.status < 300 and readable(field(head.headers, CONTENT_TYPE))):
                         return unread(exchange, head)
-                    response = await read(exchange, head, max_bytes or self._network.max_bytes)
+                    response = await read(exchange, head, max_bytes or self._network.max_bytes, look)
                     if share is not None:
                         await share.take(len(response.body))
                         share.keep()

@@ -13,7 +13,7 @@ from crawler.config import ScopeConfig, ScopeRule
 from crawler.frontier.bounds import Bounds
 from crawler.policy.outcome import NO_SITEMAP
 from crawler.policy.scope import Scope
-from crawler.records import Claim, ExclusionReason, FoundBy, Page, Reason, SeedMark, SitemapEntry, Target, UrlKind
+from crawler.records import Claim, ExclusionReason, FoundBy, Listed, Listing, Page, Reason, SeedMark, Target, UrlKind
 from crawler.urls import drop_params, host_of, without_credentials
 
 _MAX_JUDGED = 65_536  # URLs
@@ -125,20 +125,28 @@ class Admission:
             url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind, found_by=found_by
         )
 
-    def entries(self, entries: tuple[SitemapEntry, ...], claim: Claim) -> Iterator[Target]:
-        """What a sitemap names: pages a step further, and the other sitemaps of an index."""
-        for entry in entries:
+    def listed(self, listing: Listing, claim: Claim) -> Iterator[Listed]:
+        """What a sitemap or feed names: pages a step further, and the other sitemaps of an index."""
+        found_by = FoundBy.FEED if listing.kind is UrlKind.FEED else FoundBy.SITEMAP
+        for entry in listing.entries:
             if entry.is_sitemap:
-                yield self.target(
-                    entry.url,
-                    depth=claim.depth,
-                    hops=claim.hops + 1,
-                    kind=UrlKind.SITEMAP,
-                    found_by=FoundBy.SITEMAP,
+                target = self.target(
+                    entry.url, depth=claim.depth, hops=claim.hops + 1, kind=UrlKind.SITEMAP, found_by=found_by
                 )
             else:
-                for target in self._link_targets((entry.url,), claim.depth + 1):
-                    yield replace(target, found_by=FoundBy.SITEMAP)
+                [found] = self._link_targets((entry.url,), claim.depth + 1)
+                target = replace(found, found_by=found_by)
+            yield Listed(target, entry)
+
+    def feeds(self, page: Page, claim: Claim) -> list[Target]:
+        """The feeds that the page names, where they are wanted and followed."""
+        if not self._config.feeds or (page.nofollow and not self._config.follow_nofollow):
+            return []
+        return [
+            self.new_target(one.url, depth=claim.depth, kind=UrlKind.FEED, found_by=FoundBy.LINK)
+            for one in page.alternates
+            if one.kind == "feed"
+        ]
 
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
         """The sitemaps that a robots.txt names. Those that may not enter yet are kept for a run with other options."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from crawler.counters import Counters
 from crawler.frontier.admission import Admission
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
@@ -17,11 +18,14 @@ from crawler.policy.change import difference, is_metadata_alone, is_version
 from crawler.policy.outcome import NO_SITEMAP, decide, is_wrong_guess
 from crawler.records import (
     ANSWERED,
+    LISTINGS,
     Claim,
     Difference,
     Failure,
     FailureKind,
     FoundBy,
+    Listed,
+    Listing,
     Page,
     Reason,
     Response,
@@ -37,6 +41,8 @@ from crawler.records import (
 from crawler.seeds import http_twin
 from crawler.urls import scheme_of
 
+_LISTED_AT_ONCE = 4_000  # URLs, in one transaction
+
 
 class Conclusion:
     """Concludes visits, with what that needs."""
@@ -47,22 +53,31 @@ class Conclusion:
         returning: Returning,
         robots: RobotsConclusion,
         failed_visits: FailedVisits,
+        counters: Counters,
         notify: Callable[[str], None],
     ) -> None:
         self._admission = admission
         self._returning = returning
         self._robots = robots
         self._failed_visits = failed_visits
+        self._counters = counters
         self._notify = notify
         self._readers_told = False
 
-    async def of(self, visit: Visit, entries: Sequence[Target] = ()) -> list[Result]:
-        """All that is to be stored, now that this visit is over; `entries` are those of its sitemap, judged."""
+    async def of(self, visit: Visit, listed: Sequence[Listed] = ()) -> list[Result]:
+        """All that is to be stored, now that this visit is over; `listed` is what its sitemap or feed names, judged.
+
+        What a long one names comes in parts, before the result of the visit itself: a kill in between leaves it to be
+        read again.
+        """
         if visit.claim.kind is UrlKind.ROBOTS:
             return await self._robots.of(visit, _should_fall_back, self._give_up)
-        return [await self._of_page(visit, entries)]
+        result = await self._of_document(visit)
+        if visit.listing is None:
+            return [result]
+        return _in_parts(self._told(result, visit.listing), visit.listing, listed)
 
-    async def _of_page(self, visit: Visit, entries: Sequence[Target]) -> Result:
+    async def _of_document(self, visit: Visit) -> Result:
         claim = visit.claim
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
@@ -75,7 +90,8 @@ class Conclusion:
         reread = visit.page if page is None else None
         linking = page or (reread if _completes(visit, found) else None)
         link_targets = self._admission.links(linking, claim) if linking is not None else ()
-        targets = [*entries, *self._redirect_targets(visit, page)]
+        feeds = self._admission.feeds(visit.page, claim) if visit.page is not None else ()
+        targets = [*feeds, *self._redirect_targets(visit, page)]
         falls_back = _should_fall_back(claim, visit.attempt)
         if falls_back:
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, pause_s=None, goes_first=False)
@@ -92,11 +108,21 @@ class Conclusion:
             difference=found,
             link_targets=link_targets,
             targets=tuple(targets),
-            lastmods=_lastmods(visit),
+            forgets_listed=_lists_no_more(claim, verdict, visit.attempt),
         )
-        if is_wrong_guess(claim, visit.attempt, verdict, has_entries=bool(visit.entries)):
+        has_entries = visit.listing is not None and bool(visit.listing.entries)
+        if is_wrong_guess(claim, visit.attempt, verdict, has_entries=has_entries):
             return replace(result, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=NO_SITEMAP), revisit=None)
         return result if consequences is None else replace(result, **consequences)
+
+    def _told(self, result: Result, listing: Listing) -> Result:
+        """With what a person hears of what was left out."""
+        if listing.cut is None:
+            return result
+        cut = f"{listing.cut}; {len(listing.entries):,} entries were read"
+        self._counters.cut_sitemaps += 1
+        self._notify(f"{result.claim.url}: {cut}")
+        return replace(result, cut=cut)
 
     def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:
         """Where a redirect, or a refresh of a new version, leads. What a seed leads to is in scope too, unless that is
@@ -165,11 +191,22 @@ def _completes(visit: Visit, found: Difference) -> bool:
     return lacks or found is Difference.READER
 
 
-def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:
-    """What a sitemap says of the pages that may be known by now: those of the first reading are not."""
-    if visit.claim.previous is None:
-        return ()
-    return tuple((entry.url, entry.lastmod) for entry in visit.entries if entry.lastmod is not None)
+def _lists_no_more(claim: Claim, verdict: Verdict, attempt: Response | Failure) -> bool:
+    """Whether what the URL named as a sitemap or feed is no longer so: it answers otherwise now."""
+    unchanged = isinstance(attempt, Response) and attempt.status_code == 304
+    return claim.kind in LISTINGS and verdict.status in ANSWERED and not unchanged
+
+
+def _in_parts(result: Result, listing: Listing, listed: Sequence[Listed]) -> list[Result]:
+    starts = range(0, len(listed), _LISTED_AT_ONCE) or range(1)
+    parts = [tuple(listed[start : start + _LISTED_AT_ONCE]) for start in starts]
+    claim = result.claim
+    pending = Verdict(status=UrlStatus.PENDING, attempts=claim.attempts)
+    kind = listing.kind if listing.entries or claim.kind is UrlKind.PAGE else None
+    results = [Result(claim=claim, verdict=pending, listed=part, is_part=True) for part in parts[:-1]]
+    results.append(replace(result, listed=parts[-1], forgets_listed=False, kind=kind))
+    results[0] = replace(results[0], forgets_listed=True)
+    return results
 
 
 def excluded(claim: Claim, reason: Reason) -> Result:

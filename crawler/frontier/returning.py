@@ -94,7 +94,7 @@ class Returning:
         difference: Difference = Difference.NOTHING,
         link_targets: tuple[Target, ...] = (),
         targets: tuple[Target, ...] = (),
-        lastmods: tuple[tuple[str, float], ...] = (),
+        forgets_listed: bool = False,
         robots: RobotsCopy | None = None,
         origin_failed: FailureKind | None = None,
     ) -> Result:
@@ -130,7 +130,7 @@ class Returning:
             targets=targets,
             robots=robots,
             origin_failed=origin_failed,
-            lastmods=lastmods,
+            forgets_listed=forgets_listed,
             next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
             revisit=self._revisit(visit, verdict.status, difference),
             closure=closure,
@@ -163,7 +163,8 @@ class Returning:
     def _revisit(self, visit: Visit, status: UrlStatus, difference: Difference) -> Revisit | None:
         if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
             return None
-        return plan(visit.claim, visit.attempt, status, self.pace, news=is_awaited(difference))
+        claim = visit.claim if visit.listing is None else replace(visit.claim, kind=visit.listing.kind)
+        return plan(claim, visit.attempt, status, self.pace, news=is_awaited(difference))
 
 
 def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:

@@ -152,10 +152,16 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("pending", _pending(summary)),
         ("excluded", Text(tally(summary.excluded))),
         ("left out", Text(not_stored(summary.unstored_links), style="yellow")),
+        ("cut", Text(_cut(summary), style="yellow")),
         ("data", Text(f"{printable(str(db))} ({_urls(summary)})")),
         ("memory", Text(f"{size(summary.peak_rss_bytes)} peak")),
     ]
     return [(label, value) for label, value in rows if value.plain]
+
+
+def _cut(summary: Summary) -> str:
+    """What was not read whole; empty if nothing."""
+    return f"{counted(summary.cut_sitemaps, 'sitemap')} beyond the limits" if summary.cut_sitemaps else ""
 
 
 def _more_seeds(summary: Summary) -> Text:

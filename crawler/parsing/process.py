@@ -15,13 +15,15 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from crawler.errors import CrawlerError
+from crawler.fetching import LISTING_PATIENCE
 from crawler.parsing.parser import Reading
 from crawler.parsing.wire import READY, answer_at, decode_answer, encode_request
-from crawler.records import Response, UrlKind
+from crawler.records import LISTINGS, Listing, Response, SitemapEntry, UrlKind
 
 MAX_GROWN_BYTES = 1 << 26  # since it was started: what a document of 5 MB leaves behind is never given back
 _MAX_JOBS = 8  # so that it need not wait for the next one, nor be woken for each
@@ -46,7 +48,8 @@ class Job:
     def __init__(self, kind: UrlKind, response: Response, *, keep_body: bool) -> None:
         self.request = encode_request(kind, response, keep_body=keep_body)
         self.url = response.url
-        self.size = len(response.body)
+        self.size = len(response.body) if response.size is None else response.size  # a sitemap's body is packed
+        self.patience = LISTING_PATIENCE if kind in LISTINGS else 1.0
         self.is_large = self.size > _LARGE_BYTES
         self.done: asyncio.Future[Reading | str] = asyncio.get_running_loop().create_future()
         self.crashes = 0
@@ -80,6 +83,7 @@ class Process(asyncio.Protocol):
         self._too_slow = False
         self._is_retired = False
         self._stderr_tail = b""
+        self._entries: list[SitemapEntry] = []  # of the document that is being read
         self.ready = False
         self.jobs: deque[Job] = deque()  # the first is being read
 
@@ -149,10 +153,15 @@ class Process(asyncio.Protocol):
         while not self._ended.done() and (found := answer_at(end, received)) is not None:
             answer, end = found
             job = self.jobs[0]
-            reading = decode_answer(answer, job.url, job.size)
+            content, body = decode_answer(answer, job.url, job.size)
+            if isinstance(content, Listing):
+                self._entries += content.entries
+                if answer.more:
+                    continue
+                content, self._entries = replace(content, entries=tuple(self._entries)), []
             self.jobs.popleft()
             self._began_at = self._loop.time()
-            job.settle(reading)
+            job.settle((content, body))
             if answer.grown_bytes > MAX_GROWN_BYTES:
                 self._is_retired = True
                 self._end()
@@ -167,7 +176,7 @@ class Process(asyncio.Protocol):
             first = self.jobs[0]
             first.crashes += 1
             if self._too_slow:
-                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s:g} s")
+                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s * first.patience:g} s")
             elif first.crashes >= _CRASHES_PER_DOCUMENT:
                 self.jobs.popleft().settle("the parser process died while reading it")
         return list(self.jobs)
@@ -217,7 +226,7 @@ class Process(asyncio.Protocol):
         self._timer = None
         if not self.jobs:
             return
-        ends_at = self._began_at + self._timeout_s
+        ends_at = self._began_at + self._timeout_s * self.jobs[0].patience
         if self._loop.time() < ends_at:
             self._timer = self._loop.call_at(ends_at, self._look)
         else:

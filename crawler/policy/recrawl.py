@@ -35,13 +35,13 @@ from functools import lru_cache
 from crawler.config import RecrawlConfig
 from crawler.dates import unix_time
 from crawler.records import (
+    LISTINGS,
     ChangeRate,
     Claim,
     Horizon,
     PreviousVisit,
     Response,
     Revisit,
-    UrlKind,
     UrlStatus,
 )
 
@@ -141,7 +141,7 @@ def plan(
     interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate)
     if promise_s is not None and promise_s > interval_s:
         interval_s = min(promise_s, _PROMISE_FACTOR * interval_s)
-    if status is not UrlStatus.GONE and (claim.is_hub or claim.kind is UrlKind.SITEMAP):
+    if status is not UrlStatus.GONE and (claim.is_hub or claim.kind in LISTINGS):
         interval_s = min(interval_s, DAY_S)
     return Revisit(at=response.started_at + pace.pause_s(interval_s), rate=rate, promise_s=promise_s)
 
@@ -173,7 +173,7 @@ def conditions(claim: Claim, *, keep_bodies: bool, readable: Callable[[str | Non
     if previous is None or previous.lacks_links:
         return {}
     is_settled = previous.unread_type is not None and not readable(previous.unread_type)
-    if not (claim.kind is UrlKind.SITEMAP or is_settled or _is_whole(previous, keep_bodies=keep_bodies)):
+    if not (claim.kind in LISTINGS or is_settled or _is_whole(previous, keep_bodies=keep_bodies)):
         return {}
     fields = {}
     if previous.etag and _may_be_sent(previous.etag):

@@ -50,10 +50,10 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "elapsed_s": attempt.elapsed_s,
         "status_code": response.status_code if response is not None else None,
         "failure": failure.kind if failure is not None else None,
-        "message": storable(failure.message) if failure is not None else None,
+        "message": storable(failure.message) if failure is not None else result.cut,
         "content_type": storable(response.content_type) if response is not None else None,
         "bytes": None if size is None else min(size, _MAX_INTEGER),
-        "truncated": response is not None and response.truncated,
+        "truncated": response is not None and (response.truncated or result.cut is not None),
         "redirect_url": result.redirect_url,
         "address": attempt.address,
         "reused": attempt.reused,
@@ -174,6 +174,7 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
         "failing_since": failing.since if failing else None,
         "failing_reason": failing.reason if failing else None,
         "unread_type": _unread_type(result, response),
+        "kind": result.kind,
     }
 
 

@@ -44,6 +44,7 @@ from tests.contract.results import (
     NOW,
     a_body,
     a_failure,
+    a_listed,
     a_result,
     a_store,
     a_target,
@@ -439,7 +440,7 @@ async def test_what_is_fetched_again_first_is_a_seed_then_what_was_announced_the
         await store.add([a_target(f"{ORIGIN}/sitemap.xml", kind=UrlKind.SITEMAP)], NOW)
         seen = PreviousVisit(status=UrlStatus.FETCHED, fetched_at=NOW - 9)
         sitemap = replace((await claims_of(store))[f"{ORIGIN}/sitemap.xml"], previous=seen)
-        await store.commit([a_result(sitemap, page=False, lastmods=((urls[1], NOW + 40),))], NOW + 60)
+        await store.commit([a_result(sitemap, page=False, listed=(a_listed(urls[1], lastmod=NOW + 40),))], NOW + 60)
         horizon = Horizon(started_at=NOW + 99, fetched_before=0, revisit_before=NOW + 99)
         host_id = claims[urls[0]].host_id
         chosen = [{claim.url for claim in await store.stale_urls([host_id], number, horizon)} for number in range(1, 7)]

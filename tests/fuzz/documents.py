@@ -8,13 +8,16 @@ that cannot be stored.
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
+from crawler.bodies import compress, is_packed
 from crawler.charsets.decoder import decode_pieces
 from crawler.charsets.encoder import encode
 from crawler.charsets.labels import NAMES
@@ -22,6 +25,7 @@ from crawler.content import encoding, hyperlinks, sitemap, xhtml
 from crawler.content.encoding import scalar_text
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.link_header import with_link_header
+from crawler.content.listing_type import HEAD_BYTES, listing_kind
 from crawler.content.metadata import HASH_BYTES, MAX_ALTERNATES, MAX_METAS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.pdf import MAX_TEXT_CHARS, read_pdf
@@ -30,7 +34,7 @@ from crawler.content.resources import MAX_RESOURCES
 from crawler.content.visible_text import MAX_LABEL_CHARS
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
-from crawler.records import Page
+from crawler.records import LISTINGS, Page
 from crawler.urls import (
     authority_of,
     credentials_of,
@@ -252,18 +256,39 @@ def _letters(text: str) -> str:
 
 
 def check_sitemap(body: bytes, places: Sequence[int] = ()) -> None:
-    """Bounded and normalized; the same when gzipped, in any number of members; and what an XML library finds in it."""
+    """Bounded, normalized and storable; the same when packed, in any number of members; what an XML library finds in
+    it; and what comes back from a parser process.
+    """
+    listing = sitemap.read_listing(body, SITE)
     entries = sitemap.read_sitemap(body, SITE)
+    assert list(listing.entries) == entries
     assert len(entries) <= sitemap.MAX_ENTRIES
     for entry in entries:
         assert normalize(entry.url) == entry.url
         assert entry.lastmod is None or (entry.lastmod >= 0 and math.isfinite(entry.lastmod))
+        assert entry.facts is None or _is_sound(json.loads(entry.facts))
+    assert decode_content(encode_content(listing), SITE) == listing
+    assert listing_kind(body[:HEAD_BYTES]) in {None, *LISTINGS}
+    if not is_packed(body):
+        assert sitemap.read_sitemap(compress(body), SITE) == entries
     if not body.startswith(b"\x1f\x8b"):
         assert sitemap.read_sitemap(gzip.compress(body, 1, mtime=0), SITE) == entries
         members = b"".join(gzip.compress(piece, 0, mtime=0) for piece in cut(body, places))
         assert sitemap.read_sitemap(members, SITE) == entries
     if (locations := _locations(body)) is not None:
         assert [entry.url for entry in entries] == locations
+
+
+def _is_sound(facts: dict[str, Any]) -> bool:
+    images, alternates = facts.get("images", []), facts.get("alternates", [])
+    urls = [*images, *(url for _language, url in alternates)]
+    texts = [facts.get("title", ""), facts.get("changefreq", ""), *(language for language, _url in alternates)]
+    return (
+        all(normalize(url) == url for url in urls)
+        and all(map(is_storable, texts))
+        and 0 <= facts.get("priority", 0) <= 1
+        and max(len(images), len(alternates)) <= 100
+    )
 
 
 def _locations(body: bytes) -> list[str] | None:

@@ -15,6 +15,7 @@ import brotli  # type: ignore[import-untyped]
 from backports import zstd
 
 from tests.fuzz import answers, connections, documents, user_files
+from tests.fuzz.damaged import documents as documents_damaged
 from tests.pdf_files import a_pdf
 
 _T = TypeVar("_T")
@@ -167,7 +168,8 @@ _LEGACY = b"\xc4\xe3\xba\xc3 " + b"\x80 ".join(_LEGACY_WORDS)
 _XML = (
     b"<urlset> </urlset> <sitemapindex> <sitemap> <url> </url> <loc> </loc> <lastmod> </lastmod> <rss> <item> </item>"
     b" <link> </link> <feed> <entry> <![CDATA[ ]]> <!-- --> &amp; &x; <!DOCTYPE <!ENTITY <?xml encoding= http://a/ ?>"
-    b" 2020-01-01T00:00:00Z <pubDate> xmlns= <s:url> <url/> <loc/> \xef\xbb\xbf \xff\xfe"
+    b" 2020-01-01T00:00:00Z <pubDate> xmlns= <s:url> <url/> <loc/> \xef\xbb\xbf \xff\xfe <guid> xml:base= rel='"
+    b" <image:image> <image:loc> hreflang= <news:news> <news:title> <title> <priority> \" ' < & -- -->"
 ).split()
 _XHTML = (
     b"<html xmlns='http://www.w3.org/1999/xhtml'> xmlns:x=' <x:p> </x:p> <p> </p> <br/> <pre> <script> </script>"
@@ -250,8 +252,13 @@ TARGETS = {
             b"\1\5<feed><entry><link href='/a'/><updated>2020-01-01T00:00:00Z</updated></entry></feed>",
             b"\1\5http://a/b\nhttp://a/c\n",
             b"\1\5" + gzip.compress(b"http://a/b\n"),
+            b"\1\5# a list\nhttp://a/b\n",
+            b'\1\5{"version": "https://jsonfeed.org/version/1.1", "items": [{"url": "/a", "title": "x"}]}',
+            b"\1\5<rdf:RDF><item rdf:about='/a'><link>/b</link></item></rdf:RDF>",
+            *(b"\1\5" + document.text.encode() for document in documents_damaged() if "," not in document.name),
         ],
         words=_XML,
+        max_bytes=2048,
     ),
     "header": Target(
         check=_header,

@@ -244,6 +244,11 @@ def test_orphans_are_pages_that_nothing_current_leads_to(days: Days) -> None:
     assert days.ask(2, "SELECT url FROM orphan_pages") == {"/orphan", "/only-from-there"}
 
 
+def test_what_sitemaps_name_stands_beside_what_became_of_it(days: Days) -> None:
+    asked = "SELECT sitemap_url, sitemap_kind, url, lastmod, priority, title, status, kind FROM sitemap_urls"
+    assert days.ask(1, asked) == {("/sitemap.xml", "sitemap", "/orphan", None, None, None, "fetched", "page")}
+
+
 def test_changes_are_told_by_run(days: Days) -> None:
     assert days.ask(2, "SELECT url, change FROM changes WHERE run_id = 1") == {(page, "new") for page in PAGES}
     assert days.ask(2, "SELECT url, change, page_id IS NOT NULL FROM changes WHERE run_id = 2") == {

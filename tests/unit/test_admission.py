@@ -17,6 +17,7 @@ from crawler.records import (
     ExclusionReason,
     FoundBy,
     Link,
+    Listing,
     Page,
     PreviousVisit,
     Reason,
@@ -151,7 +152,7 @@ def test_a_redirect_is_a_hop_and_no_step_and_a_seed_s_is_trusted_with_nothing(
 def test_a_sitemap_names_pages_a_step_further_and_sitemaps_a_hop() -> None:
     entries = (SitemapEntry(url=f"{A}page"), SitemapEntry(url=f"{A}more.xml", is_sitemap=True))
     claim = a_claim(depth=1, hops=2, kind=UrlKind.SITEMAP)
-    page, more = an_admission().entries(entries, claim)
+    page, more = (one.target for one in an_admission().listed(Listing(entries=entries), claim))
     assert (page.kind, page.depth, page.hops) == (UrlKind.PAGE, 2, 0)
     assert (more.kind, more.depth, more.hops) == (UrlKind.SITEMAP, 1, 3)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.content.reader import read, readable
-from crawler.records import Page, SitemapEntry, UrlKind
+from crawler.records import Listing, Page, SitemapEntry, UrlKind
 
 URL = "http://example.com/"
 HTML = b"<html><title>t</title>"
@@ -151,7 +151,8 @@ def test_an_untyped_body_that_does_not_is_none(body: bytes, content_type: str | 
 def test_a_sitemap_is_read_as_one_whatever_its_type() -> None:
     body = b"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'><url><loc>http://example.com/a</loc></url></urlset>"
     for content_type in (None, "text/xml", "text/html", "application/octet-stream"):
-        assert read(UrlKind.SITEMAP, body, URL, content_type) == [SitemapEntry(url="http://example.com/a")]
+        entries = (SitemapEntry(url="http://example.com/a"),)
+        assert read(UrlKind.SITEMAP, body, URL, content_type) == Listing(entries=entries)
 
 
 def test_robots_txt_is_not_read_here() -> None:
@@ -175,4 +176,4 @@ _XML_TYPES = st.sampled_from(["application/xhtml+xml", "application/xml", "text/
 )
 def test_nothing_that_a_server_sends_makes_reading_fail(kind: UrlKind, body: bytes, content_type: str | None) -> None:
     content = read(kind, body, URL, content_type)
-    assert content is None or isinstance(content, Page | list)
+    assert content is None or isinstance(content, Page | Listing)

@@ -60,7 +60,7 @@ CREATE TABLE urls (
     id INTEGER PRIMARY KEY,
     url TEXT NOT NULL UNIQUE,
     host_id INTEGER NOT NULL REFERENCES hosts (id),
-    kind TEXT NOT NULL,         -- page, robots, sitemap
+    kind TEXT NOT NULL,         -- page, robots, sitemap, feed
     status TEXT NOT NULL,       -- pending, fetched, redirected, excluded, gone, failed
     reason TEXT,                -- why excluded or failed: `cause` and `detail` as one text
     depth INTEGER NOT NULL,     -- links from the nearest seed
@@ -211,3 +211,13 @@ CREATE TABLE bodies (
     size INTEGER NOT NULL,      -- before compression
     zstd BLOB NOT NULL
 );
+
+-- What a sitemap or feed names, as it was read last; which sitemap that is, `urls` says.
+CREATE TABLE sitemap_entries (
+    sitemap_id INTEGER NOT NULL REFERENCES urls (id),
+    url_id INTEGER NOT NULL REFERENCES urls (id),
+    lastmod REAL,               -- NULL: it says nothing of that
+    data TEXT,                  -- JSON object of what else it says: priority, changefreq, alternates, images, title
+    PRIMARY KEY (sitemap_id, url_id)
+) WITHOUT ROWID;
+CREATE INDEX sitemap_entries_of_url ON sitemap_entries (url_id);

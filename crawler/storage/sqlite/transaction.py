@@ -15,6 +15,7 @@ from typing import Any
 import aiosqlite
 
 from crawler.records import (
+    LISTINGS,
     Blame,
     Difference,
     HostRecord,
@@ -46,8 +47,12 @@ _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 _INSERT = "INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING"
 _LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
 
+_FORGET_LISTED = "DELETE FROM sitemap_entries WHERE sitemap_id = ?"
+_LISTED_COLUMNS = "sitemap_id, url_id, lastmod, data"
+
 _SET_URLS = """
 UPDATE urls SET
+    kind = coalesce(v.kind, urls.kind),
     status = v.status,
     reason = v.reason,
     cause = v.cause,
@@ -67,6 +72,12 @@ UPDATE urls SET
     failing_reason = v.failing_reason,
     unread_type = v.unread_type
 FROM v WHERE urls.id = v.id
+"""
+
+# While it was asked for as a page, a robots.txt has named it as a sitemap.
+_ASK_AS_SITEMAP = """
+UPDATE urls SET status = 'pending', next_fetch_at = ?2, revisit_at = NULL
+WHERE id IN (SELECT value FROM json_each(?1)) AND kind IN ('sitemap', 'feed') AND status = 'fetched'
 """
 
 _POSTPONE = JsonStatement(
@@ -257,6 +268,7 @@ class Transaction:
         stored = await self._stored_pages(results, ids)
         await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
         await self._update_pages(results, stored, target_ids)
+        await self._add_listed(results, ids, target_ids, now)
         await self._complete_pages(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
@@ -273,15 +285,19 @@ class Transaction:
         """Add what was found, with the document that named it first; returns the hosts that may have gained a URL."""
         news, found_on = list(targets), dict[str, int]()
         for result, url_id in zip(results, ids, strict=True):
-            for target in self._known.unsettled(chain(result.link_targets, result.targets)):
+            listed = [one.target for one in result.listed]
+            unsettled = self._known.unsettled(chain(result.link_targets, result.targets, listed))
+            sitemaps = (target for target in chain(result.targets, listed) if target.kind in LISTINGS)
+            for target in chain(unsettled, sitemaps):
                 news.append(target)
                 found_on.setdefault(target.url, url_id)
         return await self._intake.add(news, now, found_on)
 
     async def _target_ids(self, results: Sequence[Result]) -> dict[str, int]:
         """The rows of all links' targets, of those that have one."""
-        urls = {target.url for result in results for target in result.link_targets}
-        return await self._intake.ids_of(urls - self._intake.unstored)
+        linked = {target.url for result in results for target in result.link_targets}
+        listed = {one.target.url for result in results for one in result.listed}
+        return await self._intake.ids_of((linked | listed) - self._intake.unstored)
 
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[dict[str, Any]] = []
@@ -357,6 +373,30 @@ class Transaction:
         for values, parameters in _values(rows):
             await self._execute_storable(_INSERT.format("links", _LINK_COLUMNS, values), parameters)
 
+    async def _add_listed(
+        self, results: Sequence[Result], ids: Sequence[int], target_ids: Mapping[str, int], now: float
+    ) -> None:
+        """What sitemaps and feeds name and say. Their dates are hints for pages that may be known by now: those of the
+        first reading are not.
+        """
+        for result, sitemap_id in zip(results, ids, strict=True):
+            if result.forgets_listed:
+                await self._execute(_FORGET_LISTED, sitemap_id)
+            if not result.listed:
+                continue
+            rows = [
+                (sitemap_id, target_ids[target.url], entry.lastmod, entry.facts)
+                for target, entry in result.listed
+                if target.url in target_ids
+            ]
+            for values, parameters in _values(rows):
+                await self._execute_storable(_INSERT.format("sitemap_entries", _LISTED_COLUMNS, values), parameters)
+            if result.claim.previous is not None:
+                lastmods = [
+                    (one.target.url, one.entry.lastmod) for one in result.listed if one.entry.lastmod is not None
+                ]
+                await self._execute(_HINT.sql, as_json(lastmods), now)
+
     async def _update_pages(
         self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Mapping[str, int]
     ) -> None:
@@ -380,7 +420,7 @@ class Transaction:
     async def _complete_pages(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
     ) -> None:
-        """What a second visit adds: a body to a version stored without, how many new links came, a sitemap's hints."""
+        """What a second visit adds: a body to a version stored without, how many new links came."""
         for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
             if result.claim.previous is None:
                 continue
@@ -388,8 +428,6 @@ class Transaction:
                 await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
             elif result.body is not None:
                 await self._execute(_SET_BODY, url_id, result.body.digest)
-            if result.lastmods:
-                await self._execute(_HINT.sql, as_json(result.lastmods), now)
 
     async def _set_urls(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
@@ -398,10 +436,13 @@ class Transaction:
         rows = {
             triple[1]: url_values(*triple)
             for triple in zip(results, ids, page_ids, strict=True)
-            if not triple[0].is_postponed
+            if not (triple[0].is_postponed or triple[0].is_part)
         }
         for columns, values, parameters in _named_values([*rows.values()]):
             await self._execute_storable(f"WITH v ({', '.join(columns)}) AS (VALUES {values}) {_SET_URLS}", parameters)
+        unread = [row_id for one, row_id in zip(results, ids, strict=True) if _is_unread(one)]
+        if unread:
+            await self._execute(_ASK_AS_SITEMAP, as_json(unread), now)
         guesses = [row_id for one, row_id in zip(results, ids, strict=True) if one.claim.seed is SeedMark.GUESS]
         if guesses:
             await self._execute(_READMIT_GUESSES, as_json(guesses), now)
@@ -521,6 +562,12 @@ def _unchanged(host_id: int) -> dict[str, Any]:
         "hints_right": 0,
         "hints_wrong": 0,
     }
+
+
+def _is_unread(result: Result) -> bool:
+    """Whether it was asked for as a page, and is none that we read."""
+    response = result.attempt
+    return result.claim.kind is UrlKind.PAGE and isinstance(response, Response) and not response.read
 
 
 def _was_sent(result: Result) -> bool:

@@ -442,7 +442,7 @@ WHERE a.answer <> a.answer_before AND a.was_page AND u.kind = 'page';
 CREATE VIEW attempts AS
 -- Every stored attempt to fetch a URL. By url it reads them all; the library's `Archive.attempts` uses an index.
 --   url             the URL that was requested
---   kind            page, robots or sitemap
+--   kind            page, robots, sitemap or feed
 --   run_id          the run that tried
 --   started_at      when (Unix seconds)
 --   elapsed_s       how long it took (seconds)
@@ -529,6 +529,30 @@ SELECT
     json_extract(e.value, '$[4]') AS title, e.key AS place, u.page_id
 FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN json_each(p.alternates) AS e
 WHERE u.status IN ('fetched', 'failed', 'pending');
+
+CREATE VIEW sitemap_urls AS
+-- What sitemaps and feeds name, as they were read last, and what they say of it. One row per sitemap or feed and URL.
+-- Filtering by url or sitemap_url is quick.
+--   sitemap_url     the sitemap, index or feed
+--   sitemap_kind    sitemap or feed
+--   url             the URL that it names
+--   lastmod         when it was last changed, as it says (Unix seconds); NULL if it says nothing of that
+--   priority        as written; NULL likewise
+--   changefreq      likewise
+--   title           of a news article, or of a feed's item
+--   alternates      translations: JSON array of arrays (language, URL); NULL if it names none
+--   images          JSON array of URLs; NULL likewise
+--   status          pending, fetched, redirected, excluded, gone or failed
+--   reason          why it was excluded or failed; NULL otherwise
+--   kind            page, sitemap or feed
+--   sitemap_id      the sitemap's row in urls
+--   url_id          the URL's row in urls
+SELECT
+    s.url AS sitemap_url, s.kind AS sitemap_kind, u.url, e.lastmod, json_extract(e.data, '$.priority') AS priority,
+    json_extract(e.data, '$.changefreq') AS changefreq, json_extract(e.data, '$.title') AS title,
+    json_extract(e.data, '$.alternates') AS alternates, json_extract(e.data, '$.images') AS images,
+    u.status, u.reason, u.kind, e.sitemap_id, e.url_id
+FROM sitemap_entries AS e JOIN urls AS s ON s.id = e.sitemap_id JOIN urls AS u ON u.id = e.url_id;
 
 CREATE VIEW host_overview AS
 -- Hosts, with their URLs by status (pages and sitemaps, not robots.txt). A host with nothing but excluded URLs was only
