@@ -81,6 +81,7 @@ class ExclusionReason(StrEnum):
     PORT = "port"  # one on which no web server is to be expected
     NOFOLLOW = "nofollow"
     ROBOTS = "robots"  # the detail is the rule, with its line
+    NO_SITEMAP = "no sitemap"  # was guessed, and is not there
     PATH_SEGMENTS = "trap: path segments"
     REPEATED_PATH_SEGMENTS = "trap: repeated path segments"
     QUERY_PARAMETERS = "trap: query parameters"
@@ -152,12 +153,17 @@ class FoundBy(StrEnum):
 
 
 class SeedMark(IntEnum):
-    """Whether a URL was named by the user. Every mark but NO makes the URL's host a root of the scope."""
+    """Whether a URL was named by the user. A mark that is true makes the URL's host a root of the scope."""
 
+    GUESS = -1  # named by nobody: a place where sitemaps often stand
     NO = 0
     SEED_REDIRECT = 1  # what a seed redirects to: not named by the user, so that it is trusted with nothing
     YES = 2  # a seed
     BARE = 3  # a seed given without a scheme: https is tried first, then http
+
+    def __bool__(self) -> bool:
+        """Whether a seed is or leads there."""
+        return self > SeedMark.NO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,9 +437,9 @@ class Page:
     `metadata_hash` covers title, description, canonical URL, language, robots directives, hreflang, JSON-LD, Open
     Graph, dates and author, its last bytes prices and dates alone; empty where none was made. `reader_version` is that
     of the reader; 1 stands for those of 0.1.0, which left all fields from it on empty. `content_type` is the media type
-    that it was read as; `encoding_source` is what named the encoding (bom, header, meta, xml, guess, default). `metas`
-    are the `<meta>` elements by name, in lower case: a text, or a list of texts where it is repeated. `published_at`
-    and `modified_at` are Unix seconds. None: the page does not say.
+    that it was read as; `encoding_source` is what named the encoding: bom, header, meta, xml, or where nothing did
+    utf-8 (the bytes are), guess or default. `metas` are the `<meta>` elements by name, in lower case: a text, or a list
+    of texts where it is repeated. `published_at` and `modified_at` are Unix seconds. None: the page does not say.
     """
 
     url: str
@@ -469,7 +475,6 @@ class Page:
     icon_url: str | None = None
     resources: tuple[Resource, ...] = ()
     link_details: tuple[LinkDetail, ...] = ()
-    word_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -564,6 +569,15 @@ class Closure:
     blame: Blame
     until: float
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrls:
+    """URLs that responded before and fail for now: how many, the earliest `since` (None: there are none), and why."""
+
+    urls: int = 0
+    since: float | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ def _check_host_headers(earlier: Sequence[Mapping[str, Any]], hosts: Sequence[Ho
 def scope_rules(options: dict[str, Any]) -> dict[str, Any]:
     """The options that can exclude a URL, after a round trip through JSON. Limits on pages exclude none."""
     rules = json.loads(json.dumps(options["scope"]))
-    return {name: value for name, value in rules.items() if not name.startswith("max_pages")}
+    return {name: value for name, value in rules.items() if not name.startswith(("max_pages", "guess_sitemap"))}
 
 
 def sendable(network: NetworkConfig) -> NetworkConfig:

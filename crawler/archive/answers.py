@@ -90,6 +90,23 @@ class InLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrl:
+    """A URL that failed at its latest visit, but responded before, and keeps the `status` (a `UrlStatus`) of that.
+
+    `failing_reason` is why: a `FailureKind` or "http <status>"; `failing_since` is its first failed attempt since
+    `fetched_at`, its last response, and `attempts` counts those. It is due again at `next_fetch_at`.
+    """
+
+    url: str
+    status: str
+    failing_since: float
+    failing_reason: str
+    attempts: int
+    fetched_at: float | None
+    next_fetch_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailedUrl:
     """A URL that failed: `reason` is a `FailureKind` or "http <status>".
 

@@ -32,6 +32,7 @@ from crawler.memory import MemoryBudget, Share
 from crawler.network.credentials import Credentials
 from crawler.network.fields import CONTENT_TYPE, field
 from crawler.network.guard import AddressGuard
+from crawler.network.heads import MAX_HEAD_BYTES
 from crawler.network.session import common_headers
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import DEFAULT_PORTS, authority_of, target_of, without_credentials
@@ -239,7 +240,10 @@ def open_fake_fetcher(
 async def _fail(fault: Fault, exchange: Exchange) -> Never:
     if fault is Fault.HANG:
         await asyncio.Event().wait()
-    if fault is Fault.GARBAGE:
+    if fault in (Fault.GARBAGE, Fault.FLOOD):
         exchange.record_answer()
+    if fault is Fault.GARBAGE:
         raise FetchError(FailureKind.BAD_RESPONSE, "Bad status line 'this is no HTTP'")
+    if fault is Fault.FLOOD:
+        raise FetchError(FailureKind.TOO_LARGE, f"the header section is larger than {MAX_HEAD_BYTES // 1024} KiB")
     raise FetchError(FailureKind.DISCONNECTED, "the connection closed before the response")

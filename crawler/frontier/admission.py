@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from crawler.config import ScopeConfig
+from crawler.config import ScopeConfig, ScopeRule
 from crawler.frontier.bounds import Bounds
+from crawler.policy.outcome import NO_SITEMAP
 from crawler.policy.scope import Scope
 from crawler.records import Claim, ExclusionReason, FoundBy, Page, Reason, SeedMark, SitemapEntry, Target, UrlKind
 from crawler.urls import drop_params, host_of, without_credentials
@@ -67,6 +68,8 @@ class Admission:
         """Whether a URL that was excluded may enter by the options of now."""
         if found.reason == _NOFOLLOW and not self._config.follow_nofollow:
             return False
+        if found.reason == NO_SITEMAP:  # which no option changes
+            return False
         target = self.new_target(found.url, depth=found.depth, hops=found.hops, seed=found.seed, kind=found.kind)
         return target.reason is None
 
@@ -115,9 +118,9 @@ class Admission:
 
     def redirect_target(self, url: str, claim: Claim, found_by: FoundBy, *, moves: bool = True) -> Target:
         """Where a redirect or a refresh of the claim leads, with no depth counted. A seed's mark goes along where the
-        claim's document only stands for the other one (`moves`).
+        claim's document only stands for the other one (`moves`), and so does that of a guess.
         """
-        seed = SeedMark.SEED_REDIRECT if claim.seed and moves else SeedMark.NO
+        seed = SeedMark.SEED_REDIRECT if claim.seed and moves else min(claim.seed, SeedMark.NO)
         return self.new_target(
             url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind, found_by=found_by
         )
@@ -140,6 +143,14 @@ class Admission:
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
         """The sitemaps that a robots.txt names. Those that may not enter yet are kept for a run with other options."""
         return (self.target(url, depth=0, kind=UrlKind.SITEMAP, found_by=FoundBy.ROBOTS) for url in urls)
+
+    def guess(self, url: str) -> tuple[Target, ...]:
+        """The sitemap that a robots.txt does not name, where links are followed and nothing speaks against it."""
+        config = self._config
+        if not config.guess_sitemap or config.scope is ScopeRule.PREFIX or config.max_depth == 0:
+            return ()
+        target = self.target(url, depth=0, seed=SeedMark.GUESS, kind=UrlKind.SITEMAP, found_by=FoundBy.GUESS)
+        return (target,) if target.reason is None else ()
 
     def _link_targets(self, urls: Sequence[str], depth: int) -> list[Target]:
         """Links of one depth. The same ones stand on most pages of a site: one look-up each decides.

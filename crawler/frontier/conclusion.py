@@ -14,7 +14,7 @@ from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
 from crawler.policy.change import is_metadata_alone, is_version
-from crawler.policy.outcome import decide
+from crawler.policy.outcome import NO_SITEMAP, decide, is_wrong_guess
 from crawler.records import (
     ANSWERED,
     Claim,
@@ -88,6 +88,8 @@ class Conclusion:
             targets=tuple(targets),
             lastmods=_lastmods(visit),
         )
+        if is_wrong_guess(claim, visit.attempt, verdict, has_entries=bool(visit.entries)):
+            return replace(result, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=NO_SITEMAP), revisit=None)
         return result if consequences is None else replace(result, **consequences)
 
     def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:

@@ -27,6 +27,7 @@ from crawler.records import (
     Result,
     Revisit,
     RobotsCopy,
+    SeedMark,
     StoredBody,
     Target,
     UrlKind,
@@ -77,7 +78,7 @@ class Returning:
             self._counters.latest_errors.append((claim.url, f"{attempt.kind}: {attempt.message}"))
             return
         self._counters.by_status[attempt.status_code] += 1
-        if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS:
+        if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS and claim.seed is not SeedMark.GUESS:
             self._counters.latest_errors.append((claim.url, f"HTTP {attempt.status_code}"))
 
     def take_back(

@@ -14,18 +14,19 @@ import orjson
 from crawler.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.output.files import write_file
-from crawler.records import Blame, Change, Closure, EndReason
+from crawler.records import Blame, Change, Closure, EndReason, FailingUrls
 from crawler.urls import host_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The summary of a run. Durations are in seconds, sizes in bytes. Counts are those of this process, except
-    `pending`, `excluded` and `urls`, which are what the database holds now. `run_pages` also includes what the run
-    stored before it was killed. `waiting` names the hosts and origins whose pages are left for a later run (20 at
-    most), until when and why. `unstored_links` lead to URLs that were not stored because of `--max-urls-per-host`, over
-    all runs. `seeds_failed`: no seed could be fetched; then `failed_seeds` are at most 20 of the `failed_seeds_total`,
-    each with its `url` and `reason`. `insecure`: certificates were not verified.
+    `pending`, `excluded`, `urls` and `failing`, which are what the database holds now: `failing` URLs keep the status
+    of their last response, by which `urls` counts them. `run_pages` also includes what the run stored before it was
+    killed. `waiting` names the hosts and origins whose pages are left for a later run (20 at most), until when and why.
+    `unstored_links` lead to URLs that were not stored because of `--max-urls-per-host`, over all runs. `seeds_failed`:
+    no seed could be fetched; then `failed_seeds` are at most 20 of the `failed_seeds_total`, each with its `url` and
+    `reason`. `insecure`: certificates were not verified.
 
     `complete`: no URLs were left to fetch. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
     status, `by_failure` attempts without a response by kind, `changes` URLs by `Change`. `error` is why the run could
@@ -57,6 +58,7 @@ class Summary:
     excluded: Mapping[str, int] = field(default_factory=dict)
     unstored_links: int = 0
     urls: Mapping[str, int] = field(default_factory=dict)
+    failing: FailingUrls = field(default_factory=FailingUrls)
     pending: int = 0
     waiting: tuple[Closure, ...] = ()
     insecure: bool = False

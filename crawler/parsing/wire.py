@@ -12,7 +12,7 @@ Invariant: what decodes to a record was encoded from an equal one. Both ends are
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import fields
 from itertools import repeat
 from typing import Any, NamedTuple, cast
@@ -29,14 +29,14 @@ _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
 _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in {"url", "links", *_HASHES})
-_TUPLES: dict[str, Callable[[Any], Any]] = {  # JSON has none
+_TUPLES: dict[str, type[tuple[Any, ...]]] = {  # JSON has none
     "headings": tuple,
-    "alternates": Alternate._make,
-    "resources": Resource._make,
-    "link_details": LinkDetail._make,
+    "alternates": Alternate,
+    "resources": Resource,
+    "link_details": LinkDetail,
 }
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
-_new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
+_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # Link() and the like, in C
 
 
 class Request(NamedTuple):
@@ -87,10 +87,17 @@ def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 
     return _ANSWER.pack(len(json), len(zstd), digest, grown_bytes) + json + zstd
 
 
-async def receive_answer(take: Callable[[int], Awaitable[bytes]]) -> Answer:
-    """The next answer. `take` reads exactly that many bytes, and raises `EOFError` where there are fewer."""
-    json_length, body_length, digest, grown_bytes = _ANSWER.unpack(await take(_ANSWER.size))
-    return Answer(await take(json_length), await take(body_length), digest, grown_bytes)
+def answer_at(start: int, received: bytes | bytearray) -> tuple[Answer, int] | None:
+    """The answer that begins there and where it ends; None where the rest of it has not come yet."""
+    json_start = start + _ANSWER.size
+    if len(received) < json_start:
+        return None
+    json_length, body_length, digest, grown_bytes = _ANSWER.unpack_from(received, start)
+    json_end = json_start + json_length
+    end = json_end + body_length
+    if len(received) < end:
+        return None
+    return Answer(bytes(received[json_start:json_end]), bytes(received[json_end:end]), digest, grown_bytes), end
 
 
 def decode_answer(answer: Answer, url: str, size: int) -> Reading:
@@ -117,8 +124,11 @@ def decode_content(json: bytes, url: str) -> Content:
         return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
     *values, hashes, urls, anchors, rels, nofollows = columns
     found = dict(zip(_PAGE_FIELDS, values, strict=True))
-    for name, make in _TUPLES.items():
-        found[name] = tuple(map(make, found[name]))
+    for name, kind in _TUPLES.items():
+        if rows := found[name]:
+            found[name] = tuple(map(_new_tuple, repeat(kind), rows))
+        else:
+            found[name] = ()
     found["json_ld"] = tuple(found["json_ld"])
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))

@@ -26,13 +26,18 @@ def change_of(result: Result, *, had_failed: bool) -> Change | None:
         case UrlStatus.FETCHED | UrlStatus.REDIRECTED:
             if had_failed or was in _LOST:
                 return Change.HEALED
-            if was is None:
+            if was is None or (result.page is not None and before is not None and _was_unread(before)):
                 return Change.NEW
             moved = result.verdict.status is not was and was is not UrlStatus.PENDING
             if moved or result.page is None or before is None:
                 return Change.CHANGED if moved else Change.UNCHANGED
             return Change.METADATA if is_metadata_alone(result.page, before) else Change.CHANGED
     return None
+
+
+def _was_unread(before: PreviousVisit) -> bool:
+    """Whether a document was there that no reader could read, as with a PDF before there was one."""
+    return before.status is UrlStatus.FETCHED and before.content_hash is None
 
 
 def is_version(page: Page, previous: PreviousVisit, *, truncated: bool) -> bool:

@@ -150,11 +150,13 @@ def plan(
 def has_changed(
     previous: PreviousVisit, status: UrlStatus, content_hash: bytes | None, metadata_hash: bytes | None = None
 ) -> bool:
-    """Whether a visit that ended with `status` found something else than the one before it.
+    """Whether a visit that ended with `status` found something else than the one before it. A document that is read for
+    the first time shows no change.
 
-    Of what is metadata alone, a price or a date counts: people wait for those.
+    Of what is metadata alone, a price or a date counts: people wait for those. A document that is read for the first
+    time shows no change.
     """
-    if content_hash is not None and content_hash != previous.content_hash:
+    if None not in (content_hash, previous.content_hash) and content_hash != previous.content_hash:
         return True
     if metadata_hash and previous.metadata_hash and _differ_in_prices_or_dates(metadata_hash, previous.metadata_hash):
         return True

@@ -30,6 +30,7 @@ from crawler.records import (
     EndReason,
     ExclusionReason,
     FailedSeed,
+    FailingUrls,
     Horizon,
     HostRecord,
     Result,
@@ -246,6 +247,9 @@ class Figures(Protocol):
         is to be tried again after that, but for those that have had their number of pages: until when, and why, are
         those of the first such URL.
         """
+
+    async def failing_urls(self) -> FailingUrls:
+        """URLs that keep the status of their last response, but failed at their latest visit."""
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
         """How many seeds are neither fetched nor redirected, and at most `limit` of them, those that the user named

@@ -115,11 +115,14 @@ def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) ->
 def _field_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
     values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
     values["metadata_hash"] = page.metadata_hash or None
+    targets = result.link_targets
     values["link_details"] = [
-        (target_id, *rest)
-        for link, *rest in page.link_details
-        if result.link_targets and (target_id := target_ids.get(result.link_targets[link].url)) is not None
+        (target_id, position, anchor, fragment)
+        for link, position, anchor, fragment in (page.link_details if targets else ())
+        if (target_id := target_ids.get(targets[link].url)) is not None
     ]
+    for name in ("alternates", "resources"):
+        values[name] = list(map(tuple, values[name]))  # as JSON has them, without the names of their parts
     for name in _AS_JSON:
         values[name] = as_json(values[name]) if values[name] else _EMPTY[name]
     return values
@@ -152,15 +155,15 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
     return {
         "id": url_id,
         "status": result.keeps or verdict.status,
-        "reason": reason,
-        "cause": reason.cause if reason is not None else None,
-        "detail": reason.detail if reason is not None else None,
+        "reason": reason and storable(reason),
+        "cause": reason and reason.cause,
+        "detail": reason and storable(reason.detail),
         "attempts": verdict.attempts,
         "next_fetch_at": result.next_fetch_at,
         "fetched_at": response.started_at if response and has_result else None,
         "page_id": page_id,
-        "etag": etag,
-        "last_modified": last_modified,
+        "etag": etag and storable(etag),
+        "last_modified": last_modified and storable(last_modified),
         "revisit_at": revisit.at if revisit else None,
         "changes": revisit.rate.changes if revisit and revisit.rate else None,
         "watched_s": revisit.rate.watched_s if revisit and revisit.rate else None,
@@ -223,17 +226,10 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite cuts JSON at a NUL, and 
 def as_json(value: Any) -> str:
     """JSON for a statement, or to be stored."""
     try:
-        data = orjson.dumps(value, default=_plain)
+        data = orjson.dumps(value)
     except orjson.JSONEncodeError:  # a lone surrogate
         data = orjson.dumps(storable(value))
     return (orjson.dumps(storable(value)) if b"\\u0000" in data else data).decode()
-
-
-def _plain(value: Any) -> Any:
-    """A tuple with names as one without: only such are not JSON yet."""
-    if isinstance(value, tuple):
-        return tuple(value)
-    raise TypeError
 
 
 def storable(value: Any) -> Any:

@@ -601,6 +601,18 @@ async def test_text_that_no_store_can_hold_is_replaced_and_breaks_nothing(locati
         assert rows(location, "SELECT anchor, rel FROM links") == [(CLEAN, CLEAN)]
 
 
+async def test_a_nul_alone_is_replaced_too(location: Path) -> None:
+    """Unlike a lone surrogate it is stored without an error, and cuts the text for most who read it."""
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        answer = Response(url=A, status_code=200, content_type="a\0b", etag="c\0d", last_modified="e\0f")
+        failed = a_failure(claims[B], verdict=Verdict(status=UrlStatus.FAILED, reason=Reason("robots", "g\0h")))
+        await store.commit([a_result(claims[A], attempt=answer), failed], NOW)
+        assert rows(location, "SELECT content_type FROM fetches WHERE status_code = 200") == [("a\ufffdb",)]
+        assert row_of(location, A, "etag, last_modified") == ("c\ufffdd", "e\ufffdf")
+        assert row_of(location, B, "reason, detail") == ("robots: g\ufffdh", "g\ufffdh")
+
+
 @pytest.mark.parametrize("size", [2**63 - 1, 2**63, 2**64 - 1, 10**30])
 async def test_a_length_beyond_64_bits_breaks_nothing(location: Path, size: int) -> None:
     async with a_store(location, A) as store:

@@ -147,6 +147,7 @@ CREATE TABLE fetches (
     head_values TEXT            -- JSON array: the values that stand there as their places in it
 );
 CREATE INDEX fetches_unread ON fetches (url_id) WHERE body_hash IS NOT NULL;
+CREATE INDEX fetches_gone ON fetches (url_id) WHERE status_code IN (404, 410); -- which of them a URL that is gone answered
 
 -- The header fields of responses, once for all that differ in nothing but the values that no two responses share (Date,
 -- ETag, ids of requests ...), which stand with the response itself.
@@ -190,8 +191,7 @@ CREATE TABLE pages (
     site_name TEXT,
     icon_url TEXT,
     resources TEXT,             -- JSON: [[kind, url, alt, width, height], ...]
-    link_details TEXT,          -- JSON: [[target_id, position, anchor, fragment], ...]
-    word_count INTEGER
+    link_details TEXT           -- JSON: [[target_id, position, anchor, fragment], ...]
 );
 CREATE INDEX pages_of_url ON pages (url_id);
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from hashlib import blake2b
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -26,7 +25,7 @@ from crawler.records import (
     UrlKind,
     UrlStatus,
 )
-from crawler.storage.heads import Heads, PartedHead, Template
+from crawler.storage.heads import Heads
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
@@ -35,41 +34,38 @@ from crawler.storage.sqlite.columns import (
     ROBOTS_COLUMNS,
     JsonStatement,
     host_record,
-    insert,
 )
+from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
 from crawler.storage.values import as_json, fetch_values, page_values, storable, updated_values, url_values
 
-_HEAD_HASH_BYTES = 16
-_MAX_HEADS = 4096  # of which the rows are remembered
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
-_ADD_LINKS = insert("links", "page_id", "target_id", "anchor", "rel", "nofollow")
+_INSERT = "INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING"
+_LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
 
-_ADD_HEAD = "INSERT INTO heads (hash, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"
-
-_SET_URLS = JsonStatement("""
+_SET_URLS = """
 UPDATE urls SET
-    status = {status},
-    reason = {reason},
-    cause = {cause},
-    detail = {detail},
-    attempts = {attempts},
-    next_fetch_at = {next_fetch_at},
-    fetched_at = coalesce({fetched_at}, fetched_at),
-    page_id = coalesce({page_id}, page_id),
-    etag = CASE WHEN {fetched_at} IS NULL THEN etag ELSE {etag} END,
-    last_modified = CASE WHEN {fetched_at} IS NULL THEN last_modified ELSE {last_modified} END,
-    revisit_at = {revisit_at},
-    changes = coalesce({changes}, changes),
-    watched_s = coalesce({watched_s}, watched_s),
-    promise_s = CASE WHEN {revisit_at} IS NULL THEN promise_s ELSE {promise_s} END,
+    status = v.status,
+    reason = v.reason,
+    cause = v.cause,
+    detail = v.detail,
+    attempts = v.attempts,
+    next_fetch_at = v.next_fetch_at,
+    fetched_at = coalesce(v.fetched_at, urls.fetched_at),
+    page_id = coalesce(v.page_id, urls.page_id),
+    etag = CASE WHEN v.fetched_at IS NULL THEN urls.etag ELSE v.etag END,
+    last_modified = CASE WHEN v.fetched_at IS NULL THEN urls.last_modified ELSE v.last_modified END,
+    revisit_at = v.revisit_at,
+    changes = coalesce(v.changes, urls.changes),
+    watched_s = coalesce(v.watched_s, urls.watched_s),
+    promise_s = CASE WHEN v.revisit_at IS NULL THEN urls.promise_s ELSE v.promise_s END,
     hinted = 0,
-    failing_since = {failing_since},
-    failing_reason = {failing_reason}
-FROM json_each(?1) AS v WHERE urls.id = {id}
-""")
+    failing_since = v.failing_since,
+    failing_reason = v.failing_reason
+FROM v WHERE urls.id = v.id
+"""
 
 _POSTPONE = JsonStatement(
     "UPDATE urls SET next_fetch_at = {until} FROM json_each(?1) AS v WHERE urls.id = {id}", "id", "until"
@@ -140,6 +136,12 @@ ON CONFLICT (origin) DO UPDATE SET
     pause_reason = CASE WHEN excluded.paused_until > paused_until THEN excluded.pause_reason ELSE pause_reason END,
     paused_until = max(excluded.paused_until, paused_until)
 """
+
+# A wrong guess that somebody named while it was under way is none, and is judged anew.
+_READMIT_GUESSES = f"""
+UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2
+WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' AND seed >= 0
+"""  # noqa: S608 - our own names
 
 _READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
@@ -252,7 +254,7 @@ class Transaction:
         await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
         await self._update_pages(results, stored, target_ids)
         await self._complete_pages(results, ids, page_ids, now)
-        await self._set_urls(results, ids, page_ids)
+        await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
             limit = self._limits.urls.most
             await record_unstored(results, ids, self._intake.unstored, limit, self._execute)
@@ -274,49 +276,29 @@ class Transaction:
 
     async def _target_ids(self, results: Sequence[Result]) -> dict[str, int]:
         """The rows of all links' targets, of those that have one."""
-        unstored = self._intake.unstored
-        return await self._intake.ids_of(
-            target.url for result in results for target in result.link_targets if target.url not in unstored
-        )
+        urls = {target.url for result in results for target in result.link_targets}
+        return await self._intake.ids_of(urls - self._intake.unstored)
 
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[dict[str, Any]] = []
         fetch_ids: list[int | None] = []
-        heads = [self._heads.part(fields) if (fields := _head(result)) else None for result in results]
-        await self._add_heads({head.template for head in heads if head is not None})
+        heads = await head_columns(results, self._heads, self._execute)
         next_id = await self._next_id("fetches")
         for result, url_id, head in zip(results, ids, heads, strict=True):
             if result.attempt is None:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id} | self._head_values(head)
-            rows.append(own | fetch_values(result, result.attempt))
+            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
+            rows.append(own | head | fetch_values(result, result.attempt))
             next_id += 1
         await self._insert("fetches", rows)
         return fetch_ids
 
-    async def _add_heads(self, templates: Iterable[Template]) -> None:
-        """See that these have rows, and that their ids are known."""
-        if len(self._heads.ids) > _MAX_HEADS:
-            self._heads.forget()
-        for template in templates:
-            if template not in self._heads.ids:
-                fields = as_json(template)
-                digest = blake2b(fields.encode(), digest_size=_HEAD_HASH_BYTES).digest()
-                await self._execute(_ADD_HEAD, digest, fields)
-                [(head_id,)] = await self._execute("SELECT id FROM heads WHERE hash = ?", digest)
-                self._heads.ids[template] = head_id
-
-    def _head_values(self, head: PartedHead | None) -> dict[str, Any]:
-        if head is None:
-            return {"head_id": None, "head_values": None}
-        return {"head_id": self._heads.ids[head.template], "head_values": as_json(head.values)}
-
     async def _add_bodies(self, results: Sequence[Result]) -> None:
         bodies = {result.body.digest: result.body for result in results if result.body is not None}
         rows = [{"hash": digest, "size": body.size, "zstd": body.zstd} for digest, body in bodies.items()]
-        await self._insert("bodies", rows, "ON CONFLICT DO NOTHING")
+        await self._insert("bodies", rows)
 
     async def _add_pages(
         self,
@@ -353,7 +335,7 @@ class Transaction:
         self, results: Sequence[Result], page_ids: Sequence[int | None], target_ids: Mapping[str, int]
     ) -> None:
         unstored = self._intake.unstored
-        rows = [  # in the order of _ADD_LINKS: there are a hundred a page
+        rows = [  # of _LINK_COLUMNS: there are a hundred a page
             (page_id, target_ids[target.url], anchor, rel, nofollow)
             for result, page_id in zip(results, page_ids, strict=True)
             if (page := result.page or result.reread) is not None
@@ -361,8 +343,8 @@ class Transaction:
             for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, page.links, strict=True)
             if target.url not in unstored
         ]
-        if rows:
-            await self._execute(_ADD_LINKS.sql, as_json(rows))
+        for values, parameters in _values(rows):
+            await self._execute_storable(_INSERT.format("links", _LINK_COLUMNS, values), parameters)
 
     async def _update_pages(
         self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Mapping[str, int]
@@ -373,11 +355,11 @@ class Transaction:
             for result, page_id in zip(results, stored, strict=True)
             if result.reread is not None and page_id is not None
         ]
-        for part, values, parameters in _many(rows):
-            names = [name for name in part if name != "id"]
+        for columns, values, parameters in _named_values(rows):
+            names = [name for name in columns if name != "id"]
             new = {name: f"v.{name}" for name in names} | {"link_details": "coalesce(v.link_details, p.link_details)"}
             await self._execute_storable(
-                f"WITH v ({', '.join(part)}) AS (VALUES {values})"  # noqa: S608 - our own names
+                f"WITH v ({', '.join(columns)}) AS (VALUES {values})"  # noqa: S608 - our own names
                 f" UPDATE pages AS p SET {', '.join(f'{name} = {new[name]}' for name in names)} FROM v"
                 f" WHERE p.id = v.id AND ({', '.join(f'p.{name}' for name in names)})"
                 f" IS NOT ({', '.join(map(new.__getitem__, names))})",
@@ -398,15 +380,20 @@ class Transaction:
             if result.lastmods:
                 await self._execute(_HINT.sql, as_json(result.lastmods), now)
 
-    async def _set_urls(self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
+    async def _set_urls(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
         rows = {
             triple[1]: url_values(*triple)
             for triple in zip(results, ids, page_ids, strict=True)
             if not triple[0].is_postponed
         }
-        if rows:
-            await self._execute(_SET_URLS.sql, _SET_URLS.rows(rows.values()))
+        for columns, values, parameters in _named_values([*rows.values()]):
+            await self._execute_storable(f"WITH v ({', '.join(columns)}) AS (VALUES {values}) {_SET_URLS}", parameters)
+        guesses = [row_id for one, row_id in zip(results, ids, strict=True) if one.claim.seed is SeedMark.GUESS]
+        if guesses:
+            await self._execute(_READMIT_GUESSES, as_json(guesses), now)
         later = [(row_id, one.next_fetch_at) for one, row_id in zip(results, ids, strict=True) if one.is_postponed]
         if later:
             await self._execute(_POSTPONE.sql, as_json(later))
@@ -466,10 +453,10 @@ class Transaction:
         rows = await self._execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - our own names
         return int(rows[0][0])
 
-    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
-        for columns, values, parameters in _many(rows):
-            sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608 - our own names
-            await self._execute_storable(sql, parameters)
+    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows; those that are there already are passed over."""
+        for columns, values, parameters in _named_values(rows):
+            await self._execute_storable(_INSERT.format(table, ", ".join(columns), values), parameters)
 
     async def _execute_storable(self, sql: str, parameters: Sequence[Any]) -> None:
         try:
@@ -481,23 +468,35 @@ class Transaction:
         return list(await self._connection.execute_fetchall(sql, parameters))
 
 
-def _many(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
-    """Rows, which all have the same names, as the names, one VALUES and its parameters, as many as a statement takes:
-    blobs cannot travel as JSON.
+def _named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
+    """The same for rows by name, which all have the same names; these come first."""
+    if rows:
+        columns = tuple(rows[0])
+        for values, parameters in _values([*map(itemgetter(*columns), rows)]):
+            yield columns, values, parameters
+
+
+def _values(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Rows, as many as a statement takes, as the rows of its VALUES and their parameters.
+
+    Where SQLite need not parse the statement each time, this takes half as long as JSON, which cannot hold blobs. So
+    that few statements occur, the last row stands there more than once: whoever uses this must not mind.
     """
     if not rows:
         return
-    columns = tuple(rows[0])
-    in_order = itemgetter(*columns)
-    step = _MAX_PARAMETERS // len(columns)
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
-        yield columns, values, [*chain.from_iterable(map(in_order, part))]
+    row = f"({', '.join('?' * len(rows[0]))})"
+    most = _MAX_PARAMETERS // len(rows[0])
+    for start in range(0, len(rows), most):
+        part = rows[start : start + most]
+        count = min(_round(len(part)), most)
+        again = repeat(part[-1], count - len(part))
+        yield ", ".join([row] * count), [*chain.from_iterable(chain(part, again))]
 
 
-def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
-    return result.attempt.head if isinstance(result.attempt, Response) else ()
+def _round(number: int) -> int:
+    """The next number that is a power of two, or three quarters of one."""
+    power = 1 << (number - 1).bit_length()
+    return power * 3 // 4 if number <= power * 3 // 4 else power
 
 
 def _unchanged(host_id: int) -> dict[str, Any]:
