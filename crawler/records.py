@@ -655,11 +655,12 @@ class Result:
     this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
     already, and so does `reread`, a page that says what it said: it brings what makes no version up to date, and the
     links and their details where `link_targets` are given; where the `difference` is the reader's, all of it takes the
-    place of what was read. `listed` is what a sitemap or feed names, and `forgets_listed`: what an earlier version
-    named is no longer so. `is_part`: more of that follows, and this changes nothing of the claim's own URL. `cut`: why
-    not all of a sitemap was read, for people. `kind`: what the URL is by now, None: what it was. `closure` is for the
-    claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None: nothing is said. `is_kept`:
-    the frontier lends the URL again by itself. `is_postponed`: nothing changes but `next_fetch_at`.
+    place of what was read. `listed` is what a sitemap or feed names, and
+    `forgets_listed`: what an earlier version named is no longer so. `is_part`: more of that follows, and this changes
+    nothing of the claim's own URL. `cut`: why not all of a sitemap was read, for people. `kind`: what the URL is by
+    now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
+    slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
+    nothing changes but `next_fetch_at`.
     """
 
     claim: Claim

@@ -18,7 +18,7 @@ from crawler.config import CrawlConfig
 from crawler.content.document_text import MAX_DECODED_BYTES, TOO_LONG
 from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.link_header import with_link_header
-from crawler.content.reader import kind_of, may_be_read, readable
+from crawler.content.reader import kind_of, may_be_read, may_be_read_by_now
 from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
 from crawler.fetching import LISTING_PATIENCE, Fetcher, Terms, Unresolved, any_type
@@ -101,7 +101,7 @@ class Visitor:
             return _visit(claim, await self._fetch_robots(claim))
         asked_with = None
         if claim.previous is not None:
-            asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=readable)
+            asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=may_be_read_by_now)
         look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing)
         # Until the body has been read: bodies that wait for a parser are bodies.
         with self._fetcher.share() as share, look:
@@ -169,9 +169,8 @@ class Visitor:
     async def _read(self, claim: Claim, response: Response, kind: UrlKind) -> Visit:
         reading = await self._parser.read(kind, response, keep_body=self._config.run.bodies)
         if isinstance(reading, Failure):
-            keep = (
-                self._config.run.bodies and kind is UrlKind.PAGE
-            )  # in a thread: 10 MB are 30 ms in which the event loop can do other things
+            keep = self._config.run.bodies and kind is UrlKind.PAGE
+            # In a thread: 10 MB are 30 ms in which the event loop can do other things.
             body = await asyncio.to_thread(stored_body, response.body) if keep else None
             return _visit(claim, reading, body=body)
         content, body = reading

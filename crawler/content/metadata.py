@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -32,15 +33,15 @@ Relations: TypeAlias = Mapping[str, Sequence[Attributes]]  # see `relations_of`
 class Metadata(NamedTuple):
     """What of a page makes a version by itself where text and links stay (see `Page`), beside its JSON-LD."""
 
-    title: str | None
-    description: str | None
-    language: str | None
-    canonical_url: str | None
-    open_graph: OpenGraph
-    alternates: tuple[Alternate, ...]
-    published_at: float | None
-    modified_at: float | None
-    author: str | None
+    title: str | None = None
+    description: str | None = None
+    language: str | None = None
+    canonical_url: str | None = None
+    open_graph: OpenGraph = MappingProxyType({})
+    alternates: tuple[Alternate, ...] = ()
+    published_at: float | None = None
+    modified_at: float | None = None
+    author: str | None = None
 
 
 def relations_of(links: Iterable[Attributes]) -> dict[str, list[Attributes]]:
@@ -123,7 +124,7 @@ def metadata_hash(metadata: Metadata, json_ld: Sequence[Any], robots: Sequence[s
     """
     title, description, language, canonical_url, open_graph, alternates, *written = metadata
     translations = [tuple(one) for one in alternates if one.kind == HREFLANG]
-    said = (title, description, language, canonical_url, open_graph)
+    said = (title, description, language, canonical_url, dict(open_graph))
     values = (*said, json_ld, translations, written, robots)
     prices = _prices(open_graph, json_ld)
     return _hash(values, HASH_BYTES - PRICES_AND_DATES_BYTES) + _hash((prices, *written[:2]), PRICES_AND_DATES_BYTES)

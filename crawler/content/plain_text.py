@@ -13,6 +13,7 @@ from typing import Any
 from crawler.content.encoding import decode, sniffed
 from crawler.content.html import CONTENT_HASH_BYTES, MAX_FIELD_CHARS, READER_VERSION
 from crawler.content.invisible import without_invisible
+from crawler.content.metadata import Metadata, metadata_hash
 from crawler.content.visible_text import collapse
 from crawler.records import Page
 
@@ -39,14 +40,16 @@ def read_text(body: bytes, url: str, content_type: str | None = None) -> Page | 
     return page_of_text(text, url, encoding=encoding, encoding_source=source, content_type=TEXT_TYPE)
 
 
-def page_of_text(text: str, url: str, *, title: str | None = None, **known: Any) -> Page:
-    """The page of a document that has no more than this; `known` are further fields."""
+def page_of_text(text: str, url: str, *, title: str | None = None, author: str | None = None, **known: Any) -> Page:
+    """The page of a document that has no more than this; `known` are further fields, none of them metadata."""
     title = collapse(title, MAX_FIELD_CHARS) or None
     content = f"{title or ''}\0{text}"
     return Page(
         url=url,
         title=title,
         text=text,
+        author=author,
+        metadata_hash=metadata_hash(Metadata(title=title, author=author), (), ()),
         content_hash=blake2b(content.encode(), digest_size=CONTENT_HASH_BYTES).digest(),
         reader_version=READER_VERSION,
         **known,

@@ -43,6 +43,13 @@ def is_unread_pdf(content_type: str | None) -> bool:
     return essence(content_type) in PDF_TYPES and not can_read_pdf()
 
 
+def may_be_read_by_now(content_type: str | None) -> bool:
+    """Whether a document of this type that nobody could read may be one that is read today: a PDF, once the extra for
+    that is installed.
+    """
+    return essence(content_type) in PDF_TYPES | _UNTYPED and can_read_pdf()
+
+
 def may_be_read(content_type: str | None) -> bool:
     """Whether a response of this type may be a page, or a sitemap or feed: its first bytes tell (`kind_of`)."""
     return readable(content_type) or essence(content_type) in _LISTING_TYPES

@@ -126,8 +126,8 @@ def _pending(status: Status) -> str:
         return amount(pending) if pending else "none"
     due = f"next due {_moment(report.next_due_at - status.now)}"
     hosts = report.hosts_backing_off
-    backing_off = f"; {counted(hosts, 'host')} backing off" if hosts else ""
-    return f"{amount(pending)}, {due}{backing_off}"
+    paused = f"; {counted(hosts, 'host')} paused" if hosts else ""
+    return f"{amount(pending)}, {due}{paused}"
 
 
 def _old_rules(report: Report, now: float) -> str:
@@ -239,8 +239,8 @@ def _slowed(host: HostTally) -> Text:
 def _due(host: HostTally, now: float) -> Text:
     if host.next_due_at is None:
         return Text("-", style="dim")
-    backing_off = ", backing off" if host.back_off_until > now else ""
-    return Text(_moment(host.next_due_at - now) + backing_off, style="yellow" if backing_off else "")
+    paused = ", paused" if host.back_off_until > now else ""
+    return Text(_moment(host.next_due_at - now) + paused, style="yellow" if paused else "")
 
 
 def _moment(seconds: float) -> str:

@@ -173,8 +173,8 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
         "promise_s": revisit.promise_s if revisit else None,
         "failing_since": failing.since if failing else None,
         "failing_reason": failing.reason if failing else None,
-        "kind": result.kind,
         "unread_type": _unread_type(result, response),
+        "kind": result.kind,
     }
 
 

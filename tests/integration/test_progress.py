@@ -172,7 +172,7 @@ def test_a_host_that_backs_off_says_for_how_long(bench: Bench) -> None:
     bench.workbench.sent(claim, bench.now)
     bench.workbench.take_back(claim, bench.now, back_off_until=bench.now + 300)
 
-    assert bench.line_of("tired.test").endswith("backing off, 5 min")
+    assert bench.line_of("tired.test").endswith("paused, 5 min")
 
 
 def test_a_slow_host_is_marked(bench: Bench) -> None:

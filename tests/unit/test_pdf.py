@@ -63,6 +63,9 @@ def test_equal_documents_have_equal_hashes_and_others_have_others() -> None:
     assert first.content_hash == again.content_hash
     assert first.content_hash != page_of(a_pdf(["b"])).content_hash
     assert first.content_hash != page_of(a_pdf(["a"], about=b"/Title (t)")).content_hash
+    assert first.metadata_hash == again.metadata_hash == page_of(a_pdf(["b"])).metadata_hash
+    by_another = page_of(a_pdf(["a"], about=b"/Author (me)"))
+    assert (first.content_hash, first.metadata_hash != by_another.metadata_hash) == (by_another.content_hash, True)
 
 
 @pytest.mark.parametrize(
