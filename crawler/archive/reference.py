@@ -34,7 +34,8 @@ links or all attempts, which takes some seconds per ten million; they say so.
 
 def reference() -> str:
     """The page, in Markdown."""
-    sections, first = [_HEAD], {}
+    sections = [_HEAD]
+    first: dict[tuple[tuple[str, str], ...], str] = {}  # of the views with these columns
     for view in views().values():
         columns = tuple(view.columns.items())
         sections.append(_section(view, like=first.setdefault(columns, view.name)))
