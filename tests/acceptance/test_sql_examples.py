@@ -28,21 +28,22 @@ QUERIES = [
 Rows: TypeAlias = set[tuple[Any, ...]]
 
 HOME, LIGHT, MANY = "https://example.com/", "https://example.com/light", "https://example.com/many"
+SHAKY = "https://example.com/shaky"
 BROKEN: Rows = {
-    (HOME, "new", "https://example.com/new-dead", "http 404 or 410"),
+    (HOME, "new", "https://example.com/new-dead", "http 404"),
     (HOME, "light", "https://example.com/old-dead", "http 403"),
 }
 
 # By what each query begins with, after the second night.
 EXPECTED: dict[str, Rows] = {
-    "SELECT url, title FROM": {(HOME, "two"), (LIGHT, "light"), (MANY, "many")},
+    "SELECT url, title FROM": {(HOME, "two"), (LIGHT, "light"), (MANY, "many"), (SHAKY, "shaky")},
     "SELECT page_url, anchor": BROKEN,
     "SELECT url, links_total": {(MANY, 10_001)},
     "SELECT datetime(": {("2023-11-14 22:13:20", "one"), ("2023-11-15 22:13:20", "two")},
     "SELECT reason, count(*)": {("robots: line 2: Disallow: /private", 2), ("scope", 10_000)},
     "SELECT domain, count(*)": {("example.com", 1)},
     "SELECT title, description": {("light", "far out")},
-    "SELECT url, status, failing_since": set(),  # a 403 settles it
+    "SELECT url, status, failing_since": {(SHAKY, "fetched", NIGHT + DAY_S, "http 500")},  # a 403 settles it
 }
 
 
@@ -57,12 +58,18 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site.page("/light", title="light", text="no lighthouse", head='<meta name="description" content="far out">')
     site.page("/away", title="away", text="a lighthouse", links=[("/old-dead", "away")])
     site.page("/many", title="many", links=[f"https://x.test/{number}" for number in range(10_001)])
-    site.page("/", title="one", links=[("/old-dead", "old"), "/light", "/away", "/private/1", "/many"])
+    site.page("/", title="one", links=[("/old-dead", "old"), "/light", "/away", "/private/1", "/many", "/shaky"])
+    site.page("/shaky", title="shaky")
     options: dict[str, Any] = {"scope": "domain", "retries": 0}
     assert crawled(web, db, HOME, **options).status_of("https://example.com/old-dead") == "failed"
-    site.page("/", title="two", links=[("/new-dead", "new"), ("/old-dead", "light"), "/light", "/private/2", "/many"])
+    site.page(
+        "/",
+        title="two",
+        links=[("/new-dead", "new"), ("/old-dead", "light"), "/light", "/private/2", "/many", "/shaky"],
+    )
     site.page("/light", title="light", text="the lighthouse", head='<meta name="description" content="far out">')
     site.status("/away", 404)
+    site.status("/shaky", 500)
     crawled(web, db, at=NIGHT + DAY_S, max_age_s=0.0, **options)
     return db
 
