@@ -96,6 +96,14 @@ class ScopeConfig(Slice):
     )
     max_path_segments: int = option(25, "--max-path-segments", Count(low=1), "Skip URLs with more path segments.")
     max_query_params: int = option(40, "--max-query-params", Count(low=0), "Skip URLs with more query parameters.")
+    guess_sitemap: bool = option(
+        True,
+        "--guess-sitemap",
+        Flag(),
+        "Ask each origin once for `/sitemap.xml` if its robots.txt names no sitemap.",
+        more="Only where links are followed: not with `--max-depth 0`, `--scope prefix` or `--ignore-robots`. See"
+        " [`crawler help politeness`](politeness.md).",
+    )
     trap_rules: bool = option(
         True,
         "--trap-rules",
@@ -110,6 +118,13 @@ class ScopeConfig(Slice):
         Flag(),
         "Follow `rel=nofollow` links, and links on nofollow pages.",
         more="They are recorded either way.",
+    )
+    feeds: bool = option(
+        False,
+        "--feeds",
+        Flag(),
+        "Read the feeds that pages name (`<link rel=alternate>`), and crawl what they list.",
+        more="They are recorded either way. See [`crawler help sitemaps`](sitemaps.md).",
     )
 
 

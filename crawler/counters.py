@@ -25,6 +25,7 @@ class Counters:
     dns_lookups: int = 0
     dns_cache_hits: int = 0
     retries: int = 0
+    cut_sitemaps: int = 0  # sitemaps and feeds of which not all was read
     by_status: Counter[int] = field(default_factory=Counter)
     by_failure: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)  # what commits have changed, by `Change`

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from crawler.memory import Share
 from crawler.records import Failure, Response
@@ -20,6 +20,29 @@ class Unresolved:
 
     host: str
     message: str
+
+
+LOOK_BYTES = 4096  # of a body, by which it is decided how to take the rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How the rest of a body is taken. `max_bytes`, decoded, None: the configured limit. `more_time_s` is added to the
+    request's deadline. `is_packed`: the body comes back as a zstd frame, takes up little memory, and at most
+    `MAX_PACKED_BYTES` of it; before its second MiB is read, `wait` is awaited, once.
+    """
+
+    max_bytes: int | None = None
+    more_time_s: float = 0.0
+    is_packed: bool = False
+    wait: Callable[[], Awaitable[None]] | None = None
+
+
+LISTING_PATIENCE = 4.0  # a sitemap may be five times as long as a page: it has so many times --timeout, --parse-timeout
+MAX_PACKED_BYTES = 16 * 1024 * 1024  # a sitemap of 50 MiB takes 5
+LONG_BYTES = 1024 * 1024
+
+Look: TypeAlias = Callable[[str | None, bytes], Terms | None]
 
 
 def any_type(content_type: str | None) -> bool:
@@ -43,6 +66,7 @@ class Fetcher(Protocol):
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         readable: Callable[[str | None], bool] = any_type,
+        look: Look | None = None,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
         sending_in_s: Callable[[], float] | None = None,
@@ -52,12 +76,14 @@ class Fetcher(Protocol):
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
         No redirect is followed and no request is repeated. The body is read where the status is 2xx and
-        `readable(content_type)` says so, up to `max_bytes` decoded bytes; elsewhere `read` is False. `timeout_s`
-        replaces the configured deadline of the whole request. `headers` go with this request alone. `on_sent` is called
-        once, at the moment in which the request was sent, and not at all where none was. `sending_in_s` is asked before
-        that, once there is a connection: the request is not sent before it says 0, and what it waits for that does not
-        count in its time. Where `fresh`, the request goes out on no connection that was kept. The body of a `Response`
-        holds its memory until `share` is given back, or, without one, until this returns.
+        `readable(content_type)` says so, up to `max_bytes` decoded bytes; elsewhere `read` is False. `look` is asked
+        once, with the type and the first `LOOK_BYTES` of the body (all, of a shorter one), on what terms the rest is
+        taken; None: the body is not wanted, as if its type had said so. `timeout_s` replaces the configured deadline of
+        the whole request. `headers` go with this request alone. `on_sent` is called once, at the moment in which the
+        request was sent, and not at all where none was. `sending_in_s` is asked before that, once there is a
+        connection: the request is not sent before it says 0, and what it waits for that does not count in its time.
+        Where `fresh`, the request goes out on no connection that was kept. The body of a `Response` holds its memory
+        until `share` is given back, or, without one, until this returns.
         """
 
 

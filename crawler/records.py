@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class ExclusionReason(StrEnum):
     PORT = "port"  # one on which no web server is to be expected
     NOFOLLOW = "nofollow"
     ROBOTS = "robots"  # the detail is the rule, with its line
+    NO_SITEMAP = "no sitemap"  # was guessed, and is not there
     PATH_SEGMENTS = "trap: path segments"
     REPEATED_PATH_SEGMENTS = "trap: repeated path segments"
     QUERY_PARAMETERS = "trap: query parameters"
@@ -151,13 +152,30 @@ class FoundBy(StrEnum):
     GUESS = "guess"  # nobody named it: another scheme of a seed, a place where a sitemap usually stands
 
 
-class SeedMark(IntEnum):
-    """Whether a URL was named by the user. Every mark but NO makes the URL's host a root of the scope."""
+class Difference(Enum):
+    """How a page that was read differs from the version of it that is stored; see `policy.change.difference`."""
 
+    NOTHING = "nothing"
+    READER = "reader"  # the page is what it was: today's reader sees it otherwise
+    UNKNOWN = "unknown"  # an earlier reader read the version, and its body was not kept
+    FIRST = "first"  # no version is stored
+    METADATA = "metadata"
+    PRICE_OR_DATE = "price or date"  # of the metadata alone
+    CONTENT = "content"
+
+
+class SeedMark(IntEnum):
+    """Whether a URL was named by the user. A mark that is true makes the URL's host a root of the scope."""
+
+    GUESS = -1  # named by nobody: a place where sitemaps often stand
     NO = 0
     SEED_REDIRECT = 1  # what a seed redirects to: not named by the user, so that it is trusted with nothing
     YES = 2  # a seed
     BARE = 3  # a seed given without a scheme: https is tried first, then http
+
+    def __bool__(self) -> bool:
+        """Whether a seed is or leads there."""
+        return self > SeedMark.NO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +228,7 @@ class PreviousVisit:
     unknown URLs a new version brings, on a moving average. `promise_s` is the time for which the server said that its
     answer holds, -1 where it broke such a promise. `hinted`: a sitemap said that it has changed since. `links_cut_at`:
     the number of URLs that its hosts could have when links of it were not stored for that (None: all were).
+    `unread_type`: the Content-Type of a document that was no page (None: it was one, or nobody knows).
     """
 
     status: UrlStatus
@@ -219,6 +238,7 @@ class PreviousVisit:
     reader_version: int = 1
     truncated: bool = False
     has_body: bool = False
+    unread_type: str | None = None
     etag: str | None = None
     last_modified: str | None = None
     rate: ChangeRate | None = None
@@ -421,6 +441,15 @@ PRICES_AND_DATES_BYTES = 8  # the last ones of a `metadata_hash`: they cover no 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierBody:
+    """The body of a version, as it is stored, and the Content-Type with which it came."""
+
+    digest: bytes
+    zstd: bytes
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 
@@ -431,9 +460,9 @@ class Page:
     `metadata_hash` covers title, description, canonical URL, language, robots directives, hreflang, JSON-LD, Open
     Graph, dates and author, its last bytes prices and dates alone; empty where none was made. `reader_version` is that
     of the reader; 1 stands for those of 0.1.0, which left all fields from it on empty. `content_type` is the media type
-    that it was read as; `encoding_source` is what named the encoding (bom, header, meta, xml, guess, default). `metas`
-    are the `<meta>` elements by name, in lower case: a text, or a list of texts where it is repeated. `published_at`
-    and `modified_at` are Unix seconds. None: the page does not say.
+    that it was read as; `encoding_source` is what named the encoding: bom, header, meta, xml, or where nothing did
+    utf-8 (the bytes are), guess or default. `metas` are the `<meta>` elements by name, in lower case: a text, or a list
+    of texts where it is repeated. `published_at` and `modified_at` are Unix seconds. None: the page does not say.
     """
 
     url: str
@@ -469,7 +498,6 @@ class Page:
     icon_url: str | None = None
     resources: tuple[Resource, ...] = ()
     link_details: tuple[LinkDetail, ...] = ()
-    word_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -567,6 +595,15 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrls:
+    """URLs that responded before and fail for now: how many, the earliest `since` (None: there are none), and why."""
+
+    urls: int = 0
+    since: float | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostRecord:
     """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned.
 
@@ -586,17 +623,26 @@ class HostRecord:
 class Visit:
     """What a worker brings back of one claim: what it saw, nothing decided.
 
-    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `entries` are those of a
-    sitemap.
+    `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
+    or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
+    was another that read it.
     """
 
     claim: Claim
     attempt: Response | Failure
     conditional: bool = False
     page: Page | None = None
+    earlier: Page | None = None
     body: StoredBody | None = None
-    entries: tuple[SitemapEntry, ...] = ()
+    listing: Listing | None = None
     redirect_url: str | None = None
+
+
+class Listed(NamedTuple):
+    """A URL that a sitemap or feed names, judged, and what it says of it."""
+
+    target: Target
+    entry: SitemapEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -608,10 +654,13 @@ class Result:
     look at again from `origin_revisit_at` on. `keeps`: the status that the URL keeps, as of its last answer, though
     this visit brought none. Times are Unix seconds. A `body` without a `page` belongs to the version that is stored
     already, and so does `reread`, a page that says what it said: it brings what makes no version up to date, and the
-    links and their details where `link_targets` are given. `lastmods` is what a sitemap says of its
-    pages. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is slowed no more, None:
-    nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`: nothing changes but
-    `next_fetch_at`.
+    links and their details where `link_targets` are given; where the `difference` is the reader's, all of it takes the
+    place of what was read. `listed` is what a sitemap or feed names, and
+    `forgets_listed`: what an earlier version named is no longer so. `is_part`: more of that follows, and this changes
+    nothing of the claim's own URL. `cut`: why not all of a sitemap was read, for people. `kind`: what the URL is by
+    now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
+    slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
+    nothing changes but `next_fetch_at`.
     """
 
     claim: Claim
@@ -620,6 +669,7 @@ class Result:
     page: Page | None = None
     body: StoredBody | None = None
     reread: Page | None = None
+    difference: Difference = Difference.NOTHING
     redirect_url: str | None = None
     link_targets: tuple[Target, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -630,7 +680,11 @@ class Result:
     keeps: UrlStatus | None = None
     next_fetch_at: float | None = None
     revisit: Revisit | None = None
-    lastmods: tuple[tuple[str, float], ...] = ()
+    listed: tuple[Listed, ...] = ()
+    forgets_listed: bool = False
+    is_part: bool = False
+    cut: str | None = None
+    kind: UrlKind | None = None
     closure: Closure | None = None
     host_failures: int | None = None
     pace_s: float | None = None

@@ -62,10 +62,13 @@ def _check_host_headers(earlier: Sequence[Mapping[str, Any]], hosts: Sequence[Ho
             )
 
 
+_EXCLUDING_NONE = ("max_pages", "guess_sitemap", "feeds")
+
+
 def scope_rules(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that can exclude a URL, after a round trip through JSON. Limits on pages exclude none."""
+    """The options that can exclude a URL, after a round trip through JSON."""
     rules = json.loads(json.dumps(options["scope"]))
-    return {name: value for name, value in rules.items() if not name.startswith("max_pages")}
+    return {name: value for name, value in rules.items() if not name.startswith(_EXCLUDING_NONE)}
 
 
 def sendable(network: NetworkConfig) -> NetworkConfig:

@@ -15,6 +15,7 @@ from functools import partial
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
+from crawler.content.reader import is_unread_pdf
 from crawler.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.fetching import RunFetcher
@@ -29,7 +30,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
-from crawler.records import Claim, EndReason, Failure, FailureKind
+from crawler.records import Claim, EndReason, Failure, FailureKind, UrlKind, Visit
 from crawler.resumption import sendable, sendable_by
 from crawler.seeds import Seed
 from crawler.start import Start, other_sites
@@ -80,6 +81,7 @@ class Run:
         self._unstored_before = 0
         self._nothing_left_at: float | None = None  # to be fetched now, or soon enough to wait for
         self._proxy_blamed = False
+        self._pdf_told = False
 
     async def begin(self, seeds: Sequence[Seed], *, db_named: bool = True) -> None:
         """Record the run, add the seeds and what waits in the inbox. Raises `UsageError`: see `Start.begin`.
@@ -174,6 +176,8 @@ class Run:
         if visit is not None:
             if isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.PROXY:
                 self._blame_proxy(visit.attempt.message)
+            elif not self._pdf_told and _is_unread_pdf(visit):
+                self._tell_of_pdf(visit.claim.url)
             await self.frontier.finish(visit)
 
     def _blame_proxy(self, message: str) -> None:
@@ -181,6 +185,11 @@ class Run:
         if not self._proxy_blamed:
             self._proxy_blamed = True
             self._observer.notify(f"{message}; unfetched URLs stay pending")
+
+    def _tell_of_pdf(self, url: str) -> None:
+        """Say once how they can be read: few crawls want to."""
+        self._pdf_told = True
+        self._observer.notify(f"{url} is a PDF, whose text is not read; pip install 'crawler[pdf]' adds what reads it")
 
     async def _drain(self) -> None:
         """Give what is under way a few seconds, but not past a second signal."""
@@ -220,10 +229,18 @@ class Run:
             excluded=await self._store.exclusions(),
             unstored_links=await self._store.unstored_links(),
             urls=counts,
+            failing=await self._store.failing_urls(),
             pending=counts["pending"],
             insecure=self._config.network.insecure,
             waiting=tuple(waiting),
         )
+
+
+def _is_unread_pdf(visit: Visit) -> bool:
+    attempt = visit.attempt
+    if isinstance(attempt, Failure) or attempt.read or visit.claim.kind is not UrlKind.PAGE:
+        return False
+    return is_unread_pdf(attempt.content_type)
 
 
 @asynccontextmanager

@@ -9,20 +9,48 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from fnmatch import fnmatchcase
+from typing import Self
 from urllib.parse import unquote, unquote_plus
 
 from ada_url import join_url, normalize_url
 
+from crawler.charsets.encoder import encode
+
+_TRIMMED = "".join(map(chr, range(0x21)))  # what a URL may be surrounded by
+_LINE_BREAKS = {ord(char): None for char in "\t\n\r"}  # may stand anywhere in it
+_QUERY_CHARACTERS = frozenset(range(0x21, 0x7F)) - frozenset(b"\"#<>'")
+_WRITTEN_AS_UTF8 = frozenset({"utf-8", "utf-16le", "utf-16be", "replacement"})
 _PATH_PARAMETER = re.compile(r";([^;=/]+=[^;/]*)")
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class DocumentBase(str):
+    """The URL that a document's links are resolved against, where queries are not written in UTF-8 there."""
+
+    __slots__ = ("encoding",)
+    encoding: str
+
+    def __new__(cls, url: str, encoding: str) -> Self:
+        """`encoding` is a name of the Encoding Standard's, lower case."""
+        self = super().__new__(cls, url)
+        self.encoding = encoding
+        return self
+
+
+def document_base(url: str, encoding: str) -> str:
+    """`url` to resolve the links of a document in `encoding` against."""
+    return str(url) if encoding in _WRITTEN_AS_UTF8 else DocumentBase(url, encoding)
 
 
 def normalize(href: str, base: str | None = None) -> str | None:
     """The WHATWG href of `href` (resolved against `base`) without its fragment; None if it is not an http(s) URL.
 
-    Nothing else is changed: no parameter is dropped, and case is folded only as the standard says.
+    Nothing else is changed: no parameter is dropped, and case is folded only as the standard says. Where `base` is a
+    `DocumentBase`, the query is in the encoding of that document, in all other cases in UTF-8.
     Source: WHATWG URL Standard, "URL parsing" and "URL serializing".
     """
+    if type(base) is DocumentBase and not href.isascii():
+        href = _with_encoded_query(href, base.encoding)
     try:
         url = normalize_url(href) if base is None else join_url(base, href)
     except ValueError:
@@ -30,6 +58,22 @@ def normalize(href: str, base: str | None = None) -> str | None:
     if not url.startswith(("http://", "https://")):
         return None
     return url.partition("#")[0]
+
+
+def _with_encoded_query(href: str, encoding: str) -> str:
+    """`href` with its query, if it is not ASCII, in the bytes of `encoding`; what that lacks is written as a number.
+
+    Source: WHATWG URL Standard, "percent-encode after encoding" with the special-query percent-encode set.
+    """
+    before, hash_mark, fragment = href.partition("#")
+    path, question_mark, query = before.partition("?")
+    if query.isascii():
+        return href
+    if not hash_mark:
+        query = query.rstrip(_TRIMMED)
+    written = encode(query.translate(_LINE_BREAKS), encoding, reference="%26%23{}%3B")
+    escaped = "".join(chr(byte) if byte in _QUERY_CHARACTERS else f"%{byte:02X}" for byte in written)
+    return f"{path}{question_mark}{escaped}{hash_mark}{fragment}"
 
 
 def scheme_of(url: str) -> str:

@@ -12,21 +12,34 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from crawler.bodies import stored_body
+from crawler.bodies import DamagedBodyError, decompress, stored_body
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
+from crawler.content.document_text import MAX_DECODED_BYTES, TOO_LONG
 from crawler.content.html import CONTENT_HASH_BYTES
 from crawler.content.link_header import with_link_header
-from crawler.content.reader import readable
+from crawler.content.reader import kind_of, may_be_read, may_be_read_by_now
 from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
-from crawler.fetching import Fetcher, Unresolved, any_type
+from crawler.fetching import LISTING_PATIENCE, Fetcher, Terms, Unresolved, any_type
 from crawler.parsing.parser import Parser
 from crawler.policy.outcome import REDIRECTS
 from crawler.policy.ports import has_bad_port
 from crawler.policy.recrawl import conditions, misdated
 from crawler.policy.robots import MAX_BYTES as MAX_ROBOTS_BYTES
-from crawler.records import Claim, Failure, FailureKind, Page, Response, UrlKind, Visit
+from crawler.records import (
+    LISTINGS,
+    Claim,
+    EarlierBody,
+    Failure,
+    FailureKind,
+    Listing,
+    Page,
+    Response,
+    StoredBody,
+    UrlKind,
+    Visit,
+)
 from crawler.urls import normalize, origin_of, without_credentials
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
@@ -50,6 +63,9 @@ class Ledger(Protocol):
         have passed.
         """
 
+    async def stored_body(self, claim: Claim) -> EarlierBody | None:
+        """The body of the version that is stored of the claim's URL; None where that was not kept."""
+
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request: at 0 the turn is its own. To be asked again after
         they have passed; None where the host is left alone for now.
@@ -72,6 +88,7 @@ class Visitor:
         self._parser = parser
         self._ledger = ledger
         self._clock = clock
+        self._long_listing = asyncio.Lock()
 
     async def visit(self, claim: Claim) -> Visit | None:
         """Everything that the claim led to; None where it was given back, because its address is busy."""
@@ -82,19 +99,24 @@ class Visitor:
             return None
         if claim.kind is UrlKind.ROBOTS:
             return _visit(claim, await self._fetch_robots(claim))
-        asked_with = conditions(claim, keep_bodies=self._config.run.bodies) if claim.previous is not None else None
-        with self._fetcher.share() as share:  # until the body has been read: bodies that wait for a parser are bodies
+        asked_with = None
+        if claim.previous is not None:
+            asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=may_be_read_by_now)
+        look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing)
+        # Until the body has been read: bodies that wait for a parser are bodies.
+        with self._fetcher.share() as share, look:
             attempt = await self._fetch(
                 claim,
                 claim.url,
                 timeout_s=self._timeout_s(claim),
                 headers=asked_with,
-                readable=any_type if claim.kind is UrlKind.SITEMAP else readable,
+                readable=any_type if claim.kind in LISTINGS else may_be_read,
+                look=look,
                 share=share,
             )
             if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
                 return _visit(claim, attempt, conditional=bool(asked_with))
-            return await self._read(claim, attempt)
+            return await self._read(claim, attempt, look.kind or claim.kind)
 
     def _timeout_s(self, claim: Claim) -> float:
         patience_s = self._ledger.patience_s(claim)
@@ -144,17 +166,46 @@ class Visitor:
             await asyncio.sleep(wait_s)
         return wait_s is not None
 
-    async def _read(self, claim: Claim, response: Response) -> Visit:
-        reading = await self._parser.read(claim.kind, response, keep_body=self._config.run.bodies)
+    async def _read(self, claim: Claim, response: Response, kind: UrlKind) -> Visit:
+        reading = await self._parser.read(kind, response, keep_body=self._config.run.bodies)
         if isinstance(reading, Failure):
-            keep = self._config.run.bodies  # in a thread: 10 MB are 30 ms in which the event loop can do other things
+            keep = self._config.run.bodies and kind is UrlKind.PAGE
+            # In a thread: 10 MB are 30 ms in which the event loop can do other things.
             body = await asyncio.to_thread(stored_body, response.body) if keep else None
             return _visit(claim, reading, body=body)
         content, body = reading
         response = replace(response, body=b"")  # it has been read, and its `size` is known
         if isinstance(content, Page):
-            return _visit(claim, response, page=self._with_header_directives(content, response), body=body)
-        return _visit(claim, response, entries=tuple(content or ()))
+            earlier = await self._read_earlier(claim, response, content, body)
+            page = self._with_header_directives(content, response)
+            return _visit(claim, response, page=page, earlier=earlier, body=body)
+        if isinstance(content, Listing):
+            return _visit(claim, response, listing=_cut_as(content, response))
+        return _visit(claim, response)
+
+    async def _read_earlier(self, claim: Claim, response: Response, page: Page, body: StoredBody | None) -> Page | None:
+        """What today's reader makes of the body that is stored, where another one had read that: only then can be told
+        whether the page has changed. None where there is no need, no such body, or it cannot be read.
+
+        The header fields of then are not kept: those of now stand for them.
+        """
+        previous = claim.previous
+        if previous is None or previous.reader_version == page.reader_version or not previous.has_body:
+            return None
+        stored = await self._ledger.stored_body(claim)
+        if stored is None:
+            return None
+        if body is not None and body.digest == stored.digest:
+            return self._with_header_directives(page, response)
+        try:
+            raw = await asyncio.to_thread(decompress, stored.zstd)
+        except DamagedBodyError:
+            return None
+        before = Response(url=claim.url, status_code=200, content_type=stored.content_type, body=raw, size=len(raw))
+        reading = await self._parser.read(claim.kind, before, keep_body=False)
+        if isinstance(reading, Failure) or not isinstance(reading[0], Page):
+            return None
+        return self._with_header_directives(reading[0], response)
 
     def _with_header_directives(self, page: Page, response: Response) -> Page:
         """X-Robots-Tag says what `<meta name=robots>` may say; the stricter holds. A Refresh comes before the page's
@@ -175,6 +226,54 @@ class Visitor:
         return replace(
             asked, content_hash=blake2b(page.content_hash, key=salt, digest_size=CONTENT_HASH_BYTES).digest()
         )
+
+
+class _FirstLook:
+    """A `Look`: what a document is by its first bytes. For a sitemap, the protocol's limits hold, not those of a page;
+    of long ones, one is taken and read at a time.
+    """
+
+    def __init__(self, kind: UrlKind, timeout_s: float, long_listing: asyncio.Lock) -> None:
+        self._asked_as = kind
+        self._more_time_s = (LISTING_PATIENCE - 1) * timeout_s
+        self._long_listing = long_listing
+        self._has_turn = False
+        self.kind: UrlKind | None = None
+
+    def __call__(self, content_type: str | None, head: bytes) -> Terms | None:
+        """See `Look`."""
+        self.kind = kind_of(self._asked_as, content_type, head)
+        if self.kind is None:
+            return None
+        if self.kind is UrlKind.PAGE:
+            return _AS_IT_IS
+        return Terms(
+            max_bytes=MAX_DECODED_BYTES, more_time_s=self._more_time_s, is_packed=True, wait=self._wait_for_turn
+        )
+
+    async def _wait_for_turn(self) -> None:
+        await self._long_listing.acquire()
+        self._has_turn = True
+
+    def __enter__(self) -> None:
+        """The visit begins."""
+
+    def __exit__(self, *_error: object) -> None:
+        """The visit is over, and whatever it read has been read."""
+        if self._has_turn:
+            self._has_turn = False
+            self._long_listing.release()
+
+
+_AS_IT_IS = Terms()
+
+
+def _cut_as(listing: Listing, response: Response) -> Listing:
+    """What was cut on its way was not read to its end."""
+    if listing.cut is not None or not response.truncated:
+        return listing
+    size = response.size or 0
+    return replace(listing, cut=TOO_LONG if size >= MAX_DECODED_BYTES else f"only its first {size:,} bytes came")
 
 
 def _visit(claim: Claim, attempt: Response | Failure, **found: Any) -> Visit:

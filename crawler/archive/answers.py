@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class UrlState:
     """What is known of one URL.
 
-    `status` is a `UrlStatus`, `reason` why it was excluded or failed; `kind` is page, robots or sitemap. `depth` counts
-    links from the nearest seed, `hops` the redirects in a row that led here, `attempts` those that failed since the
-    last success. `is_seed`: the user named it, or a seed redirects to it. `fetched_at` is the time of its latest
+    `status` is a `UrlStatus`, `reason` why it was excluded or failed; `kind` is page, robots, sitemap or feed. `depth`
+    counts links from the nearest seed, `hops` the redirects in a row that led here, `attempts` those that failed since
+    the last success. `is_seed`: the user named it, or a seed redirects to it. `fetched_at` is the time of its latest
     response, `next_fetch_at` when it is due, `revisit_at` when `--max-age auto` checks it again; None if there is no
     such time. `has_page`: a version of it is stored.
     """
@@ -87,6 +87,23 @@ class InLink:
     anchor: str
     rel: str
     nofollow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingUrl:
+    """A URL that failed at its latest visit, but responded before, and keeps the `status` (a `UrlStatus`) of that.
+
+    `failing_reason` is why: a `FailureKind` or "http <status>"; `failing_since` is its first failed attempt since
+    `fetched_at`, its last response, and `attempts` counts those. It is due again at `next_fetch_at`.
+    """
+
+    url: str
+    status: str
+    failing_since: float
+    failing_reason: str
+    attempts: int
+    fetched_at: float | None
+    next_fetch_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

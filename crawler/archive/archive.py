@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import aiosqlite
 import orjson
 
-from crawler.archive.answers import Attempt, FailedUrl, InLink, OutLink, UrlState, Version
+from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlState, Version
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive
@@ -141,6 +141,13 @@ class Archive:
         async for rows in self._batches(_select(FailedUrl, "FROM failed_urls ORDER BY reason, url_id"), (), _ROWS):
             for row in rows:
                 yield _answer(FailedUrl, row)
+
+    async def failing(self) -> AsyncIterator[FailingUrl]:
+        """The URLs that fail for now and keep the status of their last response, grouped by reason."""
+        found = _select(FailingUrl, "FROM failing_urls ORDER BY failing_reason, url_id")
+        async for rows in self._batches(found, (), _ROWS):
+            for row in rows:
+                yield _answer(FailingUrl, row)
 
     async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
         links: dict[int, dict[int, Link]] = {row[0]: {} for row in rows}

@@ -34,10 +34,17 @@ links or all attempts, which takes some seconds per ten million; they say so.
 
 def reference() -> str:
     """The page, in Markdown."""
-    return "\n".join([_HEAD, *(_section(view) for view in views().values())])
+    sections, first = [_HEAD], {}
+    for view in views().values():
+        columns = tuple(view.columns.items())
+        sections.append(_section(view, like=first.setdefault(columns, view.name)))
+    return "\n".join(sections)
 
 
-def _section(view: View) -> str:
+def _section(view: View, *, like: str) -> str:
+    """`like`: the first view with these columns, whose table is not printed again."""
+    if like != view.name:
+        return "\n".join([f"## `{view.name}`", "", view.description, "", f"It has the columns of `{like}`.", ""])
     rows = [f"| `{name}` | {meaning} |" for name, meaning in view.columns.items()]
     return "\n".join([f"## `{view.name}`", "", view.description, "", "| column | what it is |", "|---|---|", *rows, ""])
 

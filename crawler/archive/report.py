@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ import aiosqlite
 import orjson
 
 from crawler.archive.reading import open_archive
-from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, UrlStatus
+from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, FailingUrls, UrlStatus
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.database import explained
+from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN
 
 _RUNS = """
@@ -36,10 +38,15 @@ FROM host_overview
 """
 
 _TALLIES = f"""
-SELECT host, {", ".join(UrlStatus)}, next_due_at, back_off_until, failures, pace_s, unstored_links FROM host_overview
+WITH failing (host, failing) AS MATERIALIZED (
+    SELECT name, count(*) FROM urls CROSS JOIN hosts ON hosts.id = host_id WHERE {IS_FAILING} GROUP BY host_id
+)
+SELECT host, {", ".join(UrlStatus)}, next_due_at, back_off_until, failures, pace_s, unstored_links,
+    coalesce(failing, 0) AS failing
+FROM host_overview LEFT JOIN failing USING (host)
 """  # noqa: S608 - our own names
 _HOSTS = f"{_TALLIES} WHERE urls > excluded ORDER BY pending + fetched DESC, host LIMIT ?"
-_SUSPECTS = f"{_TALLIES} WHERE failed > 0 ORDER BY failed DESC, host LIMIT ?"
+_SUSPECTS = f"{_TALLIES} WHERE failed > 0 OR failing > 0 ORDER BY failed + coalesce(failing, 0) DESC, host LIMIT ?"
 
 # The origins whose robots.txt cannot be had and that go by what it said last.
 _OLD_RULES = """
@@ -65,14 +72,6 @@ _MESSAGES = """
 SELECT url_id, message FROM fetches
 WHERE id > (SELECT max(id) FROM fetches) - 65536 AND message <> '' AND url_id IN (SELECT value FROM json_each(?))
 """  # of the newest attempts alone: a URL's are found by no index
-# By urls_failing alone.
-_FAILING = """
-SELECT count(*), min(failing_since) FROM urls
-WHERE failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone')
-"""
-_FAILING_REASONS = """
-SELECT failing_reason, count(*) FROM failing_urls GROUP BY failing_reason ORDER BY count(*) DESC
-"""
 
 # By urls_excluded alone. The hosts that a domain has too many of are one trap, not one each.
 _TRAPS = f"""
@@ -126,7 +125,8 @@ class HostTally:
     """A host's URLs by status, robots.txt not counted. `failures` counts look-ups and connections that failed in a row.
 
     `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed. `unstored_links` lead to
-    further URLs of it, which were not stored because of `--max-urls-per-host`.
+    further URLs of it, which were not stored because of `--max-urls-per-host`. `failing` URLs keep the status of their
+    last response, by which they are counted, too.
     """
 
     name: str
@@ -136,6 +136,7 @@ class HostTally:
     failures: int
     pace_s: float | None
     unstored_links: int
+    failing: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,25 +176,15 @@ class Trap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailingUrls:
-    """URLs that responded before and fail for now: how many, the earliest `since` (None: there are none), and why."""
-
-    urls: int
-    since: float | None
-    reasons: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The figures. Times are Unix seconds; counts of URLs leave out robots.txt.
 
     `runs` are the newest, newest first; `hosts` those with the most pages and pending URLs; `suspects` those with the
-    most failed URLs; `failed_urls` three of each of the ten most frequent reasons; `waiting` are hosts and origins that
-    are left alone for now, and hosts of URLs that wait for a retry; `old_rules` are origins whose robots.txt cannot be
-    had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than excluded URLs.
-    `next_due_at` None: nothing is planned.
-    `failures` counts failed URLs by reason: a `FailureKind` or "http <status>"; `failing` are those that keep the
-    status of their last response.
+    most failed and failing URLs; `failed_urls` three of each of the ten most frequent reasons; `waiting` are hosts and
+    origins that are left alone for now, and hosts of URLs that wait for a retry; `old_rules` are origins whose
+    robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
+    excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
+    "http <status>"; `failing` are those that keep the status of their last response.
     """
 
     urls: Mapping[str, int]
@@ -255,7 +246,7 @@ async def _read(
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
         failures={row[0] or "unknown": row[1] for row in failed},
-        failing=await _failing(connection),
+        failing=await failing_urls(partial(_rows, connection)),
         excluded=dict(await _rows(connection, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
         unstored_links=int(totals[3]),
         page_versions=page_versions or 0,
@@ -274,12 +265,6 @@ async def _failed_urls(connection: aiosqlite.Connection, reasons: Sequence[str |
     ids = orjson.dumps([url_id for url_id, _url, _reason in found]).decode()
     messages = dict(await _rows(connection, _MESSAGES, ids)) if found else {}
     return [Failed(url=url, reason=reason, message=messages.get(url_id)) for url_id, url, reason in found]
-
-
-async def _failing(connection: aiosqlite.Connection) -> FailingUrls:
-    urls, since = await _row(connection, _FAILING)
-    reasons = dict(await _rows(connection, _FAILING_REASONS)) if urls else {}
-    return FailingUrls(urls=urls, since=since, reasons=reasons)
 
 
 async def _traps(connection: aiosqlite.Connection, most: int) -> list[Trap]:
@@ -344,7 +329,7 @@ def _run(row: Sequence[Any]) -> RunRecord:
 
 
 def _host(row: Sequence[Any]) -> HostTally:
-    name, *counts, next_due_at, back_off_until, failures, pace_s, unstored_links = row
+    name, *counts, next_due_at, back_off_until, failures, pace_s, unstored_links, failing = row
     return HostTally(
         name=name,
         urls=dict(zip(map(str, UrlStatus), counts, strict=True)),
@@ -353,4 +338,5 @@ def _host(row: Sequence[Any]) -> HostTally:
         failures=failures,
         pace_s=pace_s,
         unstored_links=unstored_links,
+        failing=failing,
     )

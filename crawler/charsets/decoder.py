@@ -24,7 +24,7 @@ SINGLE_BYTE_CODECS = {  # Python's, where it has another name
     "windows-874": "cp874",
     "x-mac-cyrillic": "mac_cyrillic",
 }
-_WHOLE = {"iso-2022-jp", "replacement", "utf-16le", "utf-16be"}
+_WHOLE = {"iso-2022-jp", "replacement"}
 
 
 def decode(body: bytes, encoding: str) -> str:
@@ -40,22 +40,30 @@ def decode(body: bytes, encoding: str) -> str:
 def decode_pieces(pieces: Iterable[bytes], encoding: str) -> Iterator[str]:
     """`decode` for a body that comes in pieces: the same text, in pieces of about the same size.
 
-    A piece is held back from its last line end, space or slash on: no sequence of bytes goes across one. What is in
-    iso-2022-jp, where an escape reaches further, or in UTF-16 comes in one piece.
+    In a legacy encoding, a piece is held back from its last line end, space or slash on: no sequence of bytes goes
+    across one. What is in iso-2022-jp, where an escape reaches further, comes in one piece.
     """
+    if encoding in UNICODE_CODECS:
+        yield from _decode_unicode(pieces, encoding)
+        return
     held: list[bytes] = []
-    decoded = decode
     for piece in pieces:
         end = 0 if encoding in _WHOLE else max(map(piece.rfind, (b"\n", b" ", b"/"))) + 1
         if end:
-            yield decoded(b"".join([*held, piece[:end]]), encoding)
-            held, decoded = [], _decode_further
+            yield decode(b"".join([*held, piece[:end]]), encoding)
+            held = []
         held.append(piece[end:])
-    yield decoded(b"".join(held), encoding)
+    yield decode(b"".join(held), encoding)
 
 
-def _decode_further(body: bytes, encoding: str) -> str:
-    return _decode(body, encoding).replace("\0", "\ufffd")
+def _decode_unicode(pieces: Iterable[bytes], encoding: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(UNICODE_CODECS[encoding])("replace")
+    mark = "\ufeff"
+    for piece in pieces:
+        if text := decoder.decode(piece).replace("\0", "\ufffd"):
+            yield text.removeprefix(mark)
+            mark = ""
+    yield decoder.decode(b"", True).removeprefix(mark)
 
 
 def _decode(body: bytes, encoding: str) -> str:

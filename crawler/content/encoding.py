@@ -7,11 +7,15 @@ bytes; it lives with the encodings.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from crawler.charsets.decoder import decode
 from crawler.charsets.labels import name_of
+from crawler.content.encoding_guess import guess_encoding
+from crawler.content.media_type import XML_TYPES, essence
 
-__all__ = ["PRESCAN_BYTES", "UTF8_SAMPLE_BYTES", "decode", "scalar_text", "sniff"]
+__all__ = ["PRESCAN_BYTES", "UTF8_SAMPLE_BYTES", "Sniffed", "declared_by", "decode", "scalar_text", "sniff", "sniffed"]
 
 PRESCAN_BYTES = 16 * 1024  # the standard stops at 1,024; real pages declare later
 UTF8_SAMPLE_BYTES = 64 * 1024
@@ -31,21 +35,62 @@ _ATTRIBUTE = re.compile(
 )
 
 
-def sniff(body: bytes, content_type: str | None = None) -> str:
-    """The WHATWG name, lower case, of the encoding to read `body` with.
+class Sniffed(NamedTuple):
+    """The encoding of a document, and what says so.
 
-    In this order: a byte-order mark, the `charset` of the Content-Type header, the `<meta>` prescan, the XML
-    declaration; then UTF-8 if the bytes are UTF-8, otherwise windows-1252. Labels unknown to the standard are ignored.
+    `name` is the standard's, lower case. `source` is `bom` (a byte-order mark), `header` (Content-Type), `meta`, `xml`
+    (its declaration, or that it begins as XML in UTF-16), `utf-8` (nothing, but the bytes are UTF-8), `guess` (nothing;
+    it is likely by its letters) or `default` (nothing; windows-1252).
+    """
+
+    name: str
+    source: str
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether no `<meta>` that the parser meets may change it (WHATWG HTML, "changing the encoding")."""
+        return self.source in ("bom", "header") or self.name.startswith("utf-16")
+
+
+def sniff(body: bytes, content_type: str | None = None) -> str:
+    """The WHATWG name, lower case, of the encoding to read `body` with; see `sniffed`."""
+    return sniffed(body, content_type).name
+
+
+def sniffed(body: bytes, content_type: str | None = None) -> Sniffed:
+    """The encoding to read `body` with, and what says so.
+
+    In this order: a byte-order mark, the `charset` of the Content-Type header, the `<meta>` prescan (not of what is
+    sent as XML), the XML declaration; then UTF-8 if the bytes are UTF-8, otherwise a guess, or windows-1252 where there
+    is too little to guess by. Labels unknown to the standard are ignored. In HTML, a `<meta>` that the parser meets
+    later comes before all that is not certain: `declared_by` reads it.
     Source: WHATWG HTML, "Determining the character encoding" and "prescan a byte stream".
     """
-    return (
-        _by_start(body, _BOMS)
-        or _http_charset(content_type)
-        or _by_start(body, _UTF16_XML_STARTS)
-        or _prescan(body[:PRESCAN_BYTES])
-        or _xml_encoding(body)
-        or ("utf-8" if _looks_like_utf8(body) else "windows-1252")
-    )
+    if name := _by_start(body, _BOMS):
+        return Sniffed(name, "bom")
+    if name := _http_charset(content_type):
+        return Sniffed(name, "header")
+    if name := _by_start(body, _UTF16_XML_STARTS):
+        return Sniffed(name, "xml")
+    if essence(content_type) not in XML_TYPES and (name := _prescan(body[:PRESCAN_BYTES])):
+        return Sniffed(name, "meta")
+    if name := _xml_encoding(body):
+        return Sniffed(name, "xml")
+    if _looks_like_utf8(body):
+        return Sniffed("utf-8", "utf-8")
+    if name := guess_encoding(body):
+        return Sniffed(name, "guess")
+    return Sniffed("windows-1252", "default")
+
+
+def declared_by(metas: Iterable[Mapping[str, str | None]]) -> str | None:
+    """The encoding that the first usable declaration among `<meta>` elements, given by their attributes, names."""
+    for attributes in metas:
+        if "charset" in attributes or "http-equiv" in attributes:
+            written = {name.encode(): (value or "").encode() for name, value in attributes.items()}
+            if name := _meta_encoding(written):
+                return name
+    return None
 
 
 def scalar_text(text: str) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
+from typing import Any, NamedTuple
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 from crawler.content.authorship import Sources, authorship, microdata_of
-from crawler.content.encoding import decode, sniff
+from crawler.content.encoding import Sniffed, declared_by, decode, sniffed
 from crawler.content.hyperlinks import LINKING_TAGS, read_links
+from crawler.content.media_type import HTML, XML_TYPES, essence
 from crawler.content.metadata import (
     Attributes,
     Metadata,
@@ -28,11 +30,11 @@ from crawler.content.metadata import (
 )
 from crawler.content.open_graph import read_open_graph
 from crawler.content.refresh import Refresh, read_refresh
-from crawler.content.resources import MEDIA_TAGS, read_resources, source_of
+from crawler.content.resources import MAX_RESOURCES, MEDIA_TAGS, read_resources, source_of
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
 from crawler.records import Link, Page
-from crawler.urls import normalize
+from crawler.urls import document_base, normalize
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 
 # Raise it with every change that makes an unchanged document read differently in what is compared between versions
@@ -44,14 +46,16 @@ MAX_HEADINGS = 1_000
 MAX_EMPTY_TITLES = 10
 MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that does not fit is dropped: cut, it is not JSON
 MAX_IMAGES = 500
-MAX_REFRESHES = 10  # that are looked at: each may stand deep in the tree
+MAX_WALKS = 10  # up the tree from elements of a kind: each may stand deep in it
 CONTENT_HASH_BYTES = 16
 IMAGES_HASH_BYTES = 8
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
 _TITLE_TAG = next(iter(tag_ids("title")))
 _NO_REFRESH = Refresh(url=None, delay_s=0)
-_NOSCRIPT = frozenset(tag_ids("noscript"))
+_NOSCRIPT = tag_ids("noscript")
+_FOREIGN = tag_ids("svg math foreignobject")  # within the last, HTML goes on
+_DRAWN = frozenset({"svg", "math"})
 _HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")
 _GROUPS = {
     **dict.fromkeys(LINKING_TAGS, "links"),
@@ -73,68 +77,123 @@ def read_page(
 
     `product_token` is the name by which `<meta name=...>` addresses this crawler, besides `robots`. URLs are resolved
     against the first `<base href>` if it is valid, otherwise against `url`. Titles and other fields have their
-    whitespace collapsed, and are None if empty.
+    whitespace collapsed, and are None if empty. XHTML is read by the rules of XML where it is sent as XML and is
+    well-formed, otherwise by those of HTML.
     """
-    encoding = sniff(body, content_type)
-    tree = LexborHTMLParser(decode(body, encoding), options=_PARSER_OPTIONS)
-    title = _title(tree)
-    found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
-    text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
-    base = _base_url(found["bases"], url)
-    metas = [meta.attributes for meta in found["metas"]]
+    document, (encoding, encoding_source) = _read_document(body, content_type)
+    tree, title, found, metas = document.tree, document.title, document.found, document.metas
+    base = _base_url(found["bases"], url, encoding)
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
-    links, links_total = read_links(found["relations"] + found["links"], base, url)
+    links, links_total, link_details = read_links(found["relations"] + found["links"], base, url)
     refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
-    relations = relations_of(link.attributes for link in found["relations"])
-    scripts = [script.attributes for script in found["scripts"]]
-    scripts_text = _json_ld(found["scripts"], scripts)
-    json_ld = parsed_json_ld(scripts_text)
-    open_graph = read_open_graph(metas)
-    previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
-    described = {**names, **previewed, **_contents_by(metas, "itemprop")}
-    sources = Sources(described, json_ld, found["times"], microdata_of(tree, metas, found["times"]))
-    metadata = Metadata(
-        title,
-        _first(names, "description"),
-        _language(tree, pragmas),
-        url_of("canonical", relations, base),
-        open_graph,
-        scripts_text,
-        read_alternates(relations, base),
-        *authorship(sources),
-    )
     return Page(
         url=url,
-        text=text,
+        text=document.text,
         encoding=encoding,
+        encoding_source=encoding_source,
         headings=_headings(found["headings"]),
         links=links,
         links_total=links_total,
+        link_details=link_details,
         refresh_url=refresh.url,
         refresh_is_redirect=is_redirect,
         noindex=noindex,
         nofollow=nofollow,
-        images_hash=_images_hash(found["images"]),
-        content_hash=_content_hash(title, text, links, noindex=noindex, nofollow=nofollow),
+        images_hash=_images_hash(document.images),
+        content_hash=_content_hash(title, document.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
-        metadata_hash=metadata_hash(metadata, json_ld, names.get("robots", [])),
-        content_type="text/html",
-        metas=named_metas(names),
-        next_url=url_of("next", relations, base),
-        prev_url=url_of("prev", relations, base),
-        site_name=_first(previewed, "og:site_name") or _first(names, "application-name"),
-        icon_url=icon_url(relations, base),
-        resources=read_resources(found["images"], scripts, relations, found["media"], base),
-        **metadata._asdict(),
+        content_type=document.read_as,
+        **_described(document, _language(tree, pragmas), names, base),
     )
 
 
-def _base_url(bases: list[LexborNode], url: str) -> str:
-    """What URLs are resolved against: the first `<base href>`, or the page's own URL if that one is invalid."""
-    href = next((attributes["href"] for base in bases if "href" in (attributes := base.attributes)), None)
-    return (normalize(href, url) if href else None) or url
+class _Document(NamedTuple):
+    tree: LexborHTMLParser
+    title: str | None
+    found: Mapping[str, list[LexborNode]]
+    metas: list[dict[str, str | None]]
+    images: list[dict[str, str | None]]
+    text: str
+    read_as: str
+
+
+def _read_document(body: bytes, content_type: str | None) -> tuple[_Document, Sniffed]:
+    """The document, and its encoding: that of a `<meta>`, wherever it stands, unless header or byte-order mark say."""
+    encoding = sniffed(body, content_type)
+    document = _parse(body, encoding.name, content_type)
+    if encoding.is_certain or document.read_as != HTML or (declared := declared_by(document.metas)) is None:
+        return document, encoding
+    if declared != encoding.name:
+        document = _parse(body, declared, content_type)
+    return document, Sniffed(declared, "meta")
+
+
+def _parse(body: bytes, encoding: str, content_type: str | None) -> _Document:
+    markup, read_as = _as_html(decode(body, encoding), content_type)
+    tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
+    title = _title(tree)
+    found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
+    text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
+    metas = [meta.attributes for meta in found["metas"]]
+    images = [image.attributes for image in found["images"][:MAX_RESOURCES]]
+    return _Document(tree, title, found, metas, images, text, read_as)
+
+
+def _described(document: _Document, language: str | None, names: Mapping[str, list[str]], base: str) -> dict[str, Any]:
+    """The fields of `Page` that say what it is, who made it, and what belongs to it."""
+    found, metas = document.found, document.metas
+    relations = relations_of(link.attributes for link in found["relations"])
+    scripts = [script.attributes for script in found["scripts"]]
+    json_ld = _json_ld(found["scripts"], scripts)
+    parsed = parsed_json_ld(json_ld)
+    open_graph = read_open_graph(metas)
+    previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
+    contents = {**names, **previewed, **_contents_by(metas, "itemprop")}
+    sources = Sources(contents, parsed, found["times"], microdata_of(document.tree, metas, found["times"]))
+    metadata = Metadata(
+        document.title,
+        _first(names, "description"),
+        language,
+        url_of("canonical", relations, base),
+        open_graph,
+        read_alternates(relations, base),
+        *authorship(sources),
+    )
+    return metadata._asdict() | {
+        "json_ld": json_ld,
+        "metadata_hash": metadata_hash(metadata, parsed, names.get("robots", [])),
+        "metas": named_metas(names),
+        "next_url": url_of("next", relations, base),
+        "prev_url": url_of("prev", relations, base),
+        "site_name": _first(previewed, "og:site_name") or _first(names, "application-name"),
+        "icon_url": icon_url(relations, base),
+        "resources": read_resources(document.images, scripts, relations, found["media"], base),
+    }
+
+
+def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
+    """The document as HTML, and the media type that it was read as."""
+    sent_as = essence(content_type)
+    if sent_as in XML_TYPES:
+        from crawler.content.xhtml import as_html  # few processes ever read any
+
+        if markup := as_html(text):
+            return markup, sent_as
+    return text, HTML
+
+
+def _base_url(bases: list[LexborNode], url: str, encoding: str) -> str:
+    """What URLs are resolved against: the first `<base href>`, or the page's own URL if that one is invalid. One in a
+    drawing or a formula is none.
+    """
+    with_href = islice((base for base in bases if "href" in base.attributes), MAX_WALKS)
+    first = next((base for base in with_href if _nearest(base, _FOREIGN) not in _DRAWN), None)
+    href = None if first is None else first.attributes["href"]
+    base = document_base(url, encoding)
+    named = normalize(href, base) if href else None
+    return document_base(named, encoding) if named else base
 
 
 def _contents_by(metas: list[dict[str, str | None]], attribute: str) -> dict[str, list[str]]:
@@ -210,11 +269,11 @@ def _refresh(metas: list[LexborNode], base: str, url: str) -> tuple[Refresh, boo
     browsers never see, is none, and counts only where there is no other.
     """
     for_scriptless = None
-    for node in islice(filter(_is_refresh, metas), MAX_REFRESHES):
+    for node in islice(filter(_is_refresh, metas), MAX_WALKS):
         refresh = read_refresh(node.attributes.get("content") or "", base, url)
         if refresh is None:
             continue
-        if not _is_within_noscript(node):
+        if _nearest(node, _NOSCRIPT) is None:
             return refresh, refresh.is_redirect
         for_scriptless = for_scriptless or refresh
     return for_scriptless or _NO_REFRESH, False
@@ -224,19 +283,20 @@ def _is_refresh(meta: LexborNode) -> bool:
     return (meta.attributes.get("http-equiv") or "").strip().lower() == "refresh"
 
 
-def _is_within_noscript(node: LexborNode) -> bool:
+def _nearest(node: LexborNode, tags: Mapping[int, str]) -> str | None:
+    """Which of these elements the node stands in; of several, the innermost."""
     ancestor = node.parent
-    while ancestor is not None and ancestor.tag_id not in _NOSCRIPT:
+    while ancestor is not None and ancestor.tag_id not in tags:
         ancestor = ancestor.parent
-    return ancestor is not None
+    return None if ancestor is None else tags[ancestor.tag_id]
 
 
-def _images_hash(nodes: list[LexborNode]) -> bytes:
+def _images_hash(images: Sequence[Attributes]) -> bytes:
     """BLAKE2b over where the images come from, as written; of those that a script loads later, from where it will.
 
-    Empty where there are none. An attribute is looked up in 0.2 us, all of an element's take three times that.
+    Empty where there are none.
     """
-    sources = [source_of(node.attributes) for node in nodes[:MAX_IMAGES]]
+    sources = [source_of(attributes) for attributes in images[:MAX_IMAGES]]
     return blake2b("\0".join(sources).encode(), digest_size=IMAGES_HASH_BYTES).digest() if any(sources) else b""
 
 

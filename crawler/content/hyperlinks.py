@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
+from typing import NamedTuple, TypeAlias
 
 from selectolax.lexbor import LexborNode
 
 from crawler.content.visible_text import collapse, image_alt, tag_ids, text_of
-from crawler.records import Link
-from crawler.urls import normalize
+from crawler.records import Link, LinkDetail
+from crawler.urls import DocumentBase, normalize
 
 MAX_LINKS = 10_000
+MAX_NAMELESS = 2_000  # elements without a text that are looked at for a name: a hostile page may nest them
+MAX_DETAILS = 1_000
+MAX_FRAGMENT_CHARS = 500
 
 LINKING_TAGS = tag_ids("a area iframe frame link")
 _WHITESPACE = "\t\n\f\r "
@@ -25,28 +29,40 @@ _SERIES = frozenset({"next", "prev"})
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
 _Attributes = dict[str, str | None]
+_Written: TypeAlias = tuple[int, str, LexborNode, _Attributes]  # the position of an element, its target, and itself
 
 
-def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[Link, ...], int]:
-    """The links of `nodes` (elements of `LINKING_TAGS`), one for each distinct URL in order of appearance, and their
-    total.
+class Links(NamedTuple):
+    """One link for each distinct URL in order of appearance, the number of distinct ones, and what is said beyond."""
+
+    links: tuple[Link, ...]
+    total: int
+    details: tuple[LinkDetail, ...]
+
+
+def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
+    """The links of `nodes` (elements of `LINKING_TAGS`).
 
     `base` is what hrefs are resolved against, `url` the page's own. A repeated URL keeps its first rel and the first
     anchor that is not empty, or else the first name that an element has without a text. It is nofollow only if every
     repeat is. An href that is empty or only a fragment names the base URL, which is a link only where that is not the
-    page itself. Once `MAX_LINKS` are kept, the total counts distinct hrefs without resolving them.
+    page itself. Once `MAX_LINKS` are kept, the total counts distinct hrefs without resolving them. Of what leads to a
+    URL by another href, which is by another fragment as a rule, or first with one, there are details: what is written
+    twice is kept once, because the text of each repeat would take 2 % of all reading.
     """
     kept: dict[str, Link] = {}
+    written: dict[str, _Written] = {}  # by whole href: the first element that has it
     nameless: dict[str, list[LexborNode]] = {}  # by URL: its elements, as long as none has a text
     # Joining is expensive: only once per href, fragments aside.
-    resolved: dict[str, str | None] = {"": None if base == url else base}
+    resolved: dict[str, str | None] = {"": None if base == url else str(base)}
     beyond: set[str] = set()
-    for node in nodes:
+    for position, node in enumerate(nodes):
         attributes = node.attributes
         tag = LINKING_TAGS[node.tag_id]
-        href = _href(tag, attributes)
-        if href is None:
+        whole = _href(tag, attributes)
+        if whole is None:
             continue
+        href = whole.partition("#")[0].strip(_WHITESPACE)
         if href not in resolved:
             if len(kept) >= MAX_LINKS:
                 beyond.add(href)
@@ -64,22 +80,47 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> tuple[tuple[
             kept[target] = known._replace(nofollow=False)
         if target in nameless:
             nameless[target].append(node)
+        written.setdefault(whole, (position, target, node, attributes))
     kept |= {url: kept[url]._replace(anchor=anchor) for url, anchor in _later_anchors(nameless)}
-    return tuple(kept.values()), len(kept) + len(beyond)
+    return Links(tuple(kept.values()), len(kept) + len(beyond), tuple(_details(written, kept)))
+
+
+def _details(written: Mapping[str, _Written], kept: Mapping[str, Link]) -> Iterator[LinkDetail]:
+    """Of the hrefs as they are written, those that have a fragment, or that are not the first of their target."""
+    if len(written) == len(kept) and not any("#" in href for href in written):
+        return
+    places = {url: place for place, url in enumerate(kept)}
+    first_of: dict[str, str] = {}
+    room = MAX_DETAILS
+    for href, (position, target, node, attributes) in written.items():
+        is_first = first_of.setdefault(target, href) is href
+        if is_first and "#" not in href:
+            continue
+        own = kept[target].anchor if is_first else _anchor(node, LINKING_TAGS[node.tag_id], attributes)
+        _path, hash_sign, fragment = href.partition("#")
+        anchor = own or _name(node)
+        yield LinkDetail(places[target], position, anchor, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None)
+        room -= 1
+        if not room:
+            return
 
 
 def resolve(href: str, base: str) -> str | None:
-    """`href` (without a fragment) against `base`; None where that is no http(s) URL, or `href` is empty.
+    """`href` against `base`; None where that is no http(s) URL, or `href` is empty or nothing but a fragment.
 
     Cached by folder: its pages share most of their links, and joining is expensive.
     """
-    if not href:
+    if not href or href[0] == "#":
         return None
-    if href[0] == "?":
+    if href[0] == "?" or (type(base) is DocumentBase and not href.isascii()):
         return normalize(href, base)
-    folder = base.partition("?")[0].rpartition("/")[0] + "/"
-    url = _resolve_in_folder(href, folder)
+    url = _resolve_in_folder(href, _folder_of(base))
     return normalize(href, base) if url == _NEEDS_PAGE else url
+
+
+@lru_cache(maxsize=64)
+def _folder_of(base: str) -> str:
+    return base.partition("?")[0].rpartition("/")[0] + "/"
 
 
 @lru_cache(maxsize=32_768)
@@ -90,7 +131,7 @@ def _resolve_in_folder(href: str, folder: str) -> str | None:
 
 
 def _href(tag: str, attributes: _Attributes) -> str | None:
-    """The href as written, without its fragment; None where the element does not link to a document.
+    """The href as written; None where the element does not link to a document.
 
     An empty href is one where the element is an anchor, but none of a frame or a `<link>` (WHATWG HTML, "shared
     attribute processing steps" and "fetch and process the linked resource").
@@ -103,7 +144,7 @@ def _href(tag: str, attributes: _Attributes) -> str | None:
         href = attributes["href"] or ""
     else:
         href = attributes.get("xlink:href")  # in SVG
-    return None if href is None else href.partition("#")[0].strip(_WHITESPACE)
+    return href
 
 
 def _link(url: str, node: LexborNode, tag: str, attributes: _Attributes) -> Link:
@@ -123,9 +164,9 @@ def _anchor(node: LexborNode, tag: str, attributes: _Attributes) -> str:
 def _later_anchors(nameless: Mapping[str, list[LexborNode]]) -> Iterator[tuple[str, str]]:
     """For the URLs whose first element has no text: the text of a later one, or else what one is called without a text.
 
-    At most `MAX_LINKS` elements are looked at, because a hostile page may nest them.
+    At most `MAX_NAMELESS` elements are looked at.
     """
-    room = MAX_LINKS
+    room = MAX_NAMELESS
     for url, nodes in nameless.items():
         looked_at = nodes[:room]
         room -= len(looked_at)

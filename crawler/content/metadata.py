@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -30,18 +31,17 @@ Relations: TypeAlias = Mapping[str, Sequence[Attributes]]  # see `relations_of`
 
 
 class Metadata(NamedTuple):
-    """What of a page makes a version by itself where text and links stay (see `Page`)."""
+    """What of a page makes a version by itself where text and links stay (see `Page`), beside its JSON-LD."""
 
-    title: str | None
-    description: str | None
-    language: str | None
-    canonical_url: str | None
-    open_graph: OpenGraph
-    json_ld: tuple[str, ...]
-    alternates: tuple[Alternate, ...]
-    published_at: float | None
-    modified_at: float | None
-    author: str | None
+    title: str | None = None
+    description: str | None = None
+    language: str | None = None
+    canonical_url: str | None = None
+    open_graph: OpenGraph = MappingProxyType({})
+    alternates: tuple[Alternate, ...] = ()
+    published_at: float | None = None
+    modified_at: float | None = None
+    author: str | None = None
 
 
 def relations_of(links: Iterable[Attributes]) -> dict[str, list[Attributes]]:
@@ -67,8 +67,7 @@ def url_of(rel: str, relations: Relations, base: str) -> str | None:
 
 def href_of(attributes: Attributes, base: str) -> str | None:
     """Where a `<link>` leads, without the fragment; None where that is no http(s) URL."""
-    href = (attributes.get("href") or "").strip()
-    return resolve(href.partition("#")[0], base) if href else None
+    return resolve((attributes.get("href") or "").strip(), base)
 
 
 def icon_url(relations: Relations, base: str) -> str | None:
@@ -119,13 +118,13 @@ def _parsed(script: str) -> Any:
 
 
 def metadata_hash(metadata: Metadata, json_ld: Sequence[Any], robots: Sequence[str]) -> bytes:
-    """BLAKE2b over what makes a version: the metadata, its JSON-LD as `parsed_json_ld` has it, and the directives for
+    """BLAKE2b over what makes a version: the metadata, the JSON-LD as `parsed_json_ld` has it, and the directives for
     robots as written. The order of keys is nothing, nor are alternates other than translations. The last bytes cover
     prices and dates alone.
     """
-    title, description, language, canonical_url, open_graph, _scripts, alternates, *written = metadata
+    title, description, language, canonical_url, open_graph, alternates, *written = metadata
     translations = [tuple(one) for one in alternates if one.kind == HREFLANG]
-    said = (title, description, language, canonical_url, open_graph)
+    said = (title, description, language, canonical_url, dict(open_graph))
     values = (*said, json_ld, translations, written, robots)
     prices = _prices(open_graph, json_ld)
     return _hash(values, HASH_BYTES - PRICES_AND_DATES_BYTES) + _hash((prices, *written[:2]), PRICES_AND_DATES_BYTES)

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import re
 
+from crawler.content.encoding import decode, sniff
 from crawler.content.html import read_page
-from crawler.records import Page, SitemapEntry, UrlKind
+from crawler.content.listing_type import listing_kind
+from crawler.content.media_type import HTML, XHTML, XML_TYPES, essence
+from crawler.content.pdf import PDF_START, PDF_TYPES, can_read_pdf, read_pdf
+from crawler.content.plain_text import TEXT_TYPE, read_text
+from crawler.records import LISTINGS, Listing, Page, UrlKind
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN
 
-_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+_HTML_TYPES = frozenset({HTML, XHTML})
 _UNTYPED = frozenset({"", "*/*", "unknown/unknown", "application/unknown"})  # WHATWG MIME Sniffing, 7
-_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
-_HTTP_WHITESPACE = "\t\n\r "
+_MAYBE_READ = _HTML_TYPES | XML_TYPES | _UNTYPED | {TEXT_TYPE}
+_LISTING_TYPES = frozenset(
+    {
+        *("application/xml", "text/xml", "application/rss+xml", "application/atom+xml", "application/rdf+xml"),
+        *("application/feed+json", "application/json", TEXT_TYPE),
+        *("application/gzip", "application/x-gzip", "application/octet-stream"),  # a packed one, as a rule
+    }
+)
 _LOOKS_LIKE_HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*(?:<\?xml[^>]*>[\t\n\f\r ]*)?"  # what XHTML may begin with
     rb"<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[ >])",
@@ -20,10 +31,44 @@ _LOOKS_LIKE_HTML = re.compile(
 
 
 def readable(content_type: str | None) -> bool:
-    """Whether a response of this type (a Content-Type header) is a document that we read; without a type, or with one
-    that is none ('html'), it may be.
+    """Whether a response of this type (a Content-Type header) is a page; without a type, or with one that is none
+    ('html'), it may be.
     """
-    return _essence(content_type) in _HTML_TYPES | _UNTYPED
+    media_type = essence(content_type)
+    return media_type in _MAYBE_READ or (media_type in PDF_TYPES and can_read_pdf())
+
+
+def is_unread_pdf(content_type: str | None) -> bool:
+    """Whether it is a document that would be read if the extra for that were installed."""
+    return essence(content_type) in PDF_TYPES and not can_read_pdf()
+
+
+def may_be_read_by_now(content_type: str | None) -> bool:
+    """Whether a document of this type that nobody could read may be one that is read today: a PDF, once the extra for
+    that is installed.
+    """
+    return essence(content_type) in PDF_TYPES | _UNTYPED and can_read_pdf()
+
+
+def may_be_read(content_type: str | None) -> bool:
+    """Whether a response of this type may be a page, or a sitemap or feed: its first bytes tell (`kind_of`)."""
+    return readable(content_type) or essence(content_type) in _LISTING_TYPES
+
+
+def kind_of(kind: UrlKind, content_type: str | None, head: bytes) -> UrlKind | None:
+    """What to read a document as that was fetched as a `kind`, and of which these are the first `HEAD_BYTES`; None
+    where it is nothing that we read. What was fetched as a sitemap or feed is read as one, whatever it says.
+    """
+    if kind is not UrlKind.PAGE:
+        return kind
+    media_type = essence(content_type)
+    is_html, is_untyped = media_type in _HTML_TYPES, media_type in _UNTYPED
+    found = listing_kind(head, as_html=is_html, as_text=is_untyped or media_type == TEXT_TYPE)
+    if found is not None:
+        return found
+    if media_type in XML_TYPES and not is_html:
+        return kind if _is_xhtml(head, content_type) else None
+    return kind if readable(content_type) else None
 
 
 def read(
@@ -33,29 +78,38 @@ def read(
     content_type: str | None,
     *,
     product_token: str = DEFAULT_PRODUCT_TOKEN,
-) -> Page | list[SitemapEntry] | None:
+) -> Page | Listing | None:
     """What the reader for this `kind` makes of `body`; None where it is no document that we read.
 
-    `product_token` is as for `read_page`. A page without a type is read where it begins like HTML (WHATWG MIME
-    Sniffing, 7.1).
+    `product_token` is as for `read_page`. A page without a type is read where it begins like HTML or a PDF (WHATWG MIME
+    Sniffing, 7.1), and XML where its root element is XHTML's.
     """
-    if kind is UrlKind.SITEMAP:
-        from crawler.content.sitemap import read_sitemap  # 9 of the 65 ms of a parser process's start; few read any
+    if kind in LISTINGS:
+        from crawler.content.sitemap import read_listing  # 9 of the 65 ms of a parser process's start; few read any
 
-        return read_sitemap(body, url)
-    essence = _essence(content_type)
-    if kind is UrlKind.PAGE and (essence in _HTML_TYPES or (essence in _UNTYPED and _LOOKS_LIKE_HTML.match(body))):
+        return read_listing(body, url, content_type)
+    if kind is not UrlKind.PAGE:
+        return None
+    media_type = essence(content_type)
+    if _is_page(body, media_type, content_type):
         return read_page(body, url, content_type, product_token=product_token)
+    if media_type == TEXT_TYPE:
+        return read_text(body, url, content_type)
+    if (media_type in PDF_TYPES or (media_type in _UNTYPED and body.startswith(PDF_START))) and can_read_pdf():
+        return read_pdf(body, url)
     return None
 
 
-def _essence(content_type: str | None) -> str:
-    """The media type without its parameters, the first of several; empty where there is none.
+def _is_page(body: bytes, media_type: str, content_type: str | None) -> bool:
+    if media_type in _HTML_TYPES:
+        return True
+    if media_type in XML_TYPES:
+        return _is_xhtml(body, content_type)
+    return media_type in _UNTYPED and _LOOKS_LIKE_HTML.match(body) is not None
 
-    Source: WHATWG MIME Sniffing, 4.4, "parsing a MIME type".
-    """
-    for value in (content_type or "").split(","):
-        essence = value.partition(";")[0].strip(_HTTP_WHITESPACE).lower()
-        if essence in _HTML_TYPES or _MEDIA_TYPE.fullmatch(essence):
-            return essence
-    return ""
+
+def _is_xhtml(body: bytes, content_type: str | None) -> bool:
+    from crawler.content.xhtml import HEAD_BYTES, begins_as_xhtml  # few processes ever read any
+
+    head = body[:HEAD_BYTES]
+    return begins_as_xhtml(decode(head, sniff(head, content_type)))

@@ -22,7 +22,7 @@ _KINDS = {"video": "video", "audio": "audio", "track": "track", "embed": "embed"
 
 
 def read_resources(
-    images: Sequence[LexborNode],
+    images: Sequence[Attributes],
     scripts: Iterable[Attributes],
     relations: Relations,
     media: Iterable[LexborNode],
@@ -31,7 +31,7 @@ def read_resources(
     """Images, scripts, stylesheets and fonts, then media, each in document order."""
     found = [*_images(images[:MAX_RESOURCES], base)] if images else []
     for kind, href in _sources(scripts, relations, media):
-        if len(found) < MAX_RESOURCES and (url := resolve(href.partition("#")[0].strip(), base)) is not None:
+        if len(found) < MAX_RESOURCES and (url := resolve(href.strip(), base)) is not None:
             found.append(Resource(kind, url))
     return tuple(found)
 
@@ -44,13 +44,12 @@ def source_of(attributes: Attributes) -> str:
     return source
 
 
-def _images(nodes: Iterable[LexborNode], base: str) -> Iterator[Resource]:
-    for node in nodes:
-        attributes = node.attributes
+def _images(images: Iterable[Attributes], base: str) -> Iterator[Resource]:
+    for attributes in images:
         source = source_of(attributes)
         if not source or source.startswith("data:"):
             source = _first_of_set(attributes)
-        if (url := resolve(source.partition("#")[0].strip(), base)) is not None:
+        if (url := resolve(source.strip(), base)) is not None:
             sizes = _size(attributes.get("width")), _size(attributes.get("height"))
             yield Resource("image", url, _alt(attributes), *sizes)
 

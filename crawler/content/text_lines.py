@@ -39,10 +39,9 @@ def lines_of(marked: str, *, has_rows: bool = False, has_preformatted: bool = Fa
         text, parts = _without_preformatted(text)
     if has_rows:
         text = _with_rows(text)
-    lines = [" ".join(words) for line in text.split(BREAK) if (words := line.split())]
+    text = "\n".join([" ".join(words) for line in text.split(BREAK) if (words := line.split())])
     if has_rows:
-        lines = [row for line in lines if (row := _row(line) if _CELL in line else line)]
-    text = "\n".join(lines)
+        text = _with_tabs(text)
     return _with_preformatted(text, parts) if parts else text
 
 
@@ -53,9 +52,12 @@ def _with_rows(text: str) -> str:
     return f" {_CELL} ".join([cell.strip(_AROUND_CELLS) for cell in text.split(CELL)]).replace(ROW, BREAK)
 
 
-def _row(line: str) -> str:
-    """Its cells, parted by tabs; those at the end that are empty left out."""
-    return line.replace(f" {_CELL}", _CELL).replace(f"{_CELL} ", _CELL).rstrip(_CELL).replace(_CELL, "\t")
+def _with_tabs(text: str) -> str:
+    """`text` with a tab between two cells of a line; those at its end that are empty are left out."""
+    text = "\t".join([cell.strip(" ") for cell in text.split(_CELL)])
+    if "\t\n" in text or text.endswith("\t"):
+        text = "\n".join([row for line in text.split("\n") if (row := line.rstrip("\t"))])
+    return text
 
 
 def _without_preformatted(text: str) -> tuple[str, list[str]]:

@@ -12,11 +12,13 @@ from typing import Any
 from aiohttp.http_exceptions import ContentEncodingError
 from multidict import CIMultiDict
 
+from crawler.bodies import compress
 from crawler.clock import Clock
 from crawler.fakeweb.answers import Message
+from crawler.fetching import LONG_BYTES, LOOK_BYTES, Look, Terms
 from crawler.network.body import DRAINED_BYTES
 from crawler.network.decoding import BodyDecoder
-from crawler.network.fields import codings_of, described, kept_head
+from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, kept_head
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import host_of, origin_of, port_of, scheme_of
 
@@ -113,18 +115,26 @@ def unread(exchange: Exchange, head: Head) -> Response:
     return exchange.response(head, read=False, size=head.length)
 
 
-async def read(exchange: Exchange, head: Head, max_bytes: int) -> Response:
+async def read(exchange: Exchange, head: Head, max_bytes: int, look: Look | None = None) -> Response:
     """The response with its body, up to the limit. Raises `FetchError` if that ends early or cannot be decoded."""
+    terms: Terms | None = Terms()
     try:
-        body, truncated = _decoded(head, max_bytes)
+        if look is not None:
+            terms = look(field(head.headers, CONTENT_TYPE), _decoded(head, LOOK_BYTES)[0])
+        if terms is None:
+            return unread(exchange, head)
+        body, truncated = _decoded(head, terms.max_bytes or max_bytes)
     except ContentEncodingError as error:
         raise FetchError(FailureKind.BAD_RESPONSE, error.message) from None
     if head.is_cut and not truncated:
         if not head.closes:
             await asyncio.Event().wait()
         raise FetchError(FailureKind.DISCONNECTED, "the connection closed within the body")
+    if terms.wait is not None and len(body) > LONG_BYTES:
+        await terms.wait()
     exchange.keep = not (head.closes or truncated)
-    return exchange.response(head, body=body, truncated=truncated or head.status == 206, size=len(body))
+    data = compress(body) if terms.is_packed else body
+    return exchange.response(head, body=data, truncated=truncated or head.status == 206, size=len(body))
 
 
 def _decoded(head: Head, max_bytes: int) -> tuple[bytes, bool]:

@@ -27,11 +27,12 @@ from crawler.fakeweb.exchange import Connection, Exchange, FetchError, Head, rea
 from crawler.fakeweb.lookup import Names
 from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request
 from crawler.fakeweb.web import FakeWeb
-from crawler.fetching import Unresolved, any_type
+from crawler.fetching import Look, Unresolved, any_type
 from crawler.memory import MemoryBudget, Share
 from crawler.network.credentials import Credentials
 from crawler.network.fields import CONTENT_TYPE, field
 from crawler.network.guard import AddressGuard
+from crawler.network.heads import MAX_HEAD_BYTES
 from crawler.network.session import common_headers
 from crawler.records import Failure, FailureKind, Response
 from crawler.urls import DEFAULT_PORTS, authority_of, target_of, without_credentials
@@ -59,6 +60,7 @@ class FakeWebFetcher:
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         readable: Callable[[str | None], bool] = any_type,
+        look: Look | None = None,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
         sending_in_s: Callable[[], float] | None = None,
@@ -83,7 +85,7 @@ class FakeWebFetcher:
                     exchange.answered = True
                     if not (200 <= head.status < 300 and readable(field(head.headers, CONTENT_TYPE))):
                         return unread(exchange, head)
-                    response = await read(exchange, head, max_bytes or self._network.max_bytes)
+                    response = await read(exchange, head, max_bytes or self._network.max_bytes, look)
                     if share is not None:
                         await share.take(len(response.body))
                         share.keep()
@@ -239,7 +241,10 @@ def open_fake_fetcher(
 async def _fail(fault: Fault, exchange: Exchange) -> Never:
     if fault is Fault.HANG:
         await asyncio.Event().wait()
-    if fault is Fault.GARBAGE:
+    if fault in (Fault.GARBAGE, Fault.FLOOD):
         exchange.record_answer()
+    if fault is Fault.GARBAGE:
         raise FetchError(FailureKind.BAD_RESPONSE, "Bad status line 'this is no HTTP'")
+    if fault is Fault.FLOOD:
+        raise FetchError(FailureKind.TOO_LARGE, f"the header section is larger than {MAX_HEAD_BYTES // 1024} KiB")
     raise FetchError(FailureKind.DISCONNECTED, "the connection closed before the response")

@@ -18,6 +18,7 @@ from crawler.fakeweb.names import DnsServer
 from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request, Site, StreamHandler
 
 MAX_HEAD_BYTES = 64 * 1024
+_FLOOD = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1024 * 1024
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _TLS_HANDSHAKE = b"\x16\x03"  # RFC 8446, 5.1
@@ -257,6 +258,8 @@ class _HttpConnection(asyncio.Protocol):
             await asyncio.Event().wait()  # until `connection_lost` or `cut`
         if fault is Fault.GARBAGE:
             self._transport.write(b"this is no HTTP\r\n\r\n")
+        if fault is Fault.FLOOD:
+            self._transport.write(_FLOOD)
         self._transport.close()
 
     def _keeps_alive(self, request: Request) -> bool:

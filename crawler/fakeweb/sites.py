@@ -134,6 +134,7 @@ class Fault(Enum):
     HANG = "hang"  # nothing, until the client leaves
     DISCONNECT = "disconnect"  # it closes the connection
     GARBAGE = "garbage"  # it says what is no HTTP, and closes the connection
+    FLOOD = "flood"  # the head of its answer is longer than anyone reads, and it closes the connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

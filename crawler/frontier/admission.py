@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from crawler.config import ScopeConfig
+from crawler.config import ScopeConfig, ScopeRule
 from crawler.frontier.bounds import Bounds
+from crawler.policy.outcome import NO_SITEMAP
 from crawler.policy.scope import Scope
-from crawler.records import Claim, ExclusionReason, FoundBy, Page, Reason, SeedMark, SitemapEntry, Target, UrlKind
+from crawler.records import Claim, ExclusionReason, FoundBy, Listed, Listing, Page, Reason, SeedMark, Target, UrlKind
 from crawler.urls import drop_params, host_of, without_credentials
 
 _MAX_JUDGED = 65_536  # URLs
@@ -67,6 +68,8 @@ class Admission:
         """Whether a URL that was excluded may enter by the options of now."""
         if found.reason == _NOFOLLOW and not self._config.follow_nofollow:
             return False
+        if found.reason == NO_SITEMAP:  # which no option changes
+            return False
         target = self.new_target(found.url, depth=found.depth, hops=found.hops, seed=found.seed, kind=found.kind)
         return target.reason is None
 
@@ -115,31 +118,47 @@ class Admission:
 
     def redirect_target(self, url: str, claim: Claim, found_by: FoundBy, *, moves: bool = True) -> Target:
         """Where a redirect or a refresh of the claim leads, with no depth counted. A seed's mark goes along where the
-        claim's document only stands for the other one (`moves`).
+        claim's document only stands for the other one (`moves`), and so does that of a guess.
         """
-        seed = SeedMark.SEED_REDIRECT if claim.seed and moves else SeedMark.NO
+        seed = SeedMark.SEED_REDIRECT if claim.seed and moves else min(claim.seed, SeedMark.NO)
         return self.new_target(
             url, depth=claim.depth, hops=claim.hops + 1, seed=seed, kind=claim.kind, found_by=found_by
         )
 
-    def entries(self, entries: tuple[SitemapEntry, ...], claim: Claim) -> Iterator[Target]:
-        """What a sitemap names: pages a step further, and the other sitemaps of an index."""
-        for entry in entries:
+    def listed(self, listing: Listing, claim: Claim) -> Iterator[Listed]:
+        """What a sitemap or feed names: pages a step further, and the other sitemaps of an index."""
+        found_by = FoundBy.FEED if listing.kind is UrlKind.FEED else FoundBy.SITEMAP
+        for entry in listing.entries:
             if entry.is_sitemap:
-                yield self.target(
-                    entry.url,
-                    depth=claim.depth,
-                    hops=claim.hops + 1,
-                    kind=UrlKind.SITEMAP,
-                    found_by=FoundBy.SITEMAP,
+                target = self.target(
+                    entry.url, depth=claim.depth, hops=claim.hops + 1, kind=UrlKind.SITEMAP, found_by=found_by
                 )
             else:
-                for target in self._link_targets((entry.url,), claim.depth + 1):
-                    yield replace(target, found_by=FoundBy.SITEMAP)
+                [found] = self._link_targets((entry.url,), claim.depth + 1)
+                target = replace(found, found_by=found_by)
+            yield Listed(target, entry)
+
+    def feeds(self, page: Page, claim: Claim) -> list[Target]:
+        """The feeds that the page names, where they are wanted and followed."""
+        if not self._config.feeds or (page.nofollow and not self._config.follow_nofollow):
+            return []
+        return [
+            self.new_target(one.url, depth=claim.depth, kind=UrlKind.FEED, found_by=FoundBy.LINK)
+            for one in page.alternates
+            if one.kind == "feed"
+        ]
 
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
         """The sitemaps that a robots.txt names. Those that may not enter yet are kept for a run with other options."""
         return (self.target(url, depth=0, kind=UrlKind.SITEMAP, found_by=FoundBy.ROBOTS) for url in urls)
+
+    def guess(self, url: str) -> tuple[Target, ...]:
+        """The sitemap that a robots.txt does not name, where links are followed and nothing speaks against it."""
+        config = self._config
+        if not config.guess_sitemap or config.scope is ScopeRule.PREFIX or config.max_depth == 0:
+            return ()
+        target = self.target(url, depth=0, seed=SeedMark.GUESS, kind=UrlKind.SITEMAP, found_by=FoundBy.GUESS)
+        return (target,) if target.reason is None else ()
 
     def _link_targets(self, urls: Sequence[str], depth: int) -> list[Target]:
         """Links of one depth. The same ones stand on most pages of a site: one look-up each decides.

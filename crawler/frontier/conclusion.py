@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from crawler.counters import Counters
 from crawler.frontier.admission import Admission
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
-from crawler.policy.change import is_metadata_alone, is_version
-from crawler.policy.outcome import decide
+from crawler.policy.change import difference, is_metadata_alone, is_version
+from crawler.policy.outcome import NO_SITEMAP, decide, is_wrong_guess
 from crawler.records import (
     ANSWERED,
+    LISTINGS,
     Claim,
+    Difference,
     Failure,
     FailureKind,
     FoundBy,
+    Listed,
+    Listing,
     Page,
     Reason,
     Response,
@@ -36,6 +41,8 @@ from crawler.records import (
 from crawler.seeds import http_twin
 from crawler.urls import scheme_of
 
+_LISTED_AT_ONCE = 4_000  # URLs, in one transaction
+
 
 class Conclusion:
     """Concludes visits, with what that needs."""
@@ -46,31 +53,45 @@ class Conclusion:
         returning: Returning,
         robots: RobotsConclusion,
         failed_visits: FailedVisits,
+        counters: Counters,
         notify: Callable[[str], None],
     ) -> None:
         self._admission = admission
         self._returning = returning
         self._robots = robots
         self._failed_visits = failed_visits
+        self._counters = counters
         self._notify = notify
+        self._readers_told = False
 
-    async def of(self, visit: Visit, entries: Sequence[Target] = ()) -> list[Result]:
-        """All that is to be stored, now that this visit is over; `entries` are those of its sitemap, judged."""
+    async def of(self, visit: Visit, listed: Sequence[Listed] = ()) -> list[Result]:
+        """All that is to be stored, now that this visit is over; `listed` is what its sitemap or feed names, judged.
+
+        What a long one names comes in parts, before the result of the visit itself: a kill in between leaves it to be
+        read again.
+        """
         if visit.claim.kind is UrlKind.ROBOTS:
             return await self._robots.of(visit, _should_fall_back, self._give_up)
-        return [await self._of_page(visit, entries)]
+        result = await self._of_document(visit)
+        if visit.listing is None:
+            return [result]
+        return _in_parts(self._told(result, visit.listing), visit.listing, listed)
 
-    async def _of_page(self, visit: Visit, entries: Sequence[Target]) -> Result:
+    async def _of_document(self, visit: Visit) -> Result:
         claim = visit.claim
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
-        page, body = _new_version(visit)
-        if page is not None and not (claim.previous is not None and is_metadata_alone(page, claim.previous)):
+        found = _difference(visit)
+        page, body = _new_version(visit, found)
+        if page is not None and not is_metadata_alone(found):
             self._admission.note(page)
+        if found is Difference.UNKNOWN:
+            self._tell_of_readers(claim.url)
         reread = visit.page if page is None else None
-        linking = page or (reread if _completes(visit) else None)
+        linking = page or (reread if _completes(visit, found) else None)
         link_targets = self._admission.links(linking, claim) if linking is not None else ()
-        targets = [*entries, *self._redirect_targets(visit, page)]
+        feeds = self._admission.feeds(visit.page, claim) if visit.page is not None else ()
+        targets = [*feeds, *self._redirect_targets(visit, page)]
         falls_back = _should_fall_back(claim, visit.attempt)
         if falls_back:
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, pause_s=None, goes_first=False)
@@ -84,11 +105,24 @@ class Conclusion:
             page=page,
             body=body,
             reread=reread,
+            difference=found,
             link_targets=link_targets,
             targets=tuple(targets),
-            lastmods=_lastmods(visit),
+            forgets_listed=_lists_no_more(claim, verdict, visit.attempt),
         )
+        has_entries = visit.listing is not None and bool(visit.listing.entries)
+        if is_wrong_guess(claim, visit.attempt, verdict, has_entries=has_entries):
+            return replace(result, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=NO_SITEMAP), revisit=None)
         return result if consequences is None else replace(result, **consequences)
+
+    def _told(self, result: Result, listing: Listing) -> Result:
+        """With what a person hears of what was left out."""
+        if listing.cut is None:
+            return result
+        cut = f"{listing.cut}; {len(listing.entries):,} entries were read"
+        self._counters.cut_sitemaps += 1
+        self._notify(f"{result.claim.url}: {cut}")
+        return replace(result, cut=cut)
 
     def _redirect_targets(self, visit: Visit, page: Page | None) -> Iterator[Target]:
         """Where a redirect, or a refresh of a new version, leads. What a seed leads to is in scope too, unless that is
@@ -103,6 +137,15 @@ class Conclusion:
         if target.seed and target.reason is None and self._admission.widen(target.url):
             self._notify(f"{visit.claim.url} redirects to {target.url}; {target.host} is now in scope")
         yield target
+
+    def _tell_of_readers(self, url: str) -> None:
+        """Say it once a run."""
+        if not self._readers_told:
+            self._readers_told = True
+            self._notify(
+                f"{url}: the stored version was read by an earlier release, and its body was not kept; what differs is"
+                " stored as a version, but not counted as a change (said once, it may be true of other pages)"
+            )
 
     def _fall_back(self, claim: Claim) -> Target:
         """A seed without a scheme that does not answer by https is tried by http."""
@@ -122,30 +165,48 @@ class Conclusion:
         return Result(claim=claim, verdict=failed, targets=fallback, **consequences)
 
 
-def _new_version(visit: Visit) -> tuple[Page | None, StoredBody | None]:
+def _difference(visit: Visit) -> Difference:
+    if visit.page is None:
+        return Difference.NOTHING
+    truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
+    return difference(visit.page, visit.claim.previous, visit.earlier, truncated=truncated)
+
+
+def _new_version(visit: Visit, found: Difference) -> tuple[Page | None, StoredBody | None]:
     """The page and the body to store. A page that says what it said before is no new version; its body completes one
     that was stored without.
     """
-    page, previous = visit.page, visit.claim.previous
-    if page is None or previous is None:
-        return page, visit.body
-    truncated = isinstance(visit.attempt, Response) and visit.attempt.truncated
-    if is_version(page, previous, truncated=truncated):
-        return page, visit.body
-    return None, None if previous.has_body else visit.body
-
-
-def _completes(visit: Visit) -> bool:
-    """Whether links of the stored version have no row, and may get one now, or no details, which 0.1.0 kept of none."""
+    if visit.page is None or is_version(found):
+        return visit.page, visit.body
     previous = visit.claim.previous
-    return previous is not None and (previous.lacks_links or previous.metadata_hash is None)
+    return None, None if previous is not None and previous.has_body else visit.body
 
 
-def _lastmods(visit: Visit) -> tuple[tuple[str, float], ...]:
-    """What a sitemap says of the pages that may be known by now: those of the first reading are not."""
-    if visit.claim.previous is None:
-        return ()
-    return tuple((entry.url, entry.lastmod) for entry in visit.entries if entry.lastmod is not None)
+def _completes(visit: Visit, found: Difference) -> bool:
+    """Whether links of the stored version have no row, and may get one now; or no details, which 0.1.0 kept of none; or
+    are read otherwise today.
+    """
+    previous = visit.claim.previous
+    lacks = previous is not None and (previous.lacks_links or previous.metadata_hash is None)
+    return lacks or found is Difference.READER
+
+
+def _lists_no_more(claim: Claim, verdict: Verdict, attempt: Response | Failure) -> bool:
+    """Whether what the URL named as a sitemap or feed is no longer so: it answers otherwise now."""
+    unchanged = isinstance(attempt, Response) and attempt.status_code == 304
+    return claim.kind in LISTINGS and verdict.status in ANSWERED and not unchanged
+
+
+def _in_parts(result: Result, listing: Listing, listed: Sequence[Listed]) -> list[Result]:
+    starts = range(0, len(listed), _LISTED_AT_ONCE) or range(1)
+    parts = [tuple(listed[start : start + _LISTED_AT_ONCE]) for start in starts]
+    claim = result.claim
+    pending = Verdict(status=UrlStatus.PENDING, attempts=claim.attempts)
+    kind = listing.kind if listing.entries or claim.kind is UrlKind.PAGE else None
+    results = [Result(claim=claim, verdict=pending, listed=part, is_part=True) for part in parts[:-1]]
+    results.append(replace(result, listed=parts[-1], forgets_listed=False, kind=kind))
+    results[0] = replace(results[0], forgets_listed=True)
+    return results
 
 
 def excluded(claim: Claim, reason: Reason) -> Result:

@@ -27,7 +27,19 @@ from crawler.frontier.seeding import Seeding
 from crawler.frontier.supply import Supply
 from crawler.frontier.workbench import Workbench
 from crawler.policy.recrawl import Rhythm
-from crawler.records import ANSWERED, Change, Claim, EndReason, HostRecord, Result, Target, UrlKind, Visit
+from crawler.records import (
+    ANSWERED,
+    Change,
+    Claim,
+    EarlierBody,
+    EndReason,
+    HostRecord,
+    Listed,
+    Listing,
+    Result,
+    UrlKind,
+    Visit,
+)
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
@@ -68,7 +80,7 @@ class Frontier:
         failed_visits = FailedVisits(store, self._returning, config.network.retries, clock)
         parts = RobotsParts(store=store, cache=self._robots, awaiting=self._awaiting, failed_visits=failed_visits)
         robots = RobotsConclusion(parts, self._workbench, self._admission, self._returning, clock, notify)
-        self._conclusion = Conclusion(self._admission, self._returning, robots, failed_visits, notify)
+        self._conclusion = Conclusion(self._admission, self._returning, robots, failed_visits, counters, notify)
         self.writer = Writer(store, clock.wall, self._committed)
         self._idle: deque[asyncio.Future[Claim]] = deque()  # the workers that have nothing to do, in order
         self.all_idle = asyncio.Event()  # no worker has anything to do
@@ -115,13 +127,16 @@ class Frontier:
 
     async def finish(self, visit: Visit) -> None:
         """Take back a claim with what it led to, and have it committed."""
-        results = await self._conclusion.of(visit, await self._judge_entries(visit) if visit.entries else ())
+        listed = await self._listed(visit.listing, visit.claim) if visit.listing is not None else []
+        results = await self._conclusion.of(visit, listed)
         self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
         host = self._workbench.host(visit.claim.host_id)
         self._supply.note_if_low(host)
         if self._tell is not None:
-            self._tell(visit, results)
-        for result in (*results[1:], results[0]):  # what a robots.txt fails by name, then all else of its origin
+            self._tell(visit, [result for result in results if not result.is_part])
+        if visit.listing is None:
+            results = [*results[1:], results[0]]  # what a robots.txt fails by name, then all else of its origin
+        for result in results:
             await self._put(result)
         origin = host.claims.origin(visit.claim.origin)
         if origin.parked and self._is_closed(origin):
@@ -180,6 +195,10 @@ class Frontier:
     def sending_in_s(self, claim: Claim) -> float:
         """Seconds until the claim's request may be sent: 0 unless connecting took so long that others had its turn."""
         return self._workbench.sending_in_s(claim, self._clock.monotonic())
+
+    async def stored_body(self, claim: Claim) -> EarlierBody | None:
+        """The body of the version that is stored of the claim's URL; None where that was not kept."""
+        return await self._store.stored_body(claim.url_id)
 
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request; None where its host is left alone for now."""
@@ -283,14 +302,14 @@ class Frontier:
 
     # --- committing ---------------------------------------------------------------------------------------------
 
-    async def _judge_entries(self, visit: Visit) -> list[Target]:
+    async def _listed(self, listing: Listing, claim: Claim) -> list[Listed]:
         """What a sitemap names: 50,000 URLs at once would hold up the event loop for 0.3 s."""
-        targets: list[Target] = []
+        listed: list[Listed] = []
         turn = Turn(self._clock)
-        for target in self._admission.entries(visit.entries, visit.claim):
-            targets.append(target)
+        for one in self._admission.listed(listing, claim):
+            listed.append(one)
             await turn.pause()
-        return targets
+        return listed
 
     def _put(self, result: Result) -> Awaitable[None]:
         self._uncommitted += 1

@@ -45,13 +45,15 @@ class HostState:
         """The origin whose turn it is to lend; None where the host may lend nothing now, whatever the time.
 
         Those that have not answered yet have one request under way together: they may hang. Where one of several has
-        answered, what is slow is one of them (see `Turns.next`), and not the host.
+        answered, what is slow is one of them (see `Turns.next`), and not the host. The last slot beside such requests
+        is for the others.
         """
         several = self.claims.several
         quick = self.proven or (several and self.answered)
         if self.lent >= slots(quick=quick, per_host=self.per_host) or self.allowance == 0 or self.must_hear_first:
             return None
-        return self.claims.next(probing=several and self.probes > 0)
+        is_last = several and 1 < self.per_host <= self.claims.doubtful + 1
+        return self.claims.next(probing=several and self.probes > 0, quick_first=is_last)
 
     @property
     def slowed_s(self) -> float | None:

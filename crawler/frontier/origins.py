@@ -34,6 +34,11 @@ class OriginState:
     failing: bool = False  # what the store has of it fails, as soon as that is committed
     parked: bool = False  # it waits for the end of its pause
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether it answers, by all that is known, and soon."""
+        return self.answered and not self.slow
+
     def pause(self, now: float, until: float, reason: str) -> None:
         """Start nothing before."""
         self.paused_at = now
@@ -96,14 +101,23 @@ class Turns:
                     self._line.append(origin)
             self._count += 1
 
-    def next(self, *, probing: bool) -> OriginState | None:
+    @property
+    def doubtful(self) -> int:
+        """Requests under way that may hang: to origins that have not answered, or are slow."""
+        return sum(origin.lent for origin in self._by_name.values() if not origin.is_quick)
+
+    def next(self, *, probing: bool, quick_first: bool = False) -> OriginState | None:
         """Whose turn it is, brought to the front: of those that have the fewest requests under way, the first in line.
 
         So what hangs at one origin leaves the slots of the host to the others. `probing`: none that has not answered.
+        `quick_first`: one that is quick, if there is any.
         """
         line = self._line
         if len(line) > 1:
-            chosen = min((origin for origin in line if _may_lend(origin, probing)), key=_lent, default=None)
+            able = [origin for origin in line if _may_lend(origin, probing)]
+            if quick_first:
+                able = [origin for origin in able if origin.is_quick] or able
+            chosen = min(able, key=_lent, default=None)
             while chosen is not None and line[0] is not chosen:
                 line.rotate(-1)
             return chosen

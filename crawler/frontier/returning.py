@@ -13,6 +13,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.frontier.workbench import Workbench
+from crawler.policy.change import is_awaited
 from crawler.policy.outcome import REFUSALS, InARow, answered
 from crawler.policy.recrawl import Pace, plan
 from crawler.records import (
@@ -20,6 +21,7 @@ from crawler.records import (
     Blame,
     Claim,
     Closure,
+    Difference,
     Failure,
     FailureKind,
     Page,
@@ -27,6 +29,7 @@ from crawler.records import (
     Result,
     Revisit,
     RobotsCopy,
+    SeedMark,
     StoredBody,
     Target,
     UrlKind,
@@ -77,7 +80,7 @@ class Returning:
             self._counters.latest_errors.append((claim.url, f"{attempt.kind}: {attempt.message}"))
             return
         self._counters.by_status[attempt.status_code] += 1
-        if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS:
+        if attempt.status_code >= 400 and claim.kind is not UrlKind.ROBOTS and claim.seed is not SeedMark.GUESS:
             self._counters.latest_errors.append((claim.url, f"HTTP {attempt.status_code}"))
 
     def take_back(
@@ -88,9 +91,10 @@ class Returning:
         page: Page | None = None,
         body: StoredBody | None = None,
         reread: Page | None = None,
+        difference: Difference = Difference.NOTHING,
         link_targets: tuple[Target, ...] = (),
         targets: tuple[Target, ...] = (),
-        lastmods: tuple[tuple[str, float], ...] = (),
+        forgets_listed: bool = False,
         robots: RobotsCopy | None = None,
         origin_failed: FailureKind | None = None,
     ) -> Result:
@@ -120,14 +124,15 @@ class Returning:
             page=page,
             body=body,
             reread=reread,
+            difference=difference,
             redirect_url=visit.redirect_url,
             link_targets=link_targets,
             targets=targets,
             robots=robots,
             origin_failed=origin_failed,
-            lastmods=lastmods,
+            forgets_listed=forgets_listed,
             next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
-            revisit=self._revisit(visit, verdict.status, page),
+            revisit=self._revisit(visit, verdict.status, difference),
             closure=closure,
             host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
             pace_s=host.pace.delay_s if self._adaptive else None,
@@ -155,11 +160,11 @@ class Returning:
         self._workbench.offer(self._workbench.host(claim.host_id), [again], first=True)
         return True
 
-    def _revisit(self, visit: Visit, status: UrlStatus, page: Page | None) -> Revisit | None:
+    def _revisit(self, visit: Visit, status: UrlStatus, difference: Difference) -> Revisit | None:
         if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
             return None
-        content_hash, metadata_hash = (page.content_hash, page.metadata_hash) if page is not None else (None, None)
-        return plan(visit.claim, visit.attempt, status, content_hash, self.pace, metadata_hash)
+        claim = visit.claim if visit.listing is None else replace(visit.claim, kind=visit.listing.kind)
+        return plan(claim, visit.attempt, status, self.pace, news=is_awaited(difference))
 
 
 def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:

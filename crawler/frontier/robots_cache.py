@@ -45,9 +45,9 @@ class RobotsCache:
         """
         body = copy.body or b""
         if len(body) < _LONG_BYTES:
-            return self._keep(copy, self._read(body))
+            return self._keep(copy, self._read(copy))
         async with self._reading:
-            return self._keep(copy, await asyncio.to_thread(self._read, body))
+            return self._keep(copy, await asyncio.to_thread(self._read, copy))
 
     def recall(self, copy: RobotsCopy, now: float) -> bool:
         """Believe a copy from the store, unless it has expired or another is believed; returns whether it is now.
@@ -62,7 +62,7 @@ class RobotsCache:
             or self.knows(copy.origin, now)
         ):
             return False
-        self._keep(copy, self._read(copy.body))
+        self._keep(copy, self._read(copy))
         return True
 
     def knows(self, origin: str, now: float) -> bool:
@@ -84,8 +84,8 @@ class RobotsCache:
         """The longest Crawl-delay that this host's origins asked for, up to a minute; 0 where none did."""
         return self._delays_s.get(host, 0.0)
 
-    def _read(self, body: bytes) -> RobotsRules:
-        rules = RobotsRules.parse(body)
+    def _read(self, copy: RobotsCopy) -> RobotsRules:
+        rules = RobotsRules.parse(copy.body or b"", f"{copy.origin}/robots.txt")
         rules.allows(self._user_agent, "/")  # the first question prepares the rules, which takes longest
         return rules
 

@@ -17,7 +17,18 @@ from crawler.frontier.returning import Returning
 from crawler.frontier.robots_cache import MAX_AGE_S, RobotsCache
 from crawler.frontier.workbench import Workbench
 from crawler.policy.outcome import brings_rules, decide_robots
-from crawler.records import MAX_COPY_AGE_S, Claim, Failure, FailureKind, Response, Result, RobotsCopy, Verdict, Visit
+from crawler.records import (
+    MAX_COPY_AGE_S,
+    Claim,
+    Failure,
+    FailureKind,
+    Response,
+    Result,
+    RobotsCopy,
+    Target,
+    Verdict,
+    Visit,
+)
 from crawler.storage.interface import DueReads
 
 GiveUp: TypeAlias = Callable[[Claim, Visit, FailureKind], Awaitable[Result]]
@@ -94,8 +105,15 @@ class RobotsConclusion:
         known = await self._parts.cache.learn(copy)
         self._parts.awaiting.rules_arrived(copy.origin)
         self._workbench.slow_down(host, self._parts.cache.crawl_delay_s(host.name))
-        targets = tuple(self._admission.sitemaps(known.sitemaps))
+        targets = self._sitemaps(visit.claim, known.sitemaps)
         return self._returning.take_back(visit, verdict, robots=copy, targets=targets)
+
+    def _sitemaps(self, claim: Claim, named: tuple[str, ...]) -> tuple[Target, ...]:
+        """Those that the rules name; where they name none, the one that most sites have, unless they forbid it."""
+        if named:
+            return tuple(self._admission.sitemaps(named))
+        guess = replace(claim, url=f"{claim.origin}/sitemap.xml")
+        return () if self._parts.cache.forbids(guess) else self._admission.guess(guess.url)
 
     async def _fail_origin(self, visit: Visit, verdict: Verdict, kind: FailureKind, give_up: GiveUp) -> list[Result]:
         """Nothing of this origin can be fetched: its pages fail with that."""

@@ -92,10 +92,10 @@ class Supply:
 
     def committed(self, results: Sequence[Result], hosts: Sequence[HostRecord]) -> None:
         """These results are stored; `hosts` are those touched that have something planned."""
-        self._released += [result.claim for result in results if not result.is_kept]
+        self._released += [result.claim for result in results if not (result.is_kept or result.is_part)]
         now = self._clock.wall()
         for result in results:
-            if result.lastmods:
+            if result.listed:
                 self._ask_again(result.claim.host_id)
             if result.origin_failed is not None and result.claim.host_id in self._workbench:
                 host = self._workbench.host(result.claim.host_id)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from crawler.counters import Counters
+from crawler.fetching import Look
 from crawler.network.deadlines import Deadline, Hearing
 from crawler.network.lag import LoopLag
 
@@ -73,6 +74,7 @@ class Attempt:
     lag: LoopLag
     max_bytes: int
     readable: Callable[[str | None], bool]
+    look: Look | None = None
     on_sent: Callable[[], None] | None = None
     sending_in_s: Callable[[], float] | None = None  # asked once there is a connection
     fresh: bool = False  # no connection that was kept will do

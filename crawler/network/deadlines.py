@@ -112,6 +112,10 @@ class Deadline:
         self._struck = True
         self._task.cancel()
 
+    def put_off(self, seconds: float) -> None:
+        """The request may take so much longer."""
+        self._ends_at += seconds
+
     def listen(self, connection: Hearing) -> None:
         """From now on the server must not be silent for too long."""
         connection.heard_at = self._deadlines.now()

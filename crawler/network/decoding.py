@@ -36,7 +36,7 @@ class BodyDecoder:
 
     def __init__(self, *codings: str, max_bytes: int = sys.maxsize) -> None:
         self._layers = [_Layer(coding) for coding in reversed(codings)]
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self.overrun = False
 
     def decode(self, chunk: bytes) -> Iterator[bytes]:
@@ -58,7 +58,7 @@ class BodyDecoder:
             yield from layer.decode(data)
             return
         for piece in layer.decode(data):
-            if layer.decoded > self._max_bytes:
+            if layer.decoded > self.max_bytes:
                 self.overrun = True
             if self.overrun:
                 return

@@ -17,11 +17,11 @@ from yarl import URL
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
-from crawler.fetching import Unresolved, any_type
+from crawler.fetching import Look, Unresolved, any_type
 from crawler.host_settings import HostSettings
 from crawler.memory import MemoryBudget, Share
 from crawler.network.attempt import Attempt, KeptConnections, current_attempt
-from crawler.network.body import drain_body, read_body
+from crawler.network.body import Body, drain_body, read_body
 from crawler.network.cookies import CookieFile
 from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
@@ -85,6 +85,7 @@ class HttpFetcher:
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         readable: Callable[[str | None], bool] = any_type,
+        look: Look | None = None,
         max_bytes: int | None = None,
         on_sent: Callable[[], None] | None = None,
         sending_in_s: Callable[[], float] | None = None,
@@ -94,11 +95,11 @@ class HttpFetcher:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
         The body is read where the status is 2xx and `readable(content_type)` says so, up to `max_bytes` decoded bytes;
-        elsewhere `read` is False. `timeout_s` replaces the configured deadline of the whole request, in which the time
-        waited for our own rate limit does not count. `on_sent` is called at the moment in which the request was sent,
-        and not before `sending_in_s`, asked once there is a connection, says 0 seconds. Where `fresh`, it goes out on
-        no connection that was kept. The body counts in the memory budget until `share` is given back; without one,
-        until this returns.
+        elsewhere `read` is False. `look`: see `Fetcher.fetch`. `timeout_s` replaces the configured deadline of the
+        whole request, in which the time waited for our own rate limit does not count. `on_sent` is called at the moment
+        in which the request was sent, and not before `sending_in_s`, asked once there is a connection, says 0 seconds.
+        Where `fresh`, it goes out on no connection that was kept. The body counts in the memory budget until `share` is
+        given back; without one, until this returns.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
         attempt = Attempt(
@@ -110,6 +111,7 @@ class HttpFetcher:
             lag=self._lag,
             max_bytes=max_bytes or self._network.max_bytes,
             readable=readable,
+            look=look,
             on_sent=on_sent,
             sending_in_s=sending_in_s,
             fresh=fresh,
@@ -171,18 +173,20 @@ class HttpFetcher:
             if not (200 <= answer.status < 300 and attempt.readable(field(answer.headers, CONTENT_TYPE))):
                 await drain_body(answer, attempt, self._rate)
                 return _response(attempt, answer)
-            body, truncated = await self._read(answer, attempt, share)
-            return _response(attempt, answer, body, truncated)
+            body = await self._read(answer, attempt, share)
+            if body is None:
+                await drain_body(answer, attempt, self._rate)
+            return _response(attempt, answer, body)
 
-    async def _read(self, answer: aiohttp.ClientResponse, attempt: Attempt, share: Share | None) -> tuple[bytes, bool]:
-        """The body, and whether that is not all. What came stays in the `share`, if there is one."""
+    async def _read(self, answer: aiohttp.ClientResponse, attempt: Attempt, share: Share | None) -> Body | None:
+        """The body; None where it is not wanted. What came stays in the `share`, if there is one."""
         with ExitStack() as unless_kept:
             room = unless_kept.enter_context(share or self.share())
-            read = await read_body(answer, codings_of(answer.headers), attempt, room, self._rate)
-            if share is not None:
+            body = await read_body(answer, codings_of(answer.headers), attempt, room, self._rate)
+            if share is not None and body is not None:
                 share.keep()
                 unless_kept.pop_all()
-            return read
+            return body
 
     async def _refused_target(self, attempt: Attempt) -> Failure | None:
         """Why the target may not be asked for, whose socket is the proxy's: since the proxy may choose among the
@@ -274,16 +278,14 @@ def request_target(url: str) -> URL:
     return URL.build(scheme=scheme, authority=authority, path=f"/{target}", encoded=True)
 
 
-def _response(
-    attempt: Attempt, answer: aiohttp.ClientResponse, body: bytes | None = None, truncated: bool = False
-) -> Response:
+def _response(attempt: Attempt, answer: aiohttp.ClientResponse, body: Body | None = None) -> Response:
     return Response(
         url=attempt.url,
         status_code=answer.status,
-        body=body or b"",
+        body=b"" if body is None else body.data,
         read=body is not None,
-        truncated=truncated or answer.status == 206,  # a part, though nobody asked for one
-        size=answer.content_length if body is None else len(body),
+        truncated=(body is not None and body.truncated) or answer.status == 206,  # a part, though nobody asked for one
+        size=answer.content_length if body is None else body.size,
         address=attempt.address,
         started_at=attempt.started_at,
         elapsed_s=attempt.elapsed_s,

@@ -17,7 +17,7 @@ from crawler.output.figures import amount, counted, lookups, moment, rate, size,
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
 from crawler.quantities import Age
-from crawler.records import Closure, EndReason
+from crawler.records import Closure, EndReason, FailingUrls
 
 _ENDINGS: Mapping[str, tuple[str, str, str]] = {
     EndReason.COMPLETE: ("complete", "green", ": no fetchable URLs left"),
@@ -63,6 +63,7 @@ def one_line(summary: Summary, db: Path) -> str:
         f"pages: {_pages(summary).plain}",
         f"changes: {_changes(summary, ', ')}" if any(summary.changes.values()) else "",
         f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
+        told_failing(summary.failing),
         f"pending: {_pending(summary).plain}" if summary.pending or summary.waiting else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
@@ -117,6 +118,13 @@ def told_closures(closures: Sequence[Closure]) -> str:
     return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
 
 
+def told_failing(failing: FailingUrls) -> str:
+    """'1,024 failing since 2026-03-01 02:10 (timeout: 1,024)'; nothing where nothing fails."""
+    if failing.since is None:
+        return ""
+    return f"{amount(failing.urls)} failing since {moment(failing.since)} ({tally(failing.reasons, ', ')})"
+
+
 def _failed_seeds(summary: Summary) -> list[tuple[str, str]]:
     return [(printable(seed["url"], _MAX_URL), printable(seed["reason"], _MAX_URL)) for seed in summary.failed_seeds]
 
@@ -137,16 +145,23 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("changes", Text(_changes(summary, _SPACE))),
         ("responses", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
+        ("failing", Text(told_failing(summary.failing), style="yellow")),
         ("connections", Text(_connections(summary))),
         ("TLS", Text("certificates were not verified (--insecure)" if summary.insecure else "", style="yellow")),
         ("DNS", Text(lookups(summary.dns_lookups, summary.dns_cache_hits))),
         ("pending", _pending(summary)),
         ("excluded", Text(tally(summary.excluded))),
         ("left out", Text(not_stored(summary.unstored_links), style="yellow")),
+        ("cut", Text(_cut(summary), style="yellow")),
         ("data", Text(f"{printable(str(db))} ({_urls(summary)})")),
         ("memory", Text(f"{size(summary.peak_rss_bytes)} peak")),
     ]
     return [(label, value) for label, value in rows if value.plain]
+
+
+def _cut(summary: Summary) -> str:
+    """What was not read whole; empty if nothing."""
+    return f"{counted(summary.cut_sitemaps, 'sitemap')} beyond the limits" if summary.cut_sitemaps else ""
 
 
 def _more_seeds(summary: Summary) -> Text:
@@ -205,7 +220,8 @@ def _why_left(summary: Summary) -> str:
     if summary.by_failure.get("proxy"):
         return "the proxy failed, or the run ended first"
     if summary.waiting:
-        return f"some wait for the end of a pause or for a retry: {names(summary.backing_off)}"
+        hosts = names(summary.backing_off)
+        return f"some on hosts that asked for a pause or could not be reached, or wait for a retry: {hosts}"
     return "not due yet" if summary.complete else "the run ended first"
 
 

@@ -94,5 +94,5 @@ def _back_off(closure: Closure, verdict: Verdict) -> Event:
     """From a host, or from one of its origins."""
     name, cause, pause_s = printable(closure.name), printable(closure.why), verdict.pause_s or 0.0
     fields = {closure.blame.value: name, "until": round(closure.until, 3), "pause_s": round(pause_s, 3), "cause": cause}
-    text = f"backing off from {name} for {span(pause_s)} ({cause})"
+    text = f"pausing {name} for {span(pause_s)} ({cause})"
     return Event(name="back_off", level="info", fields=fields, text=text)

@@ -261,6 +261,8 @@ def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
     if summary is not None:
         urls = {status: float(number) for status, number in summary.urls.items()}
         yield _Family(name="urls", kind="gauge", text="URLs in the database.", samples=urls, label="status")
+        text = "URLs that fail, but keep the status of their last response."
+        yield _gauge("urls_failing", text, summary.failing.urls)
 
 
 def _is_success(summary: Summary | None) -> bool:

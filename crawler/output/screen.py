@@ -106,10 +106,10 @@ def host_state(host: HostView, now: float) -> Text:
 def _state(host: HostView, now: float) -> tuple[str, str]:
     wait_s = host.ready_at - now
     if host.backing_off and wait_s > 0:
-        return f"backing off, {span(wait_s)}", "yellow"
+        return f"paused, {span(wait_s)}", "yellow"
     pause_ends = host.next_pause_end
     if pause_ends is not None and pause_ends > now and not host.lent:
-        return f"pausing, {span(pause_ends - now)}", "yellow"
+        return f"paused, {span(pause_ends - now)}", "yellow"
     if host.waiting:
         return "waiting for robots.txt", "cyan"
     if host.lent:

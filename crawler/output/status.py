@@ -16,9 +16,9 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from crawler.archive.report import SAME_CONTENT, FailingUrls, HostTally, Report, RunRecord, Trap, read_report
+from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
-from crawler.output.ending import not_stored, print_rows, tally, told_closures
+from crawler.output.ending import not_stored, print_rows, tally, told_closures, told_failing
 from crawler.output.figures import amount, counted, moment, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import closures_as_data
@@ -111,7 +111,7 @@ def _overview(status: Status) -> list[tuple[str, Text]]:
         ("waiting", Text(told_closures(report.waiting), style="yellow")),
         ("robots.txt", Text(_old_rules(report, status.now), style="yellow")),
         ("failed", Text(tally(report.failures), style="red")),
-        ("failing", Text(_failing(report.failing), style="yellow")),
+        ("failing", Text(told_failing(report.failing), style="yellow")),
         ("excluded", Text(tally(report.excluded))),
         ("left out", Text(not_stored(report.unstored_links), style="yellow")),
         ("stored", Text(_stored(report))),
@@ -126,8 +126,8 @@ def _pending(status: Status) -> str:
         return amount(pending) if pending else "none"
     due = f"next due {_moment(report.next_due_at - status.now)}"
     hosts = report.hosts_backing_off
-    backing_off = f"; {counted(hosts, 'host')} backing off" if hosts else ""
-    return f"{amount(pending)}, {due}{backing_off}"
+    paused = f"; {counted(hosts, 'host')} paused" if hosts else ""
+    return f"{amount(pending)}, {due}{paused}"
 
 
 def _old_rules(report: Report, now: float) -> str:
@@ -138,13 +138,6 @@ def _old_rules(report: Report, now: float) -> str:
         for one in report.old_rules
     ]
     return "; ".join(shown)
-
-
-def _failing(failing: FailingUrls) -> str:
-    """'1,024 failing since 2026-03-01 02:10 (timeout: 1,024)'; nothing where nothing fails."""
-    if failing.since is None:
-        return ""
-    return f"{amount(failing.urls)} failing since {moment(failing.since)} ({tally(failing.reasons, ', ')})"
 
 
 def _stored(report: Report) -> str:
@@ -188,11 +181,11 @@ def _print_hosts(console: Console, status: Status) -> None:
 
 
 def _print_suspects(console: Console, status: Status) -> None:
-    rows = [
-        [_name(host), *map(_number, (host.urls[UrlStatus.FAILED], host.urls[UrlStatus.FETCHED], host.failures))]
-        for host in status.report.suspects
-    ]
-    _print_table(console, ["failing host", "failed", "fetched", "failures in a row"], rows)
+    rows = []
+    for host in status.report.suspects:
+        numbers = (host.urls[UrlStatus.FAILED], host.failing, host.urls[UrlStatus.FETCHED], host.failures)
+        rows.append([_name(host), *map(_number, numbers)])
+    _print_table(console, ["failing host", "failed", "failing", "fetched", "failures in a row"], rows)
 
 
 def _print_failed(console: Console, report: Report) -> None:
@@ -246,8 +239,8 @@ def _slowed(host: HostTally) -> Text:
 def _due(host: HostTally, now: float) -> Text:
     if host.next_due_at is None:
         return Text("-", style="dim")
-    backing_off = ", backing off" if host.back_off_until > now else ""
-    return Text(_moment(host.next_due_at - now) + backing_off, style="yellow" if backing_off else "")
+    paused = ", paused" if host.back_off_until > now else ""
+    return Text(_moment(host.next_due_at - now) + paused, style="yellow" if paused else "")
 
 
 def _moment(seconds: float) -> str:

@@ -14,18 +14,20 @@ import orjson
 from crawler.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.output.files import write_file
-from crawler.records import Blame, Change, Closure, EndReason
+from crawler.records import Blame, Change, Closure, EndReason, FailingUrls
 from crawler.urls import host_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The summary of a run. Durations are in seconds, sizes in bytes. Counts are those of this process, except
-    `pending`, `excluded` and `urls`, which are what the database holds now. `run_pages` also includes what the run
-    stored before it was killed. `waiting` names the hosts and origins whose pages are left for a later run (20 at
-    most), until when and why. `unstored_links` lead to URLs that were not stored because of `--max-urls-per-host`, over
-    all runs. `seeds_failed`: no seed could be fetched; then `failed_seeds` are at most 20 of the `failed_seeds_total`,
-    each with its `url` and `reason`. `insecure`: certificates were not verified.
+    `pending`, `excluded`, `urls` and `failing`, which are what the database holds now: `failing` URLs keep the status
+    of their last response, by which `urls` counts them. `run_pages` also includes what the run stored before it was
+    killed. `waiting` names the hosts and origins whose pages are left for a later run (20 at most), until when and why.
+    `unstored_links` lead to URLs that were not stored because of `--max-urls-per-host`, over all runs. `cut_sitemaps`
+    are sitemaps and feeds of which not all was read. `seeds_failed`: no seed could be fetched; then `failed_seeds` are
+    at most 20 of the `failed_seeds_total`, each with its `url` and `reason`. `insecure`: certificates were not
+    verified.
 
     `complete`: no URLs were left to fetch. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
     status, `by_failure` attempts without a response by kind, `changes` URLs by `Change`. `error` is why the run could
@@ -56,7 +58,9 @@ class Summary:
     changes: Mapping[str, int] = field(default_factory=dict)
     excluded: Mapping[str, int] = field(default_factory=dict)
     unstored_links: int = 0
+    cut_sitemaps: int = 0
     urls: Mapping[str, int] = field(default_factory=dict)
+    failing: FailingUrls = field(default_factory=FailingUrls)
     pending: int = 0
     waiting: tuple[Closure, ...] = ()
     insecure: bool = False
@@ -98,6 +102,7 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
         dns_lookups=counters.dns_lookups,
         dns_cache_hits=counters.dns_cache_hits,
         retries=counters.retries,
+        cut_sitemaps=counters.cut_sitemaps,
         by_status={str(status): count for status, count in sorted(counters.by_status.items())},
         by_failure={str(kind): count for kind, count in sorted(counters.by_failure.items())},
         changes={kind.value: counters.changes[kind] for kind in Change},

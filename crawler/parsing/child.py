@@ -44,7 +44,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, product_token: str) -> None:
         keeps = keep_body and isinstance(content, Page)
         kept = StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body)) if keeps else None
         grown_bytes = max(0, _resident_bytes() - before) if len(body) > _SMALL_BYTES else 0
-        answers.write(encode_answer(content, kept, grown_bytes))
+        answers.writelines(encode_answer(content, kept, grown_bytes))
         answers.flush()
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
-from crawler.records import Failure, Page, Response, SitemapEntry, StoredBody, UrlKind
+from crawler.records import Failure, Listing, Page, Response, StoredBody, UrlKind
 
-Content: TypeAlias = Page | list[SitemapEntry] | None  # None: no document that we read
+Content: TypeAlias = Page | Listing | None  # None: no document that we read
 Reading: TypeAlias = tuple[Content, StoredBody | None]
 
 

@@ -6,9 +6,10 @@ document that takes longer than its time, or that crashes its process twice, is 
 Where processes cannot be started, or end before they can read, no document is to blame: that is a `CrawlerError`.
 
 Invariants: every `read` ends, whatever dies; the processes share no file with the crawl and end with it, also after a
-`kill -9`; each has at most two documents, so that it need not wait for the next one and little is to be done again when
-it dies. Large documents are read one at a time, nothing waits behind one where there is another process, and a process
-that has grown is replaced after its document: so the processes together hold little more than one document takes.
+`kill -9`; each has a few documents at most, so that it need not wait for the next one and little is to be done again
+when it dies. Nothing is sent to wait behind a document that takes long. Large documents are read one at a time, and a
+process that has grown is replaced after its document: so the processes together hold little more than one document
+takes.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ from crawler.parsing.process import Job, Process, command, start_process
 from crawler.records import Failure, FailureKind, Response, UrlKind
 
 _MAX_PROCESSES = 8  # more than one event loop can feed
-_DOCUMENTS_PER_PROCESS = 2
-_LARGE_BYTES = 1 << 20  # a document that may take seconds, and thirty times as much memory
 _FAILED_STARTS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
 _OWN_EXIT_WEIGHT = 20  # a process that ends by itself counts for so many: it will do so again
 
@@ -40,6 +39,7 @@ class ParserPool:
         self._timeout_s = timeout_s
         self._max_processes = processes or min(_processors(), _MAX_PROCESSES)
         self._processes: list[Process] = []
+        self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: deque[Job] = deque()
         self._failed_starts = 0
@@ -66,35 +66,28 @@ class ParserPool:
             await asyncio.wait(self._tasks)
 
     def _dispatch(self) -> None:
-        """Give waiting documents to processes that have room, the emptiest first.
+        """Give waiting documents to processes; where none takes one, and those that come up will not do, start another.
 
-        Where none is idle, and none that is coming up will be, start another.
+        The first that has room gets them, so that a few processes are busy and not all of them half asleep; a large
+        one goes where the fewest are before it.
         """
-        while self._jobs:
-            ready = (process for process in self._processes if process.ready and not self._is_blocked(process))
-            free = min(ready, key=lambda process: len(process.jobs), default=None)
-            coming_up = len(self._tasks) - sum(process.ready for process in self._processes)
-            if (free is None or free.jobs) and coming_up < len(self._jobs) and len(self._tasks) < self._max_processes:
-                self._start()
-            if free is None or len(free.jobs) >= _DOCUMENTS_PER_PROCESS:
+        while (job := self._next_job()) is not None:
+            now = self._loop.time()
+            ready = (process for process in self._processes if process.may_take(now))
+            free = min(ready, key=_jobs_of, default=None) if job.is_large else next(ready, None)
+            if free is None:
+                coming_up = len(self._tasks) - sum(process.ready for process in self._processes)
+                if coming_up < len(self._jobs) and len(self._tasks) < self._max_processes:
+                    self._start()
                 return
-            job = self._next_job()
-            if job is None:
-                return
+            self._jobs.remove(job)
             free.send(job)
-
-    def _is_blocked(self, process: Process) -> bool:
-        """Whether the process reads something large, and there are others."""
-        return self._max_processes > 1 and _reads_large(process)
 
     def _next_job(self) -> Job | None:
         """The first document that waits, a large one only while no other is being read."""
-        no_large = any(map(_reads_large, self._processes))
-        for index, job in enumerate(self._jobs):
-            if not (no_large and job.size > _LARGE_BYTES):
-                del self._jobs[index]
-                return job
-        return None
+        if self._jobs and self._jobs[0].is_large and any(map(_reads_large, self._processes)):
+            return next((job for job in self._jobs if not job.is_large), None)
+        return self._jobs[0] if self._jobs else None
 
     def _start(self) -> None:
         task = asyncio.create_task(self._run())
@@ -103,13 +96,13 @@ class ParserPool:
 
     async def _run(self) -> None:
         """One process from start to end; what it leaves undone is for another one."""
-        process = await start_process(command(self._product_token), self._timeout_s)
+        process = await start_process(command(self._product_token), self._timeout_s, self._dispatch)
         self._processes.append(process)
         try:
             if self._ended is None and await process.wait_ready():
                 self._failed_starts = 0
                 self._dispatch()
-                await process.run(self._dispatch)
+                await process.wait_ended()
         finally:
             process.kill()
             self._processes.remove(process)
@@ -168,7 +161,11 @@ async def open_parser(product_token: str, timeout_s: float, *, eager: bool = Tru
 
 
 def _reads_large(process: Process) -> bool:
-    return any(job.size > _LARGE_BYTES for job in process.jobs)
+    return bool(process.jobs) and process.jobs[-1].is_large  # nothing waits behind one
+
+
+def _jobs_of(process: Process) -> int:
+    return len(process.jobs)
 
 
 def _unreadable(response: Response, message: str) -> Failure:

@@ -1,6 +1,7 @@
 """One parser process, seen from the crawl: spawned, given documents, timed, killed, and its answers read.
 
-`child` is its other end. Invariant: a process is gone, and what it said last is known, when `wait_closed` returns.
+`child` is its other end. Invariants: a process is gone, and what it said last is known, when `wait_closed` returns; it
+answers no document that `unfinished` has named.
 """
 
 from __future__ import annotations
@@ -14,27 +15,31 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from crawler.errors import CrawlerError
+from crawler.fetching import LISTING_PATIENCE
 from crawler.parsing.parser import Reading
-from crawler.parsing.wire import READY, decode_answer, encode_request, receive_answer
-from crawler.records import Response, UrlKind
+from crawler.parsing.wire import READY, answer_at, decode_answer, encode_request
+from crawler.records import LISTINGS, Listing, Response, SitemapEntry, UrlKind
 
 MAX_GROWN_BYTES = 1 << 26  # since it was started: what a document of 5 MB leaves behind is never given back
+_MAX_JOBS = 8  # so that it need not wait for the next one, nor be woken for each
+_LARGE_BYTES = 1 << 20  # a document that may take seconds, and thirty times as much memory
+_SLOW_S = 0.1  # a document that takes longer than nearly all
 _CRASHES_PER_DOCUMENT = 2
 _START_TIMEOUT_S = 30.0
 _REAP_S = 0.002
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0)
-_BUFFER_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 16
 _STDERR_TAIL_BYTES = 2048
 _START = (
     "import gc, sys; gc.disable();"  # a document's objects hold no cycles: collecting costs 5 %, and 5 ms of a start
     " sys.path[:] = sys.argv[2:]; from crawler.parsing.child import main; main()"
 )
-_BROKEN = (EOFError, OSError, ValueError, TypeError, LookupError)  # how an answer fails: none, or nonsense
+_NONSENSE = (ValueError, TypeError, LookupError)  # how an answer fails
 
 
 class Job:
@@ -43,7 +48,9 @@ class Job:
     def __init__(self, kind: UrlKind, response: Response, *, keep_body: bool) -> None:
         self.request = encode_request(kind, response, keep_body=keep_body)
         self.url = response.url
-        self.size = len(response.body)
+        self.size = len(response.body) if response.size is None else response.size  # a sitemap's body is packed
+        self.patience = LISTING_PATIENCE if kind in LISTINGS else 1.0
+        self.is_large = self.size > _LARGE_BYTES
         self.done: asyncio.Future[Reading | str] = asyncio.get_running_loop().create_future()
         self.crashes = 0
 
@@ -53,59 +60,123 @@ class Job:
             self.done.set_result(outcome)
 
 
-class Process:
+class Process(asyncio.Protocol):
     """One parser process, on the other end of a socket.
 
     Not asyncio's own kind: cancelled while it starts one, asyncio waits for ever, and uvloop leaves the process behind.
     Raises `OSError` where there is no room for one.
     """
 
-    def __init__(self, arguments: list[str], timeout_s: float) -> None:
+    def __init__(self, arguments: list[str], timeout_s: float, has_room: Callable[[], None]) -> None:
+        """`has_room` is called whenever documents have been read."""
         self._process, self._socket, self._stderr = _spawn(arguments)
-        self._answers: asyncio.StreamReader
-        self._requests: asyncio.StreamWriter | None = None
+        self._has_room = has_room
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._received = bytearray()  # the beginning of an answer
+        self._came_up: asyncio.Future[bool] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()  # no more answers are taken
+        self._closed: asyncio.Future[None] = self._loop.create_future()
         self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
+        self._began_at = 0.0  # the document that is being read, by the loop's clock
         self._too_slow = False
         self._is_retired = False
         self._stderr_tail = b""
+        self._entries: list[SitemapEntry] = []  # of the document that is being read
         self.ready = False
         self.jobs: deque[Job] = deque()  # the first is being read
 
     async def wait_ready(self) -> bool:
         """Wait until the process can read; whether it can."""
-        with suppress(*_BROKEN):
+        with suppress(OSError):
             async with asyncio.timeout(_START_TIMEOUT_S):
-                self._answers, self._requests = await asyncio.open_unix_connection(
-                    sock=self._socket, limit=_BUFFER_BYTES
-                )
-                self.ready = await self._answers.readexactly(len(READY)) == READY
+                await self._loop.create_unix_connection(lambda: self, sock=self._socket)
+                self.ready = await self._came_up
         return self.ready
+
+    def may_take(self, now: float) -> bool:
+        """Whether it has room for another document: none waits behind a large one, nor behind one that takes long."""
+        if not self.ready or self._ended.done():
+            return False
+        if not self.jobs:
+            return True
+        return len(self.jobs) < _MAX_JOBS and not self.jobs[-1].is_large and now - self._began_at < _SLOW_S
 
     def send(self, job: Job) -> None:
         """Send a document."""
+        if not self.jobs:
+            self._began_at = self._loop.time()
         self.jobs.append(job)
-        if len(self.jobs) == 1:
-            self._start_timer()
-        if self._requests is not None:
-            with suppress(OSError, RuntimeError):  # it has just died, and `run` will notice; uvloop: RuntimeError
-                self._requests.writelines(job.request)
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._began_at + self._timeout_s, self._look)
+        if self._transport is not None:
+            with suppress(OSError, RuntimeError):  # it has just died, as will be noticed; uvloop: RuntimeError
+                self._transport.writelines(job.request)
 
-    async def run(self, has_room: Callable[[], None]) -> None:
-        """Receive answers, until the process ends, answers nonsense, or has grown too large after a document."""
-        while await self._receive():
-            if self._is_retired:
-                return
-            has_room()
+    async def wait_ended(self) -> None:
+        """Wait until the process ends, answers nonsense, or has grown too large after a document."""
+        await self._ended
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by the event loop."""
+        self._end()
+        self._closed.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop with a part of an answer, or several."""
+        if self._ended.done():
+            return
+        try:
+            if self._received or not self._came_up.done():
+                self._received += data
+                del self._received[: self._take(self._received)]
+            elif (end := self._take(data)) < len(data):  # as a rule, answers come whole
+                self._received += data[end:]
+        except _NONSENSE:
+            self._end()
+        else:
+            self._has_room()
+
+    def _take(self, received: bytes | bytearray) -> int:
+        """Settle the documents whose answers are complete; returns how many bytes that were."""
+        end = 0
+        if not self._came_up.done():
+            end = len(READY)
+            if len(received) < end:
+                return 0
+            self._came_up.set_result(received[:end] == READY)
+        while not self._ended.done() and (found := answer_at(end, received)) is not None:
+            answer, end = found
+            job = self.jobs[0]
+            content, body = decode_answer(answer, job.url, job.size)
+            if isinstance(content, Listing):
+                self._entries += content.entries
+                if answer.more:
+                    continue
+                content, self._entries = replace(content, entries=tuple(self._entries)), []
+            self.jobs.popleft()
+            self._began_at = self._loop.time()
+            job.settle((content, body))
+            if answer.grown_bytes > MAX_GROWN_BYTES:
+                self._is_retired = True
+                self._end()
+        return end
 
     def unfinished(self) -> list[Job]:
         """The documents for another process, now that this one has ended; one that is to blame twice is given up."""
-        self._stop_timer()
+        self._end()
+        if self._timer is not None:
+            self._timer.cancel()
         if self.jobs and not self._is_retired:
             first = self.jobs[0]
             first.crashes += 1
             if self._too_slow:
-                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s:g} s")
+                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s * first.patience:g} s")
             elif first.crashes >= _CRASHES_PER_DOCUMENT:
                 self.jobs.popleft().settle("the parser process died while reading it")
         return list(self.jobs)
@@ -137,48 +208,40 @@ class Process:
         return " | ".join([ending, *lines])
 
     async def _close_connection(self) -> None:
-        if self._requests is None:
+        if self._transport is None:
             self._socket.close()
             return
-        self._requests.transport.abort()
-        with suppress(OSError):
-            await self._requests.wait_closed()
+        self._transport.abort()
+        await self._closed
 
-    async def _receive(self) -> bool:
-        try:
-            answer = await receive_answer(self._answers.readexactly)
-            job = self.jobs[0]
-            reading = decode_answer(answer, job.url, job.size)
-        except _BROKEN:
-            return False
-        self._stop_timer()
-        self.jobs.popleft()
-        if self.jobs:
-            self._start_timer()
-        job.settle(reading)
-        self._is_retired = answer.grown_bytes > MAX_GROWN_BYTES
-        return True
+    def _end(self) -> None:
+        """Take no more answers."""
+        if not self._came_up.done():
+            self._came_up.set_result(False)
+        if not self._ended.done():
+            self._ended.set_result(None)
 
-    def _start_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._time_out)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _time_out(self) -> None:
-        self._too_slow = True
-        self.kill()
+    def _look(self) -> None:
+        """End the process where the document that is being read takes too long: one timer goes on for all of them."""
+        self._timer = None
+        if not self.jobs:
+            return
+        ends_at = self._began_at + self._timeout_s * self.jobs[0].patience
+        if self._loop.time() < ends_at:
+            self._timer = self._loop.call_at(ends_at, self._look)
+        else:
+            self._too_slow = True
+            self.kill()
 
 
-async def start_process(arguments: list[str], timeout_s: float) -> Process:
+async def start_process(arguments: list[str], timeout_s: float, has_room: Callable[[], None]) -> Process:
     """A new process. Raises `CrawlerError` where there is no room for one, also after a while."""
     for pause_s in _RETRY_PAUSES_S:
         with suppress(OSError):
-            return Process(arguments, timeout_s)
+            return Process(arguments, timeout_s, has_room)
         await asyncio.sleep(pause_s)
     try:
-        return Process(arguments, timeout_s)
+        return Process(arguments, timeout_s, has_room)
     except OSError as error:
         raise CrawlerError(
             f"cannot start a parser process ({error.strerror}); raise `ulimit -n` or `ulimit -u`, or free some"

@@ -12,31 +12,43 @@ Invariant: what decodes to a record was encoded from an equal one. Both ends are
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from itertools import repeat
 from typing import Any, NamedTuple, cast
 
 import orjson
 
 from crawler.parsing.parser import Content, Reading
-from crawler.records import Alternate, Link, LinkDetail, Page, Resource, Response, SitemapEntry, StoredBody, UrlKind
+from crawler.records import (
+    Alternate,
+    Link,
+    LinkDetail,
+    Listing,
+    Page,
+    Resource,
+    Response,
+    SitemapEntry,
+    StoredBody,
+    UrlKind,
+)
 
 READY = b"ready\n"
 _REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
-_ANSWER = struct.Struct("<II16sQ")  # lengths: JSON, compressed body; hash of the body; memory grown
-_KINDS = (UrlKind.PAGE, UrlKind.SITEMAP)
+_ANSWER = struct.Struct("<?II16sQ")  # more follows; lengths: JSON, compressed body; hash of the body; memory grown
+_KINDS = (UrlKind.PAGE, UrlKind.SITEMAP, UrlKind.FEED)
+_ENTRIES_AT_ONCE = 2_000  # in one message: to decode 50,000 would hold up the event loop for 0.2 s
 _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in {"url", "links", *_HASHES})
-_TUPLES: dict[str, Callable[[Any], Any]] = {  # JSON has none
+_TUPLES: dict[str, type[tuple[Any, ...]]] = {  # JSON has none
     "headings": tuple,
-    "alternates": Alternate._make,
-    "resources": Resource._make,
-    "link_details": LinkDetail._make,
+    "alternates": Alternate,
+    "resources": Resource,
+    "link_details": LinkDetail,
 }
-_ENTRY_FIELDS = ("url", "lastmod", "is_sitemap")
-_new_tuple = cast("Callable[[type[Link], tuple[str, str, str, bool]], Link]", tuple.__new__)  # Link(), in C
+_ENTRY_FIELDS = ("url", "lastmod", "is_sitemap", "facts")
+_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # Link() and the like, in C
 
 
 class Request(NamedTuple):
@@ -50,8 +62,9 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a process has made of a document, as the crawl receives it."""
+    """What a process has made of a document, as the crawl receives it; where `more`, a part of its entries."""
 
+    more: bool
     json: bytes
     zstd: bytes
     digest: bytes
@@ -80,17 +93,38 @@ def receive_request(take: Callable[[int], bytes]) -> Request | None:
     return Request(_KINDS[kind], bool(keep_body), url, content_type, take(body_length))
 
 
-def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 0) -> bytes:
-    """A message with what the reader made of a document and, if it is kept, its body; the process has grown so much."""
-    json = encode_content(content)
+def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 0) -> Iterator[bytes]:
+    """Messages with what the reader made of a document and, if it is kept, its body; the process has grown so much.
+    It is one, but for a long listing.
+    """
     zstd, digest = (body.zstd, body.digest) if body is not None else (b"", bytes(16))
-    return _ANSWER.pack(len(json), len(zstd), digest, grown_bytes) + json + zstd
+    *parts, last = _parts(content)
+    for part in parts:
+        json = encode_content(part)
+        yield _ANSWER.pack(True, len(json), 0, bytes(16), 0) + json
+    json = encode_content(last)
+    yield _ANSWER.pack(False, len(json), len(zstd), digest, grown_bytes) + json + zstd
 
 
-async def receive_answer(take: Callable[[int], Awaitable[bytes]]) -> Answer:
-    """The next answer. `take` reads exactly that many bytes, and raises `EOFError` where there are fewer."""
-    json_length, body_length, digest, grown_bytes = _ANSWER.unpack(await take(_ANSWER.size))
-    return Answer(await take(json_length), await take(body_length), digest, grown_bytes)
+def _parts(content: Content) -> Sequence[Content]:
+    if not isinstance(content, Listing):
+        return [content]
+    starts = range(0, len(content.entries), _ENTRIES_AT_ONCE) or (0,)
+    return [replace(content, entries=content.entries[start : start + _ENTRIES_AT_ONCE]) for start in starts]
+
+
+def answer_at(start: int, received: bytes | bytearray) -> tuple[Answer, int] | None:
+    """The answer that begins there and where it ends; None where the rest of it has not come yet."""
+    json_start = start + _ANSWER.size
+    if len(received) < json_start:
+        return None
+    more, json_length, body_length, digest, grown_bytes = _ANSWER.unpack_from(received, start)
+    json_end = json_start + json_length
+    end = json_end + body_length
+    if len(received) < end:
+        return None
+    json, zstd = bytes(received[json_start:json_end]), bytes(received[json_end:end])
+    return Answer(more, json, zstd, digest, grown_bytes), end
 
 
 def decode_answer(answer: Answer, url: str, size: int) -> Reading:
@@ -114,11 +148,18 @@ def decode_content(json: bytes, url: str) -> Content:
         return None
     if isinstance(columns, dict):
         rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
-        return [SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap) for entry, lastmod, is_sitemap in rows]
+        entries = tuple(
+            SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap, facts=facts)
+            for entry, lastmod, is_sitemap, facts in rows
+        )
+        return Listing(kind=UrlKind(columns["kind"]), entries=entries, cut=columns["cut"])
     *values, hashes, urls, anchors, rels, nofollows = columns
     found = dict(zip(_PAGE_FIELDS, values, strict=True))
-    for name, make in _TUPLES.items():
-        found[name] = tuple(map(make, found[name]))
+    for name, kind in _TUPLES.items():
+        if rows := found[name]:
+            found[name] = tuple(map(_new_tuple, repeat(kind), rows))
+        else:
+            found[name] = ()
     found["json_ld"] = tuple(found["json_ld"])
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
     links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
@@ -128,8 +169,9 @@ def decode_content(json: bytes, url: str) -> Content:
 def _columns(content: Content) -> Any:
     if content is None:
         return None
-    if isinstance(content, list):
-        return {name: [getattr(entry, name) for entry in content] for name in _ENTRY_FIELDS}
+    if isinstance(content, Listing):
+        own = {"kind": content.kind, "cut": content.cut}
+        return own | {name: [getattr(entry, name) for entry in content.entries] for name in _ENTRY_FIELDS}
     links = tuple(zip(*content.links, strict=True)) or ((), (), (), ())
     hashes = [getattr(content, name).hex() for name in _HASHES]
     return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, *links]

@@ -26,7 +26,8 @@ This table is the rule; the manual (politeness) says it in words:
                                         attempt does not count
 
 'Tried again' ends after `retries` further attempts; then the URL has failed. What is counted in a row is counted from
-zero in each run, pauses and failures apart, and an answer begins the count anew. 429 and 503 also slow the host's pace
+zero in each run, pauses and failures apart, and an answer begins the count anew. A sitemap that was guessed and is not
+there is excluded instead of gone or failed: nobody had named it. 429 and 503 also slow the host's pace
 (see `policy.pace`). A robots.txt has rules of its own: see `decide_robots`.
 """
 
@@ -36,7 +37,19 @@ import sys
 from dataclasses import dataclass, replace
 
 from crawler.dates import unix_time
-from crawler.records import HTTP_STATUS, Blame, Claim, Failure, FailureKind, Reason, Response, UrlStatus, Verdict
+from crawler.records import (
+    HTTP_STATUS,
+    Blame,
+    Claim,
+    ExclusionReason,
+    Failure,
+    FailureKind,
+    Reason,
+    Response,
+    SeedMark,
+    UrlStatus,
+    Verdict,
+)
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REFUSALS = frozenset({429, 503})
@@ -87,6 +100,18 @@ def decide(
     if conditional and attempt.status_code == 304:
         return _FETCHED
     return _after_response(claim, attempt, retries, before, jitter, now)
+
+
+NO_SITEMAP = Reason(ExclusionReason.NO_SITEMAP)
+
+
+def is_wrong_guess(claim: Claim, attempt: Response | Failure, verdict: Verdict, *, has_entries: bool) -> bool:
+    """Whether the claim is of a sitemap that nobody had named and that is not there, whatever there is instead."""
+    if claim.seed is not SeedMark.GUESS:
+        return False
+    if verdict.status is UrlStatus.FETCHED:
+        return not (has_entries or (isinstance(attempt, Response) and attempt.status_code == 304))
+    return verdict.status in (UrlStatus.GONE, UrlStatus.FAILED)
 
 
 def answered(attempt: Response | Failure) -> bool:

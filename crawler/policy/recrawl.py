@@ -28,20 +28,20 @@ Pure: `now` and everything else is passed in. Times are Unix seconds, durations 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from crawler.config import RecrawlConfig
 from crawler.dates import unix_time
 from crawler.records import (
-    PRICES_AND_DATES_BYTES,
+    LISTINGS,
     ChangeRate,
     Claim,
     Horizon,
     PreviousVisit,
     Response,
     Revisit,
-    UrlKind,
     UrlStatus,
 )
 
@@ -126,44 +126,31 @@ def plan(
     claim: Claim,
     response: Response,
     status: UrlStatus,
-    content_hash: bytes | None,
     pace: Pace,
-    metadata_hash: bytes | None = None,
+    *,
+    news: bool = False,
 ) -> Revisit:
     """When to look again after this answer, and what is known now of how often the URL changes.
 
-    `status` is fetched, redirected or gone; the hashes are those of the version just read, None where the answer
-    brought none (304, not a page).
+    `status` is fetched, redirected or gone; `news`: what was read is another document than the one that is stored.
     """
     previous = claim.previous
-    changed = previous is not None and has_changed(previous, status, content_hash, metadata_hash)
+    changed = previous is not None and has_changed(previous, status, news=news)
     rate = _rate_after(previous, response, changed=changed)
     promise_s = _promise(previous, response, changed=changed)
     interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate)
     if promise_s is not None and promise_s > interval_s:
         interval_s = min(promise_s, _PROMISE_FACTOR * interval_s)
-    if status is not UrlStatus.GONE and (claim.is_hub or claim.kind is UrlKind.SITEMAP):
+    if status is not UrlStatus.GONE and (claim.is_hub or claim.kind in LISTINGS):
         interval_s = min(interval_s, DAY_S)
     return Revisit(at=response.started_at + pace.pause_s(interval_s), rate=rate, promise_s=promise_s)
 
 
-def has_changed(
-    previous: PreviousVisit, status: UrlStatus, content_hash: bytes | None, metadata_hash: bytes | None = None
-) -> bool:
-    """Whether a visit that ended with `status` found something else than the one before it.
-
-    Of what is metadata alone, a price or a date counts: people wait for those.
+def has_changed(previous: PreviousVisit, status: UrlStatus, *, news: bool) -> bool:
+    """Whether a visit that ended with `status` found something else than the one before it; `news`: another document,
+    where both found one.
     """
-    if content_hash is not None and content_hash != previous.content_hash:
-        return True
-    if metadata_hash and previous.metadata_hash and _differ_in_prices_or_dates(metadata_hash, previous.metadata_hash):
-        return True
-    return previous.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
-
-
-def _differ_in_prices_or_dates(a: bytes, b: bytes) -> bool:
-    """Whether two hashes of metadata do (see `Page.metadata_hash`)."""
-    return a[-PRICES_AND_DATES_BYTES:] != b[-PRICES_AND_DATES_BYTES:]
+    return news or previous.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
 
 
 def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:
@@ -175,8 +162,9 @@ def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:
     return float(interval_s - min(interval_s, pace.cadence_s) / 2)
 
 
-def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
-    """The header fields that ask for the document only if it is another than the one stored (RFC 9110, 13.1).
+def conditions(claim: Claim, *, keep_bodies: bool, readable: Callable[[str | None], bool]) -> dict[str, str]:
+    """The header fields that ask for the document only if it is another than the one stored (RFC 9110, 13.1), or than
+    the one that was no page, and is none of a type that is `readable` by now.
 
     Empty where none is stored whole: it was cut, links of it were not stored, or its body is wanted now and was not
     kept then. Both fields where both are known; the server then goes by the entity tag, weak or strong, as it was sent.
@@ -184,7 +172,8 @@ def conditions(claim: Claim, *, keep_bodies: bool) -> dict[str, str]:
     previous = claim.previous
     if previous is None or previous.lacks_links:
         return {}
-    if not (claim.kind is UrlKind.SITEMAP or _is_whole(previous, keep_bodies=keep_bodies)):
+    is_settled = previous.unread_type is not None and not readable(previous.unread_type)
+    if not (claim.kind in LISTINGS or is_settled or _is_whole(previous, keep_bodies=keep_bodies)):
         return {}
     fields = {}
     if previous.etag and _may_be_sent(previous.etag):

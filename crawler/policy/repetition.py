@@ -15,6 +15,8 @@ A page is new by any of these:
 
 The last is what tells a numbered archive, whose pages lead to articles, from a calendar whose months lead to empty days
 and back. Links within a place tell nothing: a maze has as many as anything. What is not crawled is believed.
+
+A page that is not new, but may be one of a numbered set that ends (see `numbering`), counts neither up nor down.
 Invariant: what is kept has a bounded size, however many the pages and hosts.
 """
 
@@ -27,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from crawler.policy.numbering import is_of_calendar, shape_of
 from crawler.policy.traps import pattern_of, session_of
 from crawler.records import Link, Page
 from crawler.urls import host_of
@@ -56,7 +59,9 @@ class _Place:
     seen: array[int] = field(default_factory=lambda: array("q"))
     next: int = 0
     score: int = 0
-    own_score: int = 0  # without what its links tell
+    own_score: int = 0  # without what its links tell, and without doubt
+    shape: str | None = None  # of the last URL
+    said: int = 0  # by the last page, digits included
 
     @property
     def is_doubtful(self) -> bool:
@@ -66,10 +71,18 @@ class _Place:
         """Most pages are told apart by their titles; only where those are alike is anything else looked at."""
         return any(map(self._is_new, _shown(page)))
 
-    def count(self, *, shows_new: bool, leads_to_new: bool) -> None:
+    def count(self, *, shows_new: bool, leads_to_new: bool, may_end: bool) -> None:
         """One page more."""
         self.own_score = _counted(self.own_score, new=shows_new)
-        self.score = _counted(self.score, new=shows_new or leads_to_new)
+        if shows_new or leads_to_new or not may_end:
+            self.score = _counted(self.score, new=shows_new or leads_to_new)
+
+    def may_end(self, page: Page) -> bool:
+        """Whether the page may be one of a numbered set: its URL differs from the last in a number, and so does it."""
+        shape, said = shape_of(page.url), hash((page.title, _middle(page.text)))
+        is_another = shape is not None and shape == self.shape and said != self.said
+        self.shape, self.said = shape, said
+        return is_another and not is_of_calendar(page)
 
     def _is_new(self, fingerprint: int) -> bool:
         if fingerprint in self.seen:
@@ -100,7 +113,9 @@ class RepetitionDetector:
             place = self._add(host, name)
         self._places.move_to_end((host, name))
         shows_new = place.shows_new(page)
-        place.count(shows_new=shows_new, leads_to_new=not shows_new and self._leads_to_new(page.links, host, name))
+        leads_to_new = not shows_new and self._leads_to_new(page.links, host, name)
+        may_end = not shows_new and name != ELSEWHERE and place.may_end(page)
+        place.count(shows_new=shows_new, leads_to_new=leads_to_new, may_end=may_end)
         if place.score < ALIKE_PAGES or name in self._closed.get(host, ()):
             return None
         self.close(host, name)

@@ -37,7 +37,7 @@ MAX_RULE_TEXT = 300  # characters of a rule that are quoted
 
 _ANY_AGENT = "*"
 _PART_COST = 32  # what looking for one more part costs beside the scan, in characters
-_BOM = b"\xef\xbb\xbf"
+_BOM_PARTS = (b"\xef\xbb\xbf", b"\xef\xbb", b"\xef")
 _FIELDS = {
     b"user-agent": "user-agent",
     b"useragent": "user-agent",
@@ -82,9 +82,13 @@ class RobotsRules:
     _groups: dict[str, _Group] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def parse(cls, body: bytes) -> RobotsRules:
-        """The rules in `body`, which may be anything at all: what cannot be read as a rule is skipped."""
-        reader = _Reader()
+    def parse(cls, body: bytes, url: str | None = None) -> RobotsRules:
+        """The rules in `body`, which may be anything at all: what cannot be read as a rule is skipped.
+
+        `url` is the file's own (normalized), which its sitemaps are resolved against; without it, they must be absolute
+        as the protocol wants them.
+        """
+        reader = _Reader(url)
         for number, line in enumerate(_whole_lines(body), 1):
             reader.read(number, line)
         return cls(sitemaps=tuple(reader.sitemaps), _groups=reader.groups)
@@ -119,7 +123,8 @@ class RobotsRules:
 
 
 def _whole_lines(body: bytes) -> list[bytes]:
-    body = body.removeprefix(_BOM)
+    """Without a byte order mark, or the part of one that a careless editor has left (as Google's parser)."""
+    body = body.removeprefix(next((part for part in _BOM_PARTS if body.startswith(part)), b""))
     if len(body) > MAX_BYTES:
         head = body[:MAX_BYTES]
         body = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
@@ -135,9 +140,10 @@ class _RuleLine(NamedTuple):
 class _Reader:
     """Puts lines into groups. Agents of one group share the list of its rules: a copy each could cost a square."""
 
-    __slots__ = ("_last_was_agent", "_rules", "_without_delay", "groups", "sitemaps")
+    __slots__ = ("_last_was_agent", "_rules", "_url", "_without_delay", "groups", "sitemaps")
 
-    def __init__(self) -> None:
+    def __init__(self, url: str | None) -> None:
+        self._url = url
         self.groups: dict[str, _Group] = {}
         self.sitemaps: dict[str, None] = {}
         self._rules: list[_RuleLine] | None = None  # of the current group; None before the first
@@ -180,7 +186,10 @@ class _Reader:
         self._without_delay.clear()
 
     def _add_sitemap(self, value: bytes) -> None:
-        if len(self.sitemaps) < MAX_SITEMAPS and (url := normalize(value.decode("utf-8", "replace"))):
+        if not value or len(self.sitemaps) >= MAX_SITEMAPS:
+            return
+        url = normalize(value.decode("utf-8", "replace"), self._url)
+        if url is not None:
             self.sitemaps[url] = None
 
 

@@ -13,7 +13,7 @@ from crawler.config import ScopeConfig, ScopeRule
 from crawler.domains import registrable_domain
 from crawler.policy.ports import has_bad_port
 from crawler.policy.traps import trap_of
-from crawler.records import ExclusionReason, Reason, SeedMark, UrlKind
+from crawler.records import LISTINGS, ExclusionReason, Reason, SeedMark, UrlKind
 from crawler.urls import host_of, origin_of, target_of
 
 MAX_URL_LENGTH = 2083  # characters; what browsers and search engines agree on
@@ -73,7 +73,7 @@ class Scope:
             return None
         if not self._contains(url, host or host_of(url), kind):
             return Reason(ExclusionReason.SCOPE)
-        reach = depth + (kind is UrlKind.SITEMAP)  # it is good for nothing but what it leads to
+        reach = depth + (kind in LISTINGS)  # it is good for nothing but what it leads to
         if self._config.max_depth is not None and reach > self._config.max_depth:
             return Reason(ExclusionReason.DEPTH)
         if kind is UrlKind.PAGE and self._include and not any(pattern.search(url) for pattern in self._include):

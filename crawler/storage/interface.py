@@ -27,9 +27,11 @@ from typing import Any, Generic, NewType, Protocol, TypeVar
 from crawler.records import (
     Claim,
     Closure,
+    EarlierBody,
     EndReason,
     ExclusionReason,
     FailedSeed,
+    FailingUrls,
     Horizon,
     HostRecord,
     Result,
@@ -193,6 +195,9 @@ class DueReads(Protocol):
         plan. A choice costs the same however many there are.
         """
 
+    async def stored_body(self, url_id: int) -> EarlierBody | None:
+        """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
+
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host, robots.txt aside, has been answered since that moment and does not fail now."""
 
@@ -246,6 +251,9 @@ class Figures(Protocol):
         is to be tried again after that, but for those that have had their number of pages: until when, and why, are
         those of the first such URL.
         """
+
+    async def failing_urls(self) -> FailingUrls:
+        """URLs that keep the status of their last response, but failed at their latest visit."""
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
         """How many seeds are neither fetched nor redirected, and at most `limit` of them, those that the user named

@@ -19,6 +19,7 @@ from crawler.records import (
     Alternate,
     ChangeRate,
     Claim,
+    Difference,
     Failing,
     Failure,
     Link,
@@ -49,10 +50,10 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "elapsed_s": attempt.elapsed_s,
         "status_code": response.status_code if response is not None else None,
         "failure": failure.kind if failure is not None else None,
-        "message": storable(failure.message) if failure is not None else None,
+        "message": storable(failure.message) if failure is not None else result.cut,
         "content_type": storable(response.content_type) if response is not None else None,
         "bytes": None if size is None else min(size, _MAX_INTEGER),
-        "truncated": response is not None and response.truncated,
+        "truncated": response is not None and (response.truncated or result.cut is not None),
         "redirect_url": result.redirect_url,
         "address": attempt.address,
         "reused": attempt.reused,
@@ -101,12 +102,14 @@ def page_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> di
 
 
 def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
-    """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover.
+    """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover,
+    and all of it where today's reader reads it otherwise.
 
     The details of links are None where the links were not looked at.
     """
     values = _field_values(result, page, target_ids)
-    del values["text"], values["content_hash"]
+    if result.difference is not Difference.READER:
+        del values["text"], values["content_hash"]
     if not result.link_targets:
         values["link_details"] = None
     return values
@@ -115,11 +118,14 @@ def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) ->
 def _field_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
     values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
     values["metadata_hash"] = page.metadata_hash or None
+    targets = result.link_targets
     values["link_details"] = [
-        (target_id, *rest)
-        for link, *rest in page.link_details
-        if result.link_targets and (target_id := target_ids.get(result.link_targets[link].url)) is not None
+        (target_id, position, anchor, fragment)
+        for link, position, anchor, fragment in (page.link_details if targets else ())
+        if (target_id := target_ids.get(targets[link].url)) is not None
     ]
+    for name in ("alternates", "resources"):
+        values[name] = list(map(tuple, values[name]))  # as JSON has them, without the names of their parts
     for name in _AS_JSON:
         values[name] = as_json(values[name]) if values[name] else _EMPTY[name]
     return values
@@ -152,25 +158,35 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
     return {
         "id": url_id,
         "status": result.keeps or verdict.status,
-        "reason": reason,
-        "cause": reason.cause if reason is not None else None,
-        "detail": reason.detail if reason is not None else None,
+        "reason": reason and storable(reason),
+        "cause": reason and reason.cause,
+        "detail": reason and storable(reason.detail),
         "attempts": verdict.attempts,
         "next_fetch_at": result.next_fetch_at,
         "fetched_at": response.started_at if response and has_result else None,
         "page_id": page_id,
-        "etag": etag,
-        "last_modified": last_modified,
+        "etag": etag and storable(etag),
+        "last_modified": last_modified and storable(last_modified),
         "revisit_at": revisit.at if revisit else None,
         "changes": revisit.rate.changes if revisit and revisit.rate else None,
         "watched_s": revisit.rate.watched_s if revisit and revisit.rate else None,
         "promise_s": revisit.promise_s if revisit else None,
         "failing_since": failing.since if failing else None,
         "failing_reason": failing.reason if failing else None,
+        "unread_type": _unread_type(result, response),
+        "kind": result.kind,
     }
 
 
 _WITHOUT_RESULT = frozenset({UrlStatus.PENDING, UrlStatus.FAILED})
+
+
+def _unread_type(result: Result, response: Response | None) -> str | None:
+    """That of the document that is there, if it is no page; a 304, or no answer, leaves it as it was."""
+    if response is None or response.status_code == 304:
+        return result.claim.previous.unread_type if result.claim.previous is not None else None
+    is_unread = result.verdict.status is UrlStatus.FETCHED and result.page is None and result.reread is None
+    return storable(response.content_type or "") if is_unread and result.claim.kind is UrlKind.PAGE else None
 
 
 def _validators(result: Result, response: Response | None) -> tuple[str | None, str | None]:
@@ -223,17 +239,10 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite cuts JSON at a NUL, and 
 def as_json(value: Any) -> str:
     """JSON for a statement, or to be stored."""
     try:
-        data = orjson.dumps(value, default=_plain)
+        data = orjson.dumps(value)
     except orjson.JSONEncodeError:  # a lone surrogate
         data = orjson.dumps(storable(value))
     return (orjson.dumps(storable(value)) if b"\\u0000" in data else data).decode()
-
-
-def _plain(value: Any) -> Any:
-    """A tuple with names as one without: only such are not JSON yet."""
-    if isinstance(value, tuple):
-        return tuple(value)
-    raise TypeError
 
 
 def storable(value: Any) -> Any:

@@ -31,6 +31,7 @@ class Writer:
         self._on_commit = on_commit
         self._waiting: list[Result] = []
         self._waiting_bytes = 0
+        self._waiting_parts = 0  # of long sitemaps
         self._arrived = asyncio.Event()  # something is waiting, or nothing more will come
         self._full = asyncio.Event()  # a batch is complete, or someone waits for what there is
         self._room = asyncio.Event()
@@ -51,6 +52,7 @@ class Writer:
             raise self._error
         self._waiting.append(result)
         self._waiting_bytes += _weight(result)
+        self._waiting_parts += result.is_part
         self._arrived.set()
         if self._is_batch():
             self._full.set()
@@ -94,9 +96,10 @@ class Writer:
         await self._arrived.wait()
         if not self._closing and not self._is_batch():
             await self._linger()
-        batch = self._waiting[:MAX_BATCH]
-        del self._waiting[:MAX_BATCH]
+        batch = self._waiting[: self._batch_size()]
+        del self._waiting[: len(batch)]
         self._waiting_bytes = sum(map(_weight, self._waiting))  # as a rule nothing is left
+        self._waiting_parts = sum(result.is_part for result in self._waiting)
         self._room.set()
         if not self._closing:
             self._full.clear()
@@ -112,8 +115,16 @@ class Writer:
         except TimeoutError:
             pass
 
+    def _batch_size(self) -> int:
+        """A part of a long sitemap ends its batch: two would hold up the event loop for as long as two."""
+        if not self._waiting_parts:
+            return MAX_BATCH
+        first = next(place for place, result in enumerate(self._waiting, start=1) if result.is_part)
+        return min(first, MAX_BATCH)
+
     def _is_batch(self) -> bool:
-        return len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_WAITING_BYTES // 2
+        is_full = len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_WAITING_BYTES // 2
+        return is_full or self._waiting_parts > 0
 
     def _has_room(self) -> bool:
         few = len(self._waiting) < 2 * MAX_BATCH and self._waiting_bytes < MAX_WAITING_BYTES
@@ -124,4 +135,4 @@ def _weight(result: Result) -> int:
     """About what a visit holds in memory, in bytes."""
     kept = len(result.body.zstd) if result.body is not None else 0
     text = len(result.page.text) if result.page is not None else 0
-    return kept + text + 400 * (len(result.link_targets) + len(result.targets))
+    return kept + text + 400 * (len(result.link_targets) + len(result.targets) + len(result.listed))

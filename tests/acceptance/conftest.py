@@ -20,13 +20,14 @@ from typing import Any
 
 import pytest
 
-from crawler import CrawlConfig, NetworkConfig, PolitenessConfig
+from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, ScopeConfig
 from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
 from tests.acceptance.forkserver import fork_server
 
 OPTIONS = ("-W", "error::ResourceWarning")
 COMMAND = (sys.executable, *OPTIONS, "-m", "crawler")
 MAX_COMMAND_S = 150  # a busy machine takes its time; pytest ends a hopeless test after 180 s
+NO_GUESS = ("--no-guess-sitemap",)  # it would be one more request in every test
 LOOPBACK = ("--allow-private", "127.0.0.0/8")
 Serve = Callable[[FakeWeb], Served]  # the fixture `serve`
 
@@ -60,7 +61,7 @@ class Cli:
     def arguments(self, served: Served | None, *arguments: str) -> list[str]:
         """The whole command line of a crawl; notices are told, which they are not where there is no terminal."""
         network = (*LOOPBACK, "--dns-server", served.dns) if served is not None else ()
-        shared = ("--db", str(self.db), "--summary", str(self.summary_file), "--log-format", "text")
+        shared = ("--db", str(self.db), "--summary", str(self.summary_file), "--log-format", "text", *NO_GUESS)
         return [*COMMAND, "crawl", *shared, *network, *arguments]
 
     def crawl(self, served: Served | None, *arguments: str, stdin: str = "", status: int | None = 0) -> Outcome:
@@ -148,6 +149,7 @@ def library_config(served: Served, db: Path) -> CrawlConfig:
     """For a crawl of that web by the library, as fast as it goes."""
     return CrawlConfig(
         db=db,
+        scope=ScopeConfig(guess_sitemap=False),
         politeness=PolitenessConfig(delay_s=0),
         network=NetworkConfig(dns_server=served.dns, allow_private=LOOPBACK[1:]),
     )

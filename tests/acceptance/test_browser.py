@@ -1,4 +1,4 @@
-"""What a real browser reads: characters of every legacy encoding."""
+"""What a real browser makes of every legacy encoding: characters, and the URLs of links."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import pytest
 
 from crawler.charsets.decoder import decode
+from crawler.urls import document_base, normalize
 from tests.oracle.browser import Question, ask
 from tests.oracle.tables import MULTI_BYTE, SINGLE_BYTE, sequences
 
@@ -24,3 +25,27 @@ def test_every_sequence_is_what_the_browser_reads() -> None:
         assert len(compared) > 0.9 * len(answers)
         differences = [(body.hex(), text) for body, text in compared if decode(body, question.encoding) != text]
         assert not differences, question.encoding
+
+
+_HREFS = [
+    "?д",
+    "?é=д#ё",
+    "/д?д",
+    "?日本&¥~‾",
+    "?ｱｲ−€",
+    "?\u0434\t\u0430 ",
+    "?\x0eд\x1b",
+    "?'\"<>`{}|\\^é",
+    "?\ue5e5ḿ😀",
+]
+
+
+def test_each_link_leads_where_the_browser_goes() -> None:
+    encodings = [name for name in SINGLE_BYTE + MULTI_BYTE if not name.startswith("utf-16")]  # frames are no UTF-16
+    items = [href.encode() for href in _HREFS]
+    questions = [Question(kind="resolve", encoding=name, items=items) for name in encodings]
+    for question, urls in zip(questions, ask(questions), strict=True):
+        frame = urls[0].partition("?")[0]
+        base = document_base(f"{frame}?charset={question.encoding}", question.encoding)
+        ours = [normalize(href, base) for href in _HREFS]
+        assert ours == [url.partition("#")[0] for url in urls], question.encoding

@@ -67,7 +67,7 @@ def test_a_text_log_has_them_as_lines_with_their_time(cli: Cli, served: Served) 
     (line,) = [line for line in lines if "/forbidden" in line]
     assert re.fullmatch(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ failure {url} \(http 403\)", line)
     assert any(re.search(r"Z retry \S+/flaky in 2 s|Z retry \S+/flaky in 2\.\d s", line) for line in lines), lines
-    assert any(re.search(r"Z backing off from http://busy\.test:\d+ for 1.0 s \(http 503\)", line) for line in lines)
+    assert any(re.search(r"Z pausing http://busy\.test:\d+ for 1.0 s \(http 503\)", line) for line in lines)
     assert any(re.search(r"Z redirect not followed: \S+/away leads to \S+ \(scope\)", line) for line in lines), lines
     assert not any("/fine" in line for line in lines)
 

@@ -173,6 +173,37 @@ def test_text_is_decoded_by_what_the_page_says(cli: Cli, serve: Serve, encoding:
     assert cli.rows("SELECT title, encoding FROM pages") == [(text, encoding)]
 
 
+def test_pages_in_legacy_encodings_are_read_followed_and_say_what_named_theirs(cli: Cli, serve: Serve) -> None:
+    """As on a site of long ago: what its links ask for is in the encoding of the page that they are on."""
+    text = "Сегодня на рынке было много людей, а вечером мы вернулись домой."
+    link = "<a href='/найти?что=чай'>найти</a>"
+    late = "<p>" + "x" * 20_000 + "</p><meta charset=windows-1251>"
+    bodies = {
+        "/guess": f"<p>{text}</p>{link}".encode("koi8-r"),
+        "/late": f"<p>{text}</p>{link}{late}".encode("cp1251"),
+        "/few": b"<p>caf\xe9",
+        "/plain": f"<p>{text}".encode(),
+    }
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=list(bodies), content_type="text/html")
+    for path, body in bodies.items():
+        site.page(path, body=body, content_type="text/html")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST)
+    rows = cli.rows("SELECT u.url, p.encoding, p.encoding_source, p.text FROM pages p JOIN urls u ON u.page_id = p.id")
+    pages = {url.rpartition("/")[2]: (encoding, source, found) for url, encoding, source, found in rows}
+    assert {name: page[:2] for name, page in pages.items() if name} == {
+        "guess": ("koi8-r", "guess"),
+        "late": ("windows-1251", "meta"),
+        "few": ("windows-1252", "default"),
+        "plain": ("utf-8", "utf-8"),
+    }
+    assert all(text in pages[name][2] for name in ("guess", "late", "plain"))
+    path = "/%D0%BD%D0%B0%D0%B9%D1%82%D0%B8"
+    assert {hit.target for hit in served.log} >= {f"{path}?%DE%D4%CF=%DE%C1%CA", f"{path}?%F7%F2%EE=%F7%E0%E9"}
+
+
 def test_nul_and_control_characters_do_not_truncate_the_text(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.host("a.test").page("/", body=b"<title>a\0b</title><p>one\0two &#0; &#xD800; end")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 
 import pytest
 
-from crawler.fakeweb import Answer, FakeWeb
-from tests.acceptance.conftest import Cli, Serve
+from crawler.fakeweb import Answer, FakeWeb, Served
+from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Serve
 
 FAST = ("--delay", "0", "--concurrency", "16")
 
@@ -30,6 +31,26 @@ def test_a_forbidden_url_is_never_asked_for_and_its_rule_is_recorded(cli: Cli, s
     assert [hit.target for hit in served.log] == ["/robots.txt", "/", "/open"]
     assert cli.rows("SELECT reason FROM urls WHERE url LIKE '%private%'") == ["robots: line 3: Disallow: /private"]
     assert outcome.summary["excluded"] == {"robots": 1}
+
+
+def test_a_sitemap_that_nobody_names_is_asked_for_by_default_and_missed_by_nobody(cli: Cli, serve: Serve) -> None:
+    served = serve(_three_pages())
+    outcome = cli.run([*COMMAND, "crawl", *_network(served), "--db", str(cli.db), served.url("a.test"), *FAST])
+    assert len(served.hits("a.test", "/sitemap.xml")) == 1
+    status = json.loads(cli.command("status", "--db", str(cli.db), "--json").out)
+    assert {name: status["urls"][name] for name in ("gone", "failed", "pending", "excluded")} == {
+        "gone": 0,
+        "failed": 0,
+        "pending": 0,
+        "excluded": 1,
+    }
+    assert "gone" not in outcome.err + cli.command("status", "--db", str(cli.db)).out
+    cli.run([*COMMAND, "crawl", *_network(served), "--db", str(cli.db), "--max-age", "0s", *FAST])
+    assert len(served.hits("a.test", "/sitemap.xml")) == 1
+
+
+def _network(served: Served) -> tuple[str, ...]:
+    return (*LOOPBACK, "--dns-server", served.dns)
 
 
 def test_ignore_robots_says_so_and_asks_for_no_robots_txt(cli: Cli, serve: Serve) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig
+from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig, ScopeConfig
 from crawler.clock import Clock
 from crawler.engine import Crawl
 from crawler.fakeweb import Answer, FakeWeb, Request, Served
@@ -182,6 +182,7 @@ async def crawled(site: Changing, served: Served, strategy: Strategy, db: Path) 
 def _config(served: Served, db: Path, max_age_s: Any) -> CrawlConfig:
     return CrawlConfig(
         db=db,
+        scope=ScopeConfig(guess_sitemap=False),
         politeness=PolitenessConfig(delay_s=0, per_host=16),
         network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
         recrawl=RecrawlConfig(max_age_s=max_age_s),

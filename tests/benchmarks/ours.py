@@ -19,5 +19,6 @@ def crawl(
     """Crawl into a new database in `folder`, or on in `db`; what it used, and its summary."""
     summary = folder / "summary.json"
     files = ("--db", str(db or folder / "crawl.db"), "--summary", str(summary))
-    usage = run([sys.executable, "-m", "crawler", "crawl", "--quiet", *files, *arguments], folder, timeout_s=timeout_s)
+    fixed = ("--quiet", "--no-guess-sitemap")  # a guess would be one more request to each host
+    usage = run([sys.executable, "-m", "crawler", "crawl", *fixed, *files, *arguments], folder, timeout_s=timeout_s)
     return usage, json.loads(summary.read_text())

@@ -18,10 +18,12 @@ from crawler.records import (
     FailureKind,
     HostRecord,
     Link,
+    Listed,
     Page,
     Reason,
     Response,
     Result,
+    SitemapEntry,
     StoredBody,
     Target,
     UrlKind,
@@ -72,6 +74,11 @@ def a_failure(claim: Claim, kind: FailureKind = FailureKind.TIMEOUT, **fields: A
         "attempt": Failure(url=claim.url, kind=kind, message="no answer", started_at=NOW),
     }
     return Result(claim=claim, **(usual | fields))
+
+
+def a_listed(url: str, **said: Any) -> Listed:
+    """What a sitemap names, and says of it."""
+    return Listed(a_target(url), SitemapEntry(url=url, **said))
 
 
 def closed(until: float, name: str = "a.test", blame: Blame = Blame.HOST, why: str = "dns") -> Closure:

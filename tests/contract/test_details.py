@@ -60,7 +60,6 @@ FULL = Page(
     icon_url="http://a.test/icon.png",
     resources=(Resource("image", "http://a.test/i.png", "alt", "10", "50%"), Resource("script", "http://a.test/s.js")),
     link_details=(LinkDetail(1, 2, "again", None), LinkDetail(0, 5, "", "top")),
-    word_count=1,
 )
 
 

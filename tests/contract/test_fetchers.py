@@ -411,6 +411,17 @@ async def test_tls(web: FakeWeb, opened: Open) -> None:
 # --- failures -------------------------------------------------------------------------------------------------------
 
 
+async def test_what_is_no_response(web: FakeWeb, opened: Open) -> None:
+    web.sites["a.test"].answer("/garbage", Fault.GARBAGE)
+    web.sites["a.test"].answer("/flood", Fault.FLOOD)
+    async with opened(web) as run:
+        garbage, flood = await run.failure("/garbage"), await run.failure("/flood")
+        assert (garbage.kind, garbage.answered) == (FailureKind.BAD_RESPONSE, False)
+        assert (flood.kind, flood.answered) == (FailureKind.TOO_LARGE, False)
+        assert flood.message == "the header section is larger than 256 KiB"
+        assert None not in (garbage.first_byte_s, flood.first_byte_s), "bytes came"
+
+
 async def test_silent(web: FakeWeb, opened: Open) -> None:
     """Who wants to connect gets no answer, at a host or at one of its origins."""
     web.host("silent.test", listening="silent")

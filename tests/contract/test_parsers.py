@@ -12,7 +12,7 @@ from crawler.content.html import read_page
 from crawler.parsing.inline import InlineParser
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
-from crawler.records import Failure, Page, Response, SitemapEntry, UrlKind
+from crawler.records import Failure, Listing, Page, Response, SitemapEntry, UrlKind
 
 URL = "http://a.test/folder/page"
 HTML = (
@@ -53,7 +53,7 @@ async def test_kept_body(parser: Parser) -> None:
 async def test_sitemap(parser: Parser) -> None:
     """A sitemap comes back as its entries; its body is never kept."""
     reading = await parser.read(UrlKind.SITEMAP, _response(SITEMAP, None), keep_body=True)
-    assert reading == ([SitemapEntry(url="http://a.test/x", lastmod=86400.0)], None)
+    assert reading == (Listing(entries=(SitemapEntry(url="http://a.test/x", lastmod=86400.0),)), None)
 
 
 @pytest.mark.parametrize(("body", "content_type"), [(b"just text", None), (HTML, "image/png"), (b"", "")])

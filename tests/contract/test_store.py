@@ -44,6 +44,7 @@ from tests.contract.results import (
     NOW,
     a_body,
     a_failure,
+    a_listed,
     a_result,
     a_store,
     a_target,
@@ -439,7 +440,7 @@ async def test_what_is_fetched_again_first_is_a_seed_then_what_was_announced_the
         await store.add([a_target(f"{ORIGIN}/sitemap.xml", kind=UrlKind.SITEMAP)], NOW)
         seen = PreviousVisit(status=UrlStatus.FETCHED, fetched_at=NOW - 9)
         sitemap = replace((await claims_of(store))[f"{ORIGIN}/sitemap.xml"], previous=seen)
-        await store.commit([a_result(sitemap, page=False, lastmods=((urls[1], NOW + 40),))], NOW + 60)
+        await store.commit([a_result(sitemap, page=False, listed=(a_listed(urls[1], lastmod=NOW + 40),))], NOW + 60)
         horizon = Horizon(started_at=NOW + 99, fetched_before=0, revisit_before=NOW + 99)
         host_id = claims[urls[0]].host_id
         chosen = [{claim.url for claim in await store.stale_urls([host_id], number, horizon)} for number in range(1, 7)]
@@ -599,6 +600,18 @@ async def test_text_that_no_store_can_hold_is_replaced_and_breaks_nothing(locati
         [(headings, json_ld, open_graph)] = rows(location, "SELECT headings, json_ld, open_graph FROM pages")
         assert [json.loads(text) for text in (headings, json_ld, open_graph)] == [[[1, CLEAN]], [CLEAN], {CLEAN: CLEAN}]
         assert rows(location, "SELECT anchor, rel FROM links") == [(CLEAN, CLEAN)]
+
+
+async def test_a_nul_alone_is_replaced_too(location: Path) -> None:
+    """Unlike a lone surrogate it is stored without an error, and cuts the text for most who read it."""
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        answer = Response(url=A, status_code=200, content_type="a\0b", etag="c\0d", last_modified="e\0f")
+        failed = a_failure(claims[B], verdict=Verdict(status=UrlStatus.FAILED, reason=Reason("robots", "g\0h")))
+        await store.commit([a_result(claims[A], attempt=answer), failed], NOW)
+        assert rows(location, "SELECT content_type FROM fetches WHERE status_code = 200") == [("a\ufffdb",)]
+        assert row_of(location, A, "etag, last_modified") == ("c\ufffdd", "e\ufffdf")
+        assert row_of(location, B, "reason, detail") == ("robots: g\ufffdh", "g\ufffdh")
 
 
 @pytest.mark.parametrize("size", [2**63 - 1, 2**63, 2**64 - 1, 10**30])

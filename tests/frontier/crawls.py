@@ -54,6 +54,7 @@ _SLICES = {
 _QUIET = {
     "allow_private": ("127.0.0.0/8",),
     "delay_s": 0.0,
+    "guess_sitemap": False,
     "user_agent": f"{DEFAULT_USER_AGENT} (+https://me.example/bot)",
 }
 

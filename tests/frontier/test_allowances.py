@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Site
+from crawler.frontier.allowance import PageAllowance
 from tests.frontier.crawls import NIGHT, a_site, copied_after, crawled, rows
 
 
@@ -86,6 +87,12 @@ def test_a_page_that_has_not_changed_counts_against_nothing(tmp_path: Path) -> N
     site.page("/9", title="another")
     again = crawled(web, db, at=NIGHT + 3600.0, max_age_s=0.0, max_pages=1, per_host=1)
     assert (again.summary.pages, again.pages()[-1]) == (1, "http://a.test/9")
+
+
+def test_a_run_that_was_killed_past_its_limit_has_nothing_left() -> None:
+    allowance = PageAllowance(3)
+    allowance.spend(5)
+    assert allowance.is_spent
 
 
 def _pages_of_hosts(db: Path) -> list[int]:

@@ -291,6 +291,37 @@ def test_pages_that_break_off_or_hang_close_nobody(tmp_path: Path, broken: Answe
     assert done.summary.complete
 
 
+def test_a_page_that_hangs_does_not_make_the_others_wait_for_it(tmp_path: Path) -> None:
+    """It holds its slot until its time is up. The others answer meanwhile, so that its host is not slow."""
+    web = FakeWeb()
+    site = a_site(web, "a.test", 200, delay_s=0.5)
+    site.answer("/7", Fault.HANG)
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", per_host=2, max_wait_s=60.0)
+    assert done.summary.urls["fetched"] == 199
+    first, *_again = done.hits("a.test", "/7")
+    assert first.end is not None
+    waited = [hit.start for hit in done.hits("a.test") if first.start + 6.0 < hit.start < first.end]
+    assert len(waited) > 20
+
+
+def test_what_hangs_at_several_origins_leaves_the_last_slot_to_one_that_answers(tmp_path: Path) -> None:
+    """A page of one of them hangs in one slot; those that have not answered yet hang one after the other."""
+    web = FakeWeb()
+    site = a_site(web, "a.test", 200, delay_s=0.5)
+    site.origin(8080, keep_alive=False).answer("*", Fault.HANG)
+    site.ports[8080].robots(ALLOW)
+    for port in range(8081, 8089):
+        site.origin(port).answer("/robots.txt", Fault.HANG)
+    hanging = [f"http://a.test:{port}/other" for port in reversed(site.ports)]
+    site.page("/", links=[*hanging, *(f"/{number}" for number in range(1, 200))], delay_s=0.5)
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", per_host=2, max_wait_s=0.0)
+    good = [hit.start for hit in done.hits("a.test") if hit.port == 80]
+    first = next(hit for hit in done.hits("a.test", "/other") if hit.port == 8080)
+    assert first.end is not None
+    while_it_hangs = [at for at in good if first.start + 6.0 < at < first.end]
+    assert len(while_it_hangs) > 20, "its slot and that of the next one that hangs were all there are"
+
+
 def test_a_name_that_is_gone_closes_its_host(tmp_path: Path) -> None:
     """The third look-up in a row that fails; all that is left there waits."""
     web = FakeWeb()

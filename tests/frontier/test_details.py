@@ -67,6 +67,36 @@ def test_no_header_field_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     assert rows(done.db, canonical) == [("http://a.test/canonical", "http://a.test/2")]
 
 
+def test_views_unfold_what_pages_name(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    names = '<link rel=alternate hreflang={} href="{}">'.format
+    head = "".join(names(path.strip("/"), path) for path in ("/de", "/fr", "/gone", "/hidden", "/nobody", "/en"))
+    site.page("/en", head=head, links=["/de#top", "/fr", "/gone", "/hidden"], markup="<img src=/i.png alt=A width=5>")
+    site.page("/de", head=names("en", "/en") + "<link rel=alternate type=application/rss+xml title=F href=/feed>")
+    site.page("/fr", head=names("de", "/de"))
+    site.status("/gone", 410)
+    site.page("/hidden", head="<meta name=robots content=noindex>")
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/en")
+    problems = rows(
+        done.db, "SELECT url, language, alternate_url, problem, reason FROM hreflang_problems ORDER BY 1, 2"
+    )
+    at = "http://a.test"
+    assert problems == [
+        (f"{at}/en", "fr", f"{at}/fr", "one-sided", None),
+        (f"{at}/en", "gone", f"{at}/gone", "gone", None),
+        (f"{at}/en", "hidden", f"{at}/hidden", "noindex", None),
+        (f"{at}/en", "nobody", f"{at}/nobody", "unknown", None),
+        (f"{at}/fr", "de", f"{at}/de", "one-sided", None),
+    ]
+    feeds = "SELECT page_url, url, media_type, title FROM alternates WHERE kind = 'feed'"
+    assert rows(done.db, feeds) == [(f"{at}/de", f"{at}/feed", "application/rss+xml", "F")]
+    shown = "SELECT page_url, kind, url, alt, width, height FROM resources"
+    assert rows(done.db, shown) == [(f"{at}/en", "image", f"{at}/i.png", "A", "5", None)]
+    details = "SELECT page_url, target_url, anchor, fragment FROM link_details"
+    assert rows(done.db, details) == [(f"{at}/en", f"{at}/de", "/de#top", "top")]
+
+
 def test_the_time_to_the_first_byte(tmp_path: Path) -> None:
     web = a_web()
     web.sites["a.test"].answer("/there", Answer(body=b"x" * 9, headers={"Content-Length": "99"}, close=True))

@@ -155,14 +155,14 @@ class OriginsMachine(RuleBasedStateMachine):
         """Who could have lent, has nothing out and did not is passed over: by each other once in a round, and once when
         that joins.
         """
-        for origin in host.origins.values():
+        for name, origin in host.origins.items():
             if (
                 origin is lent
                 or not self.may_lend(origin)
                 or any(host.origins[one.origin] is origin for one in host.lent)
             ):
                 origin.passed_over = 0
-            elif origin.answered:
+            elif host.state.claims.origin(name).is_quick:
                 origin.passed_over += 1
                 assert origin.passed_over <= 2 * ORIGINS, "an origin takes more than its turns"
 

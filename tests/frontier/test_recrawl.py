@@ -52,6 +52,28 @@ def test_a_page_is_asked_for_on_condition_and_a_304_stores_nothing(tmp_path: Pat
     assert (again.summary.pages, len(again.pages())) == (0, 2)
 
 
+def test_a_document_that_is_no_page_is_asked_for_on_condition_too(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/image", "/binary"], headers={"ETag": '"home"'})
+    site.page("/image", body=b"\x89PNG", content_type="image/png", headers={"ETag": '"image"'})
+    site.page("/binary", body=b"\0\1\2", content_type="text/plain", headers={"ETag": '"binary"'})
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/")
+    for night in (1, 2):
+        again = crawled(web, db, at=NIGHT + night * DAY_S, max_age_s=0.0)
+        asked = {hit.target: hit.status for hit in again.log}
+        assert {path: asked[path] for path in ("/", "/binary", "/image")} == {"/": 304, "/binary": 304, "/image": 304}
+    site.page("/image", body=b"\x89PNG!", content_type="image/png", headers={"ETag": '"new"'})
+    changed = crawled(web, db, at=NIGHT + 3 * DAY_S, max_age_s=0.0)
+    assert ("/image", 200) in [(hit.target, hit.status) for hit in changed.log]
+    site.page("/image", title="A page by now", headers={"ETag": '"page"'})
+    crawled(web, db, at=NIGHT + 4 * DAY_S, max_age_s=0.0)
+    assert rows(db, "SELECT url, unread_type FROM urls WHERE unread_type IS NOT NULL") == [
+        ("http://a.test/binary", "text/plain")
+    ]
+
+
 def test_auto_looks_at_what_changes_and_less_and_less_at_what_does_not(tmp_path: Path) -> None:
     web = FakeWeb()
     site = a_site(web, "a.test", 21)

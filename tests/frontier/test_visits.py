@@ -27,10 +27,10 @@ def test_no_page_that_is_stored_is_kept_in_memory(tmp_path: Path) -> None:
     web = FakeWeb()
     site = a_site(web, "a.test", 100)
     pages_in_memory: list[int] = []
+    of_other_tests = _pages_in_memory()
 
     def last(_request: Request) -> Answer:
-        gc.collect()
-        pages_in_memory.append(sum(isinstance(one, Page) for one in gc.get_objects()))
+        pages_in_memory.append(len(_pages_in_memory().keys() - of_other_tests.keys()))
         return Answer.page(title="The last")
 
     site.answer("/last", last)
@@ -38,6 +38,11 @@ def test_no_page_that_is_stored_is_kept_in_memory(tmp_path: Path) -> None:
     done = crawled(web, tmp_path / "crawl.db", "http://a.test/", concurrency=16, per_host=16)
     assert done.summary.pages == 101
     assert pages_in_memory == [0]
+
+
+def _pages_in_memory() -> dict[int, Page]:
+    gc.collect()
+    return {id(one): one for one in gc.get_objects() if isinstance(one, Page)}
 
 
 def test_a_name_that_resolves_again_in_time_is_crawled(tmp_path: Path) -> None:
@@ -67,6 +72,19 @@ def test_a_sitemap_named_by_robots_txt_is_read_and_says_what_has_changed(tmp_pat
     again = crawled(web, db, at=NIGHT + 1.5 * DAY_S, max_age_s="auto", max_pages=3, per_host=1)
     assert "/2" in again.targets("a.test")
     assert rows(db, "SELECT count(*) FROM urls WHERE hinted")[0][0] == 0, "what was hinted at has been looked at"
+
+
+def test_xml_is_a_page_where_it_is_xhtml(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    xhtml = "<head><script src='x'/></head><body><a href='/x'>x</a></body>"
+    body = f"<html xmlns='http://www.w3.org/1999/xhtml'>{xhtml}</html>"
+    site.answer("/", Answer(body=body, content_type="application/xml"))
+    site.answer("/x", Answer(body="<other><html/></other>", content_type="text/xml"))
+    db = tmp_path / "crawl.db"
+    done = crawled(web, db, "http://a.test/")
+    assert done.urls() == {"http://a.test/": ("fetched", None), "http://a.test/x": ("fetched", None)}
+    assert rows(db, "SELECT url, text FROM current_pages") == [("http://a.test/", "x")]
 
 
 def test_what_a_header_asks_of_robots_counts_like_what_the_page_asks(tmp_path: Path) -> None:

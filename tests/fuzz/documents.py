@@ -8,26 +8,37 @@ that cannot be stored.
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
+from crawler.bodies import compress, is_packed
 from crawler.charsets.decoder import decode_pieces
 from crawler.charsets.encoder import encode
 from crawler.charsets.labels import NAMES
-from crawler.content import encoding, hyperlinks, sitemap
+from crawler.content import encoding, hyperlinks, sitemap, xhtml
+from crawler.content.encoding import scalar_text
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
+from crawler.content.link_header import with_link_header
+from crawler.content.listing_type import HEAD_BYTES, listing_kind
+from crawler.content.metadata import HASH_BYTES, MAX_ALTERNATES, MAX_METAS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
+from crawler.content.pdf import MAX_TEXT_CHARS, read_pdf
+from crawler.content.plain_text import read_text
+from crawler.content.resources import MAX_RESOURCES
 from crawler.content.visible_text import MAX_LABEL_CHARS
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
-from crawler.records import Page
+from crawler.records import LISTINGS, Page
 from crawler.urls import (
     authority_of,
     credentials_of,
+    document_base,
     host_of,
     normalize,
     origin_of,
@@ -71,6 +82,18 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 # --- URLs
 
 
+def check_query(href: str, encoding: str) -> None:
+    """In a document of any encoding, an href leads to a normal URL that differs from UTF-8's in its query alone."""
+    href = scalar_text(href)  # as all text of documents is
+    url, plain = normalize(href, document_base(SITE, encoding)), normalize(href, SITE)
+    assert (url is None) == (plain is None)
+    if url is None or plain is None:
+        return
+    assert normalize(url) == url
+    assert url.isascii()
+    assert url.partition("?")[0] == plain.partition("?")[0]
+
+
 def check_url(href: str, base: str | None) -> None:
     """A normal URL stays as it is, is plain ASCII, and is the sum of its parts."""
     url = normalize(href, base)
@@ -101,7 +124,7 @@ def check_joined_by_folder(href: str, base: str) -> None:
 
 # --- documents
 
-_KEEPS_WHITESPACE = re.compile("<(?:pre|listing|xmp|plaintext|t[dh])|srcdoc", re.IGNORECASE)
+_KEEPS_WHITESPACE = re.compile("<(?:pre|listing|xmp|plaintext|table)|srcdoc", re.IGNORECASE)
 
 
 def check_encoding(body: bytes, content_type: str | None, name: str) -> None:
@@ -146,31 +169,126 @@ def check_page(body: bytes, content_type: str | None = None, url: str = SITE) ->
     assert len(page.headings) <= MAX_HEADINGS
     assert len(previews) <= MAX_OPEN_GRAPH
     assert sum(map(len, page.json_ld)) <= MAX_JSON_LD_CHARS
+    check_details(page)
     for found in [link.url for link in page.links] + [page.canonical_url, page.refresh_url]:
         assert found is None or normalize(found) == found
     assert len({link.url for link in page.links}) == len(page.links) == page.links_total <= hyperlinks.MAX_LINKS
     lines = page.text.split("\n") if page.text else []
     assert all(line == line.rstrip() for line in lines)
     assert not lines or (lines[0] and lines[-1])
-    assert not re.search("[\xad\u2060-\u2064\ufeff]", " ".join([page.text, *labels, *names]))
+    assert not re.search("[\xad\u2060\ufeff]", " ".join([page.text, *labels, *names]))
     if not _KEEPS_WHITESPACE.search(encoding.decode(body, page.encoding)):
         assert all(line == " ".join(line.split()) != "" for line in lines)
     return page
 
 
+def check_text(body: bytes, content_type: str | None = None) -> None:
+    """All in it can be stored, twice the same, with no line that ends in a blank; and comes through as it is."""
+    page = read_text(body, SITE, content_type)
+    assert page == read_text(body, SITE, content_type)
+    if page is not None:
+        assert page == decode_content(encode_content(page), SITE)
+        assert is_storable(page.text)
+        assert all(line == line.rstrip() for line in page.text.split("\n"))
+
+
+def check_pdf(body: bytes) -> None:
+    """A page that can be stored, or none; a process that dies ends the search."""
+    page = read_pdf(body, SITE)
+    if page is not None:
+        assert page == decode_content(encode_content(page), SITE)
+        assert all(map(is_storable, (page.title or "", page.author or "", page.text)))
+        assert len(page.text) <= MAX_TEXT_CHARS
+        assert all(line == " ".join(line.split()) != "" for line in page.text.split("\n") if page.text)
+
+
+def check_details(page: Page) -> None:
+    """What a page says of itself and of what belongs to it can be stored, is bounded, and its URLs are normalized."""
+    texts = [text for named in (page.alternates, page.resources, page.link_details) for one in named for text in one]
+    texts += [page.author, page.site_name, *page.metas]
+    texts += [text for value in page.metas.values() for text in ([value] if isinstance(value, str) else value)]
+    assert all(is_storable(text) for text in texts if isinstance(text, str))
+    assert max((len(text) for text in texts if isinstance(text, str)), default=0) <= MAX_FIELD_CHARS
+    urls = [one.url for named in (page.alternates, page.resources) for one in named]
+    for url in (*urls, page.next_url, page.prev_url, page.icon_url):
+        assert url is None or normalize(url) == url
+    assert all(date is None or math.isfinite(date) for date in (page.published_at, page.modified_at))
+    assert all(detail.link < len(page.links) for detail in page.link_details)
+    bounds = {"metas": MAX_METAS, "alternates": MAX_ALTERNATES, "resources": MAX_RESOURCES}
+    assert all(len(getattr(page, name)) <= most for name, most in bounds.items())
+    assert len(page.link_details) <= hyperlinks.MAX_DETAILS
+    assert len(page.metadata_hash) == HASH_BYTES
+
+
+def check_link_header(field: str) -> None:
+    """It adds what can be stored, and never takes anything away."""
+    page = read_page(b"<title>T</title><link rel=canonical href=/c>", SITE)
+    said = with_link_header(page, [field])
+    check_details(said)
+    assert (said.title, said.canonical_url, said.content_hash) == (page.title, page.canonical_url, page.content_hash)
+
+
+def check_xhtml(body: bytes) -> None:
+    """What a library takes for XML is read by the rules of XML, and all of its text is there."""
+    check_page(body, "application/xhtml+xml; charset=utf-8")
+    text = encoding.decode(body, "utf-8").lstrip()
+    html = xhtml.as_html(text)
+    if "<!DOCTYPE" in text or xhtml._REFERENCE.search(text):
+        return
+    try:
+        root = ET.fromstring(text)
+    except ET.ParseError:
+        assert html is None
+        return
+    assert html is not None
+    if all(element.tag in _PLAIN_ELEMENTS and not element.attrib for element in root.iter()):
+        page = read_page(text.encode(), SITE, "application/xhtml+xml; charset=utf-8")
+        assert _letters(page.text) == _letters("".join(root.itertext()))
+
+
+_PLAIN_ELEMENTS = frozenset(
+    f"{{http://www.w3.org/1999/xhtml}}{tag}" for tag in ("html", "body", "p", "b", "div", "pre")
+)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
+
+
 def check_sitemap(body: bytes, places: Sequence[int] = ()) -> None:
-    """Bounded and normalized; the same when gzipped, in any number of members; and what an XML library finds in it."""
+    """Bounded, normalized and storable; the same when packed, in any number of members; what an XML library finds in
+    it; and what comes back from a parser process.
+    """
+    listing = sitemap.read_listing(body, SITE)
     entries = sitemap.read_sitemap(body, SITE)
+    assert list(listing.entries) == entries
     assert len(entries) <= sitemap.MAX_ENTRIES
     for entry in entries:
         assert normalize(entry.url) == entry.url
         assert entry.lastmod is None or (entry.lastmod >= 0 and math.isfinite(entry.lastmod))
+        assert entry.facts is None or _is_sound(json.loads(entry.facts))
+    assert decode_content(encode_content(listing), SITE) == listing
+    assert listing_kind(body[:HEAD_BYTES]) in {None, *LISTINGS}
+    if not is_packed(body):
+        assert sitemap.read_sitemap(compress(body), SITE) == entries
     if not body.startswith(b"\x1f\x8b"):
         assert sitemap.read_sitemap(gzip.compress(body, 1, mtime=0), SITE) == entries
         members = b"".join(gzip.compress(piece, 0, mtime=0) for piece in cut(body, places))
         assert sitemap.read_sitemap(members, SITE) == entries
     if (locations := _locations(body)) is not None:
         assert [entry.url for entry in entries] == locations
+
+
+def _is_sound(facts: dict[str, Any]) -> bool:
+    images, alternates = facts.get("images", []), facts.get("alternates", [])
+    urls = [*images, *(url for _language, url in alternates)]
+    texts = [facts.get("title", ""), facts.get("changefreq", ""), *(language for language, _url in alternates)]
+    return (
+        all(normalize(url) == url for url in urls)
+        and all(map(is_storable, texts))
+        and 0 <= facts.get("priority", 0) <= 1
+        and max(len(images), len(alternates)) <= 100
+    )
 
 
 def _locations(body: bytes) -> list[str] | None:

@@ -15,6 +15,8 @@ import brotli  # type: ignore[import-untyped]
 from backports import zstd
 
 from tests.fuzz import answers, connections, documents, user_files
+from tests.fuzz.damaged import documents as documents_damaged
+from tests.pdf_files import a_pdf
 
 _T = TypeVar("_T")
 _FOLDER = Path(mkdtemp())
@@ -51,11 +53,28 @@ def _html(data: bytes) -> None:
     documents.check_page(data[1:], _one_of(_TYPES, data[:1]))
 
 
+def _text_document(data: bytes) -> None:
+    documents.check_text(data[1:], _one_of(_TYPES, data[:1]))
+
+
+def _pdf(data: bytes) -> None:
+    documents.check_pdf(data)
+
+
+def _link_header(data: bytes) -> None:
+    documents.check_link_header(_text(data))
+
+
+def _xhtml(data: bytes) -> None:
+    documents.check_xhtml(data)
+
+
 def _urls(data: bytes) -> None:
     size = data[0] if data else 0
     base, href = _text(data[1 : 1 + size]), _text(data[1 + size :])
     documents.check_url(href, base or None)
     documents.check_joined_by_folder(href, base)
+    documents.check_query(href, _one_of(documents.ENCODINGS, data[:1]))
 
 
 def _robots(data: bytes) -> None:
@@ -128,12 +147,33 @@ _MARKUP = (
     b" refresh <title> </title> <svg> </svg> <math> <template> </template> <script> </script> <select> <option>"
     b" <table> <tr> <td> </table> <frameset> <iframe src= <h1> </h1> <!-- --> <![CDATA[ ]]> &#0; &#xD800; <plaintext>"
     b" <html> <body> </p> charset= utf-8 shift_jis <?xml encoding= <p> </p> <b> </b> <br> <div> </div>"
-    b" <noscript> property= og: <textarea>"
+    b" <noscript> property= og: <textarea> <pre> </pre> hidden popover <dialog> </dialog> <annotation>"
+    b" rel=alternate hreflang= type=application/rss+xml rel=icon rel=stylesheet src= srcset= data-src= width= alt="
+    b" <time datetime= pubdate> itemprop=author itemprop=datePublished name=author <video poster= <source <object data="
+    b' <script type="application/ld+json"> {"@graph":[ "datePublished": "author": {"@id": "price":'
+    b" <ruby> <rt> <button> <template shadowrootmode=open> <iframe srcdoc=' '>"
+    b" &shy; &#8203; &zwnj; &#28; &#31; &#11; &#2; &#6; aria-label="
 ).split()
+_LEGACY_WORDS = [
+    b"\x1b(B",
+    b"\x1b(J",
+    b"\x1b(I",
+    b"\x1b$B",
+    b"\x8f\xa2\xb7",
+    b"\xa2A",
+    b"\x81\x35\xf4\x37",
+    b"\xa6\xd9",
+]
+_LEGACY = b"\xc4\xe3\xba\xc3 " + b"\x80 ".join(_LEGACY_WORDS)
 _XML = (
     b"<urlset> </urlset> <sitemapindex> <sitemap> <url> </url> <loc> </loc> <lastmod> </lastmod> <rss> <item> </item>"
     b" <link> </link> <feed> <entry> <![CDATA[ ]]> <!-- --> &amp; &x; <!DOCTYPE <!ENTITY <?xml encoding= http://a/ ?>"
-    b" 2020-01-01T00:00:00Z <pubDate> xmlns= <s:url> <url/> <loc/> \xef\xbb\xbf \xff\xfe"
+    b" 2020-01-01T00:00:00Z <pubDate> xmlns= <s:url> <url/> <loc/> \xef\xbb\xbf \xff\xfe <guid> xml:base= rel='"
+    b" <image:image> <image:loc> hreflang= <news:news> <news:title> <title> <priority> \" ' < & -- -->"
+).split()
+_XHTML = (
+    b"<html xmlns='http://www.w3.org/1999/xhtml'> xmlns:x=' <x:p> </x:p> <p> </p> <br/> <pre> <script> </script>"
+    b" <title> <style> <svg> <iframe> <![CDATA[ ]]> <!-- --> &amp; &lt; &nbsp; &x; <!DOCTYPE [<!ENTITY ]> <?x ?>"
 ).split()
 _LINES = b"User-agent: crawler\nDisallow: /a*b$\nAllow: /a/%2f\nCrawl-delay: 1.5\n\nSitemap: http://a/s.xml\n"
 
@@ -155,10 +195,44 @@ TARGETS = {
             b"\0\0" + "日本".encode("euc_jp"),
             b"\0\0\xff\xfea\0",
             b"\0\0<?xml encoding='x'?>",
+            *(b"\0" + bytes([number]) + _LEGACY for number in range(len(documents.ENCODINGS))),
         ],
-        words=_MARKUP,
+        words=[*_MARKUP, *_LEGACY_WORDS],
     ),
     "html": Target(check=_html, seeds=[_PAGE, b"\0<p>a<b>b</b>c"], words=_MARKUP, max_bytes=2048),
+    "link-header": Target(
+        check=_link_header,
+        seeds=[b'</a>; rel="next prev"; title="x, y", <b?c>;rel=alternate;hreflang=de, <d>; rel=icon; anchor=/e'],
+        words=b'< > ; , = " \\ rel= hreflang= type= title= anchor= alternate next canonical rev title*='.split(),
+    ),
+    "xhtml": Target(
+        check=_xhtml,
+        seeds=[
+            b"<html xmlns='http://www.w3.org/1999/xhtml'><body><p xml:lang='en'>a<br/>&nbsp;b</p></body></html>",
+            b"<!DOCTYPE html PUBLIC 'x' 'y'><html><head><script/><title/></head><body><![CDATA[<b>]]></body></html>",
+        ],
+        words=_XHTML,
+    ),
+    "text": Target(
+        check=_text_document,
+        seeds=[
+            b"\0a\r\n  b \tc\n\n",
+            b"\0<meta charset=gbk>\xe9",
+            b"\0\xff\xfea\0",
+            "\0\u65e5\u672c\xad\u200b".encode(),
+        ],
+        words=[*_MARKUP[:6], b"\r", b"\n", b"\x0c", b"\x85", b"\xe2\x80\xa8", b"\xc2\xad", b"\xef\xbb\xbf"],
+    ),
+    "pdf": Target(
+        check=_pdf,
+        seeds=[
+            a_pdf(["First line", "(second)"], ["third"], about=b"/Title (T) /Author <FEFF0416>"),
+            a_pdf(["locked"], encrypted=True),
+        ],
+        words=b"obj endobj stream endstream xref trailer startxref << >> /Kids /Count /Length /Filter /Title <FEFFD83D>"
+        b" [ ] ( ) BT ET Tj Td Tf /Contents /Parent %%EOF R".split(),
+        max_bytes=4096,
+    ),
     "urls": Target(
         check=_urls,
         seeds=[b"\x16http://example.com/a/b../c?d#e", b"\0https://u:p@b\xc3\xbccher.example:81/%7e"],
@@ -178,8 +252,13 @@ TARGETS = {
             b"\1\5<feed><entry><link href='/a'/><updated>2020-01-01T00:00:00Z</updated></entry></feed>",
             b"\1\5http://a/b\nhttp://a/c\n",
             b"\1\5" + gzip.compress(b"http://a/b\n"),
+            b"\1\5# a list\nhttp://a/b\n",
+            b'\1\5{"version": "https://jsonfeed.org/version/1.1", "items": [{"url": "/a", "title": "x"}]}',
+            b"\1\5<rdf:RDF><item rdf:about='/a'><link>/b</link></item></rdf:RDF>",
+            *(b"\1\5" + document.text.encode() for document in documents_damaged() if "," not in document.name),
         ],
         words=_XML,
+        max_bytes=2048,
     ),
     "header": Target(
         check=_header,

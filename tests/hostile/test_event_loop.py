@@ -103,7 +103,7 @@ async def _watched_crawl(
 ) -> LoopWatch:
     config = CrawlConfig(
         db=folder / "crawl.db",
-        scope=ScopeConfig(max_pages=max_pages),
+        scope=ScopeConfig(max_pages=max_pages, guess_sitemap=False),
         politeness=PolitenessConfig(delay_s=0),
         network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
         run=RunConfig(parse_timeout_s=parse_timeout_s),

@@ -121,6 +121,7 @@ async def crawled(
     scope: ScopeRule = ScopeRule.ANY,
     max_runtime_s: float | None = None,
     parse_timeout_s: float = 10.0,
+    adaptive_pace: bool = True,
     **network: Any,
 ) -> Crawled:
     """The whole crawler on these seeds, with the web's own DNS; loopback is open to it and nothing is tried again,
@@ -130,8 +131,8 @@ async def crawled(
     db = folder / "crawl.db"
     config = CrawlConfig(
         db=db,
-        scope=ScopeConfig(scope=scope),
-        politeness=PolitenessConfig(delay_s=delay_s, per_host=per_host, per_ip=64),
+        scope=ScopeConfig(scope=scope, guess_sitemap=False),
+        politeness=PolitenessConfig(delay_s=delay_s, per_host=per_host, per_ip=64, adaptive_pace=adaptive_pace),
         network=NetworkConfig(**(usual | network)),
         run=RunConfig(max_wait_s=max_wait_s, max_runtime_s=max_runtime_s, parse_timeout_s=parse_timeout_s, grace_s=0.0),
     )
@@ -219,9 +220,10 @@ async def watched_loop() -> AsyncIterator[LoopWatch]:
 _MEASURED = r"""
 import asyncio, json, re, resource, sys, time
 from pathlib import Path
-from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, crawl
+from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, ScopeConfig, crawl
 url, dns, db = sys.argv[1:]
-config = CrawlConfig(db=db, politeness=PolitenessConfig(delay_s=0), network=NetworkConfig(
+scope = ScopeConfig(guess_sitemap=False)
+config = CrawlConfig(db=db, scope=scope, politeness=PolitenessConfig(delay_s=0), network=NetworkConfig(
     dns_server=dns, allow_private=("127.0.0.0/8",), retries=0))
 started = time.monotonic()
 async def main():

@@ -245,5 +245,7 @@ async def test_inlinks_costs_a_look_up_a_page(tmp_path: Path) -> None:
     db = tmp_path / "crawl.db"
     await make(db, 200)
     with closing(sqlite3.connect(db)) as connection:
+        for view in ("broken_links", "gone_urls"):
+            assert any("fetches_gone (url_id=?" in step for step in plan_of(connection, f"SELECT * FROM {view}")), view
         plan = plan_of(connection, "SELECT * FROM inlinks WHERE target_url = 'x'")
     assert "SEARCH l USING PRIMARY KEY (page_id=? AND target_id=?)" in plan

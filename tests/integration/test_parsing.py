@@ -22,7 +22,7 @@ from crawler.content.html import read_page
 from crawler.errors import CrawlerError
 from crawler.parsing.pool import ParserPool, open_parser
 from crawler.parsing.wire import READY
-from crawler.records import Failure, FailureKind, Page, Response, SitemapEntry, UrlKind
+from crawler.records import Failure, FailureKind, Listing, Page, Response, SitemapEntry, UrlKind
 
 URL = "http://a.test/folder/page"
 HTML = (
@@ -61,7 +61,7 @@ async def test_a_sitemap_comes_back_as_entries_and_what_is_no_document_as_none()
     async with open_parser("crawler", 10) as parser:
         entries = await parser.read(UrlKind.SITEMAP, _response(sitemap, None), keep_body=True)
         nothing = await parser.read(UrlKind.PAGE, _response(b"just text", None), keep_body=True)
-    assert entries == ([SitemapEntry(url="http://a.test/x", lastmod=86400.0)], None)
+    assert entries == (Listing(entries=(SitemapEntry(url="http://a.test/x", lastmod=86400.0),)), None)
     assert nothing == (None, None)
 
 

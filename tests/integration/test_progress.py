@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, Summary
+from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, ScopeConfig, Summary
 from crawler.clock import Clock
 from crawler.counters import Counters
 from crawler.engine import Crawl
@@ -172,7 +172,7 @@ def test_a_host_that_backs_off_says_for_how_long(bench: Bench) -> None:
     bench.workbench.sent(claim, bench.now)
     bench.workbench.take_back(claim, bench.now, back_off_until=bench.now + 300)
 
-    assert bench.line_of("tired.test").endswith("backing off, 5 min")
+    assert bench.line_of("tired.test").endswith("paused, 5 min")
 
 
 def test_a_slow_host_is_marked(bench: Bench) -> None:
@@ -253,8 +253,13 @@ async def run_crawl(observer: Observer, tmp_path: Path) -> Summary:
     async with web.serve() as served:
         config = CrawlConfig(
             db=tmp_path / "crawl.db",
+            scope=ScopeConfig(guess_sitemap=False),
             politeness=PolitenessConfig(delay_s=0.01),
-            network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
+            network=NetworkConfig(
+                user_agent="mybot/1.0 (+https://me.example/bot)",  # without a contact, a run says more
+                dns_server=served.dns,
+                allow_private=("127.0.0.0/8",),
+            ),
         )
         return await Crawl([served.url("old.test")], config, observer=observer)
 

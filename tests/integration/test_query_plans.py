@@ -31,7 +31,18 @@ from crawler.records import (
 from crawler.storage.interface import Cursor
 from crawler.storage.sqlite.database import open_reader, open_writer
 from crawler.storage.sqlite.store import SqliteStore
-from tests.contract.results import NOW, a_body, a_failure, a_result, a_store, a_target, claims_of, closed, robots_claim
+from tests.contract.results import (
+    NOW,
+    a_body,
+    a_failure,
+    a_listed,
+    a_result,
+    a_store,
+    a_target,
+    claims_of,
+    closed,
+    robots_claim,
+)
 
 HOSTS = 500
 FILL = """
@@ -97,8 +108,8 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
     await store.answered_since(ids[0], NOW)
     await store.stale_hosts(horizon, 100, 8, NOW)
     seen = [a_result(claim, links=["http://new.test/found"], page=claim.url.endswith("0")) for claim in stale]
-    lastmods = tuple((f"http://h1.test/{number}", NOW - 5) for number in range(64))
-    await store.commit([replace(visit, lastmods=lastmods, body=a_body(b"x")) for visit in seen], NOW)
+    listed = tuple(a_listed(f"http://h1.test/{number}", lastmod=NOW - 5) for number in range(64))
+    await store.commit([replace(one, listed=listed, forgets_listed=True, body=a_body(b"x")) for one in seen], NOW)
     same = Page(url=claims[0].url, metas={"name": "content"})
     await store.commit([a_result(claim, page=False, reread=same) for claim in claims[:8]], NOW)
     await store.add([a_target("http://new.test/", reason="scope"), a_target("http://new.test/", depth=1)], NOW)

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from crawler import CrawlConfig, DatabaseBusyError, DatabaseFailedError, NetworkConfig, PolitenessConfig, crawl
+from crawler import (
+    CrawlConfig,
+    DatabaseBusyError,
+    DatabaseFailedError,
+    NetworkConfig,
+    PolitenessConfig,
+    ScopeConfig,
+    crawl,
+)
 from crawler.cli import main
 from crawler.fakeweb import FakeWeb
 from crawler.output.status import Status, print_status, read_status
@@ -41,6 +49,7 @@ async def crawl_small_web(db: Path) -> None:
     async with web.serve() as served:
         config = CrawlConfig(
             db=db,
+            scope=ScopeConfig(guess_sitemap=False),
             politeness=PolitenessConfig(delay_s=0),
             network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",)),
         )

@@ -72,7 +72,7 @@ def second_day(site: Site) -> None:
 def config_for(db: Path, served: Served, *, again: bool = False) -> CrawlConfig:
     return CrawlConfig(
         db=db,
-        scope=ScopeConfig(),
+        scope=ScopeConfig(guess_sitemap=False),
         politeness=PolitenessConfig(delay_s=0, per_host=8),
         network=NetworkConfig(dns_server=served.dns, allow_private=("127.0.0.0/8",), retries=0),
         recrawl=RecrawlConfig(max_age_s=0.0 if again else None),
@@ -124,7 +124,7 @@ PAGES = {
     "/", "/ok", "/new", "/one", "/two", "/untitled", "/hidden", "/large", "/slow", "/leaving", "/only-from-there",
     "/flaky", "/orphan", *CANONICAL,
 }  # fmt: skip
-NOT_FOUND = "http 404 or 410"
+NOT_FOUND = "http 404"
 CIRCLE = "redirect loop: /loop-a > /loop-b > /loop-a"
 
 
@@ -143,8 +143,25 @@ def test_broken_links_are_those_of_the_newest_versions_of_pages_that_stand(days:
         ("/leaving", "/dead", "/dead", "gone", NOT_FOUND),
     }
     assert days.ask(2, sql) == always | {
-        ("/", "leaving", "/leaving", "gone", NOT_FOUND),
+        ("/", "leaving", "/leaving", "gone", "http 410"),
     }
+
+
+def test_which_status_a_url_is_gone_with_is_told_whatever_came_later_and_as_long_as_it_is_stored(
+    days: Days, tmp_path: Path
+) -> None:
+    assert days.ask(2, "SELECT url, status_code FROM gone_urls") == {("/dead", 404), ("/leaving", 410)}
+    with closing(sqlite3.connect(days.db[2])) as source, closing(sqlite3.connect(tmp_path / "later.db")) as later:
+        source.backup(later)
+        attempt = "INSERT INTO fetches (url_id, run_id, started_at, elapsed_s, status_code) VALUES (?, 2, 1, 1, ?)"
+        [(dead,)] = later.execute("SELECT id FROM urls WHERE url LIKE '%/dead'")
+        later.executemany(attempt, [(dead, status) for status in (404, 410, 503)])
+        causes = "SELECT DISTINCT cause FROM broken_links WHERE target_url LIKE '%dead' ORDER BY 1"
+        redirected = f", redirected to {days.origin}/dead"
+        assert later.execute(causes).fetchall() == [("http 410",), (f"http 410{redirected}",)]
+        later.execute("DELETE FROM fetches WHERE status_code <> 302")
+        found = later.execute(causes).fetchall()
+        assert found == [("http 404 or 410",), (f"http 404 or 410{redirected}",)]
 
 
 def test_current_pages_are_those_whose_url_stands(days: Days) -> None:
@@ -225,6 +242,11 @@ def test_orphans_are_pages_that_nothing_current_leads_to(days: Days) -> None:
     """Not what redirects lead to; on the second day also what only a page that is gone led to."""
     assert days.ask(1, "SELECT url FROM orphan_pages") == {"/orphan"}
     assert days.ask(2, "SELECT url FROM orphan_pages") == {"/orphan", "/only-from-there"}
+
+
+def test_what_sitemaps_name_stands_beside_what_became_of_it(days: Days) -> None:
+    asked = "SELECT sitemap_url, sitemap_kind, url, lastmod, priority, title, status, kind FROM sitemap_urls"
+    assert days.ask(1, asked) == {("/sitemap.xml", "sitemap", "/orphan", None, None, None, "fetched", "page")}
 
 
 def test_changes_are_told_by_run(days: Days) -> None:

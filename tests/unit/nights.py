@@ -156,7 +156,8 @@ def _plan(page: SimulatedPage, now: float) -> None:
     content_hash = str(page.version(now)).encode()
     response = Response(url=_CLAIM.url, status_code=200, started_at=now)
     pace = Pace(min_interval_s=3600, max_interval_s=60 * DAY_S)
-    found: Revisit = plan(replace(_CLAIM, previous=page.previous), response, UrlStatus.FETCHED, content_hash, pace)
+    news = page.previous is not None and page.previous.content_hash != content_hash
+    found: Revisit = plan(replace(_CLAIM, previous=page.previous), response, UrlStatus.FETCHED, pace, news=news)
     page.previous = PreviousVisit(status=UrlStatus.FETCHED, fetched_at=now, content_hash=content_hash, rate=found.rate)
     page.due_at = found.at
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.content.encoding import PRESCAN_BYTES, UTF8_SAMPLE_BYTES, decode, scalar_text, sniff
+from crawler.charsets.encoder import encode
+from crawler.content.encoding import PRESCAN_BYTES, UTF8_SAMPLE_BYTES, Sniffed, decode, scalar_text, sniff, sniffed
+from crawler.content.encoding_guess import SAMPLE_BYTES, SEARCHED_BYTES
 from tests.fuzz.documents import check_encoding
 
 NOT_UTF8 = b"caf\xe9 au lait"
@@ -158,6 +163,115 @@ def test_undeclared_bytes_are_utf8_where_they_can_be(body: bytes, name: str) -> 
     assert sniff(body) == name
 
 
+SENTENCES = {
+    "ru": "Сегодня на рынке было много людей, а вечером мы вернулись домой и пили чай с вареньем.",
+    "uk": "Сьогодні на ринку було багато людей, а ввечері ми повернулися додому і їли смачні вареники з ґанку.",
+    "pl": "Dziś na targu było dużo ludzi, a wieczorem wróciliśmy do domu i piliśmy gorącą herbatę, jedząc bułki.",
+    "cs": "Dnes bylo na trhu hodně lidí a večer jsme se vrátili domů, pili čaj a jedli čerstvé koláče s třešněmi.",
+    "de": "Heute waren viele Leute auf dem Markt, und später fuhren wir müde nach Hause und aßen süße Äpfel mit Käse.",
+    "fr": "Aujourd’hui le marché était très animé, et le soir à la maison ça sentait la crème brûlée.",
+    "el": "Σήμερα η αγορά είχε πολύ κόσμο και το βράδυ γυρίσαμε στο σπίτι και ήπιαμε ζεστό τσάι.",
+    "tr": "Bugün pazarda çok insan vardı, akşam eve döndük, sıcak çay içtik ve taze çörekler yedik, şarkı söyledik.",
+    "he": "היום היו הרבה אנשים בשוק, ובערב חזרנו הביתה ושתינו תה חם עם עוגה טעימה.",
+    "ar": "كان في السوق اليوم ناس كثيرون، وفي المساء عدنا إلى البيت وشربنا الشاي الساخن.",
+    "lt": "Šiandien turguje buvo daug žmonių, vakare grįžome namo, gėrėme karštą arbatą ir valgėme šviežių bandelių.",
+    "th": "วันนี้ที่ตลาดมีคนเยอะมาก ตอนเย็นเรากลับบ้านและดื่มชาร้อนกับขนมหวาน",
+    "zh": "今天市场上人很多，晚上我们回到家里，喝了热茶，还吃了新鲜的面包和水果。",
+    "tw": "今天市場上人很多，晚上我們回到家裡，喝了熱茶，還吃了新鮮的麵包和水果。",
+    "ja": "今日は市場に人がたくさんいました。夜は家に帰って、温かいお茶を飲みながらパンを食べました。",
+    "ko": "오늘은 시장에 사람이 많았고, 저녁에 우리는 집으로 돌아와 따뜻한 차를 마셨다.",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "encoding"),
+    [
+        ("ru", "windows-1251"),
+        ("ru", "koi8-r"),
+        ("ru", "ibm866"),
+        ("ru", "iso-8859-5"),
+        ("uk", "windows-1251"),
+        ("uk", "koi8-u"),
+        ("pl", "iso-8859-2"),
+        ("cs", "windows-1250"),
+        ("de", "windows-1252"),
+        ("fr", "windows-1252"),
+        ("el", "windows-1253"),
+        ("tr", "windows-1254"),
+        ("he", "windows-1255"),
+        ("ar", "windows-1256"),
+        ("lt", "windows-1257"),
+        ("th", "windows-874"),
+        ("zh", "gbk"),
+        ("tw", "big5"),
+        ("ja", "euc-jp"),
+        ("ja", "shift_jis"),
+        ("ko", "euc-kr"),
+    ],
+)
+@pytest.mark.parametrize("markup", [b"", b"<script>" + b"var x = '<p>';\n" * 9_000 + b"</script>"])
+def test_what_says_nothing_is_guessed(markup: bytes, language: str, encoding: str) -> None:
+    sentence = SENTENCES[language]
+    body = markup[: len(markup) // 9] + b"<p>" + encode(sentence, encoding) + b"</p>" + markup
+    name, source = sniffed(body)
+    assert (decode(body, name), source) == (decode(body, encoding), "guess")
+
+
+@pytest.mark.parametrize("body", [NOT_UTF8, NOT_UTF8 * 9_000, b"\xff" * 99, b"5 \x80", b"\x80\x81\xff\xfe\xfd" * 99])
+def test_where_nothing_can_be_guessed_it_is_windows_1252(body: bytes) -> None:
+    assert sniffed(body) == Sniffed("windows-1252", "default")
+
+
+@pytest.mark.parametrize(
+    ("language", "encoding"), [("zh", "gbk"), ("tw", "big5"), ("ja", "euc-jp"), ("ja", "shift_jis"), ("ko", "euc-kr")]
+)
+@pytest.mark.parametrize("damage", [b"\xa9", b"\xff", b"\x81"])
+def test_a_wrong_byte_does_not_mislead(language: str, encoding: str, damage: bytes) -> None:
+    """Such as a text that was cut within a character, or a sign from another encoding."""
+    line = b"<p>" + encode(SENTENCES[language], encoding) + b"</p>\n"
+    assert sniffed(line * 9 + line.replace(b"</p>", damage + b"</p>") + line * 9) == (encoding, "guess")
+
+
+def test_a_guess_sees_a_bounded_part() -> None:
+    """Neither what is far behind the first letter counts, nor what is too much."""
+    russian, greek = encode(SENTENCES["ru"], "windows-1251"), encode(SENTENCES["el"], "windows-1253")
+    assert sniff(russian + b"\n" * SEARCHED_BYTES + greek * 999) == "windows-1251"
+    assert sniff(russian * (SAMPLE_BYTES // len(russian) + 1) + greek * 999) == "windows-1251"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "sniffing"),
+    [
+        (b"\xef\xbb\xbf<meta charset=gbk>", "text/html; charset=big5", ("utf-8", "bom")),
+        (b"<meta charset=gbk>", "text/html; charset=big5", ("big5", "header")),
+        (b"<meta charset=gbk>", "text/html; charset=nonsense", ("gbk", "meta")),
+        (b"<?xml version='1.0' encoding='gbk'?>", None, ("gbk", "xml")),
+        ("<?xml version='1.0'?>".encode("utf-16-le"), None, ("utf-16le", "xml")),
+        (b"plain", None, ("utf-8", "utf-8")),
+        ("日本".encode(), None, ("utf-8", "utf-8")),
+        (NOT_UTF8, None, ("windows-1252", "default")),
+        (encode(SENTENCES["ru"], "koi8-r"), None, ("koi8-r", "guess")),
+        (encode(SENTENCES["ru"], "koi8-r"), "text/html; charset=gbk", ("gbk", "header")),
+        (b"<meta charset=gbk>" + encode(SENTENCES["ru"], "koi8-r"), None, ("gbk", "meta")),
+    ],
+)
+def test_what_says_so(body: bytes, content_type: str | None, sniffing: tuple[str, str]) -> None:
+    assert sniffed(body, content_type) == sniffing
+
+
+def test_the_detector_is_loaded_only_for_a_guess() -> None:
+    """It takes 37 MB and a tenth of a second in each process."""
+    script = (
+        "import sys; from crawler.content.html import read_page; url = 'http://example.com/';"
+        "read_page('naïve 日本'.encode(), url); read_page(b'<meta charset=koi8-r>\\xc4\\xc1\\xd7', url);"
+        "read_page(b'caf\\xe9 au lait', url); read_page(b'\\xc4\\xc1\\xd7', url, 'text/html; charset=koi8-r');"
+        "before = 'chardet' in sys.modules; read_page(bytes(range(192, 256)), url);"
+        "print(before, 'chardet' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
 @pytest.mark.parametrize(
     ("label", "name"),
     [
@@ -265,6 +379,7 @@ def test_no_markup_makes_the_prescan_fail(pieces: list[bytes]) -> None:
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")))
 def test_what_is_undeclared_utf8_comes_back_as_it_was(text: str) -> None:
     body = text.encode()
+    assert sniffed(body.replace(b"<", b"")) == ("utf-8", "utf-8")
     assert decode(body, "utf-8") == text
 
 

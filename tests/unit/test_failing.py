@@ -43,6 +43,11 @@ def test_an_answer_that_does_not(status: int) -> None:
     assert not is_settled(Reason(HTTP_STATUS, str(status)))
 
 
+def test_what_has_no_reason_or_another_cause_than_an_answer_is_not_settled() -> None:
+    assert not is_settled(None)
+    assert not is_settled(Reason(FailureKind.DNS, "404"))
+
+
 @pytest.mark.parametrize("kind", list(FailureKind))
 def test_no_failure_settles_it_but_what_is_no_http(kind: FailureKind) -> None:
     assert is_settled(Reason(kind)) == (kind in (FailureKind.BAD_RESPONSE, FailureKind.TOO_LARGE))
@@ -62,6 +67,8 @@ def test_it_fails_since_the_first_attempt_and_has_failed_once_a_visit_is_over() 
 
 def test_where_nothing_could_be_asked_it_fails_from_now_on() -> None:
     assert failing_after(a_claim(), None, OVER, NOW) == Failing(since=NOW, reason="http 500")
+    unknown = Failure(url=URL, kind=FailureKind.DNS)  # nobody knows when it began
+    assert failing_after(a_claim(), unknown, OVER, NOW) == Failing(since=NOW, reason="http 500")
 
 
 @pytest.mark.parametrize("status", [UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.GONE, UrlStatus.EXCLUDED])

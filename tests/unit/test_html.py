@@ -10,12 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from crawler.charsets.encoder import encode
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
-from crawler.content.hyperlinks import MAX_LINKS
+from crawler.content.hyperlinks import MAX_DETAILS, MAX_FRAGMENT_CHARS, MAX_LINKS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
-from crawler.records import Link, Page
+from crawler.records import Link, LinkDetail, Page
 from tests.fuzz.documents import check_joined_by_folder, check_page
 
 URL = "http://example.com/dir/page.html"
@@ -462,10 +463,117 @@ def test_what_is_a_link(html: str, urls: list[str]) -> None:
         ("<base href=data:,x><a href=y>", "http://example.com/dir/y"),
         ("<base href><a href=y>", "http://example.com/dir/y"),
         ("<a href=y><base href=/x/>", "http://example.com/x/y"),
+        ("<svg><base href=/x/></svg><a href=y>", "http://example.com/dir/y"),
+        (
+            "<svg><g><base href=/x/></g></svg><math><base href=/v/></math><base href=/z/><a href=y>",
+            "http://example.com/z/y",
+        ),
+        ("<svg><foreignObject><p><base href=/x/></foreignObject></svg><a href=y>", "http://example.com/x/y"),
+        ("<template><base href=/x/></template><a href=y>", "http://example.com/dir/y"),
     ],
 )
 def test_links_are_resolved_against_the_base(html: str, url: str) -> None:
     assert urls_of(html) == [url]
+
+
+_FAR = "<p>" + "x" * 20_000 + "</p>"
+_LATE = _FAR + "<meta charset=koi8-r>"
+
+
+@pytest.mark.parametrize(
+    ("html", "content_type", "encoding", "source"),
+    [
+        (_LATE + "да", None, "koi8-r", "meta"),
+        (_LATE, None, "koi8-r", "meta"),  # though the bytes are UTF-8
+        (_FAR + "<meta http-equiv=Content-Type content='text/html; charset=KOI8-R'>да", None, "koi8-r", "meta"),
+        (_FAR + "<MeTa a=b cHaRsEt = 'cskoi8r' >да", None, "koi8-r", "meta"),
+        (_FAR + "<meta charset=nonsense><meta name=x content=charset=gbk>" + _LATE + "да", None, "koi8-r", "meta"),
+        (_LATE + "<meta charset=gbk>да", None, "koi8-r", "meta"),
+        (_LATE + "да", "text/html; charset=windows-1251", "windows-1251", "header"),
+        ("<meta charset=windows-1251>" + _LATE + "да", None, "windows-1251", "meta"),
+        (_FAR + "<meta charset=utf-16>x", None, "utf-8", "meta"),
+        (_FAR + "<meta charset=x-user-defined>x", None, "windows-1252", "meta"),
+        (_FAR + "<!-- <meta charset=koi8-r> -->x", None, "utf-8", "utf-8"),
+        (_FAR + "<script>'<meta charset=koi8-r>'</script>x", None, "utf-8", "utf-8"),
+        (_FAR + "<p title='<meta charset=koi8-r>'>x", None, "utf-8", "utf-8"),
+        (_FAR + "<textarea><meta charset=koi8-r></textarea>x", None, "utf-8", "utf-8"),
+        (_FAR + "<meta name=charset content=koi8-r>x", None, "utf-8", "utf-8"),
+        # The prescan takes it for one, and the parser does not.
+        ("<title><meta charset=gbk></title><meta charset=koi8-r>да", None, "koi8-r", "meta"),
+        ("<?xml version='1.0' encoding='gbk'?>" + _LATE + "да", None, "koi8-r", "meta"),
+    ],
+)
+def test_a_declaration_counts_wherever_the_parser_meets_it(
+    html: str, content_type: str | None, encoding: str, source: str
+) -> None:
+    body = encode(html, "windows-1251" if encoding == "windows-1251" else "koi8-r")
+    page = read_page(body, URL, content_type)
+    assert (page.encoding, page.encoding_source) == (encoding, source)
+    assert page.text.endswith("да" if "да" in html else "x")
+
+
+def test_a_byte_order_mark_holds_against_a_late_declaration() -> None:
+    page = read_page(b"\xef\xbb\xbf" + f"{_LATE}да".encode(), URL)
+    assert (page.encoding, page.encoding_source, page.text[-2:]) == ("utf-8", "bom", "да")
+
+
+def test_a_late_declaration_counts_for_the_whole_page() -> None:
+    html = f"<title>Да</title><a href='?q=да'>нет</a>{_LATE}"
+    page = read_page(encode(html, "koi8-r"), URL)
+    assert page.title == "Да"
+    assert [(link.url, link.anchor) for link in page.links] == [(f"{URL}?q=%C4%C1", "нет")]
+
+
+@pytest.mark.parametrize("before", ["", _FAR])
+def test_xhtml_has_its_encoding_from_xml(before: str) -> None:
+    """There, a `<meta>` declares nothing; where the document is not well-formed and so read as HTML, it does."""
+    html = f"<html xmlns='http://www.w3.org/1999/xhtml'><body>{before}<meta charset='koi8-r'/><p>да</p></body></html>"
+    page = read_page(html.encode(), URL, "application/xhtml+xml")
+    assert (page.encoding, page.encoding_source, page.text[-2:]) == ("utf-8", "utf-8", "да")
+    page = read_page(encode(html + "<br>", "koi8-r"), URL, "application/xhtml+xml")
+    assert (page.encoding, page.encoding_source, page.text[-2:]) == ("koi8-r", "meta", "да")
+
+
+def test_queries_are_in_the_encoding_of_the_page() -> None:
+    """All that the page names: the base, links, frames, the canonical URL, the refresh. Paths are in UTF-8."""
+    html = (
+        "<meta charset=windows-1251><base href='/да/?б'><meta http-equiv=refresh content='9;url=?д=р'>"
+        "<link rel=canonical href='к?д=к'><a href='а?д=а'>1</a><a href=''>2</a><a href='?д=日#д'>3</a>"
+        "<iframe src='в?д=в'></iframe><link rel=next href='/?д=г'><a href='д'>4</a><a href='x?y=1'>5</a>"
+    )
+    page = read_page(encode(html, "windows-1251"), URL)
+    folder = "http://example.com/%D0%B4%D0%B0/"
+    assert page.canonical_url == f"{folder}%D0%BA?%E4=%EA"
+    assert page.refresh_url == f"{folder}?%E4=%F0"
+    assert [link.url for link in page.links] == [
+        "http://example.com/?%E4=%E3",
+        f"{folder}%D0%B0?%E4=%E0",
+        f"{folder}?%E1",
+        f"{folder}?%E4=%26%2326085%3B",
+        f"{folder}%D0%B2?%E4=%E2",
+        f"{folder}%D0%B4",
+        f"{folder}x?y=1",
+    ]
+    assert {type(link.url) for link in page.links} == {str}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "query"),
+    [
+        ("utf-8", "%D0%B4%E6%97%A5"),
+        ("koi8-r", "%C4%26%2326085%3B"),
+        ("gb2312", "%A7%D5%C8%D5"),
+        ("big5", "%C8Y%A4%E9"),
+        ("euc-jp", "%A7%D5%C6%FC"),
+        ("shift_jis", "%84t%93%FA"),
+        ("iso-2022-jp", "%1B$B%27UF|%1B(B"),
+        ("euc-kr", "%AC%D5%EC%ED"),
+        ("iso-8859-1", "%26%231076%3B%26%2326085%3B"),
+    ],
+)
+def test_a_query_is_encoded_whatever_names_the_encoding(encoding: str, query: str) -> None:
+    page = read_page(b"<a href='?&#x434;&#x65e5;'>x</a>", URL, f"text/html; charset={encoding}")
+    assert [link.url for link in page.links] == [f"{URL}?{query}"]
 
 
 @pytest.mark.parametrize(
@@ -761,6 +869,31 @@ def test_a_refresh_is_a_redirect_where_browsers_follow_it_soon(
     assert (page.refresh_url, page.refresh_is_redirect) == (expected, is_redirect)
 
 
+# Details of links
+
+
+def test_fragments_and_further_anchors() -> None:
+    html = """<link rel=next href=/2><a href=x>first</a><a href=x>again</a><a href="x#top">To the <b>top</b></a>
+        <a href=y#>y</a><a href="/x#top">elsewhere</a><a href=x#top>once more</a><a href="#own">own</a>
+        <a href=mailto:x>m</a><a href=/folder/x><img alt=pic></a><map><area href="y#a b" alt=area></map>"""
+    page = read_page(html.encode(), "http://a.test/folder/page", "text/html")
+    assert [link.url for link in page.links] == [f"http://a.test/{path}" for path in ("2", "folder/x", "folder/y", "x")]
+    assert page.link_details == (
+        LinkDetail(1, 3, "To the top", "top"),
+        LinkDetail(2, 4, "y", ""),
+        LinkDetail(3, 5, "elsewhere", "top"),
+        LinkDetail(1, 9, "pic", None),
+        LinkDetail(2, 10, "area", "a b"),
+    )
+
+
+def test_details_of_links_are_bounded() -> None:
+    many = "".join(f"<a href='x#{number}'>{number}</a>" for number in range(MAX_DETAILS + 5))
+    page = page_of(f"<a href='x#{'y' * 9_000}'>x</a>{many}")
+    assert len(page.link_details) == MAX_DETAILS
+    assert page.link_details[0].fragment == "y" * MAX_FRAGMENT_CHARS
+
+
 # Hash
 
 
@@ -844,6 +977,31 @@ _PIECES = [
         "<html lang=x>",
     ),
     *(
+        "<pre>",
+        "</pre>",
+        "<td>",
+        "<b hidden>",
+        "<div popover>",
+        "<dialog>",
+        "</dialog>",
+        "<ruby>",
+        "<rt>",
+        "<rp>",
+        "<button>",
+        "</button>",
+        "<template shadowrootmode=open>",
+        "<iframe srcdoc='<pre>a<a href=k>'>",
+        "<semantics>",
+        "<annotation>",
+        "&shy;",
+        "\u200b",
+        "\x1c",
+        "\x1f",
+        "\x0b",
+        "\x02",
+        "\x06",
+    ),
+    *(
         "<area href=//h alt=q>",
         "<iframe src=i>",
         "</iframe>",
@@ -860,12 +1018,13 @@ _URL_PIECES = ["http:", "https:", "//", "/", "\\", ".", "..", "?", "x", ":", "@"
 _BASES = ["http://a/b/c", "http://a/b/c?d/e", "http://a", "https://u:p@a:1/b//", "http://a/b;c/d/?"]
 
 
+@settings(deadline=None)  # chardet is loaded when it is first needed
 @given(st.binary(max_size=300), st.sampled_from([None, "text/html", "text/html; charset=utf-16le", "x; charset=gbk"]))
 def test_no_bytes_make_reading_fail(body: bytes, content_type: str | None) -> None:
     check_page(body, content_type)
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(_PIECES), max_size=40))
 @example(["<a href=x>", " ", "text", "\n", "<b>", "text", " "])
 def test_no_markup_makes_reading_fail(pieces: list[str]) -> None:

@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crawler.content.authorship import MAX_NODES, date_of
 from crawler.content.html import READER_VERSION, read_page
@@ -13,6 +15,7 @@ from crawler.content.link_header import with_link_header
 from crawler.content.metadata import MAX_ALTERNATES, MAX_META_CHARS, MAX_METAS, MAX_VALUES
 from crawler.content.resources import MAX_RESOURCES
 from crawler.records import PRICES_AND_DATES_BYTES, Alternate, Page, Resource
+from tests.fuzz.documents import check_link_header, check_page
 
 URL = "http://a.test/folder/page"
 
@@ -124,6 +127,27 @@ def test_a_link_header_that_says_nothing(field: str) -> None:
     assert linked(field) == page_of("<title>T</title>")
 
 
+FIELD_PARTS = ["<", ">", "/a", ";", ",", "=", '"', "\\", "rel", "next", "alternate", "hreflang", " ", "é"]
+
+
+@given(st.lists(st.sampled_from(FIELD_PARTS)))
+def test_any_link_header(parts: list[str]) -> None:
+    check_link_header("".join(parts))
+
+
+WORDS = [
+    *("<p>", "<time datetime=", "<meta name=author content=", "<link rel=alternate href=", "<img src=", "'", ">", "x"),
+    *(" itemprop=author", " itemprop=datePublished", "2024-02-03", "\0", "\ud800", "é", "<a href=x#", "</a>", "&#0;"),
+    *('<script type="application/ld+json">', '{"author":', '"a\\u0000"', "[", "]", "}", "</script>"),
+    *("<video poster=", "<source src="),
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=40))
+def test_any_metadata(words: list[str]) -> None:
+    check_page("".join(words).encode("utf-8", "surrogatepass"), "text/html; charset=utf-8")
+
+
 # --- dates and authors ------------------------------------------------------------------------------------------------
 
 PUBLISHED = [
@@ -173,6 +197,7 @@ def test_modified_at() -> None:
         (script({"author": [{"name": "Ada"}, {"@type": "Person", "name": ""}, "Bob", {"name": "Ada"}]}), "Ada, Bob"),
         (script({"@graph": [{"@type": "Article", "author": {"@id": "#p"}}, {"@id": "#p", "name": "Ada"}]}), "Ada"),
         (script({"author": {"@id": "#nobody"}}), None),
+        (script({"author": "A\0B"}), "A\ufffdB"),
         ("<p itemprop=author itemscope>by <b itemprop=name>Ada</b></p><time datetime=2024>x</time>", "Ada"),
         ("<p itemprop=author>Ada <b>L.</b></p><time datetime=2024>x</time>", "Ada L."),
     ],

@@ -18,6 +18,7 @@ from crawler.policy.outcome import (
     MAX_RETRY_AFTER_S,
     InARow,
     RobotsDecision,
+    answered,
     back_off_s,
     decide,
     decide_robots,
@@ -141,6 +142,7 @@ def test_a_page_that_is_refused_ever_again_is_given_up_and_its_origin_left_alone
 def test_a_retry_after_that_never_helps_is_not_taken_at_its_word_for_ever() -> None:
     found = [verdict(answer(429, retry_after="1"), in_a_row=in_a_row).pause_s for in_a_row in range(6)]
     assert found == [1.0, 1.0, 1.0, 5.0, 10.0, 20.0]
+    assert verdict(answer(429, retry_after="100"), in_a_row=5).pause_s == 100.0, "but never for less than it says"
 
 
 # Whom a failure speaks against: what was never sent found no connection, and no name is the host's.
@@ -199,6 +201,51 @@ def test_no_retries_means_none() -> None:
 def test_pauses_grow_to_an_hour_and_a_quarter_and_no_further(count: int, jitter: float) -> None:
     assert 2.0 <= retry_s(count, jitter) <= MAX_BACK_OFF_S * 1.25
     assert 5.0 <= back_off_s(count, jitter) <= MAX_BACK_OFF_S * 1.25
+
+
+def test_the_figures_are_those_that_the_manual_states() -> None:
+    assert (MAX_BACK_OFF_S, LATER_S, MAX_RETRY_AFTER_S, FREE_REFUSALS) == (3600.0, 3600.0, 86400.0, 3)
+    assert (retry_s(99, 0.0), back_off_s(99, 0.0)) == (3600.0, 3600.0)
+
+
+def test_retries_and_pauses_spread_by_up_to_a_quarter() -> None:
+    assert (retry_s(0, 0.5), back_off_s(0, 0.5)) == (2.25, 5.625)
+
+
+def test_who_is_left_alone_is_so_for_as_long_as_the_page_waits() -> None:
+    """The page has failed more often than its origin has in a row."""
+    before = InARow(origin_failures=2)
+    attempt = failure(FailureKind.CONNECT)
+    found = decide(a_claim(4), attempt, retries=9, before=before, jitter=0.0, now=NOW)
+    assert (found.retry_in_s, found.pause_s) == (32.0, 32.0)
+
+
+def test_failures_are_counted_apart_by_whom_they_speak_against() -> None:
+    host, of_origin = InARow(host_failures=9), InARow(origin_failures=9)
+    limits: dict[str, Any] = {"retries": 2, "jitter": 0.0, "now": NOW}
+    for kind, its_own, other in (("dns", host, of_origin), ("connect", of_origin, host)):
+        attempt = failure(FailureKind(kind))
+        assert decide(a_claim(), attempt, before=its_own, **limits).pause_s is not None
+        assert decide(a_claim(), attempt, before=other, **limits).pause_s is None
+    down = failure(FailureKind.PROXY)
+    assert decide(a_claim(), down, before=of_origin, **limits).pause_s == 5.0
+    assert decide(a_claim(), down, before=host, **limits).pause_s == 2560.0
+
+
+@pytest.mark.parametrize(
+    ("attempt", "lives"),
+    [
+        (answer(500), True),
+        (failure(FailureKind.PARSE_TIMEOUT), True),
+        (failure(FailureKind.DISCONNECTED, sent=True, first_byte_s=0.1), True),
+        (failure(FailureKind.BAD_RESPONSE, sent=True, first_byte_s=0.0), True),
+        (failure(FailureKind.TIMEOUT, sent=True), False),
+        (failure(FailureKind.CONNECT), False),
+    ],
+    ids=str,
+)
+def test_who_answers_lives_whatever_became_of_the_answer(attempt: Response | Failure, lives: bool) -> None:
+    assert answered(attempt) == lives
 
 
 # --- Retry-After ----------------------------------------------------------------------------------------------------
@@ -366,6 +413,28 @@ def test_while_robots_txt_is_unreachable_its_origin_is_left_alone(attempt: Respo
     found = robots(attempt)
     assert (found.verdict.status, found.verdict.blame) == (UrlStatus.FAILED, Blame.ORIGIN)
     assert found.verdict.pause_s == found.retry_in_s
+
+
+ELSEWHERE = "http://elsewhere.test/robots.txt"  # to which a robots.txt redirects
+
+
+def test_what_fails_where_a_robots_txt_redirects_to_says_nothing_about_its_origin() -> None:
+    for kind in (FailureKind.TLS, FailureKind.BLOCKED_ADDRESS, FailureKind.DNS, FailureKind.CONNECT):
+        attempt = replace(failure(kind), url=ELSEWHERE)
+        assert origin(robots(attempt, has_fallback=True)) == (None, None, 5.0)
+        assert origin(robots(attempt, attempts=2)) == (None, None, LATER_S)
+        assert robots(attempt, has_copy=True).believe_copy_s == LATER_S
+
+
+def test_a_robots_txt_that_is_refused_is_no_page_that_goes_first() -> None:
+    refused = answer(429, retry_after="1")
+    assert verdict(refused).goes_first
+    assert not robots(refused).verdict.goes_first
+    assert not robots(refused, has_copy=True).verdict.goes_first
+
+
+def test_a_proxy_that_is_down_closes_the_host() -> None:
+    assert robots(failure(FailureKind.PROXY)).verdict.blame is Blame.HOST
 
 
 def test_where_the_name_of_robots_txt_is_not_there_its_host_is_left_alone() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.content.reader import read, readable
-from crawler.records import Page, SitemapEntry, UrlKind
+from crawler.records import Listing, Page, SitemapEntry, UrlKind
 
 URL = "http://example.com/"
 HTML = b"<html><title>t</title>"
@@ -19,14 +19,16 @@ HTML = b"<html><title>t</title>"
         ("text/html", True),
         ("TEXT/HTML ; charset=utf-8", True),
         ("application/xhtml+xml", True),
+        ("application/xml", True),
+        ("text/xml; charset=utf-8", True),
         ("text/html, text/html", True),
         (None, True),
         ("", True),
         ("  ; charset=utf-8", True),
         ("*/*", True),
         ("application/unknown", True),
-        ("text/plain", False),
-        ("application/pdf", False),
+        ("text/plain", True),
+        ("application/json", False),
         ("image/png", False),
         ("text/htmlx", False),
         ("text/html;", True),
@@ -54,10 +56,40 @@ def test_a_declared_page_is_read_whatever_it_looks_like(content_type: str, body:
     assert isinstance(read(UrlKind.PAGE, body, URL, content_type), Page)
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/json", "image/png"])
+@pytest.mark.parametrize("content_type", ["text/css", "application/json", "image/png"])
 def test_other_types_are_not_read(content_type: str) -> None:
     """A document of another type is not read, even if it looks like a page."""
     assert read(UrlKind.PAGE, HTML, URL, content_type) is None
+
+
+@pytest.mark.parametrize("content_type", ["application/xml", "text/xml; charset=utf-8"])
+@pytest.mark.parametrize(
+    ("body", "is_page"),
+    [
+        ("<html xmlns='http://www.w3.org/1999/xhtml'/>", True),
+        (
+            " \n<?xml version='1.0'?><!-- <feed> --><?pi?><!DOCTYPE html PUBLIC '-//W3C//DTD' 'x.dtd'>\n<html>",
+            True,
+        ),
+        ("<!DOCTYPE html [<!ENTITY a 'b'>]><html lang='en'>", True),
+        ("<x:html xmlns:x='http://www.w3.org/1999/xhtml'>", True),
+        ("<html", False),
+        ("<htmlx>", False),
+        ("<rss><html/></rss>", False),
+        ("<!-- <html> --><feed/>", False),
+        ("<!-- <html> ", False),
+        ("plain <html>", False),
+        ("", False),
+    ],
+)
+def test_xml_is_a_page_where_its_root_is_that_of_xhtml(body: str, is_page: bool, content_type: str) -> None:
+    for encoding in ("utf-8", "utf-16"):
+        assert isinstance(read(UrlKind.PAGE, body.encode(encoding), URL, content_type), Page) is is_page
+
+
+def test_a_hostile_prologue_is_passed_in_linear_time() -> None:
+    for opening in ("<!-- -->", "<!--", "<?", "<!DOCTYPE a [", " ", "<!DOCTYPE "):
+        assert read(UrlKind.PAGE, (opening * 100_000).encode(), URL, "text/xml") is None
 
 
 NO_TYPE = [None, "", "html", "none", "text/html charset=utf-8", "text/html (x)", "*/*"]
@@ -119,7 +151,8 @@ def test_an_untyped_body_that_does_not_is_none(body: bytes, content_type: str | 
 def test_a_sitemap_is_read_as_one_whatever_its_type() -> None:
     body = b"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'><url><loc>http://example.com/a</loc></url></urlset>"
     for content_type in (None, "text/xml", "text/html", "application/octet-stream"):
-        assert read(UrlKind.SITEMAP, body, URL, content_type) == [SitemapEntry(url="http://example.com/a")]
+        entries = (SitemapEntry(url="http://example.com/a"),)
+        assert read(UrlKind.SITEMAP, body, URL, content_type) == Listing(entries=entries)
 
 
 def test_robots_txt_is_not_read_here() -> None:
@@ -133,7 +166,14 @@ def test_the_type_and_the_name_of_the_crawler_reach_the_page() -> None:
     assert (page.url, page.text, page.encoding, page.noindex) == (URL, "Привет", "koi8-r", True)
 
 
-@given(st.sampled_from([UrlKind.PAGE, UrlKind.SITEMAP]), st.binary(max_size=200), st.none() | st.text(max_size=30))
+_XML_TYPES = st.sampled_from(["application/xhtml+xml", "application/xml", "text/xml; charset=utf-16"])
+
+
+@given(
+    st.sampled_from([UrlKind.PAGE, UrlKind.SITEMAP]),
+    st.binary(max_size=200),
+    st.none() | st.text(max_size=30) | _XML_TYPES,
+)
 def test_nothing_that_a_server_sends_makes_reading_fail(kind: UrlKind, body: bytes, content_type: str | None) -> None:
     content = read(kind, body, URL, content_type)
-    assert content is None or isinstance(content, Page | list)
+    assert content is None or isinstance(content, Page | Listing)

@@ -24,6 +24,7 @@ Site = Callable[[str], str | None]  # target -> HTML; None: there is no such pag
 HONEST_PAGES = 2_400  # a place is closed after about 1,000
 GIVEN_UP = 6_000
 MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905 - easier to read
+MONATE = ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "Sept.", "Okt.", "Nov.", "Dez.")
 NAV = ("/", "/about", "/contact", "/login?next=/x")
 MENU = [f"/menu/{number}" for number in range(150)]
 
@@ -117,6 +118,43 @@ def relative_numbers(target: str) -> str | None:
     return a_page("Where am I?", "Here.", [f"{depth}/", f"{depth + 1}/", "x/"])
 
 
+def offsets(target: str) -> str | None:
+    """The URL is numbered, and the title names the month, in a language of its own."""
+    number = number_of(target)
+    links = [f"/termine?seite={number + 1}", f"/termine?seite={max(number - 1, 0)}"]
+    return a_page(f"{MONATE[number % 12]} {2000 + number // 12}", "Keine Veranstaltungen", links)
+
+
+def grids(target: str) -> str | None:
+    """Nothing but the days on the page."""
+    number = number_of(target)
+    days = " ".join(map(str, range(1, 29 + number % 4)))
+    return a_page(f"{number % 12 + 1} {2000 + number // 12}", days, [f"/v/{number + 1}", f"/v/{max(number - 1, 0)}"])
+
+
+def dates(target: str) -> str | None:
+    day = number_of(target) or 20_240_101
+    return a_page(f"Visite {day}", "Rien", [f"/v?d={day + 1}", f"/v?d={day - 1}"])
+
+
+def one_page(target: str) -> str | None:
+    """Any number can be asked for, and the page is the same."""
+    number = number_of(target)
+    return a_page("Results", "No more results.", [f"/results?page={number + 1}", f"/results?page={number + 2}"])
+
+
+def numbers_and_letters(target: str) -> str | None:
+    """One digit in each name, and letters at random."""
+    names = (f"{words(f'{target} {n}', 1)}7{words(f'{n} {target}', 1)}" for n in range(5))
+    return a_page(f"A room {target}", f"Twisty passages {number_of(target)}", [f"/maze/{name}" for name in names])
+
+
+def long_numbers(target: str) -> str | None:
+    number = number_of(target)
+    links = [f"/room/{int(sha256(f'{number} {n}'.encode()).hexdigest()[:10], 16) + 10**9}" for n in range(5)]
+    return a_page(f"Room {number}", "Twisty passages", links)
+
+
 ENDLESS: dict[str, Site] = {
     "calendar, months": months,
     "calendar, months and days": months_and_days,
@@ -127,6 +165,12 @@ ENDLESS: dict[str, Site] = {
     "session loop": sessions,
     "relative links": relative,
     "relative links, numbered": relative_numbers,
+    "calendar, numbered, German": offsets,
+    "calendar, days alone": grids,
+    "calendar, days as numbers": dates,
+    "the same page under any number": one_page,
+    "maze, letters about a digit": numbers_and_letters,
+    "maze, long numbers": long_numbers,
 }
 
 # --- honest -----------------------------------------------------------------------------------------------------------
@@ -201,6 +245,18 @@ def forum(target: str) -> str | None:
     return a_page(f"Topic {number}", "No replies yet.", [*links, f"/member/{number}"])
 
 
+def stubs(target: str) -> str | None:
+    """Nothing but a number tells one from the other, and they link only to each other."""
+    number = numbered(target, "/item/") or 1
+    return a_page(f"Item {number}", f"Our item {number}.", [f"/item/{other}" for other in near(number)])
+
+
+def stubs_in_queries(target: str) -> str | None:
+    number = numbered(target, "/shop/list?") or 1
+    links = [f"/shop/list?page={other}" for other in (number - 1, number + 1) if 0 < other <= HONEST_PAGES]
+    return a_page("Our list", f"Entries from {20 * number} on", links)
+
+
 HONEST: dict[str, Site] = {
     "gallery": gallery,
     "gallery, loaded late": lazy_gallery,
@@ -211,6 +267,8 @@ HONEST: dict[str, Site] = {
     "glossary stubs": glossary,
     "glossary stubs, described": described_glossary,
     "forum stubs": forum,
+    "numbered stubs": stubs,
+    "numbered stubs, in a row": stubs_in_queries,
 }
 
 

@@ -285,6 +285,15 @@ def test_other_tokens_fall_back_to_the_group_for_all(user_agent: str) -> None:
     assert rules.crawl_delay(user_agent) == 4
 
 
+@pytest.mark.parametrize("part", [b"\xef\xbb\xbf", b"\xef\xbb", b"\xef"])
+@pytest.mark.parametrize("first", [b"User-agent: *\nDisallow: /x\n", b"user-agent:*\rDisallow:/x"])
+def test_what_is_left_of_a_byte_order_mark_is_skipped(part: bytes, first: bytes) -> None:
+    """Other bytes before the first line spoil it, as in Google's parser."""
+    assert not RobotsRules.parse(part + first).allows("crawler", HOST + "/x")
+    for other in (b"\xbb\xbf", b"\xff\xfe", b"\xef\xbb\xbf\xef\xbb\xbf\xef\xbb\xbf"):
+        assert RobotsRules.parse(other + first).allows("crawler", HOST + "/x")
+
+
 def test_nothing_is_forbidden_where_no_group_applies() -> None:
     rules = RobotsRules.parse(b"Disallow: /\nCrawl-delay: 9\nUser-agent: otherbot\nDisallow: /")
     assert rules.allows("crawler", HOST + "/")
@@ -446,6 +455,24 @@ def test_sitemaps_are_global_absolute_normalized_and_named_once() -> None:
     )
     expected = ("http://example.com/s.xml", "https://b.example/%C3%A9%C3%A9.xml", "http://c.example/%EF%BF%BD.xml")
     assert rules.sitemaps == expected
+
+
+def test_sitemaps_are_resolved_against_the_files_own_url() -> None:
+    body = (
+        b"Sitemap: /s.xml\nSitemap: maps/a.xml # b.xml\nSitemap: //b.example/s.xml\nSitemap: ?q\nSitemap: http:s.xml\n"
+        b"Sitemap:\nSitemap: # none\nSitemap: mailto:a@a.example\nSitemap: http://c.example/s.xml\nsitemap /t.xml\n"
+        b"Sitemap: http://[\n"
+    )
+    rules = RobotsRules.parse(body, "http://a.example/robots.txt")
+    assert rules.sitemaps == (
+        "http://a.example/s.xml",
+        "http://a.example/maps/a.xml",
+        "http://b.example/s.xml",
+        "http://a.example/robots.txt?q",
+        "http://c.example/s.xml",
+        "http://a.example/t.xml",
+    )
+    assert RobotsRules.parse(body).sitemaps == ("http://s.xml/", "http://c.example/s.xml")
 
 
 def test_sitemaps_are_limited_in_number() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from crawler.urls import (
     authority_of,
     credentials_of,
+    document_base,
     drop_params,
     host_of,
     normalize,
@@ -20,7 +21,7 @@ from crawler.urls import (
     target_of,
     without_credentials,
 )
-from tests.fuzz.documents import check_url
+from tests.fuzz.documents import ENCODINGS, check_query, check_url
 
 NORMALIZED = [
     # what is already normal
@@ -343,3 +344,44 @@ def test_dropping_parameters_is_stable(href: str, globs: list[str]) -> None:
         assert normalize(kept) == kept
         assert drop_params(kept, globs) == kept
         assert origin_of(kept) == origin_of(url)
+
+
+@pytest.mark.parametrize(
+    ("href", "encoding", "url"),
+    [
+        ("?q=да", "windows-1251", "?q=%E4%E0"),
+        ("?q=да", "utf-8", "?q=%D0%B4%D0%B0"),
+        ("?q=да", "utf-16le", "?q=%D0%B4%D0%B0"),
+        ("?q=да", "replacement", "?q=%D0%B4%D0%B0"),
+        ("?q=日é", "windows-1251", "?q=%26%2326085%3B%26%23233%3B"),
+        ("да?да#да", "windows-1251", "%D0%B4%D0%B0?%E4%E0"),
+        ("#?да", "windows-1251", ""),
+        ("?a=1&b= 'é\"<", "iso-8859-2", "?a=1&b=%20%27%E9%22%3C"),
+        ("\n ?q=\tд\r\nа \x0b", "windows-1251", "?q=%E4%E0"),
+        ("?q=да #x", "windows-1251", "?q=%E4%E0%20"),
+        ("?%E4=да%zz", "windows-1251", "?%E4=%E4%E0%zz"),
+        ("?表", "shift_jis", "?%95\\"),
+        ("?日<b", "iso-2022-jp", "?%1B$BF|%1B(B%3Cb"),
+        ("?¥\x0e日", "iso-2022-jp", "?%1B(J\\%26%2365533%3B%1B$BF|%1B(B"),
+        ("?é日\ud800", "gb18030", "?%A8%A6%C8%D5%841%A47"),
+        ("http:?да", "koi8-r", "?%C4%C1"),
+        ("//other.example?да?д", "koi8-r", "//other.example/?%C4%C1?%C4"),
+    ],
+)
+def test_a_query_is_in_the_encoding_of_its_document(href: str, encoding: str, url: str) -> None:
+    page = "http://example.com/page"
+    assert normalize(href, document_base(page, encoding)) == normalize(url, page)
+    assert normalize(url, document_base(page, encoding)) == normalize(url, page)
+
+
+def test_a_document_base_is_its_url() -> None:
+    base = document_base("http://example.com/page", "gbk")
+    assert base == "http://example.com/page"
+    assert type(document_base(base, "utf-8")) is str
+    assert type(normalize("", base)) is str
+
+
+@settings(deadline=None)  # tables are made when they are first needed
+@given(st.text(st.sampled_from("?#&= \t\\да日é:/%") | st.characters(), max_size=12), st.sampled_from(ENCODINGS))
+def test_a_query_in_any_encoding_is_a_normal_url(href: str, encoding: str) -> None:
+    check_query(href, encoding)

@@ -37,15 +37,6 @@ class JsonStatement:
         return as_json(list(map(self._in_order, rows)))
 
 
-def insert(table: str, *names: str) -> JsonStatement:
-    """Inserts rows as they are; those that are there already are passed over."""
-    values = ", ".join(f"{{{name}}}" for name in names)
-    columns = ", ".join(names)
-    return JsonStatement(
-        f"INSERT INTO {table} ({columns}) SELECT {values} FROM json_each(?1) AS v WHERE true ON CONFLICT DO NOTHING"  # noqa: S608 - our own names
-    )
-
-
 # A field of a claim, or of its previous visit: its column of the hosts, URLs and pages h, u and p.
 _CLAIM = {
     "url_id": "u.id",
@@ -69,6 +60,7 @@ _PREVIOUS = {
     "reader_version": "coalesce(p.reader_version, 1)",
     "truncated": "p.truncated",
     "has_body": "p.body_hash IS NOT NULL",
+    "unread_type": "u.unread_type",
     "etag": "u.etag",
     "last_modified": "u.last_modified",
     "changes": "u.changes",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from crawler.records import Claim, Horizon, HostRecord, RobotsCopy
+from crawler.records import Claim, EarlierBody, Horizon, HostRecord, RobotsCopy
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.sqlite.columns import (
     CLAIM_COLUMNS,
@@ -95,6 +95,11 @@ ORDER BY id LIMIT ?7
 
 _ANSWERED_SINCE = f"SELECT 1 FROM urls WHERE host_id = ? AND fetched_at >= ? AND {IS_ANSWERED} LIMIT 1"  # noqa: S608 - our own names
 
+_STORED_BODY = """
+SELECT b.hash, b.zstd, f.content_type FROM urls AS u JOIN pages AS p ON p.id = u.page_id
+JOIN bodies AS b ON b.hash = p.body_hash LEFT JOIN fetches AS f ON f.id = p.fetch_id WHERE u.id = ?
+"""
+
 _ORIGINS = f"""
 SELECT {ORIGIN_COLUMNS} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
 """  # noqa: S608 - our own names
@@ -173,6 +178,11 @@ class DueReads(Session):
         others = _prefixes(without)
         rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, lent, others))
         return [claim(row) for row in rows]
+
+    async def stored_body(self, url_id: int) -> EarlierBody | None:
+        """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
+        rows = await self._read(_STORED_BODY, (url_id,))
+        return EarlierBody(digest=rows[0][0], zstd=rows[0][1], content_type=rows[0][2]) if rows else None
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host but robots.txt has been answered since that moment (Unix seconds)."""

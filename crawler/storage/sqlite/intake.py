@@ -25,19 +25,33 @@ _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hol
 
 _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
 
-# What is known may only get nearer (depth), dearer (seed), or admitted where anything but robots.txt excluded it.
+# A link led to it, nothing was found there that is a page, and now it turns out to be a sitemap.
+_IS_MISTAKEN = """
+kind = 'page' AND page_id IS NULL AND urls.status IN ('pending', 'fetched', 'excluded')
+    AND excluded.kind IN ('sitemap', 'feed') AND excluded.status = 'pending'
+"""
+_IS_DUE = f"({IS_LIFTABLE}) OR (status = 'fetched' AND {_IS_MISTAKEN})"
+
+# What is known may only get nearer (depth), dearer (seed), or admitted where anything but robots.txt excluded it; by a
+# guess (a seed of -1), nothing is changed that is known. Who names what was guessed has found it.
 _IMPROVE = f"""
 WHERE true
 ON CONFLICT (url) DO UPDATE SET
     depth = min(depth, excluded.depth),
     hops = min(hops, excluded.hops),
     seed = max(seed, excluded.seed),
-    status = CASE WHEN {IS_LIFTABLE} THEN excluded.status ELSE status END,
-    next_fetch_at = CASE WHEN {IS_LIFTABLE} THEN excluded.next_fetch_at ELSE next_fetch_at END,
+    found_by = iif(seed < 0, excluded.found_by, found_by),
+    found_on = iif(seed < 0, excluded.found_on, found_on),
+    kind = CASE WHEN {_IS_MISTAKEN} THEN excluded.kind ELSE kind END,
+    status = CASE WHEN {_IS_DUE} THEN excluded.status ELSE status END,
+    next_fetch_at = CASE WHEN {_IS_DUE} THEN excluded.next_fetch_at ELSE next_fetch_at END,
     reason = CASE WHEN {IS_LIFTABLE} THEN excluded.reason ELSE reason END,
     cause = CASE WHEN {IS_LIFTABLE} THEN excluded.cause ELSE cause END,
     detail = CASE WHEN {IS_LIFTABLE} THEN excluded.detail ELSE detail END
-WHERE excluded.depth < depth OR excluded.seed > seed OR ({IS_LIFTABLE} AND excluded.status = 'pending')
+WHERE excluded.seed >= 0 AND (
+    excluded.depth < depth OR excluded.seed > seed OR ({IS_LIFTABLE} AND excluded.status = 'pending')
+    OR ({_IS_MISTAKEN})
+)
 """
 _OF_TARGET = ("host", "url", "kind", "depth", "hops", "seed", "found_by")
 _OF_REASON = ("reason", "cause", "detail")
@@ -81,7 +95,7 @@ UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2
 WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
 """  # noqa: S608 - our own names
 _HOSTS_OF = """
-SELECT u.id, h.name, u.seed FROM json_each(?) AS t
+SELECT u.id, h.name, u.seed > 0 FROM json_each(?) AS t
 CROSS JOIN urls AS u ON u.url = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
 """
 _EXPLAIN = JsonStatement("""

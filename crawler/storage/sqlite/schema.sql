@@ -60,7 +60,7 @@ CREATE TABLE urls (
     id INTEGER PRIMARY KEY,
     url TEXT NOT NULL UNIQUE,
     host_id INTEGER NOT NULL REFERENCES hosts (id),
-    kind TEXT NOT NULL,         -- page, robots, sitemap
+    kind TEXT NOT NULL,         -- page, robots, sitemap, feed
     status TEXT NOT NULL,       -- pending, fetched, redirected, excluded, gone, failed
     reason TEXT,                -- why excluded or failed: `cause` and `detail` as one text
     depth INTEGER NOT NULL,     -- links from the nearest seed
@@ -85,7 +85,8 @@ CREATE TABLE urls (
     failing_reason TEXT,        -- why its last visit failed; NULL: none has, though one may be under way
     links_cut_at INTEGER,       -- the --max-urls-per-host that left links of it without a row; 0: it was raised since
     found_on INTEGER,           -- urls.id of the page, sitemap or redirect that first named it; NULL: a seed, or not known
-    found_by TEXT               -- how: seed, link, redirect, canonical, refresh, sitemap, robots, feed, guess; NULL: not known
+    found_by TEXT,              -- how: seed, link, redirect, canonical, refresh, sitemap, robots, feed, guess; NULL: not known
+    unread_type TEXT            -- the Content-Type of a document that was no page; NULL: it was one, or nobody knows
 );
 CREATE INDEX urls_due ON urls (host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
 CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;
@@ -147,6 +148,7 @@ CREATE TABLE fetches (
     head_values TEXT            -- JSON array: the values that stand there as their places in it
 );
 CREATE INDEX fetches_unread ON fetches (url_id) WHERE body_hash IS NOT NULL;
+CREATE INDEX fetches_gone ON fetches (url_id) WHERE status_code IN (404, 410); -- which of them a URL that is gone answered
 
 -- The header fields of responses, once for all that differ in nothing but the values that no two responses share (Date,
 -- ETag, ids of requests ...), which stand with the response itself.
@@ -190,8 +192,7 @@ CREATE TABLE pages (
     site_name TEXT,
     icon_url TEXT,
     resources TEXT,             -- JSON: [[kind, url, alt, width, height], ...]
-    link_details TEXT,          -- JSON: [[target_id, position, anchor, fragment], ...]
-    word_count INTEGER
+    link_details TEXT           -- JSON: [[target_id, position, anchor, fragment], ...]
 );
 CREATE INDEX pages_of_url ON pages (url_id);
 
@@ -210,3 +211,13 @@ CREATE TABLE bodies (
     size INTEGER NOT NULL,      -- before compression
     zstd BLOB NOT NULL
 );
+
+-- What a sitemap or feed names, as it was read last; which sitemap that is, `urls` says.
+CREATE TABLE sitemap_entries (
+    sitemap_id INTEGER NOT NULL REFERENCES urls (id),
+    url_id INTEGER NOT NULL REFERENCES urls (id),
+    lastmod REAL,               -- NULL: it says nothing of that
+    data TEXT,                  -- JSON object of what else it says: priority, changefreq, alternates, images, title
+    PRIMARY KEY (sitemap_id, url_id)
+) WITHOUT ROWID;
+CREATE INDEX sitemap_entries_of_url ON sitemap_entries (url_id);

@@ -15,12 +15,13 @@ from typing import Any
 
 import orjson
 
-from crawler.records import Closure, EndReason, FailedSeed, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import MADE_PENDING
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import IS_ANSWERED, DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
+from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.values import as_json
 from crawler.urls import origin_of
 
@@ -46,18 +47,18 @@ UPDATE urls SET {MADE_PENDING}, attempts = 0, next_fetch_at = ?1
 WHERE status = 'failed' AND kind <> 'robots' RETURNING host_id
 """  # noqa: S608 - our own names
 
-_RETRY_FAILING = """
+_RETRY_FAILING = f"""
 UPDATE urls SET attempts = 0, next_fetch_at = ?1
-WHERE failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone') RETURNING host_id
-"""
+WHERE {IS_FAILING} RETURNING host_id
+"""  # noqa: S608 - our own names
 
-_RETRY = """
+_RETRY = f"""
 UPDATE urls SET attempts = 0, next_fetch_at = ?2, status = iif(status = 'failed', 'pending', status),
     reason = NULL, cause = NULL, detail = NULL
 WHERE url IN (SELECT value FROM json_each(?1)) AND (
-    status = 'failed' OR failing_reason IS NOT NULL AND status IN ('fetched', 'redirected', 'gone')
+    status = 'failed' OR {IS_FAILING}
 ) RETURNING host_id
-"""
+"""  # noqa: S608 - our own names
 
 _COUNTS = f"SELECT {', '.join(f'total({status})' for status in UrlStatus)} FROM hosts"  # noqa: S608 - our own names
 
@@ -240,6 +241,10 @@ class SqliteStore(DueReads, Exclusions):
         most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
         parameters = (now, limit, stale_until, retried_after, self.run_id, most)
         return [closure(row) for row in await self._read(CLOSURES, parameters)]
+
+    async def failing_urls(self) -> FailingUrls:
+        """URLs that keep the status of their last response, but failed at their latest visit."""
+        return await failing_urls(self._read)
 
     async def failed_seeds(self, limit: int) -> tuple[int, list[FailedSeed]]:
         """How many seeds are neither fetched nor redirected, and some of them with their latest attempts."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from hashlib import blake2b
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter, itemgetter
 from typing import Any
 
 import aiosqlite
 
 from crawler.records import (
+    LISTINGS,
     Blame,
+    Difference,
     HostRecord,
     Response,
     Result,
@@ -26,7 +27,7 @@ from crawler.records import (
     UrlKind,
     UrlStatus,
 )
-from crawler.storage.heads import Heads, PartedHead, Template
+from crawler.storage.heads import Heads
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
@@ -35,41 +36,49 @@ from crawler.storage.sqlite.columns import (
     ROBOTS_COLUMNS,
     JsonStatement,
     host_record,
-    insert,
 )
+from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
 from crawler.storage.values import as_json, fetch_values, page_values, storable, updated_values, url_values
 
-_HEAD_HASH_BYTES = 16
-_MAX_HEADS = 4096  # of which the rows are remembered
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
-_ADD_LINKS = insert("links", "page_id", "target_id", "anchor", "rel", "nofollow")
+_INSERT = "INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING"
+_LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
 
-_ADD_HEAD = "INSERT INTO heads (hash, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_FORGET_LISTED = "DELETE FROM sitemap_entries WHERE sitemap_id = ?"
+_LISTED_COLUMNS = "sitemap_id, url_id, lastmod, data"
 
-_SET_URLS = JsonStatement("""
+_SET_URLS = """
 UPDATE urls SET
-    status = {status},
-    reason = {reason},
-    cause = {cause},
-    detail = {detail},
-    attempts = {attempts},
-    next_fetch_at = {next_fetch_at},
-    fetched_at = coalesce({fetched_at}, fetched_at),
-    page_id = coalesce({page_id}, page_id),
-    etag = CASE WHEN {fetched_at} IS NULL THEN etag ELSE {etag} END,
-    last_modified = CASE WHEN {fetched_at} IS NULL THEN last_modified ELSE {last_modified} END,
-    revisit_at = {revisit_at},
-    changes = coalesce({changes}, changes),
-    watched_s = coalesce({watched_s}, watched_s),
-    promise_s = CASE WHEN {revisit_at} IS NULL THEN promise_s ELSE {promise_s} END,
+    kind = coalesce(v.kind, urls.kind),
+    status = v.status,
+    reason = v.reason,
+    cause = v.cause,
+    detail = v.detail,
+    attempts = v.attempts,
+    next_fetch_at = v.next_fetch_at,
+    fetched_at = coalesce(v.fetched_at, urls.fetched_at),
+    page_id = coalesce(v.page_id, urls.page_id),
+    etag = CASE WHEN v.fetched_at IS NULL THEN urls.etag ELSE v.etag END,
+    last_modified = CASE WHEN v.fetched_at IS NULL THEN urls.last_modified ELSE v.last_modified END,
+    revisit_at = v.revisit_at,
+    changes = coalesce(v.changes, urls.changes),
+    watched_s = coalesce(v.watched_s, urls.watched_s),
+    promise_s = CASE WHEN v.revisit_at IS NULL THEN urls.promise_s ELSE v.promise_s END,
     hinted = 0,
-    failing_since = {failing_since},
-    failing_reason = {failing_reason}
-FROM json_each(?1) AS v WHERE urls.id = {id}
-""")
+    failing_since = v.failing_since,
+    failing_reason = v.failing_reason,
+    unread_type = v.unread_type
+FROM v WHERE urls.id = v.id
+"""
+
+# While it was asked for as a page, a robots.txt has named it as a sitemap.
+_ASK_AS_SITEMAP = """
+UPDATE urls SET status = 'pending', next_fetch_at = ?2, revisit_at = NULL
+WHERE id IN (SELECT value FROM json_each(?1)) AND kind IN ('sitemap', 'feed') AND status = 'fetched'
+"""
 
 _POSTPONE = JsonStatement(
     "UPDATE urls SET next_fetch_at = {until} FROM json_each(?1) AS v WHERE urls.id = {id}", "id", "until"
@@ -82,6 +91,8 @@ UPDATE urls SET new_links = (new_links + (
     WHERE l.page_id = ?2 AND t.discovered_at = ?3 AND t.status = 'pending'
 )) / 2 WHERE id = ?1
 """
+
+_FORGET_LINKS = "DELETE FROM links WHERE page_id IN (SELECT value FROM json_each(?))"
 
 _PAGES_OF = "SELECT id, page_id FROM urls WHERE id IN (SELECT value FROM json_each(?))"
 
@@ -140,6 +151,12 @@ ON CONFLICT (origin) DO UPDATE SET
     pause_reason = CASE WHEN excluded.paused_until > paused_until THEN excluded.pause_reason ELSE pause_reason END,
     paused_until = max(excluded.paused_until, paused_until)
 """
+
+# A wrong guess that somebody named while it was under way is none, and is judged anew.
+_READMIT_GUESSES = f"""
+UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2
+WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' AND seed >= 0
+"""  # noqa: S608 - our own names
 
 _READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
 
@@ -251,8 +268,9 @@ class Transaction:
         stored = await self._stored_pages(results, ids)
         await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
         await self._update_pages(results, stored, target_ids)
+        await self._add_listed(results, ids, target_ids, now)
         await self._complete_pages(results, ids, page_ids, now)
-        await self._set_urls(results, ids, page_ids)
+        await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
             limit = self._limits.urls.most
             await record_unstored(results, ids, self._intake.unstored, limit, self._execute)
@@ -267,56 +285,40 @@ class Transaction:
         """Add what was found, with the document that named it first; returns the hosts that may have gained a URL."""
         news, found_on = list(targets), dict[str, int]()
         for result, url_id in zip(results, ids, strict=True):
-            for target in self._known.unsettled(chain(result.link_targets, result.targets)):
+            listed = [one.target for one in result.listed]
+            unsettled = self._known.unsettled(chain(result.link_targets, result.targets, listed))
+            sitemaps = (target for target in chain(result.targets, listed) if target.kind in LISTINGS)
+            for target in chain(unsettled, sitemaps):
                 news.append(target)
                 found_on.setdefault(target.url, url_id)
         return await self._intake.add(news, now, found_on)
 
     async def _target_ids(self, results: Sequence[Result]) -> dict[str, int]:
         """The rows of all links' targets, of those that have one."""
-        unstored = self._intake.unstored
-        return await self._intake.ids_of(
-            target.url for result in results for target in result.link_targets if target.url not in unstored
-        )
+        linked = {target.url for result in results for target in result.link_targets}
+        listed = {one.target.url for result in results for one in result.listed}
+        return await self._intake.ids_of((linked | listed) - self._intake.unstored)
 
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[dict[str, Any]] = []
         fetch_ids: list[int | None] = []
-        heads = [self._heads.part(fields) if (fields := _head(result)) else None for result in results]
-        await self._add_heads({head.template for head in heads if head is not None})
+        heads = await head_columns(results, self._heads, self._execute)
         next_id = await self._next_id("fetches")
         for result, url_id, head in zip(results, ids, heads, strict=True):
             if result.attempt is None:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id} | self._head_values(head)
-            rows.append(own | fetch_values(result, result.attempt))
+            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
+            rows.append(own | head | fetch_values(result, result.attempt))
             next_id += 1
         await self._insert("fetches", rows)
         return fetch_ids
 
-    async def _add_heads(self, templates: Iterable[Template]) -> None:
-        """See that these have rows, and that their ids are known."""
-        if len(self._heads.ids) > _MAX_HEADS:
-            self._heads.forget()
-        for template in templates:
-            if template not in self._heads.ids:
-                fields = as_json(template)
-                digest = blake2b(fields.encode(), digest_size=_HEAD_HASH_BYTES).digest()
-                await self._execute(_ADD_HEAD, digest, fields)
-                [(head_id,)] = await self._execute("SELECT id FROM heads WHERE hash = ?", digest)
-                self._heads.ids[template] = head_id
-
-    def _head_values(self, head: PartedHead | None) -> dict[str, Any]:
-        if head is None:
-            return {"head_id": None, "head_values": None}
-        return {"head_id": self._heads.ids[head.template], "head_values": as_json(head.values)}
-
     async def _add_bodies(self, results: Sequence[Result]) -> None:
         bodies = {result.body.digest: result.body for result in results if result.body is not None}
         rows = [{"hash": digest, "size": body.size, "zstd": body.zstd} for digest, body in bodies.items()]
-        await self._insert("bodies", rows, "ON CONFLICT DO NOTHING")
+        await self._insert("bodies", rows)
 
     async def _add_pages(
         self,
@@ -352,8 +354,15 @@ class Transaction:
     async def _add_links(
         self, results: Sequence[Result], page_ids: Sequence[int | None], target_ids: Mapping[str, int]
     ) -> None:
+        replaced = [
+            page_id
+            for result, page_id in zip(results, page_ids, strict=True)
+            if result.difference is Difference.READER and page_id is not None
+        ]
+        if replaced:
+            await self._execute(_FORGET_LINKS, as_json(replaced))
         unstored = self._intake.unstored
-        rows = [  # in the order of _ADD_LINKS: there are a hundred a page
+        rows = [  # of _LINK_COLUMNS: there are a hundred a page
             (page_id, target_ids[target.url], anchor, rel, nofollow)
             for result, page_id in zip(results, page_ids, strict=True)
             if (page := result.page or result.reread) is not None
@@ -361,8 +370,32 @@ class Transaction:
             for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, page.links, strict=True)
             if target.url not in unstored
         ]
-        if rows:
-            await self._execute(_ADD_LINKS.sql, as_json(rows))
+        for values, parameters in _values(rows):
+            await self._execute_storable(_INSERT.format("links", _LINK_COLUMNS, values), parameters)
+
+    async def _add_listed(
+        self, results: Sequence[Result], ids: Sequence[int], target_ids: Mapping[str, int], now: float
+    ) -> None:
+        """What sitemaps and feeds name and say. Their dates are hints for pages that may be known by now: those of the
+        first reading are not.
+        """
+        for result, sitemap_id in zip(results, ids, strict=True):
+            if result.forgets_listed:
+                await self._execute(_FORGET_LISTED, sitemap_id)
+            if not result.listed:
+                continue
+            rows = [
+                (sitemap_id, target_ids[target.url], entry.lastmod, entry.facts)
+                for target, entry in result.listed
+                if target.url in target_ids
+            ]
+            for values, parameters in _values(rows):
+                await self._execute_storable(_INSERT.format("sitemap_entries", _LISTED_COLUMNS, values), parameters)
+            if result.claim.previous is not None:
+                lastmods = [
+                    (one.target.url, one.entry.lastmod) for one in result.listed if one.entry.lastmod is not None
+                ]
+                await self._execute(_HINT.sql, as_json(lastmods), now)
 
     async def _update_pages(
         self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Mapping[str, int]
@@ -373,11 +406,11 @@ class Transaction:
             for result, page_id in zip(results, stored, strict=True)
             if result.reread is not None and page_id is not None
         ]
-        for part, values, parameters in _many(rows):
-            names = [name for name in part if name != "id"]
+        for columns, values, parameters in _named_values(rows):
+            names = [name for name in columns if name != "id"]
             new = {name: f"v.{name}" for name in names} | {"link_details": "coalesce(v.link_details, p.link_details)"}
             await self._execute_storable(
-                f"WITH v ({', '.join(part)}) AS (VALUES {values})"  # noqa: S608 - our own names
+                f"WITH v ({', '.join(columns)}) AS (VALUES {values})"  # noqa: S608 - our own names
                 f" UPDATE pages AS p SET {', '.join(f'{name} = {new[name]}' for name in names)} FROM v"
                 f" WHERE p.id = v.id AND ({', '.join(f'p.{name}' for name in names)})"
                 f" IS NOT ({', '.join(map(new.__getitem__, names))})",
@@ -387,7 +420,7 @@ class Transaction:
     async def _complete_pages(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
     ) -> None:
-        """What a second visit adds: a body to a version stored without, how many new links came, a sitemap's hints."""
+        """What a second visit adds: a body to a version stored without, how many new links came."""
         for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
             if result.claim.previous is None:
                 continue
@@ -395,18 +428,24 @@ class Transaction:
                 await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
             elif result.body is not None:
                 await self._execute(_SET_BODY, url_id, result.body.digest)
-            if result.lastmods:
-                await self._execute(_HINT.sql, as_json(result.lastmods), now)
 
-    async def _set_urls(self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None]) -> None:
+    async def _set_urls(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
         # A robots.txt may have been asked for twice in one batch: the last answer counts.
         rows = {
             triple[1]: url_values(*triple)
             for triple in zip(results, ids, page_ids, strict=True)
-            if not triple[0].is_postponed
+            if not (triple[0].is_postponed or triple[0].is_part)
         }
-        if rows:
-            await self._execute(_SET_URLS.sql, _SET_URLS.rows(rows.values()))
+        for columns, values, parameters in _named_values([*rows.values()]):
+            await self._execute_storable(f"WITH v ({', '.join(columns)}) AS (VALUES {values}) {_SET_URLS}", parameters)
+        unread = [row_id for one, row_id in zip(results, ids, strict=True) if _is_unread(one)]
+        if unread:
+            await self._execute(_ASK_AS_SITEMAP, as_json(unread), now)
+        guesses = [row_id for one, row_id in zip(results, ids, strict=True) if one.claim.seed is SeedMark.GUESS]
+        if guesses:
+            await self._execute(_READMIT_GUESSES, as_json(guesses), now)
         later = [(row_id, one.next_fetch_at) for one, row_id in zip(results, ids, strict=True) if one.is_postponed]
         if later:
             await self._execute(_POSTPONE.sql, as_json(later))
@@ -466,10 +505,10 @@ class Transaction:
         rows = await self._execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - our own names
         return int(rows[0][0])
 
-    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
-        for columns, values, parameters in _many(rows):
-            sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608 - our own names
-            await self._execute_storable(sql, parameters)
+    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows; those that are there already are passed over."""
+        for columns, values, parameters in _named_values(rows):
+            await self._execute_storable(_INSERT.format(table, ", ".join(columns), values), parameters)
 
     async def _execute_storable(self, sql: str, parameters: Sequence[Any]) -> None:
         try:
@@ -481,23 +520,35 @@ class Transaction:
         return list(await self._connection.execute_fetchall(sql, parameters))
 
 
-def _many(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
-    """Rows, which all have the same names, as the names, one VALUES and its parameters, as many as a statement takes:
-    blobs cannot travel as JSON.
+def _named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
+    """The same for rows by name, which all have the same names; these come first."""
+    if rows:
+        columns = tuple(rows[0])
+        for values, parameters in _values([*map(itemgetter(*columns), rows)]):
+            yield columns, values, parameters
+
+
+def _values(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Rows, as many as a statement takes, as the rows of its VALUES and their parameters.
+
+    Where SQLite need not parse the statement each time, this takes half as long as JSON, which cannot hold blobs. So
+    that few statements occur, the last row stands there more than once: whoever uses this must not mind.
     """
     if not rows:
         return
-    columns = tuple(rows[0])
-    in_order = itemgetter(*columns)
-    step = _MAX_PARAMETERS // len(columns)
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        values = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
-        yield columns, values, [*chain.from_iterable(map(in_order, part))]
+    row = f"({', '.join('?' * len(rows[0]))})"
+    most = _MAX_PARAMETERS // len(rows[0])
+    for start in range(0, len(rows), most):
+        part = rows[start : start + most]
+        count = min(_round(len(part)), most)
+        again = repeat(part[-1], count - len(part))
+        yield ", ".join([row] * count), [*chain.from_iterable(chain(part, again))]
 
 
-def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
-    return result.attempt.head if isinstance(result.attempt, Response) else ()
+def _round(number: int) -> int:
+    """The next number that is a power of two, or three quarters of one."""
+    power = 1 << (number - 1).bit_length()
+    return power * 3 // 4 if number <= power * 3 // 4 else power
 
 
 def _unchanged(host_id: int) -> dict[str, Any]:
@@ -511,6 +562,12 @@ def _unchanged(host_id: int) -> dict[str, Any]:
         "hints_right": 0,
         "hints_wrong": 0,
     }
+
+
+def _is_unread(result: Result) -> bool:
+    """Whether it was asked for as a page, and is none that we read."""
+    response = result.attempt
+    return result.claim.kind is UrlKind.PAGE and isinstance(response, Response) and not response.read
 
 
 def _was_sent(result: Result) -> bool:

@@ -181,12 +181,18 @@ async def record_unstored(
 
 
 def _named(result: Result) -> Iterable[Target]:
-    return (*result.link_targets, *result.targets)
+    return (*result.link_targets, *result.targets, *(one.target for one in result.listed))
 
 
 def _was_read_whole(result: Result) -> bool:
-    """Whether all that a document names was stored just now, and was not before."""
+    """Whether all that a document names was stored just now, and was not before. Of a long sitemap, so it is from its
+    first part on, until another part says otherwise.
+    """
     previous = result.claim.previous
-    if previous is None or previous.links_cut_at is None or result.verdict.status not in ANSWERED:
+    if previous is None or previous.links_cut_at is None:
+        return False
+    if result.forgets_listed or result.listed:
+        return result.forgets_listed
+    if result.verdict.status not in ANSWERED:
         return False
     return result.page is not None or previous.lacks_links

@@ -150,12 +150,21 @@ CREATE VIEW broken_links AS
 --   anchor          the link's text; else its aria-label, title or image's alt
 --   target_url      the URL it leads to
 --   status          gone, failed or loop
---   cause           such as http 403, dns or timeout; after a redirect also where it ends
+--   cause           such as http 404, http 403, dns or timeout; after a redirect also where it ends; 'http 404 or 410' if
+--                   `crawler prune` has removed the attempt
 SELECT
     s.url AS page_url, l.anchor, t.url AS target_url, coalesce(c.end_status, t.status) AS status,
     CASE WHEN c.end_status = 'loop' THEN 'redirect loop: ' || c.chain
-        WHEN c.end_status IS NOT NULL THEN coalesce(c.end_reason, 'http 404 or 410') || ', redirected to ' || c.end_url
-        ELSE coalesce(t.reason, 'http 404 or 410') END AS cause
+        ELSE coalesce(
+            CASE WHEN c.end_status IS NULL THEN t.reason ELSE c.end_reason END,
+            'http ' || (
+                SELECT f.status_code FROM fetches AS f
+                WHERE f.url_id = CASE WHEN c.end_status IS NULL THEN t.id
+                        ELSE (SELECT e.id FROM urls AS e WHERE e.url = c.end_url) END
+                    AND f.status_code IN (404, 410) ORDER BY f.id DESC LIMIT 1
+            ),
+            'http 404 or 410'
+        ) || CASE WHEN c.end_status IS NULL THEN '' ELSE ', redirected to ' || c.end_url END END AS cause
 FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id JOIN urls AS t ON t.id = l.target_id
     LEFT JOIN redirect_chains AS c ON t.status = 'redirected' AND c.url_id = t.id
 WHERE s.status IN ('fetched', 'failed', 'pending')
@@ -209,7 +218,12 @@ CREATE VIEW gone_urls AS
 --   depth           links from the nearest seed
 --   had_page        1 if a version is stored: it used to exist
 --   url_id          its row in urls
-SELECT u.url, h.name AS host, u.fetched_at, u.depth, u.page_id IS NOT NULL AS had_page, u.id AS url_id
+--   status_code     404 or 410; NULL if `crawler prune` has removed the attempt
+SELECT
+    u.url, h.name AS host, u.fetched_at, u.depth, u.page_id IS NOT NULL AS had_page, u.id AS url_id, (
+        SELECT f.status_code FROM fetches AS f
+        WHERE f.url_id = u.id AND f.status_code IN (404, 410) ORDER BY f.id DESC LIMIT 1
+    ) AS status_code
 FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'gone' AND u.kind <> 'robots';
 
 CREATE VIEW excluded_urls AS
@@ -301,12 +315,13 @@ WHERE u.status IN ('fetched', 'failed', 'pending') AND u.seed = 0
     AND u.id NOT IN (SELECT id FROM linked) AND u.id NOT IN (SELECT id FROM reached);
 
 CREATE VIEW missing_titles AS
--- Current pages without a title, or with an empty one.
+-- Current pages without a title, or with an empty one. Plain text has none, and is not listed.
 --   url             the page
 --   host            its host
 --   depth           links from the nearest seed
 --   url_id          its row in urls
-SELECT url, host, depth, url_id FROM current_pages WHERE title IS NULL OR trim(title) = '';
+SELECT url, host, depth, url_id FROM current_pages
+WHERE (title IS NULL OR trim(title) = '') AND coalesce(content_type, '') NOT LIKE 'text/plain%';
 
 CREATE VIEW slow_pages AS
 -- Current pages that took one second or longer.
@@ -360,9 +375,35 @@ SELECT url, canonical_url, problem, reason, url_id FROM (
     WHERE s.status IN ('fetched', 'failed', 'pending') AND p.canonical_url <> s.url
 ) WHERE problem IS NOT NULL;
 
+CREATE VIEW hreflang_problems AS
+-- Translations that current pages name by hreflang, and that search engines will not use.
+--   url             the page
+--   language        of the translation, lower case, such as de or x-default
+--   alternate_url   the translation
+--   problem         unknown (no page links to it), gone, failed, redirected, excluded, noindex, or one-sided (it does not
+--                   name the page in turn)
+--   reason          why it was excluded or failed; NULL otherwise
+--   url_id          the page's row in urls
+SELECT url, language, alternate_url, problem, iif(problem IN ('failed', 'excluded'), reason, NULL) AS reason, url_id
+FROM (
+    SELECT
+        a.page_url AS url, a.language, a.url AS alternate_url, t.reason, s.id AS url_id,
+        CASE WHEN t.id IS NULL THEN 'unknown'
+            WHEN t.status IN ('gone', 'failed', 'redirected', 'excluded') THEN t.status
+            WHEN q.noindex THEN 'noindex'
+            WHEN q.alternates IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM json_each(q.alternates) AS b
+                WHERE json_extract(b.value, '$[1]') = 'hreflang' AND json_extract(b.value, '$[0]') = a.page_url
+            ) THEN 'one-sided' END AS problem
+    FROM alternates AS a JOIN urls AS s ON s.url = a.page_url
+        LEFT JOIN urls AS t ON t.url = a.url LEFT JOIN pages AS q ON q.id = t.page_id
+    WHERE a.kind = 'hreflang' AND a.url <> a.page_url
+) WHERE problem IS NOT NULL;
+
 CREATE VIEW changes AS
 -- What happened to pages, run by run. Only responses count; an outage changes nothing. Reads all attempts. What
--- `crawler prune` has removed is not listed, and the oldest version left counts as the new one.
+-- `crawler prune` has removed is not listed, and the oldest version left counts as the new one. A version that differs
+-- from one without a body, read by an earlier release, is not listed: nobody can tell whether the page has changed.
 --   url             the page
 --   change          new, changed (text, links or robots directives), metadata (nothing but that), gone (404, 410), moved
 --                   (redirects) or back
@@ -377,6 +418,10 @@ SELECT
     ), 'new') AS change,
     f.run_id, f.started_at AS at, p.id AS page_id, u.id AS url_id
 FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id JOIN urls AS u ON u.id = p.url_id
+WHERE NOT EXISTS (
+    SELECT 1 FROM pages AS o WHERE o.id = (SELECT max(id) FROM pages WHERE url_id = p.url_id AND id < p.id)
+        AND o.body_hash IS NULL AND o.reader_version IS NOT p.reader_version
+)
 UNION ALL
 SELECT u.url, CASE a.answer WHEN 'page' THEN 'back' ELSE a.answer END, a.run_id, a.started_at, NULL, u.id
 FROM (
@@ -397,7 +442,7 @@ WHERE a.answer <> a.answer_before AND a.was_page AND u.kind = 'page';
 CREATE VIEW attempts AS
 -- Every stored attempt to fetch a URL. By url it reads them all; the library's `Archive.attempts` uses an index.
 --   url             the URL that was requested
---   kind            page, robots or sitemap
+--   kind            page, robots, sitemap or feed
 --   run_id          the run that tried
 --   started_at      when (Unix seconds)
 --   elapsed_s       how long it took (seconds)
@@ -450,6 +495,24 @@ SELECT
 FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN json_each(p.resources) AS e
 WHERE u.status IN ('fetched', 'failed', 'pending');
 
+CREATE VIEW link_details AS
+-- What outlinks leaves out, for current pages: links with a fragment, and further links to a URL that the page has
+-- linked before, each distinct href once, at most 1,000 per page. Filtering by page_url is quick.
+--   page_url        the page with the link
+--   target_url      the URL it leads to, without the fragment
+--   anchor          the link's text
+--   fragment        as written, without the #; NULL if there is none
+--   position        among all links of the page, from 0
+--   page_id         the page's newest version
+--   target_id       the target's row in urls
+SELECT
+    u.url AS page_url, t.url AS target_url, json_extract(e.value, '$[2]') AS anchor,
+    json_extract(e.value, '$[3]') AS fragment, json_extract(e.value, '$[1]') AS position, u.page_id,
+    t.id AS target_id
+FROM urls AS u JOIN pages AS p ON p.id = u.page_id CROSS JOIN json_each(p.link_details) AS e
+    CROSS JOIN urls AS t ON t.id = json_extract(e.value, '$[0]')
+WHERE u.status IN ('fetched', 'failed', 'pending');
+
 CREATE VIEW alternates AS
 -- Other forms of current pages that they name: translations, feeds, AMP. Filtering by page_url is quick.
 --   page_url        the page
@@ -466,6 +529,30 @@ SELECT
     json_extract(e.value, '$[4]') AS title, e.key AS place, u.page_id
 FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN json_each(p.alternates) AS e
 WHERE u.status IN ('fetched', 'failed', 'pending');
+
+CREATE VIEW sitemap_urls AS
+-- What sitemaps and feeds name, as they were read last, and what they say of it. One row per sitemap or feed and URL.
+-- Filtering by url or sitemap_url is quick.
+--   sitemap_url     the sitemap, index or feed
+--   sitemap_kind    sitemap or feed
+--   url             the URL that it names
+--   lastmod         when it was last changed, as it says (Unix seconds); NULL if it says nothing of that
+--   priority        as written; NULL likewise
+--   changefreq      likewise
+--   title           of a news article, or of a feed's item
+--   alternates      translations: JSON array of arrays (language, URL); NULL if it names none
+--   images          JSON array of URLs; NULL likewise
+--   status          pending, fetched, redirected, excluded, gone or failed
+--   reason          why it was excluded or failed; NULL otherwise
+--   kind            page, sitemap or feed
+--   sitemap_id      the sitemap's row in urls
+--   url_id          the URL's row in urls
+SELECT
+    s.url AS sitemap_url, s.kind AS sitemap_kind, u.url, e.lastmod, json_extract(e.data, '$.priority') AS priority,
+    json_extract(e.data, '$.changefreq') AS changefreq, json_extract(e.data, '$.title') AS title,
+    json_extract(e.data, '$.alternates') AS alternates, json_extract(e.data, '$.images') AS images,
+    u.status, u.reason, u.kind, e.sitemap_id, e.url_id
+FROM sitemap_entries AS e JOIN urls AS s ON s.id = e.sitemap_id JOIN urls AS u ON u.id = e.url_id;
 
 CREATE VIEW host_overview AS
 -- Hosts, with their URLs by status (pages and sitemaps, not robots.txt). A host with nothing but excluded URLs was only

@@ -28,4 +28,3 @@ ALTER TABLE pages ADD COLUMN site_name TEXT;
 ALTER TABLE pages ADD COLUMN icon_url TEXT;
 ALTER TABLE pages ADD COLUMN resources TEXT;
 ALTER TABLE pages ADD COLUMN link_details TEXT;
-ALTER TABLE pages ADD COLUMN word_count INTEGER;
