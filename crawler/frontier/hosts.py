@@ -109,7 +109,8 @@ class Loan:
     claim: Claim
     lent_at: float
     is_probe: bool = False  # its origin had not answered yet
-    holds_turn: bool = True  # it is about to be sent: nothing else of a host with a delay may start before
+    holds_turn: bool = False  # it is about to be sent: nothing else of a host with a delay may start before
+    turn_until: float = 0.0  # for so long at most, where the host has a delay
     late: bool = False  # it lost that turn to others, and needs another one before it may be sent
     sent: bool = False
     address: str | None = None  # the one that it is counted on: it was admitted there, or is expected there

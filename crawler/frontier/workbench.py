@@ -58,7 +58,7 @@ class Workbench:
         self._sequence = 0
         self._loans: dict[Claim, Loan] = {}
         self._recent: OrderedDict[Claim, Loan] = OrderedDict()  # loans not yet old enough to call their host slow
-        self._turns: list[tuple[float, int, Loan]] = []  # of hosts with a delay: when a loan that is not sent loses its
+        self._turns: list[tuple[float, int, Loan]] = []  # of hosts with a delay: when what is not sent loses its turn
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -149,7 +149,10 @@ class Workbench:
 
     def slow_down(self, host: HostState, delay_s: float) -> None:
         """Its robots.txt asks for this delay."""
+        had_delay = host.delay_s > 0
         host.slow_down(delay_s)
+        if not had_delay:
+            self._begin_turns(host)
 
     # --- lend and take back --------------------------------------------------------------------------------------
 
@@ -181,7 +184,7 @@ class Workbench:
         """When `lend`, which had nothing, may have something though no loan ends; None where it will not."""
         if self.allowance.is_spent:
             return None
-        while self._turns and not self._turns[0][2].holds_turn:
+        while self._turns and not _ends_turn(self._turns[0]):
             heapq.heappop(self._turns)
         return min((entries[0][0] for entries in (self._heap, self._pauses, self._turns) if entries), default=None)
 
@@ -230,8 +233,9 @@ class Workbench:
         if not loan.holds_turn:
             if host.must_hear_first:
                 return host.delay_s
-            loan.holds_turn, loan.sent = True, False
-            host.unsent += 1
+            self._leave_turn(loan)
+            self._enter_turn(loan, max(now, host.ready_at))
+            loan.sent = False
         return max(0.0, host.ready_at - now)
 
     def patience_s(self, claim: Claim) -> float | None:
@@ -277,6 +281,7 @@ class Workbench:
         elif blame is Blame.ORIGIN and not loan.sent:
             origin.failures += 1
             origin.answered = False
+        had_delay = host.delay_s > 0
         is_first = refused and not origin.refusals and (origin.served or not host.claims.several)
         if answered and loan.lent_at >= origin.paused_at:  # else the pause that rules was not known when it was sent
             origin.refusals = origin.refusals + 1 if refused else 0
@@ -284,6 +289,8 @@ class Workbench:
             host.keep_pace(after_refusal(host.pace, host.base_s))
         elif self._adaptive and succeeded and (host.pace.delay_s or (host.base_s and latency_s is not None)):
             host.keep_pace(after_success(host.pace, host.base_s, latency_s))
+        if not had_delay:
+            self._begin_turns(host)
         if answered:
             origin.answered = host.answered = True
             origin.served |= not refused
@@ -327,12 +334,32 @@ class Workbench:
     def _end_turns(self, now: float) -> None:
         """What could not be sent in its turn leaves that to the other origins of its host."""
         while self._turns and self._turns[0][0] <= now:
-            _ends_at, _sequence, loan = heapq.heappop(self._turns)
-            if loan.holds_turn:
+            entry = heapq.heappop(self._turns)
+            if _ends_turn(entry):
+                loan = entry[2]
                 self._leave_turn(loan)
                 loan.late = True
                 loan.origin.late += 1
                 self._queue(loan.host)
+
+    def _begin_turns(self, host: HostState) -> None:
+        """Where the host has a delay now, and had none, what is about to be sent holds up others for its turn only."""
+        if host.delay_s > 0 and host.unsent:
+            for loan in self._loans.values():
+                if loan.host is host and loan.holds_turn:
+                    self._limit_turn(loan)
+
+    def _enter_turn(self, loan: Loan, start: float) -> None:
+        """The loan is about to be sent, from then on."""
+        loan.holds_turn = True
+        loan.turn_until = start + min(max(loan.host.delay_s, _TURN_S), FIRST_ANSWER_S)
+        loan.host.unsent += 1
+        if loan.host.delay_s > 0:
+            self._limit_turn(loan)
+
+    def _limit_turn(self, loan: Loan) -> None:
+        self._sequence += 1
+        heapq.heappush(self._turns, (loan.turn_until, self._sequence, loan))
 
     def _leave_turn(self, loan: Loan) -> None:
         """The loan is sent, over, or late."""
@@ -360,12 +387,8 @@ class Workbench:
         host.last_lent = claim
         host.lent += 1
         origin.lent += 1
-        host.unsent += 1
         host.probes += loan.is_probe
-        if host.delay_s > 0:
-            self._sequence += 1
-            ends_at = now + min(max(host.delay_s, _TURN_S), FIRST_ANSWER_S)
-            heapq.heappush(self._turns, (ends_at, self._sequence, loan))
+        self._enter_turn(loan, now)
         self._queue(host)
         return claim
 
@@ -407,3 +430,9 @@ class Workbench:
         loan.origin.slow = slow
         if loan.origin.answered or not loan.host.answered:
             self._shares.set_slow(loan.host, slow=slow)
+
+
+def _ends_turn(entry: tuple[float, int, Loan]) -> bool:
+    """Whether the loan still has the turn that ends then, and others wait for it: without a delay none does."""
+    ends_at, _sequence, loan = entry
+    return loan.holds_turn and loan.turn_until == ends_at and loan.host.delay_s > 0

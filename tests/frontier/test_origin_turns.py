@@ -33,9 +33,8 @@ class ModelHost:
     state: HostState
     origins: dict[str, ModelOrigin] = field(default_factory=dict)
     lent: dict[Claim, bool] = field(default_factory=dict)  # and whether the request was sent
-    lent_at: dict[Claim, float] = field(default_factory=dict)
     probes: set[Claim] = field(default_factory=set)  # lent while its origin had not answered, or no more
-    keeps_turn: set[Claim] = field(default_factory=set)  # about to be sent, after it had lost its turn
+    turns: dict[Claim, float] = field(default_factory=dict)  # of what is not sent: when it loses its turn to others
     last_sent: float | None = None
     delay_s: float = 0.0  # that held when the last request was sent
 
@@ -77,6 +76,20 @@ class OriginsMachine(RuleBasedStateMachine):
     def send(self, data: st.DataObject) -> None:
         self.send_one(data.draw(st.sampled_from(self.unsent()), label="claim"))
 
+    @precondition(lambda self: self.sent())
+    @rule(data=st.data())
+    def redirect(self, data: st.DataObject) -> None:
+        """A visit makes one more request, and takes another turn for it."""
+        claim = data.draw(st.sampled_from(self.sent()), label="claim")
+        host = self.hosts[claim.host_id]
+        while (wait_s := self.bench.turn_in_s(claim, self.now)) is not None:
+            self.hold_turn(host, claim, wait_s)
+            if not wait_s:
+                return
+            self.now += wait_s
+            self.take_one()
+        assert host.origins[claim.origin].paused_until > self.now
+
     @precondition(lambda self: self.lent())
     @rule(
         data=st.data(),
@@ -113,12 +126,18 @@ class OriginsMachine(RuleBasedStateMachine):
     def unsent(self) -> list[Claim]:
         return [claim for host in self.hosts.values() for claim, sent in host.lent.items() if not sent]
 
+    def sent(self) -> list[Claim]:
+        return [claim for host in self.hosts.values() for claim, sent in host.lent.items() if sent]
+
     def may_lend(self, origin: ModelOrigin) -> bool:
         """Whether nothing of the origin's own speaks against it."""
         return bool(origin.waiting) and origin.paused_until <= self.now
 
     def take_one(self) -> Claim | None:
         claim = self.bench.lend(self.now)
+        for each in self.hosts.values():
+            if each.state.delay_s:
+                each.turns = {one: until for one, until in each.turns.items() if until > self.now}
         if claim is None:
             return None
         host = self.hosts[claim.host_id]
@@ -137,19 +156,24 @@ class OriginsMachine(RuleBasedStateMachine):
             assert self.now >= host.last_sent + host.delay_s, "lent too early"
         unsent = [one for one, sent in host.lent.items() if not sent]
         if host.state.delay_s:
-            assert all(self.is_late(host, one) for one in unsent), "the last one is not sent yet"
+            assert not host.turns, "the last one is not sent yet"
             assert all(one.origin != claim.origin for one in unsent), "it can hardly be connected to"
         self.count_turns(host, origin)
         host.lent[claim] = False
-        host.lent_at[claim] = self.now
+        host.turns[claim] = self.now + self.turn_s(host)
         if not origin.answered:
             host.probes.add(claim)
         return claim
 
-    def is_late(self, host: ModelHost, claim: Claim) -> bool:
-        """Whether it has lost its turn to others, as it could not be sent."""
-        turn_s = min(max(host.state.delay_s, 1.0), FIRST_ANSWER_S)
-        return claim not in host.keeps_turn and self.now - host.lent_at[claim] >= turn_s
+    def hold_turn(self, host: ModelHost, claim: Claim, wait_s: float) -> None:
+        """The claim has the next turn, unless another has it: then it asks again after that time."""
+        if claim not in host.turns and not (host.turns and host.state.delay_s):
+            host.lent[claim] = False
+            host.turns[claim] = self.now + wait_s + self.turn_s(host)
+
+    def turn_s(self, host: ModelHost) -> float:
+        """For how long others wait until a request is sent, where there is a delay."""
+        return min(max(host.state.delay_s, 1.0), FIRST_ANSWER_S)
 
     def count_turns(self, host: ModelHost, lent: ModelOrigin) -> None:
         """Who could have lent, has nothing out and did not is passed over: by each other once in a round, and once when
@@ -168,14 +192,18 @@ class OriginsMachine(RuleBasedStateMachine):
 
     def send_one(self, claim: Claim) -> None:
         host = self.hosts[claim.host_id]
+        asked = 0
         while wait_s := self.bench.sending_in_s(claim, self.now):  # it is connected by now, and waits for a turn
+            asked += 1
+            assert asked < 1000, "its turn never comes"
+            self.hold_turn(host, claim, wait_s)
             self.now += wait_s
-            host.keeps_turn.add(claim)
             self.take_one()
         if host.last_sent is not None:
             assert self.now - host.last_sent >= self.delay_s - 1e-6, "two requests start too close to each other"
         host.last_sent, host.delay_s = self.now, self.delay_s
         host.lent[claim] = True
+        host.turns.pop(claim, None)
         assert self.bench.admit(claim, ADDRESS)
         self.bench.sent(claim, self.now)
 
@@ -202,6 +230,7 @@ class OriginsMachine(RuleBasedStateMachine):
         if pause is not None:
             origin.paused_until = max(origin.paused_until, pause[0])
         del host.lent[claim]
+        host.turns.pop(claim, None)
 
     @invariant()
     def nothing_is_lost(self) -> None:
@@ -210,6 +239,7 @@ class OriginsMachine(RuleBasedStateMachine):
             assert sorted(claim.url_id for claim in host.state.claims) == sorted(claim.url_id for claim in waiting)
             assert len(host.state.claims) == len(waiting)
             assert host.state.lent == len(host.lent)
+            assert host.state.unsent == len(host.turns), "the others of its host wait for too long, or do not wait"
             assert host.state.delay_s >= self.delay_s
             open_ones = [origin for origin in host.state.claims.origins() if not origin.parked]
             assert host.state.claims.available == sum(len(origin.claims) for origin in open_ones)
@@ -270,6 +300,73 @@ def test_what_hangs_at_one_origin_leaves_the_other_slots_to_the_others() -> None
         bench.take_back(claim, 0.0)
         ports.append(port)
     assert (first, "".join(ports)) == ("1", "22222")
+
+
+# --- who is about to send a request -----------------------------------------------------------------------------------
+
+
+def a_slow_bench(delay_s: float, *ports: int) -> Workbench:
+    """As `a_bench`, with three slots, and a delay."""
+    bench = a_bench(3, *ports)
+    bench.host(1).slow_down(delay_s)
+    bench.host(1).ready_at = 0.0
+    return bench
+
+
+def taken(bench: Workbench, now: float) -> Claim:
+    claim = bench.lend(now)
+    assert claim is not None
+    return claim
+
+
+def test_who_is_connected_late_waits_for_those_that_are_about_to_send_and_then_has_a_turn_of_its_own() -> None:
+    bench = a_slow_bench(0.25, 1, 2, 3)
+    late, second = taken(bench, 0.0), taken(bench, 1.0)
+    assert bench.sending_in_s(late, 1.5) == 0.25, "the second one is about to be sent"
+    third = taken(bench, 2.0)
+    assert bench.sending_in_s(late, 2.0) == 0.25, "and now the third one, since the second is late, too"
+    bench.sent(third, 2.25)
+    bench.take_back(third, 2.25)
+    assert bench.sending_in_s(late, 2.25) == 0.25, "the delay"
+    assert bench.lend(2.5) is None, "the turn is its own"
+    assert bench.sending_in_s(late, 2.5) == 0.0
+    bench.sent(late, 2.5)
+    assert bench.sending_in_s(second, 2.5) == 0.25
+
+
+def test_who_is_about_to_send_when_its_host_gets_a_delay_loses_its_turn_in_time() -> None:
+    """A refusal slows a host that had no delay; a port that does not answer held all its others for a time-out."""
+    bench = a_bench(3, 1, 2)
+    hanging, refused = taken(bench, 0.0), taken(bench, 0.0)
+    bench.host(1).claims.origin(refused.origin).served = True
+    bench.sent(refused, 0.0)
+    bench.hear(refused, answered=True, refused=True)
+    bench.take_back(refused, 0.5)
+    assert bench.lend(0.75) is None, "the first one is about to be sent"
+    assert bench.next_ready_at() == 1.0
+    assert taken(bench, 1.0).origin == refused.origin
+    assert bench.sending_in_s(hanging, 1.0) > 0.0
+
+
+def test_a_crawl_delay_begins_the_turns_as_well() -> None:
+    bench = a_bench(3, 1, 2)
+    hanging = taken(bench, 0.0)
+    bench.slow_down(bench.host(1), 0.5)
+    assert bench.lend(0.75) is None
+    assert taken(bench, 1.0).origin != hanging.origin
+
+
+def test_the_second_request_of_a_visit_has_a_whole_turn_of_its_own() -> None:
+    """Else it would end with that of the first."""
+    bench = a_slow_bench(2.0, 1, 2)
+    claim = taken(bench, 0.0)
+    bench.sent(claim, 0.0)
+    assert bench.turn_in_s(claim, 1.0) == 1.0
+    assert bench.lend(2.0) is None, "the others have to wait until it is sent"
+    assert bench.turn_in_s(claim, 2.0) == 0.0
+    assert bench.lend(3.9) is None
+    assert taken(bench, 4.0).origin != claim.origin, "but no longer than for a first one"
+    assert bench.sending_in_s(claim, 4.0) == 2.0
 
 
 TestOrigins = OriginsMachine.TestCase
