@@ -154,6 +154,23 @@ async def test_a_commit_that_fails_ends_run_and_whoever_waits_or_comes_later(tmp
         assert rows(desk.path, "SELECT count(*) FROM fetches") == [(0,)]
 
 
+@pytest.mark.parametrize("table", ["fetches", "pages"])
+@pytest.mark.parametrize("count", [1, 5])  # 5 go in by a statement for 6
+async def test_an_attempt_or_a_page_that_is_there_already_fails_the_commit(
+    tmp_path: Path, table: str, count: int
+) -> None:
+    """It would have been left out without a word; only equal bodies, heads and links are one."""
+    async with a_desk(tmp_path) as desk:
+        with closing(sqlite3.connect(desk.path)) as connection:
+            connection.execute(f"CREATE UNIQUE INDEX once ON {table} (url_id)")
+        for claim in [*desk.claims[:count], desk.claims[0]]:
+            await desk.writer.put(a_result(claim))
+        desk.writer.close()
+        with pytest.raises(DatabaseFailedError, match=f"UNIQUE constraint failed: {table}.url_id"):
+            await desk.writer.run()
+        assert rows(desk.path, "SELECT count(*) FROM fetches") == [(0,)]
+
+
 async def test_a_mistake_of_ours_leaves_nobody_waiting_either(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         stranger = Claim(

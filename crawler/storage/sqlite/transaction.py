@@ -44,7 +44,8 @@ from crawler.storage.values import as_json, fetch_values, page_values, storable,
 
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
-_INSERT = "INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING"
+_INSERT = "INSERT INTO {} ({}) {}"
+_INSERT_ONCE = f"{_INSERT} ON CONFLICT DO NOTHING"  # what may be there already
 _LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
 
 _FORGET_LISTED = "DELETE FROM sitemap_entries WHERE sitemap_id = ?"
@@ -318,7 +319,7 @@ class Transaction:
     async def _add_bodies(self, results: Sequence[Result]) -> None:
         bodies = {result.body.digest: result.body for result in results if result.body is not None}
         rows = [{"hash": digest, "size": body.size, "zstd": body.zstd} for digest, body in bodies.items()]
-        await self._insert("bodies", rows)
+        await self._insert("bodies", rows, _INSERT_ONCE)
 
     async def _add_pages(
         self,
@@ -371,7 +372,7 @@ class Transaction:
             if target.url not in unstored
         ]
         for values, parameters in _values(rows):
-            await self._execute_storable(_INSERT.format("links", _LINK_COLUMNS, values), parameters)
+            await self._execute_storable(_INSERT_ONCE.format("links", _LINK_COLUMNS, values), parameters)
 
     async def _add_listed(
         self, results: Sequence[Result], ids: Sequence[int], target_ids: Mapping[str, int], now: float
@@ -390,7 +391,9 @@ class Transaction:
                 if target.url in target_ids
             ]
             for values, parameters in _values(rows):
-                await self._execute_storable(_INSERT.format("sitemap_entries", _LISTED_COLUMNS, values), parameters)
+                await self._execute_storable(
+                    _INSERT_ONCE.format("sitemap_entries", _LISTED_COLUMNS, values), parameters
+                )
             if result.claim.previous is not None:
                 lastmods = [
                     (one.target.url, one.entry.lastmod) for one in result.listed if one.entry.lastmod is not None
@@ -410,7 +413,7 @@ class Transaction:
             names = [name for name in columns if name != "id"]
             new = {name: f"v.{name}" for name in names} | {"link_details": "coalesce(v.link_details, p.link_details)"}
             await self._execute_storable(
-                f"WITH v ({', '.join(columns)}) AS (VALUES {values})"  # noqa: S608 - our own names
+                f"WITH v ({', '.join(columns)}) AS ({values})"  # noqa: S608 - our own names
                 f" UPDATE pages AS p SET {', '.join(f'{name} = {new[name]}' for name in names)} FROM v"
                 f" WHERE p.id = v.id AND ({', '.join(f'p.{name}' for name in names)})"
                 f" IS NOT ({', '.join(map(new.__getitem__, names))})",
@@ -439,7 +442,7 @@ class Transaction:
             if not (triple[0].is_postponed or triple[0].is_part)
         }
         for columns, values, parameters in _named_values([*rows.values()]):
-            await self._execute_storable(f"WITH v ({', '.join(columns)}) AS (VALUES {values}) {_SET_URLS}", parameters)
+            await self._execute_storable(f"WITH v ({', '.join(columns)}) AS ({values}) {_SET_URLS}", parameters)
         unread = [row_id for one, row_id in zip(results, ids, strict=True) if _is_unread(one)]
         if unread:
             await self._execute(_ASK_AS_SITEMAP, as_json(unread), now)
@@ -505,10 +508,9 @@ class Transaction:
         rows = await self._execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - our own names
         return int(rows[0][0])
 
-    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows; those that are there already are passed over."""
+    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], statement: str = _INSERT) -> None:
         for columns, values, parameters in _named_values(rows):
-            await self._execute_storable(_INSERT.format(table, ", ".join(columns), values), parameters)
+            await self._execute_storable(statement.format(table, ", ".join(columns), values), parameters)
 
     async def _execute_storable(self, sql: str, parameters: Sequence[Any]) -> None:
         try:
@@ -529,10 +531,10 @@ def _named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str
 
 
 def _values(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
-    """Rows, as many as a statement takes, as the rows of its VALUES and their parameters.
+    """Rows, as many as a statement takes, as a SELECT of VALUES and its parameters.
 
     Where SQLite need not parse the statement each time, this takes half as long as JSON, which cannot hold blobs. So
-    that few statements occur, the last row stands there more than once: whoever uses this must not mind.
+    that few statements occur, the last row stands there more than once, and the limit leaves the others of it out.
     """
     if not rows:
         return
@@ -542,7 +544,8 @@ def _values(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
         part = rows[start : start + most]
         count = min(_round(len(part)), most)
         again = repeat(part[-1], count - len(part))
-        yield ", ".join([row] * count), [*chain.from_iterable(chain(part, again))]
+        parameters = [*chain.from_iterable(chain(part, again)), len(part)]
+        yield f"SELECT * FROM (VALUES {', '.join([row] * count)}) LIMIT ?", parameters  # noqa: S608 - no text of others
 
 
 def _round(number: int) -> int:
