@@ -348,7 +348,7 @@ class Supply:
 
 
 def _by_turns() -> Callable[[Claim], tuple[int, bool]]:
-    """The key by which each host's hubs take turns with the rest: what is new, then by how likely it has changed.
+    """The key by which each host's hubs take turns with the rest: what is new, what a sitemap announced, then by plan.
 
     Were all hubs first, a budget that they use up each night would leave what they have brought for ever.
     """
