@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import StringIO
@@ -284,7 +285,8 @@ async def test_a_text_log_has_lines_and_no_control_characters(tmp_path: Path) ->
     log_format = LogFormat.TEXT
     await run_crawl(observer_for(DB, False, log_format=log_format, screen=screen, results=results), tmp_path)
 
-    (notice,) = written(screen).splitlines()
+    lines = written(screen).splitlines()
+    (notice,) = [line for line in lines if not re.match(r"\d\d:\d\d pages ", line)]  # a slow machine has time for these
     assert notice.endswith("site.test is now in scope")
     assert [line.split()[0] for line in written(results).splitlines()][:4] == ["run", "pages", "changes", "responses"]
     assert "\x1b" not in written(screen) + written(results)
