@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _STUCK_AFTER_S = 60.0  # real seconds in which nothing happens although nothing is waited for
 _LONGEST_S = 2 * 86_400.0  # virtual; a run that takes longer never ends: it looks for work each second
+_MOST_TURNS = 50_000  # of the loop while no time passes; what takes more never ends, and no timer can end it
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -82,9 +83,13 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._turns = 0  # since time has passed
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """See `selectors.BaseSelector`; `timeout` is how long until the next timer, None where there is none."""
+        self._turns += 1
+        if self._turns == _MOST_TURNS:
+            raise AssertionError(f"it does not end: {_MOST_TURNS:,} turns of the loop, and no time has passed")
         if timeout is not None and timeout <= 0:
             return super().select(0)
         if timeout is None or self._loop.is_waiting_for_thread:
@@ -94,6 +99,7 @@ class _Selector(selectors.DefaultSelector):
             return ready
         ready = super().select(0)
         if not ready:
+            self._turns = 0
             self._loop.jump(timeout)
         return ready
 
