@@ -133,6 +133,18 @@ def test_what_was_announced_in_the_moment_in_which_a_run_begins_is_looked_at(tmp
     assert rows(db, "SELECT hinted, count(*) FROM urls GROUP BY hinted") == [(0, 6)]
 
 
+def test_what_a_run_fetched_in_its_first_moment_is_announced_to_the_next_run(tmp_path: Path) -> None:
+    """By a sitemap that it reads later, and that tells of a change in between."""
+    db = tmp_path / "crawl.db"
+    web = first_night(db)
+    entry = f"<url><loc>{HOME}shaky</loc><lastmod>2023-11-17T22:13:22Z</lastmod></url>"  # 2 s after its start
+    body = f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{entry}</urlset>'
+    web.sites["a.test"].answer("/sitemap.xml", Answer(body=body, content_type="application/xml", delay_s=5.0))
+    done = crawled(web, db, at=NIGHT + 3 * DAY_S, max_age_s="auto")
+    assert len(done.times("a.test", "/shaky")) == 1
+    assert rows(db, "SELECT url FROM urls WHERE hinted = 1") == [(f"{HOME}shaky",)]
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_no_outcome_outlives_the_time_that_a_run_has(tmp_path: Path, outcome: str) -> None:
     """A site without end, whose answers take a while, and where a run waits for whatever falls due later."""
