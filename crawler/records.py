@@ -278,10 +278,12 @@ class Revisit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Horizon:
-    """What a run fetches again: URLs last fetched by `fetched_before`, or planned by `revisit_before` (None: no plans).
+    """What a run fetches again: URLs last fetched before `fetched_before`, or planned before `revisit_before` (None: no
+    plans).
 
-    Both lie at or before `started_at`, the start of the run, so that nothing is fetched twice in it. What failed and
-    was never answered is due as planned by `started_at`.
+    Neither is later than `started_at`, the start of the run, so that nothing is fetched twice in it: what the run
+    fetches in the very moment of its start is not older than that. What failed and was never answered is due where it
+    was planned before `started_at`.
     """
 
     started_at: float

@@ -72,6 +72,7 @@ class RunLog(Protocol):
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or resume one that was killed; returns its id and the number of pages that it has stored.
 
+        What earlier runs have fetched was fetched before a new one started, also by a clock too coarse to show it.
         A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
         """
 

@@ -57,3 +57,15 @@ def test_a_story_that_never_ends_is_told() -> None:
 
     with pytest.raises(AssertionError, match="it does not end"):
         in_virtual_time(endless)
+
+
+def test_a_story_in_which_no_time_passes_is_told_too() -> None:
+    """No timer can end it: what always has something ready keeps the time from passing."""
+
+    async def endless(_loop: VirtualLoop) -> None:
+        async with asyncio.timeout(1.0):
+            while True:
+                await asyncio.sleep(0)
+
+    with pytest.raises(AssertionError, match="no time has passed"):
+        in_virtual_time(endless, most_turns=1_000)

@@ -29,15 +29,16 @@ T = TypeVar("T")
 
 _STUCK_AFTER_S = 60.0  # real seconds in which nothing happens although nothing is waited for
 _LONGEST_S = 2 * 86_400.0  # virtual; a run that takes longer never ends: it looks for work each second
+_MOST_TURNS = 1_000_000  # of the loop while no time passes; what takes more never ends, and no timer can end it
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop with a clock of its own, which starts at 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_turns: int = _MOST_TURNS) -> None:
         self._now = 0.0
         self._in_threads = 0  # operations
-        super().__init__(_Selector(self))
+        super().__init__(_Selector(self, most_turns))
 
     def time(self) -> float:
         """Virtual seconds."""
@@ -79,12 +80,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class _Selector(selectors.DefaultSelector):
     """Asks what is ready, and instead of waiting for a timer lets the clock jump there."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, most_turns: int) -> None:
         super().__init__()
         self._loop = loop
+        self._most_turns = most_turns
+        self._turns = 0  # since time has passed
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """See `selectors.BaseSelector`; `timeout` is how long until the next timer, None where there is none."""
+        self._turns += 1
+        if self._turns == self._most_turns:
+            raise AssertionError(f"it does not end: {self._turns:,} turns of the loop, and no time has passed")
         if timeout is not None and timeout <= 0:
             return super().select(0)
         if timeout is None or self._loop.is_waiting_for_thread:
@@ -94,13 +100,14 @@ class _Selector(selectors.DefaultSelector):
             return ready
         ready = super().select(0)
         if not ready:
+            self._turns = 0
             self._loop.jump(timeout)
         return ready
 
 
-def in_virtual_time(story: Callable[[VirtualLoop], Awaitable[T]]) -> T:
-    """What the story returns, told in a loop of its own."""
-    loop = VirtualLoop()
+def in_virtual_time(story: Callable[[VirtualLoop], Awaitable[T]], most_turns: int = _MOST_TURNS) -> T:
+    """What the story returns, told in a loop of its own, which takes at most so many turns while no time passes."""
+    loop = VirtualLoop(most_turns)
 
     async def tell() -> T:
         return await story(loop)

@@ -22,7 +22,7 @@ from crawler.storage.values import as_json
 
 # Also of urls_answered: what fails is planned for a time of its own, and leaves that index.
 IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL"
-_IS_RETRIED = "status = 'failed' AND revisit_at <= {0}"  # without an answer so far; by urls_retried
+_IS_RETRIED = "status = 'failed' AND revisit_at < {0}"  # without an answer so far; by urls_retried
 
 _DUE_HOSTS = f"""
 SELECT {HOST_COLUMNS}
@@ -62,17 +62,17 @@ CROSS JOIN urls AS u ON u.id IN (
         SELECT * FROM (
             SELECT id, 1 AS hub, hinted, {_PLANNED} AS planned FROM urls INDEXED BY urls_hubs
             WHERE host_id = h.id AND (seed > 0 OR new_links >= 0.25) AND {IS_ANSWERED}
-                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND {_IS_FREE} ORDER BY revisit_at LIMIT ?4
+                AND (fetched_at < ?2 OR revisit_at < ?3) AND {_IS_FREE} ORDER BY revisit_at LIMIT ?4
         ) UNION ALL SELECT * FROM (
             SELECT id, 0, 1, {_PLANNED} FROM urls INDEXED BY urls_hinted
             WHERE host_id = h.id AND hinted = 1 AND {IS_ANSWERED}
-                AND (fetched_at <= ?2 OR revisit_at <= ?3) AND {_IS_FREE} LIMIT ?4
+                AND (fetched_at < ?2 OR revisit_at < ?3) AND {_IS_FREE} LIMIT ?4
         ) UNION ALL SELECT * FROM (
             SELECT id, 0, hinted, {_PLANNED} FROM urls
-            WHERE host_id = h.id AND fetched_at <= ?2 AND {IS_ANSWERED} AND {_IS_FREE} ORDER BY fetched_at LIMIT ?4
+            WHERE host_id = h.id AND fetched_at < ?2 AND {IS_ANSWERED} AND {_IS_FREE} ORDER BY fetched_at LIMIT ?4
         ) UNION ALL SELECT * FROM (
             SELECT id, 0, hinted, revisit_at FROM urls
-            WHERE host_id = h.id AND revisit_at <= ?3 AND {_IS_FREE} ORDER BY revisit_at LIMIT ?4
+            WHERE host_id = h.id AND revisit_at < ?3 AND {_IS_FREE} ORDER BY revisit_at LIMIT ?4
         ) UNION ALL SELECT * FROM (
             SELECT id, 0, 0, revisit_at FROM urls
             WHERE host_id = h.id AND {_IS_RETRIED.format("?5")} AND {_IS_FREE} ORDER BY revisit_at LIMIT ?4
@@ -86,8 +86,8 @@ ORDER BY u.hinted DESC, {_PLANNED}, u.id
 _STALE_HOSTS = f"""
 SELECT {HOST_COLUMNS}
 FROM hosts WHERE id > ?1 AND back_off_until <= ?6 AND NOT (run_id IS ?2 AND run_pages >= ?3) AND (
-    EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND fetched_at <= ?4 AND {IS_ANSWERED})
-    OR EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND revisit_at <= ?5)
+    EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND fetched_at < ?4 AND {IS_ANSWERED})
+    OR EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND revisit_at < ?5)
     OR EXISTS (SELECT 1 FROM urls WHERE host_id = hosts.id AND {_IS_RETRIED.format("?8")})
 )
 ORDER BY id LIMIT ?7

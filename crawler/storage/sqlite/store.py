@@ -6,6 +6,7 @@ No operation decides anything but one: whether a domain has room for one more ho
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -64,7 +65,7 @@ _COUNTS = f"SELECT {', '.join(f'total({status})' for status in UrlStatus)} FROM 
 
 _EXCLUSIONS = "SELECT cause, count(*) FROM urls WHERE status = 'excluded' GROUP BY cause ORDER BY cause"
 
-# Answers of a time that has not come yet: the clock was ahead. One look into an index for each host.
+# Answers of a time that had not come by ?1: the clock was ahead. One look into an index for each host.
 _IS_AHEAD = f"""
 id IN (
     SELECT u.id FROM hosts AS h CROSS JOIN urls AS u INDEXED BY urls_answered ON u.host_id = h.id
@@ -74,7 +75,7 @@ id IN (
 _ANY_AHEAD = f"SELECT 1 FROM urls WHERE {_IS_AHEAD} LIMIT 1"  # noqa: S608 - our own names
 _SET_BACK = f"""
 UPDATE urls SET
-    revisit_at = revisit_at - CASE WHEN revisit_at > fetched_at THEN fetched_at - ?1 ELSE 0 END, fetched_at = ?1
+    revisit_at = revisit_at - CASE WHEN revisit_at >= fetched_at THEN fetched_at - ?1 ELSE 0 END, fetched_at = ?1
 WHERE {_IS_AHEAD} RETURNING host_id
 """  # noqa: S608 - our own names
 
@@ -121,13 +122,13 @@ class SqliteStore(DueReads, Exclusions):
         if ahead_s > _CLOCK_TOLERANCE_S:
             async with self._transaction() as transaction:
                 await transaction.rewind(ahead_s, now)
-        if await self._read(_ANY_AHEAD, (now,)):  # else no age would ever fetch them again
-            await self._change(_SET_BACK, now)
+        await self._set_back(now)  # else no age would ever fetch them again
         return float(ahead_s) if ahead_s > _CLOCK_TOLERANCE_S else 0.0
 
     async def begin_run(self, options: dict[str, Any], now: float) -> tuple[int, int]:
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
 
+        What earlier runs have fetched was fetched before a new one started, also by a clock too coarse to show it.
         A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
         """
         text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
@@ -136,6 +137,7 @@ class SqliteStore(DueReads, Exclusions):
             self.run_id, pages = rows[0][0], rows[0][1]
             await self._write("UPDATE runs SET options = ? WHERE id = ?", (text, self.run_id))
             return self.run_id, pages
+        await self._set_back(math.nextafter(now, -math.inf))
         await self._write(_END_KILLED, (now, EndReason.KILLED))
         rows = await self._write("INSERT INTO runs (started_at, options) VALUES (?, ?) RETURNING id", (now, text))
         self.run_id = rows[0][0]
@@ -268,6 +270,11 @@ class SqliteStore(DueReads, Exclusions):
         """
         answers = [(await self._read(sql))[0][0] for sql in (_PAGES, _NEWEST, _NEXT_REVISIT)]
         return int(answers[0]), answers[1], answers[2]
+
+    async def _set_back(self, latest: float) -> None:
+        """What was answered later was answered then."""
+        if await self._read(_ANY_AHEAD, (latest,)):
+            await self._change(_SET_BACK, latest)
 
 
 @asynccontextmanager
