@@ -6,7 +6,7 @@ Followed: `<a>`, `<area>`, frames (their documents are pages), and `<link rel=ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, TypeAlias
@@ -29,7 +29,8 @@ _SERIES = frozenset({"next", "prev"})
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
 _Attributes = dict[str, str | None]
-_Written: TypeAlias = tuple[int, str, LexborNode, _Attributes]  # the position of an element, its target, and itself
+# An element that is worth a detail: its position, whole href, target, itself, whether it is the first of its target.
+_Further: TypeAlias = tuple[int, str, str, LexborNode, _Attributes, bool]
 
 
 class Links(NamedTuple):
@@ -51,27 +52,25 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
     twice is kept once, because the text of each repeat would take 2 % of all reading.
     """
     kept: dict[str, Link] = {}
-    written: dict[str, _Written] = {}  # by whole href: the first element that has it
+    further: list[_Further] = []
     nameless: dict[str, list[LexborNode]] = {}  # by URL: its elements, as long as none has a text
-    # Joining is expensive: only once per href, fragments aside.
-    resolved: dict[str, str | None] = {"": None if base == url else str(base)}
-    beyond: set[str] = set()
+    hrefs = _Hrefs(base, url)
+    targets = hrefs.targets
     for position, node in enumerate(nodes):
         attributes = node.attributes
         tag = LINKING_TAGS[node.tag_id]
         whole = _href(tag, attributes)
         if whole is None:
             continue
-        href = whole.partition("#")[0].strip(_WHITESPACE)
-        if href not in resolved:
-            if len(kept) >= MAX_LINKS:
-                beyond.add(href)
-                continue
-            resolved[href] = resolve(href, base)
-        target = resolved[href]
+        is_new = whole not in targets
+        if is_new:
+            hrefs.resolve(whole, is_full=len(kept) >= MAX_LINKS)
+        target = targets.get(whole)
         if target is None:
             continue
         known = kept.get(target)
+        if is_new and (known is not None or "#" in whole):
+            further.append((position, whole, target, node, attributes, known is None))
         if known is None:
             kept[target] = known = _link(target, node, tag, attributes)
             if not known.anchor:
@@ -80,29 +79,43 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
             kept[target] = known._replace(nofollow=False)
         if target in nameless:
             nameless[target].append(node)
-        written.setdefault(whole, (position, target, node, attributes))
     kept |= {url: kept[url]._replace(anchor=anchor) for url, anchor in _later_anchors(nameless)}
-    return Links(tuple(kept.values()), len(kept) + len(beyond), tuple(_details(written, kept)))
+    return Links(tuple(kept.values()), len(kept) + len(hrefs.beyond), tuple(_details(further, kept)))
 
 
-def _details(written: Mapping[str, _Written], kept: Mapping[str, Link]) -> Iterator[LinkDetail]:
+class _Hrefs:
+    """Where a page's hrefs lead: joining is expensive, so each is joined once, fragments aside.
+
+    `targets` is by the whole href. Those that came when there were links enough are `beyond`, and in no `targets`.
+    """
+
+    def __init__(self, base: str, url: str) -> None:
+        self.targets: dict[str, str | None] = {}
+        self.beyond: set[str] = set()
+        self._base = base
+        self._resolved: dict[str, str | None] = {"": None if base == url else str(base)}  # by href without its fragment
+
+    def resolve(self, whole: str, *, is_full: bool) -> None:
+        """Resolve an href that has not been seen; `is_full`: there are links enough."""
+        href = whole.partition("#")[0].strip(_WHITESPACE)
+        if href not in self._resolved:
+            if is_full:
+                self.beyond.add(href)
+                return
+            self._resolved[href] = resolve(href, self._base)
+        self.targets[whole] = self._resolved[href]
+
+
+def _details(further: Sequence[_Further], kept: Mapping[str, Link]) -> Iterator[LinkDetail]:
     """Of the hrefs as they are written, those that have a fragment, or that are not the first of their target."""
-    if len(written) == len(kept) and not any("#" in href for href in written):
+    if not further:
         return
     places = {url: place for place, url in enumerate(kept)}
-    first_of: dict[str, str] = {}
-    room = MAX_DETAILS
-    for href, (position, target, node, attributes) in written.items():
-        is_first = first_of.setdefault(target, href) is href
-        if is_first and "#" not in href:
-            continue
+    for position, href, target, node, attributes, is_first in further[:MAX_DETAILS]:
         own = kept[target].anchor if is_first else _anchor(node, LINKING_TAGS[node.tag_id], attributes)
         _path, hash_sign, fragment = href.partition("#")
         anchor = own or _name(node)
         yield LinkDetail(places[target], position, anchor, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None)
-        room -= 1
-        if not room:
-            return
 
 
 def resolve(href: str, base: str) -> str | None:

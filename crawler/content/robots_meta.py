@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from crawler.user_agent import agent_name, named_in
 
@@ -14,7 +14,7 @@ _NOT_INDEXED = frozenset({"noindex", "none"})
 _NOT_FOLLOWED = frozenset({"nofollow", "none"})
 
 
-def robots_directives(tags: Iterable[str], user_agent: str) -> tuple[bool, bool]:
+def robots_directives(tags: Sequence[str], user_agent: str) -> tuple[bool, bool]:
     """(noindex, nofollow), as the values in `tags` together ask of `user_agent` (a name or a whole User-Agent value).
 
     A value is a comma-separated list: 'noindex, nofollow', 'none', 'otherbot: noindex, nofollow'. A name before a colon
@@ -22,6 +22,8 @@ def robots_directives(tags: Iterable[str], user_agent: str) -> tuple[bool, bool]
     wherever it appears. Directives with a value ('unavailable_after: <date>') are ignored.
     Source: https://developers.google.com/search/docs/crawling-indexing/robots-meta-tag (there is no standard).
     """
+    if not tags:
+        return False, False  # most pages have none
     exact = (agent_name(user_agent) or "").lower()
     asked: dict[str, set[str]] = {}
     for tag in tags:

@@ -158,7 +158,11 @@ def _hidden_by_attribute(root: LexborNode, marks: _Marks) -> list[LexborNode]:
     Selecting them takes as long as a tenth of all reading, so the markup is looked at first.
     """
     markup = (root.parser.raw_html or b"").lower()
-    selectors = [selector for selector, attribute in _HIDING_ATTRIBUTES.items() if attribute.search(markup)]
+    selectors = [
+        f"[{name.decode()}]"
+        for name, attribute in _HIDING_ATTRIBUTES.items()
+        if name in markup and attribute.search(markup)  # the former is quicker than the latter
+    ]
     if marks.has_formulas:
         selectors.append("semantics > annotation, semantics > annotation-xml")
     if not selectors:
@@ -274,10 +278,8 @@ _LINES_BEGIN = frozenset(tag for tag, role in _ROLES.items() if role is _BLOCK) 
 )
 _PARTED_TAGS = frozenset(tag for tag, role in _ROLES.items() if role is _PARTED)
 _DOCUMENT_TAGS = frozenset(tag_ids("html body"))
-_HIDING_ATTRIBUTES = {  # as in the UA stylesheet of WHATWG HTML, "hidden elements"
-    "[hidden]": re.compile(rb"hidden[\s=/>&]"),
-    "[popover]": re.compile(rb"popover[\s=/>&]"),
-}
+# As in the UA stylesheet of WHATWG HTML, "hidden elements".
+_HIDING_ATTRIBUTES = {name: re.compile(name + rb"[\s=/>&]") for name in (b"hidden", b"popover")}
 _IMAGE = frozenset(tag_ids("img"))
 _TEXT = 2  # the parser's number for text
 

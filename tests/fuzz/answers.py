@@ -167,7 +167,7 @@ def check_robots_tags(tags: Sequence[str], token: str) -> None:
     assert asked == robots_directives(tags[::-1], token) == robots_directives([*tags, "some-other-bot: none"], token)
     assert robots_directives([*tags, "none"], token) == (True, True)
     if all(map(str.isascii, tags)):
-        assert asked == robots_directives(map(str.swapcase, tags), token)
+        assert asked == robots_directives([*map(str.swapcase, tags)], token)
 
 
 def check_date(text: str, now: float = 1.7e9) -> None:
