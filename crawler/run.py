@@ -189,7 +189,7 @@ class Run:
     def _tell_of_pdf(self, url: str) -> None:
         """Say once how they can be read: few crawls want to."""
         self._pdf_told = True
-        self._observer.notify(f"{url} is a PDF, whose text is not read; pip install 'crawler[pdf]' adds what reads it")
+        self._observer.notify(f"{url} is a PDF, which is not read; to read PDFs: pip install pypdfium2")
 
     async def _drain(self) -> None:
         """Give what is under way a few seconds, but not past a second signal."""

@@ -161,7 +161,8 @@ def _explanation(parameter: Any) -> str:
     text = parameter.help or ""
     if default is None or not parameter.show_default:
         return text
-    return f"{text} [default:{_NO_BREAK}{str(default).removesuffix('.0')}]"
+    written = str(default).removesuffix(".0") if isinstance(default, float) else default
+    return f"{text} [default:{_NO_BREAK}{written}]"
 
 
 def _write_section(formatter: Any, title: str, rows: Iterable[tuple[str, str]]) -> None:

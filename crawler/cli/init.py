@@ -20,7 +20,8 @@ def init(
         with file.open("x", encoding="utf-8") as new:
             new.write(commented_file(CRAWL_OPTIONS))
     except FileExistsError as error:
-        raise UsageError(f"{file} already exists; name another file, or remove it first") from error
+        what = "is a folder; name a file in it" if file.is_dir() else "already exists; name another file, or remove it"
+        raise UsageError(f"{file} {what}") from error
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error
     typer.echo(f"wrote {file}; add your seeds to it, then run `crawler crawl --config {file}`")

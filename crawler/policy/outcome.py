@@ -106,12 +106,15 @@ NO_SITEMAP = Reason(ExclusionReason.NO_SITEMAP)
 
 
 def is_wrong_guess(claim: Claim, attempt: Response | Failure, verdict: Verdict, *, has_entries: bool) -> bool:
-    """Whether the claim is of a sitemap that nobody had named and that is not there, whatever there is instead."""
+    """Whether the claim is of a sitemap that nobody had named and that is not there, whatever there is instead.
+
+    One that was there before is a sitemap like others: a failed visit does not prove that it is gone.
+    """
     if claim.seed is not SeedMark.GUESS:
         return False
     if verdict.status is UrlStatus.FETCHED:
         return not (has_entries or (isinstance(attempt, Response) and attempt.status_code == 304))
-    return verdict.status in (UrlStatus.GONE, UrlStatus.FAILED)
+    return verdict.status is UrlStatus.GONE or (verdict.status is UrlStatus.FAILED and claim.previous is None)
 
 
 def answered(attempt: Response | Failure) -> bool:

@@ -116,6 +116,19 @@ def test_a_database_that_is_damaged_gives_no_copy(cli: Cli, served: Served) -> N
     assert "there is no crawl in typo.db" in cli.command("backup", "copy.db", "--db", "typo.db", status=6).err
 
 
+def test_a_database_whose_schema_is_damaged_is_named_and_not_its_copy(cli: Cli, served: Served) -> None:
+    """That shows before anything is copied."""
+    cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
+    with closing(sqlite3.connect(cli.db)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with cli.db.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 15 * 4096)
+    err = cli.command("backup", "copy.db", "--db", "crawl.db", status=6).err
+    assert err.startswith("crawler: crawl.db: the database is damaged")
+    assert not list(cli.folder.glob("*copy*"))
+
+
 def test_a_name_that_is_taken_meanwhile_is_not_overwritten(cli: Cli, served: Served, tmp_path: Path) -> None:
     cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
     copy = tmp_path / "copy.db"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from crawler.cli.demo import serving
+from crawler.config import DEFAULT_USER_AGENT
 from crawler.errors import UsageError
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for
@@ -318,6 +319,7 @@ def test_version_and_help(cli: Cli) -> None:
     shown = cli.command("crawl", "--help").out
     for panel in ("Scope", "Politeness", "Network", "Run"):
         assert panel in shown
+    assert f"[default: {DEFAULT_USER_AGENT}]" in shown
     assert "crawl" in cli.command().out
 
 

@@ -72,6 +72,7 @@ def test_init_overwrites_nothing_and_says_what_it_cannot_do(cli: Cli) -> None:
     assert (cli.folder / "crawl.toml").read_text() == "mine"
     for file in ("no/such/crawl.toml", "."):
         assert cli.command("init", file, status=2).err.count("\n") == 1
+    assert cli.command("init", ".", status=2).err == "crawler: . is a folder; name a file in it\n"
 
 
 def test_a_file_says_all_of_a_crawl_from_whatever_folder_it_is_run(cli: Cli, served: Served, tmp_path: Path) -> None:

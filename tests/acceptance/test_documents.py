@@ -79,9 +79,9 @@ def test_without_the_extra_a_pdf_is_not_read_and_the_run_says_once_how(cli: Cli,
     assert command[5] == "crawl"
     outcome = cli.run(command)
     assert cli.rows("SELECT unread_type FROM urls WHERE url LIKE '%paper.pdf'") == ["application/pdf"]
-    assert outcome.err.count("pip install 'crawler[pdf]'") == 1
+    assert outcome.err.count("pip install pypdfium2") == 1
     rows = stored(served, ("/notes.txt", "text/plain", None, "Notes\n  https://b.test/named"))
     assert cli.rows(PAGES) == rows
     again = cli.crawl(served, "--max-age", "0s", *FAST)
-    assert "crawler[pdf]" not in again.err
+    assert "pypdfium2" not in again.err
     assert {kind: number for kind, number in again.summary["changes"].items() if number} == {"new": 1, "unchanged": 4}

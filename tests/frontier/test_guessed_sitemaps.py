@@ -110,6 +110,24 @@ def test_a_guess_that_was_right_is_a_sitemap_like_others_and_no_longer_there_it_
     assert again(web, db, 2, max_age_s=0.0).urls()[MAP] == NOT_THERE
 
 
+@pytest.mark.parametrize("answer", [Answer(status=500), Answer(status=403), Fault.DISCONNECT, Fault.GARBAGE])
+def test_a_guess_that_was_right_outlives_a_bad_night(tmp_path: Path, answer: Any) -> None:
+    """It keeps its status, as what answered before does, and a later night asks for it again."""
+    web, site = a_web()
+    site.sitemap("/sitemap.xml", ["/2"])
+    db = tmp_path / "crawl.db"
+    guessing(web, db)
+    site.answer("/sitemap.xml", answer)
+    bad = again(web, db, 1, max_age_s=0.0, delay_s=1.0)
+    assert bad.urls()[MAP] == ("fetched", None)
+    assert has(bad, "failing_urls")
+    site.sitemap("/sitemap.xml", ["/2", "/3"])
+    site.page("/3")
+    done = again(web, db, 3, max_age_s=0.0, delay_s=1.0)
+    assert done.status_of("http://a.test/3") == "fetched"
+    assert not has(done, "failing_urls")
+
+
 def test_a_guess_that_is_not_modified_stays_a_sitemap(tmp_path: Path) -> None:
     web, site = a_web()
     site.sitemap("/sitemap.xml", ["/2"], headers={"ETag": '"1"'})

@@ -27,16 +27,25 @@ async def backup(path: Path, copy: Path, progress: Callable[[int, int], None]) -
     """See `interface.Database.backup`. Raises `UsageError` for the place of the copy, else `DatabaseFailedError`."""
     async with open_reader(path, any_schema=True) as source:
         with _new_file(copy, original=path) as temporary:
+            with explained(path):
+                page_size = await _begin_snapshot(source)
             with explained(copy), closing(_open_unjournaled(temporary)) as target:
-                await _copy(source, target, progress)
+                await _copy(source, target, page_size, progress)
             await asyncio.to_thread(_verify, temporary, path)
             return temporary.stat().st_size
 
 
-async def _copy(source: aiosqlite.Connection, target: sqlite3.Connection, progress: Callable[[int, int], None]) -> None:
+async def _begin_snapshot(source: aiosqlite.Connection) -> int:
+    """Returns the size of a page."""
     await source.execute("BEGIN")
     await source.execute_fetchall("SELECT count(*) FROM sqlite_schema")  # the snapshot begins here
     ((page_size,),) = await source.execute_fetchall("PRAGMA page_size")
+    return int(page_size)
+
+
+async def _copy(
+    source: aiosqlite.Connection, target: sqlite3.Connection, page_size: int, progress: Callable[[int, int], None]
+) -> None:
     given_up = False
 
     def tell(_status: int, remaining: int, total: int) -> None:
