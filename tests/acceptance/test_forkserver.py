@@ -94,7 +94,11 @@ def test_a_process_has_the_same_files_signals_and_threads_and_tells_its_death(tm
         web.host("a.test").page("/", delay_s=30)
         served = serve(web)
         with ThreadPoolExecutor() as beside:
-            crawl = beside.submit(run, cli, cli.arguments(served, served.url("a.test"), "--delay", "0"))
+            crawl = beside.submit(
+                run,
+                cli,
+                cli.arguments(served, served.url("a.test"), "--delay", "0", "--user-agent", "me (+https://me.example)"),
+            )
             wait_for(partial(served.hits, "a.test", "/"))
             pid = int(cli.db.with_name("crawl.db.lock").read_text())
             facts = _facts(pid, cli)

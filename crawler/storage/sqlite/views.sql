@@ -65,11 +65,21 @@ CREATE VIEW stored_pages AS
 --   page_id         the version's row in pages
 --   failing_since   its first failed attempt since the last response (Unix seconds); NULL if it does not fail
 --   failing_reason  why its latest visit failed, such as http 503 or timeout; NULL if it did not
+--   author          as the page declares it; NULL if it does not
+--   published_at    when it was published, as it declares (Unix seconds)
+--   modified_at     when it was modified, as it declares (Unix seconds)
+--   site_name       as it declares it
+--   icon_url        of its site's icon
+--   next_url        the next page of its series, as it declares it
+--   prev_url        the one before
+--   metas           JSON object of its named meta elements; a value that is repeated is a list
+--   encoding_source  what named the encoding: bom, header, meta, xml, utf-8, guess or default
 SELECT
     u.url, h.name AS host, u.status, f.status_code, p.title, p.description, p.language, p.canonical_url, u.depth,
     f.started_at AS seen_at, u.fetched_at, f.elapsed_s, f.content_type, f.bytes, p.truncated, p.noindex, p.nofollow,
     p.links_total, p.encoding, p.headings, p.open_graph, p.json_ld, p.text, p.body_hash, p.content_hash, u.seed,
-    u.id AS url_id, p.id AS page_id, u.failing_since, u.failing_reason
+    u.id AS url_id, p.id AS page_id, u.failing_since, u.failing_reason, p.author, p.published_at, p.modified_at,
+    p.site_name, p.icon_url, p.next_url, p.prev_url, p.metas, p.encoding_source
 FROM urls AS u JOIN pages AS p ON p.id = u.page_id
     LEFT JOIN fetches AS f ON f.id = p.fetch_id LEFT JOIN hosts AS h ON h.id = u.host_id;
 
@@ -448,16 +458,18 @@ CREATE VIEW attempts AS
 --   elapsed_s       how long it took (seconds)
 --   status_code     HTTP status; NULL if there was no response
 --   failure         why there was none: dns, connect, tls, timeout ...; NULL otherwise
---   message         the failure in words
+--   message         the failure in words, or why not all of a sitemap was read
 --   content_type    as the server sent it
 --   bytes           size of the body, decoded; if it was not read, as the server declared it
 --   redirect_url    where it redirected to; NULL if it did not
 --   address         IP address of the server
 --   url_id          the URL's row in urls
 --   fetch_id        its own row in fetches
+--   first_byte_s    from the request to the first byte of the response (seconds)
+--   truncated       1 if the body was cut
 SELECT
     u.url, u.kind, f.run_id, f.started_at, f.elapsed_s, f.status_code, f.failure, f.message, f.content_type, f.bytes,
-    f.redirect_url, f.address, f.url_id, f.id AS fetch_id
+    f.redirect_url, f.address, f.url_id, f.id AS fetch_id, f.first_byte_s, f.truncated
 FROM fetches AS f JOIN urls AS u ON u.id = f.url_id;
 
 CREATE VIEW response_headers AS
