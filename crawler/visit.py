@@ -176,18 +176,18 @@ class Visitor:
         content, body = reading
         response = replace(response, body=b"")  # it has been read, and its `size` is known
         if isinstance(content, Page):
-            earlier = await self._read_earlier(claim, response, content, body)
             page = self._with_header_directives(content, response)
+            earlier = await self._read_earlier(claim, response, page, body)
             return _visit(claim, response, page=page, earlier=earlier, body=body)
         if isinstance(content, Listing):
             return _visit(claim, response, listing=_cut_as(content, response))
         return _visit(claim, response)
 
     async def _read_earlier(self, claim: Claim, response: Response, page: Page, body: StoredBody | None) -> Page | None:
-        """What today's reader makes of the body that is stored, where another one had read that: only then can be told
-        whether the page has changed. None where there is no need, no such body, or it cannot be read.
+        """What today's reader makes of the stored body, where another reader had read it: without that, nobody can tell
+        whether the `page` has changed. None where there is no need, no such body, or it cannot be read.
 
-        The header fields of then are not kept: those of now stand for them.
+        Today's header fields stand for those of then, which are not kept.
         """
         previous = claim.previous
         if previous is None or previous.reader_version == page.reader_version or not previous.has_body:
@@ -196,7 +196,7 @@ class Visitor:
         if stored is None:
             return None
         if body is not None and body.digest == stored.digest:
-            return self._with_header_directives(page, response)
+            return page
         try:
             raw = await asyncio.to_thread(decompress, stored.zstd)
         except DamagedBodyError:
