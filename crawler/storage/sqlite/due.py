@@ -17,7 +17,7 @@ from crawler.storage.sqlite.columns import (
     host_record,
     robots_copy,
 )
-from crawler.storage.sqlite.session import Session, next_cursor, place
+from crawler.storage.sqlite.session import Session, at_most, next_cursor, place
 from crawler.storage.values import as_json
 
 # Also of urls_answered: what fails is planned for a time of its own, and leaves that index.
@@ -126,9 +126,9 @@ class DueReads(Session):
         self, now: float, max_pages_per_host: int | None, limit: int, after: Cursor | None = None
     ) -> Batch[HostRecord]:
         """Hosts that have a URL due and have not reached their number of pages, longest due first."""
-        most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
         start = place(after, _FIRST_DUE)
-        hosts = [host_record(row) for row in await self._read(_DUE_HOSTS, (now, self.run_id, most, limit, *start))]
+        limits = (at_most(max_pages_per_host), limit)
+        hosts = [host_record(row) for row in await self._read(_DUE_HOSTS, (now, self.run_id, *limits, *start))]
         return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.next_due_at, host.host_id)))
 
     async def due_urls(
@@ -154,11 +154,10 @@ class DueReads(Session):
         after: Cursor | None = None,
     ) -> Batch[HostRecord]:
         """Hosts with a URL to be fetched again, each once; none that backs off past `latest_back_off`."""
-        most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
         bounds = (horizon.fetched_before, horizon.revisit_before)
         start = place(after, _FIRST_STALE)
         limits = (latest_back_off, limit, horizon.started_at)
-        rows = await self._read(_STALE_HOSTS, (*start, self.run_id, most, *bounds, *limits))
+        rows = await self._read(_STALE_HOSTS, (*start, self.run_id, at_most(max_pages_per_host), *bounds, *limits))
         hosts = [host_record(row) for row in rows]
         return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.host_id,)))
 

@@ -81,6 +81,11 @@ class Session:
             return list(await self._writer.execute_fetchall(sql, parameters))
 
 
+def at_most(limit: int | None) -> int:
+    """A limit as SQL compares with it; None: no number reaches it."""
+    return 1 << 62 if limit is None else limit
+
+
 def place(cursor: Cursor | None, first: tuple[Any, ...]) -> tuple[Any, ...]:
     """After which row of an index to read on; `first` comes before all of them."""
     return first if cursor is None else tuple(orjson.loads(cursor))

@@ -23,6 +23,7 @@ from crawler.storage.sqlite.database import check_file, explained, open_reader, 
 from crawler.storage.sqlite.due import IS_ANSWERED, DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
+from crawler.storage.sqlite.session import at_most
 from crawler.storage.values import as_json
 from crawler.urls import origin_of
 
@@ -240,8 +241,7 @@ class SqliteStore(DueReads, Exclusions):
         again, also hosts that are left alone until after `stale_until`. With `retried_after`, also hosts of which a URL
         is to be tried again after that, but for those that have had their number of pages.
         """
-        most = max_pages_per_host if max_pages_per_host is not None else 1 << 62
-        parameters = (now, limit, stale_until, retried_after, self.run_id, most)
+        parameters = (now, limit, stale_until, retried_after, self.run_id, at_most(max_pages_per_host))
         return [closure(row) for row in await self._read(CLOSURES, parameters)]
 
     async def failing_urls(self) -> FailingUrls:
