@@ -22,9 +22,6 @@ class Unresolved:
     message: str
 
 
-LOOK_BYTES = 4096  # of a body, by which it is decided how to take the rest
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """How the rest of a body is taken. `max_bytes`, decoded, None: the configured limit. `more_time_s` is added to the

@@ -417,6 +417,9 @@ class Resource(NamedTuple):
     height: str | None = None
 
 
+HREFLANG, FEED = "hreflang", "feed"  # kinds of alternates
+
+
 class Alternate(NamedTuple):
     """Another form of a page that it names: `kind` is hreflang, feed, amphtml or alternate (any other).
 
@@ -500,6 +503,9 @@ class Page:
     icon_url: str | None = None
     resources: tuple[Resource, ...] = ()
     link_details: tuple[LinkDetail, ...] = ()
+
+
+LOOK_BYTES = 4096  # of a body, from its beginning: they tell what it is, and how to take the rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

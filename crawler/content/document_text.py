@@ -14,18 +14,17 @@ from collections.abc import Iterable, Iterator
 from crawler.bodies import decompressed, is_packed
 from crawler.charsets.decoder import decode_pieces
 from crawler.content.encoding import sniffed
+from crawler.content.listing_type import COMMENT, GZIP_MAGIC
 
 MAX_DECODED_BYTES = 50 * 1024 * 1024  # what sitemaps.org allows, unpacked
 TOO_LONG = f"it is longer than {MAX_DECODED_BYTES // 1024**2} MiB"
 MAX_GZIP_MEMBERS = 10_000  # each costs a new decompressor, however short it is
 
 _PIECE_BYTES = 64 * 1024
-_GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_INPUT_BYTES = 4 * 1024  # small, because the input after the end of a member is copied each time
 _HEAD_BYTES = 1024  # within which an XML declaration ends
 _BLANK = " \t\r\n\ufeff"
 _BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _DECLARATION = re.compile(rb"<\?xml[^>]*>")
 
 
@@ -67,7 +66,7 @@ def _unpacked(body: bytes) -> Iterator[bytes]:
     """As it was sent, which may be gzip, too."""
     pieces = decompressed(body) if is_packed(body) else _cut_up(body)
     first = next(pieces, b"")
-    return _gunzipped(_then(first, pieces)) if first.startswith(_GZIP_MAGIC) else _then(first, pieces)
+    return _gunzipped(_then(first, pieces)) if first.startswith(GZIP_MAGIC) else _then(first, pieces)
 
 
 def _then(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -116,6 +115,6 @@ def _encoding_of(head: bytes, content_type: str | None) -> str:
         return "utf-16be"
     if head[1:2] == b"\0":
         return "utf-16le"
-    declared = _DECLARATION.search(_COMMENT.sub(b"", head))
+    declared = _DECLARATION.search(COMMENT.sub(b"", head))
     said = sniffed(declared[0] if declared else b"", content_type)
     return said.name if said.source == "xml" else "utf-8"

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from crawler.content.metadata import HREFLANG, MAX_ALTERNATES, read_alternates, relations_of, salted_hash, url_of
-from crawler.records import Page
+from crawler.content.metadata import MAX_ALTERNATES, read_alternates, relations_of, salted_hash, url_of
+from crawler.records import HREFLANG, Page
 
 _MAX_CHARS = 16 * 1024
 _VALUE = re.compile(r"<([^<>]*)>([^<]*)")  # a target, and its parameters up to the next one

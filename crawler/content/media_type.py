@@ -7,6 +7,7 @@ import re
 HTML = "text/html"
 XHTML = "application/xhtml+xml"
 XML_TYPES = frozenset({XHTML, "application/xml", "text/xml"})  # of which XHTML may be sent as
+FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml", "application/rdf+xml", "application/feed+json"})
 
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _HTTP_WHITESPACE = "\t\n\r "

@@ -13,17 +13,15 @@ from typing import Any, NamedTuple, TypeAlias
 import orjson
 
 from crawler.content.hyperlinks import resolve
+from crawler.content.media_type import FEED_TYPES
 from crawler.content.visible_text import collapse
-from crawler.records import PRICES_AND_DATES_BYTES, Alternate
+from crawler.records import FEED, HREFLANG, PRICES_AND_DATES_BYTES, Alternate
 
 MAX_METAS = 200  # names
 MAX_META_CHARS = 2_000  # of each value
 MAX_ALTERNATES = 500
 HASH_BYTES = 16  # of metadata
 MAX_VALUES = 10_000  # of JSON-LD that are looked at for prices
-HREFLANG, FEED = "hreflang", "feed"  # kinds of alternates
-
-_FEEDS = frozenset({"application/rss+xml", "application/atom+xml", "application/rdf+xml", "application/feed+json"})
 
 Attributes: TypeAlias = Mapping[str, str | None]
 OpenGraph: TypeAlias = Mapping[str, str | list[str]]  # see `read_open_graph`
@@ -92,7 +90,7 @@ def _alternate(url: str, rel: str, attributes: Attributes) -> Alternate:
     media_type = collapse(attributes.get("type")).lower().partition(";")[0].strip() or None
     kind = rel
     if rel == "alternate":
-        kind = HREFLANG if language else FEED if media_type in _FEEDS else rel
+        kind = HREFLANG if language else FEED if media_type in FEED_TYPES else rel
     return Alternate(url, kind, language, media_type, collapse(attributes.get("title")) or None)
 
 

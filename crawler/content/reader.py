@@ -7,7 +7,7 @@ import re
 from crawler.content.encoding import decode, sniff
 from crawler.content.html import read_page
 from crawler.content.listing_type import listing_kind
-from crawler.content.media_type import HTML, XHTML, XML_TYPES, essence
+from crawler.content.media_type import FEED_TYPES, HTML, XHTML, XML_TYPES, essence
 from crawler.content.pdf import PDF_START, PDF_TYPES, can_read_pdf, read_pdf
 from crawler.content.plain_text import TEXT_TYPE, read_text
 from crawler.records import LISTINGS, Listing, Page, UrlKind
@@ -16,13 +16,8 @@ from crawler.user_agent import DEFAULT_PRODUCT_TOKEN
 _HTML_TYPES = frozenset({HTML, XHTML})
 _UNTYPED = frozenset({"", "*/*", "unknown/unknown", "application/unknown"})  # WHATWG MIME Sniffing, 7
 _MAYBE_READ = _HTML_TYPES | XML_TYPES | _UNTYPED | {TEXT_TYPE}
-_LISTING_TYPES = frozenset(
-    {
-        *("application/xml", "text/xml", "application/rss+xml", "application/atom+xml", "application/rdf+xml"),
-        *("application/feed+json", "application/json", TEXT_TYPE),
-        *("application/gzip", "application/x-gzip", "application/octet-stream"),  # a packed one, as a rule
-    }
-)
+_PACKED_TYPES = frozenset({"application/gzip", "application/x-gzip", "application/octet-stream"})
+_LISTING_TYPES = XML_TYPES | FEED_TYPES | _PACKED_TYPES | {"application/json", TEXT_TYPE}
 _LOOKS_LIKE_HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*(?:<\?xml[^>]*>[\t\n\f\r ]*)?"  # what XHTML may begin with
     rb"<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[ >])",
@@ -56,7 +51,7 @@ def may_be_read(content_type: str | None) -> bool:
 
 
 def kind_of(kind: UrlKind, content_type: str | None, head: bytes) -> UrlKind | None:
-    """What to read a document as that was fetched as a `kind`, and of which these are the first `HEAD_BYTES`; None
+    """What to read a document as that was fetched as a `kind`, and of which these are the first `LOOK_BYTES`; None
     where it is nothing that we read. What was fetched as a sitemap or feed is read as one, whatever it says.
     """
     if kind is not UrlKind.PAGE:

@@ -15,11 +15,11 @@ from multidict import CIMultiDict
 from crawler.bodies import compress
 from crawler.clock import Clock
 from crawler.fakeweb.answers import Message
-from crawler.fetching import LONG_BYTES, LOOK_BYTES, Look, Terms
+from crawler.fetching import LONG_BYTES, Look, Terms
 from crawler.network.body import DRAINED_BYTES
 from crawler.network.decoding import BodyDecoder
 from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, kept_head
-from crawler.records import Failure, FailureKind, Response
+from crawler.records import LOOK_BYTES, Failure, FailureKind, Response
 from crawler.urls import host_of, origin_of, port_of, scheme_of
 
 

@@ -13,7 +13,19 @@ from crawler.config import ScopeConfig, ScopeRule
 from crawler.frontier.bounds import Bounds
 from crawler.policy.outcome import NO_SITEMAP
 from crawler.policy.scope import Scope
-from crawler.records import Claim, ExclusionReason, FoundBy, Listed, Listing, Page, Reason, SeedMark, Target, UrlKind
+from crawler.records import (
+    FEED,
+    Claim,
+    ExclusionReason,
+    FoundBy,
+    Listed,
+    Listing,
+    Page,
+    Reason,
+    SeedMark,
+    Target,
+    UrlKind,
+)
 from crawler.urls import drop_params, host_of, without_credentials
 
 _MAX_JUDGED = 65_536  # URLs
@@ -145,7 +157,7 @@ class Admission:
         return [
             self.new_target(one.url, depth=claim.depth, kind=UrlKind.FEED, found_by=FoundBy.LINK)
             for one in page.alternates
-            if one.kind == "feed"
+            if one.kind == FEED
         ]
 
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:

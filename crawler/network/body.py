@@ -15,12 +15,13 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from crawler.bodies import Packer
-from crawler.fetching import LONG_BYTES, LOOK_BYTES, MAX_PACKED_BYTES
+from crawler.fetching import LONG_BYTES, MAX_PACKED_BYTES
 from crawler.memory import Share
 from crawler.network.attempt import Attempt
 from crawler.network.decoding import BodyDecoder
 from crawler.network.fields import CONTENT_TYPE, field
 from crawler.network.rate import RateLimit
+from crawler.records import LOOK_BYTES
 
 DRAINED_BYTES = 64 * 1024  # up to here, reading what nobody wants is cheaper than a new connection
 DRAIN_PATIENCE_S = 2.0

@@ -25,7 +25,7 @@ from crawler.content import encoding, hyperlinks, sitemap, xhtml
 from crawler.content.encoding import scalar_text
 from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.link_header import with_link_header
-from crawler.content.listing_type import HEAD_BYTES, listing_kind
+from crawler.content.listing_type import listing_kind
 from crawler.content.metadata import HASH_BYTES, MAX_ALTERNATES, MAX_METAS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.pdf import MAX_TEXT_CHARS, read_pdf
@@ -34,7 +34,7 @@ from crawler.content.resources import MAX_RESOURCES
 from crawler.content.visible_text import MAX_LABEL_CHARS
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
-from crawler.records import LISTINGS, Page
+from crawler.records import LISTINGS, LOOK_BYTES, Page
 from crawler.urls import (
     authority_of,
     credentials_of,
@@ -268,7 +268,7 @@ def check_sitemap(body: bytes, places: Sequence[int] = ()) -> None:
         assert entry.lastmod is None or (entry.lastmod >= 0 and math.isfinite(entry.lastmod))
         assert entry.facts is None or _is_sound(json.loads(entry.facts))
     assert decode_content(encode_content(listing), SITE) == listing
-    assert listing_kind(body[:HEAD_BYTES]) in {None, *LISTINGS}
+    assert listing_kind(body[:LOOK_BYTES]) in {None, *LISTINGS}
     if not is_packed(body):
         assert sitemap.read_sitemap(compress(body), SITE) == entries
     if not body.startswith(b"\x1f\x8b"):
