@@ -19,9 +19,9 @@ from crawler.records import (
 
 _LOST = frozenset({UrlStatus.GONE, UrlStatus.FAILED})
 _METADATA = frozenset({Difference.METADATA, Difference.PRICE_OR_DATE})
-_SAME = frozenset({Difference.NOTHING, Difference.READER, Difference.UNKNOWN})
 _AWAITED = frozenset({Difference.CONTENT, Difference.PRICE_OR_DATE})
 _IN_PLACE = frozenset({Difference.NOTHING, Difference.READER})
+_SAME = _IN_PLACE | {Difference.UNKNOWN}
 
 
 def change_of(result: Result, *, had_failed: bool) -> Change | None:
