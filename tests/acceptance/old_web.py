@@ -1,26 +1,13 @@
-"""The made-up web that database_0_1_0.sql is a crawl of; run as a program, this makes that dump anew.
+"""The made-up web that database_0_1_0.sql is a crawl of; see old_crawls.py.
 
-It was made by the code of version 0.1.0 (commit 7733d99), from the root of a checkout of that commit:
-
-    PYTHONPATH=. python .../tests/acceptance/old_web.py > .../tests/acceptance/database_0_1_0.sql
-
-Some URLs are shut out by that version's store alone, since it would take a thousand pages to close a place.
+Some URLs are shut out by the store of version 0.1.0 alone, since it would take a thousand pages to close a place.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import sqlite3
-import subprocess
-import sys
-import tempfile
-import time
-from contextlib import closing
-from importlib import import_module
-from pathlib import Path
 
-from crawler.fakeweb import FakeWeb, Served
+from crawler.fakeweb import FakeWeb
 
 PORT = 8017
 SHUT_OUT = {
@@ -30,17 +17,7 @@ SHUT_OUT = {
     "/other": "include",
 }
 DAYS = 130  # pages of it that are stored
-MADE_AT = 1_700_000_000.0  # the times are moved to about then: in the past of whoever reads this
 SLOW = 30  # pages of the site in which the last run is killed
-
-
-_TIMES = [
-    *(("runs", column) for column in ("started_at", "ended_at")),
-    *(("hosts", column) for column in ("next_due_at", "back_off_until")),
-    *(("origins", column) for column in ("robots_fetched_at", "robots_expires_at")),
-    *(("urls", column) for column in ("discovered_at", "fetched_at", "next_fetch_at", "revisit_at")),
-    ("fetches", "started_at"),
-]
 
 
 def old_web(version: int = 1) -> FakeWeb:
@@ -101,54 +78,3 @@ def _site(web: FakeWeb, version: int) -> None:
 
 async def _answer_garbage(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"This is not HTTP.\r\n\r\n")
-
-
-def _options(served: Served, db: Path) -> list[str]:
-    return ["--db", str(db), "--allow-private", "127.0.0.0/8", "--dns-server", served.dns, "--delay", "0", "--quiet"]
-
-
-def _dump(db: Path) -> None:
-    asyncio.run(_shut_out(db))
-    with closing(sqlite3.connect(db)) as connection:
-        for table, column in _TIMES:
-            connection.execute(
-                f"UPDATE {table} SET {column} = {column} - ? WHERE {column} > 0", (time.time() - MADE_AT,)
-            )
-        connection.commit()
-        for name in ("application_id", "user_version"):
-            print(f"PRAGMA {name} = {connection.execute(f'PRAGMA {name}').fetchone()[0]};")
-        print("\n".join(connection.iterdump()))
-
-
-async def _shut_out(db: Path) -> None:
-
-    records, rooms = import_module("crawler.records"), import_module("crawler.storage.store")  # of that version
-    async with rooms.open_store(db) as store:
-        for path, reason in SHUT_OUT.items():
-            url = f"http://calendar.test:{PORT}{path}"
-            await store.add([records.Target(url=url, host="calendar.test", depth=2, reason=reason)], time.time())
-
-
-def _make(db: Path) -> None:
-    """Four runs: the site, again with one page changed, the calendar, and one that is killed."""
-    bounded = ["--scope", "domain", "--max-hosts-per-domain", "3", "--max-depth", "2", "--exclude", "/skip/"]
-    bounded += ["--max-path-segments", "6", "--max-query-params", "4", "--retries", "1", "--max-wait", "0s"]
-    crawl = [sys.executable, "-m", "crawler", "crawl"]
-    for version, more in ((1, []), (2, ["--max-age", "0s"])):
-        with old_web(version).running(port=PORT) as served:
-            seeds = [served.url("a.test"), served.url("wild.test")]
-            subprocess.run([*crawl, *seeds, *_options(served, db), *bounded, *more], check=True)
-    with old_web(2).running(port=PORT) as served:
-        subprocess.run([*crawl, served.url("calendar.test"), *_options(served, db), *bounded], check=True)
-        slow = [*crawl, served.url("slow.test", "/0"), *_options(served, db), *bounded, "--concurrency", "1"]
-        killed = subprocess.Popen(slow)
-        while len(served.hits("slow.test")) < SLOW // 2 and killed.poll() is None:
-            time.sleep(0.01)
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-
-
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        _make(Path(folder, "crawl.db"))
-        _dump(Path(folder, "crawl.db"))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +14,9 @@ from crawler.fakeweb import FakeWeb, Served
 from crawler.records import HTTP_STATUS, ExclusionReason, FailureKind, Reason
 from crawler.storage.location import database_at
 from tests.acceptance.conftest import Cli
+from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, SHUT_OUT, SLOW, old_web
 
-DUMP = Path(__file__).with_name("database_0_1_0.sql").read_text(encoding="utf-8")
 WHY = "SELECT url, reason FROM urls WHERE status IN ('excluded', 'failed') ORDER BY url"
 
 
@@ -33,8 +30,7 @@ def web() -> FakeWeb:
 def served(cli: Cli, serve: Callable[[FakeWeb], Served], web: FakeWeb) -> Served:
     """The web that the database is of; the database's URLs have its port."""
     served = serve(web)
-    with closing(sqlite3.connect(cli.db)) as connection:
-        connection.executescript(DUMP.replace(f":{PORT}", f":{served.port}"))
+    restore("database_0_1_0.sql", PORT, cli.db, served)
     return served
 
 

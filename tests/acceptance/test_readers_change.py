@@ -13,9 +13,9 @@ import pytest
 from crawler.content.html import READER_VERSION
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import Cli
+from tests.acceptance.old_crawls import restore
 from tests.acceptance.varied_web import HOST, HTML, PAGES, PORT, varied_web
 
-DUMP = Path(__file__).with_name("varied_0_1_0.sql").read_text(encoding="utf-8")
 AGAIN = ("--max-age", "0s", "--delay", "0")
 VERSIONS = "SELECT count(*) FROM pages"
 TEXT = "SELECT p.text FROM pages AS p JOIN urls AS u ON u.id = p.url_id WHERE u.url = ? ORDER BY p.id"
@@ -30,8 +30,7 @@ def web() -> FakeWeb:
 def served(cli: Cli, serve: Callable[[FakeWeb], Served], web: FakeWeb) -> Served:
     """The site of the database, each nonce another than at the first visit; the database's URLs have its port."""
     served = serve(web)
-    with closing(sqlite3.connect(cli.db)) as connection:
-        connection.executescript(DUMP.replace(f":{PORT}", f":{served.port}"))
+    restore("varied_0_1_0.sql", PORT, cli.db, served)
     return served
 
 

@@ -1,26 +1,13 @@
-"""A made-up site whose pages today's reader reads otherwise than version 0.1.0 did; run as a program, this makes
-varied_0_1_0.sql, a crawl of it by that version.
-
-From the root of a checkout of that version (commit 7733d99):
-
-    PYTHONPATH=. python .../tests/acceptance/varied_web.py > .../tests/acceptance/varied_0_1_0.sql
+"""A made-up site whose pages today's reader reads otherwise than version 0.1.0 did; varied_0_1_0.sql is a crawl of it,
+made by old_crawls.py.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import subprocess
-import sys
-import tempfile
-import time
-from contextlib import closing
-from pathlib import Path
-
-from crawler.fakeweb import FakeWeb, Served
+from crawler.fakeweb import FakeWeb
 
 HOST = "varied.test"
 PORT = 8019
-MADE_AT = 1_700_000_000.0  # the times are moved to about then: in the past of whoever reads this
 HTML = "text/html; charset=utf-8"
 
 # Each path: its Content-Type, and its markup. `{nonce}` is something else at each visit, and nothing that is read.
@@ -73,35 +60,3 @@ def varied_web(visit: str) -> FakeWeb:
         body = markup.replace("{nonce}", visit).encode() if isinstance(markup, str) else markup
         site.page(path, body=body, content_type=content_type)
     return web
-
-
-def _options(served: Served, db: Path) -> list[str]:
-    return ["--db", str(db), "--allow-private", "127.0.0.0/8", "--dns-server", served.dns, "--delay", "0", "--quiet"]
-
-
-def main() -> None:
-    """Crawl the site, and print the database."""
-    with tempfile.TemporaryDirectory() as folder:
-        db = Path(folder, "crawl.db")
-        with varied_web("first").running(port=PORT) as served:
-            command = [sys.executable, "-m", "crawler", "crawl", served.url(HOST), *_options(served, db)]
-            subprocess.run(command, check=True)
-        with closing(sqlite3.connect(db)) as connection, connection:
-            ago_s = time.time() - MADE_AT
-            for table, column in _TIMES:
-                connection.execute(f"UPDATE {table} SET {column} = {column} - ? WHERE {column} > 0", (ago_s,))
-            for name in ("application_id", "user_version"):
-                print(f"PRAGMA {name} = {connection.execute(f'PRAGMA {name}').fetchone()[0]};")
-            print("\n".join(connection.iterdump()))
-
-
-_TIMES = [
-    *(("runs", column) for column in ("started_at", "ended_at")),
-    *(("hosts", column) for column in ("next_due_at", "back_off_until")),
-    *(("origins", column) for column in ("robots_fetched_at", "robots_expires_at")),
-    *(("urls", column) for column in ("discovered_at", "fetched_at", "next_fetch_at", "revisit_at")),
-    ("fetches", "started_at"),
-]
-
-if __name__ == "__main__":
-    main()
