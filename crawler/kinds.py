@@ -135,7 +135,7 @@ class UserAgent(Text):
             raise ValueError("must be printable ASCII and not empty")
 
     def restored(self, stored: str) -> str:
-        """The same; today's default in the place of an earlier version's, which was nobody's choice."""
+        """The stored value; if that is the default of an earlier version, which nobody chose, today's default."""
         return self.default if is_default(stored) else stored
 
 

@@ -35,7 +35,7 @@ class MemoryBudget:
 
     @property
     def free(self) -> int:
-        """Bytes that nobody holds; negative while one body overdraws."""
+        """Bytes that are not reserved; negative while one body exceeds the budget."""
         return self._free
 
     def share(self) -> Share:

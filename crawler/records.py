@@ -139,7 +139,7 @@ class Change(StrEnum):
 
 
 class FoundBy(StrEnum):
-    """How a URL was found first. The words are stored as they are."""
+    """How a URL was first found. These words are stored in `urls.found_by`."""
 
     SEED = "seed"  # named by the user
     LINK = "link"
@@ -647,7 +647,7 @@ class Visit:
 
 
 class Listed(NamedTuple):
-    """A URL that a sitemap or feed names, judged, and what it says of it."""
+    """A URL that a sitemap or feed lists, with the decision about it (`target`), and what the listing says of it."""
 
     target: Target
     entry: SitemapEntry

@@ -66,7 +66,7 @@ _EXCLUDING_NONE = ("max_pages", "guess_sitemap", "feeds")
 
 
 def scope_rules(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that can exclude a URL, after a round trip through JSON."""
+    """The options that can exclude a URL, in the form in which JSON returns them."""
     rules = json.loads(json.dumps(options["scope"]))
     return {name: value for name, value in rules.items() if not name.startswith(_EXCLUDING_NONE)}
 

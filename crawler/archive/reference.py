@@ -45,7 +45,7 @@ def reference() -> str:
 def _section(view: View, *, like: str) -> str:
     """`like`: the first view with these columns, whose table is not printed again."""
     if like != view.name:
-        return "\n".join([f"## `{view.name}`", "", view.description, "", f"It has the columns of `{like}`.", ""])
+        return "\n".join([f"## `{view.name}`", "", view.description, "", f"Columns: those of `{like}`.", ""])
     rows = [f"| `{name}` | {meaning} |" for name, meaning in view.columns.items()]
     return "\n".join([f"## `{view.name}`", "", view.description, "", "| column | what it is |", "|---|---|", *rows, ""])
 

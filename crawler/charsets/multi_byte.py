@@ -83,7 +83,7 @@ _decoder = cache(_Decoder)
 
 
 class _Characters(dict[bytes, str]):
-    """The text of each token, found when it is first asked for."""
+    """Maps each token (the bytes of one character) to its text, computed on first use."""
 
     def __init__(self, encoding: str) -> None:
         super().__init__(sequences_of(encoding))

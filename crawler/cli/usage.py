@@ -46,7 +46,7 @@ def refuse(context: Any, rest: Sequence[str]) -> None:
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The word that was probably meant: the only one that begins so, or else one that looks like it."""
+    """The one of `words` that was probably meant: the only one that begins with `word`, else the most similar."""
     known = list(words)
     begun = [one for one in known if one.startswith(word)]
     near = begun if len(begun) == 1 else get_close_matches(word, known, n=1, cutoff=_LIKENESS)

@@ -29,7 +29,9 @@ _DECLARATION = re.compile(rb"<\?xml[^>]*>")
 
 
 class DocumentText:
-    """A body as text, as often as it is asked for. `content_type` may name its encoding. `cut`: why it was not all."""
+    """A body as text, decoded anew by each call of `pieces`. `content_type` may name its encoding. `cut` says why some
+    of the body was left out.
+    """
 
     def __init__(self, body: bytes, content_type: str | None = None) -> None:
         self._body = body

@@ -120,7 +120,7 @@ class _Document(NamedTuple):
 
 
 def _read_document(body: bytes, content_type: str | None) -> tuple[_Document, Sniffed]:
-    """The document, and its encoding: that of a `<meta>`, wherever it stands, unless header or byte-order mark say."""
+    """The parsed document and its encoding. Any `<meta>` may name it, unless the header or a byte-order mark does."""
     encoding = sniffed(body, content_type)
     document = _parse(body, encoding.name, content_type)
     if encoding.is_certain or document.read_as != HTML or (declared := declared_by(document.metas)) is None:

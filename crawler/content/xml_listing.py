@@ -313,7 +313,7 @@ class _Text:
             self._pieces.append(text.replace("&", "&amp;") if literal and "&" in text else text)
 
     def take(self) -> str:
-        """All of it, as written; it is empty again."""
+        """Return the collected text, and start anew."""
         text = DOUBT if self._chars > MAX_FIELD_CHARS else "".join(self._pieces)
         self._pieces.clear()
         self._chars = 0

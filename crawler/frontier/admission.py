@@ -151,7 +151,7 @@ class Admission:
             yield Listed(target, entry)
 
     def feeds(self, page: Page, claim: Claim) -> list[Target]:
-        """The feeds that the page names, where they are wanted and followed."""
+        """The feeds that the page names, if `--feeds` is set and its links may be followed."""
         if not self._config.feeds or (page.nofollow and not self._config.follow_nofollow):
             return []
         return [

@@ -143,8 +143,9 @@ class Conclusion:
         if not self._readers_told:
             self._readers_told = True
             self._notify(
-                f"{url}: the stored version was read by an earlier release, and its body was not kept; what differs is"
-                " stored as a version, but not counted as a change (said once, it may be true of other pages)"
+                f"{url}: an earlier release read the stored version, and its body was not kept, so nobody can tell"
+                " whether the page has changed; it is stored as a new version but not counted as changed (shown once"
+                " per run; other pages may be affected)"
             )
 
     def _fall_back(self, claim: Claim) -> Target:

@@ -118,7 +118,7 @@ class Supply:
             self._note_gain(self._workbench.host(host_id))
 
     def let_go(self, claim: Claim) -> None:
-        """The claim will be read again, if it is still due then."""
+        """Give the claim up; it will be read from the store again if it is still due then."""
         self._released.append(claim)
 
     def poll_now(self) -> None:

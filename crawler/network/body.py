@@ -39,7 +39,7 @@ class Body:
 async def read_body(
     answer: aiohttp.ClientResponse, codings: Sequence[str], attempt: Attempt, share: Share, rate: RateLimit | None
 ) -> Body | None:
-    """The decoded body up to the limit; then the connection is closed, not drained. None: it is not wanted."""
+    """Read the decoded body up to the limit, and close the connection if it is longer. None: it is not wanted."""
     decoder = BodyDecoder(*codings, max_bytes=attempt.max_bytes) if codings else None
     taken = _Taken(attempt, share, field(answer.headers, CONTENT_TYPE))
     truncated = await _read_pieces(answer, decoder, attempt, taken, rate)
@@ -59,8 +59,8 @@ async def _read_pieces(
     taken: _Taken,
     rate: RateLimit | None,
 ) -> bool:
-    """Take what comes; whether that is not all. The limit holds for the compressed bytes too: they may decode to
-    nothing, without end.
+    """Take what comes; returns whether some of the body was left out. The limit holds for the compressed bytes too:
+    they may decode to nothing, without end.
     """
     received = 0
     while chunk := await answer.content.readany():

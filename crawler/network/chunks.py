@@ -2,8 +2,10 @@
 
 The parser in C refuses a last chunk whose line ends with LF alone (that of another chunk ends so for browsers and curl,
 but not for wget2), and the one in Python forgets a body whose trailers are none. Both read what comes out of here (RFC
-9112, 7.1). Invariant: bytes of chunks are passed on as they are, and so is
-a body that is to the grammar; where the lines make no sense, everything is, and the parser judges.
+9112, 7.1).
+
+Invariant: bytes of chunks are passed on as they are, and so is a body that is to the grammar; where the lines make no
+sense, everything is, and the parser judges.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class ChunkedBody:
         self._line = b""  # its beginning, held back
 
     def feed(self, data: bytes) -> bytes:
-        """What `data` means; the beginning of a line comes with its end."""
+        """`data` as the parsers are to read it. A line that has not ended is held back until it has."""
         pieces: list[bytes] = []
         at = done = 0
         while at < len(data) and self._place != _BEHIND:

@@ -98,7 +98,7 @@ def tally(numbers: Mapping[str, int], separator: str = _SPACE) -> str:
 
 
 def not_stored(links: int) -> str:
-    """What `--max-urls-per-host` left out; empty if nothing."""
+    """How many links `--max-urls-per-host` left out; an empty text if there are none."""
     return f"{counted(links, 'link')} to URLs that were not stored (--max-urls-per-host)" if links else ""
 
 

@@ -128,7 +128,7 @@ class Process(asyncio.Protocol):
         self._closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the event loop with a part of an answer, or several."""
+        """Take what the process has written: part of an answer, or several answers."""
         if self._ended.done():
             return
         try:

@@ -40,7 +40,7 @@ class PartedHead(NamedTuple):
 
 
 class Heads:
-    """Parts heads, and remembers what those before had in common. `ids` are the rows of templates that are stored."""
+    """Splits heads into templates and values, and remembers the values seen. `ids`: row ids of the stored templates."""
 
     def __init__(self, max_seen: int = _MAX_SEEN) -> None:
         self._max_seen = max_seen
@@ -73,7 +73,7 @@ class Heads:
         return PartedHead(tuple(template), values)
 
     def forget(self) -> None:
-        """The rows may not be there: a transaction was rolled back."""
+        """Forget the ids: after a rollback, their rows may not exist."""
         self.ids.clear()
 
 

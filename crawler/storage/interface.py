@@ -150,7 +150,7 @@ class Exclusions(Protocol):
         """
 
     def full_hosts(self) -> list[str]:
-        """The hosts that had URLs turned away since the last call; each once per run."""
+        """The hosts of which URLs were refused since the last call; each host is returned once per run."""
 
 
 class DueReads(Protocol):

@@ -178,7 +178,7 @@ class Intake:
         return [row[0] for row in await self._execute(_READMIT, as_json(admitted), now)]
 
     async def _within_limits(self, targets: Sequence[Target]) -> Sequence[Target]:
-        """The targets that get a row; what would be one host, or one URL, too many is excluded."""
+        """The targets that get a row. Those beyond a limit on hosts or URLs are excluded, or get none."""
         away = await self._turn_away((target.host, bool(target.seed)) for target in targets if target.reason is None)
         if away:
             targets = [replace(t, reason=away[t.host]) if t.reason is None and t.host in away else t for t in targets]

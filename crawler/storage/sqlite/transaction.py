@@ -295,7 +295,7 @@ class Transaction:
         return await self._intake.add(news, now, found_on)
 
     async def _target_ids(self, results: Sequence[Result]) -> dict[str, int]:
-        """The rows of all links' targets, of those that have one."""
+        """The row ids of the targets of all links and listings, as far as these are stored."""
         linked = {target.url for result in results for target in result.link_targets}
         listed = {one.target.url for result in results for one in result.listed}
         return await self._intake.ids_of((linked | listed) - self._intake.unstored)

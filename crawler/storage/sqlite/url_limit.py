@@ -81,7 +81,7 @@ class _Tally:
 
 
 class UrlLimit:
-    """At most so many URLs of one host, all runs together; seeds are exempt."""
+    """Limits how many URLs a host may have over all runs; seeds are exempt."""
 
     def __init__(self, most: int) -> None:
         self.most = most
