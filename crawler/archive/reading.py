@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 
@@ -23,3 +25,25 @@ async def open_archive(path: Path) -> AsyncIterator[aiosqlite.Connection]:
             if are_outdated(await connection.execute_fetchall(STORED_VIEWS)):
                 await connection.executescript(temporary_views())
         yield connection
+
+
+async def stream(
+    path: Path, connection: aiosqlite.Connection, sql: str, parameters: Sequence[Any], size: int
+) -> AsyncIterator[Sequence[Sequence[Any]]]:
+    """All rows of one snapshot, which lasts as long as the cursor is open, in batches of `size`.
+
+    Raises `DatabaseFailedError`. Whoever is cancelled meanwhile need not wait for the query, which is interrupted.
+    """
+    cursor = None
+    with explained(path):
+        try:
+            cursor = await connection.execute(sql, parameters)
+            while rows := list(await cursor.fetchmany(size)):
+                yield rows
+        except asyncio.CancelledError:
+            await connection.interrupt()  # before the cursor is closed, which waits for its turn
+            raise
+        finally:
+            if cursor is not None:
+                with suppress(ValueError):  # who has stopped reading may have closed the connection, and so the cursor
+                    await cursor.close()
