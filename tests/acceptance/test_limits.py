@@ -153,7 +153,8 @@ def test_max_rate_bounds_what_all_hosts_send_together(cli: Cli, serve: Serve) ->
 def test_max_pages_per_host_is_exact_where_hosts_come_and_go(cli: Cli, serve: Serve) -> None:
     """More hosts than are kept in memory: one that is let go before its page is committed would begin anew.
 
-    With many retries: on a busy machine the test's own DNS server may be silent for longer than three tries.
+    With many retries: on a busy machine the test's own DNS server may be silent for longer than three tries. That costs
+    an attempt, but no page.
     """
     web = FakeWeb()
     web.hosts(4_500, pages_each=2)
@@ -162,6 +163,6 @@ def test_max_pages_per_host_is_exact_where_hosts_come_and_go(cli: Cli, serve: Se
     seeds.write_text("\n".join(served.url(name) for name in web.sites))
     options = ("--delay", "0", "--ignore-robots", "--max-pages-per-host", "1", "--retries", "8")
     outcome = cli.crawl(served, str(seeds), *options)
-    assert outcome.summary["by_failure"] == {}
+    assert outcome.summary["by_failure"].keys() <= {"dns"}
     assert outcome.summary["pages"] == 4_500
     assert set(cli.rows("SELECT run_pages FROM hosts")) == {1}
