@@ -11,7 +11,8 @@ from crawler.archive.listing import LISTINGS
 from tests.benchmarks.million import LINKS, make
 
 PAGES = 3000
-EMPTY = {"alternates", "canonical_problems", "hreflang_problems", "orphan_pages", "sitemap_urls"}  # it has none of these
+# It has none of these.
+EMPTY = {"alternates", "canonical_problems", "hreflang_problems", "orphan_pages", "sitemap_urls"}
 
 
 async def test_its_rows_belong_together_and_every_view_has_something_to_tell(tmp_path: Path) -> None:
