@@ -7,10 +7,12 @@ names of columns that the view has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from crawler.archive.filters import Condition, UrlFilter, where
+from crawler.archive.fragments import own_views
 from crawler.errors import UsageError
 from crawler.storage.sqlite.views import View, views
 
@@ -31,12 +33,18 @@ class Listing:
     @property
     def view(self) -> View:
         """Its description and all its columns."""
-        return views()[self.name]
+        return all_views()[self.name]
 
     @property
     def summary(self) -> str:
         """The first sentence of its description."""
         return self.view.description.partition(". ")[0].removesuffix(".")
+
+
+@cache
+def all_views() -> Mapping[str, View]:
+    """Those of the database, and those that only this program has."""
+    return {**views(), **own_views()}
 
 
 def _listing(name: str, aliases: str, shown: str, about: str = "url") -> Listing:
@@ -58,14 +66,16 @@ _ALL = (
     _listing("page_versions", "versions", "url seen_at run_id newest bytes title"),
     _listing("changes", "", "at change url run_id"),
     _listing("broken_links", "broken", "page_url anchor target_url cause", "page_url"),
+    _listing("broken_fragments", "fragments", "page_url anchor fragment target_url", "page_url"),
     _listing("outlinks", "links", "page_url target_url anchor status", "page_url"),
     _listing("inlinks", "", "target_url page_url anchor", "target_url"),
     _listing("link_details", "", "page_url target_url fragment anchor", "page_url"),
     _listing("orphan_pages", "orphans", "url title depth fetched_at"),
     _listing("duplicate_pages", "duplicates", "url first_url copies title"),
-    _listing("duplicate_titles", "", "url title pages"),
+    _listing("duplicate_titles", "", "url title copies"),
     _listing("missing_titles", "", "url depth"),
     _listing("missing_descriptions", "", "url title"),
+    _listing("duplicate_descriptions", "", "url description copies"),
     _listing("slow_pages", "slow", "url elapsed_s bytes seen_at"),
     _listing("large_pages", "large", "url bytes truncated"),
     _listing("noindex", "", "url title nofollow"),
@@ -79,8 +89,19 @@ _ALL = (
     _listing("host_overview", "hosts", "host urls pending fetched redirected excluded gone failed next_due_at", ""),
     _listing("run_overview", "runs", "run_id started_at elapsed_s end_reason pages requests", ""),
 )
-LISTINGS: Mapping[str, Listing] = {one.name: one for one in _ALL}
-_BY_WORD = {word: one for one in _ALL for word in (one.name, *one.aliases)}
+_MOST_SHOWN = 5  # columns of a view that says nothing else here
+
+
+def _others() -> Iterator[Listing]:
+    """The views that stand in no line above: their first columns, and a URL by its usual names."""
+    for name in all_views().keys() - {one.name for one in _ALL}:
+        columns = list(all_views()[name].columns)
+        about = next((one for one in ("page_url", "url") if one in columns), "")
+        yield Listing(name=name, aliases=(), shown=tuple(columns[:_MOST_SHOWN]), about=about)
+
+
+LISTINGS: Mapping[str, Listing] = {one.name: one for one in (*_ALL, *sorted(_others(), key=lambda one: one.name))}
+_BY_WORD = {word: one for one in LISTINGS.values() for word in (one.name, *one.aliases)}
 
 
 def listing_of(word: str) -> Listing:

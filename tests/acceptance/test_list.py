@@ -17,12 +17,11 @@ from pathlib import Path
 import pytest
 
 from crawler import open_crawl
-from crawler.archive.listing import LISTINGS
+from crawler.archive.listing import LISTINGS, all_views
 from crawler.errors import UsageError
 from crawler.fakeweb import FakeWeb
 from crawler.output.tables import Kind, column
 from crawler.storage.location import database_at
-from crawler.storage.sqlite.views import views
 from tests.acceptance.conftest import COMMAND, Cli, Gate, Serve, on_a_terminal, wait_for
 from tests.acceptance.known_web import EVIL, EVIL_SHOWN, SITE, crawl_known_web
 from tests.acceptance.old_crawls import restore
@@ -68,14 +67,14 @@ def lists(cli: Cli, known: Path) -> Lists:
 
 
 def test_every_view_can_be_listed_by_one_name_or_another() -> None:
-    assert set(LISTINGS) == set(views())
+    assert set(LISTINGS) == set(all_views())
     taken = Counter(word for one in LISTINGS.values() for word in (one.name, *one.aliases))
     assert set(taken.values()) == {1}
 
 
 @pytest.mark.parametrize("name", LISTINGS)
 def test_what_people_see_of_a_view_are_columns_of_it(name: str) -> None:
-    listing, columns = LISTINGS[name], views()[name].columns
+    listing, columns = LISTINGS[name], all_views()[name].columns
     assert set(listing.shown) <= set(columns)
     assert 2 <= len(listing.shown) <= 9
     assert not listing.about or column(listing.about).kind is Kind.URL
@@ -90,7 +89,7 @@ def test_what_a_column_holds_is_what_is_documented_of_it(name: str) -> None:
         Kind.JSON: "JSON",
         Kind.FLAG: "^1 (if|for)",
     }
-    for column_name, meaning in views()[name].columns.items():
+    for column_name, meaning in all_views()[name].columns.items():
         by_text = next((kind for kind, words in documented.items() if re.search(words, meaning)), None)
         by_name = column(column_name).kind
         assert by_text == by_name or (by_text is None and by_name not in documented), column_name
@@ -129,6 +128,7 @@ def test_a_view_goes_by_its_name_and_by_its_alias(lists: Lists, name: str) -> No
         ("duplicate-titles", {"/same-1", "/same-2"}),
         ("missing-descriptions", {"/docs/", "/docs/a", "/evil", "/same-1", "/same-2", "/shaky", "/orphan"}),
         ("pages", {"/", "/docs/", "/docs/a", "/evil", "/same-1", "/same-2", "/shaky", "/orphan"}),
+        ("broken-fragments", {"/docs/"}),
         ("pending", set()),
         ("runs", {"1", "2"}),
         ("hosts", {"example.com", "other.test"}),
@@ -152,7 +152,7 @@ def test_every_url_is_listed_with_what_found_it(lists: Lists) -> None:
 def test_programs_get_every_column_and_raw_values(lists: Lists) -> None:
     (line,) = lists("failing", "--json")
     row = json.loads(line)
-    assert list(row) == list(views()["failing_urls"].columns)
+    assert list(row) == list(all_views()["failing_urls"].columns)
     assert row | {"url": f"{SITE}/shaky", "failing_since": NIGHT + DAY_S, "attempts": 1, "has_page": 1} == row
     assert lists("failing", "--format", "jsonl") == [line]
     rows = list(csv.DictReader(StringIO("\n".join(lists("failing", "--format", "csv")))))

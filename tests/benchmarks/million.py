@@ -164,9 +164,7 @@ class Making:
 
     def _version(self, number: int, *, newest: bool) -> tuple[tuple[Any, ...], tuple[Any, ...], list[tuple[Any, ...]]]:
         version_id = self.version_id(number, newest=newest)
-        title = None if number % 500 == 1 else f"{self._words[number % 9973].capitalize()} {self._words[number % 1999]}"
-        if title and number % 40:
-            title += f" {number}"
+        title = None if number % 500 == 1 else self._title(number)
         text = self._text(number if number % 1000 != 3 else 3)  # a thousandth of all pages are alike
         headings = [[1, title or "Untitled"], [2, self._sentences[number % len(self._sentences)]]]
         links = self._links(number, version_id)
@@ -184,6 +182,11 @@ class Making:
             '[["image", "https://h1.example.test/logo.png", null, null, null]]', json.dumps(fragments), "[]",
         )  # fmt: skip
         return row, (body_hash(body), len(body), compress(body)), links
+
+    def _title(self, number: int) -> str:
+        """Every fortieth page has one in common with others."""
+        words = f"{self._words[number % 9973].capitalize()} {self._words[number % 1999]}"
+        return f"{words} {number}" if number % 40 else self._words[number % 31].capitalize()
 
     def _text(self, number: int) -> str:
         chosen = Random(number).choices(self._sentences, k=_SENTENCES_A_PAGE)
@@ -232,6 +235,10 @@ def _body(title: str | None, text: str, url: str, links: list[tuple[Any, ...]]) 
     ).encode()
 
 
+_RUN = """
+INSERT INTO runs (id, started_at, ended_at, end_reason, pages, requests, options, summary)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
 _URLS = """
 INSERT INTO urls (id, url, host_id, kind, status, reason, cause, detail, depth, discovered_at, fetched_at,
     next_fetch_at, page_id, found_on, found_by, seed, failing_since, failing_reason)
@@ -267,7 +274,7 @@ def _fill(connection: sqlite3.Connection, making: Making) -> None:
     for run in range(1, _RUNS + 1):
         began = BEGAN + DAY_S * run
         row = (run, began, began + 3600, "complete", making.pages if run == 1 else 0, making.pages, options, "{}")
-        connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        connection.execute(_RUN, row)
     for number in range(1, HOSTS + 2):
         name = f"h{number}.example.test" if number <= HOSTS else "elsewhere.test"
         connection.execute("INSERT INTO hosts (id, name) VALUES (?, ?)", (number, name))

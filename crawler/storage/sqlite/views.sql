@@ -376,33 +376,54 @@ SELECT url, host, depth, url_id FROM current_pages
 WHERE (title IS NULL OR trim(title) = '') AND coalesce(content_type, '') NOT LIKE 'text/plain%';
 
 CREATE VIEW duplicate_titles AS
--- Current pages that have the title of another current page on their host. Reads every page.
+-- Current pages that have the title of another one on their host. Pages that ask not to be listed, or that name
+-- another page as their canonical one, do not count. Reads every page.
 --   url             the page
 --   host            its host
 --   title           its title
---   pages           how many pages of the host have it
+--   copies          how many pages of the host have it
 --   url_id          its row in urls
 WITH
-    shared (host_id, title, pages) AS MATERIALIZED (
-        SELECT u.host_id, p.title, count(*) FROM urls AS u CROSS JOIN pages AS p ON p.id = u.page_id
-        WHERE u.status IN ('fetched', 'failed', 'pending') AND trim(p.title) <> ''
-        GROUP BY u.host_id, p.title HAVING count(*) > 1
+    counted (url, host, title, url_id) AS MATERIALIZED (
+        SELECT url, host, title, url_id FROM current_pages
+        WHERE trim(title) <> '' AND NOT noindex AND coalesce(canonical_url, url) = url
+    ),
+    shared (host, title, copies) AS MATERIALIZED (
+        SELECT host, title, count(*) FROM counted GROUP BY host, title HAVING count(*) > 1
     )
-SELECT u.url, h.name AS host, p.title, d.pages, u.id AS url_id
-FROM urls AS u CROSS JOIN pages AS p ON p.id = u.page_id
-    JOIN shared AS d ON d.host_id = u.host_id AND d.title = p.title LEFT JOIN hosts AS h ON h.id = u.host_id
-WHERE u.status IN ('fetched', 'failed', 'pending');
+SELECT c.url, c.host, c.title, s.copies, c.url_id
+FROM counted AS c JOIN shared AS s ON s.host = c.host AND s.title = c.title;
 
 CREATE VIEW missing_descriptions AS
--- Current pages without a meta description, or with an empty one. Plain text and PDF have none, and are not listed.
+-- Current pages without a meta description, or with an empty one. Pages that ask not to be listed, or that name another
+-- page as their canonical one, need none; plain text and PDF have none.
 --   url             the page
 --   host            its host
 --   title           its title
 --   depth           links from the nearest seed
 --   url_id          its row in urls
 SELECT url, host, title, depth, url_id FROM current_pages
-WHERE (description IS NULL OR trim(description) = '')
+WHERE (description IS NULL OR trim(description) = '') AND NOT noindex AND coalesce(canonical_url, url) = url
     AND coalesce(content_type, '') NOT LIKE 'text/plain%' AND coalesce(content_type, '') NOT LIKE 'application/pdf%';
+
+CREATE VIEW duplicate_descriptions AS
+-- Current pages that have the meta description of another one on their host. Pages that ask not to be listed, or that name
+-- another page as their canonical one, do not count. Reads every page.
+--   url             the page
+--   host            its host
+--   description     its meta description
+--   copies          how many pages of the host have it
+--   url_id          its row in urls
+WITH
+    counted (url, host, description, url_id) AS MATERIALIZED (
+        SELECT url, host, description, url_id FROM current_pages
+        WHERE trim(description) <> '' AND NOT noindex AND coalesce(canonical_url, url) = url
+    ),
+    shared (host, description, copies) AS MATERIALIZED (
+        SELECT host, description, count(*) FROM counted GROUP BY host, description HAVING count(*) > 1
+    )
+SELECT c.url, c.host, c.description, s.copies, c.url_id
+FROM counted AS c JOIN shared AS s ON s.host = c.host AND s.description = c.description;
 
 CREATE VIEW slow_pages AS
 -- Current pages that took one second or longer.
