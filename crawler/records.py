@@ -38,6 +38,7 @@ class UrlKind(StrEnum):
     ROBOTS = "robots"
     SITEMAP = "sitemap"  # also an index, and a list of URLs as text
     FEED = "feed"  # RSS, Atom, JSON Feed
+    CHECK = "check"  # only to learn whether it is there: it has a row in `checks`, and none of this kind in `urls`
 
 
 LISTINGS = frozenset({UrlKind.SITEMAP, UrlKind.FEED})  # fetched for the URLs that they name, never stored as pages
@@ -124,6 +125,19 @@ class EndReason(StrEnum):
     STOPPED = "stopped"  # by `crawler stop`, or by a program that uses the library
     FAILED = "failed"
     KILLED = "killed"  # told by the next run
+
+
+class CheckVerdict(StrEnum):
+    """What a check has shown of a URL. The words are stored as they are; see `policy.checking`."""
+
+    GOOD = "good"
+    GONE = "gone"  # 404 or 410
+    BLOCKED = "blocked"  # the server lets people in, perhaps, but not us
+    UNREACHABLE = "unreachable"  # no answer
+    FAILED = "failed"  # any other answer: 500, 400, no HTTP
+    LOOP = "loop"  # redirects without an end
+    NOT_ASKED = "not_asked"  # robots.txt, the address guard or an option forbids it
+    REDIRECTED = "redirected"  # the end of its redirects says what it is
 
 
 class Change(StrEnum):
@@ -628,6 +642,17 @@ class HostRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What is stored of a check that is over. `redirect_url`: where it leads, for REDIRECTED; `cause` as people read
+    it, None where all is well.
+    """
+
+    verdict: CheckVerdict
+    cause: Reason | None = None
+    redirect_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """What a worker brings back of one claim: what it saw, nothing decided.
 
@@ -668,7 +693,8 @@ class Result:
     nothing of the claim's own URL. `cut`: why not all of a sitemap was read, for people. `kind`: what the URL is by
     now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
     slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
-    nothing changes but `next_fetch_at`.
+    nothing changes but `next_fetch_at`. Of a check, all is stored in `checks`; `checked` None: it is not over. With
+    `origin_failed`, `checked` is what becomes of the checks of the origin that are due.
     """
 
     claim: Claim
@@ -698,3 +724,4 @@ class Result:
     pace_s: float | None = None
     is_kept: bool = False
     is_postponed: bool = False
+    checked: Checked | None = None
