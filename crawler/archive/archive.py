@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import aiosqlite
 import orjson
 
-from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlState, Version
+from crawler.archive.answers import Attempt, CheckedUrl, FailedUrl, FailingUrl, InLink, OutLink, UrlState, Version
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive
@@ -148,6 +148,12 @@ class Archive:
         async for rows in self._batches(found, (), _ROWS):
             for row in rows:
                 yield _answer(FailingUrl, row)
+
+    async def checks(self) -> AsyncIterator[CheckedUrl]:
+        """The URLs that were only checked (`crawl --check`), grouped by verdict."""
+        async for rows in self._batches(_select(CheckedUrl, "FROM checked_urls ORDER BY verdict, check_id"), (), _ROWS):
+            for row in rows:
+                yield _answer(CheckedUrl, row)
 
     async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
         links: dict[int, dict[int, Link]] = {row[0]: {} for row in rows}
