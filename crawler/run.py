@@ -172,7 +172,7 @@ class Run:
         """Ask for what the pages lead to and load. Seeds that are left for the crawl meanwhile are for the next run."""
         self._inbox.pause()
         checked = await self.frontier.check()
-        return EndReason.STOPPED if checked is EndReason.STOPPED else end_reason
+        return end_reason if checked is EndReason.COMPLETE else checked
 
     async def _worker(self) -> None:
         while True:

@@ -110,7 +110,7 @@ class Returning:
         now, wall = self._clock.monotonic(), self._clock.wall()
         closure = _closure(claim, verdict, wall)
         until = now + (verdict.pause_s or 0.0)
-        self._workbench.take_back(
+        requests = self._workbench.take_back(
             claim,
             now,
             stored=page is not None,
@@ -141,6 +141,7 @@ class Returning:
             pace_s=host.pace.delay_s if self._adaptive else None,
             is_kept=self._keep(claim, verdict),
             checked=checked,
+            requests=requests,
         )
 
     def _tell(self, visit: Visit, verdict: Verdict) -> None:

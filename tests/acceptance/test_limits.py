@@ -42,6 +42,33 @@ def test_max_pages_per_host_is_exact_for_every_host(cli: Cli, serve: Serve) -> N
     assert by_host == {f"h{number:03d}.test": 5 for number in range(8)}
 
 
+@pytest.mark.parametrize("limit", [1, 7, 120])
+def test_max_requests_is_exact_at_concurrency_64(cli: Cli, serve: Serve, limit: int) -> None:
+    """The server counts: robots.txt, redirects and missing pages are requests, too."""
+    web = FakeWeb()
+    site = web.site("a.test", pages=200, links_per_page=20)
+    for number in range(1, 200, 4):
+        site.status(f"/p{number}", 404)
+        site.redirect(f"/p{number + 1}", "/p3")
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), *FAST, "--max-requests", str(limit))
+    assert len(served.log) == outcome.summary["requests"] == limit
+    assert outcome.summary["end_reason"] == "max_requests"
+    assert "reached the request limit (--max-requests)" in outcome.out + outcome.err
+    assert cli.rows("SELECT requests FROM runs") == [limit]
+
+
+def test_a_host_s_own_max_requests_is_exact(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.hosts(4, pages_each=30)
+    served = serve(web)
+    file = cli.folder / "crawl.toml"
+    file.write_text('scope = "any"\n[[host]]\nmatch = "h00[01].test"\nmax-requests = 11\n')
+    cli.crawl(served, served.url("h000.test"), *FAST, "--config", str(file))
+    by_host = Counter(hit.host for hit in served.log)
+    assert by_host == {"h000.test": 11, "h001.test": 11, "h002.test": 31, "h003.test": 31}
+
+
 def test_a_second_run_goes_on_after_the_limit(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=60)

@@ -12,8 +12,8 @@ from crawler.config import CheckKind
 from crawler.records import Claim, HostRecord, UrlKind
 from crawler.storage.interface import Batch, Cursor, DueQueue
 from crawler.storage.sqlite.check_tally import CHECK_TALLY, tallied
-from crawler.storage.sqlite.checks import ADD_HOSTS, CHECK_HOST_COLUMNS, SET_DUE, check_host
-from crawler.storage.sqlite.columns import IS_OF_OTHERS, JsonStatement, prefixes
+from crawler.storage.sqlite.checks import ADD_HOSTS, CHECK_HOST_COLUMNS, SET_DUE
+from crawler.storage.sqlite.columns import IS_OF_OTHERS, JsonStatement, host_record, prefixes
 from crawler.storage.sqlite.session import Session, next_cursor, place
 from crawler.storage.values import as_json
 from crawler.urls import host_of, origin_of, without_credentials
@@ -22,7 +22,7 @@ _URLS_AT_ONCE = 2_000  # rows of `urls`, whose pages' links and resources are lo
 
 _DUE_HOSTS = f"""
 SELECT {CHECK_HOST_COLUMNS} FROM hosts
-WHERE next_check_at <= ?1 AND (next_check_at, id) > (?3, ?4) ORDER BY next_check_at, id LIMIT ?2
+WHERE next_check_at <= ?1 AND (next_check_at, id) > (?4, ?5) ORDER BY next_check_at, id LIMIT ?3
 """  # noqa: S608 - our own names
 
 _DUE_URLS = f"""
@@ -137,7 +137,7 @@ class Checks(Session):
                     (_FORGET, ()),
                     (_PLAN, (self.run_id, now, good_before, others_before)),
                     (_UNPLAN, (self.run_id,)),
-                    (_SET_ALL_DUE, ()),
+                    (_SET_ALL_DUE, (None, self.run_id)),
                 ]
             )
 
@@ -155,12 +155,14 @@ class _DueChecks:
 
     def __init__(self, session: Session) -> None:
         self._read = session._read
+        self._run_id = session.run_id
 
     async def due_hosts(
         self, now: float, _max_pages_per_host: int | None, limit: int, after: Cursor | None = None
     ) -> Batch[HostRecord]:
         """Hosts that have a check due, longest due first."""
-        hosts = [check_host(row) for row in await self._read(_DUE_HOSTS, (now, limit, *place(after, _FIRST_HOST)))]
+        parameters = (now, self._run_id, limit, *place(after, _FIRST_HOST))
+        hosts = [host_record(row) for row in await self._read(_DUE_HOSTS, parameters)]
         return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.next_due_at, host.host_id)))
 
     async def due_urls(

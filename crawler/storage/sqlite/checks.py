@@ -9,19 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.records import Checked, CheckVerdict, Failure, HostRecord, Response, Result, UrlKind
-from crawler.storage.sqlite.columns import Execute, JsonStatement
+from crawler.storage.sqlite.columns import HOST_COLUMNS, Execute, JsonStatement, host_record
 from crawler.storage.values import as_json, storable
 from crawler.urls import host_of
 
-_HOST = {  # a field of `HostRecord`, and its column: here, due is a check
-    "host_id": "id",
-    "name": "name",
-    "next_due_at": "next_check_at",
-    "back_off_until": "back_off_until",
-    "failures": "failures",
-    "pace_s": "pace_s",
-}
-CHECK_HOST_COLUMNS = ", ".join(_HOST.values())
+CHECK_HOST_COLUMNS = HOST_COLUMNS.replace("next_due_at", "next_check_at")  # due is a check; ?2 is the run
 
 ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
 
@@ -30,7 +22,7 @@ UPDATE hosts SET next_check_at = (
     SELECT max(min(due_at), hosts.back_off_until) FROM checks WHERE host_id = hosts.id AND due_at IS NOT NULL
 ) WHERE id IN ({{}}) RETURNING {CHECK_HOST_COLUMNS}
 """  # noqa: S608 - our own names
-_SET_DUE_OF = SET_DUE.format("SELECT value FROM json_each(?)")
+_SET_DUE_OF = SET_DUE.format("SELECT value FROM json_each(?1)")
 
 _AGAIN = JsonStatement(
     "UPDATE checks SET due_at = {due_at}, attempts = {attempts} FROM json_each(?1) AS v WHERE checks.id = {id}"
@@ -94,7 +86,7 @@ async def store_checks(results: Sequence[Result], run_id: int, now: float, execu
     if rows:
         await execute(_CONCLUDE.sql, _CONCLUDE.rows(rows), run_id)
     touched = {one.claim.host_id for one in results} | await _follow(results, run_id, now, execute)
-    hosts = map(check_host, await execute(_SET_DUE_OF, as_json(sorted(touched))))
+    hosts = map(host_record, await execute(_SET_DUE_OF, as_json(sorted(touched)), run_id))
     return [host for host in hosts if host.next_due_at is not None]
 
 
@@ -133,8 +125,3 @@ def _conclusion(row_id: int, checked: Checked, attempt: Response | Failure | Non
 
 
 _MARKS = {CheckVerdict.GOOD: "+", CheckVerdict.REDIRECTED: "+", CheckVerdict.NOT_ASKED: ""}
-
-
-def check_host(row: Sequence[Any]) -> HostRecord:
-    """From a row of the columns of `_HOST`."""
-    return HostRecord(**dict(zip(_HOST, row, strict=True)))
