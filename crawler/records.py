@@ -661,12 +661,13 @@ class Visit:
 
     `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
     or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
-    was another that read it.
+    was another that read it. `is_doubtful`: it is the answer to a HEAD, and could not be asked for by GET.
     """
 
     claim: Claim
     attempt: Response | Failure
     conditional: bool = False
+    is_doubtful: bool = False
     page: Page | None = None
     earlier: Page | None = None
     body: StoredBody | None = None

@@ -104,7 +104,7 @@ class Visitor:
         if claim.kind is UrlKind.ROBOTS:
             return _visit(claim, await self._fetch_robots(claim))
         if claim.kind is UrlKind.CHECK:
-            return _visit(claim, await self._check(claim))
+            return await self._check(claim)
         asked_with = None
         if claim.previous is not None:
             asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=may_be_read_by_now)
@@ -169,7 +169,7 @@ class Visitor:
             url = onward
         return attempt
 
-    async def _check(self, claim: Claim) -> Response | Failure:
+    async def _check(self, claim: Claim) -> Visit:
         """Whether something is there: by HEAD, and before anything else is believed by GET. No body is read.
 
         What is tried again has been asked for by HEAD.
@@ -178,9 +178,11 @@ class Visitor:
         asked = {"timeout_s": timeout_s, "readable": no_type, "as_stranger": self._ledger.is_stranger(claim.url)}
         if not claim.attempts:
             attempt = await self._fetch(claim, claim.url, method="HEAD", **asked)
-            if is_believed(attempt, _redirect_url(attempt)) or not await self._turn(claim):
-                return attempt
-        return await self._fetch(claim, claim.url, **asked)
+            if is_believed(attempt, _redirect_url(attempt)):
+                return _visit(claim, attempt)
+            if not await self._turn(claim):
+                return _visit(claim, attempt, is_doubtful=True)
+        return _visit(claim, await self._fetch(claim, claim.url, **asked))
 
     async def _turn(self, claim: Claim) -> bool:
         """Wait until the visit may make another request; False where the host is left alone for now."""

@@ -6,6 +6,8 @@ those of any other request.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from crawler.counters import Counters
 from crawler.frontier.returning import Returning
 from crawler.policy.checking import judge, left_alone, unanswered
@@ -34,9 +36,14 @@ class Checks:
         self._counters = counters
 
     def of(self, visit: Visit) -> Result:
-        """What is to be stored, now that this visit is over. It is tried again where a page would be."""
+        """What is to be stored, now that this visit is over. It is tried again where a page would be, and where its
+        answer is doubtful.
+        """
         claim, attempt = visit.claim, visit.attempt
         verdict = decide(claim, attempt, **self._returning.circumstances(claim))
+        if visit.is_doubtful:
+            again_s = verdict.retry_in_s or 0.0
+            verdict = replace(verdict, status=UrlStatus.PENDING, retry_in_s=again_s, attempts=claim.attempts)
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
         checked = None if verdict.status is UrlStatus.PENDING else judge(attempt, visit.redirect_url)
         if checked is not None and checked.redirect_url is not None and claim.hops >= MAX_HOPS:

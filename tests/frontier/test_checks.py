@@ -322,6 +322,21 @@ def test_checks_count_in_no_limit_on_pages(tmp_path: Path, limit: dict[str, Any]
     assert done.summary.pending == 8
 
 
+def test_checks_count_as_requests_and_none_is_judged_by_a_head_alone(tmp_path: Path) -> None:
+    """The limit of requests may end a run between a HEAD and its GET."""
+    web = FakeWeb()
+    x = web.host("x.test")
+    for number in range(3):
+        x.answer(f"/{number}", lambda hit: Answer(status=405 if hit.method == "HEAD" else 200))
+    _linking(web, *(f"http://x.test/{number}" for number in range(3)))
+    db = tmp_path / "crawl.db"
+    first = crawled(web, db, "http://a.test/", check=EXTERNAL, max_requests=6)
+    assert (first.summary.end_reason, len(first.log)) == (EndReason.MAX_REQUESTS, 6)
+    assert first.summary.checks == {"good": 1, "pending": 2}
+    second = crawled(web, db, check=EXTERNAL, at=NIGHT + 3600)
+    assert second.summary.checks == {"good": 3}
+
+
 def test_max_runtime_stops_checks_and_the_next_run_goes_on(tmp_path: Path) -> None:
     web = FakeWeb()
     x = web.host("x.test")
