@@ -12,6 +12,7 @@ import typer
 
 from crawler.cli.add import add
 from crawler.cli.backup import backup
+from crawler.cli.changes import changes
 from crawler.cli.command import MAX_WIDTH, Command, Group
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
@@ -37,6 +38,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command(cls=Command)(add)
 app.command(cls=Command)(init)
 app.command(cls=Command)(status)
+app.command(cls=Command)(changes)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)
