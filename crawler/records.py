@@ -141,8 +141,8 @@ class Change(StrEnum):
 class LoggedChange(StrEnum):
     """What the log of changes tells: of a version, or of where a URL stands. The words are stored as they are.
 
-    An outage is none of the first eight: it takes two visits that fail for a URL to be `BROKEN`, and nothing but an
-    answer of its host makes it `GONE` or `MOVED`.
+    An outage alone is no change: it takes two visits that fail for what was answered before to be `BROKEN`, and nothing
+    but an answer of its host makes a page `GONE` or `MOVED`.
     """
 
     NEW = "new"  # the first version
@@ -153,7 +153,7 @@ class LoggedChange(StrEnum):
     BACK = "back"  # answered as a page again
     WITHDRAWN = "withdrawn"  # a page that the rules or the options exclude now
     BROKEN = "broken"  # failed, or 404 or 410 where no page ever was
-    HEALED = "healed"  # answered, after it was broken
+    HEALED = "healed"  # answered, after it was broken; or excluded, and so no longer of interest
 
 
 STANDING = frozenset({LoggedChange.GONE, LoggedChange.MOVED, LoggedChange.BACK, LoggedChange.WITHDRAWN})

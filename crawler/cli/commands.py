@@ -16,6 +16,7 @@ from crawler.cli.changes import changes
 from crawler.cli.command import MAX_WIDTH, Command, Group
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
+from crawler.cli.diff import diff
 from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.prune import prune
@@ -38,6 +39,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command(cls=Command)(add)
 app.command(cls=Command)(init)
 app.command(cls=Command)(status)
+app.command(cls=Command)(diff)
 app.command(cls=Command)(changes)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)

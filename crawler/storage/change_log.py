@@ -29,27 +29,22 @@ class Standing(NamedTuple):
     broken: bool = False
 
 
-NOTHING_TOLD = Standing()
-
-
 def may_have_turned(result: Result) -> bool:
-    """Whether the URL may stand elsewhere than before; most results are of a page that stands where it stood."""
-    if result.claim.kind is not UrlKind.PAGE or result.keeps is not None or result.is_postponed or result.is_part:
-        return False
-    match result.verdict.status:
-        case UrlStatus.PENDING:
+    """Whether the URL may stand elsewhere than the log says.
+
+    It does not where a page is fetched for the first time or was fetched when it was last answered: what costs most
+    crawls most of their time is decided by what is in memory.
+    """
+    claim, previous, status = result.claim, result.claim.previous, result.verdict.status
+    if status is UrlStatus.FETCHED and not claim.has_failed:
+        stood = claim.failing is None if previous is None else previous.status is UrlStatus.FETCHED
+        if stood:
             return False
-        case UrlStatus.FETCHED:
-            return has_history(result) and not _was_fetched(result)
-        case UrlStatus.REDIRECTED | UrlStatus.EXCLUDED:
-            return has_history(result)
-    return True
-
-
-def has_history(result: Result) -> bool:
-    """Whether the log may have told something of where the URL stands, or of a page that was there."""
-    claim = result.claim
-    return claim.previous is not None or claim.has_failed or claim.failing is not None
+    if claim.kind is not UrlKind.PAGE or result.keeps is not None or result.is_postponed or result.is_part:
+        return False
+    if status is UrlStatus.EXCLUDED:
+        return previous is not None or claim.has_failed
+    return status is not UrlStatus.PENDING
 
 
 def turn(result: Result, before: Standing) -> LoggedChange | None:
@@ -67,7 +62,7 @@ def turn(result: Result, before: Standing) -> LoggedChange | None:
         case UrlStatus.GONE | UrlStatus.FAILED:
             return None if before.broken or before.place is LoggedChange.GONE else LoggedChange.BROKEN
         case UrlStatus.EXCLUDED:
-            return LoggedChange.WITHDRAWN if had_page and before.place not in _LEFT else None
+            return LoggedChange.WITHDRAWN if had_page and before.place not in _LEFT else healed
     return None
 
 
@@ -77,17 +72,11 @@ def version_change(result: Result) -> LoggedChange | None:
 
 
 def detail(result: Result, change: LoggedChange) -> str | None:
-    """Where to, or why."""
+    """Where the page moved to, or why the URL is gone, withdrawn or broken, or broken no longer though not answered."""
     if change is LoggedChange.MOVED:
         return result.redirect_url
-    if change is LoggedChange.WITHDRAWN or result.verdict.reason is not None:
+    if result.verdict.reason is not None:
         return result.verdict.reason
     response = result.attempt if isinstance(result.attempt, Response) else None
     lost = change in (LoggedChange.GONE, LoggedChange.BROKEN)
     return f"{HTTP_STATUS} {response.status_code}" if lost and response is not None else None
-
-
-def _was_fetched(result: Result) -> bool:
-    """By its last answer, with no failure in between that the log would have told."""
-    claim = result.claim
-    return claim.previous is not None and claim.previous.status is UrlStatus.FETCHED and not claim.has_failed

@@ -9,19 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.records import STANDING, LoggedChange, Result
-from crawler.storage.change_log import (
-    NOTHING_TOLD,
-    Standing,
-    detail,
-    has_history,
-    may_have_turned,
-    turn,
-    version_change,
-)
+from crawler.storage.change_log import Standing, detail, may_have_turned, turn, version_change
 from crawler.storage.sqlite.columns import Execute
 from crawler.storage.values import as_json, storable
 
 _PLACES = ", ".join(f"'{change}'" for change in sorted(STANDING))
+
+CHANGE_COLUMNS = "url_id, run_id, at, change, page_id, detail"
 
 # By change_log_states.
 _STANDINGS = f"""
@@ -32,12 +26,13 @@ SELECT value,
 FROM json_each(?)
 """  # noqa: S608 - our own names
 
-
-# The pages that fail with their origin, none of which has failed before, so that nothing was told of them. ?3: why.
-BROKEN_WITH_ORIGIN = f"""
+# Those that fail with their origin, of the URLs that are selected by what is added. ?3: why, ?4: the run, ?5: now.
+LOG_BROKEN = f"""
 INSERT INTO change_log (url_id, run_id, at, change, detail)
 SELECT id, ?4, ?5, '{LoggedChange.BROKEN}', ?3 FROM urls
-"""  # noqa: S608 - our own names
+WHERE coalesce((
+    SELECT change FROM change_log WHERE url_id = urls.id AND page_id IS NULL ORDER BY id DESC LIMIT 1
+), '') <> '{LoggedChange.BROKEN}' AND """  # noqa: S608 - our own names
 
 
 async def change_rows(
@@ -47,38 +42,24 @@ async def change_rows(
     run_id: int,
     now: float,
     execute: Execute,
-) -> list[dict[str, Any]]:
-    """What these results have changed: for each, first where its URL stands now, then what its version is."""
-    turned = [(result, url_id) for result, url_id in zip(results, ids, strict=True) if may_have_turned(result)]
-    told = await _standings([url_id for result, url_id in turned if has_history(result)], execute)
-    turns = {url_id: turn(result, told.get(url_id, NOTHING_TOLD)) for result, url_id in turned}
-    rows: list[dict[str, Any]] = []
-    for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
-        if turns and (change := turns.pop(url_id, None)) is not None:
-            rows.append(_row(result, change, url_id, run_id, now))
+) -> list[tuple[Any, ...]]:
+    """Rows of `CHANGE_COLUMNS`: for each result, first where its URL stands now, then what its version is."""
+    turned = [place for place, result in enumerate(results) if may_have_turned(result)]
+    before = await _standings([ids[place] for place in turned], execute) if turned else {}
+    turns = {place: turn(results[place], before[ids[place]]) for place in turned}
+    rows: list[tuple[Any, ...]] = []
+    for place, (result, url_id, page_id) in enumerate(zip(results, ids, page_ids, strict=True)):
+        at = result.attempt.started_at if result.attempt is not None else now
+        if turns and (change := turns.get(place)) is not None:
+            why = detail(result, change)
+            rows.append((url_id, run_id, at, change, None, why and storable(why)))
         if page_id is not None and (change := version_change(result)) is not None:
-            rows.append(_row(result, change, url_id, run_id, now, page_id))
+            rows.append((url_id, run_id, at, change, page_id, None))
     return rows
 
 
 async def _standings(ids: Sequence[int], execute: Execute) -> dict[int, Standing]:
-    if not ids:
-        return {}
     return {
         url_id: Standing(place=place and LoggedChange(place), broken=last == LoggedChange.BROKEN)
         for url_id, place, last in await execute(_STANDINGS, as_json(ids))
-    }
-
-
-def _row(
-    result: Result, change: LoggedChange, url_id: int, run_id: int, now: float, page_id: int | None = None
-) -> dict[str, Any]:
-    why = detail(result, change)
-    return {
-        "url_id": url_id,
-        "run_id": run_id,
-        "at": result.attempt.started_at if result.attempt is not None else now,
-        "change": change,
-        "page_id": page_id,
-        "detail": why and storable(why),
     }

@@ -29,7 +29,7 @@ from crawler.records import (
 )
 from crawler.storage.heads import Heads
 from crawler.storage.known import KnownUrls
-from crawler.storage.sqlite.change_log import BROKEN_WITH_ORIGIN, change_rows
+from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, LOG_BROKEN, change_rows
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
     IS_FORBIDDEN,
@@ -181,7 +181,7 @@ _IS_NEWLY_FAILED = (
     f"host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL"
 )
 _NEWLY_FAILED = f"SELECT count(*) FROM urls WHERE {_IS_NEWLY_FAILED}"  # noqa: S608 - our own names
-_LOG_NEWLY_FAILED = f"{BROKEN_WITH_ORIGIN} WHERE {_IS_NEWLY_FAILED}"
+_LOG_NEWLY_FAILED = LOG_BROKEN + _IS_NEWLY_FAILED
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
 # answers that would otherwise lie in the future, younger than any age.
@@ -273,7 +273,7 @@ class Transaction:
         await self._update_pages(results, stored, target_ids)
         await self._add_listed(results, ids, target_ids, now)
         await self._complete_pages(results, ids, page_ids, now)
-        await self._insert("change_log", await change_rows(results, ids, page_ids, self._run_id, now, self._execute))
+        await self._log_changes(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
             limit = self._limits.urls.most
@@ -434,6 +434,13 @@ class Transaction:
                 await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
             elif result.body is not None:
                 await self._execute(_SET_BODY, url_id, result.body.digest)
+
+    async def _log_changes(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
+        rows = await change_rows(results, ids, page_ids, self._run_id, now, self._execute)
+        for values, parameters in _values(rows):
+            await self._execute_storable(_INSERT.format("change_log", CHANGE_COLUMNS, values), parameters)
 
     async def _set_urls(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float

@@ -416,7 +416,7 @@ CREATE VIEW change_feed AS
 --   change_id       its place in the order in which changes were stored; never used twice
 --   url             the URL
 --   change          those of changes, or broken (failed on two visits, or 404 or 410 where no page ever was) or healed
---                   (answered, after it was broken)
+--                   (answered, or excluded, after it was broken)
 --   run_id          the run that noticed
 --   at              when it noticed (Unix seconds)
 --   page_id         the version, for new, changed and metadata; NULL otherwise, and once `crawler prune` has removed it
