@@ -10,10 +10,13 @@ import random
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crawler.archive.changes import BEGINNING, FeedEntry, read_changes
+from crawler.archive.reading import open_archive
 from crawler.fakeweb import FakeWeb, Served, Site
 from tests.acceptance.conftest import COMMAND, Cli, Serve, on_a_terminal
 
@@ -52,7 +55,9 @@ def listed(out: str) -> list[list[str]]:
 
 
 def test_five_edited_one_added_and_one_removed_file_are_exactly_what_differs(cli: Cli, crawled: Served) -> None:
-    url = lambda path: crawled.url("a.test", path)  # noqa: E731 - a name for what stands in every line
+    def url(path: str) -> str:
+        return crawled.url("a.test", path)
+
     told = cli.command("diff", "--db", str(cli.db)).out
     assert listed(told) == [
         ["new", url("/added"), "", ""],
@@ -200,10 +205,10 @@ class Nights:
 class Reader:
     """A program that follows the feed, and remembers the cursor of the last line that it has dealt with."""
 
-    def __init__(self, cli: Cli, chance: random.Random) -> None:
-        self._cli, self._chance = cli, chance
-        self._cursor: str | None = None
-        self.told: list[dict[str, Any]] = []
+    def __init__(self, db: Path, chance: random.Random) -> None:
+        self._db, self._chance = db, chance
+        self._cursor = BEGINNING
+        self.told: list[FeedEntry] = []
 
     def read(self) -> None:
         """All there is; it is killed after some lines a few times, and reads what follows once more."""
@@ -212,12 +217,13 @@ class Reader:
         self._deal_with(None)
 
     def _deal_with(self, most: int | None) -> None:
-        since = ("--since", self._cursor) if self._cursor else ()
-        lines = self._cli.command("changes", *since, "--db", str(self._cli.db)).out.splitlines()
-        for line in map(json.loads, lines[:most]):
-            self._cursor = line["cursor"]
-            if "change" in line:
-                self.told.append(line)
+        for entry in asyncio.run(self._entries())[:most]:
+            self._cursor = entry.cursor
+            self.told.append(entry)
+
+    async def _entries(self) -> list[FeedEntry]:
+        async with open_archive(self._db) as connection:
+            return [entry async for entry in read_changes(self._db, connection, self._cursor)]
 
 
 @pytest.mark.timeout(600)
@@ -226,10 +232,10 @@ def test_over_30_nights_with_kills_and_outages_each_change_is_told_once_and_in_o
     web, chance = FakeWeb(), random.Random(14)
     site = web.host("a.test")
     served = serve(web)
-    nights, reader = Nights(site, chance), Reader(cli, chance)
+    nights, reader = Nights(site, chance), Reader(cli.db, chance)
     cli.crawl(served, served.url("a.test"), *AGAIN)
     reader.read()
-    assert Counter(one["change"] for one in reader.told) == {"new": PAGES + 1}
+    assert Counter(one.change for one in reader.told) == {"new": PAGES + 1}
     killed = 0
     for night in range(1, NIGHTS):
         cli.let_pass(DAY_S)
@@ -245,8 +251,8 @@ def test_over_30_nights_with_kills_and_outages_each_change_is_told_once_and_in_o
             reader.read()
         cli.crawl(served, *AGAIN)
         reader.read()
-        fresh = [one for one in reader.told if one["run_id"] > 1]
-        assert Counter((one["change"], one["url"].removeprefix(served.url("a.test", ""))) for one in fresh) == due
+        fresh = [one for one in reader.told if one.run_id > 1]
+        assert Counter((one.change, one.url.removeprefix(served.url("a.test", ""))) for one in fresh) == due
         reader.told.clear()
     assert killed >= 5
     cursors = [json.loads(line)["cursor"] for line in cli.command("changes", "--db", str(cli.db)).out.splitlines()]
