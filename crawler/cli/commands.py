@@ -19,6 +19,7 @@ from crawler.cli.demo import demo
 from crawler.cli.diff import diff
 from crawler.cli.help import show_help
 from crawler.cli.init import init
+from crawler.cli.list import list_rows
 from crawler.cli.prune import prune
 from crawler.cli.status import status
 from crawler.cli.stop import stop
@@ -39,6 +40,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command(cls=Command)(add)
 app.command(cls=Command)(init)
 app.command(cls=Command)(status)
+app.command("list", cls=Command)(list_rows)
 app.command(cls=Command)(diff)
 app.command(cls=Command)(changes)
 app.command(cls=Command)(stop)
