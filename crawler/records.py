@@ -153,6 +153,27 @@ class Change(StrEnum):
     HEALED = "healed"  # answered, after it had failed or gone
 
 
+class LoggedChange(StrEnum):
+    """What the log of changes tells: of a version, or of where a URL stands. The words are stored as they are.
+
+    An outage alone is no change: it takes two visits that fail for what was answered before to be `BROKEN`, and nothing
+    but an answer of its host makes a page `GONE` or `MOVED`.
+    """
+
+    NEW = "new"  # the first version
+    CHANGED = "changed"  # another text, other links or robots directives
+    METADATA = "metadata"  # nothing but that
+    GONE = "gone"  # a page that answers 404 or 410 now
+    MOVED = "moved"  # a page that redirects now
+    BACK = "back"  # answered as a page again
+    WITHDRAWN = "withdrawn"  # a page that the rules or the options exclude now
+    BROKEN = "broken"  # failed, or 404 or 410 where no page ever was
+    HEALED = "healed"  # answered, after it was broken; or excluded, and so no longer of interest
+
+
+STANDING = frozenset({LoggedChange.GONE, LoggedChange.MOVED, LoggedChange.BACK, LoggedChange.WITHDRAWN})
+
+
 class FoundBy(StrEnum):
     """How a URL was first found. These words are stored in `urls.found_by`."""
 

@@ -29,6 +29,7 @@ from crawler.records import (
 )
 from crawler.storage.heads import Heads
 from crawler.storage.known import KnownUrls
+from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, LOG_BROKEN, change_rows
 from crawler.storage.sqlite.checks import conclude_origin, is_check, store_checks
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
@@ -180,10 +181,11 @@ WHERE id IN (
 """  # noqa: S608 - our own names
 
 # Of the pages that this is about to fail, those that have not failed before.
-_NEWLY_FAILED = f"""
-SELECT count(*) FROM urls
-WHERE host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL
-"""  # noqa: S608 - our own names
+_IS_NEWLY_FAILED = (
+    f"host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL"
+)
+_NEWLY_FAILED = f"SELECT count(*) FROM urls WHERE {_IS_NEWLY_FAILED}"  # noqa: S608 - our own names
+_LOG_NEWLY_FAILED = LOG_BROKEN + _IS_NEWLY_FAILED
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
 # answers that would otherwise lie in the future, younger than any age.
@@ -294,6 +296,7 @@ class Transaction:
         await self._update_pages(results, stored, target_ids)
         await self._add_listed(results, ids, target_ids, now)
         await self._complete_pages(results, ids, page_ids, now)
+        await self._log_changes(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
             limit = self._limits.urls.most
@@ -452,6 +455,13 @@ class Transaction:
             elif result.body is not None:
                 await self._execute(_SET_BODY, url_id, result.body.digest)
 
+    async def _log_changes(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
+        rows = await change_rows(results, ids, page_ids, self._run_id, now, self._execute)
+        for values, parameters in _values(rows):
+            await self._execute_storable(_INSERT.format("change_log", CHANGE_COLUMNS, values), parameters)
+
     async def _set_urls(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
     ) -> None:
@@ -481,13 +491,15 @@ class Transaction:
                 await self._set_robots(result.robots, host_id, now)
             if result.origin_failed is not None:
                 attempts, again_at = result.verdict.attempts - 1, result.origin_revisit_at
-                failure = (result.claim.origin, result.origin_failed, attempts, now, again_at)
-                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, host_id, result.claim.origin)
+                of_origin = (host_id, result.claim.origin)
+                failure = (*of_origin, result.origin_failed, attempts, now, again_at)
+                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, *of_origin)
                 self.failed_with_origins += newly_failed
-                await self._execute(_FAIL_ORIGIN, host_id, *failure)
+                if newly_failed:
+                    await self._execute(_LOG_NEWLY_FAILED, *of_origin, result.origin_failed, self._run_id, now)
+                await self._execute(_FAIL_ORIGIN, *failure)
                 if result.checked is not None:
-                    origin, checked = result.claim.origin, result.checked
-                    await conclude_origin(host_id, origin, checked, self._run_id, now, self._execute)
+                    await conclude_origin(*of_origin, result.checked, self._run_id, now, self._execute)
             closure = result.closure
             if closure is not None and closure.blame is Blame.ORIGIN:
                 await self._execute(_SET_PAUSE, host_id, closure.name, closure.until, closure.why)
