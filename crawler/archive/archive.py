@@ -17,6 +17,7 @@ import aiosqlite
 import orjson
 
 from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlState, Version
+from crawler.archive.attached import Attached
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive
@@ -75,7 +76,7 @@ class Archive:
     ) -> None:
         self._path = path
         self._connection = connection
-        self._lookup = Lookup(path, connection, notify)
+        self._lookup = Lookup(Attached(path, connection), notify)
 
     async def pages(self) -> AsyncIterator[Page]:
         """The newest version of every page, in the order in which the URLs were found."""
