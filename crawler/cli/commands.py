@@ -18,6 +18,7 @@ from crawler.cli.demo import demo
 from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.prune import prune
+from crawler.cli.search import search
 from crawler.cli.status import status
 from crawler.cli.stop import stop
 from crawler.errors import CrawlerError
@@ -37,6 +38,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command(cls=Command)(add)
 app.command(cls=Command)(init)
 app.command(cls=Command)(status)
+app.command(cls=Command)(search)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)
