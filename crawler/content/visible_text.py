@@ -298,7 +298,7 @@ def text_of(node: LexborNode) -> str:
     if child is None:
         return ""
     if child.next is None and (text := child.text_content) is not None:
-        return collapse(text)
+        return collapse(text.replace(BREAK, " "))  # that of a `<br>` which was cut
     nodes = islice(node.traverse(include_text=True), MAX_LABEL_NODES)
     return collapse("".join([node.text_content or "" for node in nodes]).replace(BREAK, " "))
 

@@ -409,6 +409,12 @@ def test_headings_come_in_document_order_with_their_levels() -> None:
     assert page_of(html).headings == ((2, "Head"), (1, "One line"), (3, "pic"))
 
 
+def test_a_heading_of_nothing_but_a_hidden_line_break_is_none() -> None:
+    page = page_of("<h1><br hidden></h1><a href=x><br hidden></a>")
+    assert page.headings == ()
+    assert page.links[0].anchor == ""
+
+
 def test_headings_are_capped() -> None:
     assert len(page_of("<h1>x</h1>" * (MAX_HEADINGS + 5)).headings) == MAX_HEADINGS
 
