@@ -73,7 +73,7 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> L
         if is_new and (known is not None or "#" in whole):
             further.append((position, whole, target, caption, known is None))
         if known is None:
-            kept[target] = known = _link(target, _text(caption), rel)
+            kept[target] = known = _link(target, caption_text(caption), rel)
             if not known.anchor:
                 nameless[target] = []
         elif known.nofollow and not _is_nofollow(_tokens(rel)):
@@ -139,9 +139,9 @@ def _details(further: Sequence[_Further], kept: Mapping[str, Link]) -> Iterator[
         return
     places = {url: place for place, url in enumerate(kept)}
     for position, href, target, caption, is_first in further[:MAX_DETAILS]:
-        own = kept[target].anchor if is_first else _text(caption)
+        own = kept[target].anchor if is_first else caption_text(caption)
         _path, hash_sign, fragment = href.partition("#")
-        anchor = own or _name(caption)
+        anchor = own or caption_name(caption)
         yield LinkDetail(places[target], position, anchor, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None)
 
 
@@ -184,15 +184,16 @@ def _is_nofollow(rel: str) -> bool:
     return "nofollow" in rel and "nofollow" in rel.replace(",", " ").split()
 
 
-def _text(caption: Caption) -> str:
+def caption_text(caption: Caption) -> str:
+    """The text of an element that links."""
     if isinstance(caption, tuple):
         return caption[0]
     is_anchor = LINKING_TAGS[caption.tag_id] == "a"
     return text_of(caption) if is_anchor else collapse(caption.attributes.get("alt"))  # only areas have the latter
 
 
-def _name(caption: Caption) -> str:
-    """What a screen reader says where there is no text."""
+def caption_name(caption: Caption) -> str:
+    """What a screen reader says of an element that has no text."""
     if isinstance(caption, tuple):
         return caption[1]
     return _label(caption.attributes) or image_alt(caption)
@@ -211,4 +212,4 @@ def _later_anchors(nameless: Mapping[str, list[Caption]]) -> Iterator[tuple[str,
     for url, captions in nameless.items():
         looked_at = captions[:room]
         room -= len(looked_at)
-        yield url, next(filter(None, chain(map(_text, looked_at[1:]), map(_name, looked_at))), "")
+        yield url, next(filter(None, chain(map(caption_text, looked_at[1:]), map(caption_name, looked_at))), "")

@@ -48,6 +48,7 @@ from crawler.urls import (
     target_of,
     without_credentials,
 )
+from tests.fuzz.walks import read_both
 
 SITE = "http://example.com/folder/page?query"
 ENCODINGS = sorted(NAMES)
@@ -155,8 +156,10 @@ def check_encoder(text: str, name: str) -> None:
 
 
 def check_page(body: bytes, content_type: str | None = None, url: str = SITE) -> Page:
-    """All in it can be stored and is bounded, twice the same, and comes through the parser process as it is."""
-    page = read_page(body, url, content_type)
+    """All in it can be stored and is bounded, the same by either walk and a second time, and comes through the parser
+    process as it is.
+    """
+    page = read_both(body, url, content_type)
     assert page == read_page(body, url, content_type)
     assert page == decode_content(encode_content(page), url)
     labels = [text for _level, text in page.headings]

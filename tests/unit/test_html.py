@@ -19,12 +19,13 @@ from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
 from crawler.content.walk import MAX_HEADINGS
 from crawler.records import Link, LinkDetail, Page
 from tests.fuzz.documents import check_joined_by_folder, check_page
+from tests.fuzz.walks import read_both
 
 URL = "http://example.com/dir/page.html"
 
 
 def page_of(html: str) -> Page:
-    return read_page(html.encode(), URL, "text/html; charset=utf-8")
+    return read_both(html.encode(), URL, "text/html; charset=utf-8")
 
 
 def urls_of(html: str) -> list[str]:
