@@ -291,6 +291,14 @@ class RunConfig(Slice):
         Age(low=0.1, high=_TEN_YEARS_S),
         "Stop cleanly after this long, such as 90s, 30m or 2h.",
     )
+    max_requests: int | None = option(
+        None,
+        "--max-requests",
+        Count(low=1),
+        "Send at most N requests, whatever they ask for, and stop cleanly.",
+        more="robots.txt, sitemaps, redirects, retries and unchanged pages count, too. A run resumed after a kill"
+        " continues with the remainder.",
+    )
     max_wait_s: float = option(
         60.0,
         "--max-wait",

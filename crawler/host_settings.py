@@ -53,6 +53,9 @@ class HostSettings(Slice):
     )
     per_host: int | None = option(None, "per-host", Count(low=1, high=1024), "Requests in flight.")
     max_pages: int | None = option(None, "max-pages", Count(low=1), "Store at most N pages of each such host in a run.")
+    max_requests: int | None = option(
+        None, "max-requests", Count(low=1), "Send at most N requests to each such host in a run."
+    )
     headers: Mapping[str, str] = option(
         {}, "header", Headers(), "Send these headers to these hosts only. Values are never stored."
     )

@@ -118,6 +118,7 @@ class EndReason(StrEnum):
     COMPLETE = "complete"  # nothing is left to be fetched
     WAITING = "waiting"  # the rest is on hosts or origins that are left alone for longer than a run waits
     MAX_PAGES = "max_pages"
+    MAX_REQUESTS = "max_requests"
     MAX_RUNTIME = "max_runtime"
     INTERRUPTED = "interrupted"  # by SIGINT
     TERMINATED = "terminated"  # by SIGTERM or SIGHUP
@@ -615,7 +616,8 @@ class FailingUrls:
 class HostRecord:
     """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned.
 
-    `pace_s` is the delay to which adaptive pacing has slowed it; None: it was not slowed.
+    `run_pages` and `run_requests` are those of this run. `pace_s` is the delay to which adaptive pacing has slowed it;
+    None: it was not slowed.
     """
 
     host_id: int
@@ -624,6 +626,7 @@ class HostRecord:
     back_off_until: float = 0.0
     failures: int = 0
     run_pages: int = 0
+    run_requests: int = 0
     pace_s: float | None = None
 
 
@@ -668,7 +671,8 @@ class Result:
     nothing of the claim's own URL. `cut`: why not all of a sitemap was read, for people. `kind`: what the URL is by
     now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
     slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
-    nothing changes but `next_fetch_at`.
+    nothing changes but `next_fetch_at`. `requests` were sent for it: more than one where a connection had been closed,
+    or a robots.txt redirects.
     """
 
     claim: Claim
@@ -698,3 +702,4 @@ class Result:
     pace_s: float | None = None
     is_kept: bool = False
     is_postponed: bool = False
+    requests: int = 0

@@ -68,7 +68,7 @@ class Ledger(Protocol):
 
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request: at 0 the turn is its own. To be asked again after
-        they have passed; None where the host is left alone for now.
+        they have passed; None where the host is left alone for now, or no request is left.
         """
 
 
@@ -151,7 +151,7 @@ class Visitor:
             timeout_s = min(timeout_s, FIRST_REQUEST_TIMEOUT_S)
         for hop in range(MAX_ROBOTS_REDIRECTS + 1):
             if hop and not await self._turn(claim):
-                reason = "its host asked for a pause between two redirects"
+                reason = "its host asked for a pause, or a limit of requests was reached, between two redirects"
                 return Failure(url=url, kind=FailureKind.DISCONNECTED, message=reason, started_at=self._clock.wall())
             attempt = await self._fetch(claim, url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES)
             onward = _redirect_url(attempt)

@@ -17,6 +17,7 @@ from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
 from crawler.cli.help import show_help
 from crawler.cli.init import init
+from crawler.cli.list import list_rows
 from crawler.cli.prune import prune
 from crawler.cli.status import status
 from crawler.cli.stop import stop
@@ -37,6 +38,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command(cls=Command)(add)
 app.command(cls=Command)(init)
 app.command(cls=Command)(status)
+app.command("list", cls=Command)(list_rows)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)

@@ -11,7 +11,7 @@ from crawler.content.media_type import FEED_TYPES, HTML, XHTML, XML_TYPES, essen
 from crawler.content.pdf import PDF_START, PDF_TYPES, can_read_pdf, read_pdf
 from crawler.content.plain_text import TEXT_TYPE, read_text
 from crawler.content.walk import Walk, walk
-from crawler.records import LISTINGS, Listing, Page, UrlKind
+from crawler.records import LISTINGS, LOOK_BYTES, Listing, Page, UrlKind
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN
 
 _HTML_TYPES = frozenset({HTML, XHTML})
@@ -63,7 +63,7 @@ def kind_of(kind: UrlKind, content_type: str | None, head: bytes) -> UrlKind | N
     if found is not None:
         return found
     if media_type in XML_TYPES and not is_html:
-        return kind if _is_xhtml(head, content_type) else None
+        return kind if _is_xhtml(head, content_type, whole=len(head) < LOOK_BYTES) else None
     return kind if readable(content_type) else None
 
 
@@ -105,8 +105,8 @@ def _is_page(body: bytes, media_type: str, content_type: str | None) -> bool:
     return media_type in _UNTYPED and _LOOKS_LIKE_HTML.match(body) is not None
 
 
-def _is_xhtml(body: bytes, content_type: str | None) -> bool:
+def _is_xhtml(body: bytes, content_type: str | None, *, whole: bool = True) -> bool:
     from crawler.content.xhtml import HEAD_BYTES, begins_as_xhtml  # few processes ever read any
 
     head = body[:HEAD_BYTES]
-    return begins_as_xhtml(decode(head, sniff(head, content_type)))
+    return begins_as_xhtml(decode(head, sniff(head, content_type)), whole=whole)

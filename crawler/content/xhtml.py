@@ -42,14 +42,19 @@ _LESS_THAN = "\\u003c"
 
 _REFERENCE = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|&([A-Za-z][A-Za-z0-9]*;)", re.DOTALL)
 _PREDEFINED = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
-_ROOT_IS_HTML = re.compile(
-    r"(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*+(?:\[.*?\]\s*+)?+>)*+<(?:[\w.-]++:)?html[\s/>]", re.DOTALL
-)
+_PROLOG = re.compile(r"(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*+(?:\[.*?\]\s*+)?+>)*+", re.DOTALL)
+_ROOT_IS_HTML = re.compile(r"<(?:[\w.-]++:)?html[\s/>]")
 
 
-def begins_as_xhtml(head: str) -> bool:
-    """Whether the root element of an XML document that begins so is `html`."""
-    return _ROOT_IS_HTML.match(head) is not None
+def begins_as_xhtml(head: str, *, whole: bool = True) -> bool:
+    """Whether the root element of an XML document that begins so is `html`; also where it may yet be, since the head
+    ends before it and is not the `whole` of what is looked at.
+    """
+    prolog = _PROLOG.match(head)
+    end = prolog.end() if prolog is not None else 0
+    if _ROOT_IS_HTML.match(head, end):
+        return True
+    return not whole and (end == len(head) or head.startswith(("<?", "<!"), end))
 
 
 def as_html(text: str) -> str | None:

@@ -73,6 +73,7 @@ class Frontier:
             per_ip=config.politeness.per_ip,
             concurrency=config.politeness.concurrency,
             max_pages=config.scope.max_pages,
+            max_requests=config.run.max_requests,
             adaptive=config.politeness.adaptive_pace,
         )
         self._supply = Supply(config, store, self._workbench, self._awaiting, self._robots, clock)
@@ -93,12 +94,15 @@ class Frontier:
     # --- the story: feed, lend, take back -----------------------------------------------------------------------
 
     async def feed(self) -> EndReason:
-        """Lend claims until nothing is left to do; returns why: COMPLETE, MAX_PAGES or STOPPED."""
+        """Lend claims until nothing is left to do; returns why: COMPLETE, MAX_PAGES, MAX_REQUESTS or STOPPED."""
         while not self._stopping:
             self._wake.clear()
             self._lend()
-            if self._workbench.allowance.is_spent and not self._workbench.lent:
-                return EndReason.MAX_PAGES
+            if (reached := self._reached_limit()) is not None:
+                return reached
+            if self._workbench.requests.are_lacking:
+                await self._note_requests()
+                continue
             ready = self._awaiting.take_ready()
             claims = ready or await self._supply.refill()
             await self._in_turns(self._settle if ready else self._take_in, claims)
@@ -163,6 +167,7 @@ class Frontier:
         This run has stored so many pages before it was killed; `rhythm` says what is to be fetched again.
         """
         self._workbench.allowance.spend(pages_stored)
+        self._workbench.requests.spend(await self._store.requests_noted())
         self._supply.look_again(rhythm.horizon)
         self._returning.pace = rhythm.pace
         return await self.seeding.open(seeds)
@@ -201,8 +206,13 @@ class Frontier:
         return await self._store.stored_body(claim.url_id)
 
     def turn_in_s(self, claim: Claim) -> float | None:
-        """Seconds until the claim's visit may make another request; None where its host is left alone for now."""
-        return self._workbench.turn_in_s(claim, self._clock.monotonic())
+        """Seconds until the claim's visit may make another request; None where its host is left alone for now, or no
+        request is left.
+        """
+        wait_s = self._workbench.turn_in_s(claim, self._clock.monotonic())
+        if self._workbench.requests.are_lacking:
+            self._wake.set()
+        return wait_s
 
     # --- for the screen -----------------------------------------------------------------------------------------
 
@@ -223,6 +233,20 @@ class Frontier:
                 self._idle.popleft().set_result(claim)
             else:
                 return
+
+    def _reached_limit(self) -> EndReason | None:
+        """The limit that lets the run lend nothing more, once all that was lent is back."""
+        if self._workbench.lent:
+            return None
+        if self._workbench.allowance.is_spent:
+            return EndReason.MAX_PAGES
+        return EndReason.MAX_REQUESTS if self._workbench.requests.are_spent else None
+
+    async def _note_requests(self) -> None:
+        """Have the store note more requests, before they are lent."""
+        part = self._workbench.requests.next_part()
+        await self._store.note_requests(*self._workbench.requests.notes(part))
+        self._workbench.add_ready(part)
 
     async def _in_turns(self, judge: Callable[[Claim], Awaitable[None]], claims: Iterable[Claim]) -> None:
         """Judge each claim. Where that takes long (a robots.txt may cost 10 ms a question), lend in between."""

@@ -1,6 +1,6 @@
 """What is known of a host while it is in memory, and the rule that paces its requests.
 
-Invariant: `Workbench` alone writes here, and `Shares` and `PageAllowance`, which are its parts; others only read.
+Invariant: `Workbench` alone writes here, and `Shares` and the allowances, which are its parts; others only read.
 Hosts own their pacing; what belongs to one scheme and port of a host is `OriginState`'s.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from crawler.frontier.origins import OriginState, Turns
+from crawler.frontier.requests import Requests
 from crawler.policy.pace import AT_REST, HostPace, slots
 from crawler.records import Claim
 
@@ -35,6 +36,7 @@ class HostState:
     last_lent: Claim | None = None
     more: bool = True  # the store may hold more due URLs than `claims`
     allowance: int | None = None  # pages that may still be lent in this run; None: any number
+    requests_left: Requests | None = None  # that may still be sent to it in this run; None: any number
     requests: int = 0
     address: str | None = None  # the last one known
     slow: bool = False
@@ -52,8 +54,17 @@ class HostState:
         quick = self.proven or (several and self.answered)
         if self.lent >= slots(quick=quick, per_host=self.per_host) or self.allowance == 0 or self.must_hear_first:
             return None
+        if self.requests_left is not None and not self.requests_left.ready:
+            return None
         is_last = several and 1 < self.per_host <= self.claims.doubtful + 1
         return self.claims.next(probing=several and self.probes > 0, quick_first=is_last)
+
+    @property
+    def reached_limit(self) -> str | None:
+        """The limit for which it lends nothing more in this run ("page", "request"); None where it may."""
+        if self.allowance == 0:
+            return "page"
+        return "request" if self.requests_left is not None and self.requests_left.are_spent else None
 
     @property
     def slowed_s(self) -> float | None:
@@ -113,4 +124,6 @@ class Loan:
     turn_until: float = 0.0  # for so long at most, where the host has a delay
     late: bool = False  # it lost that turn to others, and needs another one before it may be sent
     sent: bool = False
+    may_send: bool = True  # a request that counts against the limits, and was not sent yet
+    requests: int = 0  # that were sent for it
     address: str | None = None  # the one that it is counted on: it was admitted there, or is expected there

@@ -107,7 +107,7 @@ class Returning:
         now, wall = self._clock.monotonic(), self._clock.wall()
         closure = _closure(claim, verdict, wall)
         until = now + (verdict.pause_s or 0.0)
-        self._workbench.take_back(
+        requests = self._workbench.take_back(
             claim,
             now,
             stored=page is not None,
@@ -137,6 +137,7 @@ class Returning:
             host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
             pace_s=host.pace.delay_s if self._adaptive else None,
             is_kept=self._keep(claim, verdict),
+            requests=requests,
         )
 
     def _tell(self, visit: Visit, verdict: Verdict) -> None:

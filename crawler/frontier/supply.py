@@ -15,6 +15,7 @@ from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
 from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.hosts import HostState
+from crawler.frontier.requests import Requests
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.workbench import Workbench
 from crawler.host_settings import settings_of
@@ -50,7 +51,7 @@ class Supply:
         self._awaiting = awaiting
         self._robots = robots
         self._clock = clock
-        self._has_own_limits = any(host.max_pages is not None for host in config.hosts)
+        self._has_own_limits = any((host.max_pages or host.max_requests) is not None for host in config.hosts)
         self._most_pages_of_any = most_pages_of_any(config)
         self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
         self._released: list[Claim] = []  # since the last read
@@ -73,7 +74,7 @@ class Supply:
         self._sweep()
         await self._load_hosts()
         hosts = [self._workbench.host(host_id) for host_id in self._needs_refill if host_id in self._workbench]
-        hosts = [host for host in hosts if host.more and _may_have_others(host) and host.allowance != 0]
+        hosts = [host for host in hosts if host.more and _may_have_others(host) and not host.reached_limit]
         self._needs_refill = {host.host_id for host in hosts[_HOSTS_PER_READ:]}
         return await self._due_claims(hosts[:_HOSTS_PER_READ])
 
@@ -205,19 +206,24 @@ class Supply:
             after = batch.next  # some had the pages that their own settings allow, and may stand before others
 
     def _absent(self, records: Iterable[HostRecord]) -> list[HostRecord]:
-        """Those that are not in memory and may give pages. Each is looked up: those here get what has become due."""
-        return [record for record in records if not self._has_its_pages(record) and not self._is_here(record.host_id)]
+        """Those that are not in memory and may lend. Each is looked up: those here get what has become due."""
+        return [record for record in records if not self._is_at_limit(record) and not self._is_here(record.host_id)]
 
-    def _has_its_pages(self, record: HostRecord) -> bool:
+    def _is_at_limit(self, record: HostRecord) -> bool:
         """By its own settings; the store knows the limit of all hosts."""
         if not self._has_own_limits:
             return False
-        most = self._most_pages(record)
-        return most is not None and record.run_pages >= most
+        pages, requests = self._most_pages(record), self._most_requests(record)
+        return (pages is not None and record.run_pages >= pages) or (
+            requests is not None and record.run_requests >= requests
+        )
 
     def _most_pages(self, record: HostRecord) -> int | None:
         own = settings_of(record.name, self._config.hosts).max_pages
         return self._config.scope.max_pages_per_host if own is None else own
+
+    def _most_requests(self, record: HostRecord) -> int | None:
+        return settings_of(record.name, self._config.hosts).max_requests
 
     async def _stale_hosts(self, horizon: Horizon, limit: int) -> list[HostRecord]:
         """The next hosts that have something to be fetched again: each is asked once, as the horizon stands still."""
@@ -248,6 +254,7 @@ class Supply:
             crawl_delay_s=0.0 if self._config.politeness.ignore_robots else self._robots.crawl_delay_s(record.name),
             pace_s=record.pace_s,
             allowance=None if most is None else max(0, most - record.run_pages),
+            requests=None if own.max_requests is None else Requests.of(own.max_requests, spent=record.run_requests),
             delay_s=own.delay_s,
             per_host=own.per_host,
         )
@@ -374,10 +381,10 @@ def _may_have_others(host: HostState) -> bool:
 
 
 def _has_work(host: HostState) -> bool:
-    return host.allowance != 0 and bool(host.claims or host.waiting)
+    return not host.reached_limit and bool(host.claims or host.waiting)
 
 
 def _is_done_with(host: HostState, now: float) -> bool:
-    if host.allowance == 0:
+    if host.reached_limit:
         return True
     return not host.claims and not host.waiting and not host.more and host.ready_at <= now

@@ -7,7 +7,8 @@ Synchronous and without a clock: `now` (seconds, monotonic) is passed in. Invari
   more for an origin that has not answered yet;
 - within a host origins take turns (see origins.py); one that pauses lends nothing and holds up none of the others, and
   one that cannot be connected to holds a slot, but not the turns of the others;
-- what hosts share stays within its bounds (see shares.py), and so do the pages of the run and of a host (allowance.py);
+- what hosts share stays within its bounds (see shares.py), and so do the pages and requests of the run and of a host
+  (allowance.py);
 - every claim offered is lent until it is taken back, turned away, or withdrawn with its host; none is lent twice.
 
 A host is in exactly one place: the heap (it may lend at `ready_at`), a queue of those that wait for room (`Shares`), or
@@ -21,9 +22,10 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
-from crawler.frontier.allowance import PageAllowance
+from crawler.frontier.allowance import PageAllowance, Part, RequestAllowance
 from crawler.frontier.hosts import HostState, Loan
 from crawler.frontier.origins import OriginState
+from crawler.frontier.requests import Requests
 from crawler.frontier.shares import Shares
 from crawler.policy.outcome import NOTHING_YET, InARow
 from crawler.policy.pace import AT_REST, SLOW_AFTER_S, HostPace, after_refusal, after_success
@@ -31,6 +33,7 @@ from crawler.records import Blame, Claim
 
 FIRST_ANSWER_S = 5.0  # for which an origin that has not answered yet may hold up the others of its host
 _TURN_S = 1.0  # at least, before a request that cannot be sent yet loses its turn to other origins
+_NOTING_S = 0.05  # until more requests are noted, about
 _HURRIED_ATTEMPTS = 2  # even where it only holds one slot of several; after that, whoever is slow gets its chance
 
 
@@ -45,9 +48,11 @@ class Workbench:
         per_ip: int,
         concurrency: int,
         max_pages: int | None = None,
+        max_requests: int | None = None,
         adaptive: bool = True,
     ) -> None:
         self.allowance = PageAllowance(max_pages)
+        self.requests = RequestAllowance(max_requests)
         self._delay_s = delay_s
         self._per_host = per_host
         self._adaptive = adaptive
@@ -94,10 +99,12 @@ class Workbench:
         crawl_delay_s: float = 0.0,
         pace_s: float | None = None,
         allowance: int | None = None,
+        requests: Requests | None = None,
         delay_s: float | None = None,
         per_host: int | None = None,
     ) -> HostState:
-        """Take a host into memory; nothing is lent before `ready_at`, nor more pages than `allowance`.
+        """Take a host into memory; nothing is lent before `ready_at`, nor more pages than `allowance`, nor more
+        `requests`.
 
         `pace_s` is the delay to which it was slowed when it was here last. `delay_s` and `per_host` are its own; None:
         those of all hosts.
@@ -114,8 +121,10 @@ class Workbench:
             pace=pace,
             ready_at=ready_at,
             allowance=allowance,
+            requests_left=requests,
         )
         self._hosts[host_id] = host
+        self.requests.watch(host)
         return host
 
     def offer(self, host: HostState, claims: Iterable[Claim], *, first: bool = False) -> None:
@@ -126,6 +135,7 @@ class Workbench:
     def withdraw(self, host_id: int) -> list[Claim]:
         """Forget a host that has nothing lent; returns its claims."""
         host = self._hosts.pop(host_id)
+        self.requests.forget(host)
         if any(origin.parked for origin in host.claims.origins()):
             self._pauses = [entry for entry in self._pauses if entry[2] is not host]
             heapq.heapify(self._pauses)
@@ -162,7 +172,7 @@ class Workbench:
         self._end_turns(now)
         if self._pauses:
             self._end_pauses(now)
-        if self.allowance.is_spent:
+        if self.allowance.is_spent or self.requests.none_ready:
             return None
         while self._wake() or (self._heap and self._heap[0][0] <= now):
             if not self._heap or self._heap[0][0] > now:
@@ -182,7 +192,7 @@ class Workbench:
 
     def next_ready_at(self) -> float | None:
         """When `lend`, which had nothing, may have something though no loan ends; None where it will not."""
-        if self.allowance.is_spent:
+        if self.allowance.is_spent or self.requests.none_ready:
             return None
         while self._turns and not _ends_turn(self._turns[0]):
             heapq.heappop(self._turns)
@@ -205,12 +215,15 @@ class Workbench:
         loan = self._loans[claim]
         loan.host.pace_from(now)
         loan.sent = True
+        loan.may_send = False
+        loan.requests += 1
         self._leave_turn(loan)
         loan.host.requests += 1
         self._queue(loan.host)
 
     def turn_in_s(self, claim: Claim, now: float) -> float | None:
-        """Seconds until the claim's visit may make one more request; None where it is left alone for now.
+        """Seconds until the claim's visit may make one more request; None where it is left alone for now, or has no
+        request left.
 
         The first answer, as soon as no other request of the host is about to be sent, keeps the host's next turn for
         this claim: nothing else of it is lent until the request is sent, or the claim taken back.
@@ -219,6 +232,9 @@ class Workbench:
         host = loan.host
         if (host.backing_off and host.ready_at > now) or loan.origin.paused_until > now:
             return None
+        if not loan.may_send and not self.requests.lend(host):
+            return None if self.requests.are_spent_by(host) else _NOTING_S
+        loan.may_send = True
         return self._turn_in_s(loan, now)
 
     def sending_in_s(self, claim: Claim, now: float) -> float:
@@ -304,8 +320,9 @@ class Workbench:
         timed_out: bool = False,
         back_off_until: float | None = None,
         pause: tuple[float, str] | None = None,
-    ) -> None:
+    ) -> int:
         """The claim is finished, with or without an answer; `stored` says whether it counts against the allowance.
+        Returns how many requests were sent for it.
 
         `back_off_until` is for its host; `pause` for its origin: until when, and why.
         """
@@ -322,6 +339,13 @@ class Workbench:
         if pause is not None:
             self.pause(host, origin, now, *pause)
         self._queue(host)
+        return loan.requests
+
+    def add_ready(self, part: Part) -> None:
+        """The store has noted these requests."""
+        self.requests.add_ready(part)
+        for host, _size in part.hosts:
+            self._queue(host)
 
     def pause(self, host: HostState, origin: OriginState, now: float, until: float, reason: str) -> None:
         """Lend nothing of this origin before."""
@@ -383,6 +407,7 @@ class Workbench:
         self._loans[claim] = self._recent[claim] = loan
         self._shares.enter(loan)
         self.allowance.lend(host, claim)
+        self.requests.lend(host)
         host.backing_off = False
         host.last_lent = claim
         host.lent += 1
@@ -396,6 +421,8 @@ class Workbench:
         del self._loans[loan.claim]
         self._recent.pop(loan.claim, None)
         self._shares.leave(loan)
+        if loan.may_send:
+            self.requests.give_back(loan.host)
         loan.host.lent -= 1
         loan.origin.lent -= 1
         self._leave_turn(loan)

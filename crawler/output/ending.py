@@ -23,6 +23,7 @@ _ENDINGS: Mapping[str, tuple[str, str, str]] = {
     EndReason.COMPLETE: ("complete", "green", ": no fetchable URLs left"),
     EndReason.WAITING: ("waiting", "yellow", ""),
     EndReason.MAX_PAGES: ("stopped", "green", ": reached the page limit (--max-pages)"),
+    EndReason.MAX_REQUESTS: ("stopped", "green", ": reached the request limit (--max-requests)"),
     EndReason.MAX_RUNTIME: ("stopped", "green", ": reached the time limit (--max-runtime)"),
     EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; all finished work is stored"),
     EndReason.STOPPED: ("stopped", "yellow", " by `crawler stop`; all finished work is stored"),

@@ -64,8 +64,8 @@ class HostView(Protocol):
         """When the first of its origins that pause may be asked again (monotonic seconds); None: none does."""
 
     @property
-    def allowance(self) -> int | None:
-        """Pages that it may still give in this run; None: any number."""
+    def reached_limit(self) -> str | None:
+        """The limit for which it gets no more requests in this run ("page", "request"); None: it may."""
 
     @property
     def requests(self) -> int:

@@ -114,8 +114,8 @@ def _state(host: HostView, now: float) -> tuple[str, str]:
         return "waiting for robots.txt", "cyan"
     if host.lent:
         return "fetching" if host.lent == 1 else f"fetching {host.lent}", "green"
-    if host.allowance == 0:
-        return "page limit reached", "dim"
+    if host.reached_limit:
+        return f"{host.reached_limit} limit reached", "dim"
     if host.claims:
         return (f"next in {span(max(0.1, wait_s))}", "dim") if wait_s > 0 else ("ready", "")
     return "idle", "dim"

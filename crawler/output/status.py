@@ -32,6 +32,7 @@ _GAP = 2  # cells between columns
 _END_STYLES: Mapping[str, str] = {
     EndReason.COMPLETE: "green",
     EndReason.MAX_PAGES: "green",
+    EndReason.MAX_REQUESTS: "green",
     EndReason.MAX_RUNTIME: "green",
     EndReason.KILLED: "red",
     "running": "cyan",

@@ -73,7 +73,15 @@ class RunLog(Protocol):
         """Start a run, or resume one that was killed; returns its id and the number of pages that it has stored.
 
         What earlier runs have fetched was fetched before a new one started, also by a clock too coarse to show it.
-        A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
+        A killed run is resumed only under the same limits; otherwise what it has counted would mean nothing.
+        """
+
+    async def requests_noted(self) -> int:
+        """How many requests this run may have sent before it was killed; 0 where it was not."""
+
+    async def note_requests(self, run: int | None, hosts: Sequence[tuple[int, int]]) -> None:
+        """Before they are sent: so many requests may be sent by this run in all (None: as noted before), and to each of
+        these hosts. A run that is resumed counts what was noted as sent.
         """
 
     async def run_times(self) -> tuple[float, float | None]:

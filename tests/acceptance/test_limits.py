@@ -42,6 +42,33 @@ def test_max_pages_per_host_is_exact_for_every_host(cli: Cli, serve: Serve) -> N
     assert by_host == {f"h{number:03d}.test": 5 for number in range(8)}
 
 
+@pytest.mark.parametrize("limit", [1, 7, 120])
+def test_max_requests_is_exact_at_concurrency_64(cli: Cli, serve: Serve, limit: int) -> None:
+    """The server counts: robots.txt, redirects and missing pages are requests, too."""
+    web = FakeWeb()
+    site = web.site("a.test", pages=200, links_per_page=20)
+    for number in range(1, 200, 4):
+        site.status(f"/p{number}", 404)
+        site.redirect(f"/p{number + 1}", "/p3")
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), *FAST, "--max-requests", str(limit))
+    assert len(served.log) == outcome.summary["requests"] == limit
+    assert outcome.summary["end_reason"] == "max_requests"
+    assert "reached the request limit (--max-requests)" in outcome.out + outcome.err
+    assert cli.rows("SELECT requests FROM runs") == [limit]
+
+
+def test_a_host_s_own_max_requests_is_exact(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.hosts(4, pages_each=30)
+    served = serve(web)
+    file = cli.folder / "crawl.toml"
+    file.write_text('scope = "any"\n[[host]]\nmatch = "h00[01].test"\nmax-requests = 11\n')
+    cli.crawl(served, served.url("h000.test"), *FAST, "--config", str(file))
+    by_host = Counter(hit.host for hit in served.log)
+    assert by_host == {"h000.test": 11, "h001.test": 11, "h002.test": 31, "h003.test": 31}
+
+
 def test_a_second_run_goes_on_after_the_limit(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=60)
@@ -153,7 +180,8 @@ def test_max_rate_bounds_what_all_hosts_send_together(cli: Cli, serve: Serve) ->
 def test_max_pages_per_host_is_exact_where_hosts_come_and_go(cli: Cli, serve: Serve) -> None:
     """More hosts than are kept in memory: one that is let go before its page is committed would begin anew.
 
-    With many retries: on a busy machine the test's own DNS server may be silent for longer than three tries.
+    With many retries: on a busy machine the test's own DNS server may be silent for longer than three tries. That costs
+    an attempt, but no page.
     """
     web = FakeWeb()
     web.hosts(4_500, pages_each=2)
@@ -162,6 +190,6 @@ def test_max_pages_per_host_is_exact_where_hosts_come_and_go(cli: Cli, serve: Se
     seeds.write_text("\n".join(served.url(name) for name in web.sites))
     options = ("--delay", "0", "--ignore-robots", "--max-pages-per-host", "1", "--retries", "8")
     outcome = cli.crawl(served, str(seeds), *options)
-    assert outcome.summary["by_failure"] == {}
+    assert outcome.summary["by_failure"].keys() <= {"dns"}
     assert outcome.summary["pages"] == 4_500
     assert set(cli.rows("SELECT run_pages FROM hosts")) == {1}

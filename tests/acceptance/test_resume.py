@@ -88,6 +88,18 @@ def test_max_pages_is_not_bent_by_a_kill_and_a_resume(cli: Cli, serve: Serve) ->
     assert cli.rows("SELECT count(*) FROM runs") == [1]
 
 
+def test_max_requests_is_not_passed_by_kills_and_resumes(cli: Cli, serve: Serve) -> None:
+    """What was in flight at each kill counts, so the server never sees one too many."""
+    served = serve(_web())
+    seed = served.url("a.test")
+    for requests in (30, 60, 90):
+        _kill_after(cli.start(served, seed, *OPTIONS, "--max-requests", "150"), served, requests)
+    outcome = cli.crawl(served, seed, *OPTIONS, "--max-requests", "150")
+    assert outcome.summary["end_reason"] == "max_requests"
+    assert 150 - 3 * (CONCURRENCY + 150 // 16) <= len(served.log) <= 150
+    assert cli.rows("SELECT count(*) FROM runs") == [1]
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_cleanly_and_the_next_run_goes_on(
     cli: Cli, serve: Serve, number: signal.Signals, status: int

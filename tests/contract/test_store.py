@@ -557,6 +557,30 @@ async def test_a_run_that_was_killed_goes_on_with_what_it_has_stored(location: P
     ]
 
 
+async def test_what_was_noted_counts_as_sent_after_a_kill(location: Path) -> None:
+    options = {"scope": {"max_pages": None}, "run": {"max_requests": 40}}
+    async with a_store(location, A, C) as store:
+        await store.begin_run(options, NOW)
+        host_a, host_c = (claim.host_id for claim in (await claims_of(store)).values())
+        assert await store.requests_noted() == 0
+        await store.note_requests(None, [(host_a, 8), (host_c, 3)])
+        await store.note_requests(12, [(host_a, 5)])
+        await store.commit([a_result((await claims_of(store))[A], requests=2)], NOW)
+        assert rows(location, "SELECT run_requests FROM hosts ORDER BY id") == [(2,), (0,)]
+    async with database_at(location).open_store() as store:
+        run_id, _pages = await store.begin_run(options, NOW)
+        assert await store.requests_noted() == 12
+        assert rows(location, "SELECT run_requests FROM hosts ORDER BY id") == [(5,), (3,)]
+        assert rows(location, "SELECT requests FROM runs WHERE id = ?", run_id) == [(2,)]
+        await store.commit([a_result((await claims_of(store))[C])], NOW)
+        assert rows(location, "SELECT run_requests FROM hosts ORDER BY id") == [(5,), (4,)]
+        await store.end_run(EndReason.MAX_REQUESTS, {}, NOW)
+        await store.begin_run(options, NOW)
+        assert await store.requests_noted() == 0
+        await store.note_requests(1, [(host_a, 1)])
+        assert rows(location, "SELECT run_requests, run_requests_noted FROM hosts ORDER BY id") == [(0, 1), (4, 3)]
+
+
 async def test_due_urls_come_longest_due_first_and_at_most_so_many_of_a_host(location: Path) -> None:
     async with a_store(location) as store:
         await store.add([a_target(f"http://a.test/{number}") for number in range(9)], NOW + 1)

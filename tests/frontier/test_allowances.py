@@ -1,4 +1,4 @@
-"""Limits are exact: pages of the run and of a host are counted when they are stored, whatever else was asked for."""
+"""Limits are exact: pages of the run and of a host are counted when they are stored, requests before they are sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from crawler.fakeweb import Answer, FakeWeb, Site
 from crawler.frontier.allowance import PageAllowance
-from tests.frontier.crawls import NIGHT, a_site, copied_after, crawled, rows
+from crawler.host_settings import HostSettings
+from tests.frontier.crawls import DAY_S, NIGHT, a_site, copied_after, crawled, rows
 
 
 def a_mixed_site(web: FakeWeb, name: str) -> Site:
@@ -93,6 +94,103 @@ def test_a_run_that_was_killed_past_its_limit_has_nothing_left() -> None:
     allowance = PageAllowance(3)
     allowance.spend(5)
     assert allowance.is_spent
+
+
+# --- requests -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("requests", [1, 2, 9, 60])
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_a_run_sends_exactly_as_many_requests_as_it_may(tmp_path: Path, requests: int, concurrency: int) -> None:
+    """Whatever they ask for, and whatever comes of it: retries, redirects of robots.txt, images."""
+    web = FakeWeb()
+    for name in ("a.test", "b.test"):
+        a_mixed_site(web, name).redirect("/robots.txt", "/rules")
+    done = crawled(
+        web,
+        tmp_path / "crawl.db",
+        "http://a.test/",
+        "http://b.test/",
+        max_requests=requests,
+        concurrency=concurrency,
+        per_host=8,
+    )
+    assert (done.summary.end_reason, done.summary.requests) == ("max_requests", requests)
+    assert len(done.log) == requests
+    assert rows(done.db, "SELECT requests FROM runs") == [(requests,)]
+
+
+@pytest.mark.parametrize("requests", [1, 2, 7, 40])
+def test_a_host_is_sent_exactly_as_many_requests_as_it_may_be(tmp_path: Path, requests: int) -> None:
+    """The others have no limit, and the next run may send it as many again."""
+    web, db = FakeWeb(), tmp_path / "crawl.db"
+    for name in ("a.test", "b.test"):
+        a_mixed_site(web, name).redirect("/robots.txt", "/rules")
+    hosts = (HostSettings(match="a.test", max_requests=requests),)
+    done = crawled(web, db, "http://a.test/", "http://b.test/", hosts=hosts, per_host=8)
+    assert len(done.hits("a.test")) == requests
+    assert len(done.hits("b.test")) == 2 + 101 + 20  # robots.txt twice, 20 pages once more
+    # Where none is left for its redirect, robots.txt is asked for again later.
+    assert done.summary.end_reason == ("complete" if requests > 1 else "waiting")
+    again = crawled(web, db, at=NIGHT + DAY_S, hosts=hosts, per_host=8, max_age_s="auto")
+    assert len(again.hits("a.test")) == requests
+
+
+def test_what_was_asked_for_and_has_not_changed_is_a_request_too(tmp_path: Path) -> None:
+    """That is what tells the limit from --max-pages, which such pages do not count against."""
+    web, db = FakeWeb(), tmp_path / "crawl.db"
+    a_site(web, "a.test", 60)
+    crawled(web, db, "http://a.test/")
+    by_pages = crawled(web, db, at=NIGHT + DAY_S, max_age_s=0.0, max_pages=5)
+    assert (len(by_pages.hits("a.test")), by_pages.summary.end_reason) == (61, "complete")
+    by_requests = crawled(web, db, at=NIGHT + 2 * DAY_S, max_age_s=0.0, max_pages=None, max_requests=5)
+    assert (len(by_requests.hits("a.test")), by_requests.summary.end_reason) == (5, "max_requests")
+
+
+def test_a_connection_that_fails_before_it_is_used_costs_no_request(tmp_path: Path) -> None:
+    web = FakeWeb()
+    a_site(web, "a.test", 30)
+    seeds = ["http://nowhere.test/", "http://a.test/"]
+    done = crawled(web, tmp_path / "crawl.db", *seeds, max_requests=8, retries=0)
+    assert (len(done.log), done.summary.end_reason) == (8, "max_requests")
+
+
+@pytest.mark.parametrize("killed_after_s", [0.6, 3.2, 5.3, 9.1, 12.3])
+@pytest.mark.parametrize("limit", ["run", "host"])
+def test_a_run_that_was_killed_sends_no_more_than_what_is_left(
+    tmp_path: Path, killed_after_s: float, limit: str
+) -> None:
+    """What was under way when it was killed counts, though nobody knows what came of it."""
+    web, db, remains = FakeWeb(), tmp_path / "crawl.db", tmp_path / "remains.db"
+    hosts = ("a.test", "b.test", "c.test")
+    for name in hosts:
+        a_site(web, name, 40, delay_s=2.5)
+    options: dict[str, Any] = {"delay_s": 1.0, "per_host": 4}
+    if limit == "run":
+        options["max_requests"] = most = 45
+    else:
+        options["hosts"] = (HostSettings(match="*.test", max_requests=15),)
+        most = 45
+    during = copied_after(killed_after_s, db, remains)
+    killed = crawled(web, db, *(f"http://{name}/" for name in hosts), during=during, **options)
+    before = [hit for hit in killed.log if hit.start <= killed_after_s]
+    done = crawled(web, remains, at=NIGHT + 60.0, **options)
+    sent = len(before) + len(done.log)
+    assert most - 2 * len(hosts) <= sent <= most
+    assert [run for (run,) in rows(remains, "SELECT id FROM runs")] == [1]
+    if limit == "host":
+        for name in hosts:
+            assert len([hit for hit in before if hit.host == name]) + len(done.hits(name)) <= 15
+
+
+def test_a_killed_run_under_another_limit_is_over(tmp_path: Path) -> None:
+    web, db, remains = FakeWeb(), tmp_path / "crawl.db", tmp_path / "remains.db"
+    a_site(web, "a.test", 40)
+    during = copied_after(5.5, db, remains)
+    crawled(web, db, "http://a.test/", during=during, delay_s=1.0, max_requests=20)
+    done = crawled(web, remains, at=NIGHT + 60.0, delay_s=1.0, max_requests=21)
+    assert len(done.log) == 21
+    assert rows(remains, "SELECT end_reason FROM runs ORDER BY id") == [("killed",), ("max_requests",)]
 
 
 def _pages_of_hosts(db: Path) -> list[int]:

@@ -366,6 +366,7 @@ def test_asking_for_colours_does_not_make_a_file_a_terminal() -> None:
     [
         ("complete", "complete after 0.0 s: no fetchable URLs left"),
         ("max_pages", "--max-pages"),
+        ("max_requests", "--max-requests"),
         ("max_runtime", "--max-runtime"),
         ("interrupted", "Ctrl-C"),
         ("terminated", "SIGTERM"),

@@ -65,6 +65,7 @@ WRONG: list[tuple[type, str, Any, str]] = [
     (RecrawlConfig, "min_interval_s", 61 * 86400, "--min-interval"),
     (RecrawlConfig, "max_interval_s", 0, "--max-interval"),
     (RunConfig, "max_runtime_s", 0, "--max-runtime"),
+    (RunConfig, "max_requests", 0, "--max-requests"),
     (RunConfig, "max_wait_s", -1, "--max-wait"),
     (RunConfig, "grace_s", -1, "--grace"),
 ]
@@ -80,6 +81,7 @@ RIGHT: list[tuple[type, str, Any]] = [
     (NetworkConfig, "retries", 0),
     (NetworkConfig, "allow_private", ("10.1.2.3/8", "::1", "fd00::/8")),
     (RunConfig, "max_runtime_s", 0.1),
+    (RunConfig, "max_requests", 1),
     (RunConfig, "max_wait_s", 0),
 ]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.content.reader import read, readable
-from crawler.records import Listing, Page, SitemapEntry, UrlKind
+from crawler.content.reader import kind_of, read, readable
+from crawler.records import LOOK_BYTES, Listing, Page, SitemapEntry, UrlKind
 
 URL = "http://example.com/"
 HTML = b"<html><title>t</title>"
@@ -85,6 +85,20 @@ def test_other_types_are_not_read(content_type: str) -> None:
 def test_xml_is_a_page_where_its_root_is_that_of_xhtml(body: str, is_page: bool, content_type: str) -> None:
     for encoding in ("utf-8", "utf-16"):
         assert isinstance(read(UrlKind.PAGE, body.encode(encoding), URL, content_type), Page) is is_page
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(("root", "is_page"), [("<html lang='en'>", True), ("<svg>", False)])
+def test_a_root_beyond_what_is_looked_at_first_is_waited_for(root: str, is_page: bool, encoding: str) -> None:
+    """A licence in a comment may stand before it; its first bytes alone do not tell."""
+    body = f"<?xml version='1.0'?><!-- {'licence ' * 600} -->\n{root}".encode(encoding)
+    head, url_kind = body[:LOOK_BYTES], UrlKind.PAGE
+    assert kind_of(url_kind, "application/xml", head) is url_kind
+    assert isinstance(read(url_kind, body, URL, "application/xml"), Page) is is_page
+
+
+def test_a_short_document_that_is_nothing_but_a_comment_is_not_waited_for() -> None:
+    assert kind_of(UrlKind.PAGE, "application/xml", b"<!-- nothing -->") is None
 
 
 def test_a_hostile_prologue_is_passed_in_linear_time() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from crawler.frontier.hosts import HostState
+from crawler.frontier.requests import Requests
 from crawler.frontier.workbench import Workbench
 from crawler.policy.pace import SLOW_AFTER_S
 from crawler.records import Blame, Claim, UrlKind
@@ -347,6 +348,7 @@ class Loan:
     admitted: bool = False
     sent: bool = False
     again: bool = False  # it is to be sent once more
+    may_send: bool = True  # a request that counts
     noticed: bool = False  # as one that takes long
 
 
@@ -357,6 +359,7 @@ class ModelHost:
     state: HostState
     ready_at: float
     allowance: int | None
+    requests: int | None = None  # that may be sent to it
     slow: bool = False
     proven: bool = False
     last_sent: float | None = None
@@ -367,7 +370,7 @@ class ModelHost:
 
     @property
     def may_lend(self) -> bool:
-        return bool(self.waiting) and self.allowance != 0
+        return bool(self.waiting) and self.allowance != 0 and self.requests != 0
 
 
 class WorkbenchMachine(RuleBasedStateMachine):
@@ -386,18 +389,32 @@ class WorkbenchMachine(RuleBasedStateMachine):
         concurrency=st.integers(1, 8),
         addresses=st.integers(1, 2),
         pages=st.sampled_from([None, None, 4, 20]),
+        requests=st.sampled_from([None, None, 5, 40]),
     )
     def open(
-        self, delay_s: float, per_host: int, per_ip: int, concurrency: int, addresses: int, pages: int | None
+        self,
+        delay_s: float,
+        per_host: int,
+        per_ip: int,
+        concurrency: int,
+        addresses: int,
+        pages: int | None,
+        requests: int | None,
     ) -> None:
         self.delay_s, self.per_host, self.per_ip, self.concurrency = delay_s, per_host, per_ip, concurrency
         self.addresses = addresses  # that hosts usually have: few, so that they wait for each other
         self.pages = pages  # that the run may still lend
+        self.requests = requests  # that the run may still send
         self.bench = Workbench(
-            delay_s=delay_s, per_host=per_host, per_ip=per_ip, concurrency=concurrency, max_pages=pages
+            delay_s=delay_s,
+            per_host=per_host,
+            per_ip=per_ip,
+            concurrency=concurrency,
+            max_pages=pages,
+            max_requests=requests,
         )
         for host_id in range(1, NAMES):
-            self.offer(host_id, 0.0, None, 3, False, UrlKind.PAGE)
+            self.offer(host_id, 0.0, None, None, 3, False, UrlKind.PAGE)
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -405,17 +422,28 @@ class WorkbenchMachine(RuleBasedStateMachine):
         host_id=st.integers(1, NAMES),
         ready_in=st.sampled_from([0.0, 0.0, 3.0]),
         allowance=st.sampled_from([None, None, None, 0, 1, 3]),
+        requests=st.sampled_from([None, None, None, 0, 1, 3, 40]),
         count=st.integers(1, 4),
         first=st.booleans(),
         kind=st.sampled_from([UrlKind.PAGE, UrlKind.PAGE, UrlKind.ROBOTS]),
     )
     def offer(
-        self, host_id: int, ready_in: float, allowance: int | None, count: int, first: bool, kind: UrlKind
+        self,
+        host_id: int,
+        ready_in: float,
+        allowance: int | None,
+        requests: int | None,
+        count: int,
+        first: bool,
+        kind: UrlKind,
     ) -> None:
         if host_id not in self.hosts:
             ready_at = self.now + ready_in
-            state = self.bench.add_host(host_id, f"h{host_id}.test", ready_at=ready_at, allowance=allowance)
-            self.hosts[host_id] = ModelHost(state=state, ready_at=ready_at, allowance=allowance)
+            own = None if requests is None else Requests.of(requests)
+            state = self.bench.add_host(
+                host_id, f"h{host_id}.test", ready_at=ready_at, allowance=allowance, requests=own
+            )
+            self.hosts[host_id] = ModelHost(state=state, ready_at=ready_at, allowance=allowance, requests=requests)
         numbers = range(self.next_number, self.next_number + count)
         claims = [a_claim(host_id, number, kind) for number in numbers]
         self.next_number += count
@@ -455,11 +483,16 @@ class WorkbenchMachine(RuleBasedStateMachine):
     def ask_for_another_turn(self, data: st.DataObject) -> None:
         loan = data.draw(st.sampled_from([loan for loan in self.loans() if loan.sent]), label="loan")
         host = self.hosts[loan.claim.host_id]
+        self.note_requests()
         wait_s = self.bench.turn_in_s(loan.claim, self.now)
         if wait_s is None:
-            assert host.state.backing_off
-            assert host.ready_at > self.now
-        elif self.delay_s and any(not other.sent for other in host.loans.values()):
+            none_left = not loan.may_send and 0 in (self.requests, host.requests)
+            assert none_left or (host.state.backing_off and host.ready_at > self.now)
+            return
+        if not loan.may_send:
+            self.count_request(host, -1)
+            loan.may_send = True
+        if self.delay_s and any(not other.sent for other in host.loans.values()):
             assert wait_s == self.delay_s
         else:
             assert wait_s == max(0.0, host.ready_at - self.now)
@@ -528,17 +561,35 @@ class WorkbenchMachine(RuleBasedStateMachine):
     def limit(self, host: ModelHost) -> int:
         return self.per_host if host.proven else 1
 
+    def note_requests(self) -> None:
+        """As the store would."""
+        if self.bench.requests.are_lacking:
+            part = self.bench.requests.next_part()
+            run, hosts = self.bench.requests.notes(part)
+            assert run is None or run > 0
+            assert all(noted > 0 for _host_id, noted in hosts)
+            self.bench.add_ready(part)
+        assert not self.bench.requests.are_lacking
+
+    def count_request(self, host: ModelHost, change: int) -> None:
+        if host.requests is not None:
+            host.requests += change
+        if self.requests is not None:
+            self.requests += change
+
     def take_one(self) -> Claim | None:
+        self.note_requests()
         claim = self.bench.lend(self.now)
         for loan in self.loans():
             if not loan.noticed and self.now - loan.lent_at > SLOW_AFTER_S:
                 loan.noticed = self.hosts[loan.claim.host_id].slow = True
                 self.hosts[loan.claim.host_id].proven = False
         if claim is None:
-            if self.pages != 0:
+            if self.pages != 0 and self.requests != 0:
                 self.nobody_could_have_been_served()
             return None
         assert self.pages != 0, "more pages than the run is allowed"
+        assert self.requests != 0, "more requests than the run is allowed"
         host = self.hosts[claim.host_id]
         assert claim in host.waiting, "lent twice, or never offered"
         assert host.ready_at <= self.now, "lent too early"
@@ -546,8 +597,10 @@ class WorkbenchMachine(RuleBasedStateMachine):
         assert not (self.delay_s and any(not loan.sent for loan in host.loans.values())), "the last one is not sent yet"
         assert not self.no_room_for_unproven(host), "too many slow or new ones"
         assert host.allowance != 0, "more pages than allowed"
+        assert host.requests != 0, "more requests than allowed"
         assert host.address is None or self.on_address(host.address) < self.per_ip, "no room at its address"
         self.allow(claim, -1)
+        self.count_request(host, -1)
         host.waiting.remove(claim)
         host.loans[claim] = Loan(claim=claim, lent_at=self.now, address=host.address)
         return claim
@@ -575,6 +628,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
             assert there <= self.per_ip, "too many on one address"
             return True
         del host.loans[loan.claim]
+        self.count_request(host, 1)
         assert self.on_address(address) >= self.per_ip, "turned away from an address that has room"
         self.allow(loan.claim, 1)
         host.waiting.add(loan.claim)
@@ -596,6 +650,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
         host.last_sent = self.now
         host.ready_at = max(host.ready_at, self.now + self.delay_s)
         loan.sent = True
+        loan.may_send = False
         self.bench.sent(loan.claim, self.now)
 
     def finish_one(
@@ -605,6 +660,8 @@ class WorkbenchMachine(RuleBasedStateMachine):
         until = None if back_off_s is None else self.now + back_off_s
         self.bench.take_back(loan.claim, self.now, stored=stored, timed_out=timed_out, back_off_until=until)
         del host.loans[loan.claim]
+        if loan.may_send:
+            self.count_request(host, 1)
         if not loan.sent:
             host.ready_at = max(host.ready_at, self.now + self.delay_s)
         host.ready_at = max(host.ready_at, until or 0.0)
@@ -620,6 +677,8 @@ class WorkbenchMachine(RuleBasedStateMachine):
             assert len(host.state.claims) == len(host.waiting)
             assert host.state.lent == len(host.loans)
             assert host.state.allowance == host.allowance
+            left = host.state.requests_left
+            assert host.requests == (None if left is None else left.ready + left.unnoted)
             assert (host.state.slow, host.state.proven) == (host.slow, host.proven)
         if self.hosts:
             assert self.bench.lent == len(self.loans())
@@ -638,7 +697,7 @@ class WorkbenchMachine(RuleBasedStateMachine):
         for loan in self.loans():
             self.finish_one(loan)
         self.now += 1000.0
-        while self.pages != 0 and any(host.may_lend for host in self.hosts.values()):
+        while 0 not in (self.pages, self.requests) and any(host.may_lend for host in self.hosts.values()):
             lent = 0
             while len(self.loans()) < self.concurrency and self.take_one() is not None:
                 lent += 1

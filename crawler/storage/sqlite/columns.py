@@ -90,6 +90,7 @@ _HOST = {
     "back_off_until": "back_off_until",
     "failures": "failures",
     "run_pages": "CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END",
+    "run_requests": "CASE WHEN run_id IS ?2 THEN run_requests ELSE 0 END",
     "pace_s": "pace_s",
 }
 HOST_COLUMNS = ", ".join(_HOST.values())  # ?2 is the run

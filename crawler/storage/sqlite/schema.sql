@@ -7,11 +7,12 @@ CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     started_at REAL NOT NULL,
     ended_at REAL,              -- NULL: running, or killed; the next start goes on with this run
-    end_reason TEXT,            -- complete, waiting, max_pages, max_runtime, interrupted, terminated, stopped, failed, killed
+    end_reason TEXT,            -- complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, failed, killed
     pages INTEGER NOT NULL DEFAULT 0,
     requests INTEGER NOT NULL DEFAULT 0,
     options TEXT NOT NULL,      -- JSON, without any secret
-    summary TEXT                -- JSON, once it has ended
+    summary TEXT,               -- JSON, once it has ended
+    requests_noted INTEGER NOT NULL DEFAULT 0   -- with --max-requests: so many may have been sent, whatever was committed
 );
 
 -- Hosts own pacing. The six counts are of their pages and sitemaps by status, kept by triggers.
@@ -21,7 +22,7 @@ CREATE TABLE hosts (
     next_due_at REAL,           -- the earliest next_fetch_at of its URLs, but not before back_off_until
     back_off_until REAL NOT NULL DEFAULT 0,
     failures INTEGER NOT NULL DEFAULT 0,    -- look-ups and connections, in a row
-    run_id INTEGER,             -- the run that run_pages counts
+    run_id INTEGER,             -- the run that run_pages and run_requests count
     run_pages INTEGER NOT NULL DEFAULT 0,
     pending INTEGER NOT NULL DEFAULT 0,
     fetched INTEGER NOT NULL DEFAULT 0,
@@ -34,7 +35,9 @@ CREATE TABLE hosts (
     domain TEXT,                -- NULL: no URL of it was taken in, or no run has asked for domains since
     pace_s REAL,                -- the delay to which adaptive pacing has slowed it; NULL: not slowed
     back_off_reason TEXT,       -- why back_off_until; NULL: the delay between two requests
-    unstored_links INTEGER NOT NULL DEFAULT 0   -- to URLs of it without a row: it had its number (--max-urls-per-host)
+    unstored_links INTEGER NOT NULL DEFAULT 0,  -- to URLs of it without a row: it had its number (--max-urls-per-host)
+    run_requests INTEGER NOT NULL DEFAULT 0,
+    run_requests_noted INTEGER NOT NULL DEFAULT 0   -- with max-requests of its own: as requests_noted of the run
 );
 CREATE INDEX hosts_due ON hosts (next_due_at) WHERE next_due_at IS NOT NULL;
 CREATE INDEX hosts_of_domain ON hosts (domain) WHERE domain IS NOT NULL;

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ import orjson
 
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
 from crawler.storage.sqlite.closures import CLOSURES, closure
-from crawler.storage.sqlite.columns import MADE_PENDING
+from crawler.storage.sqlite.columns import MADE_PENDING, JsonStatement
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import IS_ANSWERED, DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
@@ -28,6 +28,25 @@ from crawler.storage.values import as_json
 from crawler.urls import origin_of
 
 _END_KILLED = "UPDATE runs SET ended_at = ?, end_reason = ? WHERE ended_at IS NULL"
+
+# What may have been sent counts as sent.
+_INHERIT_REQUESTS = """
+UPDATE hosts SET run_requests = run_requests_noted WHERE run_id = ? AND run_requests_noted > run_requests
+"""
+
+_NOTE_RUN = "UPDATE runs SET requests_noted = ? WHERE id = ?"
+_NOTE_HOSTS = JsonStatement(
+    """
+UPDATE hosts SET
+    run_pages = CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
+    run_requests = CASE WHEN run_id IS ?2 THEN run_requests ELSE 0 END,
+    run_requests_noted = {requests},
+    run_id = ?2
+FROM json_each(?1) AS v WHERE hosts.id = {id}
+""",
+    "id",
+    "requests",
+)
 
 _WHAT_AGAIN = ("max_age_s", "retry_failed")  # of the options
 
@@ -130,13 +149,14 @@ class SqliteStore(DueReads, Exclusions):
         """Start a run, or go on with one that was killed; returns its id and the pages that it has stored.
 
         What earlier runs have fetched was fetched before a new one started, also by a clock too coarse to show it.
-        A killed run is resumed only under the same page limit; otherwise its count of pages would mean nothing.
+        A killed run is resumed only under the same limits; otherwise what it has counted would mean nothing.
         """
         text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
         rows = await self._read("SELECT id, pages, options FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1")
-        if rows and json.loads(rows[0][2])["scope"]["max_pages"] == options["scope"]["max_pages"]:
+        if rows and _limits(json.loads(rows[0][2])) == _limits(options):
             self.run_id, pages = rows[0][0], rows[0][1]
             await self._write("UPDATE runs SET options = ? WHERE id = ?", (text, self.run_id))
+            await self._write(_INHERIT_REQUESTS, (self.run_id,))
             return self.run_id, pages
         await self._set_back(math.nextafter(now, -math.inf))
         await self._write(_END_KILLED, (now, EndReason.KILLED))
@@ -148,6 +168,19 @@ class SqliteStore(DueReads, Exclusions):
         """When this run was started, and the one before it."""
         rows = await self._read(_RUN_TIMES, (self.run_id,))
         return rows[0][0], rows[0][1]
+
+    async def requests_noted(self) -> int:
+        """How many requests this run may have sent before it was killed; 0 where it was not."""
+        rows = await self._read("SELECT max(requests, requests_noted) FROM runs WHERE id = ?", (self.run_id,))
+        return int(rows[0][0])
+
+    async def note_requests(self, run: int | None, hosts: Sequence[tuple[int, int]]) -> None:
+        """So many requests may have been sent by this run (None: as noted before), and to each host by its id."""
+        async with self._writing:  # beside commits
+            if run is not None:
+                await self._write(_NOTE_RUN, (run, self.run_id))
+            if hosts:
+                await self._write(_NOTE_HOSTS.sql, (as_json(hosts), self.run_id))
 
     async def set_decided(self, decided: bool) -> None:
         """Whether all that earlier options excluded has been judged by those of now; else the next run has to."""
@@ -300,6 +333,10 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
         for name in _WHAT_AGAIN:
             options.get("recrawl", {}).pop(name, None)
     return options
+
+
+def _limits(options: Mapping[str, Any]) -> tuple[Any, Any]:
+    return options["scope"]["max_pages"], options.get("run", {}).get("max_requests")
 
 
 def _options(rows: Sequence[Any]) -> dict[str, Any] | None:

@@ -116,6 +116,8 @@ WHERE urls.url = {url} AND urls.status = 'fetched' AND urls.fetched_at < {lastmo
 _SET_HOSTS = JsonStatement("""
 UPDATE hosts SET
     run_pages = {pages} + CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
+    run_requests = {requests} + CASE WHEN run_id IS ?2 THEN run_requests ELSE 0 END,
+    run_requests_noted = CASE WHEN run_id IS ?2 THEN run_requests_noted ELSE 0 END,
     run_id = ?2,
     back_off_until = max({back_off_until}, back_off_until),
     back_off_reason = CASE WHEN {back_off_until} > back_off_until THEN {back_off_reason} ELSE back_off_reason END,
@@ -482,6 +484,7 @@ class Transaction:
         for result in results:
             row = rows.setdefault(result.claim.host_id, _unchanged(result.claim.host_id))
             row["pages"] += result.page is not None
+            row["requests"] += _requests(result)
             closure = result.closure
             if closure is not None and closure.blame is Blame.HOST and closure.until > row["back_off_until"]:
                 row["back_off_until"], row["back_off_reason"] = closure.until, closure.why
@@ -496,7 +499,7 @@ class Transaction:
 
     async def _count_run(self, results: Sequence[Result]) -> None:
         pages = sum(result.page is not None for result in results)
-        requests = sum(_was_sent(result) for result in results)
+        requests = sum(map(_requests, results))
         sql = "UPDATE runs SET pages = pages + ?, requests = requests + ? WHERE id = ?"
         await self._execute(sql, pages, requests, self._run_id)
 
@@ -558,6 +561,7 @@ def _unchanged(host_id: int) -> dict[str, Any]:
     return {
         "id": host_id,
         "pages": 0,
+        "requests": 0,
         "back_off_until": 0.0,
         "back_off_reason": None,
         "failures": None,
@@ -573,8 +577,10 @@ def _is_unread(result: Result) -> bool:
     return result.claim.kind is UrlKind.PAGE and isinstance(response, Response) and not response.read
 
 
-def _was_sent(result: Result) -> bool:
-    return isinstance(result.attempt, Response) or (result.attempt is not None and result.attempt.sent)
+def _requests(result: Result) -> int:
+    """Those sent for it: at least that of the attempt, if it was sent."""
+    attempt = result.attempt
+    return max(result.requests, isinstance(attempt, Response) or (attempt is not None and attempt.sent))
 
 
 def _robots_target(result: Result) -> tuple[Target, ...]:

@@ -180,6 +180,48 @@ FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id JOIN urls AS t ON 
 WHERE s.status IN ('fetched', 'failed', 'pending')
     AND (t.status IN ('gone', 'failed') OR c.end_status IN ('gone', 'failed', 'loop'));
 
+CREATE VIEW all_urls AS
+-- Every URL ever seen, with what became of it and how it was found.
+--   url             the URL
+--   host            its host
+--   kind            page, robots, sitemap or feed
+--   status          pending, fetched, redirected, excluded, gone or failed
+--   reason          why it was excluded or failed; NULL otherwise
+--   depth           links from the nearest seed
+--   seed            0 unless the URL is a seed or a seed redirects to it
+--   found_by        how it was found first: seed, link, redirect, refresh, canonical, sitemap, robots, feed or guess
+--   found_on_url    what named it first; NULL for a seed, or if that is not known
+--   discovered_at   when it was found (Unix seconds)
+--   fetched_at      its latest response (Unix seconds); NULL if it never responded
+--   next_fetch_at   when it is due (Unix seconds); NULL if nothing is planned
+--   revisit_at      when a run with `--max-age auto` looks at it again (Unix seconds)
+--   attempts        failed attempts since the last success
+--   failing_since   its first failed attempt since the last response (Unix seconds); NULL if it does not fail
+--   failing_reason  why its latest visit failed, such as http 503 or timeout; NULL if it did not
+--   has_page        1 if a version of it is stored
+--   unread_type     the Content-Type of a document that was no page; NULL if it was one, or if that is not known
+--   url_id          its row in urls
+SELECT
+    u.url, h.name AS host, u.kind, u.status, u.reason, u.depth, u.seed, u.found_by, s.url AS found_on_url,
+    u.discovered_at, u.fetched_at, u.next_fetch_at, u.revisit_at, u.attempts, u.failing_since, u.failing_reason,
+    u.page_id IS NOT NULL AS has_page, u.unread_type, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id LEFT JOIN urls AS s ON s.id = u.found_on;
+
+CREATE VIEW pending_urls AS
+-- URLs that are still to be fetched.
+--   url             the URL
+--   host            its host
+--   next_fetch_at   when it is due (Unix seconds); its host may have it wait longer
+--   reason          why an attempt failed; NULL if there was none
+--   attempts        failed attempts so far
+--   depth           links from the nearest seed
+--   discovered_at   when it was found (Unix seconds)
+--   url_id          its row in urls
+SELECT
+    u.url, h.name AS host, u.next_fetch_at, coalesce(u.reason, u.failing_reason) AS reason, u.attempts, u.depth,
+    u.discovered_at, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'pending' AND u.next_fetch_at IS NOT NULL;
+
 CREATE VIEW failed_urls AS
 -- URLs that failed, and why. Those that responded before are retried in a later run; they are here only after two
 -- failed visits (see failing_urls).
@@ -332,6 +374,56 @@ CREATE VIEW missing_titles AS
 --   url_id          its row in urls
 SELECT url, host, depth, url_id FROM current_pages
 WHERE (title IS NULL OR trim(title) = '') AND coalesce(content_type, '') NOT LIKE 'text/plain%';
+
+CREATE VIEW duplicate_titles AS
+-- Current pages that have the title of another one on their host. Pages that ask not to be listed, or that name
+-- another page as their canonical one, do not count. Reads every page.
+--   url             the page
+--   host            its host
+--   title           its title
+--   copies          how many pages of the host have it
+--   url_id          its row in urls
+WITH
+    counted (url, host, title, url_id) AS MATERIALIZED (
+        SELECT url, host, title, url_id FROM current_pages
+        WHERE trim(title) <> '' AND NOT noindex AND coalesce(canonical_url, url) = url
+    ),
+    shared (host, title, copies) AS MATERIALIZED (
+        SELECT host, title, count(*) FROM counted GROUP BY host, title HAVING count(*) > 1
+    )
+SELECT c.url, c.host, c.title, s.copies, c.url_id
+FROM counted AS c JOIN shared AS s ON s.host = c.host AND s.title = c.title;
+
+CREATE VIEW missing_descriptions AS
+-- Current pages without a meta description, or with an empty one. Pages that ask not to be listed, or that name another
+-- page as their canonical one, need none; plain text and PDF have none.
+--   url             the page
+--   host            its host
+--   title           its title
+--   depth           links from the nearest seed
+--   url_id          its row in urls
+SELECT url, host, title, depth, url_id FROM current_pages
+WHERE (description IS NULL OR trim(description) = '') AND NOT noindex AND coalesce(canonical_url, url) = url
+    AND coalesce(content_type, '') NOT LIKE 'text/plain%' AND coalesce(content_type, '') NOT LIKE 'application/pdf%';
+
+CREATE VIEW duplicate_descriptions AS
+-- Current pages that have the meta description of another one on their host. Pages that ask not to be listed, or that name
+-- another page as their canonical one, do not count. Reads every page.
+--   url             the page
+--   host            its host
+--   description     its meta description
+--   copies          how many pages of the host have it
+--   url_id          its row in urls
+WITH
+    counted (url, host, description, url_id) AS MATERIALIZED (
+        SELECT url, host, description, url_id FROM current_pages
+        WHERE trim(description) <> '' AND NOT noindex AND coalesce(canonical_url, url) = url
+    ),
+    shared (host, description, copies) AS MATERIALIZED (
+        SELECT host, description, count(*) FROM counted GROUP BY host, description HAVING count(*) > 1
+    )
+SELECT c.url, c.host, c.description, s.copies, c.url_id
+FROM counted AS c JOIN shared AS s ON s.host = c.host AND s.description = c.description;
 
 CREATE VIEW slow_pages AS
 -- Current pages that took one second or longer.
@@ -594,7 +686,7 @@ CREATE VIEW run_overview AS
 --   started_at      when it began (Unix seconds)
 --   ended_at        when it ended (Unix seconds); NULL if it is still running or was killed
 --   elapsed_s       how long it took (seconds); NULL likewise
---   end_reason      complete, waiting, max_pages, max_runtime, interrupted, terminated, stopped, failed, killed
+--   end_reason      complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, failed, killed
 --   pages           page versions stored
 --   requests        requests sent
 --   summary         its report (JSON); NULL until it has ended
