@@ -61,7 +61,10 @@ def start(
     if show_version:
         from importlib.metadata import version
 
-        typer.echo(f"crawler {version('crawler')}")
+        from crawler.content.accelerated import fastest_walk
+
+        _walk, its_name = fastest_walk()
+        typer.echo(f"crawler {version('crawler')}, reading HTML in {its_name}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
