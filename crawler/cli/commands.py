@@ -23,6 +23,7 @@ from crawler.cli.list import list_rows
 from crawler.cli.prune import prune
 from crawler.cli.status import status
 from crawler.cli.stop import stop
+from crawler.cli.verify import verify_database
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
 
@@ -46,6 +47,7 @@ app.command(cls=Command)(changes)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)
+app.command("verify", cls=Command)(verify_database)
 app.command(cls=Command)(demo)
 app.command("help", cls=Command)(show_help)
 
