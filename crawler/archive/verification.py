@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
@@ -43,7 +43,7 @@ class Checked:
     is_damage: bool
 
 
-async def verify(path: Path, begin: Callable[[str], None] = lambda _name: None) -> AsyncIterator[Checked]:
+async def verify(path: Path, begin: Callable[[str], None] = lambda _name: None) -> AsyncGenerator[Checked, None]:
     """Make all checks, one after the other; `begin` is told the name of each before it is made.
 
     Raises `DatabaseFailedError` if there is no crawl database of this version.

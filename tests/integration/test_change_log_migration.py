@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,7 +100,7 @@ def _visit(connection: sqlite3.Connection, fetch_id: int, chance: random.Random)
         connection.execute("UPDATE urls SET page_id = ? WHERE id = ?", (page_id, url_id))
 
 
-def rows(path: Path, sql: str) -> Iterator[tuple[object, ...]]:
+def rows(path: Path, sql: str) -> Iterator[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         yield from connection.execute(sql).fetchall()
 
