@@ -22,9 +22,20 @@ from crawler.storage.sqlite.store import open_store
 
 SCRIPTS = sorted((Path(__file__).parents[2] / "crawler/storage/sqlite/migrations").glob("*.sql"))
 TABLES = {
-    "heads", "sitemap_entries", "runs", "hosts", "origins", "urls", "fetches", "pages", "links", "bodies", "change_log",
+    "change_log",
     "change_log_pruned",
-}  # fmt: skip
+    "checks",
+    "heads",
+    "sitemap_entries",
+    "runs",
+    "hosts",
+    "origins",
+    "urls",
+    "fetches",
+    "pages",
+    "links",
+    "bodies",
+}
 
 
 def sql(path: Path, *statements: str) -> None:
