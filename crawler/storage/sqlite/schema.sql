@@ -249,3 +249,21 @@ CREATE TABLE checks (
     broken_since REAL           -- the first verdict since then that was not; NULL: it is good
 );
 CREATE INDEX checks_due ON checks (host_id, due_at) WHERE due_at IS NOT NULL;
+
+-- What has happened to pages, one row for each change, in the order of commits: `crawler changes` tells them by their
+-- ids, of which none is used twice. A visit may make two rows, one of a version and one of a state.
+CREATE TABLE change_log (
+    id INTEGER PRIMARY KEY,
+    url_id INTEGER NOT NULL REFERENCES urls (id),
+    run_id INTEGER NOT NULL,
+    at REAL NOT NULL,           -- when the crawler noticed
+    change TEXT NOT NULL,       -- of a version: new, changed, metadata; of a state: gone, moved, back, withdrawn, broken, healed
+    page_id INTEGER,            -- the version, which `crawler prune` may have removed; NULL: a change of state
+    detail TEXT                 -- where it moved to, why it is withdrawn, gone or broken; NULL otherwise
+);
+CREATE INDEX change_log_states ON change_log (url_id) WHERE page_id IS NULL;
+
+-- Up to which row `crawler prune` has removed some of `change_log`; no row: none.
+CREATE TABLE change_log_pruned (
+    upto INTEGER NOT NULL
+);

@@ -612,44 +612,39 @@ FROM (
     WHERE a.kind = 'hreflang' AND a.url <> a.page_url
 ) WHERE problem IS NOT NULL;
 
-CREATE VIEW changes AS
--- What happened to pages, run by run. Only responses count; an outage changes nothing. Reads all attempts. What
--- `crawler prune` has removed is not listed, and the oldest version left counts as the new one. A version that differs
--- from one without a body, read by an earlier release, is not listed: nobody can tell whether the page has changed.
---   url             the page
---   change          new, changed (text, links or robots directives), metadata (nothing but that), gone (404, 410), moved
---                   (redirects) or back
+CREATE VIEW change_feed AS
+-- Everything that has happened to URLs, in the order of change_id, as `crawler changes` prints it. `changes` has the
+-- part that concerns pages alone. A visit may tell two things, such as back and changed.
+--   change_id       its place in the order in which changes were stored; never used twice
+--   url             the URL
+--   change          those of changes, or broken (failed on two visits, or 404 or 410 where no page ever was) or healed
+--                   (answered, or excluded, after it was broken)
 --   run_id          the run that noticed
 --   at              when it noticed (Unix seconds)
---   page_id         the version, for new, changed and metadata; NULL otherwise
---   url_id          the page's row in urls
+--   page_id         the version, for new, changed and metadata; NULL otherwise, and once `crawler prune` has removed it
+--   detail          where it moved to; why it is gone, withdrawn or broken; NULL otherwise
+--   url_id          the URL's row in urls
 SELECT
-    u.url, coalesce((
-        SELECT iif(o.content_hash = p.content_hash AND o.truncated = p.truncated, 'metadata', 'changed')
-        FROM pages AS o WHERE o.url_id = p.url_id AND o.id < p.id ORDER BY o.id DESC LIMIT 1
-    ), 'new') AS change,
-    f.run_id, f.started_at AS at, p.id AS page_id, u.id AS url_id
-FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id JOIN urls AS u ON u.id = p.url_id
-WHERE NOT EXISTS (
-    SELECT 1 FROM pages AS o WHERE o.id = (SELECT max(id) FROM pages WHERE url_id = p.url_id AND id < p.id)
-        AND o.body_hash IS NULL AND o.reader_version IS NOT p.reader_version
-)
-UNION ALL
-SELECT u.url, CASE a.answer WHEN 'page' THEN 'back' ELSE a.answer END, a.run_id, a.started_at, NULL, u.id
-FROM (
-    SELECT
-        url_id, run_id, started_at, answer, lag(answer) OVER earlier AS answer_before,
-        max(answer = 'page') OVER (earlier ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS was_page
-    FROM (
-        SELECT
-            id, url_id, run_id, started_at,
-            CASE WHEN status_code IN (404, 410) THEN 'gone' WHEN redirect_url IS NOT NULL THEN 'moved'
-                WHEN status_code BETWEEN 200 AND 299 OR status_code = 304 THEN 'page' END AS answer
-        FROM fetches
-    ) WHERE answer IS NOT NULL
-    WINDOW earlier AS (PARTITION BY url_id ORDER BY id)
-) AS a JOIN urls AS u ON u.id = a.url_id
-WHERE a.answer <> a.answer_before AND a.was_page AND u.kind = 'page';
+    c.id AS change_id, u.url, c.change, c.run_id, c.at,
+    (SELECT p.id FROM pages AS p WHERE p.id = c.page_id) AS page_id, c.detail, c.url_id
+FROM change_log AS c JOIN urls AS u ON u.id = c.url_id;
+
+CREATE VIEW changes AS
+-- What happened to pages, run by run. Only responses count, and what the rules say; an outage changes nothing. Of what
+-- is older than `crawler prune --older-than`, only new and the last of gone, moved, back and withdrawn are left. A
+-- version that differs from one without a body, read by an earlier release, is not listed: nobody can tell whether the
+-- page has changed.
+--   url             the page
+--   change          new, changed (text, links or robots directives), metadata (nothing but that), gone (404, 410), moved
+--                   (redirects), back, or withdrawn (by a newer robots.txt or other options)
+--   run_id          the run that noticed
+--   at              when it noticed (Unix seconds)
+--   page_id         the version, for new, changed and metadata; NULL otherwise, and once `crawler prune` has removed it
+--   url_id          the page's row in urls
+--   detail          where it moved to; why it is gone or withdrawn; NULL otherwise
+--   change_id       its place in the order in which changes were stored
+SELECT url, change, run_id, at, page_id, url_id, detail, change_id FROM change_feed
+WHERE change NOT IN ('broken', 'healed');
 
 CREATE VIEW attempts AS
 -- Every stored attempt to fetch a URL. By url it reads them all; the library's `Archive.attempts` uses an index.
