@@ -38,6 +38,7 @@ class UrlKind(StrEnum):
     ROBOTS = "robots"
     SITEMAP = "sitemap"  # also an index, and a list of URLs as text
     FEED = "feed"  # RSS, Atom, JSON Feed
+    CHECK = "check"  # only to learn whether it is there: it has a row in `checks`, and none of this kind in `urls`
 
 
 LISTINGS = frozenset({UrlKind.SITEMAP, UrlKind.FEED})  # fetched for the URLs that they name, never stored as pages
@@ -127,6 +128,19 @@ class EndReason(StrEnum):
     KILLED = "killed"  # told by the next run
 
 
+class CheckVerdict(StrEnum):
+    """What a check has shown of a URL. The words are stored as they are; see `policy.checking`."""
+
+    GOOD = "good"
+    GONE = "gone"  # 404 or 410
+    BLOCKED = "blocked"  # the server lets people in, perhaps, but not us
+    UNREACHABLE = "unreachable"  # no answer
+    FAILED = "failed"  # any other answer: 500, 400, no HTTP
+    LOOP = "loop"  # redirects without an end
+    NOT_ASKED = "not_asked"  # robots.txt, the address guard or an option forbids it
+    REDIRECTED = "redirected"  # the end of its redirects says what it is
+
+
 class Change(StrEnum):
     """What a visit has changed for a URL. The words are those of the summary and the metrics."""
 
@@ -137,6 +151,27 @@ class Change(StrEnum):
     GONE = "gone"  # 404 or 410, and was answered otherwise before
     NEWLY_FAILED = "newly_failed"
     HEALED = "healed"  # answered, after it had failed or gone
+
+
+class LoggedChange(StrEnum):
+    """What the log of changes tells: of a version, or of where a URL stands. The words are stored as they are.
+
+    An outage alone is no change: it takes two visits that fail for what was answered before to be `BROKEN`, and nothing
+    but an answer of its host makes a page `GONE` or `MOVED`.
+    """
+
+    NEW = "new"  # the first version
+    CHANGED = "changed"  # another text, other links or robots directives
+    METADATA = "metadata"  # nothing but that
+    GONE = "gone"  # a page that answers 404 or 410 now
+    MOVED = "moved"  # a page that redirects now
+    BACK = "back"  # answered as a page again
+    WITHDRAWN = "withdrawn"  # a page that the rules or the options exclude now
+    BROKEN = "broken"  # failed, or 404 or 410 where no page ever was
+    HEALED = "healed"  # answered, after it was broken; or excluded, and so no longer of interest
+
+
+STANDING = frozenset({LoggedChange.GONE, LoggedChange.MOVED, LoggedChange.BACK, LoggedChange.WITHDRAWN})
 
 
 class FoundBy(StrEnum):
@@ -677,17 +712,29 @@ class HostRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What is stored of a check that is over. `redirect_url`: where it leads, for REDIRECTED; `cause` as people read
+    it, None where all is well.
+    """
+
+    verdict: CheckVerdict
+    cause: Reason | None = None
+    redirect_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """What a worker brings back of one claim: what it saw, nothing decided.
 
     `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
     or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
-    was another that read it.
+    was another that read it. `is_doubtful`: it is the answer to a HEAD, and could not be asked for by GET.
     """
 
     claim: Claim
     attempt: Response | Failure
     conditional: bool = False
+    is_doubtful: bool = False
     page: Page | None = None
     earlier: Page | None = None
     body: StoredBody | None = None
@@ -718,7 +765,8 @@ class Result:
     now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
     slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
     nothing changes but `next_fetch_at`. `requests` were sent for it: more than one where a connection had been closed,
-    or a robots.txt redirects.
+    a robots.txt redirects, or a HEAD was not believed. Of a check, all is stored in `checks`; `checked` None: it is not
+    over. With `origin_failed`, `checked` is what becomes of the checks of the origin that are due.
     """
 
     claim: Claim
@@ -748,4 +796,5 @@ class Result:
     pace_s: float | None = None
     is_kept: bool = False
     is_postponed: bool = False
+    checked: Checked | None = None
     requests: int = 0

@@ -78,6 +78,14 @@ class Admission:
             return reason
         return self._bounds.closed(claim.url, claim.host)
 
+    def is_stranger(self, url: str) -> bool:
+        """Whether the URL's host is none of the crawl's."""
+        return not self._scope.has_host(url)
+
+    def forbids_check(self, url: str) -> Reason | None:
+        """Why the URL may not even be checked; None where it may."""
+        return self._scope.forbids_check(url)
+
     def may_enter(self, found: Target) -> bool:
         """Whether a URL that was excluded may enter by the options of now."""
         if found.reason == _NOFOLLOW and not self._config.follow_nofollow:

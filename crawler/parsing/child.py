@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from crawler.bodies import body_hash, compress
+from crawler.content.accelerated import fastest_walk
 from crawler.content.reader import read
+from crawler.content.walk import Walk, walk
 from crawler.parsing.wire import READY, encode_answer, receive_request
 from crawler.records import Page, StoredBody
 
@@ -33,20 +35,26 @@ def main() -> None:
     libc = _libc()
     _die_with_parent(libc)
     _limit_memory()
+    fastest, _name = fastest_walk()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
-    give_back = getattr(libc, "malloc_trim", lambda _pad: 0)  # the GNU library's
-    serve(sys.stdin.buffer, sys.stdout.buffer, product_token=sys.argv[1], give_back=lambda: give_back(0))
+    trim = getattr(libc, "malloc_trim", lambda _pad: 0)  # the GNU library's
+    token = sys.argv[1]
+    serve(sys.stdin.buffer, sys.stdout.buffer, product_token=token, walk=fastest, give_back=lambda: trim(0))
 
 
 def serve(
-    requests: BinaryIO, answers: BinaryIO, product_token: str, give_back: Callable[[], object] = lambda: None
+    requests: BinaryIO,
+    answers: BinaryIO,
+    product_token: str,
+    walk: Walk = walk,
+    give_back: Callable[[], object] = lambda: None,
 ) -> None:
     """Answer requests until the input ends. `give_back` returns freed memory to the system, if that can be done."""
     before = _resident_bytes()
     while (request := receive_request(requests.read)) is not None:
         kind, keep_body, url, content_type, body = request
-        content = read(kind, body, url, content_type, product_token=product_token)
+        content = read(kind, body, url, content_type, product_token=product_token, walk=walk)
         keeps = keep_body and isinstance(content, Page)
         kept = StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body)) if keeps else None
         grown_bytes = _grown_bytes(before, give_back) if len(body) > _SMALL_BYTES else 0

@@ -30,6 +30,8 @@ from crawler.records import (
 )
 from crawler.storage.heads import Heads
 from crawler.storage.known import KnownUrls
+from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, LOG_BROKEN, change_rows
+from crawler.storage.sqlite.checks import conclude_origin, is_check, store_checks
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
     IS_FORBIDDEN,
@@ -122,6 +124,7 @@ UPDATE hosts SET
     run_requests_noted = CASE WHEN run_id IS ?2 THEN run_requests_noted ELSE 0 END,
     run_id = ?2,
     back_off_until = max({back_off_until}, back_off_until),
+    next_check_at = max({back_off_until}, next_check_at),
     back_off_reason = CASE WHEN {back_off_until} > back_off_until THEN {back_off_reason} ELSE back_off_reason END,
     failures = coalesce({failures}, failures),
     pace_s = CASE WHEN {pace_s} IS NULL THEN pace_s ELSE nullif({pace_s}, 0) END,
@@ -180,10 +183,11 @@ WHERE id IN (
 """  # noqa: S608 - our own names
 
 # Of the pages that this is about to fail, those that have not failed before.
-_NEWLY_FAILED = f"""
-SELECT count(*) FROM urls
-WHERE host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL
-"""  # noqa: S608 - our own names
+_IS_NEWLY_FAILED = (
+    f"host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL"
+)
+_NEWLY_FAILED = f"SELECT count(*) FROM urls WHERE {_IS_NEWLY_FAILED}"  # noqa: S608 - our own names
+_LOG_NEWLY_FAILED = LOG_BROKEN + _IS_NEWLY_FAILED
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
 # answers that would otherwise lie in the future, younger than any age.
@@ -191,7 +195,9 @@ _REWIND = (
     "UPDATE urls SET next_fetch_at = next_fetch_at - ?1 WHERE next_fetch_at IS NOT NULL",
     "UPDATE urls SET revisit_at = revisit_at - ?1 WHERE revisit_at IS NOT NULL",
     "UPDATE urls SET fetched_at = fetched_at - ?1 WHERE fetched_at > ?2",
-    "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1",
+    "UPDATE hosts SET next_due_at = next_due_at - ?1, next_check_at = next_check_at - ?1,"
+    " back_off_until = back_off_until - ?1",
+    "UPDATE checks SET due_at = due_at - ?1, checked_at = min(checked_at, ?2)",
     "UPDATE origins SET robots_expires_at = robots_expires_at - ?1, paused_until = paused_until - ?1",
     "UPDATE runs SET started_at = started_at - ?1, ended_at = ended_at - ?1 WHERE id = (SELECT max(id) FROM runs)",
 )
@@ -220,6 +226,12 @@ class Transaction:
         """Store it all; returns the hosts touched that have something planned."""
         async with self._begun():
             return await self._store(results, targets, now)
+
+    async def apply(self, statements: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
+        """Statements that change nothing that is remembered of stored URLs."""
+        async with self._begun():
+            for sql, parameters in statements:
+                await self._execute(sql, *parameters)
 
     async def change(self, sql: str, *parameters: Any) -> None:
         """One statement that changes URLs past the cache and returns their host ids; the hosts' due times follow."""
@@ -262,6 +274,17 @@ class Transaction:
             self._limits.urls.forget()
 
     async def _store(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> list[HostRecord]:
+        checks = [result for result in results if is_check(result)]
+        of_urls = [result for result in results if not is_check(result)] if checks else results
+        touched = await self._store_urls(of_urls, targets, now)
+        await self._set_origins(results, now)
+        await self._set_hosts(results)
+        await self._count_run(results)
+        hosts = await self._set_due(touched | {result.claim.host_id for result in results})
+        return [*hosts, *await store_checks(checks, self._run_id, now, self._execute)] if checks else hosts
+
+    async def _store_urls(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> set[int]:
+        """All but what concerns their origins and hosts; returns the hosts for which something may be planned now."""
         touched = await self._intake.add([target for result in results for target in _robots_target(result)], now)
         rows = await self._intake.ids_of(result.claim.url for result in results if not result.claim.url_id)
         ids = [result.claim.url_id or rows[result.claim.url] for result in results]
@@ -275,14 +298,12 @@ class Transaction:
         await self._update_pages(results, stored, target_ids)
         await self._add_listed(results, ids, now)
         await self._complete_pages(results, ids, page_ids, now)
+        await self._log_changes(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
             limit = self._limits.urls.most
             await record_unstored(results, ids, self._intake.unstored, limit, self._execute)
-        await self._set_origins(results, now)
-        await self._set_hosts(results)
-        await self._count_run(results)
-        return await self._set_due(touched | {result.claim.host_id for result in results})
+        return touched
 
     async def _add_targets(
         self, results: Sequence[Result], ids: Sequence[int], targets: Sequence[Target], now: float
@@ -441,6 +462,13 @@ class Transaction:
             elif result.body is not None:
                 await self._execute(_SET_BODY, url_id, result.body.digest)
 
+    async def _log_changes(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
+        rows = await change_rows(results, ids, page_ids, self._run_id, now, self._execute)
+        for values, parameters in _values([*chain.from_iterable(rows)], len(CHANGE_COLUMNS.split(", "))):
+            await self._execute_storable(_INSERT.format("change_log", CHANGE_COLUMNS, values), parameters)
+
     async def _set_urls(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
     ) -> None:
@@ -470,10 +498,15 @@ class Transaction:
                 await self._set_robots(result.robots, host_id, now)
             if result.origin_failed is not None:
                 attempts, again_at = result.verdict.attempts - 1, result.origin_revisit_at
-                failure = (result.claim.origin, result.origin_failed, attempts, now, again_at)
-                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, host_id, result.claim.origin)
+                of_origin = (host_id, result.claim.origin)
+                failure = (*of_origin, result.origin_failed, attempts, now, again_at)
+                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, *of_origin)
                 self.failed_with_origins += newly_failed
-                await self._execute(_FAIL_ORIGIN, host_id, *failure)
+                if newly_failed:
+                    await self._execute(_LOG_NEWLY_FAILED, *of_origin, result.origin_failed, self._run_id, now)
+                await self._execute(_FAIL_ORIGIN, *failure)
+                if result.checked is not None:
+                    await conclude_origin(*of_origin, result.checked, self._run_id, now, self._execute)
             closure = result.closure
             if closure is not None and closure.blame is Blame.ORIGIN:
                 await self._execute(_SET_PAUSE, host_id, closure.name, closure.until, closure.why)
