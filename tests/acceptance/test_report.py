@@ -19,6 +19,7 @@ from crawler.archive.audit.questions import QUESTIONS
 from crawler.archive.listing import LISTINGS
 from crawler.fakeweb import Served
 from crawler.output.report.page import MAX_BYTES
+from tests.acceptance import devtools
 from tests.acceptance.conftest import COMMAND, Cli, Outcome
 from tests.acceptance.shop_web import HOSTILE, LONG_DESCRIPTION, LONG_TITLE, next_day, shop
 
@@ -454,3 +455,73 @@ def test_standard_output_is_the_report_alone(days: Shop) -> None:
     assert outcome.out.startswith("<!doctype html>")
     assert outcome.out.endswith("</html>\n")
     assert outcome.err == ""
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+ROWS = "[...document.querySelectorAll('[aria-labelledby=broken-links] tbody tr')]"
+FIRST = f"{ROWS}.filter((row) => !row.hidden).map((row) => row.cells[0].textContent.trim())"
+HEAD = "document.querySelector('[aria-labelledby=broken-links] th')"
+FILTER = "document.querySelector('[aria-labelledby=broken-links] input')"
+
+
+@pytest.mark.system
+async def test_in_a_browser_nothing_that_was_crawled_does_anything(days: Shop, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    days.cli.command("report", str(page), "--db", str(days.days[1]))
+    async with devtools.opened(page, tmp_path / "profile") as tab:
+        assert await tab.value("document.title") == "Crawl of shop.test, secure.test"
+        assert tab.requests == [page.as_uri()]
+        assert tab.complaints == []
+        assert (
+            await tab.value("document.querySelectorAll('script, img, iframe, object, [onerror], [style]').length") == 1
+        )
+        assert await tab.value("getComputedStyle(document.body).maxWidth") != "none"  # the policy lets the style in
+        await tab.value("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=document.title=1>')")
+        assert any("Content Security Policy" in one for one in tab.complaints)
+
+
+@pytest.mark.system
+async def test_in_a_browser_tables_sort_and_filter_by_keyboard(days: Shop, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    days.cli.command("report", str(page), "--db", str(days.days[3]))
+    async with devtools.opened(page, tmp_path / "profile") as tab:
+        before = await tab.value(FIRST)
+        assert len(before) == 7
+        await tab.value(f"{HEAD}.querySelector('button').focus()")
+        await press(tab, "Enter", "\r")
+        assert (await tab.value(FIRST), await tab.value(f"{HEAD}.ariaSort")) == (sorted(before), "ascending")
+        await press(tab, "Enter", "\r")
+        assert (await tab.value(FIRST), await tab.value(f"{HEAD}.ariaSort")) == (sorted(before)[::-1], "descending")
+        await tab.value(f"{FILTER}.focus()")
+        await tab.call("Input.insertText", text="FORBIDDEN 403")
+        assert [days.short(url) for url in await tab.value(FIRST)] == ["/forbidden"]
+        assert await tab.value(f"{FILTER}.closest('p').querySelector('output').textContent") == "1 of 7 rows"
+
+
+@pytest.mark.system
+async def test_in_a_browser_no_screen_is_too_narrow(days: Shop, tmp_path: Path) -> None:
+    """On a phone nothing sticks out; in the dark and on paper the page is drawn, too."""
+    page = tmp_path / "report.html"
+    days.cli.command("report", str(page), "--db", str(days.days[3]))
+    async with devtools.opened(page, tmp_path / "profile") as tab:
+        pictures = {
+            await tab.look(width=1280),
+            await tab.look(width=1280, dark=True),
+            await tab.look(width=1280, printed=True),
+            await tab.look(width=360),
+        }
+        assert len(pictures) == 4
+        assert await tab.value("document.documentElement.scrollWidth") <= 360
+
+
+async def press(tab: devtools.Tab, key: str, text: str) -> None:
+    """Press a key and let it go."""
+    for kind in ("keyDown", "keyUp"):
+        await tab.call(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key=key,
+            text=text if kind == "keyDown" else "",
+            windowsVirtualKeyCode=13,
+        )
