@@ -68,6 +68,8 @@ _ALL = (
     _listing("changes", "", "at change url run_id"),
     _listing("change_feed", "feed", "at change url detail run_id"),
     _listing("broken_links", "broken", "page_url anchor target_url cause", "page_url"),
+    _listing("broken_resources", "", "page_url kind url cause", "page_url"),
+    _listing("checked_urls", "checked", "url kind verdict cause checked_at"),
     _listing("broken_fragments", "fragments", "page_url anchor fragment target_url", "page_url"),
     _listing("outlinks", "links", "page_url target_url anchor status", "page_url"),
     _listing("inlinks", "", "target_url page_url anchor", "target_url"),

@@ -25,6 +25,7 @@ from crawler.cli.report import report
 from crawler.cli.search import search
 from crawler.cli.status import status
 from crawler.cli.stop import stop
+from crawler.cli.verify import verify_database
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
 
@@ -51,6 +52,7 @@ app.command(cls=Command)(search)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)
+app.command("verify", cls=Command)(verify_database)
 app.command(cls=Command)(demo)
 app.command("help", cls=Command)(show_help)
 

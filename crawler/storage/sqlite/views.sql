@@ -732,9 +732,9 @@ CREATE VIEW change_feed AS
 --   detail          where it moved to; why it is gone, withdrawn or broken; NULL otherwise
 --   url_id          the URL's row in urls
 SELECT
-    c.id AS change_id, u.url, c.change, c.run_id, c.at,
-    (SELECT p.id FROM pages AS p WHERE p.id = c.page_id) AS page_id, c.detail, c.url_id
-FROM change_log AS c JOIN urls AS u ON u.id = c.url_id;
+    log.id AS change_id, u.url, log.change, log.run_id, log.at,
+    (SELECT p.id FROM pages AS p WHERE p.id = log.page_id) AS page_id, log.detail, log.url_id
+FROM change_log AS log JOIN urls AS u ON u.id = log.url_id;
 
 CREATE VIEW changes AS
 -- What happened to pages, run by run. Only responses count, and what the rules say; an outage changes nothing. Of what
