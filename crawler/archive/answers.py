@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crawler.records import Page
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlState:
@@ -13,7 +15,10 @@ class UrlState:
     counts links from the nearest seed, `hops` the redirects in a row that led here, `attempts` those that failed since
     the last success. `is_seed`: the user named it, or a seed redirects to it. `fetched_at` is the time of its latest
     response, `next_fetch_at` when it is due, `revisit_at` when `--max-age auto` checks it again; None if there is no
-    such time. `has_page`: a version of it is stored.
+    such time. `has_page`: a version of it is stored. `found_by` (a `FoundBy`) is how it was found first, `found_on` the
+    URL that named it; None if that is not known, or for a seed. `failing_since`: the first failed attempt since its
+    latest response, `failing_reason`: why its latest visit failed; None if it did not. `unread_type`: the Content-Type
+    of a document that was no page.
     """
 
     url: str
@@ -29,11 +34,19 @@ class UrlState:
     next_fetch_at: float | None
     revisit_at: float | None
     has_page: bool
+    found_by: str | None
+    found_on: str | None
+    failing_since: float | None
+    failing_reason: str | None
+    unread_type: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version of a page, first seen by run `run_id` at `seen_at`. Equal `content_hash`: they say the same."""
+    """One version of a page, first seen by run `run_id` at `seen_at`. Equal `content_hash`: they say the same.
+
+    `page_id` is its row in `pages`. None: what `crawler prune` has removed with the attempt.
+    """
 
     run_id: int
     seen_at: float
@@ -45,6 +58,7 @@ class Version:
     title: str | None
     links_total: int
     content_hash: bytes
+    page_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +66,7 @@ class Attempt:
     """One attempt to fetch a URL.
 
     `status_code` None: there was no response; `failure` (a `FailureKind`) and `message` say why. `size_bytes` counts
-    the decoded body; if it was not read, it is what the server declared.
+    the decoded body; if it was not read, it is what the server declared. `fetch_id` is its row in `fetches`.
     """
 
     run_id: int
@@ -65,6 +79,7 @@ class Attempt:
     size_bytes: int | None
     redirect_url: str | None
     address: str | None
+    fetch_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,3 +133,25 @@ class FailedUrl:
     attempts: int
     fetched_at: float | None
     next_fetch_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlDetails:
+    """All that is known of one URL.
+
+    `versions` are numbered from 1, oldest first; `page` is number `version`, None if none is stored. `headers` are
+    those of the response with that version; without one, of the latest response. `attempts` are oldest first.
+    `links_from` and `links_to` are those of current pages, `links_to` as many as were asked for, and `more_links_to`
+    if there are others. `sitemaps` are the sitemaps and feeds that name it.
+    """
+
+    state: UrlState
+    versions: list[Version]
+    version: int | None
+    page: Page | None
+    headers: list[tuple[str, str]]
+    attempts: list[Attempt]
+    links_from: list[OutLink]
+    links_to: list[InLink]
+    more_links_to: bool
+    sitemaps: list[str]

@@ -6,7 +6,7 @@ for each batch of what it streams, never one for each row.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import cache
@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 import aiosqlite
 import orjson
 
-from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlState, Version
+from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlDetails, UrlState, Version
+from crawler.archive.details import details_of
 from crawler.archive.filters import UrlFilter
+from crawler.archive.finding import find, guesses
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
@@ -36,6 +38,11 @@ _PAGES = f"""
 SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.id = u.page_id
 """  # noqa: S608 - our own names
 
+_VERSION = f"""
+SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.url_id = u.id
+WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
+"""  # noqa: S608 - our own names
+
 _LINKS = """
 SELECT l.page_id, l.target_id, u.url, l.anchor, l.rel, l.nofollow FROM json_each(?) AS wanted
 CROSS JOIN links AS l ON l.page_id = wanted.value CROSS JOIN urls AS u ON u.id = l.target_id
@@ -46,6 +53,12 @@ SELECT b.zstd FROM urls AS u JOIN bodies AS b ON b.hash = coalesce(
     (SELECT body_hash FROM pages WHERE id = u.page_id),
     (SELECT body_hash FROM fetches WHERE url_id = u.id AND body_hash IS NOT NULL ORDER BY id DESC LIMIT 1)
 ) WHERE u.url = ?
+"""
+
+_BODY_OF_VERSION = """
+SELECT b.zstd FROM bodies AS b WHERE b.hash = (
+    SELECT p.body_hash FROM urls AS u JOIN pages AS p ON p.url_id = u.id WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
+)
 """
 
 _INLINKS = "FROM inlinks WHERE target_id = ?1"
@@ -86,17 +99,41 @@ class Archive:
             for page in await self._with_links(rows):
                 yield page
 
-    async def page(self, url: str) -> Page | None:
-        """The newest version of the page at `url`; None if none is stored."""
-        return next(iter(await self._with_links(await self._read(_PAGES + "WHERE u.url = ?", url))), None)
+    async def page(self, url: str, *, version: int | None = None) -> Page | None:
+        """The newest version of the page at `url`, or that `version` (from 1, oldest first); None if none is stored."""
+        if version is None:
+            rows = await self._read(_PAGES + "WHERE u.url = ?", url)
+        else:
+            rows = await self._read(_VERSION, url, version - 1)
+        return next(iter(await self._with_links(rows)), None)
 
-    async def body(self, url: str) -> bytes | None:
+    async def body(self, url: str, *, version: int | None = None) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
 
-        Content-Encoding is undone. None if no body is stored.
+        Content-Encoding is undone. None if no body is stored. `version` is as for `page`.
         """
-        rows = await self._read(_BODY, url)
+        if version is None:
+            rows = await self._read(_BODY, url)
+        else:
+            rows = await self._read(_BODY_OF_VERSION, url, version - 1)
         return decompress(rows[0][0]) if rows else None
+
+    async def find(self, text: str) -> str | None:
+        """The stored URL that a person means: with or without a scheme, with a fragment, an IDN; None if there is none.
+
+        Raises `UsageError` for what is no http(s) URL.
+        """
+        return await find(self._read, text)
+
+    async def guesses(self, text: str) -> list[str]:
+        """Stored URLs that may be meant by one that is not, at most three: the same but for the scheme, `www` or a
+        final slash, else those beside it. Raises `UsageError` as `find` does.
+        """
+        return await guesses(self._read, text)
+
+    async def details(self, url: str, *, version: int | None = None, max_links_to: int = 100) -> UrlDetails | None:
+        """All that is known of `url`; None if it was never seen. Raises `UsageError` if it has no such version."""
+        return await details_of(self, self._read, url, version, max_links_to)
 
     async def state(self, url: str) -> UrlState | None:
         """The status of `url`, and why; None if it was never seen."""
@@ -123,7 +160,7 @@ class Archive:
         found = _select(OutLink, "FROM outlinks WHERE page_url = ?")
         return [_answer(OutLink, row) for row in await self._read(found, url)]
 
-    async def links_to(self, url: str) -> AsyncIterator[InLink]:
+    async def links_to(self, url: str) -> AsyncGenerator[InLink, None]:
         """The links to `url` from current pages (see views.sql), in the order in which those pages were found.
 
         Uses an index in a file beside the database (`crawl.db.derived`), which the first question builds: 10 s for 10
@@ -220,6 +257,7 @@ _COLUMNS = {
     "size_bytes": "bytes",
     "is_seed": "seed > 0",
     "has_page": "page_id IS NOT NULL",
+    "found_on": "(SELECT s.url FROM urls AS s WHERE s.id = urls.found_on)",
 }  # of the fields with another name
 
 

@@ -19,6 +19,7 @@ from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.list import list_rows
 from crawler.cli.prune import prune
+from crawler.cli.show import show
 from crawler.cli.status import status
 from crawler.cli.stop import stop
 from crawler.errors import CrawlerError
@@ -39,6 +40,7 @@ app.command(cls=Command)(add)
 app.command(cls=Command)(init)
 app.command(cls=Command)(status)
 app.command("list", cls=Command)(list_rows)
+app.command(cls=Command)(show)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)
