@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crawler.records import Page
@@ -155,3 +156,77 @@ class UrlDetails:
     links_to: list[InLink]
     more_links_to: bool
     sitemaps: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A URL on the way from a seed, and how it was found (a `FoundBy`; None if that is not known)."""
+
+    url: str
+    found_by: str | None
+    discovered_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobotsWord:
+    """What the stored robots.txt says of a URL to `agent`: the `rule` in `line` decides; None: no rule matches.
+
+    `fetched_at` None: it was never read. `status_code` is that of its latest response; `failures` counts the attempts
+    since that brought no other copy.
+    """
+
+    url: str
+    agent: str
+    status_code: int | None
+    fetched_at: float | None
+    failures: int
+    allowed: bool
+    line: int | None
+    rule: str | None
+    crawl_delay_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting that applies to a URL's host: the option, its value as it would be written, and where it is from."""
+
+    option: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A host or an origin is left alone until then, and why; `reason` None: the delay between two requests."""
+
+    name: str
+    until: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """All that decides about a URL.
+
+    `state` None: it was never seen. `explanation` says in words why it was excluded. `ruling` is why it may not enter
+    by the rules of now (the stored robots.txt included), `ruling_explained` the same in words; None: it may. `chain`
+    leads from a seed to it; `linked_from` is a page that links to it, where the chain is not known. `unstored_links`:
+    links to further URLs of its host, which have no row because of `--max-urls-per-host`. `last_limit`: the option that
+    ended the last run, or its part of this host, before the URL's turn. `is_foretold`: there is no crawl yet.
+    """
+
+    url: str
+    state: UrlState | None = None
+    explanation: str | None = None
+    ruling: str | None = None
+    ruling_explained: str | None = None
+    redirected_to: UrlState | None = None
+    chain: Sequence[Step] = ()
+    linked_from: str | None = None
+    robots: RobotsWord
+    attempts: Sequence[Attempt] = ()
+    pauses: Sequence[Pause] = ()
+    settings: Sequence[Setting] = ()
+    unstored_links: int = 0
+    last_limit: str | None = None
+    is_foretold: bool = False

@@ -6,17 +6,18 @@ for each batch of what it streams, never one for each row.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 import orjson
 
-from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlDetails, UrlState, Version
+from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlDetails, UrlState, Version, Why
 from crawler.archive.details import details_of
 from crawler.archive.filters import UrlFilter
 from crawler.archive.finding import find, guesses
@@ -28,6 +29,9 @@ from crawler.bodies import decompress
 from crawler.records import Link, Page
 from crawler.storage.sqlite.database import explained
 from crawler.storage.values import PAGE_FIELDS, page_of
+
+if TYPE_CHECKING:
+    from crawler.archive.ruling import Rules
 
 _BATCH = 64  # pages, whose links are read together
 _ROWS = 1024  # of answers that are streamed
@@ -134,6 +138,14 @@ class Archive:
     async def details(self, url: str, *, version: int | None = None, max_links_to: int = 100) -> UrlDetails | None:
         """All that is known of `url`; None if it was never seen. Raises `UsageError` if it has no such version."""
         return await details_of(self, self._read, url, version, max_links_to)
+
+    async def why(self, url: str, rules: Rules | None = None, *, now: float | None = None) -> Why:
+        """What decides about `url`, which need not be known: how it was found, which rule or bound, and what the rules
+        say now. `rules` None: those of the last run. `now` is in Unix seconds; None: the time it is.
+        """
+        from crawler.archive.why import why_of  # which brings in all that decides in a crawl
+
+        return await why_of(self, self._read, url, rules, time.time() if now is None else now)
 
     async def state(self, url: str) -> UrlState | None:
         """The status of `url`, and why; None if it was never seen."""

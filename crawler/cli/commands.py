@@ -22,6 +22,7 @@ from crawler.cli.prune import prune
 from crawler.cli.show import show
 from crawler.cli.status import status
 from crawler.cli.stop import stop
+from crawler.cli.why import why
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
 
@@ -41,6 +42,7 @@ app.command(cls=Command)(init)
 app.command(cls=Command)(status)
 app.command("list", cls=Command)(list_rows)
 app.command(cls=Command)(show)
+app.command(cls=Command)(why)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)

@@ -22,7 +22,7 @@ from crawler.output.details import as_data, print_details
 from crawler.output.safe_text import printable
 from crawler.output.tables import write_rows
 
-_PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
+PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
 _ALL = 1 << 62  # links
 _Found = TypeVar("_Found")
 Print: TypeAlias = Callable[[Archive, str, int | None], Awaitable[None]]  # a URL, and a version or None
@@ -78,7 +78,7 @@ def tell(message: str) -> None:
 
 
 async def _print_screen(archive: Archive, url: str, version: int | None) -> None:
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
     print_details(console, await _details(archive, url, version))
 
 

@@ -70,23 +70,23 @@ def _plain(value: Any) -> Any:
 
 def _rows(details: UrlDetails, width: int | None) -> Rows:
     state = details.state
-    yield "url", _text(state.url, "bold")
+    yield "url", text_of(state.url, "bold")
     yield "status", Text(status_line(state, details.attempts), style=_STYLES.get(state.status, ""))
     yield "failing", Text(failing_line(state), style="yellow")
-    yield "found", _text(found_line(state))
-    yield "in sitemaps", _text(", ".join(details.sitemaps[:_SHOWN]))
+    yield "found", text_of(found_line(state))
+    yield "in sitemaps", text_of(", ".join(details.sitemaps[:_SHOWN]))
     yield "due", Text(_due(state))
     if details.page is not None:
         yield from _page_rows(details.page, details.versions[(details.version or 1) - 1])
-    yield from _many("versions", _versions(details), len(details.versions), width)
-    yield from _many("attempts", map(_attempt, reversed(details.attempts)), len(details.attempts), width)
+    yield from many("versions", _versions(details), len(details.versions), width)
+    yield from many("attempts", map(attempt_cells, reversed(details.attempts)), len(details.attempts), width)
     headers = ((f"{name}: {value}",) for name, value in details.headers)
-    yield from _many("headers", headers, len(details.headers), width, _SHOWN_HEADERS)
+    yield from many("headers", headers, len(details.headers), width, _SHOWN_HEADERS)
     out = ((one.status, one.target_url, one.anchor) for one in details.links_from)
-    yield from _many("links out", out, len(details.links_from), width)
+    yield from many("links out", out, len(details.links_from), width)
     links_to = details.links_to
     more = "or more" if details.more_links_to else ""
-    yield from _many("links in", ((one.page_url, one.anchor) for one in links_to), len(links_to), width, more=more)
+    yield from many("links in", ((one.page_url, one.anchor) for one in links_to), len(links_to), width, more=more)
 
 
 def status_line(state: UrlState, attempts: Sequence[Attempt]) -> str:
@@ -138,19 +138,19 @@ def _due(state: UrlState) -> str:
 
 
 def _page_rows(page: Page, version: Version) -> Rows:
-    yield "title", _text(page.title)
-    yield "description", _text(page.description)
-    yield "canonical", _text(page.canonical_url if page.canonical_url != page.url else None)
+    yield "title", text_of(page.title)
+    yield "description", text_of(page.description)
+    yield "canonical", text_of(page.canonical_url if page.canonical_url != page.url else None)
     yield "robots", Text(", ".join(word for word in ("noindex", "nofollow") if getattr(page, word)))
-    yield "author", _text(page.author)
+    yield "author", text_of(page.author)
     for name in ("published_at", "modified_at"):
         at = getattr(page, name)
         yield name.removesuffix("_at"), Text(_calendar(at))
-    yield "headings", _text("; ".join(text for _level, text in page.headings[:_SHOWN]))
+    yield "headings", text_of("; ".join(text for _level, text in page.headings[:_SHOWN]))
     what = [f"{page.language} (language)" if page.language else "", page.content_type or version.content_type or ""]
     what += [page.encoding, size(version.size_bytes) if version.size_bytes is not None else ""]
     what += [counted(len(page.text), "character") + " of text", "cut at --max-bytes" if version.truncated else ""]
-    yield "page", _text(", ".join(filter(None, what)))
+    yield "page", text_of(", ".join(filter(None, what)))
 
 
 def _calendar(at: float | None) -> str:
@@ -168,16 +168,17 @@ def _versions(details: UrlDetails) -> Iterator[Cells]:
         yield f"{number}{mark}", *seen, one.title or ""
 
 
-def _attempt(one: Attempt) -> Cells:
+def attempt_cells(one: Attempt) -> Cells:
+    """When, in which run, with what result, how long it took, and where it redirected to."""
     result = str(one.status_code) if one.status_code is not None else f"{one.failure}: {one.message or ''}"
     to = f"to {one.redirect_url}" if one.redirect_url is not None else ""
     return moment(one.started_at), f"run {one.run_id}", result, f"{one.elapsed_s:.2f} s", to
 
 
-def _many(
+def many(
     label: str, lines: Iterable[Cells], number: int, width: int | None, shown: int = _SHOWN, *, more: str = ""
 ) -> Rows:
-    """How many there are, then the first of them."""
+    """How many there are, then the first of them, a line each; `width` None: uncut."""
     if not number:
         return
     cut = f", {shown} shown" if number > shown else ""
@@ -191,5 +192,6 @@ def _cut(line: str, width: int) -> str:
     return line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…"
 
 
-def _text(value: str | None, style: str = "") -> Text:
+def text_of(value: str | None, style: str = "") -> Text:
+    """A text from the web, on one line."""
     return Text(printable(value or "", _MAX_VALUE), style=style)
