@@ -230,3 +230,27 @@ class Why:
     unstored_links: int = 0
     last_limit: str | None = None
     is_foretold: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedUrl:
+    """A URL that was only checked (`crawl --check`); the fields are the columns of the view `checked_urls`.
+
+    `verdict` is a `CheckVerdict`, or 'pending'; through redirects it is that of `end_url`. `hops` None: these do not
+    end. `flaky`: its last ten verdicts changed between good and not good more than once. `kind` is external, resource,
+    both, or redirect: only redirects of others lead there.
+    """
+
+    url: str
+    host: str
+    kind: str
+    verdict: str
+    cause: str | None
+    status_code: int | None
+    end_url: str | None
+    hops: int | None
+    checked_at: float | None
+    flaky: bool
+    good_at: float | None
+    broken_since: float | None
+    run_id: int | None

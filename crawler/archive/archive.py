@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiosqlite
 import orjson
 
-from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlDetails, UrlState, Version, Why
+from crawler.archive.answers import (
+    Attempt,
+    CheckedUrl,
+    FailedUrl,
+    FailingUrl,
+    InLink,
+    OutLink,
+    UrlDetails,
+    UrlState,
+    Version,
+    Why,
+)
 from crawler.archive.details import details_of
 from crawler.archive.filters import UrlFilter
 from crawler.archive.finding import find, guesses
@@ -200,6 +211,12 @@ class Archive:
         async for rows in self._batches(found, (), _ROWS):
             for row in rows:
                 yield _answer(FailingUrl, row)
+
+    async def checks(self) -> AsyncIterator[CheckedUrl]:
+        """The URLs that were only checked (`crawl --check`), grouped by verdict."""
+        async for rows in self._batches(_select(CheckedUrl, "FROM checked_urls ORDER BY verdict, check_id"), (), _ROWS):
+            for row in rows:
+                yield _answer(CheckedUrl, row)
 
     async def rows(
         self,

@@ -65,6 +65,7 @@ _ALL = (
     _listing("stored_pages", "stored", "url status title bytes fetched_at"),
     _listing("page_versions", "versions", "url seen_at run_id newest bytes title"),
     _listing("changes", "", "at change url run_id"),
+    _listing("change_feed", "feed", "at change url detail run_id"),
     _listing("broken_links", "broken", "page_url anchor target_url cause", "page_url"),
     _listing("broken_fragments", "fragments", "page_url anchor fragment target_url", "page_url"),
     _listing("outlinks", "links", "page_url target_url anchor status", "page_url"),

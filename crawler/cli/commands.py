@@ -12,9 +12,11 @@ import typer
 
 from crawler.cli.add import add
 from crawler.cli.backup import backup
+from crawler.cli.changes import changes
 from crawler.cli.command import MAX_WIDTH, Command, Group
 from crawler.cli.crawl import CrawlCommand, crawl
 from crawler.cli.demo import demo
+from crawler.cli.diff import diff
 from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.list import list_rows
@@ -43,6 +45,8 @@ app.command(cls=Command)(status)
 app.command("list", cls=Command)(list_rows)
 app.command(cls=Command)(show)
 app.command(cls=Command)(why)
+app.command(cls=Command)(diff)
+app.command(cls=Command)(changes)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)

@@ -65,6 +65,7 @@ def one_line(summary: Summary, db: Path) -> str:
         f"changes: {_changes(summary, ', ')}" if any(summary.changes.values()) else "",
         f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
         told_failing(summary.failing),
+        f"checked: {told_checks(summary.checks, ', ')}" if summary.checks else "",
         f"pending: {_pending(summary).plain}" if summary.pending or summary.waiting else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
@@ -126,6 +127,11 @@ def told_failing(failing: FailingUrls) -> str:
     return f"{amount(failing.urls)} failing since {moment(failing.since)} ({tally(failing.reasons, ', ')})"
 
 
+def told_checks(checks: Mapping[str, int], separator: str = _SPACE) -> str:
+    """'good: 120   gone: 3   not asked: 2'."""
+    return tally({verdict.replace("_", " "): number for verdict, number in checks.items()}, separator)
+
+
 def _failed_seeds(summary: Summary) -> list[tuple[str, str]]:
     return [(printable(seed["url"], _MAX_URL), printable(seed["reason"], _MAX_URL)) for seed in summary.failed_seeds]
 
@@ -147,6 +153,7 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("responses", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
         ("failing", Text(told_failing(summary.failing), style="yellow")),
+        ("checked", Text(told_checks(summary.checks))),
         ("connections", Text(_connections(summary))),
         ("TLS", Text("certificates were not verified (--insecure)" if summary.insecure else "", style="yellow")),
         ("DNS", Text(lookups(summary.dns_lookups, summary.dns_cache_hits))),

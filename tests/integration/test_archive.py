@@ -214,7 +214,7 @@ PASSES = {  # the tables that a view reads from end to end: u, s are urls, p pag
     "outlinks": ["s"],
     "inlinks": ["s"],
     "redirect_chains": ["f"],
-    "broken_links": ["f", "s"],
+    "broken_links": ["f", "s", "u"],  # the last one for resources, where some were checked
     "orphan_pages": ["f", "s", "u"],
     "duplicate_pages": ["u"],
     "canonical_problems": ["s"],

@@ -82,6 +82,17 @@ IS_FORBIDDEN = f"status = 'excluded' AND cause = '{ExclusionReason.ROBOTS}'"
 IS_LIFTABLE = f"status = 'excluded' AND cause <> '{ExclusionReason.ROBOTS}'"  # only a new robots.txt lifts the others
 MADE_PENDING = "status = 'pending', reason = NULL, cause = NULL, detail = NULL"
 
+# Of no origin that is named there: a list that is mostly empty (see `prefixes`).
+IS_OF_OTHERS = """(
+    {0} = '[]' OR NOT EXISTS (SELECT 1 FROM json_each({0}) AS w WHERE substr(url, 1, length(w.value)) = w.value)
+)"""
+
+
+def prefixes(origins: Iterable[str]) -> str:
+    """By which the URLs of these origins are known."""
+    return as_json([f"{origin}/" for origin in origins])
+
+
 TAKEN_IN = "pending + fetched + redirected + gone + failed"  # a host's URLs, but for the excluded ones
 _HOST = {
     "host_id": "id",
