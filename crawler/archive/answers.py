@@ -254,3 +254,41 @@ class CheckedUrl:
     good_at: float | None
     broken_since: float | None
     run_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """A piece of a page's text. `marks`: where it matches, each from a place up to another."""
+
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHit:
+    """A page that a search found: its newest version, `page_id`. The higher its `score`, the better it matches.
+
+    `title` is empty where it has none; `snippet` is the part of its text that matches best, or where the text begins.
+    Both are in Unicode's form NFKC. `language` is as the page declares it.
+    """
+
+    url: str
+    title: Excerpt
+    snippet: Excerpt
+    language: str | None
+    score: float
+    page_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResults:
+    """The best `hits`, the best first, of `total` pages that match by the index.
+
+    `is_total_known` False: there are more, too many to rank; those stored first were. `behind`: so many page versions
+    at the most are not in the index yet; another search goes on with them.
+    """
+
+    hits: tuple[SearchHit, ...]
+    total: int
+    is_total_known: bool
+    behind: int

@@ -24,11 +24,13 @@ from crawler.archive.answers import (
     FailingUrl,
     InLink,
     OutLink,
+    SearchResults,
     UrlDetails,
     UrlState,
     Version,
     Why,
 )
+from crawler.archive.attached import Attached
 from crawler.archive.details import details_of
 from crawler.archive.filters import UrlFilter
 from crawler.archive.finding import find, guesses
@@ -36,6 +38,7 @@ from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive, stream
+from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import decompress
 from crawler.records import Link, Page
 from crawler.storage.sqlite.database import explained
@@ -106,7 +109,9 @@ class Archive:
     ) -> None:
         self._path = path
         self._connection = connection
-        self._lookup = Lookup(path, connection, notify)
+        attached = Attached(path, connection)
+        self._lookup = Lookup(attached, notify)
+        self._search = Search(attached, connection, notify)
 
     async def pages(self) -> AsyncIterator[Page]:
         """The newest version of every page, in the order in which the URLs were found."""
@@ -247,6 +252,27 @@ class Archive:
         async for rows in self._batches(sql, parameters, _ROWS_AT_ONCE):
             for row in rows:
                 yield row
+
+    async def search(
+        self,
+        query: str,
+        *,
+        host: str | None = None,
+        language: str | None = None,
+        limit: int = 10,
+        update_s: float = UPDATE_S,
+    ) -> SearchResults:
+        """The current pages that match `query`, the best first; words in titles and headings count more.
+
+        The query has FTS5's syntax (words, "phrases", prefix*, AND, OR, NOT, NEAR, title: ...), or else it is read as
+        plain words. `host` is a name, in which `*` stands for anything, `language` a tag: `pt` finds pt-BR, too.
+
+        Before it answers, the search spends `update_s` seconds at most on bringing the index up to date, a file beside
+        the database (`crawl.db.derived`); where that is not enough, `behind` says so, and the next search goes on.
+        Raises `UsageError` if the language is no tag, or the query too long.
+        """
+        with explained(self._path):
+            return await self._search.ask(query, host=host, language=language, limit=limit, update_s=update_s)
 
     async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
         links: dict[int, dict[int, Link]] = {row[0]: {} for row in rows}

@@ -21,6 +21,7 @@ from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.list import list_rows
 from crawler.cli.prune import prune
+from crawler.cli.search import search
 from crawler.cli.show import show
 from crawler.cli.status import status
 from crawler.cli.stop import stop
@@ -47,6 +48,7 @@ app.command(cls=Command)(show)
 app.command(cls=Command)(why)
 app.command(cls=Command)(diff)
 app.command(cls=Command)(changes)
+app.command(cls=Command)(search)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)
@@ -63,7 +65,10 @@ def start(
     if show_version:
         from importlib.metadata import version
 
-        typer.echo(f"crawler {version('crawler')}")
+        from crawler.content.accelerated import fastest_walk
+
+        _walk, its_name = fastest_walk()
+        typer.echo(f"crawler {version('crawler')}, reading HTML in {its_name}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
