@@ -12,7 +12,15 @@ from tests.benchmarks.million import LINKS, make
 
 PAGES = 3000
 # It has none of these.
-EMPTY = {"alternates", "canonical_problems", "hreflang_problems", "orphan_pages", "sitemap_urls"}
+EMPTY = {
+    "alternates",
+    "broken_resources",
+    "canonical_problems",
+    "checked_urls",
+    "hreflang_problems",
+    "orphan_pages",
+    "sitemap_urls",
+}
 
 
 async def test_its_rows_belong_together_and_every_view_has_something_to_tell(tmp_path: Path) -> None:
