@@ -49,23 +49,63 @@ _LINKS, _FAILURES, _CONTENT, _SEARCH, _SPEED, _SECURITY, _COVERAGE, _HISTORY = (
     "Links", "Failures", "Content", "Search engines", "Speed and size", "Security", "Coverage", "Changes",
 )  # fmt: skip
 
+_CAUSE = Column(name="cause", title="Cause")
+
 _BROKEN = Question(
     name="broken-links",
     chapter=_LINKS,
     title="Broken links",
-    explanation="Links to URLs that are gone or failed, also through redirects, and to redirect loops, each with the"
-    " pages that have to be corrected.",
+    explanation="URLs that are gone or failed, also through redirects, and redirect loops, each with the pages that"
+    " have to be corrected. With --check, also links that leave the scope, images, scripts and stylesheets.",
     severity=Severity.ERROR,
     view="scratch.broken_targets",
     columns=(
         Column(name="target_url", title="Broken URL", kind=Kind.URL),
-        Column(name="cause", title="Cause"),
+        _CAUSE,
         Column(name="links", title="Links", kind=Kind.COUNT),
     ),
     key=("target_url",),
     order="links DESC, target_url",
     listed_by="broken_links",
     has_sources=True,
+)
+_UNVERIFIED = Question(
+    name="unverified-links",
+    chapter=_LINKS,
+    title="Checked without a verdict",
+    explanation="External links and resources that refuse to answer a program (blocked), or must not be asked for: by"
+    " robots.txt or an option (not_asked). People may well get them, so they do not count as broken.",
+    severity=Severity.INFO,
+    view="checked_urls",
+    columns=(
+        Column(name="url", title="URL", kind=Kind.URL),
+        Column(name="verdict", title="Verdict"),
+        _CAUSE,
+        Column(name="checked_at", title="Checked", kind=Kind.TIME),
+    ),
+    key=("url",),
+    order="verdict, url",
+    where="verdict IN ('blocked', 'not_asked')",
+    needs="SELECT 1 FROM checks LIMIT 1",
+    unless="Links that leave the scope, images and scripts were not asked for. To do so, crawl with --check external"
+    " --check resources.",
+)
+_FLAKY = Question(
+    name="flaky-links",
+    chapter=_LINKS,
+    title="Links that come and go",
+    explanation="External links and resources of which the last ten checks found some good and some not.",
+    severity=Severity.NOTICE,
+    view="checked_urls",
+    columns=(
+        Column(name="url", title="URL", kind=Kind.URL),
+        Column(name="verdict", title="Verdict now"),
+        _CAUSE,
+        Column(name="good_at", title="Last good", kind=Kind.TIME),
+    ),
+    key=("url",),
+    order="url",
+    where="flaky",
 )
 _FRAGMENTS = Question(
     name="broken-fragments",
@@ -417,10 +457,10 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(
     {
         one.name: one
         for one in (
-            _BROKEN, _FRAGMENTS, _CHAINS, _ORPHANS, _FAILED, _FAILING, _MIXED, _HEADERS, _CANONICAL, _HREFLANG,
-            _SITEMAPS, _JSON_LD, _NOINDEX, _DUPLICATES, _MISSING_TITLES, _DOUBLE_TITLES, _LONG_TITLES,
-            _MISSING_DESCRIPTIONS, _DOUBLE_DESCRIPTIONS, _LONG_DESCRIPTIONS, _SLOW, _LARGE, _TRAPS, _EXCLUSIONS,
-            _CHANGES,
+            _BROKEN, _UNVERIFIED, _FLAKY, _FRAGMENTS, _CHAINS, _ORPHANS, _FAILED, _FAILING, _MIXED, _HEADERS,
+            _CANONICAL, _HREFLANG, _SITEMAPS, _JSON_LD, _NOINDEX, _DUPLICATES, _MISSING_TITLES, _DOUBLE_TITLES,
+            _LONG_TITLES, _MISSING_DESCRIPTIONS, _DOUBLE_DESCRIPTIONS, _LONG_DESCRIPTIONS, _SLOW, _LARGE, _TRAPS,
+            _EXCLUSIONS, _CHANGES,
         )
     }
 )  # fmt: skip
