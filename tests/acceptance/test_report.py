@@ -484,7 +484,7 @@ def test_a_database_of_0_1_0_is_reported_on_once_it_is_migrated(cli: Cli, serve:
         for one in json.loads(cli.command("report", "-", "--format", "json", "--db", str(cli.db)).out)["sections"]
     }
     assert "before 0.2.0" in sections["missing-security-headers"]["unknown"]
-    assert sections["failed-urls"]["total"] == cli.rows("SELECT count(*) FROM failed_urls")[0] > 3
+    assert sections["failed-urls"]["total"] == cli.rows("SELECT count(*) FROM failed_urls")[0] > 0
     linked = {row["target_url"] for row in sections["broken-links"]["rows"]}
     assert linked == set(cli.rows("SELECT DISTINCT target_url FROM broken_links"))
     assert linked
