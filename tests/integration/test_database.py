@@ -21,7 +21,19 @@ from crawler.storage.sqlite.lock import database_lock
 from crawler.storage.sqlite.store import open_store
 
 SCRIPTS = sorted((Path(__file__).parents[2] / "crawler/storage/sqlite/migrations").glob("*.sql"))
-TABLES = {"heads", "sitemap_entries", "runs", "hosts", "origins", "urls", "fetches", "pages", "links", "bodies"}
+TABLES = {
+    "heads",
+    "places",
+    "sitemap_entries",
+    "runs",
+    "hosts",
+    "origins",
+    "urls",
+    "fetches",
+    "pages",
+    "links",
+    "bodies",
+}
 
 
 def sql(path: Path, *statements: str) -> None:
