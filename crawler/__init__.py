@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crawler.archive.archive import Archive, open_crawl
     from crawler.config import (
+        CheckConfig,
+        CheckKind,
         CrawlConfig,
         NetworkConfig,
         PolitenessConfig,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Archive",
+    "CheckConfig",
+    "CheckKind",
     "Crawl",
     "CrawlConfig",
     "CrawlerError",
@@ -51,7 +55,9 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "crawler.config": "CrawlConfig NetworkConfig PolitenessConfig RecrawlConfig RunConfig ScopeConfig ScopeRule",
+    "crawler.config": (
+        "CheckConfig CheckKind CrawlConfig NetworkConfig PolitenessConfig RecrawlConfig RunConfig ScopeConfig ScopeRule"
+    ),
     "crawler.engine": "Crawl crawl",
     "crawler.errors": "CrawlerError DatabaseBusyError DatabaseFailedError UsageError",
     "crawler.output.summary": "Summary",

@@ -15,7 +15,20 @@ from typing import Any, Literal
 
 from crawler.errors import UsageError
 from crawler.host_settings import HostSettings, restored
-from crawler.kinds import File, Flag, Headers, Networks, Proxy, Regexes, SecretFile, Several, Text, UserAgent, choice
+from crawler.kinds import (
+    File,
+    Flag,
+    Headers,
+    Networks,
+    Proxy,
+    Regexes,
+    SecretFile,
+    Several,
+    Text,
+    UserAgent,
+    choice,
+    choices,
+)
 from crawler.options import Slice, option, options_of, slices_of
 from crawler.proxy import ProxyServer, parse_proxy
 from crawler.quantities import Age, Count, Seconds, Size, Waiting
@@ -252,7 +265,8 @@ class NetworkConfig(Slice):
         "--header",
         Headers(),
         "Send this header. Repeatable. Values are never stored.",
-        more="`Authorization` and `Cookie` go to the seeds' origins only. Later runs must pass the header again, or"
+        more="`Authorization` and `Cookie` go to the seeds' origins only, and to hosts that are only checked"
+        " (`--check`) no header that may hold a secret. Later runs must pass the header again, or"
         " `'NAME:'` to go without.",
     )
 
@@ -368,6 +382,33 @@ class RecrawlConfig(Slice):
             )
 
 
+class CheckKind(StrEnum):
+    """What `--check` asks for."""
+
+    EXTERNAL = "external"  # links that leave the scope
+    RESOURCES = "resources"  # images, scripts, stylesheets, media
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckConfig(Slice):
+    """What is only checked, once the pages are fetched: whether it is there."""
+
+    PANEL = "Check links"
+
+    check: tuple[CheckKind, ...] = option(
+        (),
+        "--check",
+        choices(CheckKind),
+        "Also check links that leave the scope (`external`), or images, scripts, stylesheets and media (`resources`)."
+        " Repeatable.",
+        more="Each is asked for once, after the pages, and again by a run with `--max-age`. `none` lifts what the last"
+        " run was given. See [`crawler help checking`](checking.md).",
+    )
+    check_timeout_s: float = option(
+        15.0, "--check-timeout", Seconds(low=0.1, high=3600), "With `--check`: deadline for a request."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartConfig(Slice):
     """How a run gets its database. It is not stored: what one start was asked for says nothing about the next."""
@@ -396,6 +437,7 @@ class CrawlConfig(Slice):
     politeness: PolitenessConfig = field(default_factory=PolitenessConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     recrawl: RecrawlConfig = field(default_factory=RecrawlConfig)
+    check: CheckConfig = field(default_factory=CheckConfig)
     run: RunConfig = field(default_factory=RunConfig)
     start: StartConfig = field(default_factory=StartConfig)
     hosts: tuple[HostSettings, ...] = ()  # of some hosts, in the place of the above

@@ -28,6 +28,7 @@ class Counters:
     cut_sitemaps: int = 0  # sitemaps and feeds of which not all was read
     by_status: Counter[int] = field(default_factory=Counter)
     by_failure: Counter[str] = field(default_factory=Counter)
+    checks: Counter[str] = field(default_factory=Counter)  # URLs that were only checked, by `CheckVerdict`
     changes: Counter[str] = field(default_factory=Counter)  # what commits have changed, by `Change`
     latest_errors: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=5))  # (url, what happened)
 

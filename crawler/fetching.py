@@ -47,8 +47,13 @@ def any_type(content_type: str | None) -> bool:
     return True
 
 
+def no_type(content_type: str | None) -> bool:
+    """No body is wanted, whatever its type."""
+    return False
+
+
 class Fetcher(Protocol):
-    """What a visit asks: an address to count politeness under, room for a body, and one answer to one GET."""
+    """What a visit asks: an address to count politeness under, room for a body, and one answer to one request."""
 
     def address_of(self, host: str) -> Awaitable[str | Unresolved]:
         """The address that politeness counts requests to `host` (a name or an IP literal) under."""
@@ -69,6 +74,8 @@ class Fetcher(Protocol):
         sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
         share: Share | None = None,
+        method: str = "GET",
+        as_stranger: bool = False,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
@@ -80,7 +87,9 @@ class Fetcher(Protocol):
         request was sent, and not at all where none was. `sending_in_s` is asked before that, once there is a
         connection: the request is not sent before it says 0, and what it waits for that does not count in its time.
         Where `fresh`, the request goes out on no connection that was kept. The body of a `Response` holds its memory
-        until `share` is given back, or, without one, until this returns.
+        until `share` is given back, or, without one, until this returns. `method` may be HEAD, whose answer has no
+        body. `as_stranger`: nothing goes along that the user meant for the crawl's own sites: no cookie, no header but
+        those that tell nothing (`session.PUBLIC_FIELDS`) and those that were given for this very host.
         """
 
 

@@ -27,6 +27,7 @@ class InboxWatcher:
         self._notify = notify
         self._taking_notes = asyncio.Lock()
         self._closed = asyncio.Event()
+        self._is_paused = False
 
     async def watch(self) -> None:
         """Look into the inbox every second. Not to be cancelled: that would leave a write's transaction open."""
@@ -40,6 +41,8 @@ class InboxWatcher:
     async def take_notes(self) -> bool:
         """Add the seeds that were left beside the database; whether there were any."""
         found = False
+        if self._is_paused:
+            return found
         async with self._taking_notes:
             async for note in self._inbox.notes():
                 for seed in note.seeds:
@@ -50,6 +53,10 @@ class InboxWatcher:
                 tell_readmitted(readmitted, self._notify)
                 found = True
         return found
+
+    def pause(self) -> None:
+        """Leave what comes from now on to the next run: this one fetches no more pages."""
+        self._is_paused = True
 
     def close(self) -> None:
         """Take nothing up any more: the run is stopping."""

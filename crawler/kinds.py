@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from crawler.proxy import parse_proxy
 from crawler.user_agent import is_default
 
+_NO_WORD = "none"  # of several: what the last run was given is not wanted any more
 _QUOTED = 60  # characters of what cannot be read
 
 
@@ -195,6 +196,37 @@ class Several(Text):
     def restored(self, stored: Sequence[str]) -> tuple[str, ...]:
         """As a tuple again."""
         return tuple(stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices(Several):
+    """Any number of an enumeration's words, each once; or 'none'."""
+
+    words: type[StrEnum] = StrEnum
+
+    @property
+    def completions(self) -> Sequence[str]:
+        """All of them."""
+        return (*self.words, _NO_WORD)
+
+    def parse(self, given: Sequence[str]) -> tuple[StrEnum, ...]:
+        """The members of these values, in the order of the enumeration."""
+        for text in given:
+            if text not in list(self.words) and text != _NO_WORD:
+                *others, last = self.completions
+                raise unreadable(f"{', '.join(others)} or {last}", text)
+        if _NO_WORD in given and len(set(given)) > 1:
+            raise ValueError(f"takes {_NO_WORD} alone")
+        return tuple(word for word in self.words if word in given)
+
+    def restored(self, stored: Sequence[str]) -> tuple[StrEnum, ...]:
+        """The members of these values."""
+        return tuple(self.words(text) for text in stored)
+
+
+def choices(words: type[StrEnum]) -> Choices:
+    """Any number of these words, which are its metavar, too."""
+    return Choices("|".join(words), words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ is data (`Failure`), never an exception. Times are Unix seconds (UTC), durations
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from enum import Enum, IntEnum, StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -38,6 +38,7 @@ class UrlKind(StrEnum):
     ROBOTS = "robots"
     SITEMAP = "sitemap"  # also an index, and a list of URLs as text
     FEED = "feed"  # RSS, Atom, JSON Feed
+    CHECK = "check"  # only to learn whether it is there: it has a row in `checks`, and none of this kind in `urls`
 
 
 LISTINGS = frozenset({UrlKind.SITEMAP, UrlKind.FEED})  # fetched for the URLs that they name, never stored as pages
@@ -127,6 +128,19 @@ class EndReason(StrEnum):
     KILLED = "killed"  # told by the next run
 
 
+class CheckVerdict(StrEnum):
+    """What a check has shown of a URL. The words are stored as they are; see `policy.checking`."""
+
+    GOOD = "good"
+    GONE = "gone"  # 404 or 410
+    BLOCKED = "blocked"  # the server lets people in, perhaps, but not us
+    UNREACHABLE = "unreachable"  # no answer
+    FAILED = "failed"  # any other answer: 500, 400, no HTTP
+    LOOP = "loop"  # redirects without an end
+    NOT_ASKED = "not_asked"  # robots.txt, the address guard or an option forbids it
+    REDIRECTED = "redirected"  # the end of its redirects says what it is
+
+
 class Change(StrEnum):
     """What a visit has changed for a URL. The words are those of the summary and the metrics."""
 
@@ -137,6 +151,27 @@ class Change(StrEnum):
     GONE = "gone"  # 404 or 410, and was answered otherwise before
     NEWLY_FAILED = "newly_failed"
     HEALED = "healed"  # answered, after it had failed or gone
+
+
+class LoggedChange(StrEnum):
+    """What the log of changes tells: of a version, or of where a URL stands. The words are stored as they are.
+
+    An outage alone is no change: it takes two visits that fail for what was answered before to be `BROKEN`, and nothing
+    but an answer of its host makes a page `GONE` or `MOVED`.
+    """
+
+    NEW = "new"  # the first version
+    CHANGED = "changed"  # another text, other links or robots directives
+    METADATA = "metadata"  # nothing but that
+    GONE = "gone"  # a page that answers 404 or 410 now
+    MOVED = "moved"  # a page that redirects now
+    BACK = "back"  # answered as a page again
+    WITHDRAWN = "withdrawn"  # a page that the rules or the options exclude now
+    BROKEN = "broken"  # failed, or 404 or 410 where no page ever was
+    HEALED = "healed"  # answered, after it was broken; or excluded, and so no longer of interest
+
+
+STANDING = frozenset({LoggedChange.GONE, LoggedChange.MOVED, LoggedChange.BACK, LoggedChange.WITHDRAWN})
 
 
 class FoundBy(StrEnum):
@@ -392,6 +427,51 @@ class Link(NamedTuple):
     nofollow: bool = False
 
 
+class Links(Sequence[Link]):
+    """The links of a page by columns, as they travel and are stored: a `Link` is made when one is looked at.
+
+    It equals a tuple of the same links.
+    """
+
+    __slots__ = ("anchors", "nofollows", "rels", "urls")
+
+    def __init__(
+        self, urls: Sequence[str], anchors: Sequence[str], rels: Sequence[str], nofollows: Sequence[bool]
+    ) -> None:
+        if not len(urls) == len(anchors) == len(rels) == len(nofollows):
+            raise ValueError("the columns of links differ in length")
+        self.urls, self.anchors, self.rels, self.nofollows = urls, anchors, rels, nofollows
+
+    def __len__(self) -> int:
+        return len(self.urls)
+
+    def __iter__(self) -> Iterator[Link]:
+        return map(Link, self.urls, self.anchors, self.rels, self.nofollows)
+
+    @overload
+    def __getitem__(self, place: int) -> Link: ...
+    @overload
+    def __getitem__(self, place: slice) -> Links: ...
+    def __getitem__(self, place: int | slice) -> Link | Links:
+        if isinstance(place, slice):
+            return Links(self.urls[place], self.anchors[place], self.rels[place], self.nofollows[place])
+        return Link(self.urls[place], self.anchors[place], self.rels[place], self.nofollows[place])
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Links | tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+def columns_of(links: Sequence[Link]) -> Links:
+    """The same links by columns."""
+    return links if isinstance(links, Links) else Links(*(zip(*links, strict=True) if links else ((), (), (), ())))
+
+
 class LinkDetail(NamedTuple):
     """What the page says of a link beyond its `Link`: one that has a fragment, or leads where an earlier one leads.
 
@@ -461,8 +541,9 @@ class Page:
 
     `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header; `refresh_is_redirect`: soon, and not
     readers without scripts alone. `content_hash` covers text, links and
-    what is asked of robots: two versions with the same hash say the same. `links_total` exceeds `len(links)` where the
-    page holds more than are kept. `images_hash` covers where its images come from; empty where it has none.
+    what is asked of robots: two versions with the same hash say the same. `links` is a tuple, or `Links` on its way
+    through a crawl. `links_total` exceeds `len(links)` where the page holds more than are kept. `images_hash` covers
+    where its images come from; empty where it has none.
     `metadata_hash` covers title, description, canonical URL, language, robots directives, hreflang, JSON-LD, Open
     Graph, dates and author, its last bytes prices and dates alone; empty where none was made. `reader_version` is that
     of the reader; 1 stands for those of 0.1.0, which left all fields from it on empty. `content_type` is the media type
@@ -481,7 +562,7 @@ class Page:
     headings: tuple[tuple[int, str], ...] = ()
     open_graph: Mapping[str, str | list[str]] = field(default_factory=dict)
     json_ld: tuple[str, ...] = ()
-    links: tuple[Link, ...] = ()
+    links: Sequence[Link] = ()
     links_total: int = 0
     refresh_url: str | None = None
     refresh_is_redirect: bool = False
@@ -646,17 +727,29 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What is stored of a check that is over. `redirect_url`: where it leads, for REDIRECTED; `cause` as people read
+    it, None where all is well.
+    """
+
+    verdict: CheckVerdict
+    cause: Reason | None = None
+    redirect_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """What a worker brings back of one claim: what it saw, nothing decided.
 
     `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
     or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
-    was another that read it.
+    was another that read it. `is_doubtful`: it is the answer to a HEAD, and could not be asked for by GET.
     """
 
     claim: Claim
     attempt: Response | Failure
     conditional: bool = False
+    is_doubtful: bool = False
     page: Page | None = None
     earlier: Page | None = None
     body: StoredBody | None = None
@@ -687,7 +780,9 @@ class Result:
     now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
     slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
     nothing changes but `next_fetch_at`. `requests` were sent for it: more than one where a connection had been closed,
-    or a robots.txt redirects. `place`: what is known by now of the place of the claim's URL.
+    a robots.txt redirects, or a HEAD was not believed. `place`: what is known by now of the place of the claim's URL. Of
+    a check, all is stored in `checks`; `checked` None: it is not over. With `origin_failed`, `checked` is what becomes of
+    the checks of the origin that are due.
     """
 
     claim: Claim
@@ -717,5 +812,6 @@ class Result:
     pace_s: float | None = None
     is_kept: bool = False
     is_postponed: bool = False
+    checked: Checked | None = None
     requests: int = 0
     place: Place | None = None

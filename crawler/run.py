@@ -158,6 +158,8 @@ class Run:
                     self._nothing_left_at = self._clock.wall()
                     if not await asyncio.shield(self._inbox.take_notes()):  # a write must not be cancelled
                         break
+                if self._config.check.check and end_reason is not EndReason.STOPPED:
+                    end_reason = await self._check(end_reason)
                 await self._drain()
                 for worker in workers:
                     worker.cancel()
@@ -165,6 +167,12 @@ class Run:
             expected, _others = errors.split(CrawlerError)
             raise (expected.exceptions[0] if expected is not None else errors) from None
         return end_reason
+
+    async def _check(self, end_reason: EndReason) -> EndReason:
+        """Ask for what the pages lead to and load. Seeds that are left for the crawl meanwhile are for the next run."""
+        self._inbox.pause()
+        checked = await self.frontier.check()
+        return end_reason if checked is EndReason.COMPLETE else checked
 
     async def _worker(self) -> None:
         while True:
@@ -228,6 +236,7 @@ class Run:
             run_pages=self._pages_before + self.counters.pages,
             excluded=await self._store.exclusions(),
             unstored_links=await self._store.unstored_links(),
+            checks=await self._store.check_tally() if self._config.check.check else {},
             urls=counts,
             failing=await self._store.failing_urls(),
             pending=counts["pending"],

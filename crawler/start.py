@@ -17,7 +17,7 @@ from crawler.fetching import OriginAccess
 from crawler.frontier.frontier import Frontier
 from crawler.output.ending import names
 from crawler.output.figures import counted
-from crawler.policy.recrawl import Rhythm, rhythm
+from crawler.policy.recrawl import rhythm
 from crawler.records import SeedMark
 from crawler.resumption import check_secrets, scope_rules
 from crawler.seeds import Seed
@@ -62,7 +62,9 @@ class Start:
         if earlier is not None and self._is_another_agent(earlier):
             await self._store.forget_forbidden(self._clock.wall(), every=True)
         pages_before = await self._record(options)
-        widened = await self._frontier.open(seeds, pages_before, await self._rhythm())
+        started_at, before = await self._store.run_times()
+        again = rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
+        widened = await self._frontier.open(seeds, pages_before, again, started_at)
         await self._grant_access(seeds)
         if widened or not options["decided"]:
             tell_readmitted(await self._frontier.seeding.readmit(), self._notify)
@@ -109,10 +111,6 @@ class Start:
         if pages_before:
             self._notify(f"resuming run {run_id} ({counted(pages_before, 'page')} already stored)")
         return pages_before
-
-    async def _rhythm(self) -> Rhythm:
-        started_at, before = await self._store.run_times()
-        return rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
 
     async def _grant_access(self, seeds: Sequence[Seed]) -> None:
         """To the origins that the user has ever named; those of these `seeds` that came with credentials get them."""

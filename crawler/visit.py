@@ -21,8 +21,9 @@ from crawler.content.link_header import with_link_header
 from crawler.content.reader import kind_of, may_be_read, may_be_read_by_now
 from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
-from crawler.fetching import LISTING_PATIENCE, Fetcher, Terms, Unresolved, any_type
+from crawler.fetching import LISTING_PATIENCE, Fetcher, Terms, Unresolved, any_type, no_type
 from crawler.parsing.parser import Parser
+from crawler.policy.checking import is_believed
 from crawler.policy.outcome import REDIRECTS
 from crawler.policy.ports import has_bad_port
 from crawler.policy.recrawl import conditions, misdated
@@ -66,6 +67,9 @@ class Ledger(Protocol):
     async def stored_body(self, claim: Claim) -> EarlierBody | None:
         """The body of the version that is stored of the claim's URL; None where that was not kept."""
 
+    def is_stranger(self, url: str) -> bool:
+        """Whether the URL's host is none of this crawl's, so that it is shown nothing that the user meant for those."""
+
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request: at 0 the turn is its own. To be asked again after
         they have passed; None where the host is left alone for now, or no request is left.
@@ -99,6 +103,8 @@ class Visitor:
             return None
         if claim.kind is UrlKind.ROBOTS:
             return _visit(claim, await self._fetch_robots(claim))
+        if claim.kind is UrlKind.CHECK:
+            return await self._check(claim)
         asked_with = None
         if claim.previous is not None:
             asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=may_be_read_by_now)
@@ -136,8 +142,8 @@ class Visitor:
         attempt = await self._fetcher.fetch(url, **asked)
         if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
             attempt = await self._fetcher.fetch(url, fresh=True, **asked)
-        if isinstance(attempt, Response) and not self._config.run.response_headers:
-            return replace(attempt, head=())
+        if isinstance(attempt, Response) and not self._config.run.response_headers and claim.kind is not UrlKind.CHECK:
+            return replace(attempt, head=())  # of a check, it tells a bot wall, and is not stored
         return attempt
 
     async def _fetch_robots(self, claim: Claim) -> Response | Failure:
@@ -153,12 +159,30 @@ class Visitor:
             if hop and not await self._turn(claim):
                 reason = "its host asked for a pause, or a limit of requests was reached, between two redirects"
                 return Failure(url=url, kind=FailureKind.DISCONNECTED, message=reason, started_at=self._clock.wall())
-            attempt = await self._fetch(claim, url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES)
+            as_stranger = self._ledger.is_stranger(url)
+            attempt = await self._fetch(
+                claim, url, timeout_s=timeout_s, max_bytes=MAX_ROBOTS_BYTES, as_stranger=as_stranger
+            )
             onward = _redirect_url(attempt)
             if onward is None or onward == url or (has_bad_port(onward) and origin_of(onward) != claim.origin):
                 break
             url = onward
         return attempt
+
+    async def _check(self, claim: Claim) -> Visit:
+        """Whether something is there: by HEAD, and before anything else is believed by GET. No body is read.
+
+        What is tried again has been asked for by HEAD.
+        """
+        timeout_s = min(self._timeout_s(claim), self._config.check.check_timeout_s)
+        asked = {"timeout_s": timeout_s, "readable": no_type, "as_stranger": self._ledger.is_stranger(claim.url)}
+        if not claim.attempts:
+            attempt = await self._fetch(claim, claim.url, method="HEAD", **asked)
+            if is_believed(attempt, _redirect_url(attempt)):
+                return _visit(claim, attempt)
+            if not await self._turn(claim):
+                return _visit(claim, attempt, is_doubtful=True)
+        return _visit(claim, await self._fetch(claim, claim.url, **asked))
 
     async def _turn(self, claim: Claim) -> bool:
         """Wait until the visit may make another request; False where the host is left alone for now."""

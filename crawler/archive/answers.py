@@ -118,3 +118,65 @@ class FailedUrl:
     attempts: int
     fetched_at: float | None
     next_fetch_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedUrl:
+    """A URL that was only checked (`crawl --check`); the fields are the columns of the view `checked_urls`.
+
+    `verdict` is a `CheckVerdict`, or 'pending'; through redirects it is that of `end_url`. `hops` None: these do not
+    end. `flaky`: its last ten verdicts changed between good and not good more than once. `kind` is external, resource,
+    both, or redirect: only redirects of others lead there.
+    """
+
+    url: str
+    host: str
+    kind: str
+    verdict: str
+    cause: str | None
+    status_code: int | None
+    end_url: str | None
+    hops: int | None
+    checked_at: float | None
+    flaky: bool
+    good_at: float | None
+    broken_since: float | None
+    run_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """A piece of a page's text. `marks`: where it matches, each from a place up to another."""
+
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHit:
+    """A page that a search found: its newest version, `page_id`. The higher its `score`, the better it matches.
+
+    `title` is empty where it has none; `snippet` is the part of its text that matches best, or where the text begins.
+    Both are in Unicode's form NFKC. `language` is as the page declares it.
+    """
+
+    url: str
+    title: Excerpt
+    snippet: Excerpt
+    language: str | None
+    score: float
+    page_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResults:
+    """The best `hits`, the best first, of `total` pages that match by the index.
+
+    `is_total_known` False: there are more, too many to rank; those stored first were. `behind`: so many page versions
+    at the most are not in the index yet; another search goes on with them.
+    """
+
+    hits: tuple[SearchHit, ...]
+    total: int
+    is_total_known: bool
+    behind: int

@@ -16,10 +16,24 @@ from typing import Any, TypeVar
 import aiosqlite
 import orjson
 
-from crawler.archive.answers import Attempt, FailedUrl, FailingUrl, InLink, OutLink, UrlState, Version
+from crawler.archive.answers import (
+    Attempt,
+    CheckedUrl,
+    FailedUrl,
+    FailingUrl,
+    InLink,
+    OutLink,
+    SearchResults,
+    UrlState,
+    Version,
+)
+from crawler.archive.attached import Attached
+from crawler.archive.filters import UrlFilter
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
+from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
-from crawler.archive.reading import open_archive
+from crawler.archive.reading import open_archive, stream
+from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import decompress
 from crawler.records import Link, Page
 from crawler.storage.sqlite.database import explained
@@ -27,6 +41,7 @@ from crawler.storage.values import PAGE_FIELDS, page_of
 
 _BATCH = 64  # pages, whose links are read together
 _ROWS = 1024  # of answers that are streamed
+_ROWS_AT_ONCE = 64  # of a view: somebody may be waiting for the first, and a page's text is long
 
 # A record's fields are the table's columns: a new one needs no word here, nor in a view.
 _PAGES = f"""
@@ -75,7 +90,9 @@ class Archive:
     ) -> None:
         self._path = path
         self._connection = connection
-        self._lookup = Lookup(path, connection, notify)
+        attached = Attached(path, connection)
+        self._lookup = Lookup(attached, notify)
+        self._search = Search(attached, connection, notify)
 
     async def pages(self) -> AsyncIterator[Page]:
         """The newest version of every page, in the order in which the URLs were found."""
@@ -149,6 +166,63 @@ class Archive:
             for row in rows:
                 yield _answer(FailingUrl, row)
 
+    async def checks(self) -> AsyncIterator[CheckedUrl]:
+        """The URLs that were only checked (`crawl --check`), grouped by verdict."""
+        async for rows in self._batches(_select(CheckedUrl, "FROM checked_urls ORDER BY verdict, check_id"), (), _ROWS):
+            for row in rows:
+                yield _answer(CheckedUrl, row)
+
+    async def rows(
+        self,
+        view: str,
+        *,
+        columns: Sequence[str] = (),
+        host: str | None = None,
+        url: str | None = None,
+        run: int | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The rows of a view (see views.sql; `crawler list` names them all), in no particular order unless `sort`.
+
+        `columns`: only these. `host` and `url` (in both, `*` stands for anything) and `run` choose among the rows;
+        `sort` is a column, with a `-` before it to have the greatest first. Raises `UsageError` for what the view does
+        not have.
+        """
+        listing = listing_of(view)
+        urls = UrlFilter(host=host, glob=url)
+        question = Question(listing=listing, columns=columns, urls=urls, run=run, sort=sort, limit=limit)
+        async for row in self.answers(question):
+            yield dict(zip(question.selected, row, strict=True))
+
+    async def answers(self, question: Question) -> AsyncIterator[Sequence[Any]]:
+        """The rows that are asked for, as they come."""
+        sql, parameters = question.statement()
+        async for rows in self._batches(sql, parameters, _ROWS_AT_ONCE):
+            for row in rows:
+                yield row
+
+    async def search(
+        self,
+        query: str,
+        *,
+        host: str | None = None,
+        language: str | None = None,
+        limit: int = 10,
+        update_s: float = UPDATE_S,
+    ) -> SearchResults:
+        """The current pages that match `query`, the best first; words in titles and headings count more.
+
+        The query has FTS5's syntax (words, "phrases", prefix*, AND, OR, NOT, NEAR, title: ...), or else it is read as
+        plain words. `host` is a name, in which `*` stands for anything, `language` a tag: `pt` finds pt-BR, too.
+
+        Before it answers, the search spends `update_s` seconds at most on bringing the index up to date, a file beside
+        the database (`crawl.db.derived`); where that is not enough, `behind` says so, and the next search goes on.
+        Raises `UsageError` if the language is no tag, or the query too long.
+        """
+        with explained(self._path):
+            return await self._search.ask(query, host=host, language=language, limit=limit, update_s=update_s)
+
     async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
         links: dict[int, dict[int, Link]] = {row[0]: {} for row in rows}
         found = await self._read(_LINKS, orjson.dumps(list(links)).decode())
@@ -163,11 +237,8 @@ class Archive:
         return rows[0][0] if rows else None
 
     async def _batches(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Sequence[Any]]]:
-        """All rows of one snapshot, which lasts as long as the cursor is open."""
-        with explained(self._path):
-            async with self._connection.execute(sql, parameters) as cursor:
-                while rows := list(await cursor.fetchmany(size)):
-                    yield rows
+        async for rows in stream(self._path, self._connection, sql, parameters, size):
+            yield rows
 
     async def _read(self, sql: str, *parameters: Any) -> list[Any]:
         with explained(self._path):

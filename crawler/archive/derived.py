@@ -5,11 +5,11 @@ file. Invariants:
 
 - One process writes it at a time, the holder of `crawl.db.derived.lock`; all others open it read-only. (Two connections
   that write or checkpoint a write-ahead log at once can damage it in SQLite before 3.51.3.)
-- How far an index has come (`indexes.upto`) is committed with what brought it there, so a build that is killed at any
-  instant continues where it was.
-- The newest row that an index took in must still be in the crawl's file, unchanged. If it is not, that file was
-  replaced, restored from an older copy or pruned, and the index is rebuilt. So is a file that is damaged or of another
-  version. A file that this program did not make is left alone.
+- How far a derivation has come (`indexes.upto`) is committed with what brought it there, so a build that is killed at
+  any instant continues where it was.
+- The newest row that a derivation took in must still be in the crawl's file, unchanged. If it is not, that file was
+  replaced, restored from an older copy or pruned, and the derivation begins anew. So does a file that is damaged or of
+  another version. A file that this program did not make is left alone.
 
 Every question can be answered without this file; it only takes longer.
 """
@@ -18,18 +18,18 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import os
 import sqlite3
 import stat
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiosqlite
 
-from crawler.archive.indexes import Index
 from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import connect, read_only_uri
 
@@ -63,29 +63,76 @@ class UnavailableError(Exception):
     """The file cannot be updated; the message says why, on one line."""
 
 
+class BusyError(UnavailableError):
+    """Another process is updating it."""
+
+
+class Derivation(Protocol):
+    """What is derived: tables of its own in the file, and how far it has come there."""
+
+    @property
+    def name(self) -> str:
+        """Its name in `indexes`."""
+
+    @property
+    def version(self) -> int:
+        """A new one has it built anew."""
+
+    @property
+    def mark(self) -> str:
+        """SQL that tells row ?1 of the source, up to which it has come, from any other that may get the same id.
+
+        It names tables of the crawl's file without a schema, since that is attached here and the main one where the
+        file is only read.
+        """
+
+    async def begin(self, connection: aiosqlite.Connection) -> None:
+        """Make its tables anew, empty. Within a transaction."""
+
+    async def take_in(self, progress: Progress, until: float) -> None:
+        """Take in what the crawl has committed by now, in transactions; stop at `until` (monotonic seconds)."""
+
+
 def derived_file(db: Path) -> Path:
     """The file beside the crawl database `db`."""
     return companion(db, ".derived")
 
 
-async def bring_up_to_date(db: Path, index: Index, *, patience_s: float = PATIENCE_S) -> None:
-    """Take in everything that the crawl into `db` has committed by now, batch by batch. Creates the file if needed.
+async def bring_up_to_date(
+    db: Path,
+    derivation: Derivation,
+    *,
+    patience_s: float = PATIENCE_S,
+    limit_s: float = math.inf,
+    path: Path | None = None,
+) -> None:
+    """Take in what the crawl into `db` has committed by now, batch by batch, for about `limit_s` seconds at most.
 
-    Raises `UnavailableError` if another process is still at it after `patience_s` seconds, the folder cannot be
-    written, the disk is full, or a file of that name was made by something else.
+    Creates the file if needed, at `path` if one is given. Raises `BusyError` if another process is still at it after
+    `patience_s` seconds, and `UnavailableError` if the folder cannot be written, the disk is full, or a file of that
+    name was made by something else.
     """
-    path = derived_file(db)
+    path = path or derived_file(db)
     try:
-        async with _held(db, patience_s):
+        async with _held(path, patience_s):
             try:
-                await _take_in_all(path, db, index)
+                await _take_in(path, db, derivation, limit_s)
             except (sqlite3.DatabaseError, _OutdatedError) as error:
                 if not (is_damage(error) or isinstance(error, _OutdatedError)) or not _is_ours(path):
                     raise
                 _remove(path)
-                await _take_in_all(path, db, index)
+                await _take_in(path, db, derivation, limit_s)
     except (sqlite3.Error, OSError, _OutdatedError) as error:
         raise UnavailableError(f"{path} cannot be used: {_reason(error)}") from error
+
+
+async def drop(db: Path, *derivations: Derivation) -> None:
+    """Remove these, which are built anew when they are needed. What is left, or another process, is in no way of it."""
+    with suppress(UnavailableError, sqlite3.Error, OSError):
+        async with _held(derived_file(db), 0.0), _opened(derived_file(db), db) as connection:
+            for one in derivations:
+                await connection.execute(f"DROP TABLE IF EXISTS main.{one.name}")
+                await connection.execute("DELETE FROM indexes WHERE name = ?", (one.name,))
 
 
 async def discard(db: Path) -> None:
@@ -97,7 +144,7 @@ async def discard(db: Path) -> None:
     try:
         if inode_of(path) is None:
             return
-        async with _held(db, 0.0):
+        async with _held(path, 0.0):
             if _is_ours(path):
                 _remove(path)
     except (UnavailableError, OSError):
@@ -122,44 +169,52 @@ class _OutdatedError(Exception):
     """Another version of this program made the file."""
 
 
-async def _take_in_all(path: Path, db: Path, index: Index) -> None:
+class Progress:
+    """How far a derivation has come in the file, which `connection` writes; the crawl's file is attached to it."""
+
+    def __init__(self, connection: aiosqlite.Connection, derivation: Derivation) -> None:
+        self.connection = connection
+        self._derivation = derivation
+
+    async def upto(self) -> int:
+        """The last row of the source that was taken in; 0 if the derivation is new, or has to begin anew."""
+        one = self._derivation
+        rows = list(await self.connection.execute_fetchall(_STATE, (one.name, one.version)))
+        if rows and (not rows[0][0] or await self.value(one.mark, rows[0][0]) == rows[0][1]):
+            return int(rows[0][0])
+        await self.begin_anew()
+        return 0
+
+    async def begin_anew(self) -> None:
+        """As if nothing had been taken in."""
+        async with self.transaction():
+            await self._derivation.begin(self.connection)
+            await self.come_to(0)
+
+    async def come_to(self, upto: int) -> None:
+        """Note how far it has come, within the transaction that brings it there."""
+        one = self._derivation
+        mark = await self.value(one.mark, upto) if upto else None
+        await self.connection.execute(_COME_TO, (one.name, one.version, upto, mark))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """What is not committed when this fails goes with the connection, which is closed then.
+
+        Between two of them the crawl's log can be reset.
+        """
+        await self.connection.execute("BEGIN IMMEDIATE")
+        yield
+        await self.connection.execute("COMMIT")
+
+    async def value(self, sql: str, *parameters: Any) -> Any:
+        """The first column of the first row; None if there is no row."""
+        return await _value(self.connection, sql, *parameters)
+
+
+async def _take_in(path: Path, db: Path, derivation: Derivation, limit_s: float) -> None:
     async with _opened(path, db) as connection:
-        upto: int | None = await _begin(connection, index)
-        newest = await _value(connection, index.newest) or 0  # what is there now: a crawl may go on as fast as we do
-        while upto is not None and upto < newest:
-            upto = await _take_in(connection, index, upto)
-
-
-async def _begin(connection: aiosqlite.Connection, index: Index) -> int:
-    """How far the index has come; 0 if it is new or has to be rebuilt."""
-    rows = list(await connection.execute_fetchall(_STATE, (index.name, index.version)))
-    if rows and (not rows[0][0] or await _value(connection, index.mark, rows[0][0]) == rows[0][1]):
-        return int(rows[0][0])
-    key, candidate = index.columns
-    async with _transaction(connection):
-        await connection.execute(f"DROP TABLE IF EXISTS main.{index.name}")
-        await connection.execute(
-            f"CREATE TABLE main.{index.name} ({key} INTEGER NOT NULL, {candidate} INTEGER NOT NULL,"
-            f" PRIMARY KEY ({key}, {candidate})) WITHOUT ROWID"
-        )
-        await connection.execute(_COME_TO, (index.name, index.version, 0, None))
-    return 0
-
-
-async def _take_in(connection: aiosqlite.Connection, index: Index, after: int) -> int | None:
-    """Take in one batch; returns how far the index has come, None if a prune left nothing to take in.
-
-    Between two batches the crawl's log can be reset.
-    """
-    async with _transaction(connection):
-        upto: int | None = await _value(connection, index.bound, after)
-        if upto is None or upto <= after:
-            return None
-        await connection.execute(index.take_in, (after, upto))
-        await connection.execute(
-            _COME_TO, (index.name, index.version, upto, await _value(connection, index.mark, upto))
-        )
-    return upto
+        await derivation.take_in(Progress(connection, derivation), time.monotonic() + limit_s)
 
 
 @asynccontextmanager
@@ -188,22 +243,14 @@ def _uri_of(path: Path) -> str:
 
 
 @asynccontextmanager
-async def _transaction(connection: aiosqlite.Connection) -> AsyncIterator[None]:
-    """What is not committed when this fails goes with the connection, which is closed then."""
-    await connection.execute("BEGIN")
-    yield
-    await connection.execute("COMMIT")
-
-
-@asynccontextmanager
-async def _held(db: Path, patience_s: float) -> AsyncIterator[None]:
-    """The lock, which ends with its process."""
-    descriptor = os.open(companion(db, ".derived.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+async def _held(path: Path, patience_s: float) -> AsyncIterator[None]:
+    """The lock of the file, which ends with its process."""
+    descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         give_up_at = time.monotonic() + patience_s
         while not _try_lock(descriptor):
             if time.monotonic() >= give_up_at:
-                raise UnavailableError(f"another process is updating {derived_file(db)}")
+                raise BusyError(f"another process is updating {path}")
             await asyncio.sleep(_POLL_S)
         yield
     finally:

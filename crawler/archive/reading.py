@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 
+from crawler.archive.fragments import add_own_views
 from crawler.storage.sqlite.database import explained, open_reader
 from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, temporary_views
 
@@ -16,10 +19,34 @@ from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, temporary_v
 async def open_archive(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     """Open the crawl database at `path`. Raises `DatabaseFailedError` if there is none, or if its schema is older.
 
-    If its views differ from those of this program, the connection gets temporary ones; nothing is written.
+    If its views differ from those of this program, the connection gets temporary ones, as it does of those that only
+    this program has (fragments.py); nothing is written.
     """
     async with open_reader(path) as connection:
         with explained(path):
             if are_outdated(await connection.execute_fetchall(STORED_VIEWS)):
                 await connection.executescript(temporary_views())
+            await add_own_views(connection)
         yield connection
+
+
+async def stream(
+    path: Path, connection: aiosqlite.Connection, sql: str, parameters: Sequence[Any], size: int
+) -> AsyncIterator[Sequence[Sequence[Any]]]:
+    """All rows of one snapshot, which lasts as long as the cursor is open, in batches of `size`.
+
+    Raises `DatabaseFailedError`. Whoever is cancelled meanwhile need not wait for the query, which is interrupted.
+    """
+    cursor = None
+    with explained(path):
+        try:
+            cursor = await connection.execute(sql, parameters)
+            while rows := list(await cursor.fetchmany(size)):
+                yield rows
+        except asyncio.CancelledError:
+            await connection.interrupt()  # before the cursor is closed, which waits for its turn
+            raise
+        finally:
+            if cursor is not None:
+                with suppress(ValueError):  # who has stopped reading may have closed the connection, and so the cursor
+                    await cursor.close()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crawler.storage.sqlite.views import View, views
+from crawler.archive.listing import all_views
+from crawler.storage.sqlite.views import View
 
 MANUAL = Path(__file__).parents[1] / "manual" / "views.md"
 
@@ -19,6 +20,7 @@ Every crawl database has these views, also during a crawl. They are plain SQLite
 pandas; their names and columns stay.
 
 ```sh
+crawler list broken --db example.db
 sqlite3 -box example.db "SELECT page_url, anchor, target_url, cause FROM broken_links LIMIT 20"
 ```
 
@@ -36,7 +38,7 @@ def reference() -> str:
     """The page, in Markdown."""
     sections = [_HEAD]
     first: dict[tuple[tuple[str, str], ...], str] = {}  # of the views with these columns
-    for view in views().values():
+    for view in all_views().values():
         columns = tuple(view.columns.items())
         sections.append(_section(view, like=first.setdefault(columns, view.name)))
     return "\n".join(sections)

@@ -21,6 +21,7 @@ import orjson
 
 from crawler.archive.reading import open_archive
 from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, FailingUrls, UrlStatus
+from crawler.storage.sqlite.check_tally import CHECK_TALLY, tallied
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.database import explained
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
@@ -184,7 +185,8 @@ class Report:
     origins that are left alone for now, and hosts of URLs that wait for a retry; `old_rules` are origins whose
     robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
     excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
-    "http <status>"; `failing` are those that keep the status of their last response.
+    "http <status>"; `failing` are those that keep the status of their last response. `checks` counts
+    URLs that are only checked by verdict.
     """
 
     urls: Mapping[str, int]
@@ -202,6 +204,7 @@ class Report:
     failures: Mapping[str, int]
     failing: FailingUrls
     excluded: Mapping[str, int]
+    checks: Mapping[str, int]
     unstored_links: int
     page_versions: int
     bodies: int
@@ -248,6 +251,7 @@ async def _read(
         failures={row[0] or "unknown": row[1] for row in failed},
         failing=await failing_urls(partial(_rows, connection)),
         excluded=dict(await _rows(connection, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
+        checks=tallied(await _rows(connection, CHECK_TALLY)),
         unstored_links=int(totals[3]),
         page_versions=page_versions or 0,
         bodies=bodies or 0,

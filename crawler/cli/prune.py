@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from crawler.archive.derived import discard
+from crawler.archive.pruning import after_prune, before_prune
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.config import DEFAULT_DB, StartConfig
 from crawler.errors import DatabaseBusyError, UsageError
@@ -61,9 +61,11 @@ def prune(
     database = database_at(db)
     try:
         with _held(database, wait_s) if database.exists() else nullcontext():  # do not create one
+            if not dry_run:
+                asyncio.run(before_prune(db))
             pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
             if not dry_run and (pruned.links or pruned.fetches):
-                asyncio.run(discard(db))  # it would go on listing what is gone
+                asyncio.run(after_prune(db))
     except DatabaseBusyError as busy:
         if if_running.strip() != "skip":
             raise

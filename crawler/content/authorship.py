@@ -11,11 +11,11 @@ to 0.5 ms, trafilatura's metadata 10 ms, each with a parser of its own; what is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborNode
 
 from crawler.content.metadata import Attributes
 from crawler.content.visible_text import collapse, label_of
@@ -57,11 +57,11 @@ class Authorship(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """What a page says for programs: contents of `<meta>` by name and property, JSON-LD, and `<time>` elements."""
+    """What a page says for programs: contents of `<meta>` by name and property, JSON-LD, and attributes of `<time>`."""
 
     metas: Mapping[str, Sequence[str]]
     json_ld: Sequence[Any]
-    times: Sequence[LexborNode]
+    times: Sequence[Attributes]
     microdata: Mapping[str, Sequence[LexborNode]]
 
 
@@ -77,16 +77,16 @@ def authorship(sources: Sources) -> Authorship:
 
 
 def microdata_of(
-    tree: LexborHTMLParser, metas: Iterable[Attributes], times: Sequence[LexborNode]
+    elements: Callable[[], Sequence[LexborNode]], metas: Iterable[Attributes], times: Sequence[Attributes]
 ) -> dict[str, list[LexborNode]]:
-    """The elements below `<body>` that have an itemprop, by it; as a rule nothing, and without a search.
+    """The `elements` that have an itemprop, by it; as a rule nothing, and without a search.
 
     Where there is neither a `<time>` nor a `<meta itemprop>`, there is none: a search for it takes 25 us on each page.
     """
     if not times and not any("itemprop" in meta for meta in metas):
         return {}
     found: dict[str, list[LexborNode]] = {}
-    for node in tree.css("[itemprop]")[:MAX_NODES]:
+    for node in elements()[:MAX_NODES]:
         for name in (node.attributes.get("itemprop") or "").split():
             found.setdefault(name, []).append(node)
     return found
@@ -127,9 +127,9 @@ def _dates(
     yield from _times(sources.times, classes)
 
 
-def _times(nodes: Sequence[LexborNode], classes: frozenset[str]) -> list[str]:
+def _times(times: Sequence[Attributes], classes: frozenset[str]) -> list[str]:
     """The dates of `<time>` elements that a class marks; the only one of a page says when it was published."""
-    dated = [attributes for node in nodes if (attributes := node.attributes).get("datetime")]
+    dated = [attributes for attributes in times if attributes.get("datetime")]
     marked = [one for one in dated if not classes.isdisjoint((one.get("class") or "").lower().split())]
     if classes is _PUBLISHED_CLASSES:
         marked += [one for one in dated if "pubdate" in one or len(dated) == 1]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from itertools import islice
+from itertools import chain
 from typing import Any, NamedTuple
 
-from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 from crawler.content.authorship import Sources, authorship, microdata_of
 from crawler.content.encoding import Sniffed, declared_by, decode, sniffed
-from crawler.content.hyperlinks import LINKING_TAGS, read_links
+from crawler.content.hyperlinks import read_links, series_element
 from crawler.content.media_type import HTML, XML_TYPES, essence
 from crawler.content.metadata import (
     Attributes,
@@ -30,9 +30,10 @@ from crawler.content.metadata import (
 )
 from crawler.content.open_graph import read_open_graph
 from crawler.content.refresh import Refresh, read_refresh
-from crawler.content.resources import MAX_RESOURCES, MEDIA_TAGS, read_resources, source_of
+from crawler.content.resources import read_resources, source_of
 from crawler.content.robots_meta import robots_directives
-from crawler.content.visible_text import collapse, label_of, tag_ids, take_text
+from crawler.content.visible_text import collapse, tag_ids
+from crawler.content.walk import Walk, Walked, walk
 from crawler.records import Link, Page
 from crawler.urls import document_base, normalize
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
@@ -42,58 +43,48 @@ from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 READER_VERSION: int = 2  # 1 is what 0.1.0 wrote
 
 MAX_FIELD_CHARS = 10_000  # title, description
-MAX_HEADINGS = 1_000
 MAX_EMPTY_TITLES = 10
 MAX_JSON_LD_CHARS = 1024 * 1024  # of all scripts together; one that does not fit is dropped: cut, it is not JSON
 MAX_IMAGES = 500
-MAX_WALKS = 10  # up the tree from elements of a kind: each may stand deep in it
 CONTENT_HASH_BYTES = 16
 IMAGES_HASH_BYTES = 8
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
 _TITLE_TAG = next(iter(tag_ids("title")))
 _NO_REFRESH = Refresh(url=None, delay_s=0)
-_NOSCRIPT = tag_ids("noscript")
-_FOREIGN = tag_ids("svg math foreignobject")  # within the last, HTML goes on
-_DRAWN = frozenset({"svg", "math"})
-_HEADING_TAGS = tag_ids("h1 h2 h3 h4 h5 h6")
-_GROUPS = {
-    **dict.fromkeys(LINKING_TAGS, "links"),
-    **dict.fromkeys(tag_ids("link"), "relations"),
-    **dict.fromkeys(_HEADING_TAGS, "headings"),
-    **dict.fromkeys(tag_ids("base"), "bases"),
-    **dict.fromkeys(tag_ids("meta"), "metas"),
-    **dict.fromkeys(tag_ids("script"), "scripts"),
-    **dict.fromkeys(tag_ids("img"), "images"),
-    **dict.fromkeys(MEDIA_TAGS, "media"),
-    **dict.fromkeys(tag_ids("time"), "times"),
-}
 
 
 def read_page(
-    body: bytes, url: str, content_type: str | None = None, *, product_token: str = DEFAULT_PRODUCT_TOKEN
+    body: bytes,
+    url: str,
+    content_type: str | None = None,
+    *,
+    product_token: str = DEFAULT_PRODUCT_TOKEN,
+    walk: Walk = walk,
 ) -> Page:
     """Read the HTML document `body`, which was fetched from `url` (normalized) with the header `content_type`.
 
     `product_token` is the name by which `<meta name=...>` addresses this crawler, besides `robots`. URLs are resolved
     against the first `<base href>` if it is valid, otherwise against `url`. Titles and other fields have their
     whitespace collapsed, and are None if empty. XHTML is read by the rules of XML where it is sent as XML and is
-    well-formed, otherwise by those of HTML.
+    well-formed, otherwise by those of HTML. `walk` is what takes from the document's tree what is read; whichever it
+    is, the page is the same.
     """
-    document, (encoding, encoding_source) = _read_document(body, content_type)
-    tree, title, found, metas = document.tree, document.title, document.found, document.metas
-    base = _base_url(found["bases"], url, encoding)
+    document, (encoding, encoding_source) = _read_document(body, content_type, walk)
+    tree, title, found, _read_as = document
+    metas = found.metas
+    base = _base_url(found.base_href, url, encoding)
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
-    links, links_total, link_details = read_links(found["relations"] + found["links"], base, url)
-    refresh, is_redirect = _refresh(found["metas"] if "refresh" in pragmas else [], base, url)
+    links, links_total, link_details = read_links(chain(map(series_element, found.relations), found.links), base, url)
+    refresh, is_redirect = _refresh(found.refreshes, base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
     return Page(
         url=url,
-        text=document.text,
+        text=found.text,
         encoding=encoding,
         encoding_source=encoding_source,
-        headings=_headings(found["headings"]),
+        headings=tuple(found.headings),
         links=links,
         links_total=links_total,
         link_details=link_details,
@@ -101,8 +92,8 @@ def read_page(
         refresh_is_redirect=is_redirect,
         noindex=noindex,
         nofollow=nofollow,
-        images_hash=_images_hash(document.images),
-        content_hash=_content_hash(title, document.text, links, noindex=noindex, nofollow=nofollow),
+        images_hash=_images_hash(found.images),
+        content_hash=_content_hash(title, found.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
         content_type=document.read_as,
         **_described(document, _language(tree, pragmas), names, base),
@@ -112,46 +103,38 @@ def read_page(
 class _Document(NamedTuple):
     tree: LexborHTMLParser
     title: str | None
-    found: Mapping[str, list[LexborNode]]
-    metas: list[dict[str, str | None]]
-    images: list[dict[str, str | None]]
-    text: str
+    found: Walked
     read_as: str
 
 
-def _read_document(body: bytes, content_type: str | None) -> tuple[_Document, Sniffed]:
+def _read_document(body: bytes, content_type: str | None, walk: Walk) -> tuple[_Document, Sniffed]:
     """The parsed document and its encoding. Any `<meta>` may name it, unless the header or a byte-order mark does."""
     encoding = sniffed(body, content_type)
-    document = _parse(body, encoding.name, content_type)
-    if encoding.is_certain or document.read_as != HTML or (declared := declared_by(document.metas)) is None:
+    document = _parse(body, encoding.name, content_type, walk)
+    if encoding.is_certain or document.read_as != HTML or (declared := declared_by(document.found.metas)) is None:
         return document, encoding
     if declared != encoding.name:
-        document = _parse(body, declared, content_type)
+        document = _parse(body, declared, content_type, walk)
     return document, Sniffed(declared, "meta")
 
 
-def _parse(body: bytes, encoding: str, content_type: str | None) -> _Document:
+def _parse(body: bytes, encoding: str, content_type: str | None, walk: Walk) -> _Document:
     markup, read_as = _as_html(decode(body, encoding), content_type)
     tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
     title = _title(tree)
-    found: dict[str, list[LexborNode]] = {group: [] for group in _GROUPS.values()}
-    text = take_text(tree.root, {tag: found[group] for tag, group in _GROUPS.items()}) if tree.root else ""
-    metas = [meta.attributes for meta in found["metas"]]
-    images = [image.attributes for image in found["images"][:MAX_RESOURCES]]
-    return _Document(tree, title, found, metas, images, text, read_as)
+    return _Document(tree, title, walk(tree), read_as)
 
 
 def _described(document: _Document, language: str | None, names: Mapping[str, list[str]], base: str) -> dict[str, Any]:
     """The fields of `Page` that say what it is, who made it, and what belongs to it."""
-    found, metas = document.found, document.metas
-    relations = relations_of(link.attributes for link in found["relations"])
-    scripts = [script.attributes for script in found["scripts"]]
-    json_ld = _json_ld(found["scripts"], scripts)
+    found = document.found
+    relations = relations_of(found.relations)
+    json_ld = _json_ld(found.scripts_of_type)
     parsed = parsed_json_ld(json_ld)
-    open_graph = read_open_graph(metas)
+    open_graph = read_open_graph(found.metas)
     previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
-    contents = {**names, **previewed, **_contents_by(metas, "itemprop")}
-    sources = Sources(contents, parsed, found["times"], microdata_of(document.tree, metas, found["times"]))
+    contents = {**names, **previewed, **_contents_by(found.metas, "itemprop")}
+    sources = Sources(contents, parsed, found.times, microdata_of(found.with_itemprop, found.metas, found.times))
     metadata = Metadata(
         document.title,
         _first(names, "description"),
@@ -169,7 +152,7 @@ def _described(document: _Document, language: str | None, names: Mapping[str, li
         "prev_url": url_of("prev", relations, base),
         "site_name": _first(previewed, "og:site_name") or _first(names, "application-name"),
         "icon_url": icon_url(relations, base),
-        "resources": read_resources(document.images, scripts, relations, found["media"], base),
+        "resources": read_resources(found.images, found.scripts, relations, found.media, base),
     }
 
 
@@ -184,19 +167,14 @@ def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
     return text, HTML
 
 
-def _base_url(bases: list[LexborNode], url: str, encoding: str) -> str:
-    """What URLs are resolved against: the first `<base href>`, or the page's own URL if that one is invalid. One in a
-    drawing or a formula is none.
-    """
-    with_href = islice((base for base in bases if "href" in base.attributes), MAX_WALKS)
-    first = next((base for base in with_href if _nearest(base, _FOREIGN) not in _DRAWN), None)
-    href = None if first is None else first.attributes["href"]
+def _base_url(href: str | None, url: str, encoding: str) -> str:
+    """What URLs are resolved against: the `<base href>`, or the page's own URL if that one is invalid."""
     base = document_base(url, encoding)
     named = normalize(href, base) if href else None
     return document_base(named, encoding) if named else base
 
 
-def _contents_by(metas: list[dict[str, str | None]], attribute: str) -> dict[str, list[str]]:
+def _contents_by(metas: Sequence[Attributes], attribute: str) -> dict[str, list[str]]:
     """The contents of the `<meta>` elements by their `attribute` in lower case, each list in document order."""
     contents: dict[str, list[str]] = {}
     for meta in metas:
@@ -244,51 +222,32 @@ def _language(tree: LexborHTMLParser, pragmas: dict[str, list[str]]) -> str | No
     return declared.partition(" ")[0] if declared else None
 
 
-def _headings(nodes: list[LexborNode]) -> tuple[tuple[int, str], ...]:
-    headings = ((int(_HEADING_TAGS[node.tag_id][1]), label_of(node)) for node in nodes[:MAX_HEADINGS])
-    return tuple((level, text) for level, text in headings if text)
-
-
-def _json_ld(scripts: list[LexborNode], described: Sequence[Attributes]) -> tuple[str, ...]:
-    """The texts of the JSON-LD scripts, unparsed, as far as they fit; `described` are their attributes."""
+def _json_ld(scripts: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The texts of the JSON-LD scripts, unparsed, as far as they fit."""
     texts: list[str] = []
     room = MAX_JSON_LD_CHARS
-    for script, attributes in zip(scripts, described, strict=True):
-        media_type = attributes.get("type")
-        if not media_type or media_type.partition(";")[0].strip().lower() != "application/ld+json":
+    for media_type, text in scripts:
+        if media_type.partition(";")[0].strip().lower() != "application/ld+json":
             continue
-        text = script.text()
         if text.strip() and len(text) <= room:
             texts.append(text)
             room -= len(text)
     return tuple(texts)
 
 
-def _refresh(metas: list[LexborNode], base: str, url: str) -> tuple[Refresh, bool]:
+def _refresh(refreshes: Iterable[tuple[str, bool]], base: str, url: str) -> tuple[Refresh, bool]:
     """The first `<meta http-equiv=refresh>` that is one, and whether it is a redirect. One in a `<noscript>`, which
     browsers never see, is none, and counts only where there is no other.
     """
-    for_scriptless = None
-    for node in islice(filter(_is_refresh, metas), MAX_WALKS):
-        refresh = read_refresh(node.attributes.get("content") or "", base, url)
+    of_the_scriptless = None
+    for content, is_for_scriptless in refreshes:
+        refresh = read_refresh(content, base, url)
         if refresh is None:
             continue
-        if _nearest(node, _NOSCRIPT) is None:
+        if not is_for_scriptless:
             return refresh, refresh.is_redirect
-        for_scriptless = for_scriptless or refresh
-    return for_scriptless or _NO_REFRESH, False
-
-
-def _is_refresh(meta: LexborNode) -> bool:
-    return (meta.attributes.get("http-equiv") or "").strip().lower() == "refresh"
-
-
-def _nearest(node: LexborNode, tags: Mapping[int, str]) -> str | None:
-    """Which of these elements the node stands in; of several, the innermost."""
-    ancestor = node.parent
-    while ancestor is not None and ancestor.tag_id not in tags:
-        ancestor = ancestor.parent
-    return None if ancestor is None else tags[ancestor.tag_id]
+        of_the_scriptless = of_the_scriptless or refresh
+    return of_the_scriptless or _NO_REFRESH, False
 
 
 def _images_hash(images: Sequence[Attributes]) -> bytes:

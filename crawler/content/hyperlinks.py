@@ -22,15 +22,18 @@ MAX_NAMELESS = 2_000  # elements without a text that are looked at for a name: a
 MAX_DETAILS = 1_000
 MAX_FRAGMENT_CHARS = 500
 
-LINKING_TAGS = tag_ids("a area iframe frame link")
+LINKING_TAGS = tag_ids("a area iframe frame")
 _WHITESPACE = "\t\n\f\r "
 _FRAMES = frozenset({"iframe", "frame"})
 _SERIES = frozenset({"next", "prev"})
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
-_Attributes = dict[str, str | None]
-# An element that is worth a detail: its position, whole href, target, itself, whether it is the first of its target.
-_Further: TypeAlias = tuple[int, str, str, LexborNode, _Attributes, bool]
+# What an element that links is called: its text and, where that is empty, its name; or the element itself, whose text
+# takes long and is not always needed.
+Caption: TypeAlias = tuple[str, str] | LexborNode
+LinkElement: TypeAlias = tuple[str, str | None, Caption]  # its href as written, and its rel
+# An element that is worth a detail: its position, whole href, target, caption, whether it is the first of its target.
+_Further: TypeAlias = tuple[int, str, str, Caption, bool]
 
 
 class Links(NamedTuple):
@@ -41,8 +44,8 @@ class Links(NamedTuple):
     details: tuple[LinkDetail, ...]
 
 
-def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
-    """The links of `nodes` (elements of `LINKING_TAGS`).
+def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> Links:
+    """The links of `elements`, of which those that are None lead nowhere.
 
     `base` is what hrefs are resolved against, `url` the page's own. A repeated URL keeps its first rel and the first
     anchor that is not empty, or else the first name that an element has without a text. It is nofollow only if every
@@ -53,15 +56,13 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
     """
     kept: dict[str, Link] = {}
     further: list[_Further] = []
-    nameless: dict[str, list[LexborNode]] = {}  # by URL: its elements, as long as none has a text
+    nameless: dict[str, list[Caption]] = {}  # by URL: its elements, as long as none has a text
     hrefs = _Hrefs(base, url)
     targets = hrefs.targets
-    for position, node in enumerate(nodes):
-        attributes = node.attributes
-        tag = LINKING_TAGS[node.tag_id]
-        whole = _href(tag, attributes)
-        if whole is None:
+    for position, element in enumerate(elements):
+        if element is None:
             continue
+        whole, rel, caption = element
         is_new = whole not in targets
         if is_new:
             hrefs.resolve(whole, is_full=len(kept) >= MAX_LINKS)
@@ -70,17 +71,43 @@ def read_links(nodes: Iterable[LexborNode], base: str, url: str) -> Links:
             continue
         known = kept.get(target)
         if is_new and (known is not None or "#" in whole):
-            further.append((position, whole, target, node, attributes, known is None))
+            further.append((position, whole, target, caption, known is None))
         if known is None:
-            kept[target] = known = _link(target, node, tag, attributes)
+            kept[target] = known = _link(target, caption_text(caption), rel)
             if not known.anchor:
                 nameless[target] = []
-        elif known.nofollow and not _is_nofollow(_rel(attributes)):
+        elif known.nofollow and not _is_nofollow(_tokens(rel)):
             kept[target] = known._replace(nofollow=False)
         if target in nameless:
-            nameless[target].append(node)
+            nameless[target].append(caption)
     kept |= {url: kept[url]._replace(anchor=anchor) for url, anchor in _later_anchors(nameless)}
     return Links(tuple(kept.values()), len(kept) + len(hrefs.beyond), tuple(_details(further, kept)))
+
+
+def link_element(node: LexborNode) -> LinkElement | None:
+    """What an element of `LINKING_TAGS` says; None where it does not link to a document.
+
+    An empty href is one where the element is an anchor, but none of a frame (WHATWG HTML, "shared attribute processing
+    steps").
+    """
+    attributes = node.attributes
+    if LINKING_TAGS[node.tag_id] in _FRAMES:
+        href = attributes.get("src") or None
+    elif "href" in attributes:
+        href = attributes["href"] or ""
+    else:
+        href = attributes.get("xlink:href")  # in SVG
+    return None if href is None else (href, attributes.get("rel"), node)
+
+
+def series_element(attributes: Mapping[str, str | None]) -> LinkElement | None:
+    """What a `<link>` says that names the next or the previous page; None of any other, and where its href is empty
+    (WHATWG HTML, "fetch and process the linked resource").
+    """
+    rel, href = attributes.get("rel"), attributes.get("href")
+    if not rel or not href or _SERIES.isdisjoint(_tokens(rel).split()):
+        return None
+    return href, rel, (collapse(attributes.get("alt")), _label(attributes))
 
 
 class _Hrefs:
@@ -111,10 +138,10 @@ def _details(further: Sequence[_Further], kept: Mapping[str, Link]) -> Iterator[
     if not further:
         return
     places = {url: place for place, url in enumerate(kept)}
-    for position, href, target, node, attributes, is_first in further[:MAX_DETAILS]:
-        own = kept[target].anchor if is_first else _anchor(node, LINKING_TAGS[node.tag_id], attributes)
+    for position, href, target, caption, is_first in further[:MAX_DETAILS]:
+        own = kept[target].anchor if is_first else caption_text(caption)
         _path, hash_sign, fragment = href.partition("#")
-        anchor = own or _name(node)
+        anchor = own or caption_name(caption)
         yield LinkDetail(places[target], position, anchor, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None)
 
 
@@ -143,26 +170,13 @@ def _resolve_in_folder(href: str, folder: str) -> str | None:
     return _NEEDS_PAGE if url is not None and url.partition("?")[0] == folder else url
 
 
-def _href(tag: str, attributes: _Attributes) -> str | None:
-    """The href as written; None where the element does not link to a document.
-
-    An empty href is one where the element is an anchor, but none of a frame or a `<link>` (WHATWG HTML, "shared
-    attribute processing steps" and "fetch and process the linked resource").
-    """
-    if tag in _FRAMES:
-        href = attributes.get("src") or None
-    elif tag == "link":
-        href = None if _SERIES.isdisjoint(_rel(attributes).split()) else attributes.get("href") or None
-    elif "href" in attributes:
-        href = attributes["href"] or ""
-    else:
-        href = attributes.get("xlink:href")  # in SVG
-    return href
+def _link(url: str, anchor: str, rel: str | None) -> Link:
+    tokens = _tokens(rel)
+    return Link(url, anchor, tokens, _is_nofollow(tokens))
 
 
-def _link(url: str, node: LexborNode, tag: str, attributes: _Attributes) -> Link:
-    rel = _rel(attributes)
-    return Link(url, _anchor(node, tag, attributes), rel, _is_nofollow(rel))
+def _tokens(rel: str | None) -> str:
+    return collapse(rel).lower() if rel else ""
 
 
 def _is_nofollow(rel: str) -> bool:
@@ -170,29 +184,32 @@ def _is_nofollow(rel: str) -> bool:
     return "nofollow" in rel and "nofollow" in rel.replace(",", " ").split()
 
 
-def _anchor(node: LexborNode, tag: str, attributes: _Attributes) -> str:
-    return text_of(node) if tag == "a" else collapse(attributes.get("alt"))  # only areas have the latter
+def caption_text(caption: Caption) -> str:
+    """The text of an element that links."""
+    if isinstance(caption, tuple):
+        return caption[0]
+    is_anchor = LINKING_TAGS[caption.tag_id] == "a"
+    return text_of(caption) if is_anchor else collapse(caption.attributes.get("alt"))  # only areas have the latter
 
 
-def _later_anchors(nameless: Mapping[str, list[LexborNode]]) -> Iterator[tuple[str, str]]:
+def caption_name(caption: Caption) -> str:
+    """What a screen reader says of an element that has no text."""
+    if isinstance(caption, tuple):
+        return caption[1]
+    return _label(caption.attributes) or image_alt(caption)
+
+
+def _label(attributes: Mapping[str, str | None]) -> str:
+    return collapse(attributes.get("aria-label")) or collapse(attributes.get("title"))
+
+
+def _later_anchors(nameless: Mapping[str, list[Caption]]) -> Iterator[tuple[str, str]]:
     """For the URLs whose first element has no text: the text of a later one, or else what one is called without a text.
 
     At most `MAX_NAMELESS` elements are looked at.
     """
     room = MAX_NAMELESS
-    for url, nodes in nameless.items():
-        looked_at = nodes[:room]
+    for url, captions in nameless.items():
+        looked_at = captions[:room]
         room -= len(looked_at)
-        texts = (_anchor(node, LINKING_TAGS[node.tag_id], node.attributes) for node in looked_at[1:])
-        yield url, next(filter(None, chain(texts, map(_name, looked_at))), "")
-
-
-def _name(node: LexborNode) -> str:
-    """What a screen reader says where there is no text."""
-    attributes = node.attributes
-    return collapse(attributes.get("aria-label")) or collapse(attributes.get("title")) or image_alt(node)
-
-
-def _rel(attributes: _Attributes) -> str:
-    rel = attributes.get("rel")
-    return collapse(rel).lower() if rel else ""
+        yield url, next(filter(None, chain(map(caption_text, looked_at[1:]), map(caption_name, looked_at))), "")

@@ -10,6 +10,7 @@ from crawler.content.listing_type import listing_kind
 from crawler.content.media_type import FEED_TYPES, HTML, XHTML, XML_TYPES, essence
 from crawler.content.pdf import PDF_START, PDF_TYPES, can_read_pdf, read_pdf
 from crawler.content.plain_text import TEXT_TYPE, read_text
+from crawler.content.walk import Walk, walk
 from crawler.records import LISTINGS, LOOK_BYTES, Listing, Page, UrlKind
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN
 
@@ -73,11 +74,12 @@ def read(
     content_type: str | None,
     *,
     product_token: str = DEFAULT_PRODUCT_TOKEN,
+    walk: Walk = walk,
 ) -> Page | Listing | None:
     """What the reader for this `kind` makes of `body`; None where it is no document that we read.
 
-    `product_token` is as for `read_page`. A page without a type is read where it begins like HTML or a PDF (WHATWG MIME
-    Sniffing, 7.1), and XML where its root element is XHTML's.
+    `product_token` and `walk` are as for `read_page`. A page without a type is read where it begins like HTML or a PDF
+    (WHATWG MIME Sniffing, 7.1), and XML where its root element is XHTML's.
     """
     if kind in LISTINGS:
         from crawler.content.sitemap import read_listing  # 9 of the 65 ms of a parser process's start; few read any
@@ -87,7 +89,7 @@ def read(
         return None
     media_type = essence(content_type)
     if _is_page(body, media_type, content_type):
-        return read_page(body, url, content_type, product_token=product_token)
+        return read_page(body, url, content_type, product_token=product_token, walk=walk)
     if media_type == TEXT_TYPE:
         return read_text(body, url, content_type)
     if (media_type in PDF_TYPES or (media_type in _UNTYPED and body.startswith(PDF_START))) and can_read_pdf():

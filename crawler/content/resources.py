@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from selectolax.lexbor import LexborNode
-
 from crawler.content.hyperlinks import resolve
 from crawler.content.metadata import Attributes, Relations
 from crawler.content.visible_text import collapse, tag_ids
@@ -25,10 +23,13 @@ def read_resources(
     images: Sequence[Attributes],
     scripts: Iterable[Attributes],
     relations: Relations,
-    media: Iterable[LexborNode],
+    media: Iterable[tuple[int, Attributes]],
     base: str,
 ) -> tuple[Resource, ...]:
-    """Images, scripts, stylesheets and fonts, then media, each in document order."""
+    """Images, scripts, stylesheets and fonts, then media, each in document order.
+
+    `media` are numbers of tags and attributes; those of a `<source>` come with the number of what it stands in.
+    """
     found = [*_images(images[:MAX_RESOURCES], base)] if images else []
     for kind, href in _sources(scripts, relations, media):
         if len(found) < MAX_RESOURCES and (url := resolve(href.strip(), base)) is not None:
@@ -61,7 +62,7 @@ def _first_of_set(attributes: Attributes) -> str:
 
 
 def _sources(
-    scripts: Iterable[Attributes], relations: Relations, media: Iterable[LexborNode]
+    scripts: Iterable[Attributes], relations: Relations, media: Iterable[tuple[int, Attributes]]
 ) -> Iterator[tuple[str, str]]:
     """Kinds, and where they come from."""
     for attributes in scripts:
@@ -74,17 +75,13 @@ def _sources(
     for attributes in relations.get("preload", ()):
         if (attributes.get("as") or "").lower() == "font":
             yield "font", attributes["href"] or ""
-    for node in media:
-        yield from _media(node)
+    for tag, attributes in media:
+        yield from _medium(MEDIA_TAGS.get(tag), attributes)
 
 
-def _media(node: LexborNode) -> Iterator[tuple[str, str]]:
-    tag: str | None = MEDIA_TAGS[node.tag_id]
-    attributes = node.attributes
-    if tag == "source":  # of a picture, it is the image once more
-        tag = node.parent.tag if node.parent is not None else None
+def _medium(tag: str | None, attributes: Attributes) -> Iterator[tuple[str, str]]:
     kind = _KINDS.get(tag or "")
-    if kind is None:
+    if kind is None:  # the `<source>` of a picture is the image once more
         return
     if source := attributes.get("data" if tag == "object" else "src"):
         yield kind, source

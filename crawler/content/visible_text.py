@@ -18,7 +18,7 @@ is slower (measured), and so is unwrapping the inline elements.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -230,7 +230,7 @@ def _mark_template(node: LexborNode, marks: _Marks) -> bool:
     return False
 
 
-def _mark_frame(node: LexborNode, marks: _Marks) -> bool:
+def _mark_inline_frame(node: LexborNode, marks: _Marks) -> bool:
     marks.hidden.append(node)
     marks.embedded_room -= insert_inline_document(node, marks.embedded_room)
     return False
@@ -247,32 +247,28 @@ def _put(marks: _Marks, node: LexborNode, before: bytes, after: bytes = b"") -> 
 # What an element means for the text. Those that are special are marked by a function of their own, which tells whether
 # a line begins with it.
 _BLOCK, _PARTED, _CUT, _SPECIAL, _INLINE = "block", "parted", "cut", "special", "inline"
-_SPECIAL_MARKS: dict[int, Callable[[LexborNode, _Marks], bool]] = {
-    tag: mark
-    for mark, names in {
-        _mark_line_break: "br",
-        _mark_table: "table",
-        _mark_row: "tr",
-        _mark_cell: "td th",
-        _mark_preformatted: "listing plaintext pre xmp",
-        _mark_reading: "rt rtc",
-        _mark_dialog: "dialog",
-        _mark_formula: "math",
-        _mark_template: "template",
-        _mark_frame: "iframe",
-    }.items()
-    for tag in tag_ids(names)
+_NAMES = {
+    _BLOCK: "address article aside blockquote caption center dd details dir div dl dt fieldset figcaption figure"
+    " footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav ol p search section summary ul",
+    _PARTED: "a button label option",
+    _CUT: "audio canvas datalist head noembed noframes rp script select style svg textarea title video",
 }
-_ROLES = {
-    tag: role
-    for role, names in {
-        _BLOCK: "address article aside blockquote caption center dd details dir div dl dt fieldset figcaption figure"
-        " footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav ol p search section summary ul",
-        _PARTED: "a button label option",
-        _CUT: "audio canvas datalist head noembed noframes rp script select style svg textarea title video",
-    }.items()
-    for tag in tag_ids(names)
-} | dict.fromkeys(_SPECIAL_MARKS, _SPECIAL)
+_SPECIAL_NAMES: dict[str, tuple[Callable[[LexborNode, _Marks], bool], str]] = {
+    "line_break": (_mark_line_break, "br"),
+    "table": (_mark_table, "table"),
+    "row": (_mark_row, "tr"),
+    "cell": (_mark_cell, "td th"),
+    "preformatted": (_mark_preformatted, "listing plaintext pre xmp"),
+    "reading": (_mark_reading, "rt rtc"),
+    "dialog": (_mark_dialog, "dialog"),
+    "formula": (_mark_formula, "math"),
+    "template": (_mark_template, "template"),
+    "inline_frame": (_mark_inline_frame, "iframe"),
+}
+_SPECIAL_MARKS = {tag: mark for mark, names in _SPECIAL_NAMES.values() for tag in tag_ids(names)}
+_ROLES = {tag: role for role, names in _NAMES.items() for tag in tag_ids(names)} | dict.fromkeys(
+    _SPECIAL_MARKS, _SPECIAL
+)
 _LINES_BEGIN = frozenset(tag for tag, role in _ROLES.items() if role is _BLOCK) | frozenset(
     tag_ids("dialog listing plaintext pre table td th tr xmp")
 )
@@ -281,6 +277,13 @@ _DOCUMENT_TAGS = frozenset(tag_ids("html body"))
 # As in the UA stylesheet of WHATWG HTML, "hidden elements".
 _HIDING_ATTRIBUTES = {name: re.compile(name + rb"[\s=/>&]") for name in (b"hidden", b"popover")}
 _IMAGE = frozenset(tag_ids("img"))
+TAGS_BY_ROLE: Mapping[str, Collection[int]] = {  # all of the above, for the walk in C
+    **{role: tag_ids(names) for role, names in _NAMES.items()},
+    **{role: tag_ids(names) for role, (_mark_it, names) in _SPECIAL_NAMES.items()},
+    "line_beginning": _LINES_BEGIN,
+    "document": _DOCUMENT_TAGS,
+    "annotation": tag_ids("annotation-xml"),  # the other kind has no number
+}
 _TEXT = 2  # the parser's number for text
 
 
@@ -298,7 +301,7 @@ def text_of(node: LexborNode) -> str:
     if child is None:
         return ""
     if child.next is None and (text := child.text_content) is not None:
-        return collapse(text)
+        return collapse(text.replace(BREAK, " "))  # that of a `<br>` which was cut
     nodes = islice(node.traverse(include_text=True), MAX_LABEL_NODES)
     return collapse("".join([node.text_content or "" for node in nodes]).replace(BREAK, " "))
 

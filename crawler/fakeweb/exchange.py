@@ -89,9 +89,9 @@ class Exchange:
 
 
 class Head:
-    """The head of an answer, as it is read; `body` is all that follows it."""
+    """The head of an answer, as it is read; `body` is all that follows it. To a HEAD, nothing does."""
 
-    def __init__(self, message: Message, *, closes: bool) -> None:
+    def __init__(self, message: Message, *, closes: bool, has_body: bool = True) -> None:
         self.fields = tuple((name.encode(), value.encode("latin-1")) for name, value in message.headers)
         self.headers = CIMultiDict(
             (name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in self.fields
@@ -100,18 +100,20 @@ class Head:
         self.closes = closes
         declared = self.headers.get("Content-Length", "")
         self.length = int(declared) if declared.isdecimal() and not message.is_chunked else None
-        self.body = message.body[: self.length]
+        self.has_body = has_body
+        self.body = message.body[: self.length] if has_body else b""
 
     @property
     def is_cut(self) -> bool:
         """Whether the body is shorter than the head says."""
-        return self.length is not None and len(self.body) < self.length
+        return self.has_body and self.length is not None and len(self.body) < self.length
 
 
 def unread(exchange: Exchange, head: Head) -> Response:
     """A response without its body. A small body is drained and the connection kept (see `network.body.drain_body`)."""
     small = head.length is not None or head.status >= 300
-    exchange.keep = small and (head.length or len(head.body)) <= DRAINED_BYTES and not (head.closes or head.is_cut)
+    drained = small and (head.length or len(head.body)) <= DRAINED_BYTES
+    exchange.keep = (drained or not head.has_body) and not (head.closes or head.is_cut)
     return exchange.response(head, read=False, size=head.length)
 
 

@@ -66,6 +66,8 @@ class FakeWebFetcher:
         sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
         share: Share | None = None,
+        method: str = "GET",
+        as_stranger: bool = False,
     ) -> Response | Failure:
         """See `Fetcher.fetch`. Raises `TypeError` for a stream handler."""
         exchange = Exchange(without_credentials(url), self._clock)
@@ -76,7 +78,8 @@ class FakeWebFetcher:
                 while sending_in_s is not None and (wait_s := sending_in_s()):
                     deadline.reschedule((deadline.when() or 0.0) + wait_s)
                     await asyncio.sleep(wait_s)
-                request = self._send(exchange, exchange.connection, headers or {})
+                own = self._credentials.of(exchange.origin, as_stranger=as_stranger) or {}
+                request = self._send(exchange, exchange.connection, method, {**own, **(headers or {})})
                 if on_sent is not None:
                     on_sent()
                 async with asyncio.timeout(self._network.read_timeout_s):
@@ -170,12 +173,12 @@ class FakeWebFetcher:
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
-    def _send(self, exchange: Exchange, connection: Connection, headers: Mapping[str, str]) -> Request:
+    def _send(self, exchange: Exchange, connection: Connection, method: str, headers: Mapping[str, str]) -> Request:
         authority = authority_of(exchange.url)
-        sent = {"Host": authority} | self._headers | dict(self._credentials.of(exchange.origin) or {}) | dict(headers)
+        sent = {"Host": authority} | self._headers | dict(headers)
         request = Request(
             start=self._clock.monotonic(),
-            method="GET",
+            method=method,
             target=target_of(exchange.url),
             version="HTTP/1.1",
             headers={name.lower(): value for name, value in sent.items()},
@@ -210,7 +213,8 @@ class FakeWebFetcher:
             message = message_of(reply, request.status, self.directory, request.scheme)
         finally:
             request.end = self._clock.monotonic()
-        return Head(message, closes=reply.close or (site is not None and not site.keep_alive))
+        closes = reply.close or (site is not None and not site.keep_alive)
+        return Head(message, closes=closes, has_body=request.method != "HEAD")
 
     async def _reply(self, request: Request, route: Reply | Handler) -> Reply:
         try:

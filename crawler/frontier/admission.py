@@ -25,6 +25,7 @@ from crawler.records import (
     SeedMark,
     Target,
     UrlKind,
+    columns_of,
 )
 from crawler.urls import drop_params, host_of, without_credentials
 
@@ -41,6 +42,7 @@ class Admission:
         self._scope = Scope(config)
         self._bounds = Bounds(config)
         self._judged: dict[str, Target] = {}
+        self._deepest = 0  # of those judged
 
     def target(
         self,
@@ -75,6 +77,14 @@ class Admission:
         if reason is not None or known or claim.kind is not UrlKind.PAGE:
             return reason
         return self._bounds.closed(claim.url, claim.host)
+
+    def is_stranger(self, url: str) -> bool:
+        """Whether the URL's host is none of the crawl's."""
+        return not self._scope.has_host(url)
+
+    def forbids_check(self, url: str) -> Reason | None:
+        """Why the URL may not even be checked; None where it may."""
+        return self._scope.forbids_check(url)
 
     def may_enter(self, found: Target) -> bool:
         """Whether a URL that was excluded may enter by the options of now."""
@@ -119,13 +129,15 @@ class Admission:
 
     def links(self, page: Page, claim: Claim) -> tuple[Target, ...]:
         """The targets of the page's links, in their order."""
-        targets = self._link_targets([link.url for link in page.links], claim.depth + 1)
-        if self._config.follow_nofollow:
+        links = columns_of(page.links)
+        targets = self._link_targets(links.urls, claim.depth + 1)
+        if self._config.follow_nofollow or not (page.nofollow or True in links.nofollows):
             return tuple(targets)
         if page.nofollow:
             return tuple(map(_unfollowed, targets))
         return tuple(
-            _unfollowed(target) if link.nofollow else target for target, link in zip(targets, page.links, strict=True)
+            _unfollowed(target) if nofollow else target
+            for target, nofollow in zip(targets, links.nofollows, strict=True)
         )
 
     def redirect_target(self, url: str, claim: Claim, found_by: FoundBy, *, moves: bool = True) -> Target:
@@ -175,16 +187,20 @@ class Admission:
     def _link_targets(self, urls: Sequence[str], depth: int) -> list[Target]:
         """Links of one depth. The same ones stand on most pages of a site: one look-up each decides.
 
-        A URL that was judged nearer to a seed stays so: nothing that is said further away changes its row.
+        A URL that was judged nearer to a seed stays so: nothing that is said further away changes its row. As a rule,
+        none was judged further away.
         """
         judged = self._judged
         if len(judged) >= _MAX_JUDGED:
             judged.clear()
-        for url in urls:
+            self._deepest = 0
+        unclear = urls if self._deepest > depth else [url for url in urls if url not in judged]
+        for url in unclear:
             known = judged.get(url)
             if known is None or known.depth > depth:
                 judged[url] = self.new_target(url, depth=depth, found_by=FoundBy.LINK)
-        return [judged[url] for url in urls]
+        self._deepest = max(self._deepest, depth)
+        return list(map(judged.__getitem__, urls))
 
 
 def _unfollowed(target: Target) -> Target:

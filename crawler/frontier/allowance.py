@@ -37,6 +37,10 @@ class PageAllowance:
         if self._left is not None:
             self._left = max(0, self._left - pages)
 
+    def lift(self) -> None:
+        """Lend any number from now on."""
+        self._left = None
+
     def lend(self, host: HostState, claim: Claim) -> None:
         """The claim is lent."""
         self._change(host, claim, -1)

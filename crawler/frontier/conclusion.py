@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from crawler.counters import Counters
 from crawler.frontier.admission import Admission
+from crawler.frontier.checks import Checks
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
@@ -53,6 +54,7 @@ class Conclusion:
         returning: Returning,
         robots: RobotsConclusion,
         failed_visits: FailedVisits,
+        checks: Checks,
         counters: Counters,
         notify: Callable[[str], None],
     ) -> None:
@@ -60,6 +62,7 @@ class Conclusion:
         self._returning = returning
         self._robots = robots
         self._failed_visits = failed_visits
+        self._checks = checks
         self._counters = counters
         self._notify = notify
         self._readers_told = False
@@ -72,6 +75,8 @@ class Conclusion:
         """
         if visit.claim.kind is UrlKind.ROBOTS:
             return await self._robots.of(visit, _should_fall_back, self._give_up)
+        if visit.claim.kind is UrlKind.CHECK:
+            return [self._checks.of(visit)]
         result = await self._of_document(visit)
         if visit.listing is None:
             return [result]
@@ -159,6 +164,8 @@ class Conclusion:
 
     async def _give_up(self, claim: Claim, robots: Visit, kind: FailureKind) -> Result:
         """Nothing of the claim's origin can be fetched, as its robots.txt has shown: a bare seed is tried by http."""
+        if claim.kind is UrlKind.CHECK:
+            return self._checks.of_failed_origin(claim, kind)
         fallback = (self._fall_back(claim),) if _should_fall_back(claim, robots.attempt) else ()
         attempts = max(claim.attempts, robots.claim.attempts) + 1
         failed = Verdict(status=UrlStatus.FAILED, reason=Reason(kind), attempts=attempts)

@@ -16,6 +16,7 @@ from crawler.counters import Counters
 from crawler.frontier.admission import Admission
 from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.changes import Changes
+from crawler.frontier.checks import Checks
 from crawler.frontier.conclusion import Conclusion, excluded, postponed
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.hosts import HostState
@@ -24,8 +25,9 @@ from crawler.frontier.returning import Returning
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.robots_conclusion import RobotsConclusion, RobotsParts
 from crawler.frontier.seeding import Seeding
-from crawler.frontier.supply import Supply
+from crawler.frontier.supply import Supply, without_page_limits
 from crawler.frontier.workbench import Workbench
+from crawler.policy.checking import again_before
 from crawler.policy.habits import Habits
 from crawler.policy.recrawl import Rhythm
 from crawler.records import (
@@ -83,13 +85,17 @@ class Frontier:
         failed_visits = FailedVisits(store, self._returning, config.network.retries, clock)
         parts = RobotsParts(store=store, cache=self._robots, awaiting=self._awaiting, failed_visits=failed_visits)
         robots = RobotsConclusion(parts, self._workbench, self._admission, self._returning, clock, notify)
-        self._conclusion = Conclusion(self._admission, self._returning, robots, failed_visits, counters, notify)
+        self._checks = Checks(self._returning, counters)
+        self._conclusion = Conclusion(
+            self._admission, self._returning, robots, failed_visits, self._checks, counters, notify
+        )
         self.writer = Writer(store, clock.wall, self._committed)
         self._idle: deque[asyncio.Future[Claim]] = deque()  # the workers that have nothing to do, in order
         self.all_idle = asyncio.Event()  # no worker has anything to do
         self._wake = asyncio.Event()
         self._stopping = False
         self._uncommitted = 0  # results
+        self._checks_before = 0.0, 0.0  # what was checked before is checked again: what was good, and what was not
         self._changes = Changes()
         self.any_tried = False  # a URL; a robots.txt that had expired may have been fetched again without that
 
@@ -116,6 +122,49 @@ class Frontier:
                 self.writer.flush()  # what the next claims may come from
             await self._sleep()
         return EndReason.STOPPED
+
+    async def check(self) -> EndReason:
+        """Once `feed` has returned: lend what is only checked until nothing is left of that; returns why, as `feed`.
+
+        No limit on pages holds for it: so all hosts are let go, and come back without one.
+        """
+        await self._settled()
+        if not await self._plan_checks():
+            return EndReason.STOPPED
+        await self.keep_pauses()
+        self._supply.release_all()
+        self._workbench.allowance.lift()
+        self._supply = Supply(
+            without_page_limits(self._config),
+            self._store,
+            self._workbench,
+            self._awaiting,
+            self._robots,
+            self._clock,
+            due=self._store.due_checks(),
+        )
+        return await self.feed()
+
+    async def _settled(self) -> None:
+        """Until all results are committed."""
+        while self._uncommitted and not self._stopping:
+            self.writer.flush()
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _plan_checks(self) -> bool:
+        """Find out what the pages lead to and load; False where that is broken off: the next run begins it anew."""
+        kinds = self._config.check.check
+        for kind in kinds:
+            after, is_over = None, False
+            while not (is_over or self._stopping):
+                after = await self._store.note_checks(kind, after)
+                is_over = after is None
+        if self._stopping:
+            return False
+        good, others = self._checks_before
+        await self._store.plan_checks(kinds, self._clock.wall(), good_before=good, others_before=others)
+        return True
 
     async def claim(self) -> Claim:
         """The next claim, for a worker that is idle."""
@@ -165,15 +214,17 @@ class Frontier:
 
     # --- how it begins ------------------------------------------------------------------------------------------
 
-    async def open(self, seeds: Sequence[Seed], pages_stored: int, rhythm: Rhythm) -> bool:
+    async def open(self, seeds: Sequence[Seed], pages_stored: int, rhythm: Rhythm, started_at: float) -> bool:
         """Add the seeds to what the store holds; returns whether they widen the scope of earlier ones.
 
-        This run has stored so many pages before it was killed; `rhythm` says what is to be fetched again.
+        This run, which began at `started_at` (Unix seconds), has stored so many pages before it was killed; `rhythm`
+        says what is to be fetched again.
         """
         self._workbench.allowance.spend(pages_stored)
         self._workbench.requests.spend(await self._store.requests_noted())
         self._supply.look_again(rhythm.horizon)
         self._returning.pace = rhythm.pace
+        self._checks_before = again_before(self._config.recrawl, started_at)
         return await self.seeding.open(seeds)
 
     async def join(self, seeds: Sequence[Seed]) -> int:
@@ -204,6 +255,10 @@ class Frontier:
     def sending_in_s(self, claim: Claim) -> float:
         """Seconds until the claim's request may be sent: 0 unless connecting took so long that others had its turn."""
         return self._workbench.sending_in_s(claim, self._clock.monotonic())
+
+    def is_stranger(self, url: str) -> bool:
+        """Whether the URL's host is none of this crawl's."""
+        return self._admission.is_stranger(url)
 
     async def stored_body(self, claim: Claim) -> EarlierBody | None:
         """The body of the version that is stored of the claim's URL; None where that was not kept."""
@@ -267,9 +322,19 @@ class Frontier:
 
     async def _take_in(self, claim: Claim) -> None:
         """A claim from the store goes to the workbench, waits for its rules, or is excluded."""
+        if claim.kind is UrlKind.CHECK:
+            await self._take_in_check(claim)
+            return
         reason = self._admission.refusal(claim)
         if reason is not None:
             await self._put(excluded(claim, reason))
+        else:
+            await self._obey(claim)
+
+    async def _take_in_check(self, claim: Claim) -> None:
+        reason = self._admission.forbids_check(claim.url)
+        if reason is not None:
+            await self._put(self._checks.refused(claim, reason))
         else:
             await self._obey(claim)
 
@@ -288,7 +353,8 @@ class Frontier:
                 return
             reason = self._robots.forbids(claim)
             if reason is not None:
-                await self._put(excluded(claim, reason))
+                refused = self._checks.refused if claim.kind is UrlKind.CHECK else excluded
+                await self._put(refused(claim, reason))
                 return
         self._workbench.offer(host, [claim])
 
@@ -325,7 +391,9 @@ class Frontier:
     async def _postpone(self, origin: OriginState, claims: Sequence[Claim]) -> None:
         until = self._clock.wall() + origin.paused_until - self._clock.monotonic()
         for claim in claims:
-            if claim.kind is not UrlKind.ROBOTS:  # it has no row of its own that could be due
+            if claim.kind is UrlKind.CHECK:
+                await self._put(self._checks.left_alone(claim, origin.pause_reason))
+            elif claim.kind is not UrlKind.ROBOTS:  # it has no row of its own that could be due
                 await self._put(postponed(claim, until))
 
     async def _sleep(self) -> None:

@@ -20,6 +20,7 @@ from crawler.policy.recrawl import Pace, plan
 from crawler.records import (
     ANSWERED,
     Blame,
+    Checked,
     Claim,
     Closure,
     Difference,
@@ -40,6 +41,7 @@ from crawler.records import (
     Visit,
 )
 
+_UNPLANNED = frozenset({UrlKind.ROBOTS, UrlKind.CHECK})
 _SUCCESSES = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED})
 
 
@@ -99,6 +101,7 @@ class Returning:
         forgets_listed: bool = False,
         robots: RobotsCopy | None = None,
         origin_failed: FailureKind | None = None,
+        checked: Checked | None = None,
     ) -> Result:
         """Return the claim to the workbench; the result is what the visit brought, what was found in it, and the times.
 
@@ -140,6 +143,7 @@ class Returning:
             host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
             pace_s=host.pace.delay_s if self._adaptive else None,
             is_kept=self._keep(claim, verdict),
+            checked=checked,
             requests=requests,
         )
 
@@ -167,7 +171,7 @@ class Returning:
     def _revisit(
         self, visit: Visit, status: UrlStatus, difference: Difference, habits: Habits | None
     ) -> Revisit | None:
-        if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind is UrlKind.ROBOTS:
+        if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind in _UNPLANNED:
             return None
         claim = visit.claim if visit.listing is None else replace(visit.claim, kind=visit.listing.kind)
         news = is_awaited(difference)

@@ -5,7 +5,7 @@ Invariant: whatever comes of it, those claims are ready to be judged, have faile
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -16,16 +16,19 @@ from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_cache import MAX_AGE_S, RobotsCache
 from crawler.frontier.workbench import Workbench
+from crawler.policy.checking import unanswered
 from crawler.policy.outcome import brings_rules, decide_robots
 from crawler.records import (
     MAX_COPY_AGE_S,
     Claim,
     Failure,
     FailureKind,
+    Reason,
     Response,
     Result,
     RobotsCopy,
     Target,
+    UrlKind,
     Verdict,
     Visit,
 )
@@ -103,9 +106,10 @@ class RobotsConclusion:
         """The claims that waited for these rules are ready to be judged by them (see `AwaitingRules.take_ready`)."""
         host = self._workbench.host(visit.claim.host_id)
         known = await self._parts.cache.learn(copy)
+        is_for_checks = _is_for_checks(self._parts.awaiting.waiting(copy.origin))
         self._parts.awaiting.rules_arrived(copy.origin)
         self._workbench.slow_down(host, self._parts.cache.crawl_delay_s(host.name))
-        targets = self._sitemaps(visit.claim, known.sitemaps)
+        targets = () if is_for_checks else self._sitemaps(visit.claim, known.sitemaps)
         return self._returning.take_back(visit, verdict, robots=copy, targets=targets)
 
     def _sitemaps(self, claim: Claim, named: tuple[str, ...]) -> tuple[Target, ...]:
@@ -117,10 +121,11 @@ class RobotsConclusion:
 
     async def _fail_origin(self, visit: Visit, verdict: Verdict, kind: FailureKind, give_up: GiveUp) -> list[Result]:
         """Nothing of this origin can be fetched: its pages fail with that."""
-        result = self._returning.take_back(visit, verdict, origin_failed=kind)
+        released = self._parts.awaiting.release(visit.claim.origin)
+        checked = unanswered(Reason(kind)) if any(one.kind is UrlKind.CHECK for one in released) else None
+        result = self._returning.take_back(visit, verdict, origin_failed=kind, checked=checked)
         host = self._workbench.host(visit.claim.host_id)
         self._workbench.set_failing(host, visit.claim.origin, failing=True)  # until it is committed
-        released = self._parts.awaiting.release(visit.claim.origin)
         self._workbench.set_aside(host, -len(released))
         given_up = [await give_up(one, visit, kind) for one in released]
         again_at = self._parts.failed_visits.origin_again_at(given_up, verdict.attempts)
@@ -151,6 +156,11 @@ class RobotsConclusion:
         days = (self._clock.wall() - copy.fetched_at) / 86400
         age = "less than a day ago" if days < 1 else f"{days:.0f} day{'' if round(days) == 1 else 's'} ago"
         self._notify(f"{origin}: robots.txt is unavailable ({reason}); obeying the last copy, read {age}")
+
+
+def _is_for_checks(waiting: Sequence[Claim]) -> bool:
+    """Whether nothing of the origin is crawled: its sitemaps are none of ours."""
+    return bool(waiting) and all(claim.kind is UrlKind.CHECK for claim in waiting)
 
 
 def _status_of(visit: Visit) -> int | None:

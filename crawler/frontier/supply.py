@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
@@ -22,7 +23,7 @@ from crawler.host_settings import settings_of
 from crawler.policy.habits import Habits
 from crawler.policy.likeness import known_looks
 from crawler.records import Claim, Horizon, HostRecord, Place, Result, RobotsCopy
-from crawler.storage.interface import Cursor, Store
+from crawler.storage.interface import Cursor, DueQueue, Store
 from crawler.urls import host_of
 
 _WINDOW = 4096  # claims in memory, all hosts together
@@ -47,9 +48,12 @@ class Supply:
         awaiting: AwaitingRules,
         robots: RobotsCache,
         clock: Clock,
+        due: DueQueue | None = None,
     ) -> None:
+        """`due`: what is to be lent; None: the store's pages."""
         self._config = config
         self._store = store
+        self._due: DueQueue = store if due is None else due
         self._workbench = workbench
         self._awaiting = awaiting
         self._robots = robots
@@ -71,6 +75,12 @@ class Supply:
         """Also supply what this horizon names, which does not move while the run lasts."""
         self._horizon = horizon
         self._stale_left = horizon is not None
+
+    def release_all(self) -> None:
+        """Let go of all hosts; nothing of them is lent or uncommitted."""
+        for host in list(self._workbench.hosts()):
+            self._workbench.withdraw(host.host_id)
+            self._awaiting.release_host(host.name)
 
     async def refill(self) -> list[Claim]:
         """Claims that are due and not held yet, for hosts that have few; they are held from now on."""
@@ -154,7 +164,7 @@ class Supply:
         if await self._is_any_due(now) or self._needs_refill:
             self.poll_now()
             return False
-        due_at = await self._store.next_due_at(now)
+        due_at = await self._due.next_due_at(now)
         return due_at is None or due_at - now > self._config.run.max_wait_s
 
     # --- hosts --------------------------------------------------------------------------------------------------
@@ -205,10 +215,10 @@ class Supply:
 
     async def _due_hosts(self, limit: int, now: float) -> list[HostRecord]:
         """The next hosts on disk that are due, without those in memory; after the last, when to begin anew."""
-        batch = await self._store.due_hosts(now, self._most_pages_of_any, limit, self._polled)
+        batch = await self._due.due_hosts(now, self._most_pages_of_any, limit, self._polled)
         self._polled = batch.next
         if batch.next is None:
-            due_at = await self._store.next_due_at(now)
+            due_at = await self._due.next_due_at(now)
             pause_s = _POLL_AT_LEAST_EVERY_S if due_at is None else max(0.05, due_at - now)
             self._poll_at = self._clock.monotonic() + min(pause_s, _POLL_AT_LEAST_EVERY_S)
         return self._absent(batch.rows)
@@ -217,7 +227,7 @@ class Supply:
         """Whether a host is due that is not in memory."""
         limit, after = len(self._workbench) + 1, None
         while True:
-            batch = await self._store.due_hosts(now, self._most_pages_of_any, limit, after)
+            batch = await self._due.due_hosts(now, self._most_pages_of_any, limit, after)
             if self._absent(batch.rows):
                 return True
             if not self._has_own_limits or batch.next is None:
@@ -323,7 +333,7 @@ class Supply:
             without += full
             self._workbench.expect_more(host, more=bool(full))  # before the read: a commit meanwhile sets it again
         host_ids = [host.host_id for host in hosts]
-        rows = await self._store.due_urls(host_ids, limit, self._clock.wall(), without)
+        rows = await self._due.due_urls(host_ids, limit, self._clock.wall(), without)
         if self._horizon is not None:
             rows += await self._stale_claims(hosts, self._horizon, without)
             rows.sort(key=_by_turns())
@@ -393,6 +403,12 @@ def most_pages_of_any(config: CrawlConfig) -> int | None:
     """The pages that no host may have more of, whatever its own settings; None: any number."""
     most = config.scope.max_pages_per_host
     return None if most is None else max([most, *(host.max_pages or 0 for host in config.hosts)])
+
+
+def without_page_limits(config: CrawlConfig) -> CrawlConfig:
+    """The same, where any number of pages may come from any host."""
+    hosts = tuple(replace(host, max_pages=None) for host in config.hosts)
+    return replace(config, scope=replace(config.scope, max_pages=None, max_pages_per_host=None), hosts=hosts)
 
 
 def _may_have_others(host: HostState) -> bool:

@@ -1,4 +1,4 @@
-"""One URL in, a `Response` or a `Failure` out: exactly one GET on the shared session.
+"""One URL in, a `Response` or a `Failure` out: exactly one request on the shared session.
 
 aiohttp's exceptions end here. No redirect is followed, no request is repeated, no body is read beyond its limit.
 `open_fetcher` is the package's entry point: it opens the resolver, the guard and the session, and closes them.
@@ -91,6 +91,8 @@ class HttpFetcher:
         sending_in_s: Callable[[], float] | None = None,
         fresh: bool = False,
         share: Share | None = None,
+        method: str = "GET",
+        as_stranger: bool = False,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
@@ -99,7 +101,7 @@ class HttpFetcher:
         whole request, in which the time waited for our own rate limit does not count. `on_sent` is called at the moment
         in which the request was sent, and not before `sending_in_s`, asked once there is a connection, says 0 seconds.
         Where `fresh`, it goes out on no connection that was kept. The body counts in the memory budget until `share` is
-        given back; without one, until this returns.
+        given back; without one, until this returns. `method` and `as_stranger`: see `Fetcher.fetch`.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
         attempt = Attempt(
@@ -122,7 +124,7 @@ class HttpFetcher:
         self._counters.in_flight += 1
         try:
             with deadline:  # the only one that stops a server that sends a byte now and then
-                return await self._request(attempt, headers, share)
+                return await self._request(attempt, method, self._headers(attempt, headers, as_stranger), share)
         except Exception as error:  # what hostile bytes make parsers raise cannot be listed
             if self._session.closed:
                 raise  # our mistake, not the web's
@@ -153,14 +155,17 @@ class HttpFetcher:
         self._credentials.authorize(origin, user, password)
 
     async def _request(
-        self, attempt: Attempt, headers: Mapping[str, str] | None, share: Share | None
+        self, attempt: Attempt, method: str, headers: Mapping[str, str] | None, share: Share | None
     ) -> Response | Failure:
         if self._proxy is not None and (refused := await self._refused_target(attempt)):
             return refused
         forwarder = self._forwarder(attempt)
-        async with self._session.get(
+        if forwarder is not None:
+            headers = {**authorization(forwarder), **(headers or {})}
+        async with self._session.request(
+            method,
             request_target(attempt.url),
-            headers=self._headers(attempt, headers, forwarder),
+            headers=headers,
             proxy=None if forwarder is None else forwarder.name,
             allow_redirects=False,
         ) as answer:
@@ -208,15 +213,13 @@ class HttpFetcher:
         return self._proxy
 
     def _headers(
-        self, attempt: Attempt, headers: Mapping[str, str] | None, forwarder: ProxyServer | None
+        self, attempt: Attempt, headers: Mapping[str, str] | None, as_stranger: bool
     ) -> Mapping[str, str] | None:
-        credentials = self._credentials.of(attempt.origin)
-        cookie = self._cookies.header(attempt.url) if self._cookies is not None else None
+        credentials = self._credentials.of(attempt.origin, as_stranger=as_stranger)
+        cookie = self._cookies.header(attempt.url) if self._cookies is not None and not as_stranger else None
         if cookie is not None:
             given = (credentials or {}).get("Cookie")
             credentials = {**(credentials or {}), "Cookie": f"{given}; {cookie}" if given else cookie}
-        if forwarder is not None:
-            credentials = {**(credentials or {}), **authorization(forwarder)}
         return {**credentials, **(headers or {})} if credentials else headers
 
 

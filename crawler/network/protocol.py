@@ -81,7 +81,8 @@ class BoundedProtocol(ResponseHandler):
     def another_parser(self) -> AnswerParser:
         """A new parser of aiohttp's for the answer that is being parsed."""
         current = self._parser
-        self.set_response_params(read_until_eof=True, **self._parser_options)
+        has_no_body = self._skip_payload  # it was asked for by HEAD
+        self.set_response_params(read_until_eof=True, skip_payload=has_no_body, **self._parser_options)
         another, self._parser = self._parser, current
         return cast(AnswerParser, another)
 

@@ -36,6 +36,7 @@ READ_BUFFER_BYTES = 256 * 1024  # aiohttp holds twice this of a body that is not
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 CREDENTIAL_FIELDS = frozenset({"authorization", "cookie"})
+PUBLIC_FIELDS = frozenset({"user-agent", "from", "accept", "accept-language", "accept-encoding", "dnt", "sec-gpc"})
 _OURS = frozenset(
     {
         "host",
@@ -160,13 +161,19 @@ def request_timeout(network: NetworkConfig) -> aiohttp.ClientTimeout:
 
 
 def common_headers(network: NetworkConfig) -> dict[str, str]:
-    """What every request carries: ours, then the user's but for credentials. aiohttp adds the Accept-Encoding that it
-    can decode. No Accept-Language: a crawler wants what a page says by default.
+    """What every request carries: ours, then those of the user's that tell nothing. aiohttp adds the Accept-Encoding
+    that it can decode. No Accept-Language: a crawler wants what a page says by default.
     """
-    users = {name: value for name, value in _checked(network.headers) if name.lower() not in CREDENTIAL_FIELDS}
+    users = {name: value for name, value in _checked(network.headers) if name.lower() in PUBLIC_FIELDS}
     replaced = {name.lower() for name in users}
     ours = {"User-Agent": network.user_agent, "Accept": ACCEPT}
     return {name: value for name, value in ours.items() if name.lower() not in replaced} | users
+
+
+def private_headers(network: NetworkConfig) -> dict[str, str]:
+    """The user's headers that every site of the crawl may see, and no stranger: any of them may hold a secret."""
+    others = PUBLIC_FIELDS | CREDENTIAL_FIELDS
+    return {name: value for name, value in network.headers.items() if name.lower() not in others}
 
 
 def credential_headers(network: NetworkConfig) -> dict[str, str]:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from crawler.output.figures import amount, counted, lookups, moment, rate, size, span
 from crawler.output.safe_text import printable
+from crawler.output.suggestions import suggestions
 from crawler.output.summary import Summary
 from crawler.quantities import Age
 from crawler.records import Closure, EndReason, FailingUrls
@@ -37,8 +38,14 @@ _SPACE = "   "
 
 
 def print_ending(console: Console, summary: Summary, db: Path) -> None:
-    """Print the summary of a run into `db`."""
-    print_rows(console, _rows(summary, db))
+    """Print the summary of a run into `db`; on a terminal, also what can be done with that now."""
+    tries = suggestions(summary, db) if console.is_terminal else []
+    width = max((len(command) for command, _what in tries), default=0)
+    rows = [
+        ("" if place else "try", Text.assemble((printable(command).ljust(width), "cyan"), f"  {what}"))
+        for place, (command, what) in enumerate(tries)
+    ]
+    print_rows(console, _rows(summary, db) + rows)
 
 
 def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now: float) -> str:
@@ -65,6 +72,7 @@ def one_line(summary: Summary, db: Path) -> str:
         f"changes: {_changes(summary, ', ')}" if any(summary.changes.values()) else "",
         f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
         told_failing(summary.failing),
+        f"checked: {told_checks(summary.checks, ', ')}" if summary.checks else "",
         f"pending: {_pending(summary).plain}" if summary.pending or summary.waiting else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
@@ -126,6 +134,11 @@ def told_failing(failing: FailingUrls) -> str:
     return f"{amount(failing.urls)} failing since {moment(failing.since)} ({tally(failing.reasons, ', ')})"
 
 
+def told_checks(checks: Mapping[str, int], separator: str = _SPACE) -> str:
+    """'good: 120   gone: 3   not asked: 2'."""
+    return tally({verdict.replace("_", " "): number for verdict, number in checks.items()}, separator)
+
+
 def _failed_seeds(summary: Summary) -> list[tuple[str, str]]:
     return [(printable(seed["url"], _MAX_URL), printable(seed["reason"], _MAX_URL)) for seed in summary.failed_seeds]
 
@@ -147,6 +160,7 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("responses", Text(tally(summary.by_status) or "none")),
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
         ("failing", Text(told_failing(summary.failing), style="yellow")),
+        ("checked", Text(told_checks(summary.checks))),
         ("connections", Text(_connections(summary))),
         ("TLS", Text("certificates were not verified (--insecure)" if summary.insecure else "", style="yellow")),
         ("DNS", Text(lookups(summary.dns_lookups, summary.dns_cache_hits))),

@@ -239,6 +239,10 @@ def _counted(counters: Counters) -> Iterator[_Family]:
     yield _Family(
         name="failures_total", kind="counter", text="Attempts without a response.", samples=failures, label="kind"
     )
+    checks = {str(verdict): float(number) for verdict, number in sorted(counters.checks.items())}
+    yield _Family(
+        name="checks_total", kind="counter", text="URLs that were only checked.", samples=checks, label="verdict"
+    )
     changes = {str(kind): float(counters.changes[kind]) for kind in Change}
     yield _Family(name="changes_total", kind="counter", text="URLs by what changed.", samples=changes, label="change")
 
@@ -263,6 +267,10 @@ def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
         yield _Family(name="urls", kind="gauge", text="URLs in the database.", samples=urls, label="status")
         text = "URLs that fail, but keep the status of their last response."
         yield _gauge("urls_failing", text, summary.failing.urls)
+        checks = {verdict: float(number) for verdict, number in summary.checks.items()}
+        yield _Family(
+            name="checked_urls", kind="gauge", text="Checked URLs in the database.", samples=checks, label="verdict"
+        )
 
 
 def _is_success(summary: Summary | None) -> bool:

@@ -26,7 +26,7 @@ from crawler.output.logs import JsonLines, LogFormat, pause_s
 from crawler.output.meter import HostSource, Meter, Reading
 from crawler.output.observer import Observer
 from crawler.output.safe_text import printable
-from crawler.output.screen import Screen, by_class
+from crawler.output.screen import Screen, by_class, checked
 from crawler.output.streams import lasting_stream
 from crawler.output.summary import Summary
 from crawler.records import Result, Visit
@@ -226,6 +226,7 @@ def progress_line(reading: Reading, counters: Counters) -> str:
         f"in flight {amount(counters.in_flight)}",
         *(f"{status_class}xx {amount(number)}" for status_class, number in classes),
         *([f"failed {amount(failed)}"] if failed else []),
+        *([f"checked {checked(counters.checks)}"] if counters.checks else []),
         f"connections {amount(counters.connections_opened)}/{amount(counters.requests)}",
     ]
     return f"{stopwatch(reading.elapsed_s)} {', '.join(parts)}"

@@ -55,6 +55,8 @@ class Screen:
         rows.add_row("pages", _pages(reading))
         rows.add_row("pending", f"{pending}, {amount(counters.in_flight)} in flight")
         rows.add_row("responses", responses(counters.by_status, counters.by_failure))
+        if counters.checks:
+            rows.add_row("checked", checked(counters.checks))
         rows.add_row("received", size(counters.bytes))
         rows.add_row(
             "connections",
@@ -131,6 +133,12 @@ def responses(by_status: Mapping[int, int], by_failure: Mapping[str, int]) -> Te
     if failed:
         parts.append(Text(f"failed {amount(failed)}", style="red"))
     return joined(parts) if parts else Text("none yet", style="dim")
+
+
+def checked(checks: Mapping[str, int]) -> str:
+    """'120: good 100, gone 3, redirected 17'."""
+    parts = ", ".join(f"{verdict.replace('_', ' ')} {amount(number)}" for verdict, number in checks.items())
+    return f"{amount(sum(checks.values()))}: {parts}"
 
 
 def by_class(by_status: Mapping[int, int]) -> Counter[int]:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
-from crawler.output.ending import not_stored, print_rows, tally, told_closures, told_failing
+from crawler.output.ending import not_stored, print_rows, tally, told_checks, told_closures, told_failing
 from crawler.output.figures import amount, counted, moment, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import closures_as_data
@@ -55,8 +55,8 @@ class Status:
         `last_run` is the summary of the newest run, None until it has ended; its fields are repeated at the top level.
         The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, failed_urls,
         traps, waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, failing, excluded,
-        unstored_links, page_versions, bodies, fetches. `urls`, `pending` and `excluded` are what the database holds
-        now. Times are Unix seconds.
+        checks, unstored_links, page_versions, bodies, fetches. `urls`, `pending`, `excluded` and `checks` are what the
+        database holds now. Times are Unix seconds.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -113,6 +113,7 @@ def _overview(status: Status) -> list[tuple[str, Text]]:
         ("robots.txt", Text(_old_rules(report, status.now), style="yellow")),
         ("failed", Text(tally(report.failures), style="red")),
         ("failing", Text(told_failing(report.failing), style="yellow")),
+        ("checked", Text(told_checks(report.checks))),
         ("excluded", Text(tally(report.excluded))),
         ("left out", Text(not_stored(report.unstored_links), style="yellow")),
         ("stored", Text(_stored(report))),

@@ -25,7 +25,9 @@ class Summary:
     of their last response, by which `urls` counts them. `run_pages` also includes what the run stored before it was
     killed. `waiting` names the hosts and origins whose pages are left for a later run (20 at most), until when and why.
     `unstored_links` lead to URLs that were not stored because of `--max-urls-per-host`, over all runs. `cut_sitemaps`
-    are sitemaps and feeds of which not all was read. `seeds_failed`: no seed could be fetched; then `failed_seeds` are
+    are sitemaps and feeds of which not all was read. `checked` URLs were only checked (`--check`) in this process;
+    `checks` counts what the database holds of them by verdict, `pending` being those that were not checked yet; empty
+    without `--check`. `seeds_failed`: no seed could be fetched; then `failed_seeds` are
     at most 20 of the `failed_seeds_total`, each with its `url` and `reason`. `insecure`: certificates were not
     verified.
 
@@ -59,6 +61,8 @@ class Summary:
     excluded: Mapping[str, int] = field(default_factory=dict)
     unstored_links: int = 0
     cut_sitemaps: int = 0
+    checked: int = 0
+    checks: Mapping[str, int] = field(default_factory=dict)
     urls: Mapping[str, int] = field(default_factory=dict)
     failing: FailingUrls = field(default_factory=FailingUrls)
     pending: int = 0
@@ -103,6 +107,7 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
         dns_cache_hits=counters.dns_cache_hits,
         retries=counters.retries,
         cut_sitemaps=counters.cut_sitemaps,
+        checked=sum(counters.checks.values()),
         by_status={str(status): count for status, count in sorted(counters.by_status.items())},
         by_failure={str(kind): count for kind, count in sorted(counters.by_failure.items())},
         changes={kind.value: counters.changes[kind] for kind in Change},

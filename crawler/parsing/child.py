@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crawler.bodies import body_hash, compress
+from crawler.content.accelerated import fastest_walk
 from crawler.content.reader import read
+from crawler.content.walk import Walk, walk
 from crawler.parsing.wire import READY, encode_answer, receive_request
 from crawler.records import Page, StoredBody
 
@@ -30,17 +32,18 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C and service managers reach the whole group: the crawl decides
     _die_with_parent()
     _limit_memory()
+    fastest, _name = fastest_walk()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
-    serve(sys.stdin.buffer, sys.stdout.buffer, product_token=sys.argv[1])
+    serve(sys.stdin.buffer, sys.stdout.buffer, product_token=sys.argv[1], walk=fastest)
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, product_token: str) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO, product_token: str, walk: Walk = walk) -> None:
     """Answer requests until the input ends."""
     before = _resident_bytes()
     while (request := receive_request(requests.read)) is not None:
         kind, keep_body, url, content_type, body = request
-        content = read(kind, body, url, content_type, product_token=product_token)
+        content = read(kind, body, url, content_type, product_token=product_token, walk=walk)
         keeps = keep_body and isinstance(content, Page)
         kept = StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body)) if keeps else None
         grown_bytes = max(0, _resident_bytes() - before) if len(body) > _SMALL_BYTES else 0

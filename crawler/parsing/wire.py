@@ -22,8 +22,8 @@ import orjson
 from crawler.parsing.parser import Content, Reading
 from crawler.records import (
     Alternate,
-    Link,
     LinkDetail,
+    Links,
     Listing,
     Page,
     Resource,
@@ -31,6 +31,7 @@ from crawler.records import (
     SitemapEntry,
     StoredBody,
     UrlKind,
+    columns_of,
 )
 
 READY = b"ready\n"
@@ -48,7 +49,7 @@ _TUPLES: dict[str, type[tuple[Any, ...]]] = {  # JSON has none
     "link_details": LinkDetail,
 }
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap", "facts")
-_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # Link() and the like, in C
+_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # Resource() and the like, in C
 
 
 class Request(NamedTuple):
@@ -153,7 +154,7 @@ def decode_content(json: bytes, url: str) -> Content:
             for entry, lastmod, is_sitemap, facts in rows
         )
         return Listing(kind=UrlKind(columns["kind"]), entries=entries, cut=columns["cut"])
-    *values, hashes, urls, anchors, rels, nofollows = columns
+    *values, hashes, links = columns
     found = dict(zip(_PAGE_FIELDS, values, strict=True))
     for name, kind in _TUPLES.items():
         if rows := found[name]:
@@ -162,8 +163,7 @@ def decode_content(json: bytes, url: str) -> Content:
             found[name] = ()
     found["json_ld"] = tuple(found["json_ld"])
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
-    links = tuple(map(_new_tuple, repeat(Link), zip(urls, anchors, rels, nofollows, strict=True)))
-    return Page(url=url, links=links, **found)
+    return Page(url=url, links=Links(*links), **found)
 
 
 def _columns(content: Content) -> Any:
@@ -172,6 +172,7 @@ def _columns(content: Content) -> Any:
     if isinstance(content, Listing):
         own = {"kind": content.kind, "cut": content.cut}
         return own | {name: [getattr(entry, name) for entry in content.entries] for name in _ENTRY_FIELDS}
-    links = tuple(zip(*content.links, strict=True)) or ((), (), (), ())
+    links = columns_of(content.links)
     hashes = [getattr(content, name).hex() for name in _HASHES]
-    return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, *links]
+    columns = (links.urls, links.anchors, links.rels, links.nofollows)
+    return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, columns]

@@ -47,6 +47,18 @@ class Scope:
         self._folders.setdefault(host, set()).add(folder)
         return new
 
+    def has_host(self, url: str) -> bool:
+        """Whether the URL's host is one of the crawl's, whatever else may keep the URL out."""
+        return self._contains(url, host_of(url), UrlKind.CHECK)
+
+    def forbids_check(self, url: str) -> Reason | None:
+        """Why the URL may not even be checked; None where it may."""
+        if len(url) > MAX_URL_LENGTH:
+            return Reason(ExclusionReason.LENGTH)
+        if any(pattern.search(url) for pattern in self._exclude):
+            return Reason(ExclusionReason.EXCLUDE)
+        return Reason(ExclusionReason.PORT) if self._has_closed_port(url) else None
+
     def judge(
         self,
         url: str,

@@ -18,12 +18,13 @@ Every operation raises `DatabaseFailedError` if the database fails.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
+from crawler.config import CheckKind
 from crawler.records import (
     Claim,
     Closure,
@@ -162,8 +163,8 @@ class Exclusions(Protocol):
         """The hosts of which URLs were refused since the last call; each host is returned once per run."""
 
 
-class DueReads(Protocol):
-    """What is to be fetched, for the frontier to hold in memory."""
+class DueQueue(Protocol):
+    """What is due now, host by host."""
 
     async def due_hosts(
         self, now: float, max_pages_per_host: int | None, limit: int, after: Cursor | None = None
@@ -179,6 +180,10 @@ class DueReads(Protocol):
 
     async def next_due_at(self, after: float) -> float | None:
         """When the next host falls due, of those that are not due at `after`."""
+
+
+class DueReads(DueQueue, Protocol):
+    """What is to be fetched, for the frontier to hold in memory; as a queue, pages and sitemaps."""
 
     async def stale_hosts(
         self,
@@ -227,6 +232,30 @@ class DueReads(Protocol):
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Fetch nothing from each of these hosts until its time, even in the next run."""
+
+
+class Checks(Protocol):
+    """What is only checked. The result of such a claim (`UrlKind.CHECK`) is stored beside URLs, and changes none."""
+
+    async def note_checks(self, kind: CheckKind, after: Cursor | None) -> Cursor | None:
+        """Note what a part of the current pages links to outside of the scope, or loads, and that is not crawled;
+        returns where the next part begins.
+        """
+
+    async def plan_checks(
+        self, kinds: Collection[CheckKind], now: float, *, good_before: float, others_before: float
+    ) -> None:
+        """Once all parts are noted: make due what has been, unless this run has checked it, or an earlier one did so
+        after the time for what is good, or for others; and forget what no page leads to any more.
+        """
+
+    def due_checks(self) -> DueQueue:
+        """The checks that are due, as claims of `UrlKind.CHECK`."""
+
+    async def check_tally(self) -> dict[str, int]:
+        """URLs that are checked, by `CheckVerdict`, those that redirect by that of their end; 'pending': not checked
+        yet. Takes one pass over them.
+        """
 
 
 class Commits(Protocol):
@@ -288,7 +317,7 @@ class Figures(Protocol):
         """
 
 
-class Store(RunLog, Seeds, Exclusions, DueReads, Commits, Figures, Protocol):
+class Store(RunLog, Seeds, Exclusions, DueReads, Checks, Commits, Figures, Protocol):
     """A crawl database, open for one run."""
 
 

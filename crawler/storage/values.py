@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from struct import pack, unpack
@@ -115,25 +115,25 @@ _FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool
 _page_fields = attrgetter(*PAGE_FIELDS)
 
 
-def page_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+def page_values(result: Result, page: Page, target_ids: Sequence[int | None]) -> dict[str, Any]:
     """A row of `pages`, but for its ids: the fields of `Page`, and what only the whole result says.
 
-    `target_ids` are the rows of its link targets by URL, of those that have one. (A link has no place of its own in the
-    database: its details name its target.)
+    `target_ids` are the rows of its link targets; None: it has none. (A link has no place of its own in the database:
+    its details name its target.)
     """
-    values = _field_values(result, page, target_ids)
+    values = _field_values(page, target_ids)
     values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
     values["body_hash"] = result.body.digest if result.body is not None else None
     return values
 
 
-def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+def updated_values(result: Result, page: Page, target_ids: Sequence[int | None]) -> dict[str, Any]:
     """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover,
     and all of it where today's reader reads it otherwise.
 
     The details of links are None where the links were not looked at.
     """
-    values = _field_values(result, page, target_ids)
+    values = _field_values(page, target_ids)
     if result.difference is not Difference.READER:
         del values["text"], values["content_hash"]
     if not result.link_targets:
@@ -141,14 +141,13 @@ def updated_values(result: Result, page: Page, target_ids: Mapping[str, int]) ->
     return values
 
 
-def _field_values(result: Result, page: Page, target_ids: Mapping[str, int]) -> dict[str, Any]:
+def _field_values(page: Page, target_ids: Sequence[int | None]) -> dict[str, Any]:
     values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
     values["metadata_hash"] = page.metadata_hash or None
-    targets = result.link_targets
     values["link_details"] = [
         (target_id, position, anchor, fragment)
-        for link, position, anchor, fragment in (page.link_details if targets else ())
-        if (target_id := target_ids.get(targets[link].url)) is not None
+        for link, position, anchor, fragment in (page.link_details if target_ids else ())
+        if (target_id := target_ids[link]) is not None
     ]
     for name in ("alternates", "resources"):
         values[name] = list(map(tuple, values[name]))  # as JSON has them, without the names of their parts

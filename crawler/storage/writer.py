@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from crawler.records import HostRecord, Page, Result
 from crawler.storage.interface import Commits
@@ -90,7 +91,7 @@ class Writer:
         if self._reader is not None:
             for result in batch:
                 if result.page is not None:
-                    await self._reader.put(result.page)
+                    await self._reader.put(replace(result.page, links=tuple(result.page.links)))
 
     async def _next_batch(self) -> list[Result]:
         await self._arrived.wait()

@@ -43,6 +43,7 @@ async def test_iterated_it_gives_each_page_once_it_is_committed(tmp_path: Path) 
             assert stored == ("fetched",)
             pages.append(page)
     assert len({page.url for page in pages}) == 40
+    assert all(isinstance(page.links, tuple) for page in pages)
 
 
 async def test_leaving_the_iteration_stops_the_crawl_and_keeps_what_was_done(tmp_path: Path) -> None:

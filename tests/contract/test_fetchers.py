@@ -131,6 +131,32 @@ async def test_credentials(web: FakeWeb, opened: Open) -> None:
         assert seen == [("Bearer x", "sid=1"), ("Basic asO2cmc6cDp3", "sid=1"), (None, None)]
 
 
+async def test_a_stranger_gets_no_secret(web: FakeWeb, opened: Open) -> None:
+    """Not even as a header of any name; what tells nothing goes along."""
+    headers = {"X-Api-Key": "k", "Authorization": "x", "Cookie": "c", "From": "me@x.test", "Accept-Language": "de"}
+    async with opened(web, headers=headers) as run:
+        run.fetcher.trust_origin(run.web.url("a.test").removesuffix("/"))
+        for as_stranger in (False, True):
+            await run.get(as_stranger=as_stranger)
+        seen = [{name: hit.headers.get(name.lower()) for name in headers} for hit in run.web.log]
+        nothing = {"X-Api-Key": None, "Authorization": None, "Cookie": None}
+        assert seen == [headers, headers | nothing]
+
+
+@pytest.mark.parametrize("status", [200, 404, 302])
+async def test_head(web: FakeWeb, opened: Open, status: int) -> None:
+    """The answer has no body, whatever its head says, and the connection lives on."""
+    web.sites["a.test"].answer("/", Answer(status=status, body=b"x" * 100_000, headers={"X-A": "b"}))
+    async with opened(web) as run:
+        for method in ("HEAD", "HEAD"):
+            response = await run.answer(method=method)
+            assert (response.status_code, response.body) == (status, b"")
+            assert (b"X-A", b"b") in response.head
+        assert [hit.method for hit in run.web.log] == ["HEAD", "HEAD"]
+        assert run.counters.connections_opened == 1
+        assert run.counters.bytes == 0
+
+
 async def test_credentials_in_the_url(web: FakeWeb, opened: Open) -> None:
     """They are neither sent nor shown."""
     async with opened(web) as run:

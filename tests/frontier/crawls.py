@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from crawler.clock import Clock
 from crawler.config import (
     DEFAULT_USER_AGENT,
+    CheckConfig,
     CrawlConfig,
     NetworkConfig,
     PolitenessConfig,
@@ -50,6 +51,7 @@ _SLICES = {
     "network": NetworkConfig,
     "recrawl": RecrawlConfig,
     "run": RunConfig,
+    "check": CheckConfig,
 }
 _QUIET = {
     "allow_private": ("127.0.0.0/8",),

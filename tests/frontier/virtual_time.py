@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from crawler.storage.interface import Store
+from crawler.storage.interface import DueQueue, Store
 
 T = TypeVar("T")
 
@@ -119,12 +119,14 @@ def in_virtual_time(story: Callable[[VirtualLoop], Awaitable[T]], most_turns: in
 class WatchedStore:
     """A store, whose operations the loop knows to be outstanding while they are."""
 
-    def __init__(self, store: Store, loop: VirtualLoop) -> None:
+    def __init__(self, store: Store | DueQueue, loop: VirtualLoop) -> None:
         self._store = store
         self._loop = loop
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
+        if name == "due_checks":  # a part of the store, with operations of its own
+            return lambda: WatchedStore(found(), self._loop)
         if not inspect.iscoroutinefunction(found):
             return found
 

@@ -23,7 +23,7 @@ from crawler.charsets.encoder import encode
 from crawler.charsets.labels import NAMES
 from crawler.content import encoding, hyperlinks, sitemap, xhtml
 from crawler.content.encoding import scalar_text
-from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
+from crawler.content.html import MAX_FIELD_CHARS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.link_header import with_link_header
 from crawler.content.listing_type import listing_kind
 from crawler.content.metadata import HASH_BYTES, MAX_ALTERNATES, MAX_METAS
@@ -32,6 +32,7 @@ from crawler.content.pdf import MAX_TEXT_CHARS, read_pdf
 from crawler.content.plain_text import read_text
 from crawler.content.resources import MAX_RESOURCES
 from crawler.content.visible_text import MAX_LABEL_CHARS
+from crawler.content.walk import MAX_HEADINGS
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules
 from crawler.records import LISTINGS, LOOK_BYTES, Page
@@ -47,6 +48,7 @@ from crawler.urls import (
     target_of,
     without_credentials,
 )
+from tests.fuzz.walks import read_both
 
 SITE = "http://example.com/folder/page?query"
 ENCODINGS = sorted(NAMES)
@@ -154,8 +156,10 @@ def check_encoder(text: str, name: str) -> None:
 
 
 def check_page(body: bytes, content_type: str | None = None, url: str = SITE) -> Page:
-    """All in it can be stored and is bounded, twice the same, and comes through the parser process as it is."""
-    page = read_page(body, url, content_type)
+    """All in it can be stored and is bounded, the same by either walk and a second time, and comes through the parser
+    process as it is.
+    """
+    page = read_both(body, url, content_type)
     assert page == read_page(body, url, content_type)
     assert page == decode_content(encode_content(page), url)
     labels = [text for _level, text in page.headings]

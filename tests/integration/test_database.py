@@ -22,6 +22,9 @@ from crawler.storage.sqlite.store import open_store
 
 SCRIPTS = sorted((Path(__file__).parents[2] / "crawler/storage/sqlite/migrations").glob("*.sql"))
 TABLES = {
+    "change_log",
+    "change_log_pruned",
+    "checks",
     "heads",
     "places",
     "sitemap_entries",

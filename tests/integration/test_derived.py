@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from crawler import open_crawl
+from crawler.archive.attached import Attached
 from crawler.archive.derived import UnavailableError, bring_up_to_date, derived_file, discard
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.lookup import Lookup
@@ -207,7 +208,7 @@ async def test_an_index_of_another_database_is_not_believed(db: Path, happens: C
         assert await sources(db, url) == oracle(db, url)
     async with open_archive(db) as connection:
         [(hub,)] = rows(db, "SELECT id FROM urls WHERE url = ?", HUB)
-        found = await Lookup(db, connection, pytest.fail).candidates(LINK_SOURCES, hub)
+        found = await Lookup(Attached(db, connection), pytest.fail).candidates(LINK_SOURCES, hub)
         assert found is not None
         assert found.after == rows(db, "SELECT max(id) FROM pages")[0][0]
 
@@ -391,6 +392,7 @@ BUILDER = """
 import asyncio, sys
 from dataclasses import replace
 from pathlib import Path
+from crawler.archive.attached import Attached
 from crawler.archive.derived import bring_up_to_date
 from crawler.archive.indexes import LINK_SOURCES
 
@@ -478,7 +480,7 @@ async def test_where_another_holds_the_lock_what_is_there_is_used(db: Path) -> N
         assert upto(db) == len(PAGES)
         told: list[str] = []
         async with open_archive(db) as connection:
-            lookup = Lookup(db, connection, told.append, patience_s=0.1)
+            lookup = Lookup(Attached(db, connection), told.append, patience_s=0.1)
             [(hub,)] = rows(db, "SELECT id FROM urls WHERE url = ?", HUB)
             for _ in range(3):  # it waits once, not for each question
                 found = await lookup.candidates(LINK_SOURCES, hub)

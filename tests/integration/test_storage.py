@@ -113,6 +113,33 @@ async def test_what_was_turned_away_is_not_asked_for_with_each_link(path: Path) 
         assert known.unsettled([*found, named]) == [named]
 
 
+async def test_a_target_that_is_settled_is_looked_at_again_once_its_row_may_have_changed(path: Path) -> None:
+    known = KnownUrls(max_rows=8)
+    found = a_target(B, depth=1)
+    async with a_store_that_knows(path, known) as store:
+        await store.add([a_target(A), found], NOW)
+        assert known.unsettled([found, found]) == []
+        known.forget([B])
+        assert known.unsettled([found]) == [found]
+        await store.add([found], NOW)
+        assert known.unsettled([found]) == []
+        known.clear()
+        assert known.unsettled([found]) == [found]
+        await store.add([found], NOW)
+        assert known.unsettled([found]) == []
+        await store.add([a_target(f"http://c.test/{number}") for number in range(8)], NOW)
+        assert known.unsettled([found]) == [found], "forgotten, since there were too many"
+
+
+async def test_others_than_the_settled_targets_are_looked_at(path: Path) -> None:
+    known = KnownUrls()
+    async with a_store_that_knows(path, known) as store:
+        await store.add([a_target(A, depth=2)], NOW)
+        assert known.unsettled([a_target(A, depth=2) for _ in range(1000)]) == []
+        nearer = [a_target(A, depth=1) for _ in range(1000)]
+        assert known.unsettled(nearer) == nearer, "none of them has the place in memory of one that is settled"
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches=some_batches(), max_known=st.sampled_from([0, 2, 5]))
 async def test_the_cache_changes_nothing(batches: Batches, max_known: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from crawler.config import (
     MIB,
+    CheckConfig,
     CrawlConfig,
     NetworkConfig,
     PolitenessConfig,
@@ -23,7 +24,7 @@ from crawler.config import (
 from crawler.errors import UsageError
 from crawler.options import Slice, options_of
 
-SLICES: list[type[Slice]] = [ScopeConfig, PolitenessConfig, NetworkConfig, RecrawlConfig, RunConfig]
+SLICES: list[type[Slice]] = [ScopeConfig, PolitenessConfig, NetworkConfig, RecrawlConfig, CheckConfig, RunConfig]
 
 WRONG: list[tuple[type, str, Any, str]] = [
     (ScopeConfig, "max_depth", -1, "--max-depth"),
@@ -121,7 +122,7 @@ def test_what_is_stored_is_plain_data_and_complete() -> None:
     assert options["scope"]["scope"] == "any"
     assert options["scope"]["max_pages"] == 5
     assert options.pop("hosts") == []
-    assert set(options) == {"scope", "politeness", "network", "recrawl", "run"}
+    assert set(options) == {"scope", "politeness", "network", "recrawl", "check", "run"}
     for name, config_slice in zip(options, SLICES, strict=True):
         assert set(options[name]) == {option.name for option in options_of(config_slice)}
 

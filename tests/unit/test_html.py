@@ -11,19 +11,21 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crawler.charsets.encoder import encode
-from crawler.content.html import MAX_FIELD_CHARS, MAX_HEADINGS, MAX_JSON_LD_CHARS, read_page
+from crawler.content.html import MAX_FIELD_CHARS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.hyperlinks import MAX_DETAILS, MAX_FRAGMENT_CHARS, MAX_LINKS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
+from crawler.content.walk import MAX_HEADINGS
 from crawler.records import Link, LinkDetail, Page
 from tests.fuzz.documents import check_joined_by_folder, check_page
+from tests.fuzz.walks import read_both
 
 URL = "http://example.com/dir/page.html"
 
 
 def page_of(html: str) -> Page:
-    return read_page(html.encode(), URL, "text/html; charset=utf-8")
+    return read_both(html.encode(), URL, "text/html; charset=utf-8")
 
 
 def urls_of(html: str) -> list[str]:
@@ -406,6 +408,12 @@ def test_json_ld_that_does_not_fit_is_dropped_whole() -> None:
 def test_headings_come_in_document_order_with_their_levels() -> None:
     html = "<h2>He<em>a</em>d</h2><div><h1><a href=x>One</a><br>line</h1></div><h6> </h6><h3><img alt=pic></h3>"
     assert page_of(html).headings == ((2, "Head"), (1, "One line"), (3, "pic"))
+
+
+def test_a_heading_of_nothing_but_a_hidden_line_break_is_none() -> None:
+    page = page_of("<h1><br hidden></h1><a href=x><br hidden></a>")
+    assert page.headings == ()
+    assert page.links[0].anchor == ""
 
 
 def test_headings_are_capped() -> None:

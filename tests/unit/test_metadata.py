@@ -10,18 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.content.authorship import MAX_NODES, date_of
-from crawler.content.html import READER_VERSION, read_page
+from crawler.content.html import READER_VERSION
 from crawler.content.link_header import with_link_header
 from crawler.content.metadata import MAX_ALTERNATES, MAX_META_CHARS, MAX_METAS, MAX_VALUES
 from crawler.content.resources import MAX_RESOURCES
 from crawler.records import PRICES_AND_DATES_BYTES, Alternate, Page, Resource
 from tests.fuzz.documents import check_link_header, check_page
+from tests.fuzz.walks import read_both
 
 URL = "http://a.test/folder/page"
 
 
 def page_of(html: str) -> Page:
-    return read_page(html.encode(), URL, "text/html; charset=utf-8")
+    return read_both(html.encode(), URL, "text/html; charset=utf-8")
 
 
 def at(*when: int) -> float:

@@ -18,7 +18,16 @@ from crawler.cli.commands import app
 from crawler.cli.crawl import CRAWL_OPTIONS, OutputOptions
 from crawler.cli.options import read_options
 from crawler.cli.reference import PAGE, with_table
-from crawler.config import MIB, CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig, RunConfig, ScopeConfig
+from crawler.config import (
+    MIB,
+    CheckConfig,
+    CrawlConfig,
+    NetworkConfig,
+    PolitenessConfig,
+    RecrawlConfig,
+    RunConfig,
+    ScopeConfig,
+)
 from crawler.errors import UsageError
 from crawler.kinds import Flag, Headers, SecretFile, Several, Text
 from crawler.options import Option
@@ -162,6 +171,7 @@ def _written(option: Option) -> Any:
         "--log-format": "text",
         "--header": ["A: b"],
         "--include": ["x"],
+        "--check": ["resources"],
         "--allow-private": ["10.0.0.0/8"],
         "--proxy": "http://127.0.0.1:1",
         "--if-running": "wait:9s",
@@ -183,13 +193,19 @@ def test_what_is_given_of_an_option_is_in_the_config(option: Option) -> None:
         name: value or None if isinstance(value, tuple | list) else value for name, value in context.params.items()
     }
     config, output = read_options(CrawlConfig, given), read_options(OutputOptions, given)
-    parts = (config, output, *(getattr(config, name) for name in ("scope", "politeness", "network", "recrawl", "run")))
+    parts = (
+        config,
+        output,
+        *(getattr(config, name) for name in ("scope", "politeness", "network", "recrawl", "check", "run")),
+    )
     (value,) = [getattr(part, option.name) for part in (*parts, config.start) if _has(part, option)]
     assert value == option.parse(_written(option)) != option.default
 
 
 def _has(part: Any, option: Option) -> bool:
-    return option.name in part.__slots__ and not isinstance(getattr(part, option.name), ScopeConfig | RunConfig)
+    return option.name in part.__slots__ and not isinstance(
+        getattr(part, option.name), ScopeConfig | RunConfig | CheckConfig
+    )
 
 
 def _arguments(option: Option) -> list[str]:

@@ -84,6 +84,16 @@ MADE_PENDING = "status = 'pending', reason = NULL, cause = NULL, detail = NULL"
 
 # Also of urls_answered: what fails is planned for a time of its own, and leaves that index.
 IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL"
+# Of no origin that is named there: a list that is mostly empty (see `prefixes`).
+IS_OF_OTHERS = """(
+    {0} = '[]' OR NOT EXISTS (SELECT 1 FROM json_each({0}) AS w WHERE substr(url, 1, length(w.value)) = w.value)
+)"""
+
+
+def prefixes(origins: Iterable[str]) -> str:
+    """By which the URLs of these origins are known."""
+    return as_json([f"{origin}/" for origin in origins])
+
 
 TAKEN_IN = "pending + fetched + redirected + gone + failed"  # a host's URLs, but for the excluded ones
 _HOST = {

@@ -12,10 +12,12 @@ from crawler.storage.sqlite.columns import (
     CLAIM_COLUMNS,
     HOST_COLUMNS,
     IS_ANSWERED,
+    IS_OF_OTHERS,
     ORIGIN_COLUMNS,
     JsonStatement,
     claim,
     host_record,
+    prefixes,
     robots_copy,
 )
 from crawler.storage.sqlite.session import Session, at_most, next_cursor, place
@@ -31,16 +33,11 @@ ORDER BY next_due_at, id LIMIT ?4
 
 _CLAIM = f"SELECT {CLAIM_COLUMNS} FROM json_each(?1) AS wanted CROSS JOIN hosts AS h ON h.id = wanted.value"  # noqa: S608 - our own names
 
-# Of no origin that is named there: a list that is mostly empty.
-_IS_OF_OTHERS = """(
-    {0} = '[]' OR NOT EXISTS (SELECT 1 FROM json_each({0}) AS w WHERE substr(url, 1, length(w.value)) = w.value)
-)"""
-
 # CROSS JOIN keeps SQLite from choosing another order: hosts first, then each one's few rows by urls_due.
 _DUE_URLS = f"""
 {_CLAIM}
 CROSS JOIN urls AS u ON u.id IN (
-    SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 AND {_IS_OF_OTHERS.format("?4")}
+    SELECT id FROM urls WHERE host_id = h.id AND next_fetch_at <= ?2 AND {IS_OF_OTHERS.format("?4")}
     ORDER BY next_fetch_at, id LIMIT ?3
 )
 LEFT JOIN pages AS p ON p.id = u.page_id
@@ -48,7 +45,7 @@ ORDER BY u.next_fetch_at, u.id
 """  # noqa: S608 - our own names
 
 # Nothing is planned for it otherwise: what is, has been postponed or fails, and is due then.
-_IS_FREE = f"id NOT IN (SELECT value FROM json_each(?6)) AND next_fetch_at IS NULL AND {_IS_OF_OTHERS.format('?7')}"  # noqa: S608
+_IS_FREE = f"id NOT IN (SELECT value FROM json_each(?6)) AND next_fetch_at IS NULL AND {IS_OF_OTHERS.format('?7')}"  # noqa: S608
 _PLANNED = "coalesce(revisit_at, fetched_at)"  # what 0.1.0 has not seen since it learnt to plan has no plan
 
 # Seeds and hubs, what a sitemap says has changed, then by plan. The plan holds what a request is worth: where there is
@@ -110,6 +107,7 @@ SELECT host_id, place, looks, scores, run_id = ?2 FROM places WHERE host_id IN (
 _PAUSE = JsonStatement(
     """
 UPDATE hosts SET back_off_until = max(back_off_until, {until}), next_due_at = max(next_due_at, {until}),
+    next_check_at = max(next_check_at, {until}),
     back_off_reason = CASE WHEN {until} > back_off_until THEN NULL ELSE back_off_reason END
 FROM json_each(?1) AS v WHERE hosts.id = {id}
 """,
@@ -140,7 +138,7 @@ class DueReads(Session):
         """At most `limit` due URLs of each of these hosts, longest due first, none of the origins `without`. Also those
         lent already.
         """
-        rows = await self._read(_DUE_URLS, (as_json(list(host_ids)), now, limit, _prefixes(without)))
+        rows = await self._read(_DUE_URLS, (as_json(list(host_ids)), now, limit, prefixes(without)))
         return [claim(row) for row in rows]
 
     async def next_due_at(self, after: float) -> float | None:
@@ -177,7 +175,7 @@ class DueReads(Session):
         """
         hosts, lent = (orjson.dumps(list(ids)).decode() for ids in (host_ids, held))
         bounds = (horizon.fetched_before, horizon.revisit_before)
-        others = _prefixes(without)
+        others = prefixes(without)
         rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, lent, others))
         return [claim(row) for row in rows]
 
@@ -213,8 +211,3 @@ class DueReads(Session):
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""
         await self._write(_PAUSE.sql, (as_json(pauses),))
-
-
-def _prefixes(origins: Iterable[str]) -> str:
-    """By which the URLs of these origins are known."""
-    return as_json([f"{origin}/" for origin in origins])

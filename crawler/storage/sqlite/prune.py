@@ -1,15 +1,16 @@
 """Removes old page versions, old attempts, and the bodies and heads that nothing refers to any more.
 
 Invariants: the newest version of a page (`urls.page_id`) stays, and so does the attempt behind every version that is
-kept. Each transaction removes a bounded number of rows and everything that refers to them, so that a kill at any
-instant leaves a consistent database, and the next prune continues. URLs, and so the hosts' counts, are not touched. The
-caller holds the lock.
+kept. Whoever reads the log of changes from its beginning learns of every page, and where it stands; whoever has read
+a part of it learns that something is missing (`change_log_pruned`). Each transaction removes a bounded number of rows
+and everything that refers to them, so that a kill at any instant leaves a consistent database, and the next prune
+continues. URLs, and so the hosts' counts, are not touched. The caller holds the lock.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,19 @@ _OLD_FETCHES = "FROM fetches WHERE id BETWEEN ?1 AND ?2 AND started_at < ?3 AND 
 _OLD_HEADS = "FROM heads WHERE id BETWEEN ?1 AND ?2 AND id NOT IN kept_heads"
 _OLD_BODIES = "FROM bodies WHERE rowid BETWEEN ?1 AND ?2 AND hash NOT IN kept_bodies"
 
+# Not the first of a page, and not the last that says where a URL stands (broken or healed say nothing of a page); nor
+# the newest row of all, whose id would be used again.
+_OLD_CHANGES = """
+FROM change_log AS c WHERE id BETWEEN ?1 AND ?2 AND at < ?3 AND change <> 'new'
+    AND id < (SELECT max(id) FROM change_log)
+    AND (page_id IS NOT NULL OR EXISTS (
+        SELECT 1 FROM change_log AS later WHERE later.url_id = c.url_id AND later.page_id IS NULL AND later.id > c.id
+            AND (later.change NOT IN ('broken', 'healed') OR c.change IN ('broken', 'healed'))
+    ))
+"""
+_PRUNED_UPTO = f"SELECT max(id) {_OLD_CHANGES}"
+_FORGET_PRUNED = "DELETE FROM change_log_pruned WHERE upto < (SELECT max(upto) FROM change_log_pruned)"
+
 
 async def prune(
     path: Path, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False
@@ -101,6 +115,9 @@ class _Pruning:
             await self._connection.execute(_KEEP_HEADS, (before,))
             fetches = await self._sweep("fetches", "id", _OLD_FETCHES, "coalesce(length(head_values), 0)", before)
             await self._sweep("heads", "id", _OLD_HEADS, "length(fields)")
+            await self._sweep(
+                "change_log", "id", _OLD_CHANGES, "coalesce(length(detail), 0)", before, mark=_PRUNED_UPTO
+            )
         bodies = await self._sweep("bodies", "rowid", _OLD_BODIES, "length(zstd)")
         return {"pages": pages, "links": links, "fetches": fetches, "bodies": bodies}
 
@@ -121,14 +138,22 @@ class _Pruning:
             last = span[1]
         return links, pages
 
-    async def _sweep(self, table: str, key: str, sql: str, size: str, *more: Any) -> int:
-        """Go over a table by its ids; returns how many rows went."""
+    async def _sweep(self, table: str, key: str, sql: str, size: str, *more: Any, mark: str | None = None) -> int:
+        """Go over a table by its ids; returns how many rows went. `mark`: finds the last one, which is remembered."""
         top = (await self._fetch(f"SELECT coalesce(max({key}), 0) FROM {table}"))[0][0]  # noqa: S608 - our own names
         removed = 0
         for first in range(1, top + 1, _ROWS):
             async with self._transaction():
+                if mark is not None and not self._dry_run:
+                    await self._remember(await self._fetch(mark, first, first + _ROWS - 1, *more))
                 removed += await self._remove(sql, size, first, first + _ROWS - 1, *more)
         return removed
+
+    async def _remember(self, last: Sequence[Any]) -> None:
+        """Up to which row changes are missing."""
+        if last[0][0] is not None:
+            await self._connection.execute("INSERT INTO change_log_pruned VALUES (?)", last[0])
+            await self._connection.execute(_FORGET_PRUNED)
 
     async def _remove(self, sql: str, size: str, *parameters: Any) -> int:
         if self._dry_run:

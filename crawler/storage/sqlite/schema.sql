@@ -38,9 +38,11 @@ CREATE TABLE hosts (
     unstored_links INTEGER NOT NULL DEFAULT 0,  -- to URLs of it without a row: it had its number (--max-urls-per-host)
     run_requests INTEGER NOT NULL DEFAULT 0,
     run_requests_noted INTEGER NOT NULL DEFAULT 0,  -- with max-requests of its own: as requests_noted of the run
-    redesigned_at REAL          -- when all of its pages were found to have changed at once; NULL: never
+    redesigned_at REAL,         -- when all of its pages were found to have changed at once; NULL: never
+    next_check_at REAL          -- the earliest due_at of its checks, but not before back_off_until
 );
 CREATE INDEX hosts_due ON hosts (next_due_at) WHERE next_due_at IS NOT NULL;
+CREATE INDEX hosts_checks ON hosts (next_check_at) WHERE next_check_at IS NOT NULL;
 CREATE INDEX hosts_of_domain ON hosts (domain) WHERE domain IS NOT NULL;
 
 -- Origins (scheme, host, port) own robots.txt, and the pauses that they ask for.
@@ -235,3 +237,44 @@ CREATE TABLE places (
     scores BLOB NOT NULL,       -- little-endian doubles: how well each prior has foretold the looks
     PRIMARY KEY (host_id, place)
 ) WITHOUT ROWID;
+
+-- URLs that are only checked (`--check`): external links, which are excluded in urls, and what pages load.
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY,
+    url TEXT NOT NULL UNIQUE,
+    host_id INTEGER NOT NULL REFERENCES hosts (id),
+    link_run INTEGER,           -- the last run that found a link to it on a current page; NULL: there is none
+    resource_run INTEGER,       -- the last run that found a current page that loads it; NULL: there is none
+    hops INTEGER NOT NULL DEFAULT 0,        -- redirects in a row that led here
+    attempts INTEGER NOT NULL DEFAULT 0,    -- failed ones of a check that is not over
+    due_at REAL,                -- NULL: nothing is planned
+    run_id INTEGER,             -- the run that checked it last; NULL: none has, and all that follows is unknown
+    checked_at REAL,
+    verdict TEXT,               -- good, gone, blocked, unreachable, failed, loop, not_asked, redirected
+    cause TEXT,                 -- http 404, dns, robots: line 3: Disallow: /x ...; NULL: all is well
+    status_code INTEGER,
+    message TEXT,               -- a failure in words
+    redirect_url TEXT,          -- whose row, here or in urls, has the verdict
+    recent TEXT NOT NULL DEFAULT '',        -- the last ten verdicts, the newest last: + good, - not
+    good_at REAL,               -- when it was good last
+    broken_since REAL           -- the first verdict since then that was not; NULL: it is good
+);
+CREATE INDEX checks_due ON checks (host_id, due_at) WHERE due_at IS NOT NULL;
+
+-- What has happened to pages, one row for each change, in the order of commits: `crawler changes` tells them by their
+-- ids, of which none is used twice. A visit may make two rows, one of a version and one of a state.
+CREATE TABLE change_log (
+    id INTEGER PRIMARY KEY,
+    url_id INTEGER NOT NULL REFERENCES urls (id),
+    run_id INTEGER NOT NULL,
+    at REAL NOT NULL,           -- when the crawler noticed
+    change TEXT NOT NULL,       -- of a version: new, changed, metadata; of a state: gone, moved, back, withdrawn, broken, healed
+    page_id INTEGER,            -- the version, which `crawler prune` may have removed; NULL: a change of state
+    detail TEXT                 -- where it moved to, why it is withdrawn, gone or broken; NULL otherwise
+);
+CREATE INDEX change_log_states ON change_log (url_id) WHERE page_id IS NULL;
+
+-- Up to which row `crawler prune` has removed some of `change_log`; no row: none.
+CREATE TABLE change_log_pruned (
+    upto INTEGER NOT NULL
+);

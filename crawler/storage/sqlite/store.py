@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import IS_ANSWERED, MADE_PENDING, JsonStatement
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
@@ -123,7 +124,7 @@ SELECT min((SELECT min(revisit_at) FROM urls WHERE host_id = hosts.id AND revisi
 _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 
 
-class SqliteStore(DueReads, Exclusions):
+class SqliteStore(DueReads, Checks, Exclusions):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
     # --- the record of runs -----------------------------------------------------------------------------------------

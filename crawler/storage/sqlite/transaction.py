@@ -27,9 +27,12 @@ from crawler.records import (
     Target,
     UrlKind,
     UrlStatus,
+    columns_of,
 )
 from crawler.storage.heads import Heads
 from crawler.storage.known import KnownUrls
+from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, LOG_BROKEN, change_rows
+from crawler.storage.sqlite.checks import conclude_origin, is_check, store_checks
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
     IS_ANSWERED,
@@ -58,6 +61,7 @@ _INSERT = "INSERT INTO {} ({}) {}"
 _REPLACE = "INSERT OR REPLACE INTO {} ({}) {}"
 _INSERT_ONCE = f"{_INSERT} ON CONFLICT DO NOTHING"  # what may be there already
 _LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
+_url_of = attrgetter("url")
 
 _FORGET_LISTED = "DELETE FROM sitemap_entries WHERE sitemap_id = ?"
 _LISTED_COLUMNS = "sitemap_id, url_id, lastmod, data"
@@ -131,6 +135,7 @@ UPDATE hosts SET
     run_requests_noted = CASE WHEN run_id IS ?2 THEN run_requests_noted ELSE 0 END,
     run_id = ?2,
     back_off_until = max({back_off_until}, back_off_until),
+    next_check_at = max({back_off_until}, next_check_at),
     back_off_reason = CASE WHEN {back_off_until} > back_off_until THEN {back_off_reason} ELSE back_off_reason END,
     failures = coalesce({failures}, failures),
     pace_s = CASE WHEN {pace_s} IS NULL THEN pace_s ELSE nullif({pace_s}, 0) END,
@@ -189,10 +194,11 @@ WHERE id IN (
 """  # noqa: S608 - our own names
 
 # Of the pages that this is about to fail, those that have not failed before.
-_NEWLY_FAILED = f"""
-SELECT count(*) FROM urls
-WHERE host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL
-"""  # noqa: S608 - our own names
+_IS_NEWLY_FAILED = (
+    f"host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL"
+)
+_NEWLY_FAILED = f"SELECT count(*) FROM urls WHERE {_IS_NEWLY_FAILED}"  # noqa: S608 - our own names
+_LOG_NEWLY_FAILED = LOG_BROKEN + _IS_NEWLY_FAILED
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
 # answers that would otherwise lie in the future, younger than any age.
@@ -200,7 +206,9 @@ _REWIND = (
     "UPDATE urls SET next_fetch_at = next_fetch_at - ?1 WHERE next_fetch_at IS NOT NULL",
     "UPDATE urls SET revisit_at = revisit_at - ?1 WHERE revisit_at IS NOT NULL",
     "UPDATE urls SET fetched_at = fetched_at - ?1 WHERE fetched_at > ?2",
-    "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1",
+    "UPDATE hosts SET next_due_at = next_due_at - ?1, next_check_at = next_check_at - ?1,"
+    " back_off_until = back_off_until - ?1",
+    "UPDATE checks SET due_at = due_at - ?1, checked_at = min(checked_at, ?2)",
     "UPDATE origins SET robots_expires_at = robots_expires_at - ?1, paused_until = paused_until - ?1",
     "UPDATE runs SET started_at = started_at - ?1, ended_at = ended_at - ?1 WHERE id = (SELECT max(id) FROM runs)",
 )
@@ -241,6 +249,12 @@ class Transaction:
         """Store it all; returns the hosts touched that have something planned."""
         async with self._begun():
             return await self._store(results, targets, now)
+
+    async def apply(self, statements: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
+        """Statements that change nothing that is remembered of stored URLs."""
+        async with self._begun():
+            for sql, parameters in statements:
+                await self._execute(sql, *parameters)
 
     async def change(self, sql: str, *parameters: Any) -> None:
         """One statement that changes URLs past the cache and returns their host ids; the hosts' due times follow."""
@@ -295,28 +309,37 @@ class Transaction:
             self._limits.urls.forget()
 
     async def _store(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> list[HostRecord]:
+        checks = [result for result in results if is_check(result)]
+        of_urls = [result for result in results if not is_check(result)] if checks else results
+        touched = await self._store_urls(of_urls, targets, now)
+        await self._set_origins(results, now)
+        await self._set_hosts(results)
+        await self._set_places([result.place for result in results if result.place is not None])
+        await self._count_run(results)
+        hosts = await self._set_due(touched | {result.claim.host_id for result in results})
+        return [*hosts, *await store_checks(checks, self._run_id, now, self._execute)] if checks else hosts
+
+    async def _store_urls(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> set[int]:
+        """All but what concerns their origins and hosts; returns the hosts for which something may be planned now."""
         touched = await self._intake.add([target for result in results for target in _robots_target(result)], now)
         rows = await self._intake.ids_of(result.claim.url for result in results if not result.claim.url_id)
         ids = [result.claim.url_id or rows[result.claim.url] for result in results]
         touched |= await self._add_targets(results, ids, targets, now)
         fetch_ids = await self._add_fetches(results, ids)
         await self._add_bodies(results)
-        target_ids = await self._target_ids(results)
+        target_ids = await self._link_ids(results)
         page_ids = await self._add_pages(results, ids, fetch_ids, target_ids)
         stored = await self._stored_pages(results, ids)
         await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
         await self._update_pages(results, stored, target_ids)
-        await self._add_listed(results, ids, target_ids, now)
+        await self._add_listed(results, ids, now)
         await self._complete_pages(results, ids, page_ids, now)
+        await self._log_changes(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
             limit = self._limits.urls.most
             await record_unstored(results, ids, self._intake.unstored, limit, self._execute)
-        await self._set_origins(results, now)
-        await self._set_hosts(results)
-        await self._set_places([result.place for result in results if result.place is not None])
-        await self._count_run(results)
-        return await self._set_due(touched | {result.claim.host_id for result in results})
+        return touched
 
     async def _add_targets(
         self, results: Sequence[Result], ids: Sequence[int], targets: Sequence[Target], now: float
@@ -332,11 +355,16 @@ class Transaction:
                 found_on.setdefault(target.url, url_id)
         return await self._intake.add(news, now, found_on)
 
-    async def _target_ids(self, results: Sequence[Result]) -> dict[str, int]:
-        """The row ids of the targets of all links and listings, as far as these are stored."""
+    async def _link_ids(self, results: Sequence[Result]) -> list[list[int | None]]:
+        """The row ids of the link targets of each result; None where there was no room for a row."""
+        known = self._known.id_of.get
+        found = [list(map(known, map(_url_of, result.link_targets))) for result in results]
+        if all(map(all, found)):  # as a rule
+            return found
+        unstored = self._intake.unstored
         linked = {target.url for result in results for target in result.link_targets}
-        listed = {one.target.url for result in results for one in result.listed}
-        return await self._intake.ids_of((linked | listed) - self._intake.unstored)
+        ids: dict[str, int | None] = {**await self._intake.ids_of(linked - unstored), **dict.fromkeys(unstored)}
+        return [[ids[target.url] for target in result.link_targets] for result in results]
 
     async def _add_fetches(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
         rows: list[dict[str, Any]] = []
@@ -364,18 +392,18 @@ class Transaction:
         results: Sequence[Result],
         ids: Sequence[int],
         fetch_ids: Sequence[int | None],
-        target_ids: Mapping[str, int],
+        target_ids: Sequence[Sequence[int | None]],
     ) -> list[int | None]:
         rows: list[dict[str, Any]] = []
         page_ids: list[int | None] = []
         next_id = await self._next_id("pages")
-        for result, url_id, fetch_id in zip(results, ids, fetch_ids, strict=True):
+        for result, url_id, fetch_id, linked in zip(results, ids, fetch_ids, target_ids, strict=True):
             if result.page is None:
                 page_ids.append(None)
                 continue
             page_ids.append(next_id)
             own = {"id": next_id, "url_id": url_id, "fetch_id": fetch_id}
-            rows.append(own | page_values(result, result.page, target_ids))
+            rows.append(own | page_values(result, result.page, linked))
             next_id += 1
         await self._insert("pages", rows)
         return page_ids
@@ -391,7 +419,7 @@ class Transaction:
         ]
 
     async def _add_links(
-        self, results: Sequence[Result], page_ids: Sequence[int | None], target_ids: Mapping[str, int]
+        self, results: Sequence[Result], page_ids: Sequence[int | None], target_ids: Sequence[Sequence[int | None]]
     ) -> None:
         replaced = [
             page_id
@@ -400,35 +428,35 @@ class Transaction:
         ]
         if replaced:
             await self._execute(_FORGET_LINKS, as_json(replaced))
-        unstored = self._intake.unstored
-        rows = [  # of _LINK_COLUMNS: there are a hundred a page
-            (page_id, target_ids[target.url], anchor, rel, nofollow)
-            for result, page_id in zip(results, page_ids, strict=True)
-            if (page := result.page or result.reread) is not None
-            if result.link_targets
-            for target, (_url, anchor, rel, nofollow) in zip(result.link_targets, page.links, strict=True)
-            if target.url not in unstored
-        ]
-        for values, parameters in _values(rows):
+        flat: list[Any] = []  # rows of _LINK_COLUMNS, one after the other: there are a hundred a page
+        for result, page_id, linked in zip(results, page_ids, target_ids, strict=True):
+            page = result.page or result.reread
+            if page is None or not linked:
+                continue
+            links = columns_of(page.links)
+            rows = zip(repeat(page_id, len(linked)), linked, links.anchors, links.rels, links.nofollows, strict=True)
+            flat.extend(chain.from_iterable(rows if all(linked) else (row for row in rows if row[1] is not None)))
+        for values, parameters in _values(flat, len(_LINK_COLUMNS.split(", "))):
             await self._execute_storable(_INSERT_ONCE.format("links", _LINK_COLUMNS, values), parameters)
 
-    async def _add_listed(
-        self, results: Sequence[Result], ids: Sequence[int], target_ids: Mapping[str, int], now: float
-    ) -> None:
+    async def _add_listed(self, results: Sequence[Result], ids: Sequence[int], now: float) -> None:
         """What sitemaps and feeds name and say. Their dates are hints for pages that may be known by now: those of the
         first reading are not.
         """
+        listed = {one.target.url for result in results for one in result.listed}
+        target_ids = await self._intake.ids_of(listed - self._intake.unstored)
         for result, sitemap_id in zip(results, ids, strict=True):
             if result.forgets_listed:
                 await self._execute(_FORGET_LISTED, sitemap_id)
             if not result.listed:
                 continue
-            rows = [
-                (sitemap_id, target_ids[target.url], entry.lastmod, entry.facts)
+            flat = [
+                value
                 for target, entry in result.listed
                 if target.url in target_ids
+                for value in (sitemap_id, target_ids[target.url], entry.lastmod, entry.facts)
             ]
-            for values, parameters in _values(rows):
+            for values, parameters in _values(flat, len(_LISTED_COLUMNS.split(", "))):
                 await self._execute_storable(
                     _INSERT_ONCE.format("sitemap_entries", _LISTED_COLUMNS, values), parameters
                 )
@@ -439,12 +467,12 @@ class Transaction:
                 await self._execute(_HINT.sql, as_json(lastmods), now)
 
     async def _update_pages(
-        self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Mapping[str, int]
+        self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Sequence[Sequence[int | None]]
     ) -> None:
         """What makes no version is kept of the newest visit; nothing is written where it is what it was."""
         rows = [
-            {"id": page_id} | updated_values(result, result.reread, target_ids)
-            for result, page_id in zip(results, stored, strict=True)
+            {"id": page_id} | updated_values(result, result.reread, linked)
+            for result, page_id, linked in zip(results, stored, target_ids, strict=True)
             if result.reread is not None and page_id is not None
         ]
         for columns, values, parameters in _named_values(rows):
@@ -469,6 +497,13 @@ class Transaction:
                 await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
             elif result.body is not None:
                 await self._execute(_SET_BODY, url_id, result.body.digest)
+
+    async def _log_changes(
+        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
+    ) -> None:
+        rows = await change_rows(results, ids, page_ids, self._run_id, now, self._execute)
+        for values, parameters in _values([*chain.from_iterable(rows)], len(CHANGE_COLUMNS.split(", "))):
+            await self._execute_storable(_INSERT.format("change_log", CHANGE_COLUMNS, values), parameters)
 
     async def _set_urls(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
@@ -499,10 +534,15 @@ class Transaction:
                 await self._set_robots(result.robots, host_id, now)
             if result.origin_failed is not None:
                 attempts, again_at = result.verdict.attempts - 1, result.origin_revisit_at
-                failure = (result.claim.origin, result.origin_failed, attempts, now, again_at)
-                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, host_id, result.claim.origin)
+                of_origin = (host_id, result.claim.origin)
+                failure = (*of_origin, result.origin_failed, attempts, now, again_at)
+                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, *of_origin)
                 self.failed_with_origins += newly_failed
-                await self._execute(_FAIL_ORIGIN, host_id, *failure)
+                if newly_failed:
+                    await self._execute(_LOG_NEWLY_FAILED, *of_origin, result.origin_failed, self._run_id, now)
+                await self._execute(_FAIL_ORIGIN, *failure)
+                if result.checked is not None:
+                    await conclude_origin(*of_origin, result.checked, self._run_id, now, self._execute)
             closure = result.closure
             if closure is not None and closure.blame is Blame.ORIGIN:
                 await self._execute(_SET_PAUSE, host_id, closure.name, closure.until, closure.why)
@@ -570,25 +610,23 @@ def _named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str
     """The same for rows by name, which all have the same names; these come first."""
     if rows:
         columns = tuple(rows[0])
-        for values, parameters in _values([*map(itemgetter(*columns), rows)]):
+        for values, parameters in _values([*chain.from_iterable(map(itemgetter(*columns), rows))], len(columns)):
             yield columns, values, parameters
 
 
-def _values(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
-    """Rows, as many as a statement takes, as a SELECT of VALUES and its parameters.
+def _values(flat: list[Any], width: int) -> Iterator[tuple[str, list[Any]]]:
+    """Rows of so many values, one after the other, as a SELECT of VALUES and its parameters; as many as one may have.
 
     Where SQLite need not parse the statement each time, this takes half as long as JSON, which cannot hold blobs. So
     that few statements occur, the last row stands there more than once, and the limit leaves the others of it out.
     """
-    if not rows:
-        return
-    row = f"({', '.join('?' * len(rows[0]))})"
-    most = _MAX_PARAMETERS // len(rows[0])
-    for start in range(0, len(rows), most):
-        part = rows[start : start + most]
-        count = min(_round(len(part)), most)
-        again = repeat(part[-1], count - len(part))
-        parameters = [*chain.from_iterable(chain(part, again)), len(part)]
+    row = f"({', '.join('?' * width)})"
+    most = _MAX_PARAMETERS // width
+    for start in range(0, len(flat), most * width):
+        part = flat[start : start + most * width]
+        rows = len(part) // width
+        count = min(_round(rows), most)
+        parameters = [*part, *part[-width:] * (count - rows), rows]
         yield f"SELECT * FROM (VALUES {', '.join([row] * count)}) LIMIT ?", parameters  # noqa: S608 - no text of others
 
 

@@ -33,8 +33,12 @@ class View:
 @cache
 def views() -> Mapping[str, View]:
     """All views by name, in an order in which each uses only those before it."""
+    return declared(files(__package__).joinpath("views.sql").read_text(encoding="utf-8"))
+
+
+def declared(text: str) -> Mapping[str, View]:
+    """The views that a text declares as views.sql does."""
     found: dict[str, View] = {}
-    text = files(__package__).joinpath("views.sql").read_text(encoding="utf-8")
     for sql, name, rest in _STATEMENT.findall(text):
         found[name] = _read(name, sql, rest, found)
     return found
@@ -59,7 +63,12 @@ def renew_views() -> str:
 
 def temporary_views() -> str:
     """A script that makes all views anew for one connection, before which those in the database are hidden."""
-    return "".join(f"{view.sql.replace('CREATE VIEW', 'CREATE TEMP VIEW', 1)};\n" for view in views().values())
+    return "".join(map(temporary, views().values()))
+
+
+def temporary(view: View) -> str:
+    """A statement that makes the view for one connection."""
+    return f"{view.sql.replace('CREATE VIEW', 'CREATE TEMP VIEW', 1)};\n"
 
 
 def _read(name: str, sql: str, rest: str, known: Mapping[str, View]) -> View:

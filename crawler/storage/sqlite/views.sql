@@ -153,18 +153,123 @@ SELECT
 FROM (SELECT url_id, url, max(hops) AS hops, target, path, loops FROM chain GROUP BY url_id) AS c
     LEFT JOIN urls AS e ON e.url = c.target;
 
+CREATE VIEW resources AS
+-- What current pages show and load: images, scripts, stylesheets and media, one row per element. Filtering by page_url
+-- is quick. `--check resources` asks whether they are there.
+--   page_url        the page
+--   kind            image, script, stylesheet, video, audio, embed or font
+--   url             of the resource
+--   alt             of an image, as written; NULL if it has none
+--   width           as written; NULL if it is not given
+--   height          likewise
+--   place           of the resource on the page, from 0
+--   page_id         the page's newest version
+SELECT
+    u.url AS page_url, json_extract(e.value, '$[0]') AS kind, json_extract(e.value, '$[1]') AS url,
+    json_extract(e.value, '$[2]') AS alt, json_extract(e.value, '$[3]') AS width,
+    json_extract(e.value, '$[4]') AS height, e.key AS place, u.page_id
+FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN json_each(p.resources) AS e
+WHERE u.status IN ('fetched', 'failed', 'pending');
+
+CREATE VIEW checked_urls AS
+-- URLs that were only checked (`--check`): external links, and what pages load. An external link keeps its row in urls,
+-- which is excluded; a resource has none, unless it is linked as well. Reads all checks.
+--   url             the URL
+--   host            its host
+--   kind            external (a link leads there), resource (a page loads it), both, or redirect (only redirects of
+--                   others lead there)
+--   verdict         good, gone (404, 410), blocked (401, 403, 429, a bot wall ...), unreachable (dns, connect, tls,
+--                   timeout, disconnected), failed (any other response), loop (endless redirects), not_asked (robots.txt
+--                   or an option forbids it), or pending (not checked yet); through redirects, that of their end
+--   cause           such as http 404, dns or robots: line 3: Disallow: /x; NULL for good and pending
+--   status_code     of the last response; NULL if there was none
+--   end_url         where its redirects end; NULL if it does not redirect, or they do not end
+--   hops            how many redirects; NULL if they do not end
+--   checked_at      when it was checked (Unix seconds); NULL if it never was
+--   flaky           1 if its last ten verdicts changed between good and not good more than once
+--   good_at         when it was last good (Unix seconds); NULL if it never was
+--   broken_since    its first verdict since then that was not (Unix seconds); NULL if it is good
+--   run_id          the run that checked it
+--   next_check_at   when it is due (Unix seconds); NULL if nothing is planned
+--   check_id        its row in checks
+WITH RECURSIVE
+    chain (check_id, hops, end_url) AS (
+        SELECT id, 1, redirect_url FROM checks WHERE redirect_url IS NOT NULL
+        UNION ALL
+        SELECT c.check_id, c.hops + 1, n.redirect_url FROM chain AS c CROSS JOIN checks AS n ON n.url = c.end_url
+        WHERE n.redirect_url IS NOT NULL AND c.hops < 12
+    ),
+    ends (check_id, hops, end_url) AS MATERIALIZED (
+        SELECT check_id, max(hops), end_url FROM chain GROUP BY check_id
+    )
+SELECT
+    c.url, h.name AS host,
+    CASE WHEN c.link_run IS NULL THEN iif(c.resource_run IS NULL, 'redirect', 'resource')
+        ELSE iif(c.resource_run IS NULL, 'external', 'both') END AS kind,
+    CASE WHEN c.verdict IS NULL THEN 'pending' WHEN e.check_id IS NULL THEN c.verdict WHEN e.hops = 12 THEN 'loop'
+        WHEN u.status = 'fetched' THEN 'good' ELSE coalesce(u.status, n.verdict, 'pending') END AS verdict,
+    CASE WHEN e.check_id IS NULL THEN c.cause WHEN e.hops = 12 THEN 'redirect loop'
+        ELSE iif(u.id IS NULL, n.cause, iif(u.status = 'gone', 'http 404 or 410', u.reason)) END AS cause,
+    iif(e.check_id IS NULL, c.status_code, n.status_code) AS status_code,
+    iif(e.hops = 12, NULL, e.end_url) AS end_url, iif(e.hops = 12, NULL, coalesce(e.hops, 0)) AS hops,
+    c.checked_at,
+    max(
+        c.recent GLOB '*+*-*+*', c.recent GLOB '*-*+*-*', coalesce(n.recent GLOB '*+*-*+*', 0),
+        coalesce(n.recent GLOB '*-*+*-*', 0)
+    ) AS flaky,
+    iif(e.check_id IS NULL, c.good_at, coalesce(n.good_at, u.fetched_at)) AS good_at,
+    iif(e.check_id IS NULL, c.broken_since, n.broken_since) AS broken_since,
+    c.run_id, c.due_at AS next_check_at, c.id AS check_id
+FROM checks AS c CROSS JOIN hosts AS h ON h.id = c.host_id
+    LEFT JOIN ends AS e ON e.check_id = c.id LEFT JOIN checks AS n ON n.url = e.end_url
+    LEFT JOIN urls AS u ON u.url = e.end_url AND u.status IN ('fetched', 'gone', 'failed');
+
+CREATE VIEW broken_resources AS
+-- Images, scripts, stylesheets and media of current pages that do not work, once `--check resources` has asked for them.
+-- Reads every page.
+--   page_url        the page
+--   kind            image, script, stylesheet, video, audio, embed or font
+--   url             of the resource
+--   alt             of an image, as written; NULL if it has none
+--   status          gone, failed, unreachable or loop
+--   cause           such as http 404, dns or timeout; after a redirect also where it ends
+--   flaky           1 if its last ten verdicts changed between good and not good more than once
+--   place           of the resource on the page, from 0
+--   page_id         the page's newest version
+WITH bad (url, verdict, cause, end_url, flaky) AS MATERIALIZED (
+    SELECT url, verdict, cause, end_url, flaky FROM checked_urls
+    WHERE verdict IN ('gone', 'failed', 'unreachable', 'loop')
+)
+SELECT
+    r.page_url, r.kind, r.url, r.alt, coalesce(b.verdict, t.status) AS status,
+    CASE WHEN b.url IS NOT NULL THEN b.cause || coalesce(', redirected to ' || b.end_url, '')
+        ELSE coalesce(t.reason, 'http 404 or 410') END AS cause,
+    coalesce(b.flaky, 0) AS flaky, r.place, r.page_id
+FROM resources AS r LEFT JOIN bad AS b ON b.url = r.url
+    LEFT JOIN urls AS t ON b.url IS NULL AND t.url = r.url AND t.status IN ('gone', 'failed')
+WHERE EXISTS (SELECT 1 FROM checks WHERE resource_run IS NOT NULL) AND (b.url IS NOT NULL OR t.id IS NOT NULL);
+
 CREATE VIEW broken_links AS
--- Links of current pages to URLs that are gone or failed, also through redirects, and to redirect loops. Reads all
--- links.
+-- Links of current pages to URLs that are gone or failed, also through redirects, and to redirect loops. With `--check`
+-- also links that leave the scope, and resources. Reads all links.
 --   page_url        the page with the link
 --   anchor          the link's text; else its aria-label, title or image's alt
 --   target_url      the URL it leads to
---   status          gone, failed or loop
+--   status          gone, failed or loop; of a URL that was only checked also unreachable
 --   cause           such as http 404, http 403, dns or timeout; after a redirect also where it ends; 'http 404 or 410' if
 --                   `crawler prune` has removed the attempt
+--   kind            link, external (it leaves the scope) or resource (what the page loads; its anchor is its alt)
+WITH external (url, verdict, cause, end_url) AS MATERIALIZED (
+    SELECT url, verdict, cause, end_url FROM checked_urls
+    WHERE kind <> 'resource' AND verdict IN ('gone', 'failed', 'unreachable', 'loop')
+)
 SELECT
-    s.url AS page_url, l.anchor, t.url AS target_url, coalesce(c.end_status, t.status) AS status,
-    CASE WHEN c.end_status = 'loop' THEN 'redirect loop: ' || c.chain
+    s.url AS page_url, l.anchor, t.url AS target_url,
+    coalesce(x.verdict, c.end_status, t.status) AS status,
+    CASE WHEN x.url IS NOT NULL THEN x.cause || coalesce(
+            ', redirected to ' || coalesce(x.end_url, iif(x.url = t.url, NULL, x.url)), ''
+        )
+        WHEN c.end_status = 'loop' THEN 'redirect loop: ' || c.chain
         ELSE coalesce(
             CASE WHEN c.end_status IS NULL THEN t.reason ELSE c.end_reason END,
             'http ' || (
@@ -174,11 +279,58 @@ SELECT
                     AND f.status_code IN (404, 410) ORDER BY f.id DESC LIMIT 1
             ),
             'http 404 or 410'
-        ) || CASE WHEN c.end_status IS NULL THEN '' ELSE ', redirected to ' || c.end_url END END AS cause
+        ) || CASE WHEN c.end_status IS NULL THEN '' ELSE ', redirected to ' || c.end_url END END AS cause,
+    iif(x.url IS NULL, 'link', 'external') AS kind
 FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id JOIN urls AS t ON t.id = l.target_id
     LEFT JOIN redirect_chains AS c ON t.status = 'redirected' AND c.url_id = t.id
+    LEFT JOIN external AS x ON x.url = CASE WHEN t.status = 'excluded' THEN t.url
+        WHEN c.end_status = 'excluded' THEN c.end_url END
 WHERE s.status IN ('fetched', 'failed', 'pending')
-    AND (t.status IN ('gone', 'failed') OR c.end_status IN ('gone', 'failed', 'loop'));
+    AND (t.status IN ('gone', 'failed') OR c.end_status IN ('gone', 'failed', 'loop') OR x.url IS NOT NULL)
+UNION ALL
+SELECT page_url, coalesce(alt, ''), url, status, cause, 'resource' FROM broken_resources;
+
+CREATE VIEW all_urls AS
+-- Every URL ever seen, with what became of it and how it was found.
+--   url             the URL
+--   host            its host
+--   kind            page, robots, sitemap or feed
+--   status          pending, fetched, redirected, excluded, gone or failed
+--   reason          why it was excluded or failed; NULL otherwise
+--   depth           links from the nearest seed
+--   seed            0 unless the URL is a seed or a seed redirects to it
+--   found_by        how it was found first: seed, link, redirect, refresh, canonical, sitemap, robots, feed or guess
+--   found_on_url    what named it first; NULL for a seed, or if that is not known
+--   discovered_at   when it was found (Unix seconds)
+--   fetched_at      its latest response (Unix seconds); NULL if it never responded
+--   next_fetch_at   when it is due (Unix seconds); NULL if nothing is planned
+--   revisit_at      when a run with `--max-age auto` looks at it again (Unix seconds)
+--   attempts        failed attempts since the last success
+--   failing_since   its first failed attempt since the last response (Unix seconds); NULL if it does not fail
+--   failing_reason  why its latest visit failed, such as http 503 or timeout; NULL if it did not
+--   has_page        1 if a version of it is stored
+--   unread_type     the Content-Type of a document that was no page; NULL if it was one, or if that is not known
+--   url_id          its row in urls
+SELECT
+    u.url, h.name AS host, u.kind, u.status, u.reason, u.depth, u.seed, u.found_by, s.url AS found_on_url,
+    u.discovered_at, u.fetched_at, u.next_fetch_at, u.revisit_at, u.attempts, u.failing_since, u.failing_reason,
+    u.page_id IS NOT NULL AS has_page, u.unread_type, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id LEFT JOIN urls AS s ON s.id = u.found_on;
+
+CREATE VIEW pending_urls AS
+-- URLs that are still to be fetched.
+--   url             the URL
+--   host            its host
+--   next_fetch_at   when it is due (Unix seconds); its host may have it wait longer
+--   reason          why an attempt failed; NULL if there was none
+--   attempts        failed attempts so far
+--   depth           links from the nearest seed
+--   discovered_at   when it was found (Unix seconds)
+--   url_id          its row in urls
+SELECT
+    u.url, h.name AS host, u.next_fetch_at, coalesce(u.reason, u.failing_reason) AS reason, u.attempts, u.depth,
+    u.discovered_at, u.id AS url_id
+FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'pending' AND u.next_fetch_at IS NOT NULL;
 
 CREATE VIEW failed_urls AS
 -- URLs that failed, and why. Those that responded before are retried in a later run; they are here only after two
@@ -249,6 +401,17 @@ SELECT
     u.url, h.name AS host, substr(u.cause, 1, instr(u.cause || ':', ':') - 1) AS rule, u.reason, u.depth,
     u.discovered_at, u.id AS url_id
 FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'excluded';
+
+CREATE VIEW exclusions AS
+-- What was excluded, counted: one row per reason.
+--   rule            what excluded it: scope, include, exclude, depth, hops, length, port, nofollow, robots, trap
+--   reason          the rule with its details, such as robots: line 12: Disallow: /private
+--   urls            how many URLs
+--   example_url     one of them
+SELECT g.rule, g.reason, g.urls, e.url AS example_url FROM (
+    SELECT substr(cause, 1, instr(cause || ':', ':') - 1) AS rule, reason, count(*) AS urls, min(id) AS first_id
+    FROM urls WHERE status = 'excluded' GROUP BY 1, 2
+) AS g JOIN urls AS e ON e.id = g.first_id;
 
 CREATE VIEW robots_blocked AS
 -- URLs that robots.txt disallows, and the line that does.
@@ -333,6 +496,152 @@ CREATE VIEW missing_titles AS
 SELECT url, host, depth, url_id FROM current_pages
 WHERE (title IS NULL OR trim(title) = '') AND coalesce(content_type, '') NOT LIKE 'text/plain%';
 
+CREATE VIEW duplicate_titles AS
+-- Current pages that have the title of another one on their host. Pages that ask not to be listed, or that name
+-- another page as their canonical one, do not count. Reads every page.
+--   url             the page
+--   host            its host
+--   title           its title
+--   copies          how many pages of the host have it
+--   url_id          its row in urls
+WITH
+    counted (url, host, title, url_id) AS MATERIALIZED (
+        SELECT url, host, title, url_id FROM current_pages
+        WHERE trim(title) <> '' AND NOT noindex AND coalesce(canonical_url, url) = url
+    ),
+    shared (host, title, copies) AS MATERIALIZED (
+        SELECT host, title, count(*) FROM counted GROUP BY host, title HAVING count(*) > 1
+    )
+SELECT c.url, c.host, c.title, s.copies, c.url_id
+FROM counted AS c JOIN shared AS s ON s.host = c.host AND s.title = c.title;
+
+CREATE VIEW missing_descriptions AS
+-- Current pages without a meta description, or with an empty one. Pages that ask not to be listed, or that name another
+-- page as their canonical one, need none; plain text and PDF have none.
+--   url             the page
+--   host            its host
+--   title           its title
+--   depth           links from the nearest seed
+--   url_id          its row in urls
+SELECT url, host, title, depth, url_id FROM current_pages
+WHERE (description IS NULL OR trim(description) = '') AND NOT noindex AND coalesce(canonical_url, url) = url
+    AND coalesce(content_type, '') NOT LIKE 'text/plain%' AND coalesce(content_type, '') NOT LIKE 'application/pdf%';
+
+CREATE VIEW duplicate_descriptions AS
+-- Current pages that have the meta description of another one on their host. Pages that ask not to be listed, or that name
+-- another page as their canonical one, do not count. Reads every page.
+--   url             the page
+--   host            its host
+--   description     its meta description
+--   copies          how many pages of the host have it
+--   url_id          its row in urls
+WITH
+    counted (url, host, description, url_id) AS MATERIALIZED (
+        SELECT url, host, description, url_id FROM current_pages
+        WHERE trim(description) <> '' AND NOT noindex AND coalesce(canonical_url, url) = url
+    ),
+    shared (host, description, copies) AS MATERIALIZED (
+        SELECT host, description, count(*) FROM counted GROUP BY host, description HAVING count(*) > 1
+    )
+SELECT c.url, c.host, c.description, s.copies, c.url_id
+FROM counted AS c JOIN shared AS s ON s.host = c.host AND s.description = c.description;
+
+CREATE VIEW long_titles AS
+-- Current pages with a title of more than 60 characters, of which search engines cut the end.
+--   url             the page
+--   host            its host
+--   title           its title
+--   length          of the title (characters)
+--   url_id          its row in urls
+SELECT url, host, title, length(title) AS length, url_id FROM current_pages
+WHERE length(title) > 60 AND NOT noindex;
+
+CREATE VIEW long_descriptions AS
+-- Current pages with a meta description of more than 160 characters, of which search engines cut the end.
+--   url             the page
+--   host            its host
+--   description     its meta description
+--   length          of the description (characters)
+--   url_id          its row in urls
+SELECT url, host, description, length(description) AS length, url_id FROM current_pages
+WHERE length(description) > 160 AND NOT noindex;
+
+CREATE VIEW invalid_json_ld AS
+-- JSON-LD scripts of current pages that are not JSON, so that search engines ignore them. Reads every page.
+--   url             the page
+--   place           of the script among the JSON-LD scripts of the page, from 0
+--   script          its text
+--   url_id          its row in urls
+SELECT u.url, e.key AS place, e.value AS script, u.id AS url_id
+FROM pages AS p CROSS JOIN urls AS u ON u.id = p.url_id AND u.page_id = p.id CROSS JOIN json_each(p.json_ld) AS e
+WHERE p.json_ld <> '[]' AND u.status IN ('fetched', 'failed', 'pending') AND NOT json_valid(e.value);
+
+CREATE VIEW mixed_content AS
+-- What current pages load over http though they themselves came over https: browsers block it, or warn. Reads
+-- every page.
+--   page_url        the page
+--   kind            image, script, stylesheet, video, audio, embed or font
+--   url             of the resource
+--   url_id          the page's row in urls
+SELECT DISTINCT
+    u.url AS page_url, json_extract(e.value, '$[0]') AS kind, json_extract(e.value, '$[1]') AS url, u.id AS url_id
+FROM pages AS p CROSS JOIN urls AS u ON u.id = p.url_id AND u.page_id = p.id CROSS JOIN json_each(p.resources) AS e
+WHERE instr(p.resources, '"http:') AND u.status IN ('fetched', 'failed', 'pending') AND u.url GLOB 'https:*'
+    AND json_extract(e.value, '$[1]') GLOB 'http:*';
+
+CREATE VIEW missing_security_headers AS
+-- Header fields that protect visitors and that current HTML pages came without: one row per host and field. Pages whose
+-- header fields are not stored do not count.
+--   host            the host
+--   header          content-security-policy, referrer-policy, strict-transport-security (https alone),
+--                   x-content-type-options or x-frame-options (unless Content-Security-Policy says frame-ancestors)
+--   pages           how many pages lack it
+--   example_url     one of them
+WITH
+    wanted (header) AS (
+        VALUES ('content-security-policy'), ('referrer-policy'), ('strict-transport-security'),
+            ('x-content-type-options'), ('x-frame-options')
+    ),
+    lacking (head_id, header, unless_framed) AS MATERIALIZED (  -- heads are few: pages share them
+        SELECT h.id, w.header, w.header = 'x-frame-options' AND h.fields LIKE '%["content-security-policy",%'
+        FROM heads AS h CROSS JOIN wanted AS w
+        WHERE h.fields NOT LIKE '%["' || w.header || '",%' AND NOT (
+            w.header = 'x-frame-options' AND h.fields LIKE '%["content-security-policy","%frame-ancestors%'
+        )
+    ),
+    head (host_id, head_id, is_https, is_framed, pages, first_id) AS MATERIALIZED (
+        SELECT u.host_id, f.head_id, u.url GLOB 'https:*', f.head_values LIKE '%frame-ancestors%', count(*), min(u.id)
+        FROM urls AS u CROSS JOIN pages AS p ON p.id = u.page_id CROSS JOIN fetches AS f ON f.id = p.fetch_id
+        WHERE u.status IN ('fetched', 'failed', 'pending') AND f.head_id IS NOT NULL AND f.content_type LIKE '%html%'
+        GROUP BY 1, 2, 3, 4
+    )
+SELECT g.host, g.header, g.pages, e.url AS example_url FROM (
+    SELECT n.name AS host, l.header, sum(h.pages) AS pages, min(h.first_id) AS first_id
+    FROM head AS h JOIN lacking AS l ON l.head_id = h.head_id JOIN hosts AS n ON n.id = h.host_id
+    WHERE (h.is_https OR l.header <> 'strict-transport-security')
+        AND NOT (l.unless_framed AND coalesce(h.is_framed, 0))
+    GROUP BY h.host_id, l.header
+) AS g JOIN urls AS e ON e.id = g.first_id;
+
+CREATE VIEW sitemap_problems AS
+-- Pages that sitemaps name though search engines cannot list them.
+--   url             the page
+--   sitemap_url     the sitemap
+--   problem         gone, failed, redirected, excluded, noindex, or canonical (it names another page as canonical)
+--   reason          why it was excluded or failed; for canonical, that other page; NULL otherwise
+--   url_id          the page's row in urls
+SELECT url, sitemap_url, problem, reason, url_id FROM (
+    SELECT
+        u.url, s.url AS sitemap_url, u.id AS url_id,
+        CASE WHEN u.status IN ('gone', 'failed', 'redirected', 'excluded') THEN u.status
+            WHEN p.noindex THEN 'noindex' WHEN p.canonical_url <> u.url THEN 'canonical' END AS problem,
+        CASE WHEN u.status IN ('failed', 'excluded') THEN u.reason
+            WHEN u.status IN ('fetched', 'pending') AND NOT p.noindex AND p.canonical_url <> u.url
+            THEN p.canonical_url END AS reason
+    FROM sitemap_entries AS e JOIN urls AS s ON s.id = e.sitemap_id JOIN urls AS u ON u.id = e.url_id
+        LEFT JOIN pages AS p ON p.id = u.page_id
+    WHERE s.kind = 'sitemap' AND u.kind = 'page'
+) WHERE problem IS NOT NULL;
 CREATE VIEW slow_pages AS
 -- Current pages that took one second or longer.
 --   url             the page
@@ -397,57 +706,55 @@ CREATE VIEW hreflang_problems AS
 SELECT url, language, alternate_url, problem, iif(problem IN ('failed', 'excluded'), reason, NULL) AS reason, url_id
 FROM (
     SELECT
-        a.page_url AS url, a.language, a.url AS alternate_url, t.reason, s.id AS url_id,
+        s.url, json_extract(a.value, '$[2]') AS language, json_extract(a.value, '$[0]') AS alternate_url, t.reason,
+        s.id AS url_id,
         CASE WHEN t.id IS NULL THEN 'unknown'
             WHEN t.status IN ('gone', 'failed', 'redirected', 'excluded') THEN t.status
             WHEN q.noindex THEN 'noindex'
             WHEN q.alternates IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM json_each(q.alternates) AS b
-                WHERE json_extract(b.value, '$[1]') = 'hreflang' AND json_extract(b.value, '$[0]') = a.page_url
+                WHERE json_extract(b.value, '$[1]') = 'hreflang' AND json_extract(b.value, '$[0]') = s.url
             ) THEN 'one-sided' END AS problem
-    FROM alternates AS a JOIN urls AS s ON s.url = a.page_url
-        LEFT JOIN urls AS t ON t.url = a.url LEFT JOIN pages AS q ON q.id = t.page_id
-    WHERE a.kind = 'hreflang' AND a.url <> a.page_url
+    FROM pages AS p CROSS JOIN urls AS s ON s.id = p.url_id AND s.page_id = p.id
+        CROSS JOIN json_each(p.alternates) AS a
+        LEFT JOIN urls AS t ON t.url = json_extract(a.value, '$[0]') LEFT JOIN pages AS q ON q.id = t.page_id
+    WHERE instr(p.alternates, '"hreflang"') AND s.status IN ('fetched', 'failed', 'pending')
+        AND json_extract(a.value, '$[1]') = 'hreflang' AND json_extract(a.value, '$[0]') <> s.url
 ) WHERE problem IS NOT NULL;
 
-CREATE VIEW changes AS
--- What happened to pages, run by run. Only responses count; an outage changes nothing. Reads all attempts. What
--- `crawler prune` has removed is not listed, and the oldest version left counts as the new one. A version that differs
--- from one without a body, read by an earlier release, is not listed: nobody can tell whether the page has changed.
---   url             the page
---   change          new, changed (text, links or robots directives), metadata (nothing but that), gone (404, 410), moved
---                   (redirects) or back
+CREATE VIEW change_feed AS
+-- Everything that has happened to URLs, in the order of change_id, as `crawler changes` prints it. `changes` has the
+-- part that concerns pages alone. A visit may tell two things, such as back and changed.
+--   change_id       its place in the order in which changes were stored; never used twice
+--   url             the URL
+--   change          those of changes, or broken (failed on two visits, or 404 or 410 where no page ever was) or healed
+--                   (answered, or excluded, after it was broken)
 --   run_id          the run that noticed
 --   at              when it noticed (Unix seconds)
---   page_id         the version, for new, changed and metadata; NULL otherwise
---   url_id          the page's row in urls
+--   page_id         the version, for new, changed and metadata; NULL otherwise, and once `crawler prune` has removed it
+--   detail          where it moved to; why it is gone, withdrawn or broken; NULL otherwise
+--   url_id          the URL's row in urls
 SELECT
-    u.url, coalesce((
-        SELECT iif(o.content_hash = p.content_hash AND o.truncated = p.truncated, 'metadata', 'changed')
-        FROM pages AS o WHERE o.url_id = p.url_id AND o.id < p.id ORDER BY o.id DESC LIMIT 1
-    ), 'new') AS change,
-    f.run_id, f.started_at AS at, p.id AS page_id, u.id AS url_id
-FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id JOIN urls AS u ON u.id = p.url_id
-WHERE NOT EXISTS (
-    SELECT 1 FROM pages AS o WHERE o.id = (SELECT max(id) FROM pages WHERE url_id = p.url_id AND id < p.id)
-        AND o.body_hash IS NULL AND o.reader_version IS NOT p.reader_version
-)
-UNION ALL
-SELECT u.url, CASE a.answer WHEN 'page' THEN 'back' ELSE a.answer END, a.run_id, a.started_at, NULL, u.id
-FROM (
-    SELECT
-        url_id, run_id, started_at, answer, lag(answer) OVER earlier AS answer_before,
-        max(answer = 'page') OVER (earlier ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS was_page
-    FROM (
-        SELECT
-            id, url_id, run_id, started_at,
-            CASE WHEN status_code IN (404, 410) THEN 'gone' WHEN redirect_url IS NOT NULL THEN 'moved'
-                WHEN status_code BETWEEN 200 AND 299 OR status_code = 304 THEN 'page' END AS answer
-        FROM fetches
-    ) WHERE answer IS NOT NULL
-    WINDOW earlier AS (PARTITION BY url_id ORDER BY id)
-) AS a JOIN urls AS u ON u.id = a.url_id
-WHERE a.answer <> a.answer_before AND a.was_page AND u.kind = 'page';
+    log.id AS change_id, u.url, log.change, log.run_id, log.at,
+    (SELECT p.id FROM pages AS p WHERE p.id = log.page_id) AS page_id, log.detail, log.url_id
+FROM change_log AS log JOIN urls AS u ON u.id = log.url_id;
+
+CREATE VIEW changes AS
+-- What happened to pages, run by run. Only responses count, and what the rules say; an outage changes nothing. Of what
+-- is older than `crawler prune --older-than`, only new and the last of gone, moved, back and withdrawn are left. A
+-- version that differs from one without a body, read by an earlier release, is not listed: nobody can tell whether the
+-- page has changed.
+--   url             the page
+--   change          new, changed (text, links or robots directives), metadata (nothing but that), gone (404, 410), moved
+--                   (redirects), back, or withdrawn (by a newer robots.txt or other options)
+--   run_id          the run that noticed
+--   at              when it noticed (Unix seconds)
+--   page_id         the version, for new, changed and metadata; NULL otherwise, and once `crawler prune` has removed it
+--   url_id          the page's row in urls
+--   detail          where it moved to; why it is gone or withdrawn; NULL otherwise
+--   change_id       its place in the order in which changes were stored
+SELECT url, change, run_id, at, page_id, url_id, detail, change_id FROM change_feed
+WHERE change NOT IN ('broken', 'healed');
 
 CREATE VIEW attempts AS
 -- Every stored attempt to fetch a URL. By url it reads them all; the library's `Archive.attempts` uses an index.
@@ -488,24 +795,6 @@ SELECT
         ELSE json_extract(e.value, '$[1]') END AS value,
     e.key AS place, f.started_at, f.url_id, f.id AS fetch_id
 FROM fetches AS f JOIN heads AS h ON h.id = f.head_id JOIN urls AS u ON u.id = f.url_id JOIN json_each(h.fields) AS e;
-
-CREATE VIEW resources AS
--- What current pages show and load: images, scripts, stylesheets and media, one row per element. Filtering by page_url
--- is quick. The crawler does not request them.
---   page_url        the page
---   kind            image, script, stylesheet, video, audio, embed or font
---   url             of the resource
---   alt             of an image, as written; NULL if it has none
---   width           as written; NULL if it is not given
---   height          likewise
---   place           of the resource on the page, from 0
---   page_id         the page's newest version
-SELECT
-    u.url AS page_url, json_extract(e.value, '$[0]') AS kind, json_extract(e.value, '$[1]') AS url,
-    json_extract(e.value, '$[2]') AS alt, json_extract(e.value, '$[3]') AS width,
-    json_extract(e.value, '$[4]') AS height, e.key AS place, u.page_id
-FROM urls AS u JOIN pages AS p ON p.id = u.page_id JOIN json_each(p.resources) AS e
-WHERE u.status IN ('fetched', 'failed', 'pending');
 
 CREATE VIEW link_details AS
 -- What outlinks leaves out, for current pages: links with a fragment, and further links to a URL that the page has

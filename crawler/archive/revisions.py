@@ -1,0 +1,68 @@
+"""Two versions of a page, as lines: what it says of itself, its text, and its links, so that both can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from crawler.archive.comparison import Moment
+from crawler.errors import UsageError
+from crawler.storage.sqlite.database import explained
+
+_FIELDS = ("title", "description", "language", "canonical_url", "author", "noindex", "nofollow")
+_VERSION = f"""
+SELECT p.id, f.run_id, f.started_at, p.text, {", ".join(f"p.{name}" for name in _FIELDS)}
+FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id
+"""  # noqa: S608 - our own names
+_LINKS = """
+SELECT t.url, l.anchor FROM links AS l JOIN urls AS t ON t.id = l.target_id WHERE l.page_id = ? ORDER BY t.url
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A version of a page: `lines` are its title and metadata, an empty line, its text, another one, and its links.
+
+    `seen_at` is when that version was fetched first (Unix seconds), by the run `run_id`.
+    """
+
+    page_id: int
+    run_id: int
+    seen_at: float
+    lines: Sequence[str]
+
+
+async def revisions(
+    path: Path, connection: aiosqlite.Connection, url: str, moments: tuple[Moment, Moment] | None
+) -> tuple[Revision | None, Revision | None]:
+    """The versions of the page that were stored at two moments, None where there was none; without moments, the newest
+    one, and the one before it. Raises `UsageError` for a URL of which no version is stored.
+    """
+    with explained(path):
+        found = list(await connection.execute_fetchall("SELECT id FROM urls WHERE url = ? AND page_id > 0", (url,)))
+        if not found:
+            raise UsageError(f"no version of {url} is stored in {path}")
+        if moments is None:
+            sql, parameters = f"{_VERSION} WHERE p.url_id = ? ORDER BY p.id DESC LIMIT 2", found[0]
+            newest = [await _revision(connection, row) for row in await connection.execute_fetchall(sql, parameters)]
+            return newest[1] if len(newest) > 1 else None, newest[0]
+        before, after = [await _at(connection, found[0][0], moment) for moment in moments]
+        return before, after
+
+
+async def _at(connection: aiosqlite.Connection, url_id: int, moment: Moment) -> Revision | None:
+    sql = f"{_VERSION} WHERE p.url_id = ? AND f.{moment.column} <= ? ORDER BY p.id DESC LIMIT 1"
+    rows = list(await connection.execute_fetchall(sql, (url_id, moment.value)))
+    return await _revision(connection, rows[0]) if rows else None
+
+
+async def _revision(connection: aiosqlite.Connection, row: Sequence[Any]) -> Revision:
+    page_id, run_id, seen_at, text, *values = row
+    said = [f"{name}: {value}" for name, value in zip(_FIELDS, values, strict=True) if value]
+    links = [f"link: {url}  {anchor}" for url, anchor in await connection.execute_fetchall(_LINKS, (page_id,))]
+    lines = [*said, "", *text.splitlines(), *(["", *links] if links else [])]
+    return Revision(page_id=page_id, run_id=run_id, seen_at=seen_at, lines=lines)

@@ -1,0 +1,214 @@
+"""Searching the current pages of a crawl by their words, in the index of the derived file (search_index.py).
+
+Invariant: whatever the index says, a page is an answer only if its newest version, as the crawl's file has it now,
+matches; titles and excerpts are of that version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiosqlite
+import orjson
+
+from crawler.archive.answers import SearchHit, SearchResults
+from crawler.archive.attached import Attached
+from crawler.archive.derived import BusyError, UnavailableError, bring_up_to_date, discard, is_damage
+from crawler.archive.filters import Condition, UrlFilter
+from crawler.archive.matching import Match, Matcher
+from crawler.archive.search_index import STATE, SearchIndex, normalized_language
+from crawler.errors import UsageError
+
+UPDATE_S = 20.0  # for bringing the index up to date, before a search answers from what is there
+
+_INDEX = SearchIndex()
+_MANY = 5_000  # page versions that it takes a second or more to index
+_LANGUAGE = re.compile(r"[a-z]{1,8}(-[a-z0-9]{1,8})*")
+
+# To rank a page costs 1.4 us, so of a word that nearly all pages have, the first are ranked. Ids are given in the
+# order in which pages were stored: those near the seeds come first.
+_RANKED = 200_000
+_MATCHING = """
+FROM derived.search AS s CROSS JOIN derived.documents AS d ON d.id = s.rowid
+WHERE s.search MATCH ? AND d.digest IS NOT NULL{more}
+"""
+_BEST = f"""
+SELECT url_id, rank FROM (SELECT d.url_id, s.rank AS rank {_MATCHING} LIMIT {_RANKED}) ORDER BY rank, url_id LIMIT ?
+"""  # noqa: S608 - our own names
+_TOTAL = f"SELECT count(*) FROM (SELECT 1 {_MATCHING} LIMIT {_RANKED})"  # noqa: S608
+
+_CURRENT = """
+FROM json_each(?) AS wanted CROSS JOIN urls AS u ON u.id = wanted.value CROSS JOIN pages AS p ON p.id = u.page_id
+WHERE u.status IN ('fetched', 'failed', 'pending')
+"""
+_TITLES = f"SELECT u.id, p.title {_CURRENT}"
+_PAGES = f"SELECT u.id, u.url, p.language, p.id, p.title, p.headings, p.text {_CURRENT}"
+_RERANKED = 200  # of the best, by how much of their titles is asked for
+_TITLE_WEIGHT = 2.0  # for all of it
+_READ = 10  # pages together: their texts may be large
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    matcher: Matcher
+    host: str | None
+    language: str | None
+    limit: int
+
+
+class Search:
+    """Searches through one reader of a crawl's file. Several tasks may ask at once.
+
+    `notify` is told, a line for people each time, why the index is not what it should be.
+    """
+
+    def __init__(self, attached: Attached, connection: aiosqlite.Connection, notify: Callable[[str], None]) -> None:
+        self._attached = attached
+        self._connection = connection
+        self._notify = notify
+
+    async def ask(
+        self, query: str, *, host: str | None, language: str | None, limit: int, update_s: float
+    ) -> SearchResults:
+        """See `Archive.search`."""
+        if language is not None:
+            language = _checked_language(language)
+        with closing(Matcher(query)) as matcher:
+            question = _Question(matcher=matcher, host=host, language=language, limit=limit)
+            async with self._attached.turn:
+                try:
+                    return await self._answered(question, update_s)
+                except sqlite3.Error as error:
+                    if not is_damage(error):
+                        raise
+                await discard(self._attached.db)
+                return await self._answered(question, update_s)
+
+    async def _answered(self, question: _Question, update_s: float) -> SearchResults:
+        async with self._index(update_s) as index:
+            upto = await index.upto(_INDEX)
+            if upto is None:
+                return SearchResults(hits=(), total=0, is_total_known=False, behind=await self._newest())
+            behind = max(0, await self._newest() - upto)
+            return await _Answering(index, question).results(behind)
+
+    @asynccontextmanager
+    async def _index(self, update_s: float) -> AsyncIterator[Attached]:
+        """The derived file, brought up to date as far as that goes; where it cannot be written, a temporary one."""
+        refused = await self._bring_up_to_date(update_s)
+        if refused is None or await self._attached.upto(_INDEX) is not None:
+            yield self._attached
+            return
+        self._notify(f"{refused}; indexing into a temporary file, as each search will")
+        await self._attached.release()
+        with TemporaryDirectory(prefix="crawler-") as folder:
+            temporary = Attached(self._attached.db, self._connection, Path(folder) / "derived")
+            await bring_up_to_date(self._attached.db, _INDEX, limit_s=update_s, path=temporary.path)
+            try:
+                yield temporary
+            finally:
+                await temporary.release()
+
+    async def _bring_up_to_date(self, update_s: float) -> UnavailableError | None:
+        """Why that was impossible."""
+        behind = await self._behind()
+        if not behind:
+            return None
+        if behind >= _MANY:
+            self._notify(f"indexing {behind:,} page versions, for {update_s:,.0f} s at most")
+        try:
+            await bring_up_to_date(self._attached.db, _INDEX, patience_s=update_s, limit_s=update_s)
+        except BusyError:
+            return None
+        except UnavailableError as error:
+            return error
+        return None
+
+    async def _behind(self) -> int:
+        """How many page versions the index may lack; 1 where it has to be compared with the URLs."""
+        newest = await self._newest()
+        try:
+            upto = await self._attached.upto(_INDEX)
+            if upto is None or upto < newest:
+                return max(1, newest - (upto or 0))
+            checked = await self._attached.fetch("SELECT checked FROM derived.search_state")
+            return int(checked != await self._attached.fetch(STATE))
+        except sqlite3.Error:
+            return max(1, newest)  # whoever updates the file finds out why, and repairs it
+
+    async def _newest(self) -> int:
+        return int((await self._attached.fetch("SELECT max(id) FROM pages"))[0][0] or 0)
+
+
+class _Answering:
+    """One question, to an index that is attached."""
+
+    def __init__(self, index: Attached, question: _Question) -> None:
+        self._index = index
+        self._question = question
+        self._matcher = question.matcher
+        more = _conditions(question)
+        self._more = "".join(f" AND {one.sql}" for one in more)
+        self._parameters = (self._matcher.expression.fts, *(value for one in more for value in one.parameters))
+
+    async def results(self, behind: int) -> SearchResults:
+        [(total,)] = await self._index.fetch(_TOTAL.format(more=self._more), *self._parameters)
+        hits: list[SearchHit] = []
+        limit, seen = max(_RERANKED, 2 * self._question.limit), 0
+        while len(hits) < self._question.limit:
+            best = await self._index.fetch(_BEST.format(more=self._more), *self._parameters, limit)
+            hits += await self._hits(await self._reranked(best[seen:]), self._question.limit - len(hits))
+            if len(best) < limit:
+                break
+            limit, seen = limit * 4, limit
+        return SearchResults(hits=tuple(hits), total=total, is_total_known=total < _RANKED, behind=behind)
+
+    async def _reranked(self, best: Sequence[Any]) -> list[tuple[int, float]]:
+        """URL ids and scores, the best first: a page whose title is what was asked for is more than one that has it."""
+        titles = await self._index.fetch(_TITLES, orjson.dumps([url_id for url_id, _rank in best[:_RERANKED]]).decode())
+        shares = await asyncio.to_thread(self._matcher.in_titles, {key: title for key, title in titles if title})
+        scores = [(url_id, -rank * (1 + _TITLE_WEIGHT * shares.get(url_id, 0.0))) for url_id, rank in best]
+        return sorted(scores, key=lambda one: (-one[1], one[0]))
+
+    async def _hits(self, ranked: Sequence[tuple[int, float]], limit: int) -> list[SearchHit]:
+        """The first that match, as they are now."""
+        hits: list[SearchHit] = []
+        for begin in range(0, len(ranked), _READ):
+            some = dict(ranked[begin : begin + _READ])
+            rows = await self._index.fetch(_PAGES, orjson.dumps(list(some)).decode())
+            matches = await asyncio.to_thread(self._matcher.matches, [(row[0], *row[4:]) for row in rows])
+            pages = {row[0]: row for row in rows}
+            hits += [_hit(pages[url_id], matches[url_id], some[url_id]) for url_id in some if url_id in matches]
+            if len(hits) >= limit:
+                break
+        return hits[:limit]
+
+
+def _hit(row: Sequence[Any], match: Match, score: float) -> SearchHit:
+    _url_id, url, language, page_id, *_texts = row
+    return SearchHit(url=url, title=match.title, snippet=match.snippet, language=language, score=score, page_id=page_id)
+
+
+def _conditions(question: _Question) -> list[Condition]:
+    found = []
+    if question.host is not None:
+        [name] = UrlFilter(host=question.host).conditions("", "h.name")
+        found.append(Condition(f"d.host_id IN (SELECT h.id FROM hosts AS h WHERE {name.sql})", name.parameters))  # noqa: S608
+    if question.language is not None:
+        found.append(Condition("(d.language = ? OR d.language GLOB ?)", (question.language, f"{question.language}-*")))
+    return found
+
+
+def _checked_language(given: str) -> str:
+    language = normalized_language(given) or ""
+    if not _LANGUAGE.fullmatch(language):
+        raise UsageError(f"{given!r} is no language; give a tag such as de or pt-BR")
+    return language

@@ -1,0 +1,134 @@
+"""The walk in C (`_walk`), where it can be used.
+
+An accelerator, which need not be there: it is built where there is a compiler, and used where selectolax has what it
+calls and where it finds the same in a document as the walk in Python does. It reads selectolax's tree through functions
+of that library and changes nothing in it; what it leaves to Python is read by the walk in Python. It runs in parser
+processes alone: what goes wrong in C may end a process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+
+import selectolax.lexbor
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from crawler.content.hyperlinks import caption_name, caption_text
+from crawler.content.text_lines import lines_of
+from crawler.content.visible_text import TAGS_BY_ROLE, collapse, tag_ids, take_text
+from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, walk
+
+PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, and the walk in C is not used
+
+_ELEMENT = 1  # the DOM's number for elements
+_FLAGS = ("has_rows", "has_preformatted", "has_formulas")
+_LINK_NAMES = {"anchor": "a", "area": "area", "frame": "iframe frame"}
+_ROLES: Mapping[str, Collection[int]] = {
+    **TAGS_BY_ROLE,
+    **{role: tag_ids(names) for role, names in _LINK_NAMES.items()},
+    "heading": GROUPS["headings"],
+    "relation": GROUPS["relations"],
+    "base": GROUPS["bases"],
+    "meta": GROUPS["metas"],
+    "script": GROUPS["scripts"],
+    "image": GROUPS["images"],
+    "medium": GROUPS["media"],
+    "source": tag_ids("source"),
+    "time": GROUPS["times"],
+    "drawing": tag_ids("svg math"),
+    "html_again": tag_ids("foreignobject"),
+    "noscript": tag_ids("noscript"),
+}
+# Something of all that is read, in which the two walks are compared before the one in C is used.
+_SPECIMEN = """<!DOCTYPE html><html lang=en><head><meta charset=utf-8><base href="/b/"><title>T</title>
+<link rel=next href=n><meta name=a content="b c"><script type="application/ld+json">{"a": 1}</script></head>
+<body class="x y"><h1>One <i>t</i>wo
+</h1><p>J<b>o</b>hn<br>and&nbsp; so on<a href="a#b" rel="x NoFollow">link</a><a href=c><img src=i alt=" an image "></a>
+<table><tr><td>1<td><td>3<tr><th>4</table><pre>  a
+   b<br>c
+</pre><p hidden>not <a href=d>shown</a></p><div popover>x</div><dialog open>y</dialog><ruby>k<rt>r</rt></ruby>
+<ul><li>&eacute;<li><time datetime=2020>n</time></ul><video src=v><source src=w></video><svg><title>s</title>
+<a xlink:href=e>f</a></svg><template><p>t</template><button>1</button><button>2</button>a&shy;b<my-own x="">z</my-own>
+<math><semantics><mi>x</mi><annotation>x</annotation></semantics></math><!-- c --></body></html>"""
+
+
+def fastest_walk() -> tuple[Walk, str]:
+    """The walk to use in a parser process, and what it is: 'C', or 'Python' and why."""
+    if os.environ.get(PYTHON_ONLY):
+        return walk, f"Python ({PYTHON_ONLY} is set)"
+    try:
+        _load()
+    except ImportError as error:
+        return walk, f"Python ({error})"
+    return walk_in_c, "C"
+
+
+def walk_in_c(tree: LexborHTMLParser) -> Walked:
+    """As `walk`, but that the tree stays as it is. `fastest_walk` has to be called before."""
+    from crawler.content import _walk
+
+    root = tree.root
+    found = None if root is None else _walk.walk(root)
+    if found is None:
+        return walk(tree)
+    text, links, relations, metas, scripts, scripts_of_type, images, media, times, headings, refreshes, base = found
+    return Walked(
+        text=text,
+        headings=[(int(HEADING_TAGS[tag][1]), label) for tag, label in headings],
+        links=links,
+        relations=relations,
+        metas=metas,
+        scripts=scripts,
+        scripts_of_type=scripts_of_type,
+        images=images,
+        media=media,
+        times=times,
+        base_href=base,
+        refreshes=refreshes,
+        with_itemprop=lambda: _with_itemprop(tree),
+    )
+
+
+def _with_itemprop(tree: LexborHTMLParser) -> list[LexborNode]:
+    """Those that are left when the tree is cut; it is marked so that their texts can be read."""
+    if tree.root is None or not tree.css("[itemprop]"):
+        return []
+    take_text(tree.root, {})
+    return tree.css("[itemprop]")
+
+
+def _load() -> None:
+    """Raises `ImportError`, whose text says why, where the walk in C is not to be used."""
+    try:
+        from crawler.content import _walk
+    except ImportError:
+        raise ImportError("the extension was not built") from None
+    roles = {role: list(tags) for role, tags in _ROLES.items()}
+    _walk.load(selectolax.lexbor.__file__, roles, _lines_of, collapse)
+    tree = LexborHTMLParser(_SPECIMEN)
+    if tree.root is None or not all(_is_where_it_says(node) for node in tree.root.traverse(include_text=True)):
+        raise ImportError("selectolax keeps its tree in another way")
+    if _comparable(walk_in_c(tree)) != _comparable(walk(tree)):
+        raise ImportError("it reads selectolax's tree otherwise")
+
+
+def _is_where_it_says(node: LexborNode) -> bool:
+    """Whether what C finds around a node is what selectolax does: asked of each node before anything is read."""
+    from crawler.content import _walk
+
+    around = (node.parent, node.prev, node.next, node.first_child, node.last_child)
+    found = _walk.neighbours(node)
+    return found[1:] == (node.tag_id, *(0 if other is None else other.mem_id for other in around)) and (
+        (found[0] == _ELEMENT) == node.is_element_node
+    )
+
+
+def _lines_of(marked: str, *flags: bool) -> str:
+    return lines_of(marked, **dict(zip(_FLAGS, flags, strict=True)))
+
+
+def _comparable(found: Walked) -> tuple[object, ...]:
+    """What two walks must agree in, the texts of links read."""
+    links = [link and (*link[:2], caption_text(link[2]) or (caption_name(link[2]),)) for link in found.links]
+    return links, *found._replace(links=())[:-1]

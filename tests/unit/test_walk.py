@@ -1,0 +1,122 @@
+"""The walk in C finds what the walk in Python does, and stands back where it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from selectolax.lexbor import LexborHTMLParser
+
+from crawler.content.accelerated import PYTHON_ONLY, fastest_walk, walk_in_c
+from crawler.content.hyperlinks import MAX_LINKS, MAX_NAMELESS
+from crawler.content.resources import MAX_RESOURCES
+from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS, MAX_LABEL_NODES, MAX_TOUCHING_NODES
+from crawler.content.walk import MAX_HEADINGS, walk
+from tests.fuzz.walks import URL, documents, read_both
+
+needs_c = pytest.mark.skipif(fastest_walk()[1] != "C", reason=f"reading HTML in {fastest_walk()[1]}")
+
+
+@needs_c
+@pytest.mark.parametrize("seed", range(4))
+def test_documents_made_up_of_what_the_rules_are_about_give_equal_pages(seed: int) -> None:
+    for body in documents(500, seed):
+        read_both(body, URL)
+
+
+@needs_c
+@pytest.mark.system
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_twenty_thousand_documents_give_equal_pages(seed: int) -> None:
+    for body in documents(1_000, seed, Path("/usr/share/doc")):
+        read_both(body, URL)
+
+
+def _around(bound: int, step: int = 1) -> Iterator[int]:
+    return iter(range(bound - 2 * step, bound + 3 * step, step))
+
+
+_BOUNDED = chain(
+    ("<p>x" * n for n in _around(MAX_BLOCKS)),
+    ("<table>" + "<tr><td>x" * n for n in _around(MAX_BLOCKS // 2)),
+    ("<br>" * n + "<a href=x>y</a>" for n in _around(MAX_BLOCKS)),
+    (f"<a href=x>{'<b>x</b> ' * n}</a>" for n in _around(MAX_LABEL_NODES // 3)),
+    (f"<h1>{'<p>x' * n}</h1>" for n in _around(MAX_LABEL_NODES // 4)),
+    (f"<h1>{'<br>x' * n}</h1>" for n in _around(MAX_LABEL_NODES // 3)),
+    (f"<a href=x>{'<i></i>' * n}<img alt=y></a>" for n in _around(MAX_LABEL_NODES)),
+    (f"<a href=x>{'<svg><g></g></svg>' * 600}{'<i></i>' * n}y</a>" for n in _around(MAX_LABEL_NODES)),
+    (f"<a href=x>{'<!---->' * n}<rt>y</a>" for n in _around(MAX_LABEL_NODES)),
+    (f"<h2>{'y' * n} z</h2>" for n in _around(MAX_LABEL_CHARS)),
+    (f"<h2>{'é ' * n}z</h2>" for n in _around(MAX_LABEL_CHARS // 2)),
+    ("<h1>x</h1>" * n for n in _around(MAX_HEADINGS)),
+    ("<img src=x>" * n for n in _around(MAX_RESOURCES)),
+    ("".join(f"<a href={i}>" for i in range(n)) for n in _around(MAX_LINKS)),
+    ("".join(f"<a href={i}></a>" for i in range(n)) + "<a href=0>x</a>" for n in _around(MAX_NAMELESS)),
+    (f"<a>x</a>{'<i></i>' * n}<a>y</a>" for n in _around(MAX_TOUCHING_NODES)),
+    (f"<a>x</a>{'<b>' * n}<a>y</a>" for n in _around(MAX_TOUCHING_NODES)),
+    (f"{'<b>' * n}<a>x</a>{'</b>' * n}<a>y</a>" for n in _around(MAX_TOUCHING_NODES)),
+    ("<svg><base href=/a/></svg>" * n + "<base href=/b/><a href=x>y" for n in _around(10)),
+    ("<meta http-equiv=refresh content=x>" * n + "<meta http-equiv=refresh content='0;url=y'>" for n in _around(10)),
+    ("<a href=x>y</a>" * n for n in _around(50_000)),
+    ("<svg>" + f"<a href={n}>" * n + "x" for n in (700, 3_000)),
+)
+
+
+@needs_c
+@pytest.mark.parametrize("html", list(_BOUNDED), ids=lambda html: f"{html[:20]}...{len(html)}")
+def test_at_every_bound_the_walks_agree(html: str) -> None:
+    read_both(html.encode(), URL)
+
+
+@needs_c
+def test_a_tree_too_deep_for_any_recursion_is_walked() -> None:
+    tree = LexborHTMLParser("<b>" * 200 + "<svg>" + "<g>" * 50_000 + "<a href=x>y")
+    assert walk_in_c(tree).text == walk(tree).text
+
+
+@needs_c
+@pytest.mark.parametrize(
+    "html",
+    ["<template shadowrootmode=open><p>a</template>", "<iframe srcdoc='<p>a</p>'></iframe>", "<p>" * (MAX_BLOCKS + 1)],
+)
+def test_what_the_walk_in_c_leaves_to_python_is_read(html: str) -> None:
+    found = walk_in_c(LexborHTMLParser(html + "<p>b"))
+    assert found.text == walk(LexborHTMLParser(html + "<p>b")).text
+    assert found.text.endswith("b")
+
+
+@needs_c
+def test_without_a_function_of_the_parser_the_walk_is_not_used() -> None:
+    from crawler.content import _walk
+
+    with pytest.raises(ImportError, match="lxb_dom_node_type_noi"):
+        _walk.load(_walk.__file__, {}, str, str)
+    with pytest.raises(ImportError, match="/nowhere"):
+        _walk.load("/nowhere", {}, str, str)
+    assert fastest_walk()[1] == "C"  # nothing is lost
+
+
+@needs_c
+def test_a_node_that_is_none_is_not_looked_at() -> None:
+    from crawler.content import _walk
+
+    class Elsewhere:
+        mem_id = 1 << 20
+
+    assert _walk.neighbours(Elsewhere()) == ()  # type: ignore[arg-type]
+
+
+def test_a_variable_of_the_environment_keeps_to_python() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "crawler", "--version"],
+        env=os.environ | {PYTHON_ONLY: "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.endswith("reading HTML in Python (CRAWLER_PYTHON_WALK is set)\n")
