@@ -780,9 +780,9 @@ class Result:
     now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
     slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
     nothing changes but `next_fetch_at`. `requests` were sent for it: more than one where a connection had been closed,
-    a robots.txt redirects, or a HEAD was not believed. `place`: what is known by now of the place of the claim's URL. Of
-    a check, all is stored in `checks`; `checked` None: it is not over. With `origin_failed`, `checked` is what becomes of
-    the checks of the origin that are due.
+    a robots.txt redirects, or a HEAD was not believed. `place`: what is known by now of the place of the claim's URL.
+    Of a check, all is stored in `checks`; `checked` None: it is not over. With `origin_failed`, `checked` is what
+    becomes of the checks of the origin that are due.
     """
 
     claim: Claim
