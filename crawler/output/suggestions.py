@@ -15,6 +15,7 @@ from crawler.output.summary import Summary
 from crawler.records import Change, UrlStatus
 
 _MOST = 3
+_MANY_PAGES = 20  # more than fit on a screen
 
 
 def suggestions(summary: Summary, db: Path) -> list[tuple[str, str]]:
@@ -39,6 +40,8 @@ def _all(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "list traps", "places that looked endless"
     if summary.excluded.get("robots"):
         yield "list robots", "what robots.txt disallows, by which line"
+    if urls.get(UrlStatus.FETCHED, 0) >= _MANY_PAGES:
+        yield "search WORD", "the pages that have that word"
     if summary.pages or urls.get(UrlStatus.FETCHED):
         yield "list pages", "every page, with its title"
     if summary.excluded:
