@@ -155,7 +155,8 @@ async def test_what_has_failed_for_long_is_not_told_as_if_it_had_failed_in_the_l
             "UPDATE urls SET page_id = NULL, status = 'failed', reason = 'http 503' WHERE id IN (1, 2);"
             "UPDATE urls SET page_id = NULL, status = 'gone' WHERE id = 3;"
             "INSERT INTO fetches (id, url_id, run_id, started_at, elapsed_s, status_code) VALUES"
-            " (1001, 1, 1, 7.0, 0, 503), (1002, 1, 2, 51.0, 0, 503), (1003, 3, 2, 52.0, 0, 404), (1004, 3, 2, 60.0, 0, 404);"
+            " (1001, 1, 1, 7.0, 0, 503), (1002, 1, 2, 51.0, 0, 503),"
+            " (1003, 3, 2, 52.0, 0, 404), (1004, 3, 2, 60.0, 0, 404);"
             "UPDATE urls SET failing_since = 51.0 WHERE id = 1;"  # it was answered in between
         )
     async with open_writer(path):
