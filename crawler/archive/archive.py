@@ -31,6 +31,7 @@ from crawler.archive.answers import (
     Why,
 )
 from crawler.archive.attached import Attached
+from crawler.archive.changes import BEGINNING, FeedEntry, read_changes
 from crawler.archive.details import details_of
 from crawler.archive.filters import UrlFilter
 from crawler.archive.finding import find, guesses
@@ -252,6 +253,14 @@ class Archive:
         async for rows in self._batches(sql, parameters, _ROWS_AT_ONCE):
             for row in rows:
                 yield row
+
+    def changes(self, since: str = BEGINNING, limit: int | None = None) -> AsyncIterator[FeedEntry]:
+        """What has changed, each change once and in the order in which the crawl stored it: what came after the cursor
+        `since`, up to now, at most `limit` entries. Each has the cursor to go on from.
+
+        Raises `UsageError` for what is no cursor of this database, or one of which `prune` has removed what follows.
+        """
+        return read_changes(self._path, self._connection, since, limit)
 
     async def search(
         self,
