@@ -21,9 +21,11 @@ from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.list import list_rows
 from crawler.cli.prune import prune
+from crawler.cli.report import report
 from crawler.cli.search import search
 from crawler.cli.status import status
 from crawler.cli.stop import stop
+from crawler.cli.verify import verify_database
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
 
@@ -32,7 +34,8 @@ app = typer.Typer(
     cls=Group,
     help="A polite, resumable web crawler that stores its pages in one SQLite file.",
     epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
-    " database, 6 database failure, 130 / 143 stopped cleanly by SIGINT / SIGTERM or SIGHUP.",
+    " database, 6 database failure, 7 `report --fail-on` found something, 130 / 143 stopped"
+    " cleanly by SIGINT / SIGTERM or SIGHUP.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH},
@@ -41,6 +44,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command(cls=Command)(add)
 app.command(cls=Command)(init)
 app.command(cls=Command)(status)
+app.command(cls=Command)(report)
 app.command("list", cls=Command)(list_rows)
 app.command(cls=Command)(diff)
 app.command(cls=Command)(changes)
@@ -48,6 +52,7 @@ app.command(cls=Command)(search)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(prune)
 app.command(cls=Command)(backup)
+app.command("verify", cls=Command)(verify_database)
 app.command(cls=Command)(demo)
 app.command("help", cls=Command)(show_help)
 

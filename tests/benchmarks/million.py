@@ -57,6 +57,13 @@ _OTHERS: tuple[tuple[int, str, str | None, str | None], ...] = (
     (1, "excluded", "nofollow", None),
     (10, "pending", None, None),
 )
+# What checks have shown: the verdict, its cause, the status, the verdicts of the last runs.
+_VERDICTS: tuple[tuple[str, str | None, int | None, str], ...] = (
+    *[("good", None, 200, "+")] * 7,
+    ("gone", "http 404", 404, "+-"),
+    ("unreachable", "dns", None, "-"),
+    ("blocked", "http 403", 403, "+-+-"),
+)
 _WHAT = [what for weight, *what in _OTHERS for _ in range(weight)]
 
 
@@ -116,6 +123,20 @@ class Making:
                 BEGAN + 3 * DAY_S if status == "pending" else None, None, 1 + number % self.pages, "link", 0,
                 BEGAN if status == "failed" else None, None,
             )  # fmt: skip
+
+    def checks(self) -> Iterator[tuple[Any, ...]]:
+        """Of what leaves the scope, by `--check external`; every tenth redirects. And of the scripts."""
+        at = BEGAN + 3 * DAY_S
+        outside = [n for n in range(self.pages, self.pages + self.others) if self.what(n)[1] == "scope"]
+        for place, number in enumerate(outside):
+            verdict, cause, status, recent = _VERDICTS[place % len(_VERDICTS)]
+            url, onward = self.url(number), self.url(outside[place - 1]) if place % 10 == 9 else None
+            if onward is not None:
+                verdict, cause, status, recent = "redirected", None, 301, "+"
+            yield url, HOSTS + 1, _RUNS, None, _RUNS, at, verdict, cause, status, onward, recent
+        for number in range(9, self.pages, 1000):
+            url = f"https://cdn.test/{number}.js"
+            yield url, HOSTS + 2, None, _RUNS, _RUNS, at, "gone", "http 404", 404, None, "-"
 
     def version_id(self, number: int, *, newest: bool) -> int:
         """Page versions have the ids of their attempts: those of the first run come first."""
@@ -179,7 +200,7 @@ class Making:
             json.dumps(headings), '{"og:type": "article"}', "[]", int(number % 300 == 5), 0, len(links),
             body_hash(body), _hash(says), 1, _hash((title or "").encode()), "text/html", "header",
             '{"viewport": "width"}',
-            '[["image", "https://h1.example.test/logo.png", null, null, null]]', json.dumps(fragments), "[]",
+            json.dumps(_resources(number)), json.dumps(fragments), "[]",
         )  # fmt: skip
         return row, (body_hash(body), len(body), compress(body)), links
 
@@ -207,6 +228,12 @@ class Making:
             (version_id, target + 1, f"{self._words[target % 9973]} {self._words[target % 211]}", "", 0)
             for target in targets
         ]
+
+
+def _resources(number: int) -> list[list[Any]]:
+    """A logo; and on every thousandth page a script that is not there."""
+    missing = [["script", f"https://cdn.test/{number}.js", None, None, None]] if number % 1000 == 9 else []
+    return [["image", "https://h1.example.test/logo.png", None, None, None], *missing]
 
 
 def _has_older(number: int) -> bool:
@@ -249,6 +276,11 @@ INSERT INTO fetches (id, url_id, run_id, started_at, elapsed_s, status_code, fai
     head_id, head_values)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_CHECKS = """
+INSERT INTO checks (url, host_id, link_run, resource_run, run_id, checked_at, verdict, cause, status_code, redirect_url,
+    recent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 _PAGES = """
 INSERT INTO pages (id, url_id, fetch_id, title, description, language, canonical_url, text, encoding, headings,
     open_graph, json_ld, noindex, nofollow, links_total, body_hash, content_hash, reader_version, metadata_hash,
@@ -275,8 +307,8 @@ def _fill(connection: sqlite3.Connection, making: Making) -> None:
         began = BEGAN + DAY_S * run
         row = (run, began, began + 3600, "complete", making.pages if run == 1 else 0, making.pages, options, "{}")
         connection.execute(_RUN, row)
-    for number in range(1, HOSTS + 2):
-        name = f"h{number}.example.test" if number <= HOSTS else "elsewhere.test"
+    for number in range(1, HOSTS + 3):
+        name = f"h{number}.example.test" if number <= HOSTS else ("elsewhere.test", "cdn.test")[number - HOSTS - 1]
         connection.execute("INSERT INTO hosts (id, name) VALUES (?, ?)", (number, name))
         connection.execute(
             "INSERT INTO origins (host_id, origin, robots_status, robots_body, robots_fetched_at)"
@@ -289,6 +321,7 @@ def _fill(connection: sqlite3.Connection, making: Making) -> None:
     )
     _insert(connection, _URLS, making.urls())
     _insert(connection, _ATTEMPTS, making.attempts())
+    _insert(connection, _CHECKS, making.checks())
     versions = making.versions()
     while batch := list(islice(versions, _BATCH)):
         connection.execute("BEGIN")

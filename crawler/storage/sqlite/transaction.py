@@ -466,7 +466,7 @@ class Transaction:
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
     ) -> None:
         rows = await change_rows(results, ids, page_ids, self._run_id, now, self._execute)
-        for values, parameters in _values(rows):
+        for values, parameters in _values([*chain.from_iterable(rows)], len(CHANGE_COLUMNS.split(", "))):
             await self._execute_storable(_INSERT.format("change_log", CHANGE_COLUMNS, values), parameters)
 
     async def _set_urls(
