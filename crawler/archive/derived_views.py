@@ -38,7 +38,7 @@ CREATE VIEW best_linked AS
 --   rank            its PageRank; 1 is the average of all pages
 --   inlinks         number of links to it from other current pages
 --   title           its title
---   place           1 for the best
+--   place           in this order, from 1
 --   url_id          its row in urls
 SELECT u.url, round(r.rank, 3) AS rank, r.inlinks, p.title, r.place, u.id AS url_id
 FROM derived.ranks AS r CROSS JOIN urls AS u ON u.id = r.url_id CROSS JOIN pages AS p ON p.id = u.page_id

@@ -69,7 +69,7 @@ class Deriver:
         if not behind:
             return None
         if behind >= _MANY:
-            self._notify(f"{derivation.doing} {behind:,} page versions, for {limit_s:,.0f} s at most")
+            self._notify(f"{derivation.doing} {behind:,} page versions; later answers will be quick")
         try:
             await bring_up_to_date(self._attached.db, derivation, patience_s=limit_s, limit_s=limit_s)
         except UnavailableError as error:

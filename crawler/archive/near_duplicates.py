@@ -13,6 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
+from typing import NamedTuple
 
 import aiosqlite
 
@@ -22,7 +23,8 @@ from crawler.archive.fingerprints import BITS, fingerprint
 
 DISTANCE = 5  # bits
 _BANDS = DISTANCE + 2
-_CROWD = 64  # fingerprints that agree in two bands; of more, each is compared with this many of those before it
+_CROWD = 64  # of those before it that agree in two bands, so many is a fingerprint compared with
+_READ = 50_000  # rows at a time
 _ALL_BITS = (1 << BITS) - 1
 
 _CREATE = """
@@ -79,26 +81,27 @@ class NearDuplicates:
 
         state = await progress.value(STATE)
         await take_in_versions(progress, BatchSize(), until, add)
-        current = list(await connection.execute_fetchall(_CURRENT))
-        ids, bits = [row[0] for row in current], [row[1] & _ALL_BITS for row in current]
-        del current
-        rows = await asyncio.to_thread(lambda: list(_rows(ids, bits)))
+        ids, bits = array("q"), array("Q")
+        async with connection.execute(_CURRENT) as cursor:
+            while rows := list(await cursor.fetchmany(_READ)):
+                ids.extend(row[0] for row in rows)
+                bits.extend(row[1] & _ALL_BITS for row in rows)
+        found = await asyncio.to_thread(lambda: list(groups(ids, bits)))
         async with progress.transaction():
             await connection.execute("DELETE FROM main.near_duplicates")
-            await connection.executemany("INSERT INTO main.near_duplicates VALUES (?, ?, ?, ?)", rows)
+            await connection.executemany("INSERT INTO main.near_duplicates VALUES (?, ?, ?, ?)", found)
             await connection.execute("UPDATE main.near_duplicates_state SET checked = ?", (state,))
 
 
-def _rows(ids: Sequence[int], bits: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+def groups(ids: Sequence[int], bits: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
     """Those of the table: pages, given by ids in ascending order, that are like another one."""
-    groups = _Groups(len(ids))
-    distinct = _joined_if_equal(groups, bits)
-    for mask in _masks():
-        for alike in _agreeing(distinct, bits, mask):
-            _compare(groups, alike, bits)
-    sizes = Counter(map(groups.first, range(len(ids))))
+    alike = _Groups(len(ids))
+    distinct = _joined_if_equal(alike, bits)
+    for one, other in combinations(_bands(), 2):
+        _compare(alike, distinct, bits, one, other)
+    sizes = Counter(map(alike.first, range(len(ids))))
     for page, url_id in enumerate(ids):
-        first = groups.first(page)
+        first = alike.first(page)
         if sizes[first] > 1:
             yield url_id, ids[first], sizes[first], (bits[page] ^ bits[first]).bit_count()
 
@@ -122,40 +125,40 @@ class _Groups:
         self._parents[max(one, other)] = min(one, other)
 
 
-def _joined_if_equal(groups: _Groups, bits: Sequence[int]) -> list[int]:
+def _joined_if_equal(alike: _Groups, bits: Sequence[int]) -> list[int]:
     """Join the pages with the same fingerprint; returns one for each."""
     seen: dict[int, int] = {}
     for page, one in enumerate(bits):
         first = seen.setdefault(one, page)
         if first != page:
-            groups.join(first, page)
+            alike.join(first, page)
     return list(seen.values())
 
 
-def _masks() -> Iterator[int]:
-    """The bits of any two bands."""
+class _Band(NamedTuple):
+    shift: int
+    ones: int
+
+
+def _bands() -> list[_Band]:
     ends = [BITS * band // _BANDS for band in range(_BANDS + 1)]
-    bands = [(1 << end) - (1 << begin) for begin, end in pairwise(ends)]
-    for one, other in combinations(bands, 2):
-        yield one | other
+    return [_Band(begin, (1 << (end - begin)) - 1) for begin, end in pairwise(ends)]
 
 
-def _agreeing(pages: Sequence[int], bits: Sequence[int], mask: int) -> Iterator[list[int]]:
-    """Pages whose fingerprints agree in these bits, two or more of them at a time."""
-    ordered = sorted((bits[page] & mask, page) for page in pages)
-    begin = 0
-    for place, (one, other) in enumerate(pairwise(ordered), start=1):
-        if one[0] != other[0]:
-            if place - begin > 1:
-                yield [page for _bits, page in ordered[begin:place]]
-            begin = place
-    if len(ordered) - begin > 1:
-        yield [page for _bits, page in ordered[begin:]]
+def _compare(alike: _Groups, pages: Sequence[int], bits: Sequence[int], one: _Band, other: _Band) -> None:
+    """Each page with those before it whose fingerprints agree with its own in these two bands.
 
-
-def _compare(groups: _Groups, pages: Sequence[int], bits: Sequence[int]) -> None:
-    for place, page in enumerate(pages):
-        mine = bits[page]
-        for other in pages[max(0, place - _CROWD) : place]:
-            if (mine ^ bits[other]).bit_count() <= DISTANCE:
-                groups.join(page, other)
+    Those that agree are a chain, from the latest to the first.
+    """
+    latest = array("l", [-1]) * ((one.ones + 1) * (other.ones + 1))
+    before = array("l", [-1]) * len(bits)
+    for page in pages:
+        mine, compared = bits[page], 0
+        key = (mine >> one.shift & one.ones) * (other.ones + 1) + (mine >> other.shift & other.ones)
+        beside = before[page] = latest[key]
+        latest[key] = page
+        while beside >= 0 and compared < _CROWD:
+            if (mine ^ bits[beside]).bit_count() <= DISTANCE:
+                alike.join(page, beside)
+            beside = before[beside]
+            compared += 1
