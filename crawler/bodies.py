@@ -78,3 +78,22 @@ def decompressed(data: bytes) -> Iterator[bytes]:
                 return
     except zstd.ZstdError:
         return
+
+
+def damage(digest: bytes, size: int, data: bytes) -> str | None:
+    """What is wrong with a stored body, for people; None: nothing is. Takes little memory, whatever the frame says."""
+    hashed, length = blake2b(digest_size=HASH_BYTES), 0
+    decompressor = zstd.ZstdDecompressor()
+    try:
+        while not decompressor.eof and length <= size:
+            piece = decompressor.decompress(data, _PIECE_BYTES)
+            hashed.update(piece)
+            length += len(piece)
+            data = b""
+            if not piece and decompressor.needs_input:
+                return "is cut off"
+    except (zstd.ZstdError, TypeError) as error:
+        return f"cannot be unpacked: {error}"
+    if length != size:
+        return f"is {'longer' if length > size else 'shorter'} than the {size} bytes that it should have"
+    return None if hashed.digest() == digest else "is not what its hash says"

@@ -6,12 +6,13 @@ for each batch of what it streams, never one for each row.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 import orjson
@@ -24,11 +25,15 @@ from crawler.archive.answers import (
     InLink,
     OutLink,
     SearchResults,
+    UrlDetails,
     UrlState,
     Version,
+    Why,
 )
 from crawler.archive.attached import Attached
+from crawler.archive.details import details_of
 from crawler.archive.filters import UrlFilter
+from crawler.archive.finding import find, guesses
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
@@ -39,6 +44,9 @@ from crawler.records import Link, Page
 from crawler.storage.sqlite.database import explained
 from crawler.storage.values import PAGE_FIELDS, page_of
 
+if TYPE_CHECKING:
+    from crawler.archive.ruling import Rules
+
 _BATCH = 64  # pages, whose links are read together
 _ROWS = 1024  # of answers that are streamed
 _ROWS_AT_ONCE = 64  # of a view: somebody may be waiting for the first, and a page's text is long
@@ -46,6 +54,11 @@ _ROWS_AT_ONCE = 64  # of a view: somebody may be waiting for the first, and a pa
 # A record's fields are the table's columns: a new one needs no word here, nor in a view.
 _PAGES = f"""
 SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.id = u.page_id
+"""  # noqa: S608 - our own names
+
+_VERSION = f"""
+SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.url_id = u.id
+WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
 """  # noqa: S608 - our own names
 
 _LINKS = """
@@ -58,6 +71,12 @@ SELECT b.zstd FROM urls AS u JOIN bodies AS b ON b.hash = coalesce(
     (SELECT body_hash FROM pages WHERE id = u.page_id),
     (SELECT body_hash FROM fetches WHERE url_id = u.id AND body_hash IS NOT NULL ORDER BY id DESC LIMIT 1)
 ) WHERE u.url = ?
+"""
+
+_BODY_OF_VERSION = """
+SELECT b.zstd FROM bodies AS b WHERE b.hash = (
+    SELECT p.body_hash FROM urls AS u JOIN pages AS p ON p.url_id = u.id WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
+)
 """
 
 _INLINKS = "FROM inlinks WHERE target_id = ?1"
@@ -100,17 +119,49 @@ class Archive:
             for page in await self._with_links(rows):
                 yield page
 
-    async def page(self, url: str) -> Page | None:
-        """The newest version of the page at `url`; None if none is stored."""
-        return next(iter(await self._with_links(await self._read(_PAGES + "WHERE u.url = ?", url))), None)
+    async def page(self, url: str, *, version: int | None = None) -> Page | None:
+        """The newest version of the page at `url`, or that `version` (from 1, oldest first); None if none is stored."""
+        if version is None:
+            rows = await self._read(_PAGES + "WHERE u.url = ?", url)
+        else:
+            rows = await self._read(_VERSION, url, version - 1)
+        return next(iter(await self._with_links(rows)), None)
 
-    async def body(self, url: str) -> bytes | None:
+    async def body(self, url: str, *, version: int | None = None) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
 
-        Content-Encoding is undone. None if no body is stored.
+        Content-Encoding is undone. None if no body is stored. `version` is as for `page`.
         """
-        rows = await self._read(_BODY, url)
+        if version is None:
+            rows = await self._read(_BODY, url)
+        else:
+            rows = await self._read(_BODY_OF_VERSION, url, version - 1)
         return decompress(rows[0][0]) if rows else None
+
+    async def find(self, text: str) -> str | None:
+        """The stored URL that a person means: with or without a scheme, with a fragment, an IDN; None if there is none.
+
+        Raises `UsageError` for what is no http(s) URL.
+        """
+        return await find(self._read, text)
+
+    async def guesses(self, text: str) -> list[str]:
+        """Stored URLs that may be meant by one that is not, at most three: the same but for the scheme, `www` or a
+        final slash, else those beside it. Raises `UsageError` as `find` does.
+        """
+        return await guesses(self._read, text)
+
+    async def details(self, url: str, *, version: int | None = None, max_links_to: int = 100) -> UrlDetails | None:
+        """All that is known of `url`; None if it was never seen. Raises `UsageError` if it has no such version."""
+        return await details_of(self, self._read, url, version, max_links_to)
+
+    async def why(self, url: str, rules: Rules | None = None, *, now: float | None = None) -> Why:
+        """What decides about `url`, which need not be known: how it was found, which rule or bound, and what the rules
+        say now. `rules` None: those of the last run. `now` is in Unix seconds; None: the time it is.
+        """
+        from crawler.archive.why import why_of  # which brings in all that decides in a crawl
+
+        return await why_of(self, self._read, url, rules, time.time() if now is None else now)
 
     async def state(self, url: str) -> UrlState | None:
         """The status of `url`, and why; None if it was never seen."""
@@ -137,7 +188,7 @@ class Archive:
         found = _select(OutLink, "FROM outlinks WHERE page_url = ?")
         return [_answer(OutLink, row) for row in await self._read(found, url)]
 
-    async def links_to(self, url: str) -> AsyncIterator[InLink]:
+    async def links_to(self, url: str) -> AsyncGenerator[InLink, None]:
         """The links to `url` from current pages (see views.sql), in the order in which those pages were found.
 
         Uses an index in a file beside the database (`crawl.db.derived`), which the first question builds: 10 s for 10
@@ -261,6 +312,7 @@ _COLUMNS = {
     "size_bytes": "bytes",
     "is_seed": "seed > 0",
     "has_page": "page_id IS NOT NULL",
+    "found_on": "(SELECT s.url FROM urls AS s WHERE s.id = urls.found_on)",
 }  # of the fields with another name
 
 

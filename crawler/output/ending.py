@@ -15,6 +15,7 @@ from rich.text import Text
 
 from crawler.output.figures import amount, counted, lookups, moment, rate, size, span
 from crawler.output.safe_text import printable
+from crawler.output.suggestions import suggestions
 from crawler.output.summary import Summary
 from crawler.quantities import Age
 from crawler.records import Closure, EndReason, FailingUrls
@@ -37,8 +38,14 @@ _SPACE = "   "
 
 
 def print_ending(console: Console, summary: Summary, db: Path) -> None:
-    """Print the summary of a run into `db`."""
-    print_rows(console, _rows(summary, db))
+    """Print the summary of a run into `db`; on a terminal, also what can be done with that now."""
+    tries = suggestions(summary, db) if console.is_terminal else []
+    width = max((len(command) for command, _what in tries), default=0)
+    rows = [
+        ("" if place else "try", Text.assemble((printable(command).ljust(width), "cyan"), f"  {what}"))
+        for place, (command, what) in enumerate(tries)
+    ]
+    print_rows(console, _rows(summary, db) + rows)
 
 
 def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now: float) -> str:

@@ -77,12 +77,12 @@ class Column:
 _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
-        (Kind.TIME, r".+_at|at|lastmod|failing_since|broken_since|back_off_until|paused_until"),
+        (Kind.TIME, r".+_at|at|lastmod|.+_since|back_off_until|paused_until"),
         (Kind.DURATION, r".+_s"),
         (Kind.SIZE, r"(.+_)?bytes"),
         (Kind.HASH, r"(.+_)?hash"),
         (Kind.URL, r"(.+_)?url"),
-        (Kind.FLAG, r"newest|truncated|noindex|nofollow|reused|flaky|(has|had|is)_.+"),
+        (Kind.FLAG, r"newest|flaky|truncated|noindex|nofollow|reused|(has|had|is)_.+"),
         (Kind.JSON, r"headings|open_graph|json_ld|metas|alternates|images|resources|link_details|options|summary"),
         (
             Kind.NUMBER,

@@ -68,7 +68,7 @@ def test_every_option_is_documented(command: str, flag: str) -> None:
     assert re.search(rf"`[^`\n]*(?<![\w-]){re.escape(flag)}(?![\w-])", ALL), f"{flag} of `crawler {command}`"
 
 
-@pytest.mark.parametrize("status", [0, 1, 2, 4, 5, 6, 130, 143])
+@pytest.mark.parametrize("status", [0, 1, 2, 4, 5, 6, 7, 130, 143])
 def test_every_exit_status_is_documented(status: int) -> None:
     assert re.search(rf"^\| {status} \|", TEXTS["crawler/manual/exit-status.md"], re.MULTILINE)
 

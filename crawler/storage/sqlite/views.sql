@@ -402,6 +402,17 @@ SELECT
     u.discovered_at, u.id AS url_id
 FROM urls AS u LEFT JOIN hosts AS h ON h.id = u.host_id WHERE u.status = 'excluded';
 
+CREATE VIEW exclusions AS
+-- What was excluded, counted: one row per reason.
+--   rule            what excluded it: scope, include, exclude, depth, hops, length, port, nofollow, robots, trap
+--   reason          the rule with its details, such as robots: line 12: Disallow: /private
+--   urls            how many URLs
+--   example_url     one of them
+SELECT g.rule, g.reason, g.urls, e.url AS example_url FROM (
+    SELECT substr(cause, 1, instr(cause || ':', ':') - 1) AS rule, reason, count(*) AS urls, min(id) AS first_id
+    FROM urls WHERE status = 'excluded' GROUP BY 1, 2
+) AS g JOIN urls AS e ON e.id = g.first_id;
+
 CREATE VIEW robots_blocked AS
 -- URLs that robots.txt disallows, and the line that does.
 --   url             the URL
@@ -535,6 +546,102 @@ WITH
 SELECT c.url, c.host, c.description, s.copies, c.url_id
 FROM counted AS c JOIN shared AS s ON s.host = c.host AND s.description = c.description;
 
+CREATE VIEW long_titles AS
+-- Current pages with a title of more than 60 characters, of which search engines cut the end.
+--   url             the page
+--   host            its host
+--   title           its title
+--   length          of the title (characters)
+--   url_id          its row in urls
+SELECT url, host, title, length(title) AS length, url_id FROM current_pages
+WHERE length(title) > 60 AND NOT noindex;
+
+CREATE VIEW long_descriptions AS
+-- Current pages with a meta description of more than 160 characters, of which search engines cut the end.
+--   url             the page
+--   host            its host
+--   description     its meta description
+--   length          of the description (characters)
+--   url_id          its row in urls
+SELECT url, host, description, length(description) AS length, url_id FROM current_pages
+WHERE length(description) > 160 AND NOT noindex;
+
+CREATE VIEW invalid_json_ld AS
+-- JSON-LD scripts of current pages that are not JSON, so that search engines ignore them. Reads every page.
+--   url             the page
+--   place           of the script among the JSON-LD scripts of the page, from 0
+--   script          its text
+--   url_id          its row in urls
+SELECT u.url, e.key AS place, e.value AS script, u.id AS url_id
+FROM pages AS p CROSS JOIN urls AS u ON u.id = p.url_id AND u.page_id = p.id CROSS JOIN json_each(p.json_ld) AS e
+WHERE p.json_ld <> '[]' AND u.status IN ('fetched', 'failed', 'pending') AND NOT json_valid(e.value);
+
+CREATE VIEW mixed_content AS
+-- What current pages load over http though they themselves came over https: browsers block it, or warn. Reads
+-- every page.
+--   page_url        the page
+--   kind            image, script, stylesheet, video, audio, embed or font
+--   url             of the resource
+--   url_id          the page's row in urls
+SELECT DISTINCT
+    u.url AS page_url, json_extract(e.value, '$[0]') AS kind, json_extract(e.value, '$[1]') AS url, u.id AS url_id
+FROM pages AS p CROSS JOIN urls AS u ON u.id = p.url_id AND u.page_id = p.id CROSS JOIN json_each(p.resources) AS e
+WHERE instr(p.resources, '"http:') AND u.status IN ('fetched', 'failed', 'pending') AND u.url GLOB 'https:*'
+    AND json_extract(e.value, '$[1]') GLOB 'http:*';
+
+CREATE VIEW missing_security_headers AS
+-- Header fields that protect visitors and that current HTML pages came without: one row per host and field. Pages whose
+-- header fields are not stored do not count.
+--   host            the host
+--   header          content-security-policy, referrer-policy, strict-transport-security (https alone),
+--                   x-content-type-options or x-frame-options (unless Content-Security-Policy says frame-ancestors)
+--   pages           how many pages lack it
+--   example_url     one of them
+WITH
+    wanted (header) AS (
+        VALUES ('content-security-policy'), ('referrer-policy'), ('strict-transport-security'),
+            ('x-content-type-options'), ('x-frame-options')
+    ),
+    lacking (head_id, header, unless_framed) AS MATERIALIZED (  -- heads are few: pages share them
+        SELECT h.id, w.header, w.header = 'x-frame-options' AND h.fields LIKE '%["content-security-policy",%'
+        FROM heads AS h CROSS JOIN wanted AS w
+        WHERE h.fields NOT LIKE '%["' || w.header || '",%' AND NOT (
+            w.header = 'x-frame-options' AND h.fields LIKE '%["content-security-policy","%frame-ancestors%'
+        )
+    ),
+    head (host_id, head_id, is_https, is_framed, pages, first_id) AS MATERIALIZED (
+        SELECT u.host_id, f.head_id, u.url GLOB 'https:*', f.head_values LIKE '%frame-ancestors%', count(*), min(u.id)
+        FROM urls AS u CROSS JOIN pages AS p ON p.id = u.page_id CROSS JOIN fetches AS f ON f.id = p.fetch_id
+        WHERE u.status IN ('fetched', 'failed', 'pending') AND f.head_id IS NOT NULL AND f.content_type LIKE '%html%'
+        GROUP BY 1, 2, 3, 4
+    )
+SELECT g.host, g.header, g.pages, e.url AS example_url FROM (
+    SELECT n.name AS host, l.header, sum(h.pages) AS pages, min(h.first_id) AS first_id
+    FROM head AS h JOIN lacking AS l ON l.head_id = h.head_id JOIN hosts AS n ON n.id = h.host_id
+    WHERE (h.is_https OR l.header <> 'strict-transport-security')
+        AND NOT (l.unless_framed AND coalesce(h.is_framed, 0))
+    GROUP BY h.host_id, l.header
+) AS g JOIN urls AS e ON e.id = g.first_id;
+
+CREATE VIEW sitemap_problems AS
+-- Pages that sitemaps name though search engines cannot list them.
+--   url             the page
+--   sitemap_url     the sitemap
+--   problem         gone, failed, redirected, excluded, noindex, or canonical (it names another page as canonical)
+--   reason          why it was excluded or failed; for canonical, that other page; NULL otherwise
+--   url_id          the page's row in urls
+SELECT url, sitemap_url, problem, reason, url_id FROM (
+    SELECT
+        u.url, s.url AS sitemap_url, u.id AS url_id,
+        CASE WHEN u.status IN ('gone', 'failed', 'redirected', 'excluded') THEN u.status
+            WHEN p.noindex THEN 'noindex' WHEN p.canonical_url <> u.url THEN 'canonical' END AS problem,
+        CASE WHEN u.status IN ('failed', 'excluded') THEN u.reason
+            WHEN u.status IN ('fetched', 'pending') AND NOT p.noindex AND p.canonical_url <> u.url
+            THEN p.canonical_url END AS reason
+    FROM sitemap_entries AS e JOIN urls AS s ON s.id = e.sitemap_id JOIN urls AS u ON u.id = e.url_id
+        LEFT JOIN pages AS p ON p.id = u.page_id
+    WHERE s.kind = 'sitemap' AND u.kind = 'page'
+) WHERE problem IS NOT NULL;
 CREATE VIEW slow_pages AS
 -- Current pages that took one second or longer.
 --   url             the page
@@ -599,17 +706,20 @@ CREATE VIEW hreflang_problems AS
 SELECT url, language, alternate_url, problem, iif(problem IN ('failed', 'excluded'), reason, NULL) AS reason, url_id
 FROM (
     SELECT
-        a.page_url AS url, a.language, a.url AS alternate_url, t.reason, s.id AS url_id,
+        s.url, json_extract(a.value, '$[2]') AS language, json_extract(a.value, '$[0]') AS alternate_url, t.reason,
+        s.id AS url_id,
         CASE WHEN t.id IS NULL THEN 'unknown'
             WHEN t.status IN ('gone', 'failed', 'redirected', 'excluded') THEN t.status
             WHEN q.noindex THEN 'noindex'
             WHEN q.alternates IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM json_each(q.alternates) AS b
-                WHERE json_extract(b.value, '$[1]') = 'hreflang' AND json_extract(b.value, '$[0]') = a.page_url
+                WHERE json_extract(b.value, '$[1]') = 'hreflang' AND json_extract(b.value, '$[0]') = s.url
             ) THEN 'one-sided' END AS problem
-    FROM alternates AS a JOIN urls AS s ON s.url = a.page_url
-        LEFT JOIN urls AS t ON t.url = a.url LEFT JOIN pages AS q ON q.id = t.page_id
-    WHERE a.kind = 'hreflang' AND a.url <> a.page_url
+    FROM pages AS p CROSS JOIN urls AS s ON s.id = p.url_id AND s.page_id = p.id
+        CROSS JOIN json_each(p.alternates) AS a
+        LEFT JOIN urls AS t ON t.url = json_extract(a.value, '$[0]') LEFT JOIN pages AS q ON q.id = t.page_id
+    WHERE instr(p.alternates, '"hreflang"') AND s.status IN ('fetched', 'failed', 'pending')
+        AND json_extract(a.value, '$[1]') = 'hreflang' AND json_extract(a.value, '$[0]') <> s.url
 ) WHERE problem IS NOT NULL;
 
 CREATE VIEW change_feed AS
@@ -625,9 +735,9 @@ CREATE VIEW change_feed AS
 --   detail          where it moved to; why it is gone, withdrawn or broken; NULL otherwise
 --   url_id          the URL's row in urls
 SELECT
-    c.id AS change_id, u.url, c.change, c.run_id, c.at,
-    (SELECT p.id FROM pages AS p WHERE p.id = c.page_id) AS page_id, c.detail, c.url_id
-FROM change_log AS c JOIN urls AS u ON u.id = c.url_id;
+    log.id AS change_id, u.url, log.change, log.run_id, log.at,
+    (SELECT p.id FROM pages AS p WHERE p.id = log.page_id) AS page_id, log.detail, log.url_id
+FROM change_log AS log JOIN urls AS u ON u.id = log.url_id;
 
 CREATE VIEW changes AS
 -- What happened to pages, run by run. Only responses count, and what the rules say; an outage changes nothing. Of what

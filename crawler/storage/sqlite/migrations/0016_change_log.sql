@@ -54,7 +54,8 @@ INSERT INTO change_log (url_id, run_id, at, change, detail)
 SELECT
     id, coalesce((SELECT max(id) FROM runs), 0), coalesce(failing_since, fetched_at, discovered_at),
     CASE WHEN status = 'excluded' THEN 'withdrawn' WHEN status = 'redirected' THEN 'moved'
-        WHEN status = 'gone' AND page_id IS NOT NULL THEN 'gone' ELSE 'broken' END, reason
+        WHEN status = 'gone' AND page_id IS NOT NULL THEN 'gone' ELSE 'broken' END,
+    iif(status = 'gone', 'http 404 or 410', reason)
 FROM urls AS u
 WHERE kind = 'page' AND (status IN ('failed', 'gone') OR status IN ('excluded', 'redirected') AND page_id IS NOT NULL)
     AND NOT (status IN ('gone', 'redirected') AND EXISTS (
