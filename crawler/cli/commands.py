@@ -20,6 +20,7 @@ from crawler.cli.diff import diff
 from crawler.cli.help import show_help
 from crawler.cli.init import init
 from crawler.cli.list import list_rows
+from crawler.cli.plan import plan
 from crawler.cli.prune import prune
 from crawler.cli.report import report
 from crawler.cli.search import search
@@ -44,6 +45,7 @@ app.command(cls=CrawlCommand)(crawl)
 app.command(cls=Command)(add)
 app.command(cls=Command)(init)
 app.command(cls=Command)(status)
+app.command(cls=Command)(plan)
 app.command(cls=Command)(report)
 app.command("list", cls=Command)(list_rows)
 app.command(cls=Command)(diff)
