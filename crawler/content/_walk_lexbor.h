@@ -23,8 +23,7 @@ enum { TEXT_TAG = 2 };          /* the number that lexbor gives text instead of 
     F(node_t *, previous, lxb_dom_node_prev_noi, (node_t *)) \
     F(node_t *, next, lxb_dom_node_next_noi, (node_t *)) \
     F(node_t *, parent, lxb_dom_node_parent_noi, (node_t *)) \
-    F(byte_t *, copied_text, lxb_dom_node_text_content, (node_t *, size_t *)) \
-    F(void *, free_text, lxb_dom_document_destroy_text_noi, (void *, byte_t *)) \
+    F(const byte_t *, copied_text, lxb_dom_node_text_content, (node_t *, size_t *)) \
     F(const byte_t *, local_name, lxb_dom_element_local_name, (node_t *, size_t *)) \
     F(attribute_t *, first_attribute, lxb_dom_element_first_attribute_noi, (node_t *)) \
     F(attribute_t *, next_attribute, lxb_dom_element_next_attribute_noi, (attribute_t *)) \

@@ -34,7 +34,7 @@ from crawler.content.resources import read_resources, source_of
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, tag_ids
 from crawler.content.walk import Walk, Walked, walk
-from crawler.records import Link, Page
+from crawler.records import Links, Page
 from crawler.urls import document_base, normalize
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
 
@@ -259,8 +259,10 @@ def _images_hash(images: Sequence[Attributes]) -> bytes:
     return blake2b("\0".join(sources).encode(), digest_size=IMAGES_HASH_BYTES).digest() if any(sources) else b""
 
 
-def _content_hash(title: str | None, text: str, links: Iterable[Link], *, noindex: bool, nofollow: bool) -> bytes:
+def _content_hash(title: str | None, text: str, links: Links, *, noindex: bool, nofollow: bool) -> bytes:
     """BLAKE2b over the page's title, text, links and robots directives, separated by NUL, which none of them holds."""
-    targets = [f"{link.url} nofollow" if link.nofollow else link.url for link in links]  # no URL has a space
+    targets = links.urls
+    if True in links.nofollows:  # no URL has a space
+        targets = [f"{link.url} nofollow" if link.nofollow else link.url for link in links]
     content = "\0".join((title or "", text, *targets, *(["noindex"] * noindex), *(["nofollow"] * nofollow)))
     return blake2b(content.encode(), digest_size=CONTENT_HASH_BYTES).digest()

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 from selectolax.lexbor import LexborNode
 
 from crawler.content.visible_text import collapse, image_alt, tag_ids, text_of
-from crawler.records import Link, LinkDetail
+from crawler.records import LinkDetail, Links
 from crawler.urls import DocumentBase, normalize
 
 MAX_LINKS = 10_000
@@ -28,23 +28,23 @@ _FRAMES = frozenset({"iframe", "frame"})
 _SERIES = frozenset({"next", "prev"})
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
-# What an element that links is called: its text and, where that is empty, its name; or the element itself, whose text
-# takes long and is not always needed.
-Caption: TypeAlias = tuple[str, str] | LexborNode
+# What an element that links is called: its text; where that is empty, its name in a tuple; or the element itself, whose
+# text takes long and is not always needed.
+Caption: TypeAlias = str | tuple[str] | LexborNode
 LinkElement: TypeAlias = tuple[str, str | None, Caption]  # its href as written, and its rel
-# An element that is worth a detail: its position, whole href, target, caption, whether it is the first of its target.
-_Further: TypeAlias = tuple[int, str, str, Caption, bool]
+# An element that is worth a detail: its position, href as written, place, caption, whether it is the first of its URL.
+_Further: TypeAlias = tuple[int, str, int, Caption, bool]
 
 
-class Links(NamedTuple):
+class PageLinks(NamedTuple):
     """One link for each distinct URL in order of appearance, the number of distinct ones, and what is said beyond."""
 
-    links: tuple[Link, ...]
+    links: Links
     total: int
     details: tuple[LinkDetail, ...]
 
 
-def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> Links:
+def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> PageLinks:
     """The links of `elements`, of which those that are None lead nowhere.
 
     `base` is what hrefs are resolved against, `url` the page's own. A repeated URL keeps its first rel and the first
@@ -54,34 +54,38 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> L
     URL by another href, which is by another fragment as a rule, or first with one, there are details: what is written
     twice is kept once, because the text of each repeat would take 2 % of all reading.
     """
-    kept: dict[str, Link] = {}
-    further: list[_Further] = []
-    nameless: dict[str, list[Caption]] = {}  # by URL: its elements, as long as none has a text
     hrefs = _Hrefs(base, url)
-    targets = hrefs.targets
+    places = hrefs.places
+    anchors: list[str] = []
+    rels: list[str] = []
+    nofollows: list[bool] = []
+    further: list[_Further] = []
+    nameless: dict[int, list[Caption]] = {}  # by place: its elements, as long as none has a text
     for position, element in enumerate(elements):
         if element is None:
             continue
         whole, rel, caption = element
-        is_new = whole not in targets
-        if is_new:
-            hrefs.resolve(whole, is_full=len(kept) >= MAX_LINKS)
-        target = targets.get(whole)
-        if target is None:
-            continue
-        known = kept.get(target)
-        if is_new and (known is not None or "#" in whole):
-            further.append((position, whole, target, caption, known is None))
-        if known is None:
-            kept[target] = known = _link(target, caption_text(caption), rel)
-            if not known.anchor:
-                nameless[target] = []
-        elif known.nofollow and not _is_nofollow(_tokens(rel)):
-            kept[target] = known._replace(nofollow=False)
-        if target in nameless:
-            nameless[target].append(caption)
-    kept |= {url: kept[url]._replace(anchor=anchor) for url, anchor in _later_anchors(nameless)}
-    return Links(tuple(kept.values()), len(kept) + len(hrefs.beyond), tuple(_details(further, kept)))
+        place = places.get(whole)
+        if place is None:
+            place = hrefs.place_of(whole)
+            is_first = place == len(anchors)
+            if place >= 0 and (not is_first or "#" in whole):
+                further.append((position, whole, place, caption, is_first))
+            if is_first:
+                anchors.append(anchor := caption_text(caption))
+                rels.append(tokens := _tokens(rel))
+                nofollows.append(_is_nofollow(tokens))
+                if not anchor:
+                    nameless[place] = [caption]
+                continue
+        if place >= 0:
+            if nofollows[place] and not _is_nofollow(_tokens(rel)):
+                nofollows[place] = False
+            if place in nameless:
+                nameless[place].append(caption)
+    _take_later_anchors(anchors, nameless)
+    links = Links(hrefs.urls, anchors, rels, nofollows)
+    return PageLinks(links, len(anchors) + len(hrefs.beyond), tuple(_details(further, anchors)))
 
 
 def link_element(node: LexborNode) -> LinkElement | None:
@@ -107,42 +111,57 @@ def series_element(attributes: Mapping[str, str | None]) -> LinkElement | None:
     rel, href = attributes.get("rel"), attributes.get("href")
     if not rel or not href or _SERIES.isdisjoint(_tokens(rel).split()):
         return None
-    return href, rel, (collapse(attributes.get("alt")), _label(attributes))
+    return href, rel, collapse(attributes.get("alt")) or (_label(attributes),)
+
+
+_NOWHERE = -1  # instead of a place
 
 
 class _Hrefs:
     """Where a page's hrefs lead: joining is expensive, so each is joined once, fragments aside.
 
-    `targets` is by the whole href. Those that came when there were links enough are `beyond`, and in no `targets`.
+    `places` is by the href as written: which of the `urls` it leads to, or `_NOWHERE`. What came when there were links
+    enough is `beyond`, and leads nowhere.
     """
 
     def __init__(self, base: str, url: str) -> None:
-        self.targets: dict[str, str | None] = {}
+        self.places: dict[str, int] = {}
+        self.urls: list[str] = []
         self.beyond: set[str] = set()
         self._base = base
-        self._resolved: dict[str, str | None] = {"": None if base == url else str(base)}  # by href without its fragment
+        self._own = None if base == url else str(base)  # where an empty href leads
+        self._place_of_url: dict[str, int] = {}
+        self._place_of_href: dict[str, int] = {}  # without its fragment
 
-    def resolve(self, whole: str, *, is_full: bool) -> None:
-        """Resolve an href that has not been seen; `is_full`: there are links enough."""
+    def place_of(self, whole: str) -> int:
+        """Where an href leads that has not been seen: to the next URL, if it is the first that leads there."""
         href = whole.partition("#")[0].strip(_WHITESPACE)
-        if href not in self._resolved:
-            if is_full:
-                self.beyond.add(href)
-                return
-            self._resolved[href] = resolve(href, self._base)
-        self.targets[whole] = self._resolved[href]
+        place = self._place_of_href.get(href)
+        if place is None:
+            place = self._place_of_href[href] = self._new_place_of(href)
+        self.places[whole] = place
+        return place
+
+    def _new_place_of(self, href: str) -> int:
+        if href and len(self.urls) >= MAX_LINKS:
+            self.beyond.add(href)
+            return _NOWHERE
+        url = resolve(href, self._base) if href else self._own
+        if url is None:
+            return _NOWHERE
+        place = self._place_of_url.setdefault(url, len(self.urls))
+        if place == len(self.urls):
+            self.urls.append(url)
+        return place
 
 
-def _details(further: Sequence[_Further], kept: Mapping[str, Link]) -> Iterator[LinkDetail]:
-    """Of the hrefs as they are written, those that have a fragment, or that are not the first of their target."""
-    if not further:
-        return
-    places = {url: place for place, url in enumerate(kept)}
-    for position, href, target, caption, is_first in further[:MAX_DETAILS]:
-        own = kept[target].anchor if is_first else caption_text(caption)
+def _details(further: Sequence[_Further], anchors: Sequence[str]) -> Iterator[LinkDetail]:
+    """Of the hrefs as they are written, those that have a fragment, or that are not the first of their URL."""
+    for position, href, place, caption, is_first in further[:MAX_DETAILS]:
+        own = anchors[place] if is_first else caption_text(caption)
         _path, hash_sign, fragment = href.partition("#")
         anchor = own or caption_name(caption)
-        yield LinkDetail(places[target], position, anchor, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None)
+        yield LinkDetail(place, position, anchor, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None)
 
 
 def resolve(href: str, base: str) -> str | None:
@@ -170,11 +189,6 @@ def _resolve_in_folder(href: str, folder: str) -> str | None:
     return _NEEDS_PAGE if url is not None and url.partition("?")[0] == folder else url
 
 
-def _link(url: str, anchor: str, rel: str | None) -> Link:
-    tokens = _tokens(rel)
-    return Link(url, anchor, tokens, _is_nofollow(tokens))
-
-
 def _tokens(rel: str | None) -> str:
     return collapse(rel).lower() if rel else ""
 
@@ -186,30 +200,32 @@ def _is_nofollow(rel: str) -> bool:
 
 def caption_text(caption: Caption) -> str:
     """The text of an element that links."""
+    if isinstance(caption, str):
+        return caption
     if isinstance(caption, tuple):
-        return caption[0]
+        return ""
     is_anchor = LINKING_TAGS[caption.tag_id] == "a"
     return text_of(caption) if is_anchor else collapse(caption.attributes.get("alt"))  # only areas have the latter
 
 
 def caption_name(caption: Caption) -> str:
     """What a screen reader says of an element that has no text."""
-    if isinstance(caption, tuple):
-        return caption[1]
-    return _label(caption.attributes) or image_alt(caption)
+    if isinstance(caption, LexborNode):
+        return _label(caption.attributes) or image_alt(caption)
+    return "" if isinstance(caption, str) else caption[0]
 
 
 def _label(attributes: Mapping[str, str | None]) -> str:
     return collapse(attributes.get("aria-label")) or collapse(attributes.get("title"))
 
 
-def _later_anchors(nameless: Mapping[str, list[Caption]]) -> Iterator[tuple[str, str]]:
-    """For the URLs whose first element has no text: the text of a later one, or else what one is called without a text.
-
-    At most `MAX_NAMELESS` elements are looked at.
+def _take_later_anchors(anchors: list[str], nameless: Mapping[int, list[Caption]]) -> None:
+    """Put in, for the links whose first element has no text, the text of a later one, or else what one is called
+    without a text. At most `MAX_NAMELESS` elements are looked at.
     """
     room = MAX_NAMELESS
-    for url, captions in nameless.items():
+    for place, captions in nameless.items():
         looked_at = captions[:room]
         room -= len(looked_at)
-        yield url, next(filter(None, chain(map(caption_text, looked_at[1:]), map(caption_name, looked_at))), "")
+        texts, names = map(caption_text, looked_at[1:]), map(caption_name, looked_at)
+        anchors[place] = next(filter(None, chain(texts, names)), "")
