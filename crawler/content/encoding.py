@@ -28,11 +28,11 @@ _META_CHARSET = re.compile(
 )
 _XML_ENCODING = re.compile(rb"""[\t\n\f\r ]*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']""")
 _MARKUP = re.compile(rb"<(?:(?P<comment>!--)|(?P<meta>meta)(?=[\t\n\f\r /])|(?P<tag>/?[a-z])|[!/?])", re.IGNORECASE)
-_REST_OF_TAG_NAME = re.compile(rb"[^\t\n\f\r >]*")
 _ATTRIBUTE = re.compile(
     rb"""[\t\n\f\r /]*(?P<name>[^\t\n\f\r />][^\t\n\f\r />=]*)"""
     rb"""(?:[\t\n\f\r ]*=[\t\n\f\r ]*(?:"([^"]*)(?:"|\Z)|'([^']*)(?:'|\Z)|([^\t\n\f\r >"'][^\t\n\f\r >]*)|))?"""
 )
+_REST_OF_TAG = re.compile(rb"[^\t\n\f\r >]*+(?>%b)*+" % _ATTRIBUTE.pattern)  # of its name, then its attributes
 
 
 class Sniffed(NamedTuple):
@@ -121,18 +121,19 @@ def _declared_name(label: bytes) -> str | None:
 
 def _prescan(head: bytes) -> str | None:
     """The first usable `<meta>` declaration, by the standard's prescan."""
-    if b"charset" not in head.lower():
+    if b"charset" not in head and b"charset" not in head.lower():
         return None
     position = 0
     while markup := _MARKUP.search(head, position):
         if markup["comment"]:
             end = head.find(b"-->", markup.start() + 2)  # '<!-->' is a whole comment
             position = end + 3 if end >= 0 else len(head)
-        elif markup["meta"] or markup["tag"]:
-            start = markup.end() if markup["meta"] else _end_of(_REST_OF_TAG_NAME, head, markup.end())
-            attributes, position = _attributes(head, start)
-            if markup["meta"] and (name := _meta_encoding(attributes)):
+        elif markup["meta"]:
+            attributes, position = _attributes(head, markup.end())
+            if name := _meta_encoding(attributes):
                 return name
+        elif markup["tag"]:
+            position = _end_of(_REST_OF_TAG, head, markup.end())
         else:
             end = head.find(b">", markup.end())
             position = end + 1 if end >= 0 else len(head)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crawler.fakeweb import FakeWeb, Site
+from crawler.fakeweb import Answer, FakeWeb, Site
 
 # In a link's text, a title and a header: markup, an event handler, a terminal's commands, a mention, a table's bar.
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>\x9b2J\u202e|`@all`"
@@ -14,7 +14,8 @@ LONG_DESCRIPTION = "A description that goes on and on. " * 6
 _HOME = [
     ("/dead", HOSTILE), ("/forbidden", "no entry"), ("/error", "out of order"), ("/old", "moved"),
     ("/to-dead", "moved away"), ("/loop-a", "round"), ("/private/1", "private"),
-    ("http://elsewhere.test/", "elsewhere"), ("/one", "1"), ("/two", "2"), ("/copy", "3"), ("/untitled", "?"),
+    ("http://elsewhere.test/", "elsewhere"), ("http://wall.test/", "wall"),
+    ("/one", "1"), ("/two", "2"), ("/copy", "3"), ("/untitled", "?"),
     ("/twin-1", "t1"), ("/twin-2", "t2"),
     ("/long", "long"), ("/plain", "plain"), ("/for-dead", "c"), ("/de", "German"), ("/data", "data"),
     ("/hidden", "hidden"), ("/x/x/x/x/x", "deep"), ("/large", "large"), ("/ok", "ok"), ("/leaving", "leaving"),
@@ -28,7 +29,7 @@ def shop() -> FakeWeb:
     site.robots("User-agent: *\nDisallow: /private\nSitemap: http://shop.test/sitemap.xml\n")
     site.sitemap("/sitemap.xml", ["/orphan", "/dead", "/old", "/hidden", "/ok"])
     page(site, "/", "Home", links=_HOME)
-    page(site, "/ok", "Ok", links=["/", ("/dead", "dead, too")])
+    page(site, "/ok", "Ok", links=["/", ("/dead", "dead, too")], markup='<img src="/missing.png" alt="a picture">')
     site.status("/forbidden", 403)
     site.status("/error", 500)
     site.redirect("/old", "/older")
@@ -53,7 +54,10 @@ def shop() -> FakeWeb:
     page(site, "/orphan", "Orphan")
     page(site, "/leaving", "Leaving", links=["/dead", ("/places#here", "here"), ("/places#nowhere", "nowhere")])
     page(site, "/places", "Places", markup='<p id="here">Here</p>')
+    site.answer("/1.png", Answer(content_type="image/png"))
+    web.host("wall.test").status("/", 403)
     secure = web.host("secure.test", tls=True)
+    secure.answer("/2.png", Answer(content_type="image/png"))
     page(secure, "/", "Secure", markup='<img src="http://shop.test/1.png" alt="one"><img src="/2.png" alt="two">')
     return web
 

@@ -19,7 +19,10 @@ from crawler.archive.audit.questions import QUESTIONS
 from crawler.archive.listing import LISTINGS
 from crawler.fakeweb import Served
 from crawler.output.report.page import MAX_BYTES
-from tests.acceptance.conftest import COMMAND, Cli, Outcome
+from tests.acceptance import devtools
+from tests.acceptance.conftest import COMMAND, Cli, Outcome, Serve
+from tests.acceptance.old_crawls import restore
+from tests.acceptance.old_web import PORT, old_web
 from tests.acceptance.shop_web import HOSTILE, LONG_DESCRIPTION, LONG_TITLE, next_day, shop
 
 UNREADABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
@@ -30,7 +33,7 @@ class Shop:
 
     def __init__(self, folder: Path, served: Served, origin: str) -> None:
         self.cli, self.served, self.origin = Cli(folder), served, origin
-        self.days = {1: folder / "first.db", 2: folder / "second.db"}
+        self.days = {1: folder / "first.db", 2: folder / "second.db", 3: folder / "checked.db"}
 
     def crawl(self, day: int, *arguments: str) -> None:
         self.cli.db = self.days[day]
@@ -56,18 +59,25 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Both days' databases."""
+    """Both days' databases, and that of the second day with links and resources checked."""
     web = shop()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("secure.test").configure_cert(context)
     with web.running(ssl_context=context) as served:
         made = Shop(tmp_path_factory.mktemp("shop"), served, served.url("shop.test", "/")[:-1])
         made.crawl(1)
-        with closing(sqlite3.connect(made.days[1])) as first, closing(sqlite3.connect(made.days[2])) as second:
-            first.backup(second)
+        copy(made.days[1], made.days[2])
         next_day(web.sites["shop.test"])
         made.crawl(2, "--max-age", "0s", "--retry-failed")
+        copy(made.days[2], made.days[3])
+        made.crawl(3, "--check", "external", "--check", "resources")
         yield made
+
+
+def copy(source: Path, target: Path) -> None:
+    """A crawl database as it is."""
+    with closing(sqlite3.connect(source)) as first, closing(sqlite3.connect(target)) as second:
+        first.backup(second)
 
 
 # --- what it finds ----------------------------------------------------------------------------------------------------
@@ -78,7 +88,6 @@ def broken(days: Shop, day: int) -> dict[str, tuple[str, set[tuple[str, str]]]]:
     section = days.sections(day)["broken-links"]
     for row in section["rows"]:
         assert row["links"] == len(row["sources"])
-        assert {one["kind"] for one in row["sources"]} == {"link"}
     return {
         days.short(row["target_url"]): (
             days.short(row["cause"]),
@@ -106,6 +115,32 @@ def test_broken_links_are_named_with_every_page_and_anchor(days: Shop) -> None:
         "/dead": ("http 404", {("/ok", "dead, too")}),
         "/leaving": ("http 410", {("/", "leaving")}),
     }
+
+
+def test_what_was_only_checked_is_told_apart_by_its_kind_and_its_verdict(days: Shop) -> None:
+    assert "--check external" in days.sections(2)["unverified-links"]["unknown"]
+    sections = days.sections(3)
+    checked = {
+        days.short(row["target_url"]): (row["cause"], row["sources"])
+        for row in sections["broken-links"]["rows"]
+        if {one["kind"] for one in row["sources"]} != {"link"}
+    }
+    assert set(checked) == {"http://elsewhere.test/", "/missing.png"}
+    elsewhere, missing = checked["http://elsewhere.test/"], checked["/missing.png"]
+    assert elsewhere[0] == "dns"
+    assert [(days.short(one["page_url"]), one["anchor"], one["kind"]) for one in elsewhere[1]] == [
+        ("/", "elsewhere", "external")
+    ]
+    assert missing[0] == "http 404"
+    assert [(days.short(one["page_url"]), one["anchor"], one["kind"]) for one in missing[1]] == [
+        ("/ok", "a picture", "resource")
+    ]
+    rest = {url: known for url, known in broken(days, 3).items() if url not in checked}
+    assert rest == broken(days, 2)
+    (wall,) = sections["unverified-links"]["rows"]
+    assert (days.short(wall["url"]).partition(":8")[0], wall["verdict"], wall["cause"]) == (
+        days.served.url("wall.test", "/").partition(":8")[0], "blocked", "http 403",
+    )  # fmt: skip
 
 
 FOUND: dict[str, tuple[tuple[str, ...], list[tuple[Any, ...]], list[tuple[Any, ...]] | None]] = {
@@ -179,7 +214,7 @@ def test_each_section_has_exactly_the_known_rows(days: Shop, name: str, day: int
 def test_what_was_left_out_is_counted_by_reason(days: Shop) -> None:
     assert sorted(days.rows(1, "excluded", "rule", "reason", "urls", "example_url")) == [
         ("robots", "robots: line 2: Disallow: /private", 1, "/private/1"),
-        ("scope", "scope", 1, "http://elsewhere.test/"),
+        ("scope", "scope", 2, "http://elsewhere.test/"),
         ("trap", "trap: repeated path segments", 1, "/x/x/x/x/x"),
     ]
 
@@ -206,7 +241,16 @@ def test_changes_are_those_of_the_last_run_and_unknown_after_the_first(days: Sho
 
 
 def test_no_section_is_left_untested_and_each_can_be_listed(days: Shop) -> None:
-    elsewhere = {"broken-links", "excluded", "mixed-content", "missing-security-headers", "changes", "slow-pages"}
+    elsewhere = {
+        "broken-links",
+        "unverified-links",
+        "flaky-links",
+        "excluded",
+        "mixed-content",
+        "missing-security-headers",
+        "changes",
+        "slow-pages",
+    }
     assert set(QUESTIONS) == {*FOUND, *elsewhere}
     for section in days.sections(1).values():
         assert section["view"] in LISTINGS
@@ -215,18 +259,18 @@ def test_no_section_is_left_untested_and_each_can_be_listed(days: Shop) -> None:
 
 def test_sections_say_what_their_views_say(days: Shop) -> None:
     """Some views are read by another way, for speed."""
-    with closing(sqlite3.connect(days.days[2])) as connection:
-        links = set(connection.execute("SELECT target_url, cause, page_url, anchor FROM broken_links"))
-    sections = days.sections(2)
+    with closing(sqlite3.connect(days.days[3])) as connection:
+        links = set(connection.execute("SELECT target_url, cause, page_url, anchor, kind FROM broken_links"))
+    sections = days.sections(3)
     assert links == {
-        (row["target_url"], row["cause"], one["page_url"], one["anchor"])
+        (row["target_url"], row["cause"], one["page_url"], one["anchor"], one["kind"])
         for row in sections["broken-links"]["rows"]
         for one in row["sources"]
     }
     for question in QUESTIONS.values():
         if question.name not in ("broken-links", "broken-fragments"):
             sql = f"SELECT count(*) FROM {question.view} WHERE {question.where}"
-            with closing(sqlite3.connect(days.days[2])) as connection:
+            with closing(sqlite3.connect(days.days[3])) as connection:
                 assert connection.execute(sql).fetchone() == (sections[question.name]["total"],), question.name
 
 
@@ -291,6 +335,19 @@ def test_mistakes_end_in_one_line(days: Shop, arguments: list[str], message: str
     outcome = days.cli.command("report", *arguments, "--db", str(days.days[1]), status=2)
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_what_has_no_answer_is_no_good_result(days: Shop, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.db"
+    copy(days.days[2], bare)
+    with closing(sqlite3.connect(bare)) as connection, connection:
+        connection.execute("UPDATE fetches SET head_id = NULL")
+        connection.execute("DELETE FROM heads")
+        connection.execute("DELETE FROM bodies")
+    for name, reason in (("missing-security-headers", "No response headers"), ("broken-fragments", "No bodies")):
+        error = days.cli.command("report", "-", "--db", str(bare), "--fail-on", name, status=2).err
+        assert f"--fail-on {name} has no answer: {reason}" in error
+        assert error.count("\n") == 1
 
 
 def test_without_a_crawl_there_is_no_report(cli: Cli) -> None:
@@ -413,3 +470,92 @@ def test_standard_output_is_the_report_alone(days: Shop) -> None:
     assert outcome.out.startswith("<!doctype html>")
     assert outcome.out.endswith("</html>\n")
     assert outcome.err == ""
+
+
+def test_a_database_of_0_1_0_is_reported_on_once_it_is_migrated(cli: Cli, serve: Serve) -> None:
+    """What that version did not keep is unknown, and said to be."""
+    served = serve(old_web(2))
+    restore("database_0_1_0.sql", PORT, cli.db, served)
+    assert "older schema" in cli.command("report", "--db", str(cli.db), status=6).err
+    assert not (cli.folder / "report.html").exists()
+    cli.crawl(served, "--no-headers", "--max-requests", "1", status=None)
+    sections = {
+        one["name"]: one
+        for one in json.loads(cli.command("report", "-", "--format", "json", "--db", str(cli.db)).out)["sections"]
+    }
+    assert "before 0.2.0" in sections["missing-security-headers"]["unknown"]
+    assert sections["failed-urls"]["total"] == cli.rows("SELECT count(*) FROM failed_urls")[0] > 0
+    linked = {row["target_url"] for row in sections["broken-links"]["rows"]}
+    assert linked == set(cli.rows("SELECT DISTINCT target_url FROM broken_links"))
+    assert linked
+    assert cli.command("report", "-", "--db", str(cli.db)).out.startswith("<!doctype html>")
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+ROWS = "[...document.querySelectorAll('[aria-labelledby=broken-links] tbody tr')]"
+FIRST = f"{ROWS}.filter((row) => !row.hidden).map((row) => row.cells[0].textContent.trim())"
+HEAD = "document.querySelector('[aria-labelledby=broken-links] th')"
+FILTER = "document.querySelector('[aria-labelledby=broken-links] input')"
+
+
+@pytest.mark.system
+async def test_in_a_browser_nothing_that_was_crawled_does_anything(days: Shop, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    days.cli.command("report", str(page), "--db", str(days.days[1]))
+    async with devtools.opened(page, tmp_path / "profile") as tab:
+        assert await tab.value("document.title") == "Crawl of shop.test, secure.test"
+        assert tab.requests == [page.as_uri()]
+        assert tab.complaints == []
+        assert (
+            await tab.value("document.querySelectorAll('script, img, iframe, object, [onerror], [style]').length") == 1
+        )
+        assert await tab.value("getComputedStyle(document.body).maxWidth") != "none"  # the policy lets the style in
+        await tab.value("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=document.title=1>')")
+        assert any("Content Security Policy" in one for one in tab.complaints)
+
+
+@pytest.mark.system
+async def test_in_a_browser_tables_sort_and_filter_by_keyboard(days: Shop, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    days.cli.command("report", str(page), "--db", str(days.days[3]))
+    async with devtools.opened(page, tmp_path / "profile") as tab:
+        before = await tab.value(FIRST)
+        assert len(before) == 7
+        await tab.value(f"{HEAD}.querySelector('button').focus()")
+        await press(tab, "Enter", "\r")
+        assert (await tab.value(FIRST), await tab.value(f"{HEAD}.ariaSort")) == (sorted(before), "ascending")
+        await press(tab, "Enter", "\r")
+        assert (await tab.value(FIRST), await tab.value(f"{HEAD}.ariaSort")) == (sorted(before)[::-1], "descending")
+        await tab.value(f"{FILTER}.focus()")
+        await tab.call("Input.insertText", text="FORBIDDEN 403")
+        assert [days.short(url) for url in await tab.value(FIRST)] == ["/forbidden"]
+        assert await tab.value(f"{FILTER}.closest('p').querySelector('output').textContent") == "1 of 7 rows"
+
+
+@pytest.mark.system
+async def test_in_a_browser_no_screen_is_too_narrow(days: Shop, tmp_path: Path) -> None:
+    """On a phone nothing sticks out; in the dark and on paper the page is drawn, too."""
+    page = tmp_path / "report.html"
+    days.cli.command("report", str(page), "--db", str(days.days[3]))
+    async with devtools.opened(page, tmp_path / "profile") as tab:
+        pictures = {
+            await tab.look(width=1280),
+            await tab.look(width=1280, dark=True),
+            await tab.look(width=1280, printed=True),
+            await tab.look(width=360),
+        }
+        assert len(pictures) == 4
+        assert await tab.value("document.documentElement.scrollWidth") <= 360
+
+
+async def press(tab: devtools.Tab, key: str, text: str) -> None:
+    """Press a key and let it go."""
+    for kind in ("keyDown", "keyUp"):
+        await tab.call(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key=key,
+            text=text if kind == "keyDown" else "",
+            windowsVirtualKeyCode=13,
+        )

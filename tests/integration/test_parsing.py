@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import resource
 import signal
 import struct
@@ -278,6 +279,19 @@ async def test_a_process_that_has_grown_is_replaced_after_its_document(processes
         assert not any(isinstance(reading, Failure) for reading in readings)
         assert await _title_read(parser) == "T"
         assert sum(map(_resident_bytes, _children())) < processes * (100 << 20)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries cannot be told to give memory back")
+async def test_a_process_that_only_keeps_freed_memory_gives_it_back_and_stays() -> None:
+    async with _closed_later(ParserPool("crawler", 60, processes=1)) as parser:
+        assert await _title_read(parser) == "T"
+        before = _children()
+        for _ in range(3):
+            assert not isinstance(
+                await parser.read(UrlKind.PAGE, _response(LARGE[: 4 << 20]), keep_body=False), Failure
+            )
+        assert await _title_read(parser) == "T"
+        assert _children() == before
 
 
 async def test_a_closed_parser_reads_nothing_and_leaves_nobody_waiting() -> None:

@@ -15,7 +15,8 @@ _MOMENTS = 48  # points of a curve
 _DEPTHS = 15
 
 _PAGES = """
-SELECT count(*), count(DISTINCT host), total(bytes), max(depth), avg(elapsed_s), max(fetched_at) FROM current_pages
+SELECT count(*), (SELECT count(*) FROM host_overview WHERE fetched > 0), total(bytes), max(depth), max(fetched_at)
+FROM current_pages
 """
 _MEDIAN = """
 SELECT elapsed_s FROM current_pages WHERE elapsed_s IS NOT NULL ORDER BY elapsed_s
@@ -63,7 +64,7 @@ _BY_RUN = "SELECT run_id, pages FROM run_overview ORDER BY run_id DESC LIMIT ?"
 
 async def read_figures(connection: aiosqlite.Connection) -> list[Figure]:
     """What one wants to know first."""
-    pages, hosts, size_bytes, depth, _mean, fetched_at = await _row(connection, _PAGES)
+    pages, hosts, size_bytes, depth, fetched_at = await _row(connection, _PAGES)
     urls, pending, redirected, excluded, gone, failed = map(int, await _row(connection, _URLS))
     broken, links = map(int, await _row(connection, _BROKEN))
     median = await _rows(connection, _MEDIAN)

@@ -13,14 +13,21 @@ from crawler.archive.audit.model import Column, Kind, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a question needs: a query with a row. `unless`: why there is no answer if it has none."""
+
+    query: str
+    unless: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One question to a view.
 
     `view` is queried where `where` holds, in the `order` that puts first what matters most. A finding is the same as
     one of another day where the columns of `key` have the same values. `listed_by` is the view that `crawler list`
-    prints, if it is another one. `needs` is a query without rows if the question cannot be answered, then for the
-    reason `unless`. `has_sources`: the first column is a URL to which pages lead that the report names, the last one
-    how many links do.
+    prints, if it is another one. Without one of its `needs` it is not answered. `has_sources`: the first column is a
+    URL to which pages lead that the report names, the last one how many links do.
     """
 
     name: str
@@ -35,9 +42,10 @@ class Question:
     where: str = "TRUE"
     listed_by: str = ""
     has_sources: bool = False
-    needs: str = ""
-    unless: str = ""
+    needs: Sequence[Need] = ()
 
+
+_MAX_PLACES = 30_000  # pages that are parsed for the places on them: 10 s of CPU
 
 _URL = Column(name="url", title="Page", kind=Kind.URL)
 _TITLE = Column(name="title", title="Title")
@@ -49,23 +57,67 @@ _LINKS, _FAILURES, _CONTENT, _SEARCH, _SPEED, _SECURITY, _COVERAGE, _HISTORY = (
     "Links", "Failures", "Content", "Search engines", "Speed and size", "Security", "Coverage", "Changes",
 )  # fmt: skip
 
+_CAUSE = Column(name="cause", title="Cause")
+
 _BROKEN = Question(
     name="broken-links",
     chapter=_LINKS,
     title="Broken links",
-    explanation="Links to URLs that are gone or failed, also through redirects, and to redirect loops, each with the"
-    " pages that have to be corrected.",
+    explanation="URLs that are gone or failed, also through redirects, and redirect loops, each with the pages that"
+    " have to be corrected. With --check, also links that leave the scope, images, scripts and stylesheets.",
     severity=Severity.ERROR,
     view="scratch.broken_targets",
     columns=(
         Column(name="target_url", title="Broken URL", kind=Kind.URL),
-        Column(name="cause", title="Cause"),
+        _CAUSE,
         Column(name="links", title="Links", kind=Kind.COUNT),
     ),
     key=("target_url",),
     order="links DESC, target_url",
     listed_by="broken_links",
     has_sources=True,
+)
+_UNVERIFIED = Question(
+    name="unverified-links",
+    chapter=_LINKS,
+    title="Checked without a verdict",
+    explanation="External links and resources that refuse to answer a program (blocked), or must not be asked for: by"
+    " robots.txt or an option (not_asked). People may well get them, so they do not count as broken.",
+    severity=Severity.INFO,
+    view="checked_urls",
+    columns=(
+        Column(name="url", title="URL", kind=Kind.URL),
+        Column(name="verdict", title="Verdict"),
+        _CAUSE,
+        Column(name="checked_at", title="Checked", kind=Kind.TIME),
+    ),
+    key=("url",),
+    order="verdict, url",
+    where="verdict IN ('blocked', 'not_asked')",
+    needs=(
+        Need(
+            query="SELECT 1 FROM checks LIMIT 1",
+            unless="Links that leave the scope, images and scripts were not asked for. To do so, crawl with --check"
+            " external --check resources.",
+        ),
+    ),
+)
+_FLAKY = Question(
+    name="flaky-links",
+    chapter=_LINKS,
+    title="Links that come and go",
+    explanation="External links and resources of which the last ten checks found some good and some not.",
+    severity=Severity.NOTICE,
+    view="checked_urls",
+    columns=(
+        Column(name="url", title="URL", kind=Kind.URL),
+        Column(name="verdict", title="Verdict now"),
+        _CAUSE,
+        Column(name="good_at", title="Last good", kind=Kind.TIME),
+    ),
+    key=("url",),
+    order="url",
+    where="flaky",
 )
 _FRAGMENTS = Question(
     name="broken-fragments",
@@ -82,6 +134,21 @@ _FRAGMENTS = Question(
     ),
     key=("target_url", "fragment", "page_url"),
     order="target_url, fragment, page_url",
+    needs=(
+        Need(
+            query="SELECT 1 FROM bodies LIMIT 1",
+            unless="No bodies are stored, in which the places would stand: the crawl ran with --no-bodies.",
+        ),
+        Need(
+            query=f"""SELECT 1 WHERE (
+                SELECT count(*) FROM (
+                    SELECT DISTINCT target_id FROM link_details WHERE fragment <> '' LIMIT {_MAX_PLACES} + 1
+                )
+            ) <= {_MAX_PLACES}""",  # noqa: S608 - our own number
+            unless=f"Links lead to places on more than {_MAX_PLACES:,} pages, which is too much for a report to look"
+            " through. crawler list broken-fragments takes its time.",
+        ),
+    ),
 )
 _CHAINS = Question(
     name="redirect-chains",
@@ -363,8 +430,12 @@ _HEADERS = Question(
     ),
     key=("host", "header"),
     order="pages DESC, host, header",
-    needs="SELECT 1 FROM heads LIMIT 1",
-    unless="No response headers are stored: the crawl ran with --no-headers, or with a version before 0.2.0.",
+    needs=(
+        Need(
+            query="SELECT 1 FROM heads LIMIT 1",
+            unless="No response headers are stored: the crawl ran with --no-headers, or with a version before 0.2.0.",
+        ),
+    ),
 )
 _EXCLUSIONS = Question(
     name="excluded",
@@ -409,18 +480,22 @@ _CHANGES = Question(
     key=("url", "change"),
     order="change, url",
     where="run_id = (SELECT max(id) FROM runs)",
-    needs="SELECT 1 FROM runs WHERE id > (SELECT min(id) FROM runs) LIMIT 1",
-    unless="There has been one run so far: everything is new.",
+    needs=(
+        Need(
+            query="SELECT 1 FROM runs WHERE id > (SELECT min(id) FROM runs) LIMIT 1",
+            unless="There has been one run so far: everything is new.",
+        ),
+    ),
 )
 
 QUESTIONS: Mapping[str, Question] = MappingProxyType(
     {
         one.name: one
         for one in (
-            _BROKEN, _FRAGMENTS, _CHAINS, _ORPHANS, _FAILED, _FAILING, _MIXED, _HEADERS, _CANONICAL, _HREFLANG,
-            _SITEMAPS, _JSON_LD, _NOINDEX, _DUPLICATES, _MISSING_TITLES, _DOUBLE_TITLES, _LONG_TITLES,
-            _MISSING_DESCRIPTIONS, _DOUBLE_DESCRIPTIONS, _LONG_DESCRIPTIONS, _SLOW, _LARGE, _TRAPS, _EXCLUSIONS,
-            _CHANGES,
+            _BROKEN, _UNVERIFIED, _FLAKY, _FRAGMENTS, _CHAINS, _ORPHANS, _FAILED, _FAILING, _MIXED, _HEADERS,
+            _CANONICAL, _HREFLANG, _SITEMAPS, _JSON_LD, _NOINDEX, _DUPLICATES, _MISSING_TITLES, _DOUBLE_TITLES,
+            _LONG_TITLES, _MISSING_DESCRIPTIONS, _DOUBLE_DESCRIPTIONS, _LONG_DESCRIPTIONS, _SLOW, _LARGE, _TRAPS,
+            _EXCLUSIONS, _CHANGES,
         )
     }
 )  # fmt: skip

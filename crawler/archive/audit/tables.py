@@ -48,16 +48,21 @@ CREATE INDEX scratch.chains_by_url ON kept_redirect_chains (url_id);
 CREATE TEMP TABLE links AS SELECT l.page_id, l.target_id, l.anchor, l.rel, l.nofollow
 FROM main.urls AS s CROSS JOIN main.links AS l ON l.page_id = s.page_id
 WHERE s.status IN ('fetched', 'failed', 'pending')
-    AND +l.target_id IN (SELECT id FROM main.urls WHERE status IN ('gone', 'failed', 'redirected'));
+    AND +l.target_id IN (
+        SELECT id FROM main.urls WHERE status IN ('gone', 'failed', 'redirected')
+        UNION SELECT u.id FROM main.checks AS c CROSS JOIN main.urls AS u ON u.url = c.url
+    );
 CREATE INDEX temp.links_of_page ON links (page_id);
-CREATE TABLE scratch.broken AS SELECT target_url, page_url, anchor, 'link' AS kind, status, cause FROM broken_links;
+CREATE TABLE scratch.broken AS SELECT target_url, page_url, anchor, kind, status, cause FROM broken_links;
 CREATE INDEX scratch.broken_by_target ON broken (target_url);
 CREATE TABLE scratch.broken_targets AS
 SELECT target_url, max(cause) AS cause, count(*) AS links FROM scratch.broken GROUP BY target_url;
 DROP TABLE temp.links;
 """
 
-SOURCES = "SELECT page_url, anchor, kind FROM scratch.broken WHERE target_url = ? ORDER BY page_url, anchor LIMIT ?"
+SOURCES = (
+    "SELECT page_url, anchor, kind FROM scratch.broken WHERE target_url = ? ORDER BY page_url, kind, anchor LIMIT ?"
+)
 
 
 @asynccontextmanager

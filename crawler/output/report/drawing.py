@@ -20,7 +20,7 @@ from crawler.output.safe_text import printable
 
 _WIDTH = 420  # about that of a phone, so that nothing has to shrink there
 _HEIGHT = 190
-_BAR, _AXIS = 26, 20  # the height of a bar, and what is above and below all of them
+_BAR, _AXIS = 30, 28  # the height of a bar, and what is above and below all of them
 _MAX_LABEL = 30  # cells
 _FORMATS = ((600.0, "%H:%M:%S"), (86400.0, "%H:%M"), (400 * 86400.0, "%d %b"))  # of a moment in such a span (seconds)
 _LONG_FORMAT = "%b %Y"

@@ -706,17 +706,20 @@ CREATE VIEW hreflang_problems AS
 SELECT url, language, alternate_url, problem, iif(problem IN ('failed', 'excluded'), reason, NULL) AS reason, url_id
 FROM (
     SELECT
-        a.page_url AS url, a.language, a.url AS alternate_url, t.reason, s.id AS url_id,
+        s.url, json_extract(a.value, '$[2]') AS language, json_extract(a.value, '$[0]') AS alternate_url, t.reason,
+        s.id AS url_id,
         CASE WHEN t.id IS NULL THEN 'unknown'
             WHEN t.status IN ('gone', 'failed', 'redirected', 'excluded') THEN t.status
             WHEN q.noindex THEN 'noindex'
             WHEN q.alternates IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM json_each(q.alternates) AS b
-                WHERE json_extract(b.value, '$[1]') = 'hreflang' AND json_extract(b.value, '$[0]') = a.page_url
+                WHERE json_extract(b.value, '$[1]') = 'hreflang' AND json_extract(b.value, '$[0]') = s.url
             ) THEN 'one-sided' END AS problem
-    FROM alternates AS a JOIN urls AS s ON s.url = a.page_url
-        LEFT JOIN urls AS t ON t.url = a.url LEFT JOIN pages AS q ON q.id = t.page_id
-    WHERE a.kind = 'hreflang' AND a.url <> a.page_url
+    FROM pages AS p CROSS JOIN urls AS s ON s.id = p.url_id AND s.page_id = p.id
+        CROSS JOIN json_each(p.alternates) AS a
+        LEFT JOIN urls AS t ON t.url = json_extract(a.value, '$[0]') LEFT JOIN pages AS q ON q.id = t.page_id
+    WHERE instr(p.alternates, '"hreflang"') AND s.status IN ('fetched', 'failed', 'pending')
+        AND json_extract(a.value, '$[1]') = 'hreflang' AND json_extract(a.value, '$[0]') <> s.url
 ) WHERE problem IS NOT NULL;
 
 CREATE VIEW change_feed AS
