@@ -35,8 +35,8 @@ from tests.benchmarks.units import UNITS
 
 FIGURES = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.03
-_TIMES = {"read": (1, 3), "commit": (2, 6), "fetch": (50, 250), "unchanged": (50, 250)}
-_PAGES = (100, 300)  # of a crawl
+_TIMES = {"read": (1, 3), "commit": (1, 3), "fetch": (50, 150), "unchanged": (50, 150)}
+_PAGES = (20, 60)  # of a crawl
 _PACKAGES = ("aiohttp", "aiosqlite", "multidict", "orjson", "selectolax", "yarl")
 _COLLECTED = re.compile(r"Collected : (\d+)")
 
