@@ -23,7 +23,7 @@ from crawler.output.safe_text import printable
 from crawler.output.tables import write_rows
 
 PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
-_SOME, _ALL = 100, 1 << 62  # links
+_SOME = 100  # links to a page
 _Found = TypeVar("_Found")
 Print: TypeAlias = Callable[[Archive, str, int | None], Awaitable[None]]  # a URL, and a version or None
 
@@ -49,7 +49,7 @@ def show(
     if text + html + (links or as_json) > 1:
         raise UsageError("--text and --html print nothing else; give one of them, without --links and --json")
     if as_json:
-        print_it: Print = partial(_print_json, max_links_to=_ALL if links else _SOME)
+        print_it: Print = partial(_print_json, max_links_to=None if links else _SOME)
     else:
         print_it = _print_links if links else _print_text if text else _print_body if html else _print_screen
     asyncio.run(_show(db, url, version, print_it))
@@ -80,11 +80,11 @@ async def _print_screen(archive: Archive, url: str, version: int | None) -> None
     print_details(console, await _details(archive, url, version))
 
 
-async def _print_json(archive: Archive, url: str, version: int | None, *, max_links_to: int) -> None:
+async def _print_json(archive: Archive, url: str, version: int | None, *, max_links_to: int | None) -> None:
     typer.echo(json.dumps(as_data(await _details(archive, url, version, max_links_to)), indent=2))
 
 
-async def _details(archive: Archive, url: str, version: int | None, max_links_to: int = _SOME) -> UrlDetails:
+async def _details(archive: Archive, url: str, version: int | None, max_links_to: int | None = _SOME) -> UrlDetails:
     return _stored(await archive.details(url, version=version, max_links_to=max_links_to), url, version)
 
 
