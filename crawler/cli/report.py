@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ from crawler.output.figures import amount, size
 from crawler.output.files import check_writable, write_file
 from crawler.storage.location import database_at
 
+_PATIENCE_S = 1.0
 FOUND = 7  # the exit status if --fail-on found something
 
 
@@ -100,7 +101,7 @@ def report(
     target = None if file == "-" else Path(file) if file is not None else db.parent / f"report{_SUFFIXES[form]}"
     if target is not None:
         check_writable("FILE", target)
-    audit = asyncio.run(_read(db, _extent(form, limit), names, baseline))
+    audit = asyncio.run(_read_patiently(_read(db, _extent(form, limit), names, baseline)))
     text = _written(audit, form, names)
     if target is None:
         sys.stdout.write(text)
@@ -111,6 +112,17 @@ def report(
     if found := _found(audit, names):
         typer.echo(f"crawler: --fail-on found {found}", err=True)
         raise typer.Exit(FOUND)
+    if unknown := next((one for one in audit.sections if one.name in names and one.unknown), None):
+        raise UsageError(f"--fail-on {unknown.name} has no answer: {unknown.unknown}")
+
+
+async def _read_patiently(reading: Coroutine[Any, Any, Audit]) -> Audit:
+    """Tell a person who waits, but no log, that this takes time."""
+    task = asyncio.create_task(reading)
+    done, _waiting = await asyncio.wait([task], timeout=_PATIENCE_S)
+    if not done and sys.stderr.isatty():
+        typer.echo("reading the whole crawl; a million pages take about a minute", err=True)
+    return await task
 
 
 async def _read(db: Path, extent: Extent, names: Sequence[str], baseline: Path | None) -> Audit:

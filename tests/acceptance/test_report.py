@@ -20,7 +20,9 @@ from crawler.archive.listing import LISTINGS
 from crawler.fakeweb import Served
 from crawler.output.report.page import MAX_BYTES
 from tests.acceptance import devtools
-from tests.acceptance.conftest import COMMAND, Cli, Outcome
+from tests.acceptance.conftest import COMMAND, Cli, Outcome, Serve
+from tests.acceptance.old_crawls import restore
+from tests.acceptance.old_web import PORT, old_web
 from tests.acceptance.shop_web import HOSTILE, LONG_DESCRIPTION, LONG_TITLE, next_day, shop
 
 UNREADABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
@@ -335,6 +337,19 @@ def test_mistakes_end_in_one_line(days: Shop, arguments: list[str], message: str
     assert outcome.err.count("\n") == 1
 
 
+def test_what_has_no_answer_is_no_good_result(days: Shop, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.db"
+    copy(days.days[2], bare)
+    with closing(sqlite3.connect(bare)) as connection, connection:
+        connection.execute("UPDATE fetches SET head_id = NULL")
+        connection.execute("DELETE FROM heads")
+        connection.execute("DELETE FROM bodies")
+    for name, reason in (("missing-security-headers", "No response headers"), ("broken-fragments", "No bodies")):
+        error = days.cli.command("report", "-", "--db", str(bare), "--fail-on", name, status=2).err
+        assert f"--fail-on {name} has no answer: {reason}" in error
+        assert error.count("\n") == 1
+
+
 def test_without_a_crawl_there_is_no_report(cli: Cli) -> None:
     outcome = cli.command("report", "--db", str(cli.db), status=6)
     assert "there is no crawl" in outcome.err
@@ -455,6 +470,25 @@ def test_standard_output_is_the_report_alone(days: Shop) -> None:
     assert outcome.out.startswith("<!doctype html>")
     assert outcome.out.endswith("</html>\n")
     assert outcome.err == ""
+
+
+def test_a_database_of_0_1_0_is_reported_on_once_it_is_migrated(cli: Cli, serve: Serve) -> None:
+    """What that version did not keep is unknown, and said to be."""
+    served = serve(old_web(2))
+    restore("database_0_1_0.sql", PORT, cli.db, served)
+    assert "older schema" in cli.command("report", "--db", str(cli.db), status=6).err
+    assert not (cli.folder / "report.html").exists()
+    cli.crawl(served, "--no-headers", "--max-requests", "1", status=None)
+    sections = {
+        one["name"]: one
+        for one in json.loads(cli.command("report", "-", "--format", "json", "--db", str(cli.db)).out)["sections"]
+    }
+    assert "before 0.2.0" in sections["missing-security-headers"]["unknown"]
+    assert sections["failed-urls"]["total"] == cli.rows("SELECT count(*) FROM failed_urls")[0] > 0
+    linked = {row["target_url"] for row in sections["broken-links"]["rows"]}
+    assert linked == set(cli.rows("SELECT DISTINCT target_url FROM broken_links"))
+    assert linked
+    assert cli.command("report", "-", "--db", str(cli.db)).out.startswith("<!doctype html>")
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------

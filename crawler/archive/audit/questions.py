@@ -13,14 +13,21 @@ from crawler.archive.audit.model import Column, Kind, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a question needs: a query with a row. `unless`: why there is no answer if it has none."""
+
+    query: str
+    unless: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One question to a view.
 
     `view` is queried where `where` holds, in the `order` that puts first what matters most. A finding is the same as
     one of another day where the columns of `key` have the same values. `listed_by` is the view that `crawler list`
-    prints, if it is another one. `needs` is a query without rows if the question cannot be answered, then for the
-    reason `unless`. `has_sources`: the first column is a URL to which pages lead that the report names, the last one
-    how many links do.
+    prints, if it is another one. Without one of its `needs` it is not answered. `has_sources`: the first column is a
+    URL to which pages lead that the report names, the last one how many links do.
     """
 
     name: str
@@ -35,9 +42,10 @@ class Question:
     where: str = "TRUE"
     listed_by: str = ""
     has_sources: bool = False
-    needs: str = ""
-    unless: str = ""
+    needs: Sequence[Need] = ()
 
+
+_MAX_PLACES = 30_000  # pages that are parsed for the places on them: 10 s of CPU
 
 _URL = Column(name="url", title="Page", kind=Kind.URL)
 _TITLE = Column(name="title", title="Title")
@@ -86,9 +94,13 @@ _UNVERIFIED = Question(
     key=("url",),
     order="verdict, url",
     where="verdict IN ('blocked', 'not_asked')",
-    needs="SELECT 1 FROM checks LIMIT 1",
-    unless="Links that leave the scope, images and scripts were not asked for. To do so, crawl with --check external"
-    " --check resources.",
+    needs=(
+        Need(
+            query="SELECT 1 FROM checks LIMIT 1",
+            unless="Links that leave the scope, images and scripts were not asked for. To do so, crawl with --check"
+            " external --check resources.",
+        ),
+    ),
 )
 _FLAKY = Question(
     name="flaky-links",
@@ -122,6 +134,21 @@ _FRAGMENTS = Question(
     ),
     key=("target_url", "fragment", "page_url"),
     order="target_url, fragment, page_url",
+    needs=(
+        Need(
+            query="SELECT 1 FROM bodies LIMIT 1",
+            unless="No bodies are stored, in which the places would stand: the crawl ran with --no-bodies.",
+        ),
+        Need(
+            query=f"""SELECT 1 WHERE (
+                SELECT count(*) FROM (
+                    SELECT DISTINCT target_id FROM link_details WHERE fragment <> '' LIMIT {_MAX_PLACES} + 1
+                )
+            ) <= {_MAX_PLACES}""",  # noqa: S608 - our own number
+            unless=f"Links lead to places on more than {_MAX_PLACES:,} pages, which is too much for a report to look"
+            " through. crawler list broken-fragments takes its time.",
+        ),
+    ),
 )
 _CHAINS = Question(
     name="redirect-chains",
@@ -403,8 +430,12 @@ _HEADERS = Question(
     ),
     key=("host", "header"),
     order="pages DESC, host, header",
-    needs="SELECT 1 FROM heads LIMIT 1",
-    unless="No response headers are stored: the crawl ran with --no-headers, or with a version before 0.2.0.",
+    needs=(
+        Need(
+            query="SELECT 1 FROM heads LIMIT 1",
+            unless="No response headers are stored: the crawl ran with --no-headers, or with a version before 0.2.0.",
+        ),
+    ),
 )
 _EXCLUSIONS = Question(
     name="excluded",
@@ -449,8 +480,12 @@ _CHANGES = Question(
     key=("url", "change"),
     order="change, url",
     where="run_id = (SELECT max(id) FROM runs)",
-    needs="SELECT 1 FROM runs WHERE id > (SELECT min(id) FROM runs) LIMIT 1",
-    unless="There has been one run so far: everything is new.",
+    needs=(
+        Need(
+            query="SELECT 1 FROM runs WHERE id > (SELECT min(id) FROM runs) LIMIT 1",
+            unless="There has been one run so far: everything is new.",
+        ),
+    ),
 )
 
 QUESTIONS: Mapping[str, Question] = MappingProxyType(

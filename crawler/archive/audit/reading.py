@@ -6,6 +6,7 @@ shows with the pages that lead to them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -71,14 +72,18 @@ async def read_known(db: Path, names: Sequence[str]) -> Known:
 async def _opened(db: Path) -> AsyncIterator[aiosqlite.Connection]:
     async with open_archive(db) as connection:
         with explained(db):
-            async with prepared(connection):
-                yield connection
+            try:
+                async with prepared(connection):
+                    yield connection
+            except asyncio.CancelledError:
+                await connection.interrupt()  # closing it waits for the query
+                raise
 
 
 async def _section(connection: aiosqlite.Connection, question: Question, extent: Extent, known: Known) -> Section:
     rows: list[Row] = []
     total, new = 0, None
-    unknown = question.unless if question.needs and not await _rows(connection, question.needs) else None
+    unknown = await _unknown(connection, question)
     if unknown is None:
         total, new = await _find(connection, question, known.get(question.name))
         rows = await _found(connection, question, extent, compared=new is not None)
@@ -96,6 +101,14 @@ async def _section(connection: aiosqlite.Connection, question: Question, extent:
         new=new,
         unknown=unknown,
     )
+
+
+async def _unknown(connection: aiosqlite.Connection, question: Question) -> str | None:
+    """Why the question cannot be answered; None if it can."""
+    for need in question.needs:
+        if not await _rows(connection, need.query):
+            return need.unless
+    return None
 
 
 async def _find(
