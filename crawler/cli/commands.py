@@ -20,6 +20,7 @@ _COMMANDS = {
     "add": ("crawler.cli.add", "add"),
     "init": ("crawler.cli.init", "init"),
     "status": ("crawler.cli.status", "status"),
+    "plan": ("crawler.cli.plan", "plan"),
     "report": ("crawler.cli.report", "report"),
     "list": ("crawler.cli.list", "list_rows"),
     "show": ("crawler.cli.show", "show"),

@@ -133,7 +133,7 @@ def test_each_view_is_a_table(browser: Browser, name: str) -> None:
 def test_a_view_is_sorted_and_chosen_by_the_server(browser: Browser) -> None:
     response, body = browser.ask("/views/all_urls?sort=-depth&host=example.com&url=*docs*")
     assert response.status == 200
-    assert re.findall(r"<td><a [^>]*>([^<]+)</a></td>", body) == [f"{SITE}/docs/a", f"{SITE}/docs/"]
+    assert re.findall(r'<td class="url"><a [^>]*>([^<]+)</a></td>', body) == [f"{SITE}/docs/a", f"{SITE}/docs/"]
     assert 'aria-sort="descending"' in body
     assert "all-urls --host example.com --url *docs* --sort -depth --db" in unescape(body)
 
