@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler.archive.comparison import Difference, Moment, Word, after_run, compared, last_two_runs
+from crawler.archive.comparison import Difference, Word, compare
+from crawler.archive.moments import Moment, after_run, last_two_runs, snapshot
 from crawler.archive.reading import open_archive
 from crawler.errors import UsageError
 from crawler.fakeweb import FakeWeb, Site
@@ -188,11 +189,11 @@ def differing(db: Path, first: int, second: int, limit: int | None = None) -> tu
     """Between the ends of two runs; 0: the beginning."""
 
     async def read() -> tuple[dict[Word, int], list[Difference]]:
-        async with open_archive(db) as connection:
+        async with open_archive(db) as connection, snapshot(db, connection):
             before = await after_run(db, connection, first) if first else Moment.beginning()
             after = await after_run(db, connection, second)
-            async with compared(db, connection, before, after) as comparison:
-                return dict(comparison.counts), [one async for one in comparison.rows(limit)]
+            comparison = await compare(db, connection, before, after)
+            return dict(comparison.counts), [one async for one in comparison.rows(limit)]
 
     return asyncio.run(read())
 
@@ -245,9 +246,8 @@ def test_a_database_without_two_runs_is_compared_with_its_beginning(tmp_path: Pa
     crawled(web, db, f"{ORIGIN}/")
 
     async def read() -> dict[Word, int]:
-        async with open_archive(db) as connection:
+        async with open_archive(db) as connection, snapshot(db, connection):
             moments = await last_two_runs(db, connection)
-            async with compared(db, connection, *moments) as comparison:
-                return dict(comparison.counts)
+            return dict((await compare(db, connection, *moments)).counts)
 
     assert asyncio.run(read()) == {Word.NEW: 1}
