@@ -50,7 +50,8 @@ async def snapshot(path: Path, connection: aiosqlite.Connection) -> AsyncIterato
     try:
         yield
     finally:
-        with explained(path):
+        await connection.interrupt()  # what nobody waits for any more, after Ctrl-C, may have minutes to go
+        if connection.in_transaction:  # which an interruption may have ended
             await connection.execute("ROLLBACK")
 
 
