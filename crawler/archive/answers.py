@@ -292,3 +292,30 @@ class SearchResults:
     total: int
     is_total_known: bool
     behind: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearDuplicate:
+    """A page with nearly the same text as another one; of these `copies`, `first_url` was found first.
+
+    `distance`: in so many of 64 bits their fingerprints differ. `words` are those of its text.
+    """
+
+    url: str
+    first_url: str
+    distance: int
+    copies: int
+    words: int
+    title: str | None
+    canonical_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedPage:
+    """A page at its `place` by PageRank; a `rank` of 1 is the average. `inlinks` lead to it from other pages."""
+
+    url: str
+    rank: float
+    inlinks: int
+    title: str | None
+    place: int

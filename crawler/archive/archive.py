@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,9 @@ from crawler.archive.answers import (
     FailedUrl,
     FailingUrl,
     InLink,
+    NearDuplicate,
     OutLink,
+    RankedPage,
     SearchResults,
     UrlDetails,
     UrlState,
@@ -32,8 +34,11 @@ from crawler.archive.answers import (
 )
 from crawler.archive.attached import Attached
 from crawler.archive.changes import BEGINNING, FeedEntry, read_changes
+from crawler.archive.derived import discard, is_damage
+from crawler.archive.derived_views import NEAR_DUPLICATES, RANKS, SOURCES
+from crawler.archive.deriving import DERIVE_S, Deriver, PageDerivation
 from crawler.archive.details import details_of
-from crawler.archive.filters import UrlFilter
+from crawler.archive.filters import Condition, UrlFilter
 from crawler.archive.finding import find, guesses
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
@@ -41,6 +46,7 @@ from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import decompress
+from crawler.errors import DatabaseFailedError
 from crawler.records import Link, Page
 from crawler.storage.sqlite.database import explained
 from crawler.storage.values import PAGE_FIELDS, page_of
@@ -110,9 +116,11 @@ class Archive:
     ) -> None:
         self._path = path
         self._connection = connection
-        attached = Attached(path, connection)
-        self._lookup = Lookup(attached, notify)
-        self._search = Search(attached, connection, notify)
+        self._notify = notify
+        self._attached = Attached(path, connection)
+        self._deriver = Deriver(self._attached, connection, notify)
+        self._lookup = Lookup(self._attached, notify)
+        self._search = Search(self._attached, self._deriver)
 
     async def pages(self) -> AsyncIterator[Page]:
         """The newest version of every page, in the order in which the URLs were found."""
@@ -248,9 +256,11 @@ class Archive:
             yield dict(zip(question.selected, row, strict=True))
 
     async def answers(self, question: Question) -> AsyncIterator[Sequence[Any]]:
-        """The rows that are asked for, as they come."""
-        sql, parameters = question.statement()
-        async for rows in self._batches(sql, parameters, _ROWS_AT_ONCE):
+        """The rows that are asked for, as they come. Of views that are derived, see `near_duplicates`."""
+        statement = question.statement()
+        source = SOURCES.get(question.listing.name)
+        batches = self._batches(*statement, _ROWS_AT_ONCE) if source is None else self._derived(source, statement)
+        async for rows in batches:
             for row in rows:
                 yield row
 
@@ -261,6 +271,25 @@ class Archive:
         Raises `UsageError` for what is no cursor of this database, or one of which `prune` has removed what follows.
         """
         return read_changes(self._path, self._connection, since, limit)
+
+    async def near_duplicates(self, *, limit_s: float = DERIVE_S) -> AsyncIterator[NearDuplicate]:
+        """The current pages with nearly the same text as another one (see `near_duplicate_pages`), group by group.
+
+        First spends `limit_s` seconds or little more on bringing fingerprints up to date, in `crawl.db.derived`; if
+        that is not enough, the answer is for those pages that have one, and `notify` is told how many are missing.
+        """
+        found = _select(NearDuplicate, "FROM near_duplicate_pages ORDER BY first_url, url_id")
+        async for rows in self._derived(NEAR_DUPLICATES, Condition(found, ()), limit_s):
+            for row in rows:
+                yield _answer(NearDuplicate, row)
+
+    async def best_linked(self, limit: int = 100) -> list[RankedPage]:
+        """The current pages by PageRank (see `best_linked`), the best first.
+
+        If the crawl has changed since ranks were computed, that is done first: 40 s for a million pages.
+        """
+        found = Condition(_select(RankedPage, "FROM best_linked ORDER BY place LIMIT ?"), (limit,))
+        return [_answer(RankedPage, row) async for rows in self._derived(RANKS, found) for row in rows]
 
     async def search(
         self,
@@ -282,6 +311,29 @@ class Archive:
         """
         with explained(self._path):
             return await self._search.ask(query, host=host, language=language, limit=limit, update_s=update_s)
+
+    async def _derived(
+        self, source: PageDerivation, statement: Condition, limit_s: float = DERIVE_S
+    ) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        """The rows of a view that is derived. A file that turns out to be damaged is made anew."""
+        for is_second in (False, True):
+            begun = False
+            try:
+                async with AsyncExitStack() as stack:
+                    with explained(self._path):
+                        async with self._attached.turn:
+                            used = await stack.enter_async_context(self._deriver.brought_up_to_date(source, limit_s))
+                            behind = await self._deriver.behind(used, source)
+                    if behind:
+                        self._notify(f"{source.doing} {behind:,} page versions is left for the next time")
+                    async for rows in self._batches(*statement, _ROWS_AT_ONCE):
+                        begun = True
+                        yield rows
+                return
+            except DatabaseFailedError as error:
+                if is_second or begun or not is_damage(error.__cause__):
+                    raise
+            await discard(self._path)
 
     async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
         links: dict[int, dict[int, Link]] = {row[0]: {} for row in rows}

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from crawler.archive.derived_views import derived_views
 from crawler.archive.filters import Condition, UrlFilter, where
 from crawler.archive.fragments import own_views
 from crawler.errors import UsageError
@@ -44,7 +45,7 @@ class Listing:
 @cache
 def all_views() -> Mapping[str, View]:
     """Those of the database, and those that only this program has."""
-    return {**views(), **own_views()}
+    return {**views(), **own_views(), **derived_views()}
 
 
 def _listing(name: str, aliases: str, shown: str, about: str = "url") -> Listing:
@@ -80,6 +81,8 @@ _ALL = (
     _listing("link_details", "", "page_url target_url fragment anchor", "page_url"),
     _listing("orphan_pages", "orphans", "url title depth fetched_at"),
     _listing("duplicate_pages", "duplicates", "url first_url copies title"),
+    _listing("near_duplicate_pages", "near_duplicates", "url first_url distance words title"),
+    _listing("best_linked", "ranks", "url rank inlinks title"),
     _listing("duplicate_titles", "", "url title copies"),
     _listing("missing_titles", "", "url depth"),
     _listing("long_titles", "", "url length title"),
