@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ async def snapshot(path: Path, connection: aiosqlite.Connection) -> AsyncIterato
         yield
     finally:
         await connection.interrupt()  # what nobody waits for any more, after Ctrl-C, may have minutes to go
-        if connection.in_transaction:  # which an interruption may have ended
+        with suppress(sqlite3.OperationalError):  # the interruption has ended it
             await connection.execute("ROLLBACK")
 
 
