@@ -46,9 +46,9 @@ _NEWEST_CHANGE = "SELECT coalesce(max(id), 0) FROM change_log"
 @asynccontextmanager
 async def snapshot(path: Path, connection: aiosqlite.Connection) -> AsyncIterator[None]:
     """Whatever is read within sees the database as it was when the first of it was read, also while a crawl runs."""
-    with explained(path):
-        await connection.execute("BEGIN")
     try:
+        with explained(path):
+            await connection.execute("BEGIN")
         yield
     finally:
         await connection.interrupt()  # what nobody waits for any more, after Ctrl-C, may have minutes to go

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from crawler.archive.comparison import Difference, Word, compare
@@ -240,14 +241,39 @@ def test_what_prune_has_removed_cannot_be_compared_but_what_came_later_can(tmp_p
             assert as_set(differing(db, first, second)[1]) == model.differences(first, second), (first, second)
 
 
+def test_what_is_broken_off_leaves_a_connection_that_can_be_used(tmp_path: Path) -> None:
+    """As Ctrl-C does, at any moment."""
+    web, db = FakeWeb(), tmp_path / "crawl.db"
+    web.host("a.test").page("/", title="only")
+    crawled(web, db, f"{ORIGIN}/")
+
+    async def read() -> dict[Word, int]:
+        async with open_archive(db) as connection:
+            for steps in range(20):
+                comparing = asyncio.create_task(_compared(db, connection))
+                for _step in range(steps):
+                    await asyncio.sleep(0)
+                comparing.cancel()
+                await asyncio.wait([comparing])
+                assert comparing.cancelled() or comparing.exception() is None
+            return await _compared(db, connection)
+
+    assert asyncio.run(read()) == {Word.NEW: 1}
+
+
+async def _compared(db: Path, connection: aiosqlite.Connection) -> dict[Word, int]:
+    async with snapshot(db, connection):
+        moments = await last_two_runs(db, connection)
+        return dict((await compare(db, connection, *moments)).counts)
+
+
 def test_a_database_without_two_runs_is_compared_with_its_beginning(tmp_path: Path) -> None:
     web, db = FakeWeb(), tmp_path / "crawl.db"
     web.host("a.test").page("/", title="only")
     crawled(web, db, f"{ORIGIN}/")
 
     async def read() -> dict[Word, int]:
-        async with open_archive(db) as connection, snapshot(db, connection):
-            moments = await last_two_runs(db, connection)
-            return dict((await compare(db, connection, *moments)).counts)
+        async with open_archive(db) as connection:
+            return await _compared(db, connection)
 
     assert asyncio.run(read()) == {Word.NEW: 1}
