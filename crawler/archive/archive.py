@@ -33,6 +33,7 @@ from crawler.archive.answers import (
     Why,
 )
 from crawler.archive.attached import Attached
+from crawler.archive.changes import BEGINNING, FeedEntry, read_changes
 from crawler.archive.derived import discard, is_damage
 from crawler.archive.derived_views import NEAR_DUPLICATES, RANKS, SOURCES
 from crawler.archive.deriving import DERIVE_S, Deriver, PageDerivation
@@ -262,6 +263,14 @@ class Archive:
         async for rows in batches:
             for row in rows:
                 yield row
+
+    def changes(self, since: str = BEGINNING, limit: int | None = None) -> AsyncIterator[FeedEntry]:
+        """What has changed, each change once and in the order in which the crawl stored it: what came after the cursor
+        `since`, up to now, at most `limit` entries. Each has the cursor to go on from.
+
+        Raises `UsageError` for what is no cursor of this database, or one of which `prune` has removed what follows.
+        """
+        return read_changes(self._path, self._connection, since, limit)
 
     async def near_duplicates(self, *, limit_s: float = DERIVE_S) -> AsyncIterator[NearDuplicate]:
         """The current pages with nearly the same text as another one (see `near_duplicate_pages`), group by group.

@@ -20,6 +20,7 @@ _COMMANDS = {
     "add": ("crawler.cli.add", "add"),
     "init": ("crawler.cli.init", "init"),
     "status": ("crawler.cli.status", "status"),
+    "plan": ("crawler.cli.plan", "plan"),
     "report": ("crawler.cli.report", "report"),
     "list": ("crawler.cli.list", "list_rows"),
     "show": ("crawler.cli.show", "show"),
@@ -31,6 +32,8 @@ _COMMANDS = {
     "prune": ("crawler.cli.prune", "prune"),
     "backup": ("crawler.cli.backup", "backup"),
     "verify": ("crawler.cli.verify", "verify_database"),
+    "serve": ("crawler.cli.serve", "serve"),
+    "mcp": ("crawler.cli.mcp", "mcp"),
     "demo": ("crawler.cli.demo", "demo"),
     "help": ("crawler.cli.help", "show_help"),
 }
