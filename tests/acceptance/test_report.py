@@ -528,7 +528,7 @@ async def test_in_a_browser_tables_sort_and_filter_by_keyboard(days: Shop, tmp_p
         await press(tab, "Enter", "\r")
         assert (await tab.value(FIRST), await tab.value(f"{HEAD}.ariaSort")) == (sorted(before)[::-1], "descending")
         await tab.value(f"{FILTER}.focus()")
-        await tab.call("Input.insertText", text="FORBIDDEN 403")
+        await tab.call("Input.insertText", text="FORBIDDEN HTTP")
         assert [days.short(url) for url in await tab.value(FIRST)] == ["/forbidden"]
         assert await tab.value(f"{FILTER}.closest('p').querySelector('output').textContent") == "1 of 7 rows"
 
@@ -547,6 +547,8 @@ async def test_in_a_browser_no_screen_is_too_narrow(days: Shop, tmp_path: Path) 
         }
         assert len(pictures) == 4
         assert await tab.value("document.documentElement.scrollWidth") <= 360
+        tables = "[...document.querySelectorAll('.scroll')]"
+        assert await tab.value(f"{tables}.every((one) => one.scrollWidth <= one.clientWidth)")
 
 
 async def press(tab: devtools.Tab, key: str, text: str) -> None:
