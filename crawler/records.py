@@ -698,7 +698,7 @@ class HostRecord:
     """What is remembered of a host. Times are Unix seconds; `next_due_at` None: nothing is planned.
 
     `run_pages` and `run_requests` are those of this run. `pace_s` is the delay to which adaptive pacing has slowed it;
-    None: it was not slowed.
+    None: it was not slowed. `redesigned_at`: when all of its pages were last found to have changed at once.
     """
 
     host_id: int
@@ -709,6 +709,21 @@ class HostRecord:
     run_pages: int = 0
     run_requests: int = 0
     pace_s: float | None = None
+    redesigned_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What is remembered of the looks at pages of one place of a host (see `policy.likeness.Looks`).
+
+    `is_of_run`: this run has added to it; else it was left by an earlier one.
+    """
+
+    host_id: int
+    name: str
+    looks: float
+    scores: Sequence[float]
+    is_of_run: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -765,8 +780,9 @@ class Result:
     now, None: what it was. `closure` is for the claim's host or origin. `pace_s`: see `HostRecord`; 0: the host is
     slowed no more, None: nothing is said. `is_kept`: the frontier lends the URL again by itself. `is_postponed`:
     nothing changes but `next_fetch_at`. `requests` were sent for it: more than one where a connection had been closed,
-    a robots.txt redirects, or a HEAD was not believed. Of a check, all is stored in `checks`; `checked` None: it is not
-    over. With `origin_failed`, `checked` is what becomes of the checks of the origin that are due.
+    a robots.txt redirects, or a HEAD was not believed. `place`: what is known by now of the place of the claim's URL.
+    Of a check, all is stored in `checks`; `checked` None: it is not over. With `origin_failed`, `checked` is what
+    becomes of the checks of the origin that are due.
     """
 
     claim: Claim
@@ -798,3 +814,4 @@ class Result:
     is_postponed: bool = False
     checked: Checked | None = None
     requests: int = 0
+    place: Place | None = None

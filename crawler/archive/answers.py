@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from crawler.records import Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +16,10 @@ class UrlState:
     counts links from the nearest seed, `hops` the redirects in a row that led here, `attempts` those that failed since
     the last success. `is_seed`: the user named it, or a seed redirects to it. `fetched_at` is the time of its latest
     response, `next_fetch_at` when it is due, `revisit_at` when `--max-age auto` checks it again; None if there is no
-    such time. `has_page`: a version of it is stored.
+    such time. `has_page`: a version of it is stored. `found_by` (a `FoundBy`) is how it was found first, `found_on` the
+    URL that named it; None if that is not known, or for a seed. `failing_since`: the first failed attempt since its
+    latest response, `failing_reason`: why its latest visit failed; None if it did not. `unread_type`: the Content-Type
+    of a document that was no page.
     """
 
     url: str
@@ -29,11 +35,19 @@ class UrlState:
     next_fetch_at: float | None
     revisit_at: float | None
     has_page: bool
+    found_by: str | None
+    found_on: str | None
+    failing_since: float | None
+    failing_reason: str | None
+    unread_type: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version of a page, first seen by run `run_id` at `seen_at`. Equal `content_hash`: they say the same."""
+    """One version of a page, first seen by run `run_id` at `seen_at`. Equal `content_hash`: they say the same.
+
+    `page_id` is its row in `pages`. None: what `crawler prune` has removed with the attempt.
+    """
 
     run_id: int
     seen_at: float
@@ -45,6 +59,7 @@ class Version:
     title: str | None
     links_total: int
     content_hash: bytes
+    page_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +67,7 @@ class Attempt:
     """One attempt to fetch a URL.
 
     `status_code` None: there was no response; `failure` (a `FailureKind`) and `message` say why. `size_bytes` counts
-    the decoded body; if it was not read, it is what the server declared.
+    the decoded body; if it was not read, it is what the server declared. `fetch_id` is its row in `fetches`.
     """
 
     run_id: int
@@ -65,6 +80,7 @@ class Attempt:
     size_bytes: int | None
     redirect_url: str | None
     address: str | None
+    fetch_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +134,102 @@ class FailedUrl:
     attempts: int
     fetched_at: float | None
     next_fetch_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlDetails:
+    """All that is known of one URL.
+
+    `versions` are numbered from 1, oldest first; `page` is number `version`, None if none is stored. `headers` are
+    those of the response with that version; without one, of the latest response. `attempts` are oldest first.
+    `links_from` and `links_to` are those of current pages, `links_to` as many as were asked for, and `more_links_to`
+    if there are others. `sitemaps` are the sitemaps and feeds that name it.
+    """
+
+    state: UrlState
+    versions: list[Version]
+    version: int | None
+    page: Page | None
+    headers: list[tuple[str, str]]
+    attempts: list[Attempt]
+    links_from: list[OutLink]
+    links_to: list[InLink]
+    more_links_to: bool
+    sitemaps: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A URL on the way from a seed, and how it was found (a `FoundBy`; None if that is not known)."""
+
+    url: str
+    found_by: str | None
+    discovered_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobotsWord:
+    """What the stored robots.txt says of a URL to `agent`: the `rule` in `line` decides; None: no rule matches.
+
+    `fetched_at` None: it was never read. `status_code` is that of its latest response; `failures` counts the attempts
+    since that brought no other copy.
+    """
+
+    url: str
+    agent: str
+    status_code: int | None
+    fetched_at: float | None
+    failures: int
+    allowed: bool
+    line: int | None
+    rule: str | None
+    crawl_delay_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting that applies to a URL's host: the option, its value as it would be written, and where it is from."""
+
+    option: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A host or an origin is left alone until then, and why; `reason` None: the delay between two requests."""
+
+    name: str
+    until: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """All that decides about a URL.
+
+    `state` None: it was never seen. `explanation` says in words why it was excluded. `ruling` is why it may not enter
+    by the rules of now (the stored robots.txt included), `ruling_explained` the same in words; None: it may. `chain`
+    leads from a seed to it; `linked_from` is a page that links to it, where the chain is not known. `unstored_links`:
+    links to further URLs of its host, which have no row because of `--max-urls-per-host`. `last_limit`: the option that
+    ended the last run, or its part of this host, before the URL's turn. `is_foretold`: there is no crawl yet.
+    """
+
+    url: str
+    state: UrlState | None = None
+    explanation: str | None = None
+    ruling: str | None = None
+    ruling_explained: str | None = None
+    redirected_to: UrlState | None = None
+    chain: Sequence[Step] = ()
+    linked_from: str | None = None
+    robots: RobotsWord
+    attempts: Sequence[Attempt] = ()
+    pauses: Sequence[Pause] = ()
+    settings: Sequence[Setting] = ()
+    unstored_links: int = 0
+    last_limit: str | None = None
+    is_foretold: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,3 +292,30 @@ class SearchResults:
     total: int
     is_total_known: bool
     behind: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearDuplicate:
+    """A page with nearly the same text as another one; of these `copies`, `first_url` was found first.
+
+    `distance`: in so many of 64 bits their fingerprints differ. `words` are those of its text.
+    """
+
+    url: str
+    first_url: str
+    distance: int
+    copies: int
+    words: int
+    title: str | None
+    canonical_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedPage:
+    """A page at its `place` by PageRank; a `rank` of 1 is the average. `inlinks` lead to it from other pages."""
+
+    url: str
+    rank: float
+    inlinks: int
+    title: str | None
+    place: int

@@ -6,12 +6,13 @@ for each batch of what it streams, never one for each row.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 import orjson
@@ -22,22 +23,36 @@ from crawler.archive.answers import (
     FailedUrl,
     FailingUrl,
     InLink,
+    NearDuplicate,
     OutLink,
+    RankedPage,
     SearchResults,
+    UrlDetails,
     UrlState,
     Version,
+    Why,
 )
 from crawler.archive.attached import Attached
-from crawler.archive.filters import UrlFilter
+from crawler.archive.changes import BEGINNING, FeedEntry, read_changes
+from crawler.archive.derived import discard, is_damage
+from crawler.archive.derived_views import NEAR_DUPLICATES, RANKS, SOURCES
+from crawler.archive.deriving import DERIVE_S, Deriver, PageDerivation
+from crawler.archive.details import details_of
+from crawler.archive.filters import Condition, UrlFilter
+from crawler.archive.finding import find, guesses
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import decompress
+from crawler.errors import DatabaseFailedError
 from crawler.records import Link, Page
 from crawler.storage.sqlite.database import explained
 from crawler.storage.values import PAGE_FIELDS, page_of
+
+if TYPE_CHECKING:
+    from crawler.archive.ruling import Rules
 
 _BATCH = 64  # pages, whose links are read together
 _ROWS = 1024  # of answers that are streamed
@@ -46,6 +61,11 @@ _ROWS_AT_ONCE = 64  # of a view: somebody may be waiting for the first, and a pa
 # A record's fields are the table's columns: a new one needs no word here, nor in a view.
 _PAGES = f"""
 SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.id = u.page_id
+"""  # noqa: S608 - our own names
+
+_VERSION = f"""
+SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.url_id = u.id
+WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
 """  # noqa: S608 - our own names
 
 _LINKS = """
@@ -58,6 +78,12 @@ SELECT b.zstd FROM urls AS u JOIN bodies AS b ON b.hash = coalesce(
     (SELECT body_hash FROM pages WHERE id = u.page_id),
     (SELECT body_hash FROM fetches WHERE url_id = u.id AND body_hash IS NOT NULL ORDER BY id DESC LIMIT 1)
 ) WHERE u.url = ?
+"""
+
+_BODY_OF_VERSION = """
+SELECT b.zstd FROM bodies AS b WHERE b.hash = (
+    SELECT p.body_hash FROM urls AS u JOIN pages AS p ON p.url_id = u.id WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
+)
 """
 
 _INLINKS = "FROM inlinks WHERE target_id = ?1"
@@ -90,9 +116,11 @@ class Archive:
     ) -> None:
         self._path = path
         self._connection = connection
-        attached = Attached(path, connection)
-        self._lookup = Lookup(attached, notify)
-        self._search = Search(attached, connection, notify)
+        self._notify = notify
+        self._attached = Attached(path, connection)
+        self._deriver = Deriver(self._attached, connection, notify)
+        self._lookup = Lookup(self._attached, notify)
+        self._search = Search(self._attached, self._deriver)
 
     async def pages(self) -> AsyncIterator[Page]:
         """The newest version of every page, in the order in which the URLs were found."""
@@ -100,17 +128,49 @@ class Archive:
             for page in await self._with_links(rows):
                 yield page
 
-    async def page(self, url: str) -> Page | None:
-        """The newest version of the page at `url`; None if none is stored."""
-        return next(iter(await self._with_links(await self._read(_PAGES + "WHERE u.url = ?", url))), None)
+    async def page(self, url: str, *, version: int | None = None) -> Page | None:
+        """The newest version of the page at `url`, or that `version` (from 1, oldest first); None if none is stored."""
+        if version is None:
+            rows = await self._read(_PAGES + "WHERE u.url = ?", url)
+        else:
+            rows = await self._read(_VERSION, url, version - 1)
+        return next(iter(await self._with_links(rows)), None)
 
-    async def body(self, url: str) -> bytes | None:
+    async def body(self, url: str, *, version: int | None = None) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
 
-        Content-Encoding is undone. None if no body is stored.
+        Content-Encoding is undone. None if no body is stored. `version` is as for `page`.
         """
-        rows = await self._read(_BODY, url)
+        if version is None:
+            rows = await self._read(_BODY, url)
+        else:
+            rows = await self._read(_BODY_OF_VERSION, url, version - 1)
         return decompress(rows[0][0]) if rows else None
+
+    async def find(self, text: str) -> str | None:
+        """The stored URL that a person means: with or without a scheme, with a fragment, an IDN; None if there is none.
+
+        Raises `UsageError` for what is no http(s) URL.
+        """
+        return await find(self._read, text)
+
+    async def guesses(self, text: str) -> list[str]:
+        """Stored URLs that may be meant by one that is not, at most three: the same but for the scheme, `www` or a
+        final slash, else those beside it. Raises `UsageError` as `find` does.
+        """
+        return await guesses(self._read, text)
+
+    async def details(self, url: str, *, version: int | None = None, max_links_to: int = 100) -> UrlDetails | None:
+        """All that is known of `url`; None if it was never seen. Raises `UsageError` if it has no such version."""
+        return await details_of(self, self._read, url, version, max_links_to)
+
+    async def why(self, url: str, rules: Rules | None = None, *, now: float | None = None) -> Why:
+        """What decides about `url`, which need not be known: how it was found, which rule or bound, and what the rules
+        say now. `rules` None: those of the last run. `now` is in Unix seconds; None: the time it is.
+        """
+        from crawler.archive.why import why_of  # which brings in all that decides in a crawl
+
+        return await why_of(self, self._read, url, rules, time.time() if now is None else now)
 
     async def state(self, url: str) -> UrlState | None:
         """The status of `url`, and why; None if it was never seen."""
@@ -137,7 +197,7 @@ class Archive:
         found = _select(OutLink, "FROM outlinks WHERE page_url = ?")
         return [_answer(OutLink, row) for row in await self._read(found, url)]
 
-    async def links_to(self, url: str) -> AsyncIterator[InLink]:
+    async def links_to(self, url: str) -> AsyncGenerator[InLink, None]:
         """The links to `url` from current pages (see views.sql), in the order in which those pages were found.
 
         Uses an index in a file beside the database (`crawl.db.derived`), which the first question builds: 10 s for 10
@@ -196,11 +256,40 @@ class Archive:
             yield dict(zip(question.selected, row, strict=True))
 
     async def answers(self, question: Question) -> AsyncIterator[Sequence[Any]]:
-        """The rows that are asked for, as they come."""
-        sql, parameters = question.statement()
-        async for rows in self._batches(sql, parameters, _ROWS_AT_ONCE):
+        """The rows that are asked for, as they come. Of views that are derived, see `near_duplicates`."""
+        statement = question.statement()
+        source = SOURCES.get(question.listing.name)
+        batches = self._batches(*statement, _ROWS_AT_ONCE) if source is None else self._derived(source, statement)
+        async for rows in batches:
             for row in rows:
                 yield row
+
+    def changes(self, since: str = BEGINNING, limit: int | None = None) -> AsyncIterator[FeedEntry]:
+        """What has changed, each change once and in the order in which the crawl stored it: what came after the cursor
+        `since`, up to now, at most `limit` entries. Each has the cursor to go on from.
+
+        Raises `UsageError` for what is no cursor of this database, or one of which `prune` has removed what follows.
+        """
+        return read_changes(self._path, self._connection, since, limit)
+
+    async def near_duplicates(self, *, limit_s: float = DERIVE_S) -> AsyncIterator[NearDuplicate]:
+        """The current pages with nearly the same text as another one (see `near_duplicate_pages`), group by group.
+
+        First spends `limit_s` seconds or little more on bringing fingerprints up to date, in `crawl.db.derived`; if
+        that is not enough, the answer is for those pages that have one, and `notify` is told how many are missing.
+        """
+        found = _select(NearDuplicate, "FROM near_duplicate_pages ORDER BY first_url, url_id")
+        async for rows in self._derived(NEAR_DUPLICATES, Condition(found, ()), limit_s):
+            for row in rows:
+                yield _answer(NearDuplicate, row)
+
+    async def best_linked(self, limit: int = 100) -> list[RankedPage]:
+        """The current pages by PageRank (see `best_linked`), the best first.
+
+        If the crawl has changed since ranks were computed, that is done first: 40 s for a million pages.
+        """
+        found = Condition(_select(RankedPage, "FROM best_linked ORDER BY place LIMIT ?"), (limit,))
+        return [_answer(RankedPage, row) async for rows in self._derived(RANKS, found) for row in rows]
 
     async def search(
         self,
@@ -222,6 +311,29 @@ class Archive:
         """
         with explained(self._path):
             return await self._search.ask(query, host=host, language=language, limit=limit, update_s=update_s)
+
+    async def _derived(
+        self, source: PageDerivation, statement: Condition, limit_s: float = DERIVE_S
+    ) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        """The rows of a view that is derived. A file that turns out to be damaged is made anew."""
+        for is_second in (False, True):
+            begun = False
+            try:
+                async with AsyncExitStack() as stack:
+                    with explained(self._path):
+                        async with self._attached.turn:
+                            used = await stack.enter_async_context(self._deriver.brought_up_to_date(source, limit_s))
+                            behind = await self._deriver.behind(used, source)
+                    if behind:
+                        self._notify(f"{source.doing} {behind:,} page versions is left for the next time")
+                    async for rows in self._batches(*statement, _ROWS_AT_ONCE):
+                        begun = True
+                        yield rows
+                return
+            except DatabaseFailedError as error:
+                if is_second or begun or not is_damage(error.__cause__):
+                    raise
+            await discard(self._path)
 
     async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
         links: dict[int, dict[int, Link]] = {row[0]: {} for row in rows}
@@ -261,6 +373,7 @@ _COLUMNS = {
     "size_bytes": "bytes",
     "is_seed": "seed > 0",
     "has_page": "page_id IS NOT NULL",
+    "found_on": "(SELECT s.url FROM urls AS s WHERE s.id = urls.found_on)",
 }  # of the fields with another name
 
 

@@ -97,14 +97,11 @@ async def _newest(path: Path, connection: aiosqlite.Connection) -> _Place:
 async def _rows_after(
     path: Path, connection: aiosqlite.Connection, place: _Place, last_id: int, number: int
 ) -> Sequence[Any]:
-    """In one snapshot, so that nothing is pruned between the look whether something is missing and the reading."""
+    """Looks after the reading whether something was missing: what `prune` removes meanwhile is noticed, too."""
     with explained(path):
-        await connection.execute("BEGIN")
-        try:
-            await _check(connection, place)
-            return list(await connection.execute_fetchall(_FEED, (place.change_id, last_id, number)))
-        finally:
-            await connection.execute("COMMIT")
+        rows = list(await connection.execute_fetchall(_FEED, (place.change_id, last_id, number)))
+        await _check(connection, place)
+        return rows
 
 
 async def _check(connection: aiosqlite.Connection, place: _Place) -> None:

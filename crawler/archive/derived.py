@@ -160,7 +160,7 @@ def inode_of(path: Path) -> int | None:
     return found.st_ino if stat.S_ISREG(found.st_mode) else None
 
 
-def is_damage(error: Exception) -> bool:
+def is_damage(error: BaseException | None) -> bool:
     """Whether SQLite found a file damaged, or not to be a database at all."""
     return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import aiosqlite
 
+from crawler.archive.current import NEWEST, PAGE_MARK
 from crawler.archive.derived import Progress
 
 _BATCH = 1_000_000  # rows taken in by one transaction: 1 s or so, and 40 MB
@@ -62,16 +63,11 @@ class Index:
         return upto
 
 
-# Pruning keeps the newest version of every page, so the highest id of a page is never used twice.
-PAGE_MARK = """
-SELECT p.url_id || ' ' || f.started_at FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id WHERE p.id = ?1
-"""
-
 LINK_SOURCES = Index(
     name="link_sources",
     version=1,
     columns=("target_id", "url_id"),
-    newest="SELECT max(id) FROM pages",
+    newest=NEWEST,
     bound=f"""
         SELECT max(id) FROM pages WHERE id < coalesce(
             (SELECT page_id FROM links WHERE page_id > ?1 ORDER BY page_id LIMIT 1 OFFSET {_BATCH}), 1 << 62

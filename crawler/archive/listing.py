@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from crawler.archive.derived_views import derived_views
 from crawler.archive.filters import Condition, UrlFilter, where
 from crawler.archive.fragments import own_views
 from crawler.errors import UsageError
@@ -44,7 +45,7 @@ class Listing:
 @cache
 def all_views() -> Mapping[str, View]:
     """Those of the database, and those that only this program has."""
-    return {**views(), **own_views()}
+    return {**views(), **own_views(), **derived_views()}
 
 
 def _listing(name: str, aliases: str, shown: str, about: str = "url") -> Listing:
@@ -59,29 +60,38 @@ _ALL = (
     _listing("gone_urls", "gone", "url status_code fetched_at had_page"),
     _listing("excluded_urls", "excluded", "url reason depth"),
     _listing("exclusions", "", "rule reason urls example_url", ""),
+    _listing("exclusions", "", "rule reason urls example_url", ""),
     _listing("robots_blocked", "robots", "url line rule"),
     _listing("traps", "", "host rule urls example_url", ""),
     _listing("redirect_chains", "redirects", "url hops end_status end_url"),
     _listing("current_pages", "pages", "url status_code title language bytes fetched_at"),
     _listing("stored_pages", "stored", "url status title bytes fetched_at"),
     _listing("page_versions", "versions", "url seen_at run_id newest bytes title"),
-    _listing("changes", "", "at change url run_id"),
+    _listing("changes", "", "at change url run_id detail"),
+    _listing("change_feed", "", "change_id at change url run_id detail"),
     _listing("change_feed", "feed", "at change url detail run_id"),
     _listing("broken_links", "broken", "page_url anchor target_url cause", "page_url"),
     _listing("broken_resources", "", "page_url kind url cause", "page_url"),
     _listing("checked_urls", "checked", "url kind verdict cause checked_at"),
     _listing("broken_fragments", "fragments", "page_url anchor fragment target_url", "page_url"),
+    _listing("broken_resources", "", "page_url kind url cause", "page_url"),
+    _listing("checked_urls", "checks", "url kind verdict cause end_url checked_at flaky"),
     _listing("outlinks", "links", "page_url target_url anchor status", "page_url"),
     _listing("inlinks", "", "target_url page_url anchor", "target_url"),
     _listing("link_details", "", "page_url target_url fragment anchor", "page_url"),
     _listing("orphan_pages", "orphans", "url title depth fetched_at"),
     _listing("duplicate_pages", "duplicates", "url first_url copies title"),
+    _listing("near_duplicate_pages", "near_duplicates", "url first_url distance words title"),
+    _listing("best_linked", "ranks", "url rank inlinks title"),
     _listing("duplicate_titles", "", "url title copies"),
     _listing("missing_titles", "", "url depth"),
+    _listing("long_titles", "", "url length title"),
     _listing("long_titles", "", "url length title"),
     _listing("missing_descriptions", "", "url title"),
     _listing("duplicate_descriptions", "", "url description copies"),
     _listing("long_descriptions", "", "url length description"),
+    _listing("long_descriptions", "", "url length description"),
+    _listing("invalid_json_ld", "", "url place script"),
     _listing("slow_pages", "slow", "url elapsed_s bytes seen_at"),
     _listing("large_pages", "large", "url bytes truncated"),
     _listing("noindex", "", "url title nofollow"),
@@ -91,9 +101,12 @@ _ALL = (
     _listing("invalid_json_ld", "", "url place script"),
     _listing("mixed_content", "mixed", "page_url kind url", "page_url"),
     _listing("missing_security_headers", "security", "host header pages example_url", ""),
+    _listing("mixed_content", "", "page_url kind url", "page_url"),
+    _listing("missing_security_headers", "", "host header pages example_url", ""),
     _listing("alternates", "", "page_url kind language url", "page_url"),
     _listing("resources", "", "page_url kind url alt", "page_url"),
     _listing("sitemap_urls", "sitemaps", "url status lastmod sitemap_url"),
+    _listing("sitemap_problems", "", "url problem reason sitemap_url"),
     _listing("attempts", "fetches", "started_at url status_code failure elapsed_s bytes"),
     _listing("response_headers", "headers", "url name value"),
     _listing("host_overview", "hosts", "host urls pending fetched redirected excluded gone failed next_due_at", ""),

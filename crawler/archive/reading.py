@@ -10,9 +10,10 @@ from typing import Any
 
 import aiosqlite
 
+from crawler.archive.derived_views import derived_views
 from crawler.archive.fragments import add_own_views
 from crawler.storage.sqlite.database import explained, open_reader
-from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, temporary_views
+from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, temporary, temporary_views
 
 
 @asynccontextmanager
@@ -20,13 +21,14 @@ async def open_archive(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     """Open the crawl database at `path`. Raises `DatabaseFailedError` if there is none, or if its schema is older.
 
     If its views differ from those of this program, the connection gets temporary ones, as it does of those that only
-    this program has (fragments.py); nothing is written.
+    this program has (fragments.py, derived_views.py); nothing is written.
     """
     async with open_reader(path) as connection:
         with explained(path):
             if are_outdated(await connection.execute_fetchall(STORED_VIEWS)):
                 await connection.executescript(temporary_views())
             await add_own_views(connection)
+            await connection.executescript("".join(map(temporary, derived_views().values())))
         yield connection
 
 

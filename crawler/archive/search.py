@@ -9,28 +9,25 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import aiosqlite
 import orjson
 
 from crawler.archive.answers import SearchHit, SearchResults
 from crawler.archive.attached import Attached
-from crawler.archive.derived import BusyError, UnavailableError, bring_up_to_date, discard, is_damage
+from crawler.archive.derived import discard, is_damage
+from crawler.archive.deriving import Deriver
 from crawler.archive.filters import Condition, UrlFilter
 from crawler.archive.matching import Match, Matcher
-from crawler.archive.search_index import STATE, SearchIndex, normalized_language
+from crawler.archive.search_index import SearchIndex, normalized_language
 from crawler.errors import UsageError
 
 UPDATE_S = 20.0  # for bringing the index up to date, before a search answers from what is there
 
 _INDEX = SearchIndex()
-_MANY = 5_000  # page versions that it takes a second or more to index
 _LANGUAGE = re.compile(r"[a-z]{1,8}(-[a-z0-9]{1,8})*")
 
 # To rank a page costs 1.4 us, so of a word that nearly all pages have, the first are ranked. Ids are given in the
@@ -41,9 +38,9 @@ FROM derived.search AS s CROSS JOIN derived.documents AS d ON d.id = s.rowid
 WHERE s.search MATCH ? AND d.digest IS NOT NULL{more}
 """
 _BEST = f"""
-SELECT url_id, rank FROM (SELECT d.url_id, s.rank AS rank {_MATCHING} LIMIT {_RANKED}) ORDER BY rank, url_id LIMIT ?
+WITH ranked AS MATERIALIZED (SELECT d.url_id, s.rank AS rank {_MATCHING} LIMIT {_RANKED})
+SELECT url_id, rank, (SELECT count(*) FROM ranked) FROM ranked ORDER BY rank, url_id LIMIT ?
 """  # noqa: S608 - our own names
-_TOTAL = f"SELECT count(*) FROM (SELECT 1 {_MATCHING} LIMIT {_RANKED})"  # noqa: S608
 
 _CURRENT = """
 FROM json_each(?) AS wanted CROSS JOIN urls AS u ON u.id = wanted.value CROSS JOIN pages AS p ON p.id = u.page_id
@@ -65,15 +62,11 @@ class _Question:
 
 
 class Search:
-    """Searches through one reader of a crawl's file. Several tasks may ask at once.
+    """Searches through one reader of a crawl's file. Several tasks may ask at once."""
 
-    `notify` is told, a line for people each time, why the index is not what it should be.
-    """
-
-    def __init__(self, attached: Attached, connection: aiosqlite.Connection, notify: Callable[[str], None]) -> None:
+    def __init__(self, attached: Attached, deriver: Deriver) -> None:
         self._attached = attached
-        self._connection = connection
-        self._notify = notify
+        self._deriver = deriver
 
     async def ask(
         self, query: str, *, host: str | None, language: str | None, limit: int, update_s: float
@@ -93,59 +86,11 @@ class Search:
                 return await self._answered(question, update_s)
 
     async def _answered(self, question: _Question, update_s: float) -> SearchResults:
-        async with self._index(update_s) as index:
-            upto = await index.upto(_INDEX)
-            if upto is None:
-                return SearchResults(hits=(), total=0, is_total_known=False, behind=await self._newest())
-            behind = max(0, await self._newest() - upto)
+        async with self._deriver.brought_up_to_date(_INDEX, update_s) as index:
+            behind = await self._deriver.behind(index, _INDEX)
+            if await index.upto(_INDEX) is None:
+                return SearchResults(hits=(), total=0, is_total_known=False, behind=behind)
             return await _Answering(index, question).results(behind)
-
-    @asynccontextmanager
-    async def _index(self, update_s: float) -> AsyncIterator[Attached]:
-        """The derived file, brought up to date as far as that goes; where it cannot be written, a temporary one."""
-        refused = await self._bring_up_to_date(update_s)
-        if refused is None or await self._attached.upto(_INDEX) is not None:
-            yield self._attached
-            return
-        self._notify(f"{refused}; indexing into a temporary file, as each search will")
-        await self._attached.release()
-        with TemporaryDirectory(prefix="crawler-") as folder:
-            temporary = Attached(self._attached.db, self._connection, Path(folder) / "derived")
-            await bring_up_to_date(self._attached.db, _INDEX, limit_s=update_s, path=temporary.path)
-            try:
-                yield temporary
-            finally:
-                await temporary.release()
-
-    async def _bring_up_to_date(self, update_s: float) -> UnavailableError | None:
-        """Why that was impossible."""
-        behind = await self._behind()
-        if not behind:
-            return None
-        if behind >= _MANY:
-            self._notify(f"indexing {behind:,} page versions, for {update_s:,.0f} s at most")
-        try:
-            await bring_up_to_date(self._attached.db, _INDEX, patience_s=update_s, limit_s=update_s)
-        except BusyError:
-            return None
-        except UnavailableError as error:
-            return error
-        return None
-
-    async def _behind(self) -> int:
-        """How many page versions the index may lack; 1 where it has to be compared with the URLs."""
-        newest = await self._newest()
-        try:
-            upto = await self._attached.upto(_INDEX)
-            if upto is None or upto < newest:
-                return max(1, newest - (upto or 0))
-            checked = await self._attached.fetch("SELECT checked FROM derived.search_state")
-            return int(checked != await self._attached.fetch(STATE))
-        except sqlite3.Error:
-            return max(1, newest)  # whoever updates the file finds out why, and repairs it
-
-    async def _newest(self) -> int:
-        return int((await self._attached.fetch("SELECT max(id) FROM pages"))[0][0] or 0)
 
 
 class _Answering:
@@ -160,11 +105,11 @@ class _Answering:
         self._parameters = (self._matcher.expression.fts, *(value for one in more for value in one.parameters))
 
     async def results(self, behind: int) -> SearchResults:
-        [(total,)] = await self._index.fetch(_TOTAL.format(more=self._more), *self._parameters)
         hits: list[SearchHit] = []
-        limit, seen = max(_RERANKED, 2 * self._question.limit), 0
+        total, seen, limit = 0, 0, max(_RERANKED, 2 * self._question.limit)
         while len(hits) < self._question.limit:
             best = await self._index.fetch(_BEST.format(more=self._more), *self._parameters, limit)
+            total = best[0][2] if best else 0
             hits += await self._hits(await self._reranked(best[seen:]), self._question.limit - len(hits))
             if len(best) < limit:
                 break
@@ -173,9 +118,9 @@ class _Answering:
 
     async def _reranked(self, best: Sequence[Any]) -> list[tuple[int, float]]:
         """URL ids and scores, the best first: a page whose title is what was asked for is more than one that has it."""
-        titles = await self._index.fetch(_TITLES, orjson.dumps([url_id for url_id, _rank in best[:_RERANKED]]).decode())
+        titles = await self._index.fetch(_TITLES, orjson.dumps([row[0] for row in best[:_RERANKED]]).decode())
         shares = await asyncio.to_thread(self._matcher.in_titles, {key: title for key, title in titles if title})
-        scores = [(url_id, -rank * (1 + _TITLE_WEIGHT * shares.get(url_id, 0.0))) for url_id, rank in best]
+        scores = [(url_id, -rank * (1 + _TITLE_WEIGHT * shares.get(url_id, 0.0))) for url_id, rank, _total in best]
         return sorted(scores, key=lambda one: (-one[1], one[0]))
 
     async def _hits(self, ranked: Sequence[tuple[int, float]], limit: int) -> list[SearchHit]:

@@ -17,8 +17,8 @@ from hashlib import blake2b
 import aiosqlite
 import orjson
 
+from crawler.archive.current import IS_CURRENT, PAGE_MARK, STATE, BatchSize, take_in_versions
 from crawler.archive.derived import Progress
-from crawler.archive.indexes import PAGE_MARK
 from crawler.archive.words import words
 
 # Marks are letters here: Thai, Khmer and Indian scripts write vowels by them.
@@ -54,16 +54,7 @@ CREATE TABLE main.search_state (
 INSERT INTO main.search_state SELECT NULL, {_LAST_RESPONSE}, 0, 0;
 """  # noqa: S608 - our own names
 
-_IS_CURRENT = "u.status IN ('fetched', 'failed', 'pending')"
-_NEWEST = "SELECT max(id) FROM pages"
-# A page stops being current, or is again, by a request, or else by a run that decides anew.
-STATE = """
-SELECT coalesce((SELECT max(id) FROM runs), 0) || ' ' || coalesce((SELECT max(id) FROM fetches), 0) || ' '
-    || (SELECT total(excluded) || ' ' || total(gone) || ' ' || total(redirected) FROM hosts)
-"""
-
 _SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS stale (url_id INTEGER PRIMARY KEY)"
-_BOUND = "SELECT max(id) FROM (SELECT id FROM pages WHERE id > ? ORDER BY id LIMIT ?)"
 _NEW = """
 INSERT INTO temp.stale SELECT u.id FROM pages AS p CROSS JOIN urls AS u ON u.id = p.url_id AND u.page_id = p.id
 WHERE p.id > ? AND p.id <= ?
@@ -72,7 +63,7 @@ _WINDOW = "SELECT max(url_id) FROM (SELECT url_id FROM main.documents WHERE url_
 _CHANGED = f"""
 INSERT INTO temp.stale SELECT d.url_id FROM main.documents AS d CROSS JOIN urls AS u ON u.id = d.url_id
 WHERE d.url_id > ?1 AND d.url_id <= ?2 AND (
-    ({_IS_CURRENT}) <> (d.digest IS NOT NULL) OR u.page_id <> d.page_id
+    ({IS_CURRENT}) <> (d.digest IS NOT NULL) OR u.page_id <> d.page_id
     OR u.fetched_at >= ?3 AND (SELECT reader_version FROM pages WHERE id = u.page_id) IS NOT d.reader_version
 ) LIMIT ?4
 """  # noqa: S608 - our own names
@@ -91,7 +82,7 @@ _LAST = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'do
 _ADD_DOCUMENTS = f"""
 INSERT INTO main.documents (url_id, page_id, host_id, language, reader_version, digest)
 SELECT u.id, p.id, u.host_id, language(p.language), p.reader_version,
-    CASE WHEN {_IS_CURRENT} THEN digest(p.title, p.headings, p.text) END
+    CASE WHEN {IS_CURRENT} THEN digest(p.title, p.headings, p.text) END
 FROM temp.stale AS s CROSS JOIN urls AS u ON u.id = s.url_id CROSS JOIN pages AS p ON p.id = u.page_id
 ORDER BY s.url_id
 """  # noqa: S608 - our own names
@@ -100,8 +91,6 @@ INSERT INTO main.search (rowid, {FTS_COLUMNS}) SELECT d.id, {_WORDS}
 FROM main.documents AS d CROSS JOIN pages AS p ON p.id = d.page_id WHERE d.id > ? AND d.digest IS NOT NULL
 """  # noqa: S608 - our own names
 
-_FIRST_BATCH, _MAX_BATCH = 64, 4096  # pages in a transaction
-_BATCH_S = 0.5  # that one should take: so much later than asked a search may begin
 _COMPARED = 100_000  # documents, in a transaction: they are looked at, and few have changed
 _MAX_LOST = 0.2  # of all documents
 
@@ -112,6 +101,7 @@ class SearchIndex:
     name = "search"
     version = 1
     mark = PAGE_MARK
+    doing = "indexing"
 
     async def begin(self, connection: aiosqlite.Connection) -> None:
         """See `Derivation`."""
@@ -120,48 +110,32 @@ class SearchIndex:
 
     async def take_in(self, progress: Progress, until: float) -> None:
         """See `Derivation`. New versions come first, then what has become of the pages that are known."""
-        upto = await ready(progress)
-        update = Update(progress, until)
-        await update.take_in_new(upto)
-        await update.compare()
-
-
-async def ready(progress: Progress) -> int:
-    """Make what an `Update` needs; returns the page version up to which the index has come."""
-    await _register(progress.connection)
-    upto = await progress.upto()
-    if await _has_lost_much(progress):
-        await progress.begin_anew()
-        return 0
-    return upto
+        await Update(progress, until).run()
 
 
 class Update:
     """One update of the index, which ends at `until` (monotonic seconds) if it is not complete before."""
 
-    def __init__(self, progress: Progress, until: float, *, max_batch: int = _MAX_BATCH) -> None:
+    def __init__(self, progress: Progress, until: float, size: BatchSize | None = None) -> None:
         self._progress = progress
         self._connection = progress.connection
         self._until = until
-        self._max_batch = max_batch
-        self._batch = min(_FIRST_BATCH, max_batch)
+        self._size = size or BatchSize()
 
-    async def take_in_new(self, upto: int) -> None:
-        """Index the versions that are newer than `upto`."""
-        newest = await self._progress.value(_NEWEST) or 0
-        while upto < newest and self._has_time():
-            began = time.monotonic()
-            async with self._progress.transaction():
-                bound = await self._progress.value(_BOUND, upto, self._batch)
-                if bound is None:
-                    return  # a prune left nothing
-                await self._connection.execute(_NEW, (upto, bound))
-                await self._renew()
-                await self._progress.come_to(bound)
-            upto = bound
-            self._adapt(time.monotonic() - began)
+    async def run(self) -> None:
+        """All of it."""
+        await _register(self._connection)
+        await self._progress.upto()
+        if await _has_lost_much(self._progress):
+            await self._progress.begin_anew()
+        await take_in_versions(self._progress, self._size, self._until, self._take_in_new)
+        await self._compare()
 
-    async def compare(self) -> None:
+    async def _take_in_new(self, after: int, upto: int) -> None:
+        await self._connection.execute(_NEW, (after, upto))
+        await self._renew()
+
+    async def _compare(self) -> None:
         """Each document with its URL, unless nothing can have changed since that was done."""
         state, last = await self._progress.value(STATE), await self._progress.value(f"SELECT {_LAST_RESPONSE}")
         [(checked, fetched_at, cursor)] = await self._connection.execute_fetchall(
@@ -175,13 +149,13 @@ class Update:
                     await self._note(state, last, 0)
                     checked = state
                     continue
-                changed = await self._connection.execute(_CHANGED, (cursor, bound, fetched_at, self._batch))
-                if changed.rowcount < self._batch:
+                changed = await self._connection.execute(_CHANGED, (cursor, bound, fetched_at, self._size.rows))
+                if changed.rowcount < self._size.rows:
                     cursor = bound
                 await self._renew()
                 await self._note(checked, fetched_at, cursor)
-            if changed.rowcount == self._batch:
-                self._adapt(time.monotonic() - began)
+            if changed.rowcount == self._size.rows:
+                self._size.adapt(began)
 
     async def _renew(self) -> None:
         """Forget the pages in `stale`, and index those that are current, in their newest versions."""
@@ -201,13 +175,6 @@ class Update:
 
     def _has_time(self) -> bool:
         return time.monotonic() < self._until
-
-    def _adapt(self, took_s: float) -> None:
-        """Texts differ in size, machines in speed."""
-        if took_s > _BATCH_S:
-            self._batch = max(1, self._batch // 2)
-        elif took_s < _BATCH_S / 2:
-            self._batch = min(self._max_batch, self._batch * 2)
 
 
 async def _has_lost_much(progress: Progress) -> bool:

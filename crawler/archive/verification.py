@@ -133,10 +133,15 @@ def _plain(sql: str) -> str:
     return re.sub(r'[\s"]+', "", re.sub(r"--[^\n]*", "", sql))
 
 
+_REFERRING = """
+SELECT name FROM sqlite_schema WHERE type = 'table' AND EXISTS (SELECT 1 FROM pragma_foreign_key_list(name))
+"""
+
+
 async def _references(connection: aiosqlite.Connection) -> AsyncIterator[str | int]:
     """Links, pages, attempts and the rest name rows that are there."""
-    for table in ("links", "pages", "fetches", "urls", "origins", "sitemap_entries", "change_log"):
-        yield await _number(connection, f"SELECT count(*) FROM {table}")  # noqa: S608 - our own names
+    async for (table,) in _each(connection, _REFERRING):
+        yield await _number(connection, f"SELECT count(*) FROM {table}")  # noqa: S608 - the schema's names
     async for table, row_id, parent, _number_of_key in _each(connection, "PRAGMA foreign_key_check"):
         row = "a row" if row_id is None else f"row {row_id}"
         yield f"{row} of {table} names one of {parent} that is not there"

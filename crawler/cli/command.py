@@ -5,12 +5,14 @@ Invariant: no help text cuts an option's name, metavar or explanation; what is t
 
 from __future__ import annotations
 
+import inspect
 import math
 import shlex
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -52,7 +54,16 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """All commands together; its help has the first paragraph of theirs."""
+    """All commands together; its help has the first paragraph of theirs.
+
+    `places` has the module of each, its function and, if that is not `Command`, its class.
+    """
+
+    places: Mapping[str, Sequence[str]] = {}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands: Any = _LaterCommands(self.places)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what stands before the command. Raises `UsageError` where it is wrong."""
@@ -62,6 +73,10 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """All that it takes, --help included."""
         return [_read_by_kind(one) for one in super().get_params(ctx)]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands."""
+        return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command of that name. Raises `UsageError`, which says what may have been meant, if there is none."""
@@ -73,7 +88,41 @@ class Group(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """The options, then the commands."""
         _write_parameters(self, ctx, formatter)
-        _write_section(formatter, "Commands", ((name, _summary(one.help)) for name, one in self.commands.items()))
+        _write_section(formatter, "Commands", self.commands.summaries())
+
+
+class _LaterCommands(Mapping[str, Any]):
+    """Commands by name, each made when it is asked for: most take longer to import than to run."""
+
+    def __init__(self, places: Mapping[str, Sequence[str]]) -> None:
+        self._places = places
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+            function, *kind = self._found(name)
+            app.command(name, cls=kind[0] if kind else Command)(function)
+            self._made[name] = typer.main.get_command(app)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def summaries(self) -> Iterator[tuple[str, str]]:
+        """The name of each, and what its function says first."""
+        return ((name, _summary(inspect.getdoc(self._found(name)[0]))) for name in self)
+
+    def _found(self, name: str) -> list[Any]:
+        """Its function, and its class."""
+        module, *names = self._places[name]
+        return [getattr(import_module(module), one) for one in names]
 
 
 class _Reader:

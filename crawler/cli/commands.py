@@ -10,28 +10,42 @@ from typing import Any
 
 import typer
 
-from crawler.cli.add import add
-from crawler.cli.backup import backup
-from crawler.cli.changes import changes
-from crawler.cli.command import MAX_WIDTH, Command, Group
-from crawler.cli.crawl import CrawlCommand, crawl
-from crawler.cli.demo import demo
-from crawler.cli.diff import diff
-from crawler.cli.help import show_help
-from crawler.cli.init import init
-from crawler.cli.list import list_rows
-from crawler.cli.prune import prune
-from crawler.cli.report import report
-from crawler.cli.search import search
-from crawler.cli.status import status
-from crawler.cli.stop import stop
-from crawler.cli.verify import verify_database
+from crawler.cli.command import MAX_WIDTH, Group
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
 
+# Module, function and, where it has one of its own, class. Each is imported once it is asked for.
+_COMMANDS = {
+    "crawl": ("crawler.cli.crawl", "crawl", "CrawlCommand"),
+    "add": ("crawler.cli.add", "add"),
+    "init": ("crawler.cli.init", "init"),
+    "status": ("crawler.cli.status", "status"),
+    "report": ("crawler.cli.report", "report"),
+    "list": ("crawler.cli.list", "list_rows"),
+    "show": ("crawler.cli.show", "show"),
+    "why": ("crawler.cli.why", "why"),
+    "diff": ("crawler.cli.diff", "diff"),
+    "changes": ("crawler.cli.changes", "changes"),
+    "search": ("crawler.cli.search", "search"),
+    "stop": ("crawler.cli.stop", "stop"),
+    "prune": ("crawler.cli.prune", "prune"),
+    "backup": ("crawler.cli.backup", "backup"),
+    "verify": ("crawler.cli.verify", "verify_database"),
+    "mcp": ("crawler.cli.mcp", "mcp"),
+    "demo": ("crawler.cli.demo", "demo"),
+    "help": ("crawler.cli.help", "show_help"),
+}
+
+
+class _Crawler(Group):
+    """The program."""
+
+    places = _COMMANDS
+
+
 app = typer.Typer(
     name="crawler",
-    cls=Group,
+    cls=_Crawler,
     help="A polite, resumable web crawler that stores its pages in one SQLite file.",
     epilog="Exit status: 0 done, 1 unexpected error, 2 usage, 4 no seed could be fetched, 5 another run holds the"
     " database, 6 database failure, 7 `report --fail-on` found something, 130 / 143 stopped"
@@ -40,21 +54,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH},
 )
-app.command(cls=CrawlCommand)(crawl)
-app.command(cls=Command)(add)
-app.command(cls=Command)(init)
-app.command(cls=Command)(status)
-app.command(cls=Command)(report)
-app.command("list", cls=Command)(list_rows)
-app.command(cls=Command)(diff)
-app.command(cls=Command)(changes)
-app.command(cls=Command)(search)
-app.command(cls=Command)(stop)
-app.command(cls=Command)(prune)
-app.command(cls=Command)(backup)
-app.command("verify", cls=Command)(verify_database)
-app.command(cls=Command)(demo)
-app.command("help", cls=Command)(show_help)
 
 
 @app.callback(invoke_without_command=True)

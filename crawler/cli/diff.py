@@ -14,11 +14,13 @@ import aiosqlite
 import typer
 from rich.console import Console
 
+from crawler.archive.archive import Archive
 from crawler.archive.comparison import Moment, after_run, at_time, compared, last_two_runs
 from crawler.archive.reading import open_archive
 from crawler.archive.revisions import revisions
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.cli.rows import AsJson, OutputFormat, chosen
+from crawler.cli.show import known
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.differences import (
@@ -32,7 +34,6 @@ from crawler.output.differences import (
 )
 from crawler.output.tables import Format, write_rows
 from crawler.quantities import Age
-from crawler.urls import normalize
 
 _PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
 _LISTED = 20  # of each word, for people
@@ -78,7 +79,7 @@ def diff(
     elif form is Format.CSV:
         raise UsageError("--text shows a text, which is no table; leave --format csv out")
     else:
-        asyncio.run(_show_text(db, span, normalize(text) or text, as_json=form is Format.JSONL))
+        asyncio.run(_show_text(db, span, text, as_json=form is Format.JSONL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +113,9 @@ async def _compare(db: Path, span: _Span, form: Format, limit: int | None) -> No
             await write_rows(COLUMNS, rows_of(comparison, limit), form)
 
 
-async def _show_text(db: Path, span: _Span, url: str, *, as_json: bool) -> None:
+async def _show_text(db: Path, span: _Span, text: str, *, as_json: bool) -> None:
     async with open_archive(db) as connection:
+        url = await known(Archive(db, connection), text, db)
         chosen_span = span.before is not None or span.since_s is not None
         moments = await span.moments(db, connection) if chosen_span else None
         before, after = await revisions(db, connection, url, moments)

@@ -28,6 +28,7 @@ from crawler.frontier.seeding import Seeding
 from crawler.frontier.supply import Supply, without_page_limits
 from crawler.frontier.workbench import Workbench
 from crawler.policy.checking import again_before
+from crawler.policy.habits import Habits
 from crawler.policy.recrawl import Rhythm
 from crawler.records import (
     ANSWERED,
@@ -61,6 +62,7 @@ class Frontier:
     ) -> None:
         """`tell` is called with each visit and what comes of it, for whoever logs them."""
         self._tell = tell
+        self._notify = notify
         self._config = config
         self._store = store
         self._counters = counters
@@ -191,6 +193,8 @@ class Frontier:
             results = [*results[1:], results[0]]  # what a robots.txt fails by name, then all else of its origin
         for result in results:
             await self._put(result)
+        if host.habits is not None and host.habits.take_alarm():
+            await self._look_at_all(host, host.habits)
         origin = host.claims.origin(visit.claim.origin)
         if origin.parked and self._is_closed(origin):
             await self._release(host, origin)
@@ -359,6 +363,18 @@ class Frontier:
         robots = self._awaiting.wait(claim)
         if robots is not None:
             self._workbench.offer(host, [robots], first=True)
+
+    async def _look_at_all(self, host: HostState, habits: Habits) -> None:
+        """All of the host has changed at once: what was planned for its pages is worth nothing."""
+        self._uncommitted += 1  # the run does not end meanwhile
+        try:
+            at = self._clock.wall()
+            places = [looks.as_place(host.host_id, name) for name, looks in habits.known.items()]
+            self._notify(f"{host.name}: nearly every page has changed at once; all of its pages are due now")
+            await self._supply.look_at_all(host)
+            await self._store.redesigned(host.host_id, habits.redesigned_at or at, places)
+        finally:
+            self._uncommitted -= 1
 
     # --- origins that are closed --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from crawler.frontier.origins import OriginState, Turns
 from crawler.frontier.requests import Requests
+from crawler.policy.habits import Habits
 from crawler.policy.pace import AT_REST, HostPace, slots
 from crawler.records import Claim
 
@@ -38,6 +39,7 @@ class HostState:
     allowance: int | None = None  # pages that may still be lent in this run; None: any number
     requests_left: Requests | None = None  # that may still be sent to it in this run; None: any number
     requests: int = 0
+    habits: Habits | None = None  # how its pages change; None where the run fetches nothing again
     address: str | None = None  # the last one known
     slow: bool = False
     proven: bool = False  # quick: its last request was over in time; never both this and slow

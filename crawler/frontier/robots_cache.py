@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from crawler.policy.robots import RobotsRules
+from crawler.policy.robots import MAX_CRAWL_DELAY_S, RobotsRules
 from crawler.records import Claim, ExclusionReason, Reason, RobotsCopy
 from crawler.urls import host_of
 
 MAX_AGE_S = 86400.0  # for which a copy is believed (RFC 9309, 2.4)
-MAX_CRAWL_DELAY_S = 60.0
 _MAX_ORIGINS = 8192
 _MAX_BYTES = 16 * 1024 * 1024  # of robots.txt, all origins together; the rules in memory take up to 20 times as much
 _LONG_BYTES = 4 * 1024  # reading takes 0.3 ms a KiB at most, and many may arrive at once

@@ -20,7 +20,9 @@ from crawler.frontier.requests import Requests
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.workbench import Workbench
 from crawler.host_settings import settings_of
-from crawler.records import Claim, Horizon, HostRecord, Result, RobotsCopy
+from crawler.policy.habits import Habits
+from crawler.policy.likeness import known_looks
+from crawler.records import Claim, Horizon, HostRecord, Place, Result, RobotsCopy
 from crawler.storage.interface import Cursor, DueQueue, Store
 from crawler.urls import host_of
 
@@ -30,6 +32,7 @@ _MIN_WINDOW_PER_HOST = 8
 _MAX_HOSTS = 4096  # in memory; the others wait on disk
 _HOSTS_PER_READ = 256
 _HOSTS_AT_ONCE = 16
+_MADE_DUE_AT_ONCE = 10_000  # URLs: 60 ms in which nothing else is committed
 _SWEEP_EVERY_S = 1.0
 _POLL_AT_LEAST_EVERY_S = 60.0
 
@@ -128,6 +131,13 @@ class Supply:
         if self._horizon is not None and host_id in self._workbench:
             self._note_gain(self._workbench.host(host_id))
 
+    async def look_at_all(self, host: HostState) -> None:
+        """All of the host is due, whatever was planned; those that were looked at in this run are not."""
+        if self._horizon is None or self._horizon.revisit_before is None:
+            return
+        while await self._store.make_due(host.host_id, self._horizon.revisit_before, _MADE_DUE_AT_ONCE):
+            self._note_gain(host)
+
     def let_go(self, claim: Claim) -> None:
         """Give the claim up; it will be read from the store again if it is still due then."""
         self._released.append(claim)
@@ -178,12 +188,21 @@ class Supply:
                 return
             some = records[start : start + _HOSTS_AT_ONCE]
             copies = await self._store.robots_of(record.host_id for record in some)
+            places = await self._places_of(some)
             for copy in copies:
                 if self._robots.recall(copy, self._clock.wall()):
                     self._awaiting.rules_arrived(copy.origin)
             for record in some:
-                self._add_host(record)
+                self._add_host(record, places.get(record.host_id, ()))
             self._restore_pauses(copies, {record.name: record.host_id for record in some})
+
+    async def _places_of(self, records: Sequence[HostRecord]) -> Mapping[int, Sequence[Place]]:
+        """Of each host, where something is looked at again."""
+        found: defaultdict[int, list[Place]] = defaultdict(list)
+        if self._horizon is not None:
+            for place in await self._store.places_of(record.host_id for record in records):
+                found[place.host_id].append(place)
+        return found
 
     def _restore_pauses(self, copies: Iterable[RobotsCopy], host_ids: Mapping[str, int]) -> None:
         """What an earlier run was asked for, or has found out, holds in this one, too."""
@@ -252,7 +271,7 @@ class Supply:
             self._note_gain(host)
         return True
 
-    def _add_host(self, record: HostRecord) -> None:
+    def _add_host(self, record: HostRecord, places: Sequence[Place]) -> None:
         if record.host_id in self._workbench:
             return
         own = settings_of(record.name, self._config.hosts)
@@ -265,6 +284,7 @@ class Supply:
             pace_s=record.pace_s,
             allowance=None if most is None else max(0, most - record.run_pages),
             requests=None if own.max_requests is None else Requests.of(own.max_requests, spent=record.run_requests),
+            habits=None if self._horizon is None else Habits(known_looks(places), record.redesigned_at),
             delay_s=own.delay_s,
             per_host=own.per_host,
         )

@@ -27,6 +27,7 @@ from crawler.frontier.hosts import HostState, Loan
 from crawler.frontier.origins import OriginState
 from crawler.frontier.requests import Requests
 from crawler.frontier.shares import Shares
+from crawler.policy.habits import Habits
 from crawler.policy.outcome import NOTHING_YET, InARow
 from crawler.policy.pace import AT_REST, SLOW_AFTER_S, HostPace, after_refusal, after_success
 from crawler.records import Blame, Claim
@@ -100,6 +101,7 @@ class Workbench:
         pace_s: float | None = None,
         allowance: int | None = None,
         requests: Requests | None = None,
+        habits: Habits | None = None,
         delay_s: float | None = None,
         per_host: int | None = None,
     ) -> HostState:
@@ -122,6 +124,7 @@ class Workbench:
             ready_at=ready_at,
             allowance=allowance,
             requests_left=requests,
+            habits=habits,
         )
         self._hosts[host_id] = host
         self.requests.watch(host)

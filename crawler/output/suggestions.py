@@ -7,7 +7,8 @@ that is there.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from crawler.config import DEFAULT_DB
@@ -15,32 +16,31 @@ from crawler.output.summary import Summary
 from crawler.records import Change, UrlStatus
 
 _MOST = 3
+_MANY_PAGES = 20  # more than fit on a screen
 
 
 def suggestions(summary: Summary, db: Path) -> list[tuple[str, str]]:
     """At most three command lines, each with what it shows or does, the most useful first."""
     named = "" if db == DEFAULT_DB else f" --db {shlex.quote(str(db))}"
-    found = [(f"crawler {words}{named}", what) for words, what in _all(summary)]
-    return found[:_MOST]
+    fitting = ((f"crawler {words}{named}", what) for applies, words, what in _all(summary) if applies)
+    return list(islice(fitting, _MOST))
 
 
-def _all(summary: Summary) -> Iterator[tuple[str, str]]:
-    """All that apply, the most useful first."""
-    urls = summary.urls
-    if summary.pending and not summary.complete:
-        yield "crawl", "resumes it"
-    if summary.run_id > 1 and any(number for kind, number in summary.changes.items() if kind != Change.UNCHANGED):
-        yield "diff", "what has changed since the run before"
-    if urls.get(UrlStatus.GONE) or urls.get(UrlStatus.FAILED):
-        yield "list broken", "links that lead nowhere, and the pages that have them"
-    if urls.get(UrlStatus.FAILED):
-        yield "list failed", "what could not be fetched, and why"
-    if summary.excluded.get("trap"):
-        yield "list traps", "places that looked endless"
-    if summary.excluded.get("robots"):
-        yield "list robots", "what robots.txt disallows, by which line"
-    if summary.pages or urls.get(UrlStatus.FETCHED):
-        yield "list pages", "every page, with its title"
-    if summary.excluded:
-        yield "list excluded", "what was left out, and why"
-    yield "status", "what the database holds"
+def _all(summary: Summary) -> Iterable[tuple[object, str, str]]:
+    """The most useful first, each with whether there is something for it."""
+    excluded, failed = summary.excluded, summary.urls.get(UrlStatus.FAILED, 0)
+    fetched, gone = (summary.urls.get(status, 0) for status in (UrlStatus.FETCHED, UrlStatus.GONE))
+    changes = sum(number for kind, number in summary.changes.items() if kind != Change.UNCHANGED)
+    return (
+        (summary.pending and not summary.complete, "crawl", "resumes it"),
+        (changes and summary.run_id > 1, "diff", "what has changed since the run before"),
+        (gone or failed, "list broken", "links that lead nowhere, and the pages that have them"),
+        (fetched, "report", "all faults, counts and charts as one HTML file"),
+        (failed, "list failed", "what could not be fetched, and why"),
+        (excluded.get("trap"), "list traps", "places that looked endless"),
+        (excluded.get("robots"), "list robots", "what robots.txt disallows, by which line"),
+        (fetched >= _MANY_PAGES, "search WORD", "the pages that have that word"),
+        (fetched, "list pages", "every page, with its title"),
+        (excluded, "list excluded", "what was left out, and why"),
+        (True, "status", "what the database holds"),
+    )

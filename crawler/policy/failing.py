@@ -10,7 +10,7 @@ Pure: `now` and everything else is passed in. Times are Unix seconds.
 
 from __future__ import annotations
 
-from crawler.policy.recrawl import DAY_S
+from crawler.policy.rate import DAY_S
 from crawler.records import (
     ANSWERED,
     HTTP_STATUS,

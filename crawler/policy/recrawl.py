@@ -1,18 +1,11 @@
 """When to look again, how to ask, and what a second look has shown.
 
-How often a page changes is estimated as a Poisson rate (Cho and Garcia-Molina, 'Estimating Frequency of Change', ACM
-TOIT 3(3), 2003). Visits come at irregular intervals and show only whether something changed since the last one, so
-their regular-access estimator does not fit, and the maximum likelihood one needs every past interval. Kept instead is a
-Gamma distribution over the rate, two numbers (`ChangeRate`): no change in t adds t to the time watched, exactly; a
-change somewhere in t multiplies by 1 - exp(-rate t), whose mean and variance are exact and fit a Gamma again (assumed
-density filtering: Minka, 'Expectation Propagation', UAI 2001); a change whose moment is known, from a Last-Modified
-that the visits do not contradict, adds one change and the quiet time since, which is that paper's estimator for known
-dates. The prior is what a first night goes by, and is outvoted by the first look.
-
-The rate is that of the changes that nothing announces. Where a sitemap or a feed had announced the one that a look
-finds, the rate stays as it was: such pages are looked at when they are announced, and looking unannounced finds the
-others alone (the residual rate of Kolobov et al., 'Staying up to Date with Online Content Changes Using Reinforcement
-Learning for Scheduling', NeurIPS 2019). An announcement that was false is a quiet look like any other.
+The rate by which a page is planned (see rate.py) is that of the changes that nothing announces. Where a sitemap or a
+feed had announced the one that a look finds, the rate stays as it was: such pages are looked at when they are
+announced, and looking unannounced finds the others alone (the residual rate of Kolobov et al., 'Staying up to Date with
+Online Content Changes Using Reinforcement Learning for Scheduling', NeurIPS 2019). An announcement that was false is a
+quiet look like any other. A change that all pages of a host have seen at once (see redesign.py) tells nothing of a
+page's own habits, either.
 
 How often to look follows from the rate and a price: a request is made where it saves at least `REQUEST_PRICE_S` of
 staleness. The interval I that maximizes freshness minus price / I solves 1 - exp(-x)(1 + x) = price * rate with
@@ -34,6 +27,7 @@ from functools import lru_cache
 
 from crawler.config import RecrawlConfig
 from crawler.dates import unix_time
+from crawler.policy.rate import DAY_S, PRIOR, changes_per_s, first_rate, observe
 from crawler.records import (
     LISTINGS,
     ChangeRate,
@@ -45,14 +39,10 @@ from crawler.records import (
     UrlStatus,
 )
 
-DAY_S = 86400.0
-PRIOR = ChangeRate(changes=0.13, watched_s=0.78 * DAY_S)  # a change in 6 days, but who knows
 REQUEST_PRICE_S = 0.29 * DAY_S
-MAX_CHANGES = 8.0  # that are remembered: older ones fade, so that a page may change its habits
 _PEAK_X = 1.7933  # where x / (1 - exp(-x)(1 + x)) is least: the shortest interval that any rate asks for
 _MOST_WORTH = 1 - math.exp(-_PEAK_X) * (1 + _PEAK_X)
 _DATE_GRAIN_S = 2.0  # a Last-Modified this close to the answer's Date tells nothing: RFC 9110, 8.8.2.2
-_OLDEST_S = 365 * DAY_S
 _PROMISE_FACTOR = 4.0  # a promise may lengthen an interval by so much, however long it is
 BROKEN = -1.0  # the promise of a server that has broken one
 _RESUMED_WITHIN_S = DAY_S / 2
@@ -129,21 +119,31 @@ def plan(
     pace: Pace,
     *,
     news: bool = False,
+    prior: ChangeRate = PRIOR,
+    redesigned_at: float | None = None,
 ) -> Revisit:
     """When to look again after this answer, and what is known now of how often the URL changes.
 
     `status` is fetched, redirected or gone; `news`: what was read is another document than the one that is stored.
+    `prior` is that of the URL's place; `redesigned_at`: when all of its host has changed at once (Unix seconds).
     """
     previous = claim.previous
     changed = previous is not None and has_changed(previous, status, news=news)
-    rate = _rate_after(previous, response, changed=changed)
+    tells = previous is None or is_evidence(previous, changed=changed, redesigned_at=redesigned_at)
+    rate = _rate_after(previous, response, changed=changed, tells=tells)
     promise_s = _promise(previous, response, changed=changed)
-    interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate)
+    interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate, prior)
     if promise_s is not None and promise_s > interval_s:
         interval_s = min(promise_s, _PROMISE_FACTOR * interval_s)
     if status is not UrlStatus.GONE and (claim.is_hub or claim.kind in LISTINGS):
         interval_s = min(interval_s, DAY_S)
     return Revisit(at=response.started_at + pace.pause_s(interval_s), rate=rate, promise_s=promise_s)
+
+
+def is_evidence(previous: PreviousVisit, *, changed: bool, redesigned_at: float | None) -> bool:
+    """Whether a look tells how often the page changes unannounced, and by itself."""
+    of_all = redesigned_at is not None and previous.fetched_at < redesigned_at
+    return not (changed and (previous.hinted or of_all))
 
 
 def has_changed(previous: PreviousVisit, status: UrlStatus, *, news: bool) -> bool:
@@ -183,9 +183,9 @@ def conditions(claim: Claim, *, keep_bodies: bool, readable: Callable[[str | Non
     return fields
 
 
-def interval_s_of(rate: ChangeRate) -> float:
-    """The interval that is worth its requests, without bounds; see the module's text."""
-    worth = min(REQUEST_PRICE_S * rate.changes / rate.watched_s, _MOST_WORTH)
+def interval_s_of(rate: ChangeRate, prior: ChangeRate = PRIOR) -> float:
+    """The interval that is worth its requests, without bounds; see the module's text. `prior` is that of the place."""
+    worth = min(REQUEST_PRICE_S * changes_per_s(rate, prior), _MOST_WORTH)
     root = math.sqrt(2 * worth)
     x = root + root * root / 3  # the series about 0, enough where a small one would be lost to rounding
     if root > 1e-4:
@@ -195,44 +195,18 @@ def interval_s_of(rate: ChangeRate) -> float:
     return x * REQUEST_PRICE_S / worth
 
 
-def observe(rate: ChangeRate, elapsed_s: float, *, changed: bool, changed_ago_s: float | None = None) -> ChangeRate:
-    """The rate after a look that came `elapsed_s` after the one before it; `changed_ago_s` where that is known."""
-    elapsed_s = max(elapsed_s, 1.0)
-    if not changed:
-        return ChangeRate(changes=rate.changes, watched_s=rate.watched_s + elapsed_s)
-    if changed_ago_s is not None:
-        return _faded(rate.changes + 1, rate.watched_s + changed_ago_s)
-    a, b = rate.changes, rate.watched_s
-    ratio = b / (b + elapsed_s)  # the moments of Gamma(a, b) times 1 - exp(-rate * elapsed)
-    whole = -math.expm1(a * math.log(ratio))
-    mean = a / b * -math.expm1((a + 1) * math.log(ratio)) / whole
-    square = a * (a + 1) / b**2 * -math.expm1((a + 2) * math.log(ratio)) / whole
-    variance = square - mean**2
-    return _faded(mean**2 / variance, mean / variance)
-
-
-def _faded(changes: float, watched_s: float) -> ChangeRate:
-    keep = min(1.0, MAX_CHANGES / changes)
-    return ChangeRate(changes=keep * changes, watched_s=keep * watched_s)
-
-
-def _rate_after(previous: PreviousVisit | None, response: Response, *, changed: bool) -> ChangeRate:
+def _rate_after(previous: PreviousVisit | None, response: Response, *, changed: bool, tells: bool) -> ChangeRate:
     elapsed_s = 0.0 if previous is None else response.started_at - previous.fetched_at
     if previous is not None and previous.rate is not None and not changed:
         return observe(previous.rate, elapsed_s, changed=False)
-    if previous is not None and previous.rate is not None and previous.hinted:
+    if previous is not None and previous.rate is not None and not tells:
         return previous.rate
     modified_at = _modified_at(response)
     if previous is None or previous.rate is None:
-        return PRIOR if modified_at is None else _first_rate(response.started_at - modified_at)
+        return PRIOR if modified_at is None else first_rate(response.started_at - modified_at)
     ago_s = None if modified_at is None else response.started_at - modified_at
     consistent = ago_s is not None and 0 <= ago_s < elapsed_s
     return observe(previous.rate, elapsed_s, changed=True, changed_ago_s=ago_s if consistent else None)
-
-
-def _first_rate(age_s: float) -> ChangeRate:
-    """Half believed, as nothing has been seen of it: half a change, and half of the quiet time since."""
-    return ChangeRate(changes=PRIOR.changes + 0.5, watched_s=PRIOR.watched_s + min(max(age_s, 0.0), _OLDEST_S) / 2)
 
 
 def _interval_when_gone(previous: PreviousVisit | None, response: Response) -> float:

@@ -32,6 +32,7 @@ MAX_BYTES = 512 * 1024  # RFC 9309, 2.5 asks for at least 500 KiB; what follows 
 # 60 characters, 40,000 short rules fit in). The rules left over are judged by their literal prefixes alone, Disallow as
 # matching and Allow as not: whoever writes such a file loses pages and never gains one.
 MAX_SCAN = 4_000_000
+MAX_CRAWL_DELAY_S = 60.0  # whatever the file asks for
 MAX_SITEMAPS = 1_000
 MAX_RULE_TEXT = 300  # characters of a rule that are quoted
 

@@ -35,6 +35,7 @@ from crawler.records import (
     FailingUrls,
     Horizon,
     HostRecord,
+    Place,
     Result,
     RobotsCopy,
     SeedMark,
@@ -217,6 +218,17 @@ class DueReads(DueQueue, Protocol):
 
     async def robots_of(self, host_ids: Iterable[int]) -> list[RobotsCopy]:
         """What is kept of these hosts' origins: the copies of robots.txt, and pauses."""
+
+    async def places_of(self, host_ids: Iterable[int]) -> list[Place]:
+        """What is known of how alike the pages of these hosts' places change."""
+
+    async def redesigned(self, host_id: int, at: float, places: Sequence[Place]) -> None:
+        """All of the host has changed at once, and this, and nothing else, is known of its places."""
+
+    async def make_due(self, host_id: int, before: float, limit: int) -> int:
+        """Of what was answered before that moment and is planned for later, let at most so many URLs be due for a run
+        that began then; returns how many.
+        """
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Fetch nothing from each of these hosts until its time, even in the next run."""

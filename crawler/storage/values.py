@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
+from struct import pack, unpack
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ from crawler.records import (
     Link,
     LinkDetail,
     Page,
+    Place,
     PreviousVisit,
     Resource,
     Response,
@@ -36,6 +38,30 @@ from crawler.records import (
 from crawler.urls import origin_of
 
 _MAX_INTEGER = 2**63 - 1  # of a database; a Content-Length may claim more
+
+# --- places -----------------------------------------------------------------------------------------------------------
+
+
+def place_values(place: Place) -> dict[str, Any]:
+    """A row of `places`, but for the run."""
+    return {
+        "host_id": place.host_id,
+        "place": place.name,
+        "looks": place.looks,
+        "scores": pack(f"<{len(place.scores)}d", *place.scores),
+    }
+
+
+def place_of(host_id: int, name: str, looks: float, scores: bytes, is_of_run: int) -> Place:
+    """What `place_values` has stored."""
+    return Place(
+        host_id=host_id,
+        name=name,
+        looks=looks,
+        scores=unpack(f"<{len(scores) // 8}d", scores),
+        is_of_run=bool(is_of_run),
+    )
+
 
 # --- fetches ----------------------------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ def test_on_a_terminal_columns_have_names(cli: Cli, crawled: Served) -> None:
         (["9"], "has no run 9; there are runs 1 to 2"),
         (["2", "1"], "the first run has to be the older one"),
         (["1", "--since", "7d"], "--since stands in place of a run"),
-        (["--text", "http://nowhere.test/"], "no version of http://nowhere.test/ is stored"),
+        (["--text", "http://nowhere.test/"], "http://nowhere.test/ was never seen"),
         (["--text", "http://nowhere.test/", "--limit", "3"], "--limit is for lists"),
         (["--text", "http://nowhere.test/", "--format", "csv"], "leave --format csv out"),
     ],

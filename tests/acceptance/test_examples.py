@@ -122,7 +122,9 @@ def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, se
 
 def test_the_examples_in_python_run(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
-    web.site("a.test", pages=2)  # a second each
+    site = web.host("a.test")
+    site.page("/", title="Window functions", text="What a window function is", links=["/p1"])
+    site.page("/p1", text="Another page")  # a second each
     served = serve(web)
     network = f"NetworkConfig(dns_server={served.dns!r}, allow_private=['127.0.0.0/8'])"
     for example in dict.fromkeys(blocks("python")):  # the first one stands in the README, too

@@ -86,7 +86,7 @@ def test_what_a_column_holds_is_what_is_documented_of_it(name: str) -> None:
     documented = {
         Kind.TIME: r"\(Unix seconds\)",
         Kind.DURATION: r"\(seconds\)|^seconds ",
-        Kind.JSON: "JSON",
+        Kind.JSON: r"^JSON|JSON (object|array)|\(JSON\)",
         Kind.FLAG: "^1 (if|for)",
     }
     for column_name, meaning in all_views()[name].columns.items():

@@ -38,6 +38,10 @@ BROKEN: Rows = {
 EXPECTED: dict[str, Rows] = {
     "SELECT url, title FROM": {(HOME, "two"), (LIGHT, "light"), (MANY, "many"), (SHAKY, "shaky")},
     "SELECT page_url, anchor": BROKEN,
+    "SELECT page_url, target_url": {
+        (HOME, "https://example.com/new-dead", "gone", "http 404", "link"),
+        (HOME, "https://example.com/old-dead", "failed", "http 403", "link"),
+    },
     "SELECT url, links_total": {(MANY, 10_001)},
     "SELECT datetime(": {("2023-11-14 22:13:20", "one"), ("2023-11-15 22:13:20", "two")},
     "SELECT reason, count(*)": {("robots: line 2: Disallow: /private", 2), ("scope", 10_000)},

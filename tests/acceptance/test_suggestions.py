@@ -36,14 +36,10 @@ def test_three_things_are_named_that_work_and_show_what_is_there(tmp_path: Path,
     crawl = cli.arguments(served, served.url("a.test"), *AGAIN)
     db = shlex.quote(str(cli.db))
     first = shown_by(cli, crawl)
-    assert first == [
-        f"crawler list robots --db {db}",
-        f"crawler list pages --db {db}",
-        f"crawler list excluded --db {db}",
-    ]
+    assert first == [f"crawler report --db {db}", f"crawler list robots --db {db}", f"crawler list pages --db {db}"]
     site.page("/page", title="page", text="new", links=["/dead"])
     second = shown_by(cli, crawl)
-    assert second[:2] == [f"crawler diff --db {db}", f"crawler list broken --db {db}"]
+    assert second == [f"crawler diff --db {db}", f"crawler list broken --db {db}", f"crawler report --db {db}"]
     for line in (*first, *second):
         assert cli.command(*shlex.split(line)[1:]).out.strip(), line
 
@@ -54,6 +50,17 @@ def test_what_is_left_comes_first_and_is_resumed(cli: Cli, serve: Serve) -> None
     served = serve(web)
     found = shown_by(cli, cli.arguments(served, served.url("a.test"), "--delay", "0", "--max-pages", "3"))
     assert found[0] == f"crawler crawl --db {cli.db}"
+    cli.command(*shlex.split(found[0])[1:])
+    assert len(cli.pages()) > 3
+
+
+def test_many_pages_are_searched(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=30)
+    served = serve(web)
+    found = shown_by(cli, cli.arguments(served, served.url("a.test"), "--delay", "0", "--per-host", "8"))
+    assert f"crawler search WORD --db {cli.db}" in found
+    assert cli.command("search", "WORD", "--db", str(cli.db)).status == 0
 
 
 def test_elsewhere_nothing_is_named(cli: Cli, serve: Serve) -> None:

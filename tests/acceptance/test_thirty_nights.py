@@ -25,7 +25,7 @@ from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RecrawlConfig,
 from crawler.clock import Clock
 from crawler.engine import Crawl
 from crawler.fakeweb import Answer, FakeWeb, Request, Served
-from crawler.policy.recrawl import DAY_S
+from crawler.policy.rate import DAY_S
 from tests.unit.nights import MIXES, NIGHTS, changes_at, days_of, stale_s
 
 HOST = "a.test"

@@ -287,6 +287,14 @@ INSERT INTO pages (id, url_id, fetch_id, title, description, language, canonical
     content_type, encoding_source, metas, resources, link_details, alternates)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_CHANGES = """
+INSERT INTO change_log (url_id, run_id, at, change, page_id)
+SELECT p.url_id, f.run_id, f.started_at, iif(f.run_id = 1, 'new', 'changed'), p.id
+FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id ORDER BY p.id;
+INSERT INTO change_log (url_id, run_id, at, change, detail)
+SELECT u.id, f.run_id, f.started_at, 'broken', coalesce(f.failure, 'http ' || f.status_code)
+FROM fetches AS f JOIN urls AS u ON u.id = f.url_id WHERE u.status IN ('failed', 'gone') ORDER BY f.id;
+"""
 _FIELDS = [["Content-Type", "text/html; charset=utf-8"], ["Date", 0], ["ETag", 1], ["Server", "nginx"]]
 
 
@@ -331,6 +339,7 @@ def _fill(connection: sqlite3.Connection, making: Making) -> None:
             "INSERT INTO links VALUES (?, ?, ?, ?, ?)", (link for _page, _body, links in batch for link in links)
         )
         connection.execute("COMMIT")
+    connection.executescript(f"BEGIN; {_CHANGES} COMMIT;")
 
 
 def _insert(connection: sqlite3.Connection, sql: str, rows: Iterator[tuple[Any, ...]]) -> None:

@@ -26,6 +26,7 @@ from crawler.records import (
     Horizon,
     Link,
     Page,
+    Place,
     PreviousVisit,
     Reason,
     Response,
@@ -579,6 +580,43 @@ async def test_what_was_noted_counts_as_sent_after_a_kill(location: Path) -> Non
         assert await store.requests_noted() == 0
         await store.note_requests(1, [(host_a, 1)])
         assert rows(location, "SELECT run_requests, run_requests_noted FROM hosts ORDER BY id") == [(0, 1), (4, 3)]
+
+
+def a_place(host_id: int, name: str, looks: float = 1.0, **fields: Any) -> Place:
+    return Place(host_id=host_id, name=name, looks=looks, scores=(-0.5, looks, -1e-300), **fields)
+
+
+async def test_places_are_stored_with_the_visits_that_tell_of_them(location: Path) -> None:
+    async with a_store(location, A, C) as store:
+        claims = await claims_of(store)
+        ids = [claims[A].host_id, claims[C].host_id]
+        first = [a_result(claims[A], place=a_place(ids[0], "/a/", looks)) for looks in (1.0, 2.0)]
+        await store.commit([*first, a_result(claims[C], place=a_place(ids[1], "/a/", 7.0))], NOW)
+        assert await store.places_of(ids[:1]) == [a_place(ids[0], "/a/", 2.0)]
+        await store.end_run(EndReason.COMPLETE, {}, NOW)
+        await store.begin_run({"scope": {"max_pages": None}}, NOW)
+        assert await store.places_of(ids[:1]) == [a_place(ids[0], "/a/", 2.0, is_of_run=False)]
+        await store.redesigned(ids[0], NOW + 3, [a_place(ids[0], "/b/")])
+        assert await store.places_of(ids) == [a_place(ids[0], "/b/"), a_place(ids[1], "/a/", 7.0, is_of_run=False)]
+    assert rows(location, "SELECT redesigned_at FROM hosts ORDER BY id") == [(NOW + 3,), (None,)]
+
+
+async def test_all_of_a_host_can_be_made_due(location: Path) -> None:
+    """But for what was answered since, what is due anyhow, and what has a time of its own."""
+    urls = [f"http://a.test/{number}" for number in range(8)]
+    async with a_store(location, *urls, C) as store:
+        claims = await claims_of(store)
+        later = Revisit(at=NOW + 90, rate=ChangeRate(changes=1, watched_s=5))
+        results = [a_result(claim, revisit=later) for claim in claims.values()]
+        newer = Response(url=urls[0], status_code=200, started_at=NOW + 20)
+        results[0] = a_result(claims[urls[0]], revisit=later, attempt=newer)
+        results[1] = a_result(claims[urls[1]], revisit=replace(later, at=NOW + 5))
+        results[2] = a_failure(claims[urls[2]], verdict=Verdict(status=UrlStatus.PENDING), next_fetch_at=NOW + 90)
+        await store.commit(results, NOW)
+        host_id, began = claims[urls[0]].host_id, NOW + 10
+        assert [await store.make_due(host_id, began, 3) for _ in range(3)] == [3, 2, 0]
+        due = await store.stale_urls([host_id], 99, Horizon(started_at=began, fetched_before=0.0, revisit_before=began))
+        assert sorted(claim.url for claim in due) == [urls[1], *urls[3:]]
 
 
 async def test_due_urls_come_longest_due_first_and_at_most_so_many_of_a_host(location: Path) -> None:

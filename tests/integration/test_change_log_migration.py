@@ -142,3 +142,28 @@ async def test_where_urls_stand_is_told_though_their_attempts_are_gone(tmp_path:
         (4, "broken", "timeout"),
         (5, "broken", "http 404 or 410"),
     ]
+    runs = [row[0] for row in rows(path, "SELECT run_id FROM change_log ORDER BY id")]
+    assert runs == sorted(runs)
+
+
+async def test_what_has_failed_for_long_is_not_told_as_if_it_had_failed_in_the_last_run(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    grown(path, 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(
+            "DELETE FROM pages WHERE url_id IN (1, 2, 3); DELETE FROM fetches WHERE url_id IN (1, 2, 3);"
+            "UPDATE urls SET page_id = NULL, status = 'failed', reason = 'http 503' WHERE id IN (1, 2);"
+            "UPDATE urls SET page_id = NULL, status = 'gone' WHERE id = 3;"
+            "INSERT INTO fetches (id, url_id, run_id, started_at, elapsed_s, status_code) VALUES"
+            " (1001, 1, 1, 7.0, 0, 503), (1002, 1, 2, 51.0, 0, 503),"
+            " (1003, 3, 2, 52.0, 0, 404), (1004, 3, 2, 60.0, 0, 404);"
+            "UPDATE urls SET failing_since = 51.0 WHERE id = 1;"  # it was answered in between
+        )
+    async with open_writer(path):
+        pass
+    told = "SELECT url_id, change, run_id, at, detail FROM change_feed WHERE url_id < 4 ORDER BY change_id"
+    assert list(rows(path, told)) == [
+        (2, "broken", 1, 0.0, "http 503"),  # with its origin
+        (1, "broken", 2, 51.0, "http 503"),
+        (3, "broken", 2, 52.0, "http 404"),
+    ]

@@ -26,6 +26,7 @@ TABLES = {
     "change_log_pruned",
     "checks",
     "heads",
+    "places",
     "sitemap_entries",
     "runs",
     "hosts",

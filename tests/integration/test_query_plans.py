@@ -106,6 +106,9 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
     horizon = Horizon(started_at=NOW, fetched_before=NOW - 10, revisit_before=NOW)
     stale = await store.stale_urls(ids, 4, horizon)
     await store.answered_since(ids[0], NOW)
+    await store.places_of(ids)
+    await store.make_due(ids[0], NOW, 16)
+    await store.note_requests(100, [(host_id, 8) for host_id in ids])
     await store.stale_hosts(horizon, 100, 8, NOW)
     seen = [a_result(claim, links=["http://new.test/found"], page=claim.url.endswith("0")) for claim in stale]
     listed = tuple(a_listed(f"http://h1.test/{number}", lastmod=NOW - 5) for number in range(64))

@@ -542,6 +542,7 @@ import asyncio, sys
 from pathlib import Path
 from crawler.archive.derived import bring_up_to_date
 from crawler.archive import search_index
+from crawler.archive.current import BatchSize
 
 class SlowUpdate(search_index.Update):
     async def _renew(self):
@@ -550,10 +551,7 @@ class SlowUpdate(search_index.Update):
 
 class SmallBatches(search_index.SearchIndex):
     async def take_in(self, progress, until):
-        upto = await search_index.ready(progress)
-        update = SlowUpdate(progress, until, max_batch=1)
-        await update.take_in_new(upto)
-        await update.compare()
+        await SlowUpdate(progress, until, BatchSize(1)).run()
 
 asyncio.run(bring_up_to_date(Path(sys.argv[1]), SmallBatches()))
 """
@@ -607,7 +605,7 @@ async def test_where_nothing_can_be_written_a_temporary_index_is_made() -> None:
         with unable_to_write(db.parent):
             assert await found(db, "word", told=told) == ["/1"]
         assert len(told) == 1
-        assert "indexing into a temporary file" in told[0]
+        assert "using a temporary file" in told[0]
         assert not derived_file(db).exists()
         await search(db, "x")
         told.clear()

@@ -8,7 +8,8 @@ import pytest
 
 from crawler.config import RecrawlConfig
 from crawler.policy.failing import failing_after, has_failed_before, is_a_day_apart, is_settled, standing
-from crawler.policy.recrawl import DAY_S, retry_later_s, rhythm
+from crawler.policy.rate import DAY_S
+from crawler.policy.recrawl import retry_later_s, rhythm
 from crawler.records import (
     HTTP_STATUS,
     Claim,

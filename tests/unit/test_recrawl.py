@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from crawler.config import RecrawlConfig
 from crawler.fetching import any_type
+from crawler.policy.rate import DAY_S, MAX_CHANGES, PRIOR, observe
 from crawler.policy.recrawl import (
     BROKEN,
-    DAY_S,
-    MAX_CHANGES,
-    PRIOR,
     REQUEST_PRICE_S,
     Pace,
     Rhythm,
@@ -25,7 +23,6 @@ from crawler.policy.recrawl import (
     has_changed,
     interval_s_of,
     misdated,
-    observe,
     plan,
     retry_later_s,
     rhythm,

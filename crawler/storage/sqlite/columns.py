@@ -82,6 +82,8 @@ IS_FORBIDDEN = f"status = 'excluded' AND cause = '{ExclusionReason.ROBOTS}'"
 IS_LIFTABLE = f"status = 'excluded' AND cause <> '{ExclusionReason.ROBOTS}'"  # only a new robots.txt lifts the others
 MADE_PENDING = "status = 'pending', reason = NULL, cause = NULL, detail = NULL"
 
+# Also of urls_answered: what fails is planned for a time of its own, and leaves that index.
+IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL"
 # Of no origin that is named there: a list that is mostly empty (see `prefixes`).
 IS_OF_OTHERS = """(
     {0} = '[]' OR NOT EXISTS (SELECT 1 FROM json_each({0}) AS w WHERE substr(url, 1, length(w.value)) = w.value)
@@ -103,6 +105,7 @@ _HOST = {
     "run_pages": "CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END",
     "run_requests": "CASE WHEN run_id IS ?2 THEN run_requests ELSE 0 END",
     "pace_s": "pace_s",
+    "redesigned_at": "redesigned_at",
 }
 HOST_COLUMNS = ", ".join(_HOST.values())  # ?2 is the run
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from crawler.records import Claim, EarlierBody, Horizon, HostRecord, RobotsCopy
+from crawler.records import Claim, EarlierBody, Horizon, HostRecord, Place, RobotsCopy
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.sqlite.columns import (
     CLAIM_COLUMNS,
     HOST_COLUMNS,
+    IS_ANSWERED,
     IS_OF_OTHERS,
     ORIGIN_COLUMNS,
     JsonStatement,
@@ -20,10 +21,8 @@ from crawler.storage.sqlite.columns import (
     robots_copy,
 )
 from crawler.storage.sqlite.session import Session, at_most, next_cursor, place
-from crawler.storage.values import as_json
+from crawler.storage.values import as_json, place_of
 
-# Also of urls_answered: what fails is planned for a time of its own, and leaves that index.
-IS_ANSWERED = "status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL"
 _IS_RETRIED = "status = 'failed' AND revisit_at < {0}"  # without an answer so far; by urls_retried
 
 _DUE_HOSTS = f"""
@@ -100,6 +99,10 @@ JOIN bodies AS b ON b.hash = p.body_hash LEFT JOIN fetches AS f ON f.id = p.fetc
 _ORIGINS = f"""
 SELECT {ORIGIN_COLUMNS} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
 """  # noqa: S608 - our own names
+
+_PLACES = """
+SELECT host_id, place, looks, scores, run_id = ?2 FROM places WHERE host_id IN (SELECT value FROM json_each(?1))
+"""
 
 _PAUSE = JsonStatement(
     """
@@ -189,6 +192,21 @@ class DueReads(Session):
         """What is kept of these hosts' origins: the copies of robots.txt, and pauses."""
         rows = await self._read(_ORIGINS, (orjson.dumps(list(host_ids)).decode(),))
         return [robots_copy(row) for row in rows]
+
+    async def places_of(self, host_ids: Iterable[int]) -> list[Place]:
+        """What is known of how alike the pages of these hosts' places change."""
+        rows = await self._read(_PLACES, (as_json(list(host_ids)), self.run_id))
+        return [place_of(*row) for row in rows]
+
+    async def redesigned(self, host_id: int, at: float, places: Sequence[Place]) -> None:
+        """Record that all of the host has changed at once, and take back what the looks since have told of places."""
+        async with self._transaction() as transaction:
+            await transaction.redesigned(host_id, at, places)
+
+    async def make_due(self, host_id: int, before: float, limit: int) -> int:
+        """Make at most so many URLs due that were answered before (Unix seconds); returns how many were."""
+        async with self._transaction() as transaction:
+            return await transaction.make_due(host_id, before, limit)
 
     async def keep_pauses(self, pauses: Sequence[tuple[int, float]]) -> None:
         """Leave each of these hosts alone until its time (Unix seconds), in the next run, too."""

@@ -38,6 +38,7 @@ CREATE TABLE hosts (
     unstored_links INTEGER NOT NULL DEFAULT 0,  -- to URLs of it without a row: it had its number (--max-urls-per-host)
     run_requests INTEGER NOT NULL DEFAULT 0,
     run_requests_noted INTEGER NOT NULL DEFAULT 0,  -- with max-requests of its own: as requests_noted of the run
+    redesigned_at REAL,         -- when all of its pages were found to have changed at once; NULL: never
     next_check_at REAL          -- the earliest due_at of its checks, but not before back_off_until
 );
 CREATE INDEX hosts_due ON hosts (next_due_at) WHERE next_due_at IS NOT NULL;
@@ -226,6 +227,16 @@ CREATE TABLE sitemap_entries (
     PRIMARY KEY (sitemap_id, url_id)
 ) WITHOUT ROWID;
 CREATE INDEX sitemap_entries_of_url ON sitemap_entries (url_id);
+
+-- How alike the pages of a place of a host change, as looks at them have shown. What is lost is learnt anew.
+CREATE TABLE places (
+    host_id INTEGER NOT NULL REFERENCES hosts (id),
+    place TEXT NOT NULL,        -- /blog/, /calendar?month&year, elsewhere
+    run_id INTEGER NOT NULL,    -- the last run that has added to it
+    looks REAL NOT NULL,        -- older ones fade
+    scores BLOB NOT NULL,       -- little-endian doubles: how well each prior has foretold the looks
+    PRIMARY KEY (host_id, place)
+) WITHOUT ROWID;
 
 -- URLs that are only checked (`--check`): external links, which are excluded in urls, and what pages load.
 CREATE TABLE checks (

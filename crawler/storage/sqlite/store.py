@@ -19,9 +19,9 @@ import orjson
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
 from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
-from crawler.storage.sqlite.columns import MADE_PENDING, JsonStatement
+from crawler.storage.sqlite.columns import IS_ANSWERED, MADE_PENDING, JsonStatement
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
-from crawler.storage.sqlite.due import IS_ANSWERED, DueReads
+from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most

@@ -19,6 +19,7 @@ from crawler.records import (
     Blame,
     Difference,
     HostRecord,
+    Place,
     Response,
     Result,
     RobotsCopy,
@@ -34,6 +35,7 @@ from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, LOG_BROKEN, change
 from crawler.storage.sqlite.checks import conclude_origin, is_check, store_checks
 from crawler.storage.sqlite.columns import (
     HOST_COLUMNS,
+    IS_ANSWERED,
     IS_FORBIDDEN,
     MADE_PENDING,
     ROBOTS_COLUMNS,
@@ -43,11 +45,20 @@ from crawler.storage.sqlite.columns import (
 from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
-from crawler.storage.values import as_json, fetch_values, page_values, storable, updated_values, url_values
+from crawler.storage.values import (
+    as_json,
+    fetch_values,
+    page_values,
+    place_values,
+    storable,
+    updated_values,
+    url_values,
+)
 
 _MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
 
 _INSERT = "INSERT INTO {} ({}) {}"
+_REPLACE = "INSERT OR REPLACE INTO {} ({}) {}"
 _INSERT_ONCE = f"{_INSERT} ON CONFLICT DO NOTHING"  # what may be there already
 _LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
 _url_of = attrgetter("url")
@@ -203,6 +214,18 @@ _REWIND = (
 )
 
 
+_FORGET_PLACES = "DELETE FROM places WHERE host_id = ?"
+_SET_REDESIGNED = "UPDATE hosts SET redesigned_at = ? WHERE id = ?"
+
+# What has an answer from before the run, and is not due in it: so many rows, by urls_revisit. Once they are due they
+# stand before the others.
+_MAKE_DUE = f"""
+UPDATE urls SET revisit_at = fetched_at WHERE id IN (
+    SELECT id FROM urls WHERE host_id = ?1 AND revisit_at >= ?2 AND fetched_at < ?2 AND {IS_ANSWERED} LIMIT ?3
+) RETURNING id
+"""  # noqa: S608 - our own names
+
+
 class Transaction:
     """One BEGIN ... COMMIT on the writing connection."""
 
@@ -248,6 +271,18 @@ class Transaction:
         self._forget()
         return len(host_ids)
 
+    async def redesigned(self, host_id: int, at: float, places: Sequence[Place]) -> None:
+        """All of the host has changed at once, and of its places this is known."""
+        async with self._begun():
+            await self._execute(_SET_REDESIGNED, at, host_id)
+            await self._execute(_FORGET_PLACES, host_id)
+            await self._set_places(places)
+
+    async def make_due(self, host_id: int, before: float, limit: int) -> int:
+        """So many URLs that were answered before, and are planned for later, are due now; returns how many."""
+        async with self._begun():
+            return len(await self._execute(_MAKE_DUE, host_id, before, limit))
+
     async def rewind(self, seconds: float, now: float) -> None:
         """All that is planned is planned so much earlier: the clock was set back."""
         async with self._begun():
@@ -279,6 +314,7 @@ class Transaction:
         touched = await self._store_urls(of_urls, targets, now)
         await self._set_origins(results, now)
         await self._set_hosts(results)
+        await self._set_places([result.place for result in results if result.place is not None])
         await self._count_run(results)
         hosts = await self._set_due(touched | {result.claim.host_id for result in results})
         return [*hosts, *await store_checks(checks, self._run_id, now, self._execute)] if checks else hosts
@@ -536,6 +572,11 @@ class Transaction:
                 row["hints_right" if result.page is not None else "hints_wrong"] += 1
         if rows:
             await self._execute(_SET_HOSTS.sql, _SET_HOSTS.rows(rows.values()), self._run_id)
+
+    async def _set_places(self, places: Iterable[Place]) -> None:
+        """The last of each counts."""
+        last = {(place.host_id, place.name): place for place in places}
+        await self._insert("places", [{"run_id": self._run_id, **place_values(one)} for one in last.values()], _REPLACE)
 
     async def _count_run(self, results: Sequence[Result]) -> None:
         pages = sum(result.page is not None for result in results)

@@ -1,0 +1,26 @@
+"""`crawler mcp`: the crawl as a source for agents (Model Context Protocol), over standard input and output."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.config import DEFAULT_DB
+from crawler.errors import UsageError, no_crawl_in
+from crawler.storage.location import database_at
+
+
+def mcp(db: DatabasePath = DEFAULT_DB, config_file: ConfigFile = None) -> None:
+    """Serve a crawl to agents by the Model Context Protocol, over standard input and output. Only reads.
+
+    An agent's program starts this command; it ends when its standard input is closed. The tools search, read pages,
+    explain, list and run read-only SQL.
+    """
+    if find_spec("mcp") is None:
+        raise UsageError("`crawler mcp` needs the extra `mcp`: pip install 'crawler[mcp]'")
+    if not database_at(db).exists():
+        raise no_crawl_in(db)
+    from crawler.web.mcp import crawl_server  # the library takes half a second to load
+
+    crawl_server(db, version("crawler")).run("stdio")

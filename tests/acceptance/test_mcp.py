@@ -1,0 +1,184 @@
+"""`crawler mcp`: an agent's program starts it, asks, and is answered from the crawl alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+
+from crawler.fakeweb import FakeWeb
+from tests.acceptance.conftest import COMMAND, Cli
+from tests.acceptance.known_web import SITE, crawl_known_web
+from tests.frontier.crawls import crawled
+
+QUOTED = re.compile(
+    r"(?P<facts>.*?)\n?The text between .*\n<<<web (?P<mark>\w+)>>>\n(?P<text>.*)\n<<<end of web (?P=mark)>>>",
+    re.DOTALL,
+)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    db = tmp_path_factory.mktemp("known") / "crawl.db"
+    crawl_known_web(db)
+    return db
+
+
+class Agent:
+    """Calls tools as a language model's program does."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def __call__(self, tool: str, **arguments: Any) -> str:
+        is_error, text = await self.ask(tool, **arguments)
+        assert not is_error, text
+        return text
+
+    async def refused(self, tool: str, **arguments: Any) -> str:
+        is_error, text = await self.ask(tool, **arguments)
+        assert is_error, text
+        return text
+
+    async def ask(self, tool: str, **arguments: Any) -> tuple[bool, str]:
+        result = await self.client.call_tool(tool, arguments)
+        (content,) = result.content
+        assert isinstance(content, TextContent)
+        return bool(result.is_error), content.text
+
+    async def rows(self, tool: str, **arguments: Any) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in web_text(await self(tool, **arguments)).splitlines()]
+
+
+@asynccontextmanager
+async def an_agent(db: Path) -> AsyncIterator[Agent]:
+    server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], "mcp", "--db", str(db)])
+    async with Client(server) as client:
+        yield Agent(client)
+
+
+def web_text(answer: str) -> str:
+    """What stands between the two marked lines."""
+    found = QUOTED.fullmatch(answer)
+    assert found is not None, answer
+    return found["text"]
+
+
+def facts_of(answer: str) -> dict[str, str]:
+    found = QUOTED.fullmatch(answer)
+    assert found is not None, answer
+    return dict(line.split(": ", 1) for line in found["facts"].splitlines())
+
+
+async def test_an_agent_searches_reads_and_cites(known: Path) -> None:
+    async with an_agent(known) as ask:
+        tools = (await ask.client.list_tools()).tools
+        assert {tool.name for tool in tools} == {
+            "search", "get_page", "why", "changes", "list_views", "list_rows", "sql",
+        }  # fmt: skip
+        assert all(tool.annotations is not None and tool.annotations.read_only_hint for tool in tools)
+        (hit,) = await ask.rows("search", query="second version")
+        assert (hit["url"], hit["title"]) == (f"{SITE}/docs/a", "Part A")
+        page = await ask("get_page", url=hit["url"])
+        assert "The second version" in web_text(page)
+        assert facts_of(page) | {"content_hash": "", "characters": ""} == {
+            "url": f'"{SITE}/docs/a"',
+            "version": '"2 of 2"',
+            "fetched_at": '"2023-11-15T22:13:20Z"',
+            "content_hash": "",
+            "status": '"fetched (HTTP 200)"',
+            "last_answer_at": '"2023-11-15T22:13:20Z"',
+            "characters": "",
+        }
+        first = await ask("get_page", url="example.com/docs/a#details", version=1)
+        assert "The first version" in web_text(first)
+        assert facts_of(first)["content_hash"] != facts_of(page)["content_hash"]
+
+
+async def test_it_explains_and_lists_and_tells_what_has_changed(known: Path) -> None:
+    async with an_agent(known) as ask:
+        why = json.loads(web_text(await ask("why", url=f"{SITE}/private/1")))
+        assert "Disallow: /private" in why["answer"]
+        never = json.loads(web_text(await ask("why", url=f"{SITE}/private/never-seen")))
+        assert "never seen" in never["answer"]
+        assert {row["view"] for row in map(json.loads, (await ask("list_views")).splitlines())} >= {"broken_links"}
+        broken = await ask.rows("list_rows", view="broken", columns=["target_url", "cause"])
+        assert {"target_url": f"{SITE}/dead", "cause": "http 404"} in broken
+        assert facts_of(await ask("list_rows", view="all-urls", limit=3)) == {"rows": "3", "there_are_more": '"yes"'}
+        begun = await ask("changes", limit=5)
+        rest = await ask("changes", since=json.loads(facts_of(begun)["cursor"]))
+        told = [json.loads(line) for answer in (begun, rest) for line in web_text(answer).splitlines()]
+        assert ("gone", f"{SITE}/leaving") in {(row["change"], row["url"]) for row in told}
+        assert len({(row["change"], row["url"], row["at"]) for row in told}) == len(told)
+        now = json.loads((await ask("changes", since="now")).removeprefix("cursor: "))
+        assert web_text(await ask("changes", since=now)) == ""
+
+
+async def test_sql_reads_and_does_nothing_else(known: Path) -> None:
+    async with an_agent(known) as ask:
+        assert await ask.rows("sql", statement="SELECT count(*) AS n FROM current_pages WHERE title = 'Same'") == [
+            {"n": 2}
+        ]
+        assert "only reading is allowed" in await ask.refused("sql", statement="DELETE FROM urls")
+        assert "no such table" in await ask.refused("sql", statement="SELECT * FROM no_such")
+
+
+async def test_what_an_agent_asks_wrongly_is_told_in_a_line_and_the_server_goes_on(known: Path) -> None:
+    async with an_agent(known) as ask:
+        assert await ask.refused("get_page", url=f"{SITE}/doc") != ""
+        assert "was never seen" in await ask.refused("get_page", url="https://nowhere.test/")
+        assert f"no page is stored of {SITE}/dead" in await ask.refused("get_page", url=f"{SITE}/dead")
+        assert "there is no version 9" in await ask.refused("get_page", url=f"{SITE}/docs/a", version=9)
+        assert "there is no view" in await ask.refused("list_rows", view="nothing")
+        assert "no column" in await ask.refused("list_rows", view="broken_links", columns=["nothing"])
+        assert "no cursor" in await ask.refused("changes", since="nonsense")
+        await ask.refused("list_rows", view="broken_links", limit=0)
+        assert (await ask("list_views")) != ""
+
+
+async def test_a_page_cannot_write_the_line_that_ends_its_own_text(known: Path) -> None:
+    async with an_agent(known) as ask:
+        answers = [await ask("get_page", url=f"{SITE}/evil") for _ in range(2)]
+        marks = {found["mark"] for answer in answers if (found := QUOTED.fullmatch(answer)) is not None}
+        assert len(marks) == 2
+        assert "=cmd()" in web_text(answers[0])
+
+
+WORDS = " ".join(f"word{number}" for number in range(6_000))
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A crawl of one page with more text than an answer holds."""
+    db = tmp_path_factory.mktemp("long") / "crawl.db"
+    web = FakeWeb()
+    web.host("a.test").page("/", title="Long", text=WORDS)
+    crawled(web, db, "http://a.test/")
+    return db
+
+
+async def test_a_long_page_is_read_in_parts(long: Path) -> None:
+    async with an_agent(long) as ask:
+        answers = [await ask("get_page", url="http://a.test/")]
+        while (offset := facts_of(answers[-1]).get("next_offset")) is not None:
+            answers.append(await ask("get_page", url="http://a.test/", offset=int(offset)))
+        assert len(answers) == 3
+        assert WORDS in "".join([web_text(answers[0]), *map(web_text, answers[1:])])
+
+
+def test_without_a_crawl_it_does_not_start(cli: Cli, tmp_path: Path) -> None:
+    outcome = cli.command("mcp", "--db", str(tmp_path / "none.db"), status=6)
+    assert (outcome.out, outcome.err.count("\n")) == ("", 1)
+    assert "there is no crawl" in outcome.err
+
+
+def test_it_ends_with_its_input_and_writes_nothing_else(cli: Cli, known: Path) -> None:
+    outcome = cli.command("mcp", "--db", str(known))
+    assert (outcome.out, outcome.err) == ("", "")
