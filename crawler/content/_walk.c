@@ -162,7 +162,7 @@ static outcome_t read_label(walk_t *walk, node_t *element, int of_images, PyObje
         node = behind;
     }
 full:
-    if (of_images) walk->label.length = 0;
+    if (of_images) walk->label.length = 0; /* no image says anything */
     return collapsed(walk, contents(&walk->label), found);
 }
 

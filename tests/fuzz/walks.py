@@ -25,6 +25,23 @@ _TAGS = (  # noqa: SIM905
     " pre rp rt rtc ruby script search section select source span style summary svg table table tbody td td td template"
     " textarea th time title tr tr tr ul use video xmp"
 ).split()
+_THEMES = [  # what one rule is about
+    themed.split()
+    for themed in (
+        "table table tr tr td td td th p div br pre",
+        "table tr td svg td tr a",
+        "a a a button label option b i br rt div p",
+        "a a label button svg td tr b",
+        "pre pre pre p br table tr td",
+        "math semantics semantics annotation annotation annotation-xml my-own svg p",
+        "video audio picture source source object svg div",
+        "svg math foreignObject base base g div a",
+        "noscript meta meta svg div p",
+        "h1 h2 a img img b svg p br",
+        "ruby rt rtc a b p td",
+        "dialog div p a span template svg",
+    )
+]
 _SPACES = [" ", "\n", "\t", "\r", "\f", "\xa0", "\x85", "\u2003", "\u3000", "\u2028", "\u1680", "\u205f", "\u202f"]
 _INVISIBLE = [  # and what stays
     "\xad",
@@ -108,14 +125,16 @@ _ATTRIBUTES: dict[str, Sequence[str]] = {
 def made_up(chance: random.Random) -> bytes:
     """A document of up to a hundred pieces."""
     kinds = (_opening, _closing, _text)
-    weights = chance.choice([(5, 3, 4), (5, 1, 3), (3, 3, 1), (8, 8, 1)])
-    tags = chance.choices(_TAGS, k=chance.choice([4, 8, 30]))  # few, so that they come together
+    weights = chance.choice([(5, 3, 4), (5, 1, 3), (5, 0, 5), (4, 2, 6), (3, 3, 1), (8, 8, 1)])
+    tags = chance.choice(_THEMES) if chance.random() < 0.6 else chance.choices(_TAGS, k=chance.choice([4, 8, 30]))
     pieces = [kind(chance, tags) for kind in chance.choices(kinds, weights, k=chance.choice([5, 15, 40, 100]))]
     return "".join(pieces).encode()
 
 
 def _opening(chance: random.Random, tags: Sequence[str]) -> str:
-    names = chance.choices(list(_ATTRIBUTES), k=chance.choice([0, 0, 1, 1, 2, 5]))
+    names = chance.choices(list(_ATTRIBUTES), k=chance.choice([0, 0, 0, 1, 1, 2, 5]))
+    if chance.random() < 0.1:
+        names.append(chance.choice(["hidden", "href", "alt", "http-equiv"]))
     written = "".join(f' {name}="{chance.choice(_ATTRIBUTES[name])}"' for name in names)
     return f"<{chance.choice(tags)}{written}{chance.choice(['', '', '', '/'])}>"
 
