@@ -1,4 +1,4 @@
-"""The two walks over a document's tree give equal pages: `python -m tests.fuzz.walks COUNT [SEED] [FOLDER]`.
+"""The two walks over a document's tree find the same: `python -m tests.fuzz.walks COUNT [SEED] [FOLDER]`.
 
 Documents are made up of the elements, attributes and characters that a rule of either walk is about, put together
 without sense; or they are those of a folder, of which bits are changed, doubled, taken out and exchanged.
@@ -13,8 +13,12 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
-from crawler.content.accelerated import fastest_walk, walk_in_c
+from selectolax.lexbor import LexborHTMLParser
+
+from crawler.content.accelerated import comparable, fastest_walk, walk_in_c
+from crawler.content.encoding import decode
 from crawler.content.html import read_page
+from crawler.content.walk import walk
 from crawler.records import Page
 
 URL = "http://example.com/folder/page?query"
@@ -181,9 +185,10 @@ def documents(count: int, seed: int, folder: Path | None = None) -> Iterator[byt
             yield made_up(chance)
 
 
-def expect_equal_pages(body: bytes) -> None:
-    """Fails where the walks differ, and says in what."""
-    read_both(body, URL, "text/html; charset=utf-8")
+def expect_equal_walks(body: bytes) -> None:
+    """Fails where the walks differ. Several times as fast as `read_both`, which also reads what they find."""
+    markup = decode(body, "utf-8")
+    assert comparable(walk_in_c(LexborHTMLParser(markup))) == comparable(walk(LexborHTMLParser(markup))), body
 
 
 def read_both(body: bytes, url: str, content_type: str | None = None) -> Page:
@@ -219,7 +224,7 @@ def main() -> None:
     if its_name != "C":
         sys.exit(its_name)
     for body in documents(count, seed, folder):
-        expect_equal_pages(body)
+        expect_equal_walks(body)
     print(f"{count} documents, seed {seed}: equal")
 
 
