@@ -32,6 +32,7 @@ _COMMANDS = {
     "prune": ("crawler.cli.prune", "prune"),
     "backup": ("crawler.cli.backup", "backup"),
     "verify": ("crawler.cli.verify", "verify_database"),
+    "serve": ("crawler.cli.serve", "serve"),
     "mcp": ("crawler.cli.mcp", "mcp"),
     "demo": ("crawler.cli.demo", "demo"),
     "help": ("crawler.cli.help", "show_help"),

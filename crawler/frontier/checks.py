@@ -17,6 +17,7 @@ from crawler.records import (
     Checked,
     CheckVerdict,
     Claim,
+    Failure,
     FailureKind,
     Reason,
     Result,
@@ -31,21 +32,24 @@ _TOO_MANY_HOPS = Reason(f"more than {MAX_HOPS} redirects")
 class Checks:
     """Concludes checks, and counts them."""
 
-    def __init__(self, returning: Returning, counters: Counters) -> None:
+    def __init__(self, returning: Returning, counters: Counters, max_wait_s: float) -> None:
+        self._max_wait_s = max_wait_s
         self._returning = returning
         self._counters = counters
 
     def of(self, visit: Visit) -> Result:
-        """What is to be stored, now that this visit is over. It is tried again where a page would be, and where its
-        answer is doubtful.
+        """What is to be stored, now that this visit is over. It is tried again where a page would be, unless the run
+        does not wait for so long, and where its answer is doubtful.
         """
         claim, attempt = visit.claim, visit.attempt
         verdict = decide(claim, attempt, **self._returning.circumstances(claim))
+        is_over = verdict.retry_in_s is None or verdict.retry_in_s > self._max_wait_s
         if visit.is_doubtful:
-            again_s = verdict.retry_in_s or 0.0
+            again_s, is_over = verdict.retry_in_s or 0.0, False
             verdict = replace(verdict, status=UrlStatus.PENDING, retry_in_s=again_s, attempts=claim.attempts)
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
-        checked = None if verdict.status is UrlStatus.PENDING else judge(attempt, visit.redirect_url)
+        is_ours = isinstance(attempt, Failure) and attempt.kind is FailureKind.PROXY
+        checked = judge(attempt, visit.redirect_url) if is_over and not is_ours else None
         if checked is not None and checked.redirect_url is not None and claim.hops >= MAX_HOPS:
             checked = Checked(verdict=CheckVerdict.LOOP, cause=_TOO_MANY_HOPS)
         return self._returning.take_back(visit, verdict, checked=self._counted(checked))

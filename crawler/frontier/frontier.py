@@ -85,7 +85,7 @@ class Frontier:
         failed_visits = FailedVisits(store, self._returning, config.network.retries, clock)
         parts = RobotsParts(store=store, cache=self._robots, awaiting=self._awaiting, failed_visits=failed_visits)
         robots = RobotsConclusion(parts, self._workbench, self._admission, self._returning, clock, notify)
-        self._checks = Checks(self._returning, counters)
+        self._checks = Checks(self._returning, counters, config.run.max_wait_s)
         self._conclusion = Conclusion(
             self._admission, self._returning, robots, failed_visits, self._checks, counters, notify
         )

@@ -86,17 +86,12 @@ def unanswered(cause: Reason) -> Checked:
 
 
 def left_alone(why: str) -> Checked:
-    """What is known of a URL whose origin is left alone for longer than the run waits: 'http 429', 'connect',
-    'robots.txt: http 503' ...
+    """What is known of a URL that was not asked for, as its origin is left alone for longer than the run waits: 'http
+    429', 'connect', 'robots.txt: http 503' ...
     """
-    _rules, colon, cause = why.rpartition("robots.txt: ")
-    reason = Reason(why)
-    if cause in _UNREACHABLE:
-        return Checked(verdict=CheckVerdict.UNREACHABLE, cause=reason)
-    if colon:
-        return Checked(verdict=CheckVerdict.NOT_ASKED, cause=reason)
-    is_refusal = cause == f"{HTTP_STATUS} {_TOO_MANY}"
-    return Checked(verdict=CheckVerdict.BLOCKED if is_refusal else CheckVerdict.FAILED, cause=reason)
+    is_unreachable = why.removeprefix("robots.txt: ") in _UNREACHABLE
+    verdict = CheckVerdict.UNREACHABLE if is_unreachable else CheckVerdict.NOT_ASKED
+    return Checked(verdict=verdict, cause=Reason(why))
 
 
 def is_walled(response: Response) -> bool:

@@ -153,6 +153,20 @@ def test_an_origin_that_asks_for_a_long_pause_decides_for_all_its_urls(tmp_path:
     assert done.summary.complete
 
 
+def test_a_429_with_a_long_pause_blocks_its_url_and_the_others_are_asked_by_the_next_run(tmp_path: Path) -> None:
+    web = FakeWeb()
+    x = web.host("x.test")
+    x.answer("/0", Answer(status=429, headers={"Retry-After": "7200"}))
+    for number in range(1, 4):
+        x.page(f"/{number}")
+    _linking(web, *(f"http://x.test/{number}" for number in range(4)))
+    db = tmp_path / "crawl.db"
+    done = crawled(web, db, "http://a.test/", check=EXTERNAL, per_host=1, delay_s=1.0)
+    assert list(verdicts(done).values()) == [("blocked", "http 429"), *[("not_asked", "http 429")] * 3]
+    again = crawled(web, db, check=EXTERNAL, at=NIGHT + DAY_S)
+    assert list(verdicts(again).values()) == [("blocked", "http 429"), *[("good", None)] * 3]
+
+
 def test_an_origin_that_cannot_be_reached_decides_for_all_its_urls(tmp_path: Path) -> None:
     """Also for those that had not come to memory."""
     web = FakeWeb()

@@ -17,6 +17,8 @@ import pytest
 
 from crawler.domains import owner_of
 from crawler.records import (
+    Checked,
+    CheckVerdict,
     ExclusionReason,
     FailureKind,
     Horizon,
@@ -126,16 +128,56 @@ async def test_no_statement_of_the_hot_path_reads_a_whole_table_or_sorts_one(tmp
 
     async with opened(path, lambda connection: connection.set_trace_callback(statements.add)) as store:
         await crawl_a_little(store, rules=bytes)  # other rules each time
+    assert len(statements) > 15
+    assert not faults_of_all(path, statements)
+
+
+async def check_a_little(store: SqliteStore) -> None:
+    """What is asked for each check: the passes in which they are planned come once a run."""
+    queue = store.due_checks()
+    batch = await queue.due_hosts(NOW, None, 8)
+    await queue.due_hosts(NOW, None, 8, batch.next)
+    await queue.next_due_at(NOW)
+    claims = await queue.due_urls([host.host_id for host in batch.rows], 16, NOW)
+    ends = [
+        Checked(verdict=CheckVerdict.GOOD),
+        Checked(verdict=CheckVerdict.REDIRECTED, redirect_url="http://new.test/end"),
+        None,
+    ]
+    verdict = Verdict(status=UrlStatus.PENDING, attempts=1)
+    results = [
+        Result(claim=claim, verdict=verdict, next_fetch_at=NOW + 9, checked=ends[number % 3])
+        for number, claim in enumerate(claims)
+    ]
+    failed = Checked(verdict=CheckVerdict.UNREACHABLE, cause=Reason("dns"))
+    dead = a_result(robots_claim(claims[0]), page=False, origin_failed=FailureKind.DNS, checked=failed)
+    await store.commit([*results, dead], NOW)
+
+
+async def test_no_statement_of_a_check_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> None:
+    path = tmp_path / "crawl.db"
+    await fill(path, 50_000)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO checks (url, host_id, due_at) SELECT url || '?', host_id, 1 FROM urls")
+        connection.execute("UPDATE hosts SET next_check_at = 1")
+    statements: set[str] = set()
+    async with opened(path, lambda connection: connection.set_trace_callback(statements.add)) as store:
+        statements.clear()
+        await check_a_little(store)
+    assert len([one for one in statements if "checks" in one]) > 5
+    assert not faults_of_all(path, statements)
+
+
+def faults_of_all(path: Path, statements: set[str]) -> set[tuple[str, ...]]:
+    """Each statement that has faults, and these."""
     with closing(sqlite3.connect(path)) as connection:
         connection.create_function("owner_of", 1, owner_of)
-        faults = {
+        return {
             (statement.strip()[:200], *found)
             for statement in statements
             if not statement.startswith(("--", "BEGIN", "COMMIT"))
             and (found := faults_of(plan_of(connection, statement), statement))
         }
-    assert len(statements) > 15
-    assert not faults
 
 
 def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:

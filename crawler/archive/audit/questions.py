@@ -181,6 +181,29 @@ _ORPHANS = Question(
     key=("url",),
     order="depth, url",
 )
+_BEST = Question(
+    name="best-linked",
+    chapter=_LINKS,
+    title="The best-linked pages",
+    explanation="By PageRank: links from pages that are well linked themselves count more. 1 is the average.",
+    severity=Severity.INFO,
+    view="scratch.best_linked",
+    columns=(
+        _URL,
+        _TITLE,
+        Column(name="rank", title="Rank", kind=Kind.SHARE),
+        Column(name="inlinks", title="Links to it", kind=Kind.COUNT),
+    ),
+    key=("url",),
+    order="rank DESC, inlinks DESC, url",
+    listed_by="best_linked",
+    needs=(
+        Need(
+            query="SELECT 1 FROM scratch.derived WHERE view = 'best_linked'",
+            unless="To rank so many pages takes a minute. crawler list best-linked does, and keeps the result.",
+        ),
+    ),
+)
 _FAILED = Question(
     name="failed-urls",
     chapter=_FAILURES,
@@ -231,6 +254,32 @@ _DUPLICATES = Question(
     key=("url",),
     order="copies DESC, first_url, url",
     where="url <> first_url AND canonical_url IS NOT first_url",
+)
+_ALIKE = Question(
+    name="near-duplicate-pages",
+    chapter=_CONTENT,
+    title="Pages that are nearly alike",
+    explanation="Nearly the same text as a page that was found before them, which they do not name as canonical: a few"
+    " words in five hundred differ, or none.",
+    severity=Severity.NOTICE,
+    view="scratch.near_duplicate_pages",
+    columns=(
+        _URL,
+        Column(name="first_url", title="Like", kind=Kind.URL),
+        Column(name="copies", title="Pages alike", kind=Kind.COUNT),
+        Column(name="distance", title="Bits that differ, of 64", kind=Kind.COUNT),
+        Column(name="words", title="Words", kind=Kind.COUNT),
+    ),
+    key=("url",),
+    order="copies DESC, first_url, url",
+    where="url <> first_url AND canonical_url IS NOT first_url",
+    listed_by="near_duplicate_pages",
+    needs=(
+        Need(
+            query="SELECT 1 FROM scratch.derived WHERE view = 'near_duplicate_pages'",
+            unless="To compare so many pages takes minutes. crawler list near-duplicates does, and keeps the result.",
+        ),
+    ),
 )
 _MISSING_TITLES = Question(
     name="missing-titles",
@@ -492,10 +541,10 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(
     {
         one.name: one
         for one in (
-            _BROKEN, _UNVERIFIED, _FLAKY, _FRAGMENTS, _CHAINS, _ORPHANS, _FAILED, _FAILING, _MIXED, _HEADERS,
-            _CANONICAL, _HREFLANG, _SITEMAPS, _JSON_LD, _NOINDEX, _DUPLICATES, _MISSING_TITLES, _DOUBLE_TITLES,
-            _LONG_TITLES, _MISSING_DESCRIPTIONS, _DOUBLE_DESCRIPTIONS, _LONG_DESCRIPTIONS, _SLOW, _LARGE, _TRAPS,
-            _EXCLUSIONS, _CHANGES,
+            _BROKEN, _UNVERIFIED, _FLAKY, _FRAGMENTS, _CHAINS, _ORPHANS, _BEST, _FAILED, _FAILING, _MIXED, _HEADERS,
+            _CANONICAL, _HREFLANG, _SITEMAPS, _JSON_LD, _NOINDEX, _DUPLICATES, _ALIKE, _MISSING_TITLES,
+            _DOUBLE_TITLES, _LONG_TITLES, _MISSING_DESCRIPTIONS, _DOUBLE_DESCRIPTIONS, _LONG_DESCRIPTIONS, _SLOW,
+            _LARGE, _TRAPS, _EXCLUSIONS, _CHANGES,
         )
     }
 )  # fmt: skip

@@ -73,7 +73,7 @@ async def _opened(db: Path) -> AsyncIterator[aiosqlite.Connection]:
     async with open_archive(db) as connection:
         with explained(db):
             try:
-                async with prepared(connection):
+                async with prepared(db, connection):
                     yield connection
             except asyncio.CancelledError:
                 await connection.interrupt()  # closing it waits for the query

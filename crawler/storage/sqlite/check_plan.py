@@ -7,6 +7,7 @@ Invariant: what a run has checked is not due again in it, however often it is ki
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from crawler.config import CheckKind
 from crawler.records import Claim, HostRecord, UrlKind
@@ -35,19 +36,30 @@ CROSS JOIN checks AS c ON c.id IN (
 ORDER BY c.due_at, c.id
 """  # noqa: S608 - our own names
 
+# What leaves the scope, by urls_excluded alone: to look up the row of every link's target would take ten times as long.
+_FIND_OUTSIDE = (
+    "CREATE TEMP TABLE IF NOT EXISTS outside (id INTEGER PRIMARY KEY)",
+    "DELETE FROM outside",
+    """
+INSERT INTO outside
+SELECT id FROM urls INDEXED BY urls_excluded WHERE status = 'excluded' AND cause = 'scope' ORDER BY id
+""",
+)
+_FORGET_OUTSIDE = "DELETE FROM outside"
+
 _IS_CURRENT = "status IN ('fetched', 'failed', 'pending')"
-_LEAVES_SCOPE = "t.status = 'excluded' AND t.cause = 'scope' AND t.kind = 'page'"
 
 # Also where a URL within the scope redirects to.
 _NOTE_LINKS = f"""
 INSERT INTO checks (url, host_id, link_run)
 SELECT t.url, t.host_id, ?3 FROM (
-    SELECT DISTINCT l.target_id FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id
+    SELECT DISTINCT o.id FROM urls AS s CROSS JOIN links AS l ON l.page_id = s.page_id
+    CROSS JOIN outside AS o ON o.id = l.target_id
     WHERE s.id > ?1 AND s.id <= ?2 AND s.{_IS_CURRENT}
-) AS l CROSS JOIN urls AS t ON t.id = l.target_id WHERE {_LEAVES_SCOPE}
+) AS linked CROSS JOIN urls AS t ON t.id = linked.id WHERE t.kind = 'page'
 UNION ALL
-SELECT t.url, t.host_id, ?3 FROM urls AS t
-WHERE t.id > ?1 AND t.id <= ?2 AND {_LEAVES_SCOPE} AND t.found_by IN ('redirect', 'refresh')
+SELECT t.url, t.host_id, ?3 FROM outside AS o CROSS JOIN urls AS t ON t.id = o.id
+WHERE o.id > ?1 AND o.id <= ?2 AND t.kind = 'page' AND t.found_by IN ('redirect', 'refresh')
 ON CONFLICT (url) DO UPDATE SET link_run = excluded.link_run WHERE link_run IS NOT excluded.link_run
 """  # noqa: S608 - our own names
 
@@ -107,11 +119,19 @@ class Checks(Session):
         ((top,),) = await self._read("SELECT coalesce(max(id), 0) FROM urls")
         end = start + _URLS_AT_ONCE
         if kind is CheckKind.EXTERNAL:
-            async with self._transaction() as transaction:
-                await transaction.apply([(_NOTE_LINKS, (start, end, self.run_id))])
+            await self._note_links(start, end, is_last=end >= top)
         else:
             await self._note_resources([row[0] for row in await self._read(_RESOURCES, (start, end))])
         return None if end >= top else Cursor(as_json([end]))
+
+    async def _note_links(self, start: int, end: int, *, is_last: bool) -> None:
+        statements: list[tuple[str, tuple[Any, ...]]] = [(_NOTE_LINKS, (start, end, self.run_id))]
+        if not start:
+            statements = [*((statement, ()) for statement in _FIND_OUTSIDE), *statements]
+        if is_last:
+            statements.append((_FORGET_OUTSIDE, ()))
+        async with self._transaction() as transaction:
+            await transaction.apply(statements)
 
     async def _note_resources(self, urls: Sequence[str]) -> None:
         # With a user and password in it, browsers load none.
