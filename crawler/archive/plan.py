@@ -27,7 +27,7 @@ from crawler.records import ChangeRate
 from crawler.storage.sqlite.columns import IS_ANSWERED
 from crawler.storage.sqlite.database import explained
 
-_CLASSES = 8.0  # of rates and intervals, a doubling
+_CLASSES = 4.0  # of rates and intervals, a doubling
 _LATEST_FETCHES = 20_000  # by which it is known how long responses take
 
 # Due now, and else planned for a time after that. ?1 is now, ?2 and ?3 are the horizon's; NULL: nothing is asked again.

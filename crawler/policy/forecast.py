@@ -22,7 +22,7 @@ from crawler.policy.rate import unchanged_share
 from crawler.records import ChangeRate
 
 _SLOWED_STEPS = 512  # requests after which any host is back at its base
-_BISECTIONS = 60
+_BISECTIONS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

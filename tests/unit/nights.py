@@ -348,8 +348,11 @@ def _fresh(changes: float, visits: int) -> float:
 
 
 def main() -> None:
-    """Print the table: requests as a share of every night's, freshness by that of every night."""
+    """Print a table: requests as a share of every night's, freshness by that of every night."""
     nights = int(next((given for given in sys.argv[1:] if given.isdigit()), NIGHTS))
+    if "--budget" in sys.argv:
+        _print_budgets(nights)
+        return
     print("| mix | `auto` | each page alone | fixed interval | best possible, same requests | best possible, 40 % |")
     print("|---|---|---|---|---|---|")
     for name, site in ALL.items():
@@ -365,6 +368,18 @@ def main() -> None:
             )
         single = f"{before:.0%}, {fresh_before:.3f}"
         print(f"| {name} | {asked:.0%}, {fresh:.3f} | {single} | {fixed:.3f} | {possible} | {most} |", flush=True)
+
+
+def _print_budgets(nights: int) -> None:
+    """What so many requests a night buy: `auto`, and looking at the longest unseen first."""
+    print("| mix | 5 % | 10 % | 20 % |\n|---|---|---|---|")
+    for name, site in ALL.items():
+        best = simulate(site, every_night, nights=nights)[1]
+        cells = []
+        for most in (PAGES // 20, PAGES // 10, PAGES // 5):
+            fresh, unseen = (simulate(site, wants, nights=nights, most=most)[1] for wants in (auto, every_night))
+            cells.append(f"{fresh / best:.3f}, {unseen / best:.3f}")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def _row(site: Site, seed: int, nights: int) -> tuple[float, ...]:

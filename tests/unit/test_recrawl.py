@@ -28,7 +28,7 @@ from crawler.policy.recrawl import (
     rhythm,
 )
 from crawler.records import ChangeRate, Claim, PreviousVisit, Response, Revisit, SeedMark, UrlKind, UrlStatus
-from tests.unit.nights import MIXES, TUNED, auto, best_possible, days_of, every, every_night, simulate
+from tests.unit.nights import MIXES, PAGES, TUNED, auto, best_possible, days_of, every, every_night, simulate
 
 NOW = 1_700_000_000.0
 URL = "http://a.test/x"
@@ -81,6 +81,16 @@ def test_auto_beside_a_fixed_interval(mix: str) -> None:
     most, _best = simulate(MIXES[mix], every_night)
     asked, freshness = simulate(MIXES[mix], auto)
     assert freshness > simulate(MIXES[mix], every(most / asked))[1] + 0.01
+
+
+@pytest.mark.parametrize(("mix", "share"), [("as measured", 0.1), ("as measured", 0.2), ("the web in 2000", 0.2)])
+def test_on_a_budget_auto_is_fresher_than_looking_at_the_longest_unseen_first(mix: str, share: float) -> None:
+    """Over 90 nights, of which the first sees all: what pays is what has been learnt."""
+    most = round(share * PAGES)
+    asked, freshness = simulate(MIXES[mix], auto, nights=90, most=most)
+    unseen_asked, unseen = simulate(MIXES[mix], every_night, nights=90, most=most)
+    assert asked <= unseen_asked == PAGES + 89 * most
+    assert freshness > unseen + 0.01
 
 
 def test_no_policy_is_fresher_than_the_best_possible() -> None:
