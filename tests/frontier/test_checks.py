@@ -445,6 +445,41 @@ def test_a_crawl_that_was_not_checked_is_checked_by_a_later_run(tmp_path: Path) 
     assert {hit.host for hit in off.log} == {"a.test"}
 
 
+def test_what_is_known_is_checked_beside_the_pages(tmp_path: Path) -> None:
+    """So that a night that the pages fill does not leave it for ever; on one host, pages come first."""
+    web = FakeWeb()
+    site = web.host("a.test")
+    x = web.host("x.test")
+    for number in range(20):
+        links = [*(f"/{n}" for n in range(1, 20)), f"http://x.test/{number}"]
+        site.page(f"/{number or ''}", links=links, markup='<img src="/p.png">')
+        x.page(f"/{number}")
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/", check=BOTH)
+    night = crawled(web, db, check=BOTH, at=NIGHT + DAY_S, max_age_s=0.0, delay_s=1.0, max_runtime_s=15.0)
+    assert night.summary.end_reason is EndReason.MAX_RUNTIME
+    assert len(asked(night, "x.test")) >= 13
+    assert ("HEAD", "/p.png") not in asked(night, "a.test")
+    whole = crawled(web, db, check=BOTH, at=NIGHT + 2 * DAY_S, max_age_s=0.0, delay_s=1.0)
+    assert asked(whole, "a.test")[-2:] == [("HEAD", "/p.png"), ("GET", "/p.png")]
+    assert len(asked(whole, "x.test")) == len(set(asked(whole, "x.test"))) == 20
+    assert whole.took_s < 30
+
+
+@pytest.mark.parametrize("limit", [{"max_pages_per_host": 2}, {"hosts": (HostSettings(match="a.test", max_pages=2),)}])
+def test_a_host_that_has_had_its_pages_is_checked_after_all_pages(tmp_path: Path, limit: dict[str, Any]) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=[f"/{n}" for n in range(5)], markup='<img src="/p.png"><img src="http://x.test/">')
+    for number in range(5):
+        site.page(f"/{number}")
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/", check=BOTH, max_pages=1)
+    done = crawled(web, db, check=BOTH, at=NIGHT + DAY_S, max_age_s=0.0, **limit)
+    assert done.summary.checks == {"gone": 1, "unreachable": 1}
+    assert ("HEAD", "/p.png") in asked(done, "a.test")
+
+
 def test_what_comes_into_scope_is_checked_no_more(tmp_path: Path) -> None:
     web = FakeWeb()
     web.host("x.a.test").page("/")
