@@ -171,9 +171,10 @@ def test_an_origin_that_cannot_be_reached_decides_for_all_its_urls(tmp_path: Pat
     """Also for those that had not come to memory."""
     web = FakeWeb()
     web.host("x.test", listening=False)
-    _linking(web, *(f"http://x.test/{number}" for number in range(1000)))
+    _linking(web, *(f"http://x.test/{number}" for number in range(3000)))
     done = crawled(web, tmp_path / "crawl.db", "http://a.test/", check=EXTERNAL)
-    assert done.summary.checks == {"unreachable": 1000}
+    assert done.summary.checks == {"unreachable": 3000}
+    assert done.summary.by_failure == {"connect": 3}  # of its robots.txt
     assert rows(done.db, "SELECT DISTINCT recent FROM checks") == [("-",)]
 
 
@@ -202,7 +203,7 @@ def test_resources_are_asked_for_once_whoever_has_them(tmp_path: Path) -> None:
     web = FakeWeb()
     site = web.host("a.test")
     markup = (
-        '<img src="/pic.png" alt="A pic"><img src="http://cdn.test/logo.png"><img src="data:image/png;base64,AA==">'
+        '<img src="/pic.png" alt="A pic"><img src="http://cdn.test/logo.png"><img src="data:image/png;base64,AA=="><img src="http://me:pw@cdn.test/x.png">'
         '<script src="http://cdn.test/app.js"></script><link rel="stylesheet" href="/style.css"><img src="/1">'
     )
     site.page("/", links=["/1", "http://x.test/"], markup=markup)
@@ -460,6 +461,8 @@ def test_what_is_known_is_checked_beside_the_pages(tmp_path: Path) -> None:
     assert night.summary.end_reason is EndReason.MAX_RUNTIME
     assert len(asked(night, "x.test")) >= 13
     assert ("HEAD", "/p.png") not in asked(night, "a.test")
+    few = crawled(web, db, check=BOTH, at=NIGHT + 1.5 * DAY_S, max_age_s=0.0, max_requests=20)
+    assert len(asked(few, "a.test")) == 20  # which are for pages
     whole = crawled(web, db, check=BOTH, at=NIGHT + 2 * DAY_S, max_age_s=0.0, delay_s=1.0)
     assert asked(whole, "a.test")[-2:] == [("HEAD", "/p.png"), ("GET", "/p.png")]
     assert len(asked(whole, "x.test")) == len(set(asked(whole, "x.test"))) == 20
@@ -499,6 +502,8 @@ def test_what_robots_txt_forbade_is_decided_again(tmp_path: Path) -> None:
     _linking(web, "http://x.test/")
     db = tmp_path / "crawl.db"
     assert crawled(web, db, "http://a.test/", check=EXTERNAL).summary.checks == {"not_asked": 1}
+    again = crawled(web, db, check=EXTERNAL, at=NIGHT + DAY_S).summary
+    assert (again.checks, again.checked) == ({"not_asked": 1}, 1)
     x.robots("")
     assert crawled(web, db, check=EXTERNAL, at=NIGHT + 2 * DAY_S).summary.checks == {"good": 1}
 
