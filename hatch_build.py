@@ -29,10 +29,7 @@ class AcceleratorHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before each build of a wheel."""
-        root = Path(self.root)
-        (root / _BUILT).unlink(missing_ok=True)  # of another machine, or of an older source
-        problem = _build(root)
-        if problem:
+        if problem := _build(Path(self.root)):
             self.app.display_warning(f"The crawler will read HTML in Python alone, which is slower: {problem}")
             return
         build_data["artifacts"].append(str(_BUILT))
@@ -50,6 +47,7 @@ def _build(root: Path) -> str | None:
     include = sysconfig.get_path("include")
     command = [*linker, *_OPTIONS, f"-I{include}", str(_SOURCE), "-o", str(_BUILT)]
     try:
+        (root / _BUILT).unlink(missing_ok=True)  # of another machine, or of an older source
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, errors="replace")  # noqa: S603
     except OSError as error:
         return str(error)

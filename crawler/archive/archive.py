@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 _BATCH = 64  # pages, whose links are read together
 _ROWS = 1024  # of answers that are streamed
+_SPARE = 4  # candidates for each link that is asked for: some pages link there no more
 _ROWS_AT_ONCE = 64  # of a view: somebody may be waiting for the first, and a page's text is long
 
 # A record's fields are the table's columns: a new one needs no word here, nor in a view.
@@ -160,8 +161,13 @@ class Archive:
         """
         return await guesses(self._read, text)
 
-    async def details(self, url: str, *, version: int | None = None, max_links_to: int = 100) -> UrlDetails | None:
-        """All that is known of `url`; None if it was never seen. Raises `UsageError` if it has no such version."""
+    async def details(
+        self, url: str, *, version: int | None = None, max_links_to: int | None = 100
+    ) -> UrlDetails | None:
+        """All that is known of `url`; None if it was never seen. Raises `UsageError` if it has no such version.
+
+        `max_links_to` None: all links to it.
+        """
         return await details_of(self, self._read, url, version, max_links_to)
 
     async def why(self, url: str, rules: Rules | None = None, *, now: float | None = None) -> Why:
@@ -197,8 +203,10 @@ class Archive:
         found = _select(OutLink, "FROM outlinks WHERE page_url = ?")
         return [_answer(OutLink, row) for row in await self._read(found, url)]
 
-    async def links_to(self, url: str) -> AsyncGenerator[InLink, None]:
+    async def links_to(self, url: str, *, limit: int | None = None) -> AsyncGenerator[InLink, None]:
         """The links to `url` from current pages (see views.sql), in the order in which those pages were found.
+
+        `limit`: at most so many, which is quick for a URL that every page links to.
 
         Uses an index in a file beside the database (`crawl.db.derived`), which the first question builds: 10 s for 10
         million links. Without that file, every stored page is looked at.
@@ -206,12 +214,26 @@ class Archive:
         url_id = await self._id_of(url)
         if url_id is None:
             return
+        few = [] if limit is None else await self._links_among(url_id, limit, _SPARE * limit)
+        if limit is not None and len(few) == limit:
+            for link in few:
+                yield link
+            return
         known = await self._lookup.candidates(LINK_SOURCES, url_id)
         source, more = (_INLINKS, ()) if known is None else (_INLINKS_AMONG, known)
-        found = _select(InLink, f"{source} ORDER BY page_url_id")
+        found = _select(InLink, f"{source} ORDER BY page_url_id LIMIT {-1 if limit is None else limit}")
         async for rows in self._batches(found, (url_id, *more), _ROWS):
             for row in rows:
                 yield _answer(InLink, row)
+
+    async def _links_among(self, url_id: int, limit: int, candidates: int) -> list[InLink]:
+        """The first links, if so many candidates of the index hold enough of them."""
+        known = await self._lookup.candidates(LINK_SOURCES, url_id, candidates)
+        if known is None:
+            return []
+        within = "page_url_id <= (SELECT max(value) FROM json_each(?2))"  # beyond that, others may come in between
+        found = _select(InLink, f"{_INLINKS_AMONG} AND {within} ORDER BY page_url_id LIMIT ?4")
+        return [_answer(InLink, row) for row in await self._read(found, url_id, *known, limit)]
 
     async def failures(self) -> AsyncIterator[FailedUrl]:
         """The URLs that failed, and why, grouped by reason."""

@@ -1,15 +1,14 @@
 """What differs between two moments of a crawl, such as the ends of two runs: pages, URLs and links.
 
 Net, and not step by step: what went and came back in between is no difference, nor is a page that says again what it
-said. Where pages and URLs stood is read from the log of changes, what pages said from their versions. Invariant: all of
-it is of one snapshot. What is gathered stands in temporary tables of the connection, which SQLite keeps on disk where
-they are large.
+said. Where pages and URLs stood is read from the log of changes, what pages said from their versions. What is gathered
+stands in temporary tables of the connection, which SQLite keeps on disk where they are large. Invariant: whoever takes
+the moments and compares them within one `snapshot` gets an answer in which everything fits together.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import aiosqlite
 
+from crawler.archive.moments import Moment
 from crawler.errors import UsageError
 from crawler.records import STANDING, LoggedChange
 from crawler.storage.sqlite.database import explained
@@ -43,24 +43,6 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """A moment of the crawl: the log had come to `change_id`, and a version was stored if the attempt that fetched it
-    has a `column` of at most `value`. `run_id` is the run that had ended, or was under way. `is_newest`: it is now.
-    """
-
-    change_id: int
-    column: str
-    value: float
-    run_id: int | None = None
-    is_newest: bool = False
-
-    @classmethod
-    def beginning(cls) -> Moment:
-        """Before the first run."""
-        return cls(change_id=0, column="run_id", value=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One row. `url` is the page with the link, where that is what it is about, and `target_url` where that leads; of a
     page that has moved, where to. `detail` is why, or a link's anchor. The versions are None where there is none.
@@ -74,49 +56,8 @@ class Difference:
     after_page_id: int | None
 
 
-_NEWEST_RUNS = "SELECT id FROM runs ORDER BY id DESC LIMIT 2"
-_OLDEST_RUN = "SELECT min(id), max(id) FROM runs"
-_UPTO_RUN = "SELECT coalesce((SELECT id FROM change_log WHERE run_id <= ? ORDER BY id DESC LIMIT 1), 0)"
-# The first one later: those before it may lie a moment further back, since a commit holds many visits.
-_UPTO_TIME = """
-SELECT coalesce((SELECT min(id) - 1 FROM change_log WHERE at > ?1), (SELECT max(id) FROM change_log), 0),
-    (SELECT max(id) FROM runs WHERE started_at <= ?1)
-"""
-_NEWEST_CHANGE = "SELECT coalesce(max(id), 0) FROM change_log"
 _PRUNED = "SELECT coalesce(max(upto), 0) FROM change_log_pruned"
 _OLDEST_COMPARABLE = "SELECT run_id FROM change_log WHERE id >= ? ORDER BY id LIMIT 1"
-
-
-async def after_run(path: Path, connection: aiosqlite.Connection, run_id: int) -> Moment:
-    """The end of a run; of one under way, now. Raises `UsageError` if there is no such run."""
-    with explained(path):
-        ((oldest, newest),) = await connection.execute_fetchall(_OLDEST_RUN)
-        if not (newest and 1 <= run_id <= newest):
-            there = f"; there are runs {oldest} to {newest}" if newest else ""
-            raise UsageError(f"{path} has no run {run_id}{there} (`crawler status` lists the last)")
-        return await _after_run(connection, run_id, newest)
-
-
-async def last_two_runs(path: Path, connection: aiosqlite.Connection) -> tuple[Moment, Moment]:
-    """The end of the run before the newest one, and now; where there is but one, the beginning and now."""
-    with explained(path):
-        ids = [row[0] for row in await connection.execute_fetchall(_NEWEST_RUNS)]
-        newest = ids[0] if ids else 0
-        before = await _after_run(connection, ids[1], newest) if len(ids) > 1 else Moment.beginning()
-        return before, await _after_run(connection, newest, newest)
-
-
-async def at_time(path: Path, connection: aiosqlite.Connection, moment: float) -> Moment:
-    """A time (Unix seconds)."""
-    with explained(path):
-        ((change_id, run_id),) = await connection.execute_fetchall(_UPTO_TIME, (moment,))
-        return Moment(change_id=change_id, column="started_at", value=moment, run_id=run_id)
-
-
-async def _after_run(connection: aiosqlite.Connection, run_id: int, newest: int) -> Moment:
-    sql, parameters = (_NEWEST_CHANGE, ()) if run_id == newest else (_UPTO_RUN, (run_id,))
-    ((change_id,),) = await connection.execute_fetchall(sql, parameters)
-    return Moment(change_id=change_id, column="run_id", value=run_id, run_id=run_id or None, is_newest=run_id == newest)
 
 
 _PLACES = ", ".join(f"'{change}'" for change in sorted(STANDING))
@@ -278,7 +219,7 @@ WHERE l.change = ? ORDER BY s.url, t.url LIMIT ?
 
 
 class Comparison:
-    """What differs between two moments; made by `compared`."""
+    """What differs between two moments; made by `compare`."""
 
     def __init__(self, path: Path, connection: aiosqlite.Connection, after: Moment, counts: dict[Word, int]) -> None:
         self._path = path
@@ -312,24 +253,19 @@ class Comparison:
                         yield row
 
 
-@asynccontextmanager
-async def compared(
-    path: Path, connection: aiosqlite.Connection, before: Moment, after: Moment
-) -> AsyncIterator[Comparison]:
-    """Compare two moments of one snapshot, which lasts as long as this. Reads all links where some URL has broken or
-    healed. Raises `UsageError` where `prune` has removed what happened after the first.
+async def compare(path: Path, connection: aiosqlite.Connection, before: Moment, after: Moment) -> Comparison:
+    """Compare two moments, within a `snapshot`. Reads all links where some URL has broken or healed.
+
+    The rows can be read until the connection makes another comparison. Raises `UsageError` where `prune` has removed
+    what happened after the first moment.
     """
     if after.change_id < before.change_id:
         raise UsageError("the first run has to be the older one")
     with explained(path):
-        await connection.execute("BEGIN")
-        try:
-            await _check(path, connection, before)
-            await _compare(connection, before, after)
-            counts = {row[0]: row[1] for row in await connection.execute_fetchall(_COUNTS)}
-            yield Comparison(path, connection, after, {word: counts[word] for word in Word if word in counts})
-        finally:
-            await connection.execute("ROLLBACK")
+        await _check(path, connection, before)
+        await _gather(connection, before, after)
+        counts = {row[0]: row[1] for row in await connection.execute_fetchall(_COUNTS)}
+    return Comparison(path, connection, after, {word: counts[word] for word in Word if word in counts})
 
 
 async def _check(path: Path, connection: aiosqlite.Connection, before: Moment) -> None:
@@ -341,7 +277,9 @@ async def _check(path: Path, connection: aiosqlite.Connection, before: Moment) -
     raise UsageError(f"`crawler prune` has removed from {path} what happened after that{since}")
 
 
-async def _compare(connection: aiosqlite.Connection, before: Moment, after: Moment) -> None:
+async def _gather(connection: aiosqlite.Connection, before: Moment, after: Moment) -> None:
+    for table in ("compared", "bad_before", "changed_links"):
+        await connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
     span = (before.change_id, after.change_id)
     await connection.execute(_compared(before, after), (*span, before.value, after.value))
     await connection.execute(_BAD_BEFORE, span[:1])

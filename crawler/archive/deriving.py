@@ -63,20 +63,7 @@ class Deriver:
         """How many page versions it may lack."""
         return max(0, await self._newest() - (await index.upto(derivation) or 0))
 
-    async def _bring_up_to_date(self, derivation: PageDerivation, limit_s: float) -> UnavailableError | None:
-        """Why that was impossible."""
-        behind = await self._stale(derivation)
-        if not behind:
-            return None
-        if behind >= _MANY:
-            self._notify(f"{derivation.doing} {behind:,} page versions; later answers will be quick")
-        try:
-            await bring_up_to_date(self._attached.db, derivation, patience_s=limit_s, limit_s=limit_s)
-        except UnavailableError as error:
-            return error
-        return None
-
-    async def _stale(self, derivation: PageDerivation) -> int:
+    async def stale(self, derivation: PageDerivation) -> int:
         """How many page versions it may lack; 1 where only pages may have come or gone."""
         newest = await self._newest()
         try:
@@ -87,6 +74,19 @@ class Deriver:
             return int(checked != await self._attached.fetch(STATE))
         except sqlite3.Error:
             return max(1, newest)  # whoever updates the file finds out why, and repairs it
+
+    async def _bring_up_to_date(self, derivation: PageDerivation, limit_s: float) -> UnavailableError | None:
+        """Why that was impossible."""
+        behind = await self.stale(derivation)
+        if not behind:
+            return None
+        if behind >= _MANY:
+            self._notify(f"{derivation.doing} {behind:,} page versions; later answers will be quick")
+        try:
+            await bring_up_to_date(self._attached.db, derivation, patience_s=limit_s, limit_s=limit_s)
+        except UnavailableError as error:
+            return error
+        return None
 
     async def _newest(self) -> int:
         return int((await self._attached.fetch(NEWEST))[0][0] or 0)

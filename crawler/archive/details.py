@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from crawler.archive.answers import Attempt, InLink, UrlDetails, Version
+from crawler.archive.answers import Attempt, UrlDetails, Version
 from crawler.archive.finding import Read
 from crawler.errors import UsageError
 
@@ -19,7 +18,7 @@ _SITEMAPS = "SELECT sitemap_url FROM sitemap_urls WHERE url = ? ORDER BY sitemap
 
 
 async def details_of(
-    archive: Archive, read: Read, url: str, version: int | None, max_links_to: int
+    archive: Archive, read: Read, url: str, version: int | None, max_links_to: int | None
 ) -> UrlDetails | None:
     """None if the URL was never seen. Raises `UsageError` if it has no such version."""
     state = await archive.state(url)
@@ -27,7 +26,7 @@ async def details_of(
         return None
     versions, attempts = await archive.history(url), await archive.attempts(url)
     number = _number(url, versions, version)
-    links_to = await _links_to(archive, url, max_links_to + 1)
+    links_to = [link async for link in archive.links_to(url, limit=max_links_to and max_links_to + 1)]
     return UrlDetails(
         state=state,
         versions=versions,
@@ -37,7 +36,7 @@ async def details_of(
         attempts=attempts,
         links_from=await archive.links_from(url),
         links_to=links_to[:max_links_to],
-        more_links_to=len(links_to) > max_links_to,
+        more_links_to=max_links_to is not None and len(links_to) > max_links_to,
         sitemaps=[row[0] for row in await read(_SITEMAPS, url)],
     )
 
@@ -47,16 +46,6 @@ def _number(url: str, versions: list[Version], asked: int | None) -> int | None:
         stored = f"has versions 1 to {len(versions)}" if versions else "has no stored version"
         raise UsageError(f"there is no version {asked}: {url} {stored}")
     return asked or len(versions) or None
-
-
-async def _links_to(archive: Archive, url: str, limit: int) -> list[InLink]:
-    found: list[InLink] = []
-    async with aclosing(archive.links_to(url)) as links:
-        async for link in links:
-            found.append(link)
-            if len(found) == limit:
-                break
-    return found
 
 
 async def _headers(read: Read, of: Version | None, attempts: list[Attempt]) -> list[tuple[str, str]]:

@@ -39,15 +39,18 @@ class Lookup:
         self._patience_s = patience_s
         self._not_before = 0.0  # monotonic
 
-    async def candidates(self, index: Index, key: int) -> Candidates | None:
-        """What the index, brought up to date if need be, lists for `key`; None if there is no index to ask."""
+    async def candidates(self, index: Index, key: int, limit: int | None = None) -> Candidates | None:
+        """What the index, brought up to date if need be, lists for `key`; None if there is no index to ask.
+
+        At most `limit` of them, the lowest: a page that all link to may have a million.
+        """
         async with self._attached.turn:
             try:
                 behind = await self._behind(index)
                 if (behind is None or behind > _FEW) and time.monotonic() >= self._not_before:
                     await self._bring_up_to_date(index, behind)
                     behind = await self._behind(index)
-                return None if behind is None else await self._ask(index, key)
+                return None if behind is None else await self._ask(index, key, -1 if limit is None else limit)
             except sqlite3.Error as error:
                 self._notify(
                     f"{self._attached.path} cannot be read ({error}); continuing without it, which takes longer"
@@ -74,13 +77,14 @@ class Lookup:
         except sqlite3.Error:
             return None  # whoever updates the file finds out why, and repairs it
 
-    async def _ask(self, index: Index, key: int) -> Candidates | None:
+    async def _ask(self, index: Index, key: int, limit: int) -> Candidates | None:
         """One statement, so that both belong together."""
         column, candidate = index.columns
+        listed = f"SELECT {candidate} AS id FROM derived.{index.name} WHERE {column} = ? ORDER BY 1 LIMIT ?"  # noqa: S608
         rows = await self._attached.fetch(
-            f"SELECT (SELECT json_group_array({candidate}) FROM derived.{index.name} WHERE {column} = ?), upto"  # noqa: S608
+            f"SELECT (SELECT json_group_array(id) FROM ({listed})), upto"  # noqa: S608 - our own names
             " FROM derived.indexes WHERE name = ? AND version = ?",
-            *(key, index.name, index.version),
+            *(key, limit, index.name, index.version),
         )
         return Candidates(*rows[0]) if rows else None
 

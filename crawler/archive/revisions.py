@@ -9,7 +9,7 @@ from typing import Any
 
 import aiosqlite
 
-from crawler.archive.comparison import Moment
+from crawler.archive.moments import Moment
 from crawler.errors import UsageError
 from crawler.storage.sqlite.database import explained
 

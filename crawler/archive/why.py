@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -100,10 +99,8 @@ async def _with_its_story(archive: Archive, read: Read, why: Why, state: UrlStat
 
 async def _linked_from(archive: Archive, url: str) -> str | None:
     """A page that links to it: version 0.1.0 did not keep what named a URL first."""
-    async with aclosing(archive.links_to(url)) as links:
-        async for link in links:
-            return link.page_url
-    return None
+    links = [link async for link in archive.links_to(url, limit=1)]
+    return links[0].page_url if links else None
 
 
 async def _redirected_to(archive: Archive, attempts: list[Attempt]) -> UrlState | None:

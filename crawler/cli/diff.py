@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 
 from crawler.archive.archive import Archive
-from crawler.archive.comparison import Moment, after_run, at_time, compared, last_two_runs
+from crawler.archive.comparison import compare
+from crawler.archive.moments import Moment, after_run, at_time, last_two_runs, snapshot
 from crawler.archive.reading import open_archive
 from crawler.archive.revisions import revisions
 from crawler.cli.database import ConfigFile, DatabasePath
@@ -102,15 +103,15 @@ class _Span:
 
 
 async def _compare(db: Path, span: _Span, form: Format, limit: int | None) -> None:
-    async with open_archive(db) as connection:
+    async with open_archive(db) as connection, snapshot(db, connection):
         moments = await span.moments(db, connection)
-        async with compared(db, connection, *moments) as comparison:
-            if form is Format.JSONL:
-                typer.echo(json.dumps(counts_as_data(comparison, moments)))
-            elif form is Format.TABLE:
-                print_counts(_console(), comparison, moments, limit)
-                typer.echo()
-            await write_rows(COLUMNS, rows_of(comparison, limit), form)
+        comparison = await compare(db, connection, *moments)
+        if form is Format.JSONL:
+            typer.echo(json.dumps(counts_as_data(comparison, moments)))
+        elif form is Format.TABLE:
+            print_counts(_console(), comparison, moments, limit)
+            typer.echo()
+        await write_rows(COLUMNS, rows_of(comparison, limit), form)
 
 
 async def _show_text(db: Path, span: _Span, text: str, *, as_json: bool) -> None:

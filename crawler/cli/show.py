@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -16,14 +17,13 @@ from crawler.archive.answers import UrlDetails
 from crawler.archive.archive import Archive, open_crawl
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.config import DEFAULT_DB
-from crawler.content.encoding import decode, sniff
 from crawler.errors import UsageError
 from crawler.output.details import as_data, print_details
 from crawler.output.safe_text import printable
 from crawler.output.tables import write_rows
 
 PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
-_ALL = 1 << 62  # links
+_SOME = 100  # links to a page
 _Found = TypeVar("_Found")
 Print: TypeAlias = Callable[[Archive, str, int | None], Awaitable[None]]  # a URL, and a version or None
 
@@ -48,12 +48,10 @@ def show(
     """Show all that is known of a URL: status, versions, attempts, headers, metadata, links in and out."""
     if text + html + (links or as_json) > 1:
         raise UsageError("--text and --html print nothing else; give one of them, without --links and --json")
-    if links and not as_json:
-        print_it = _print_links
-    elif as_json:
-        print_it = _print_all_as_json if links else _print_json
+    if as_json:
+        print_it: Print = partial(_print_json, max_links_to=None if links else _SOME)
     else:
-        print_it = _print_text if text else _print_body if html else _print_screen
+        print_it = _print_links if links else _print_text if text else _print_body if html else _print_screen
     asyncio.run(_show(db, url, version, print_it))
 
 
@@ -82,15 +80,11 @@ async def _print_screen(archive: Archive, url: str, version: int | None) -> None
     print_details(console, await _details(archive, url, version))
 
 
-async def _print_json(archive: Archive, url: str, version: int | None, max_links_to: int = 100) -> None:
+async def _print_json(archive: Archive, url: str, version: int | None, *, max_links_to: int | None) -> None:
     typer.echo(json.dumps(as_data(await _details(archive, url, version, max_links_to)), indent=2))
 
 
-async def _print_all_as_json(archive: Archive, url: str, version: int | None) -> None:
-    await _print_json(archive, url, version, _ALL)
-
-
-async def _details(archive: Archive, url: str, version: int | None, max_links_to: int = 100) -> UrlDetails:
+async def _details(archive: Archive, url: str, version: int | None, max_links_to: int | None = _SOME) -> UrlDetails:
     return _stored(await archive.details(url, version=version, max_links_to=max_links_to), url, version)
 
 
@@ -120,7 +114,11 @@ async def _print_body(archive: Archive, url: str, version: int | None) -> None:
     """As it was received; on a terminal, as text."""
     body = _stored(await archive.body(url, version=version), url, version)
     if sys.stdout.isatty():
-        sys.stdout.write("\n".join(map(printable, decode(body, sniff(body)).split("\n"))) + "\n")
+        from crawler.content.encoding import decode, sniff
+
+        page = await archive.page(url, version=version)
+        text = decode(body, sniff(body) if page is None else page.encoding)
+        sys.stdout.write("\n".join(map(printable, text.split("\n"))) + "\n")
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(body)

@@ -36,14 +36,29 @@ typedef struct {
 
 static const marks_t NO_MARKS = {.parted_at = SIZE_MAX};
 
-typedef enum { NO_MARK, BREAK_MARK, LINE_BREAK_MARK, ROW_MARK, CELL_MARK, TOUCHING_MARK, SPACE_MARK, OPENING_MARK, CLOSING_MARK } mark_t;
+typedef enum {
+    NO_MARK,
+    BREAK_MARK,
+    LINE_BREAK_MARK,
+    ROW_MARK,
+    CELL_MARK,
+    TOUCHING_MARK,
+    SPACE_MARK,
+    OPENING_MARK,
+    CLOSING_MARK,
+} mark_t;
 
+#define BYTES(literal) {(const byte_t *)(literal), sizeof(literal) - 1}
 static const slice_t written[] = {
-    [NO_MARK] = {(const byte_t *)"", 0},          [BREAK_MARK] = {(const byte_t *)"\0", 1},
-    [LINE_BREAK_MARK] = {(const byte_t *)"\0\n", 2}, [ROW_MARK] = {(const byte_t *)"\x1d", 1},
-    [CELL_MARK] = {(const byte_t *)"\x1f", 1},    [TOUCHING_MARK] = {(const byte_t *)"\x1e", 1},
-    [SPACE_MARK] = {(const byte_t *)" ", 1},      [OPENING_MARK] = {(const byte_t *)"\0\x1c", 2},
-    [CLOSING_MARK] = {(const byte_t *)"\x0b\0", 2},
+    [NO_MARK] = BYTES(""),
+    [BREAK_MARK] = BYTES("\0"),
+    [LINE_BREAK_MARK] = BYTES("\0\n"),
+    [ROW_MARK] = BYTES("\x1d"),
+    [CELL_MARK] = BYTES("\x1f"),
+    [TOUCHING_MARK] = BYTES("\x1e"),
+    [SPACE_MARK] = BYTES(" "),
+    [OPENING_MARK] = BYTES("\0\x1c"),
+    [CLOSING_MARK] = BYTES("\x0b\0"),
 };
 
 static mark_t mark_after(role_t role) {
@@ -105,7 +120,8 @@ static mark_t mark_before(marks_t *marks, node_t *node, role_t role) {
         return touches ? remembered(marks, node, TOUCHING_MARK) : NO_MARK;
     }
     if (role & is_reading) return SPACE_MARK;
-    if (!(role & (is_block | is_line_break | is_table | is_row | is_cell | is_preformatted | is_dialog))) return NO_MARK;
+    if (!(role & (is_block | is_line_break | is_table | is_row | is_cell | is_preformatted | is_dialog)))
+        return NO_MARK;
     marks->blocks++;
     if (role & is_line_break) return LINE_BREAK_MARK;
     if (role & is_preformatted) return OPENING_MARK;

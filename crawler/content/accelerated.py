@@ -15,6 +15,7 @@ import selectolax.lexbor
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from crawler.content.hyperlinks import caption_name, caption_text
+from crawler.content.resources import MEDIA_TAGS
 from crawler.content.text_lines import lines_of
 from crawler.content.visible_text import TAGS_BY_ROLE, collapse, tag_ids, take_text
 from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, walk
@@ -109,7 +110,7 @@ def _load() -> None:
     tree = LexborHTMLParser(_SPECIMEN)
     if tree.root is None or not all(_is_where_it_says(node) for node in tree.root.traverse(include_text=True)):
         raise ImportError("selectolax keeps its tree in another way")
-    if _comparable(walk_in_c(tree)) != _comparable(walk(tree)):
+    if comparable(walk_in_c(tree)) != comparable(walk(tree)):
         raise ImportError("it reads selectolax's tree otherwise")
 
 
@@ -128,7 +129,8 @@ def _lines_of(marked: str, *flags: bool) -> str:
     return lines_of(marked, **dict(zip(_FLAGS, flags, strict=True)))
 
 
-def _comparable(found: Walked) -> tuple[object, ...]:
-    """What two walks must agree in, the texts of links read."""
+def comparable(found: Walked) -> tuple[object, ...]:
+    """What two walks must agree in, the texts of links read. What has no fixed number is another in each tree."""
     links = [link and (*link[:2], caption_text(link[2]) or (caption_name(link[2]),)) for link in found.links]
-    return links, *found._replace(links=())[:-1]
+    media = [(MEDIA_TAGS.get(tag), attributes) for tag, attributes in found.media]
+    return links, media, *found._replace(links=(), media=())[:-1]

@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from crawler.archive.comparison import Comparison, Moment
+from crawler.archive.comparison import Comparison
+from crawler.archive.moments import Moment
 from crawler.archive.revisions import Revision
 from crawler.output.ending import print_rows
 from crawler.output.figures import amount, moment

@@ -200,7 +200,7 @@ class _Lines:
         self._columns, self._stream = columns, stream
 
     def write(self, row: Sequence[Any]) -> None:
-        cells = [_shown(one, value) for one, value in zip(self._columns, row, strict=True) if one.in_table]
+        cells = [shown(one, value) for one, value in zip(self._columns, row, strict=True) if one.in_table]
         self._stream.write("\t".join(cells) + "\n")
 
     def end(self) -> None:
@@ -218,7 +218,7 @@ class _Table:
 
     def write(self, row: Sequence[Any]) -> None:
         values = zip(self._columns, row, strict=True)
-        cells = [_shown(one, value, _MAX_CELL) for one, value in values if one.in_table]
+        cells = [shown(one, value, _MAX_CELL) for one, value in values if one.in_table]
         if self._fitting:
             self._print(cells)
             return
@@ -299,7 +299,7 @@ def _cut_within(url: str, width: int) -> str:
     return url[: width - 1 - end] + _CUT + url[len(url) - end :]
 
 
-def _shown(of: Column, value: Any, limit: int | None = None) -> str:
+def shown(of: Column, value: Any, limit: int | None = None) -> str:
     """For people: one line, cut to `limit` terminal cells."""
     if value is None:
         return ""

@@ -51,6 +51,19 @@ def observe(rate: ChangeRate, elapsed_s: float, *, changed: bool, changed_ago_s:
     return _faded(mean**2 / variance, mean / variance)
 
 
+def unchanged(rate: ChangeRate, elapsed_s: float) -> float:
+    """The probability that a page has not changed for so long."""
+    return math.exp(-rate.changes * math.log1p(elapsed_s / rate.watched_s))
+
+
+def unchanged_share(rate: ChangeRate, interval_s: float) -> float:
+    """The mean of that over an interval: the share of the time in which a copy is fresh that is renewed so often."""
+    more = math.log1p(interval_s / rate.watched_s)
+    exponent = 1 - rate.changes
+    area = more if abs(exponent) < 1e-9 else math.expm1(exponent * more) / exponent
+    return area * rate.watched_s / interval_s
+
+
 def changes_per_s(rate: ChangeRate, prior: ChangeRate) -> float:
     """Changes a second of a page whose place has this prior: mixed from what it is if the page is like its neighbours,
     and what it is if not.

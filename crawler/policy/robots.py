@@ -28,6 +28,7 @@ from crawler.urls import normalize, target_of
 from crawler.user_agent import agent_name, named_in
 
 MAX_BYTES = 512 * 1024  # RFC 9309, 2.5 asks for at least 500 KiB; what follows the last whole line is not read
+MAX_CRAWL_DELAY_S = 60.0  # that is obeyed; who asks for more gets this
 # The characters that wildcard rules may scan for one question, some 10 ms. Only a hostile file needs more (for a URL of
 # 60 characters, 40,000 short rules fit in). The rules left over are judged by their literal prefixes alone, Disallow as
 # matching and Allow as not: whoever writes such a file loses pages and never gains one.

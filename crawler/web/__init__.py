@@ -1,1 +1,1 @@
-"""Gives a crawl to programs that ask for it: agents (mcp.py). Everything is read through the archive, and only read."""
+"""Gives a crawl to whoever asks for it: people with a browser (server.py), agents (mcp.py). It only reads."""

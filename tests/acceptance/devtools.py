@@ -1,4 +1,4 @@
-"""A headless Chromium that opens a file, and tells what happened: requests, complaints, and what a script finds there.
+"""A headless Chromium that opens a page, and tells what happened: requests, complaints, and what a script finds there.
 
 Spoken to by the DevTools protocol, whose scripts the page's own policy does not hold back.
 """
@@ -22,19 +22,27 @@ _OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--
 
 
 class Tab:
-    """One open page. `requests` are the URLs that it asked for, `complaints` what the browser had to say about it."""
+    """One open page. `requests` are the URLs that it asked for, but for those that its policy stopped; `complaints`
+    what the browser had to say about it.
+    """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.requests: list[str] = []
+        self._requests: dict[str, str] = {}
         self.complaints: list[str] = []
         self._socket, self._ids = socket, itertools.count(1)
         self._loaded = False
 
-    async def open(self, file: Path) -> None:
-        """Open the file, and wait until it is loaded."""
+    @property
+    def requests(self) -> list[str]:
+        """In their order."""
+        return list(self._requests.values())
+
+    async def open(self, page: Path | str) -> None:
+        """Open the file or URL, and wait until it is loaded."""
         for domain in ("Page", "Network", "Log", "Runtime"):
             await self.call(f"{domain}.enable")
-        await self.call("Page.navigate", url=file.absolute().as_uri())
+        self._loaded = False
+        await self.call("Page.navigate", url=page if isinstance(page, str) else page.absolute().as_uri())
         while not self._loaded:
             self._note(await self._receive())
 
@@ -72,7 +80,9 @@ class Tab:
     def _note(self, message: Any) -> None:
         method, parameters = message.get("method"), message.get("params", {})
         if method == "Network.requestWillBeSent":
-            self.requests.append(parameters["request"]["url"])
+            self._requests[parameters["requestId"]] = parameters["request"]["url"]
+        elif method == "Network.loadingFailed" and parameters.get("blockedReason") == "csp":
+            del self._requests[parameters["requestId"]]
         elif method == "Log.entryAdded":
             self.complaints.append(parameters["entry"]["text"])
         elif method in ("Runtime.exceptionThrown", "Page.javascriptDialogOpening"):
@@ -82,8 +92,8 @@ class Tab:
 
 
 @asynccontextmanager
-async def opened(file: Path, profile: Path) -> AsyncIterator[Tab]:
-    """The file, open in a browser of its own with that (new) folder."""
+async def opened(page: Path | str, profile: Path) -> AsyncIterator[Tab]:
+    """The file or URL, open in a browser of its own with that (new) folder."""
     program = chromium()
     assert program is not None
     command = [program, *_OPTIONS, f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank"]
@@ -96,7 +106,7 @@ async def opened(file: Path, profile: Path) -> AsyncIterator[Tab]:
                 targets = [one for one in await response.json(content_type=None) if one["type"] == "page"]
             async with session.ws_connect(targets[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
                 tab = Tab(socket)
-                await tab.open(file)
+                await tab.open(page)
                 yield tab
     finally:
         process.terminate()

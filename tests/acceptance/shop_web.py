@@ -8,6 +8,7 @@ from crawler.fakeweb import Answer, FakeWeb, Site
 
 # In a link's text, a title and a header: markup, an event handler, a terminal's commands, a mention, a table's bar.
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>\x9b2J\u202e|`@all`"
+STORY = " ".join(f"word{number * number}" for number in range(800))  # a long one, without repetition
 LONG_TITLE = "A title that goes on and on, of which a search engine would show no more than the beginning"
 LONG_DESCRIPTION = "A description that goes on and on. " * 6
 
@@ -19,6 +20,7 @@ _HOME = [
     ("/twin-1", "t1"), ("/twin-2", "t2"),
     ("/long", "long"), ("/plain", "plain"), ("/for-dead", "c"), ("/de", "German"), ("/data", "data"),
     ("/hidden", "hidden"), ("/x/x/x/x/x", "deep"), ("/large", "large"), ("/ok", "ok"), ("/leaving", "leaving"),
+    ("/story-1", "a story"), ("/story-2", "it again"),
 ]  # fmt: skip
 
 
@@ -52,6 +54,8 @@ def shop() -> FakeWeb:
     page(site, "/hidden", "Hidden", head='<meta name="robots" content="noindex">')
     page(site, "/large", "Large", text="large " * 200_000)
     page(site, "/orphan", "Orphan")
+    page(site, "/story-1", "A story", text=STORY)
+    page(site, "/story-2", "A story again", text=STORY.replace("word100 ", "verb "))
     page(site, "/leaving", "Leaving", links=["/dead", ("/places#here", "here"), ("/places#nowhere", "nowhere")])
     page(site, "/places", "Places", markup='<p id="here">Here</p>')
     site.answer("/1.png", Answer(content_type="image/png"))

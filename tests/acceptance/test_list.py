@@ -26,6 +26,7 @@ from tests.acceptance.conftest import COMMAND, Cli, Gate, Serve, on_a_terminal, 
 from tests.acceptance.known_web import EVIL, EVIL_SHOWN, SITE, crawl_known_web
 from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, old_web
+from tests.benchmarks.million import make
 from tests.frontier.crawls import DAY_S, NIGHT
 
 
@@ -257,10 +258,12 @@ def test_a_terminal_gets_a_table_that_fits_it(known: Path) -> None:
         assert max(map(len, lines)) <= width
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(known: Path) -> None:
+async def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
+    db = tmp_path / "crawl.db"
+    await make(db, 1000)  # whose links are more than fit into a pipe
     line = " ".join(COMMAND)
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f"{line} list outlinks --db {known} | head -1"],
+        ["bash", "-o", "pipefail", "-c", f"{line} list outlinks --db {db} | head -1"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
@@ -298,25 +301,22 @@ async def test_a_crawl_of_an_old_version_is_listed_once_it_is_upgraded(cli: Cli,
 
 
 def test_ctrl_c_ends_a_long_query_at_once(tmp_path: Path, known: Path) -> None:
-    """The query of this view would take an hour."""
+    """A page names another as its translation 50,000 times, and that one it after 50,000: comparing takes an hour."""
     db = tmp_path / "crawl.db"
-    with closing(sqlite3.connect(known)) as source, closing(sqlite3.connect(db)) as copy:
+    home, docs = f"{SITE}/", f"{SITE}/docs/"
+    with closing(sqlite3.connect(known)) as source, closing(sqlite3.connect(db)) as copy, copy:
         source.backup(copy)
-        copy.executescript(
-            "CREATE TABLE more (n); INSERT INTO more WITH RECURSIVE n (i) AS"
-            " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n;"
-            "INSERT INTO urls (url, host_id, kind, status, depth, discovered_at)"
-            " SELECT 'https://example.com/more/' || n, 1, 'page', 'fetched', 1, 0 FROM more;"
-            "INSERT INTO links SELECT 1, id, '', '', 0 FROM urls WHERE id > 20;"
-            "INSERT INTO fetches (url_id, run_id, started_at, elapsed_s, status_code, redirect_url)"
-            " SELECT id, 1, 0, 0, 301, 'https://example.com/more/' || (id + 1) FROM urls WHERE id > 20;"
-            "UPDATE urls SET status = 'redirected' WHERE id > 20;"
-        )
+        for page, alternates in ((home, [docs] * 50_000), (docs, [docs] * 50_000 + [home])):
+            named = [[url, "hreflang", "en", None, None] for url in alternates]
+            copy.execute(
+                "UPDATE pages SET alternates = ? WHERE id = (SELECT page_id FROM urls WHERE url = ?)",
+                (json.dumps(named), page),
+            )
     running = subprocess.Popen(
-        [*COMMAND, "list", "redirects", "--db", str(db)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "list", "hreflang", "--db", str(db)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert running.stderr is not None
-    assert "redirect_chains: all rows are read before the first is printed" in running.stderr.readline()
+    assert "hreflang_problems: all rows are read before the first is printed" in running.stderr.readline()
     os.kill(running.pid, signal.SIGINT)
     out, err = running.communicate()
     assert (running.returncode, out, err) == (130, "", "")

@@ -19,6 +19,7 @@ from crawler.archive.audit.questions import QUESTIONS
 from crawler.archive.listing import LISTINGS
 from crawler.fakeweb import Served
 from crawler.output.report.page import MAX_BYTES
+from crawler.storage.sqlite.views import views
 from tests.acceptance import devtools
 from tests.acceptance.conftest import COMMAND, Cli, Outcome, Serve
 from tests.acceptance.old_crawls import restore
@@ -168,6 +169,7 @@ FOUND: dict[str, tuple[tuple[str, ...], list[tuple[Any, ...]], list[tuple[Any, .
     ),
     "failing-urls": (("url",), [], None),
     "duplicate-pages": (("url", "first_url"), [("/two", "/one")], None),
+    "near-duplicate-pages": (("url", "first_url", "copies"), [("/story-2", "/story-1", 2)], None),
     "missing-titles": (("url",), [("/untitled",)], None),
     "duplicate-titles": (
         ("title", "url", "copies"),
@@ -240,6 +242,26 @@ def test_changes_are_those_of_the_last_run_and_unknown_after_the_first(days: Sho
     ]
 
 
+def test_the_best_linked_pages_come_first(days: Shop) -> None:
+    found = days.rows(2, "best-linked", "url", "rank", "inlinks")
+    with closing(sqlite3.connect(days.days[2])) as connection:
+        pages = {days.short(url) for (url,) in connection.execute("SELECT url FROM current_pages")}
+    assert {url for url, _rank, _inlinks in found} == pages
+    assert [rank for _url, rank, _inlinks in found] == sorted((rank for _url, rank, _inlinks in found), reverse=True)
+    assert {url: inlinks for url, _rank, inlinks in found if url in ("/", "/new", "/orphan")} == {
+        "/": 1, "/new": 1, "/orphan": 0,
+    }  # fmt: skip
+
+
+def test_without_its_derived_file_a_report_has_all_the_rest(days: Shop, tmp_path: Path) -> None:
+    db = tmp_path / "alone.db"
+    copy(days.days[2], db)
+    (tmp_path / "alone.db.derived").mkdir()
+    data = json.loads(days.cli.command("report", "-", "--format", "json", "--db", str(db)).out)
+    assert len(data["sections"]) == len(QUESTIONS)
+    assert all(one["total"] for one in data["sections"] if one["name"] in ("near-duplicate-pages", "best-linked"))
+
+
 def test_no_section_is_left_untested_and_each_can_be_listed(days: Shop) -> None:
     elsewhere = {
         "broken-links",
@@ -250,6 +272,7 @@ def test_no_section_is_left_untested_and_each_can_be_listed(days: Shop) -> None:
         "missing-security-headers",
         "changes",
         "slow-pages",
+        "best-linked",
     }
     assert set(QUESTIONS) == {*FOUND, *elsewhere}
     for section in days.sections(1).values():
@@ -268,7 +291,7 @@ def test_sections_say_what_their_views_say(days: Shop) -> None:
         for one in row["sources"]
     }
     for question in QUESTIONS.values():
-        if question.name not in ("broken-links", "broken-fragments"):
+        if question.view in views() and question.name != "broken-links":
             sql = f"SELECT count(*) FROM {question.view} WHERE {question.where}"
             with closing(sqlite3.connect(days.days[3])) as connection:
                 assert connection.execute(sql).fetchone() == (sections[question.name]["total"],), question.name
@@ -528,7 +551,7 @@ async def test_in_a_browser_tables_sort_and_filter_by_keyboard(days: Shop, tmp_p
         await press(tab, "Enter", "\r")
         assert (await tab.value(FIRST), await tab.value(f"{HEAD}.ariaSort")) == (sorted(before)[::-1], "descending")
         await tab.value(f"{FILTER}.focus()")
-        await tab.call("Input.insertText", text="FORBIDDEN 403")
+        await tab.call("Input.insertText", text="FORBIDDEN HTTP")
         assert [days.short(url) for url in await tab.value(FIRST)] == ["/forbidden"]
         assert await tab.value(f"{FILTER}.closest('p').querySelector('output').textContent") == "1 of 7 rows"
 
@@ -547,6 +570,8 @@ async def test_in_a_browser_no_screen_is_too_narrow(days: Shop, tmp_path: Path) 
         }
         assert len(pictures) == 4
         assert await tab.value("document.documentElement.scrollWidth") <= 360
+        tables = "[...document.querySelectorAll('.scroll')]"
+        assert await tab.value(f"{tables}.every((one) => one.scrollWidth <= one.clientWidth)")
 
 
 async def press(tab: devtools.Tab, key: str, text: str) -> None:

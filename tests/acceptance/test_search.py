@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from crawler.archive.derived import derived_file
 from crawler.fakeweb import Answer, FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli, Gate, Serve, on_a_terminal, wait_for
+from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Gate, Serve, on_a_terminal, wait_for
 from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, old_web
+from tests.benchmarks.servers import nginx
 
+MANUAL = Path("/usr/share/doc/postgresql-doc-15/html")
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\u202eevil\x9b1m"
 
 
@@ -146,6 +150,25 @@ def test_a_database_of_0_1_0_is_searched_once_it_is_migrated(cli: Cli, serve: Se
     slow = cli.rows("SELECT url FROM current_pages WHERE title GLOB 'Slow *'")
     found = cli.command("search", "title: slow", "--limit", "99", "--db", str(cli.db)).out.splitlines()
     assert sorted(line.split("\t")[0] for line in found) == sorted(slow) != []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MANUAL.is_dir(), reason="needs Debian's postgresql-doc-15")
+def test_a_chapter_of_a_real_manual_is_found_first(cli: Cli) -> None:
+    """Run by hand."""
+    with nginx(cli.folder / "nginx", f"root {MANUAL}; index index.html;") as server:
+        cli.folder.chmod(0o755)
+        url = f"http://127.0.0.1:{server.port}/"
+        cli.run([*COMMAND, "crawl", url, *LOOPBACK, "--delay", "0", "--quiet", "--db", str(cli.db)])
+    for query, page in (
+        ("window function", "tutorial-window.html"),
+        ('"window function"', "tutorial-window.html"),
+        ("create table", "sql-createtable.html"),
+        ("vacuum", "sql-vacuum.html"),
+    ):
+        assert search(cli, query)[0][0] == page
+    index, texts = derived_file(cli.db).stat().st_size, sum(cli.rows("SELECT length(text) FROM current_pages"))
+    assert index < 0.6 * texts
 
 
 def test_the_manual_explains_it(cli: Cli) -> None:

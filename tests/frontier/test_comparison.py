@@ -8,9 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
-from crawler.archive.comparison import Difference, Moment, Word, after_run, compared, last_two_runs
+from crawler.archive.comparison import Difference, Word, compare
+from crawler.archive.moments import Moment, after_run, last_two_runs, snapshot
 from crawler.archive.reading import open_archive
 from crawler.errors import UsageError
 from crawler.fakeweb import FakeWeb, Site
@@ -188,11 +190,11 @@ def differing(db: Path, first: int, second: int, limit: int | None = None) -> tu
     """Between the ends of two runs; 0: the beginning."""
 
     async def read() -> tuple[dict[Word, int], list[Difference]]:
-        async with open_archive(db) as connection:
+        async with open_archive(db) as connection, snapshot(db, connection):
             before = await after_run(db, connection, first) if first else Moment.beginning()
             after = await after_run(db, connection, second)
-            async with compared(db, connection, before, after) as comparison:
-                return dict(comparison.counts), [one async for one in comparison.rows(limit)]
+            comparison = await compare(db, connection, before, after)
+            return dict(comparison.counts), [one async for one in comparison.rows(limit)]
 
     return asyncio.run(read())
 
@@ -239,6 +241,32 @@ def test_what_prune_has_removed_cannot_be_compared_but_what_came_later_can(tmp_p
             assert as_set(differing(db, first, second)[1]) == model.differences(first, second), (first, second)
 
 
+def test_what_is_broken_off_leaves_a_connection_that_can_be_used(tmp_path: Path) -> None:
+    """As Ctrl-C does, at any moment."""
+    web, db = FakeWeb(), tmp_path / "crawl.db"
+    web.host("a.test").page("/", title="only")
+    crawled(web, db, f"{ORIGIN}/")
+
+    async def read() -> dict[Word, int]:
+        async with open_archive(db) as connection:
+            for steps in range(20):
+                comparing = asyncio.create_task(_compared(db, connection))
+                for _step in range(steps):
+                    await asyncio.sleep(0)
+                comparing.cancel()
+                await asyncio.wait([comparing])
+                assert comparing.cancelled() or comparing.exception() is None
+            return await _compared(db, connection)
+
+    assert asyncio.run(read()) == {Word.NEW: 1}
+
+
+async def _compared(db: Path, connection: aiosqlite.Connection) -> dict[Word, int]:
+    async with snapshot(db, connection):
+        moments = await last_two_runs(db, connection)
+        return dict((await compare(db, connection, *moments)).counts)
+
+
 def test_a_database_without_two_runs_is_compared_with_its_beginning(tmp_path: Path) -> None:
     web, db = FakeWeb(), tmp_path / "crawl.db"
     web.host("a.test").page("/", title="only")
@@ -246,8 +274,6 @@ def test_a_database_without_two_runs_is_compared_with_its_beginning(tmp_path: Pa
 
     async def read() -> dict[Word, int]:
         async with open_archive(db) as connection:
-            moments = await last_two_runs(db, connection)
-            async with compared(db, connection, *moments) as comparison:
-                return dict(comparison.counts)
+            return await _compared(db, connection)
 
     assert asyncio.run(read()) == {Word.NEW: 1}

@@ -1,4 +1,4 @@
-"""The two walks over a document's tree give equal pages: `python -m tests.fuzz.walks COUNT [SEED] [FOLDER]`.
+"""The two walks over a document's tree find the same: `python -m tests.fuzz.walks COUNT [SEED] [FOLDER]`.
 
 Documents are made up of the elements, attributes and characters that a rule of either walk is about, put together
 without sense; or they are those of a folder, of which bits are changed, doubled, taken out and exchanged.
@@ -13,8 +13,12 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
-from crawler.content.accelerated import fastest_walk, walk_in_c
+from selectolax.lexbor import LexborHTMLParser
+
+from crawler.content.accelerated import comparable, fastest_walk, walk_in_c
+from crawler.content.encoding import decode
 from crawler.content.html import read_page
+from crawler.content.walk import walk
 from crawler.records import Page
 
 URL = "http://example.com/folder/page?query"
@@ -25,6 +29,23 @@ _TAGS = (  # noqa: SIM905
     " pre rp rt rtc ruby script search section select source span style summary svg table table tbody td td td template"
     " textarea th time title tr tr tr ul use video xmp"
 ).split()
+_THEMES = [  # what one rule is about
+    themed.split()
+    for themed in (
+        "table table tr tr td td td th p div br pre",
+        "table tr td svg td tr a",
+        "a a a button label option b i br rt div p",
+        "a a label button svg td tr b",
+        "pre pre pre p br table tr td",
+        "math semantics semantics annotation annotation annotation-xml my-own svg p",
+        "video audio picture source source object svg div",
+        "svg math foreignObject base base g div a",
+        "noscript meta meta svg div p",
+        "h1 h2 a img img b svg p br",
+        "ruby rt rtc a b p td",
+        "dialog div p a span template svg",
+    )
+]
 _SPACES = [" ", "\n", "\t", "\r", "\f", "\xa0", "\x85", "\u2003", "\u3000", "\u2028", "\u1680", "\u205f", "\u202f"]
 _INVISIBLE = [  # and what stays
     "\xad",
@@ -108,14 +129,16 @@ _ATTRIBUTES: dict[str, Sequence[str]] = {
 def made_up(chance: random.Random) -> bytes:
     """A document of up to a hundred pieces."""
     kinds = (_opening, _closing, _text)
-    weights = chance.choice([(5, 3, 4), (5, 1, 3), (3, 3, 1), (8, 8, 1)])
-    tags = chance.choices(_TAGS, k=chance.choice([4, 8, 30]))  # few, so that they come together
+    weights = chance.choice([(5, 3, 4), (5, 1, 3), (5, 0, 5), (4, 2, 6), (3, 3, 1), (8, 8, 1)])
+    tags = chance.choice(_THEMES) if chance.random() < 0.6 else chance.choices(_TAGS, k=chance.choice([4, 8, 30]))
     pieces = [kind(chance, tags) for kind in chance.choices(kinds, weights, k=chance.choice([5, 15, 40, 100]))]
     return "".join(pieces).encode()
 
 
 def _opening(chance: random.Random, tags: Sequence[str]) -> str:
-    names = chance.choices(list(_ATTRIBUTES), k=chance.choice([0, 0, 1, 1, 2, 5]))
+    names = chance.choices(list(_ATTRIBUTES), k=chance.choice([0, 0, 0, 1, 1, 2, 5]))
+    if chance.random() < 0.1:
+        names.append(chance.choice(["hidden", "href", "alt", "http-equiv"]))
     written = "".join(f' {name}="{chance.choice(_ATTRIBUTES[name])}"' for name in names)
     return f"<{chance.choice(tags)}{written}{chance.choice(['', '', '', '/'])}>"
 
@@ -162,9 +185,10 @@ def documents(count: int, seed: int, folder: Path | None = None) -> Iterator[byt
             yield made_up(chance)
 
 
-def expect_equal_pages(body: bytes) -> None:
-    """Fails where the walks differ, and says in what."""
-    read_both(body, URL, "text/html; charset=utf-8")
+def expect_equal_walks(body: bytes) -> None:
+    """Fails where the walks differ. Several times as fast as `read_both`, which also reads what they find."""
+    markup = decode(body, "utf-8")
+    assert comparable(walk_in_c(LexborHTMLParser(markup))) == comparable(walk(LexborHTMLParser(markup))), body
 
 
 def read_both(body: bytes, url: str, content_type: str | None = None) -> Page:
@@ -200,7 +224,7 @@ def main() -> None:
     if its_name != "C":
         sys.exit(its_name)
     for body in documents(count, seed, folder):
-        expect_equal_pages(body)
+        expect_equal_walks(body)
     print(f"{count} documents, seed {seed}: equal")
 
 

@@ -72,9 +72,11 @@ async def test_exactly_those_that_are_alike(db: Path) -> None:
 async def test_they_follow_the_pages(db: Path) -> None:
     await near(db)
     async with a_store(db) as store:
-        await store_pages(store, a_page("/a-edited", a_text(3)), at=NOW + 5)
-        assert set(await near(db)) == {"/a", "/a-again"}
         await conclude(store, "/a", UrlStatus.GONE, NOW + 5)
+        found = await near(db)
+        assert set(found) == {"/a-edited", "/a-again"}
+        assert {one.first_url for one in found.values()} == {f"{SITE}/a-edited"}
+        await store_pages(store, a_page("/a-edited", a_text(3)), at=NOW + 5)
         assert await near(db) == {}
         await store_pages(store, a_page("/b-half", a_text(2)), at=NOW + 5)
         assert set(await near(db)) == {"/b", "/b-half"}
@@ -175,6 +177,15 @@ def test_the_bands_miss_no_pair(some: list[int], data: st.DataObject) -> None:
         alike = [m for m, other in enumerate(bits) if m != n and (one ^ other).bit_count() <= DISTANCE]
         assert (ids[n] in listed) == bool(alike)
         assert all(listed[ids[m]] == listed[ids[n]] for m in alike)
+
+
+def test_the_bands_miss_no_pair_at_the_greatest_distance() -> None:
+    chance = random.Random(1)
+    bits = []
+    for _ in range(2000):
+        one = chance.getrandbits(64)
+        bits += [one, one ^ sum(1 << place for place in chance.sample(range(64), DISTANCE))]
+    assert [url_id for url_id, *_rest in groups(range(len(bits)), bits)] == list(range(len(bits)))
 
 
 def test_a_crowd_of_pages_alike_is_one_group() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,12 @@ async def test_ranks_are_those_of_the_definition(db: Path) -> None:
         "/lonely": 0,
     }
     assert [one.url for one in await ranked(db, 2)] == [one.url for one in found[:2]]
+
+
+async def test_links_with_nofollow_do_not_count(db: Path) -> None:
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE links SET nofollow = 1 WHERE anchor = ?", (f"to {SITE}/moved",))
+    assert by_path(await ranked(db)) == pytest.approx(expected(ENDS | {"/a": ["/b"]}), abs=2e-3)
 
 
 async def test_they_follow_the_links(db: Path) -> None:

@@ -111,20 +111,20 @@ def simulate(
     pages = site(seed, nights) if callable(site) else of_mix(site)(seed, nights)
     chance = random.Random(f"when {seed}")
     learns = wants in (auto, alone)
-    host = _Host(alike=wants is auto)
+    host = LearningHost(alike=wants is auto)
     for night in range(nights):
         chosen = [page for page in pages if page.born_at <= night * DAY_S and wants(page, night)]
         if most is not None and night:
             chosen = sorted(chosen, key=_due_first if learns else _oldest_first)[:most]
         host.begin_run()
         for page in chosen:
-            _visit(page, night * DAY_S + 3600 * chance.random(), host if learns else None)  # it takes an hour
+            visit(page, night * DAY_S + 3600 * chance.random(), host if learns else None)  # it takes an hour
         if host.is_redesigned():
             for page in pages:
                 if page.fetched_at is not None and page.fetched_at < night * DAY_S:
                     page.due_at = page.fetched_at
                     if most is None:
-                        _visit(page, night * DAY_S + 3600 * (1 + chance.random()), host)
+                        visit(page, night * DAY_S + 3600 * (1 + chance.random()), host)
     end = nights * DAY_S
     return sum(page.requests for page in pages), sum(_fresh_share(page, end) for page in pages) / len(pages)
 
@@ -143,7 +143,7 @@ def _fresh_share(page: SimulatedPage, end: float) -> float:
     return 1 - (page.stale_s + stale_s(page.changes, page.fetched_at, end)) / (end - start) if start < end else 1.0
 
 
-class _Host:
+class LearningHost:
     """What `auto` knows of the host from night to night."""
 
     def __init__(self, *, alike: bool) -> None:
@@ -186,7 +186,7 @@ class _Host:
         page.due_at = found.at
 
 
-def _visit(page: SimulatedPage, now: float, host: _Host | None) -> None:
+def visit(page: SimulatedPage, now: float, host: LearningHost | None) -> None:
     page.stale_s += stale_s(page.changes, page.fetched_at, now)
     page.requests += 1
     page.fetched_at = now

@@ -31,7 +31,7 @@ class Kind(StrEnum):
     SECONDS = "seconds"
     TIME = "time"
     FLAG = "flag"
-    SHARE = "share"
+    SHARE = "share"  # of an average: 1 is that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,8 @@ import orjson
 
 from crawler.archive.audit.charts import read_charts, read_figures
 from crawler.archive.audit.model import Audit, Row, Section, Source
-from crawler.archive.audit.questions import QUESTIONS, Question
+from crawler.archive.audit.question import Question
+from crawler.archive.audit.questions import QUESTIONS
 from crawler.archive.audit.tables import SOURCES, prepared
 from crawler.archive.reading import open_archive
 from crawler.storage.sqlite.database import explained
@@ -73,7 +74,7 @@ async def _opened(db: Path) -> AsyncIterator[aiosqlite.Connection]:
     async with open_archive(db) as connection:
         with explained(db):
             try:
-                async with prepared(connection):
+                async with prepared(db, connection):
                     yield connection
             except asyncio.CancelledError:
                 await connection.interrupt()  # closing it waits for the query

@@ -75,6 +75,7 @@ def _moment(value: float) -> str:
 
 _SHOWN: Mapping[Kind, Callable[[Any], str]] = {
     Kind.COUNT: amount,
+    Kind.SHARE: lambda value: f"{value:,.2f}",
     Kind.SIZE: lambda value: size(int(value)),
     Kind.SECONDS: _seconds,
     Kind.TIME: _moment,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -62,6 +63,7 @@ def as_page(audit: Audit) -> str:
         .render(
             audit=audit,
             sites=sites(audit),
+            option=f"--db {shlex.quote(audit.db)}",
             verdict=verdict(audit),
             counts=[(severity, number) for severity in severities if (number := found(audit, severity))],
             figures=[(one.title, figure(one), one.kind, one.note) for one in audit.figures],
