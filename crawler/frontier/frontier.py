@@ -357,7 +357,7 @@ class Frontier:
         if origin.parked and self._is_closed(origin):
             await self._postpone(origin, [claim])
             return
-        if not self._config.politeness.ignore_robots:
+        if self._obeys_robots(claim):
             if not self._robots.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
                 return
@@ -367,6 +367,11 @@ class Frontier:
                 await self._put(refused(claim, reason))
                 return
         self._workbench.offer(host, [claim])
+
+    def _obeys_robots(self, claim: Claim) -> bool:
+        """`--ignore-robots` is for the user's own sites, and so for none that is only checked."""
+        is_ours = claim.kind is not UrlKind.CHECK or not self._admission.is_stranger(claim.url)
+        return not (self._config.politeness.ignore_robots and is_ours)
 
     def _await_rules(self, host: HostState, claim: Claim) -> None:
         self._workbench.set_aside(host, 1)

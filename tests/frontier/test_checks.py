@@ -294,6 +294,17 @@ def test_checks_are_as_far_from_the_pages_of_their_host_as_these_from_each_other
     assert min(done.gaps("a.test")) >= 2.0
 
 
+def test_robots_txt_is_ignored_on_the_user_s_own_sites_alone(tmp_path: Path) -> None:
+    web = FakeWeb()
+    for host in ("a.test", "x.test"):
+        web.host(host).robots("User-agent: *\nDisallow: /\n")
+    _linking(web, "http://x.test/", markup='<img src="/pic.png">')
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", check=BOTH, ignore_robots=True)
+    assert [verdict for verdict, _cause in verdicts(done).values()] == ["not_asked", "gone"]
+    assert done.targets("a.test") == ["/", "/pic.png", "/pic.png"]
+    assert done.targets("x.test") == ["/robots.txt"]
+
+
 def _sent(done: Crawled, host: str) -> list[Request]:
     return [hit for hit in done.log if hit.host == host]
 
