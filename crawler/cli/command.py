@@ -19,11 +19,12 @@ from typing import Any, get_args, get_origin
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from crawler.cli.seeds import is_database, looks_like_seed
+from crawler.cli.seeds import looks_like_seed
 from crawler.cli.usage import explained, nearest, refuse
 from crawler.errors import UsageError
 from crawler.kinds import File, Flag, Text, choice
 from crawler.options import named
+from crawler.output.files import is_database
 from crawler.quantities import Count, Seconds
 
 MAX_WIDTH = 100  # longer lines are hard to read

@@ -16,6 +16,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from crawler.errors import UsageError
+from crawler.output.files import is_database
 from crawler.seeds import Seed, names_scheme, parse_seed
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
@@ -28,7 +29,6 @@ _HOST = re.compile(  # with a user and password, one label will do: that is no f
 )
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 _SHOWN = 3
-_SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 def read_seeds(arguments: Sequence[str]) -> list[Seed]:
@@ -41,17 +41,6 @@ def read_seeds(arguments: Sequence[str]) -> list[Seed]:
 def looks_like_seed(argument: str) -> bool:
     """Whether it names a scheme or a host, or is a file: what may stand where a seed is asked for."""
     return names_scheme(argument) or Path(argument).is_file() or _HOST.fullmatch(_in_brackets(argument)) is not None
-
-
-def is_database(path: Path) -> bool:
-    """Whether it is a SQLite file."""
-    try:
-        if not path.is_file():  # a pipe would give its first bytes to us
-            return False
-        with path.open("rb") as file:
-            return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
-    except (OSError, ValueError):
-        return False
 
 
 def _seeds_of(argument: str) -> list[Seed]:

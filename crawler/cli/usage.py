@@ -15,8 +15,8 @@ from typing import Any
 
 import typer
 
-from crawler.cli.seeds import is_database
 from crawler.errors import UsageError
+from crawler.output.files import is_database
 
 _LIKENESS = 0.7  # by the measure of `difflib`, from 0 to 1: what is less like a word was not meant to be it
 

@@ -1,4 +1,7 @@
-"""Files that others may read while we write them: a reader sees the whole old file or the whole new one."""
+"""Files that others may read while we write them: a reader sees the whole old file or the whole new one.
+
+Invariant: where `check_writable` was asked first, none of them takes the place of a database.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,20 @@ from pathlib import Path
 from crawler.errors import UsageError
 from crawler.temporary import temporary_file
 
+_SQLITE_MAGIC = b"SQLite format 3\0"
 _PREFIX = ".crawler."  # of a temporary file, without the file's own name, which may be as long as the system allows
 
 
 def check_writable(flag: str, path: Path) -> None:
-    """Raise `UsageError` if `write_file` could not write there: better at the start of a crawl than at its end."""
+    """Raise `UsageError` if `write_file` could not write there: better at the start of a crawl than at its end.
+
+    A SQLite file is refused, too: it was probably meant as `--db`, and it may hold a crawl of months.
+    """
     with _explained(flag, path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
+        if is_database(path):
+            raise FileExistsError(errno.EEXIST, "is a SQLite database; name another file")
         if not _takes_the_place_of_a_file(path):
             return
         with temporary_file(path.parent, _PREFIX):
@@ -42,6 +51,17 @@ def write_file(flag: str, path: Path, data: bytes, *, durable: bool = True) -> N
                 if durable:
                     os.fsync(file.fileno())
             temporary.replace(path)
+
+
+def is_database(path: Path) -> bool:
+    """Whether it is a SQLite file."""
+    try:
+        if not path.is_file():  # a pipe would give its first bytes to us
+            return False
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+    except (OSError, ValueError):
+        return False
 
 
 def _takes_the_place_of_a_file(path: Path) -> bool:

@@ -81,6 +81,15 @@ def test_usage_errors_are_one_line_that_names_the_cause_and_end_with_2(
     assert outcome.out == ""
 
 
+@pytest.mark.parametrize("flag", ["--summary", "--metrics-file"])
+def test_no_output_takes_the_place_of_another_crawls_database(cli: Cli, flag: str) -> None:
+    other = cli.folder / "other.db"
+    other.write_bytes(b"SQLite format 3\0" + bytes(84))
+    error = cli.command("crawl", "http://127.0.0.1:9/", "--db", str(cli.db), flag, str(other), status=2).err
+    assert _one_line(error) == f"crawler: {flag} {other}: is a SQLite database; name another file"
+    assert not cli.db.exists()
+
+
 def test_seed_files_have_comments_blank_lines_any_line_ending_and_a_bom(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     for name in ("a.test", "b.test"):

@@ -360,6 +360,16 @@ def test_mistakes_end_in_one_line(days: Shop, arguments: list[str], message: str
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["other.db", "other.html"])
+def test_a_report_never_takes_the_place_of_a_database(days: Shop, tmp_path: Path, name: str) -> None:
+    other = tmp_path / name
+    copy(days.days[1], other)
+    before = other.read_bytes()
+    outcome = days.cli.command("report", str(other), "--db", str(days.days[2]), status=2)
+    assert outcome.err == f"crawler: FILE {other}: is a SQLite database; name another file\n"
+    assert other.read_bytes() == before
+
+
 def test_what_has_no_answer_is_no_good_result(days: Shop, tmp_path: Path) -> None:
     bare = tmp_path / "bare.db"
     copy(days.days[2], bare)
