@@ -140,7 +140,8 @@ class _Reader:
         is_list = param.multiple or param.nargs == -1
         if value is None:
             return () if is_list else None
-        with named(max(param.opts, key=len)):
+        shown = param.metavar if param.param_type_name == "argument" else None  # what an argument is called in the help
+        with named(shown or max(param.opts, key=len)):
             return [self._read(one) for one in value] if is_list else self._read(value)
 
 

@@ -15,6 +15,7 @@ from crawler.archive.search import UPDATE_S
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.cli.rows import AsJson, OnHost, OutputFormat, chosen
 from crawler.config import DEFAULT_DB
+from crawler.errors import UsageError
 from crawler.output.figures import amount
 from crawler.output.found import print_hits, write_hits
 from crawler.output.safe_text import printable
@@ -28,7 +29,7 @@ def search(
     query: Annotated[
         list[str],
         typer.Argument(
-            metavar="QUERY...", help='Words, "a phrase", the begin* of a word; AND, OR, NOT. See crawler help search.'
+            metavar="QUERY", help='Words, "a phrase", the begin* of a word; AND, OR, NOT. See crawler help search.'
         ),
     ],
     db: DatabasePath = DEFAULT_DB,
@@ -53,6 +54,8 @@ def search(
 ) -> None:
     """Search the current pages by their words; those in titles and headings count more."""
     form, words = chosen(form, as_json=as_json), " ".join(query)
+    if not words.strip():
+        raise UsageError("the query is empty; give words to search for")
     results = asyncio.run(_results(db, words, host, language, limit, UPDATE_S if update_for is None else update_for))
     if form is Format.TABLE and sys.stdout.isatty():
         print_hits(results)

@@ -123,6 +123,7 @@ def test_on_a_terminal_columns_have_names(cli: Cli, crawled: Served) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["x"], "crawler: RUN takes a whole number, not 'x'"),
         (["9"], "has no run 9; there are runs 1 to 2"),
         (["2", "1"], "the first run has to be the older one"),
         (["1", "--since", "7d"], "--since stands in place of a run"),

@@ -69,7 +69,9 @@ def test_nothing_found_is_no_failure(crawled: Cli) -> None:
 def test_wrong_use_is_told_in_one_line(cli: Cli, crawled: Cli) -> None:
     assert "'d e' is no language" in search(crawled, "x", "--lang", "d e", status=2)[1]
     assert "--update-for" in search(crawled, "x", "--update-for", "soon", status=2)[1]
-    assert "QUERY" in search(crawled, status=2)[1]
+    assert "needs QUERY: crawler search QUERY (" in search(crawled, status=2)[1]
+    assert search(crawled, "", " ", status=2)[1] == "crawler: the query is empty; give words to search for\n"
+    assert "Usage: crawler search [OPTIONS] {QUERY}...\n" in cli.command("search", "--help").out
     nowhere = cli.command("search", "x", "--db", str(cli.folder / "none.db"), status=6)
     assert nowhere.err.count("\n") == 1
 
