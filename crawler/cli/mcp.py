@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.config import DEFAULT_DB
-from crawler.errors import UsageError, no_crawl_in
-from crawler.storage.location import database_at
+from crawler.errors import UsageError
 
 
 def mcp(db: DatabasePath = DEFAULT_DB, config_file: ConfigFile = None) -> None:
@@ -19,8 +20,15 @@ def mcp(db: DatabasePath = DEFAULT_DB, config_file: ConfigFile = None) -> None:
     """
     if find_spec("mcp") is None:
         raise UsageError("`crawler mcp` needs the extra `mcp`: pip install 'crawler[mcp]'")
-    if not database_at(db).exists():
-        raise no_crawl_in(db)
+    asyncio.run(_check(db))
     from crawler.web.mcp import crawl_server  # the library takes half a second to load
 
     crawl_server(db, version("crawler")).run("stdio")
+
+
+async def _check(db: Path) -> None:
+    """Whoever starts the program learns of a mistake, not only the agent when it asks."""
+    from crawler.archive.reading import open_archive
+
+    async with open_archive(db):
+        pass

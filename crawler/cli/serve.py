@@ -13,8 +13,6 @@ import typer
 
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.config import DEFAULT_DB
-from crawler.errors import no_crawl_in
-from crawler.storage.location import database_at
 
 _TOKEN_VARIABLE = "CRAWLER_SERVE_TOKEN"  # noqa: S105 - its name
 _PORT = 8765
@@ -40,15 +38,16 @@ def serve(
     It only reads, also during a crawl, and ends with Ctrl-C. Where others can reach it, a token is needed: a new one at
     each start, or that of the environment variable CRAWLER_SERVE_TOKEN.
     """
-    if not database_at(db).exists():
-        raise no_crawl_in(db)
     asyncio.run(_serve(db, address, port))
 
 
 async def _serve(db: Path, address: str, port: int) -> None:
+    from crawler.archive.reading import open_archive
     from crawler.web.access import TOKEN, Access, is_loopback  # these bring in the server and the templates
     from crawler.web.server import serve as listen
 
+    async with open_archive(db):  # a mistake is told here, not on each page
+        pass
     own = os.environ.get(_TOKEN_VARIABLE) or None
     token = own if own is not None or is_loopback(address) else secrets.token_urlsafe(24)
     runner, port = await listen(db, address, port, Access(token, address))

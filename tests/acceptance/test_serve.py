@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from html import unescape
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -222,6 +223,18 @@ def test_a_new_token_stands_in_the_address_that_is_printed(known: Path) -> None:
 def test_without_a_crawl_it_does_not_start(cli: Cli, tmp_path: Path) -> None:
     outcome = cli.command("serve", "--db", str(tmp_path / "none.db"), status=6)
     assert "there is no crawl" in outcome.err
+
+
+def test_what_is_no_sound_crawl_is_refused_before_it_is_served(cli: Cli, known: Path, tmp_path: Path) -> None:
+    foreign, cut = tmp_path / "foreign.db", tmp_path / "cut.db"
+    with closing(sqlite3.connect(foreign)) as connection, connection:
+        connection.execute("CREATE TABLE notes (note TEXT)")
+    cut.write_bytes(known.read_bytes()[:20_000])
+    for db, message in ((foreign, "is a SQLite file but not a crawl database"), (cut, "the database is damaged")):
+        for command in (["serve", "--port", "0"], ["mcp"]):
+            outcome = cli.command(*command, "--db", str(db), status=6)
+            assert (outcome.out, outcome.err.count("\n")) == ("", 1)
+            assert message in outcome.err
 
 
 def test_a_port_that_is_taken_is_said(cli: Cli, known: Path, browser: Browser) -> None:
