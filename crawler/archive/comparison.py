@@ -17,6 +17,7 @@ from typing import Any
 import aiosqlite
 
 from crawler.archive.moments import Moment
+from crawler.archive.reading import stream
 from crawler.errors import UsageError
 from crawler.records import STANDING, LoggedChange
 from crawler.storage.sqlite.database import explained
@@ -246,11 +247,9 @@ class Comparison:
                 )
 
     async def _read(self, sql: str, *parameters: Any) -> AsyncIterator[Any]:
-        with explained(self._path):
-            async with self._connection.execute(sql, parameters) as cursor:
-                while rows := list(await cursor.fetchmany(_ROWS)):
-                    for row in rows:
-                        yield row
+        async for rows in stream(self._path, self._connection, sql, parameters, _ROWS):
+            for row in rows:
+                yield row
 
 
 async def compare(path: Path, connection: aiosqlite.Connection, before: Moment, after: Moment) -> Comparison:

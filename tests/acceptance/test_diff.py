@@ -8,6 +8,7 @@ import io
 import json
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -137,6 +138,24 @@ def test_what_cannot_be_compared_is_refused(cli: Cli, crawled: Served, arguments
     assert outcome.err.startswith("crawler: ")
     assert message in outcome.err
     assert not outcome.out
+
+
+@pytest.mark.parametrize("arguments", [("diff", "--since", "1d", "--json"), ("changes",)])
+def test_a_reader_that_has_seen_enough_ends_it_quietly(cli: Cli, serve: Serve, arguments: tuple[str, ...]) -> None:
+    web = FakeWeb()
+    site, paths = web.host("a.test"), [f"/{number}{'-' * 500}" for number in range(150)]  # more than a pipe holds
+    site.page("/", links=paths)
+    for path in paths:
+        site.page(path)
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *AGAIN)
+    command = [*COMMAND, *arguments, "--db", str(cli.db)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as crawler:
+        assert crawler.stdout is not None
+        assert crawler.stdout.readline()
+        crawler.stdout.close()
+        _none, err = crawler.communicate(timeout=50)
+    assert (crawler.returncode, err) == (0, b"")
 
 
 @pytest.mark.parametrize("command", ["diff", "changes"])
