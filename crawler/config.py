@@ -401,7 +401,7 @@ class CheckConfig(Slice):
         choices(CheckKind),
         "Also check links that leave the scope (`external`), or images, scripts, stylesheets and media (`resources`)."
         " Repeatable.",
-        more="Each is asked for once, after the pages, and again by a run with `--max-age`. `none` lifts what the last"
+        more="Each is asked for once, and again by a run with `--max-age`. `none` lifts what the last"
         " run was given. See [`crawler help checking`](checking.md).",
     )
     check_timeout_s: float = option(

@@ -154,6 +154,8 @@ class Run:
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._worker()) for _ in range(self._config.politeness.concurrency)]
+                if self._config.check.check:
+                    await self.frontier.check_what_is_known()
                 while (end_reason := await self.frontier.feed()) is EndReason.COMPLETE:
                     self._nothing_left_at = self._clock.wall()
                     if not await asyncio.shield(self._inbox.take_notes()):  # a write must not be cancelled

@@ -29,7 +29,7 @@ still current: an outage removes nothing. A URL that fails once keeps its status
 links are those of its newest version. Times are Unix seconds (UTC); `datetime(fetched_at, 'unixepoch')` makes one
 readable. Rows come in no particular order.
 
-A database of an older version has no views yet; `crawler crawl` or `crawler prune` adds them. A few views read all
+A database of an older version lacks some views; the next `crawler crawl` on it adds them. A few views read all
 links or all attempts, which takes some seconds per ten million; they say so.
 """
 

@@ -129,8 +129,9 @@ class Frontier:
         No limit on pages holds for it: so all hosts are let go, and come back without one.
         """
         await self._settled()
-        if not await self._plan_checks():
+        if not await self._note_checks():
             return EndReason.STOPPED
+        await self._plan_checks(noted=True)
         await self.keep_pauses()
         self._supply.release_all()
         self._workbench.allowance.lift()
@@ -145,6 +146,15 @@ class Frontier:
         )
         return await self.feed()
 
+    async def check_what_is_known(self) -> None:
+        """Before `feed`: have it lend, beside the pages, checks of what these led to when an earlier run looked.
+
+        So they come even where the pages take all the time that a run has; not where each costs the request of a page.
+        """
+        if self._config.run.max_requests is None:
+            await self._plan_checks(noted=False)
+            self._supply.lend(self._store.due_pages_and_checks())
+
     async def _settled(self) -> None:
         """Until all results are committed."""
         while self._uncommitted and not self._stopping:
@@ -152,19 +162,19 @@ class Frontier:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _plan_checks(self) -> bool:
+    async def _note_checks(self) -> bool:
         """Find out what the pages lead to and load; False where that is broken off: the next run begins it anew."""
-        kinds = self._config.check.check
-        for kind in kinds:
+        for kind in self._config.check.check:
             after, is_over = None, False
             while not (is_over or self._stopping):
                 after = await self._store.note_checks(kind, after)
                 is_over = after is None
-        if self._stopping:
-            return False
-        good, others = self._checks_before
-        await self._store.plan_checks(kinds, self._clock.wall(), good_before=good, others_before=others)
-        return True
+        return not self._stopping
+
+    async def _plan_checks(self, *, noted: bool) -> None:
+        kinds, (good, others) = self._config.check.check, self._checks_before
+        now = self._clock.wall()
+        await self._store.plan_checks(kinds, now, good_before=good, others_before=others, noted=noted)
 
     async def claim(self) -> Claim:
         """The next claim, for a worker that is idle."""
@@ -347,7 +357,7 @@ class Frontier:
         if origin.parked and self._is_closed(origin):
             await self._postpone(origin, [claim])
             return
-        if not self._config.politeness.ignore_robots:
+        if self._obeys_robots(claim):
             if not self._robots.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
                 return
@@ -357,6 +367,11 @@ class Frontier:
                 await self._put(refused(claim, reason))
                 return
         self._workbench.offer(host, [claim])
+
+    def _obeys_robots(self, claim: Claim) -> bool:
+        """`--ignore-robots` is for the user's own sites, and so for none that is only checked."""
+        is_ours = claim.kind is not UrlKind.CHECK or not self._admission.is_stranger(claim.url)
+        return not (self._config.politeness.ignore_robots and is_ours)
 
     def _await_rules(self, host: HostState, claim: Claim) -> None:
         self._workbench.set_aside(host, 1)

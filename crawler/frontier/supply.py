@@ -22,7 +22,7 @@ from crawler.frontier.workbench import Workbench
 from crawler.host_settings import settings_of
 from crawler.policy.habits import Habits
 from crawler.policy.likeness import known_looks
-from crawler.records import Claim, Horizon, HostRecord, Place, Result, RobotsCopy
+from crawler.records import Claim, Horizon, HostRecord, Place, Result, RobotsCopy, UrlKind
 from crawler.storage.interface import Cursor, DueQueue, Store
 from crawler.urls import host_of
 
@@ -75,6 +75,10 @@ class Supply:
         """Also supply what this horizon names, which does not move while the run lasts."""
         self._horizon = horizon
         self._stale_left = horizon is not None
+
+    def lend(self, due: DueQueue) -> None:
+        """Bring this into memory from now on, in the place of the store's pages alone."""
+        self._due = due
 
     def release_all(self) -> None:
         """Let go of all hosts; nothing of them is lent or uncommitted."""
@@ -337,6 +341,7 @@ class Supply:
         if self._horizon is not None:
             rows += await self._stale_claims(hosts, self._horizon, without)
             rows.sort(key=_by_turns())
+            rows.sort(key=_is_check)
         self._note_full_reads(hosts, rows, limit)
         claims = [claim for claim in rows if claim.url_id not in self._held[claim.host_id]]
         for claim in claims:
@@ -382,6 +387,11 @@ class Supply:
     def _window(self) -> int:
         """Claims to keep in memory for each host."""
         return max(_MIN_WINDOW_PER_HOST, min(_MAX_WINDOW_PER_HOST, _WINDOW // max(1, len(self._workbench))))
+
+
+def _is_check(claim: Claim) -> bool:
+    """Of a host, these come last."""
+    return claim.kind is UrlKind.CHECK
 
 
 def _by_turns() -> Callable[[Claim], tuple[int, bool]]:

@@ -243,14 +243,18 @@ class Checks(Protocol):
         """
 
     async def plan_checks(
-        self, kinds: Collection[CheckKind], now: float, *, good_before: float, others_before: float
+        self, kinds: Collection[CheckKind], now: float, *, good_before: float, others_before: float, noted: bool
     ) -> None:
-        """Once all parts are noted: make due what has been, unless this run has checked it, or an earlier one did so
-        after the time for what is good, or for others; and forget what no page leads to any more.
+        """Make due what was ever noted of these kinds, unless this run has checked it, or an earlier one did so after
+        the time for what is good, or for others. `noted`: all parts of the pages have been noted just now, so that what
+        no page leads to any more is forgotten.
         """
 
     def due_checks(self) -> DueQueue:
         """The checks that are due, as claims of `UrlKind.CHECK`."""
+
+    def due_pages_and_checks(self) -> DueQueue:
+        """What is due of both, pages first."""
 
     async def check_tally(self) -> dict[str, int]:
         """URLs that are checked, by `CheckVerdict`, those that redirect by that of their end; 'pending': not checked

@@ -171,9 +171,10 @@ def test_an_origin_that_cannot_be_reached_decides_for_all_its_urls(tmp_path: Pat
     """Also for those that had not come to memory."""
     web = FakeWeb()
     web.host("x.test", listening=False)
-    _linking(web, *(f"http://x.test/{number}" for number in range(1000)))
+    _linking(web, *(f"http://x.test/{number}" for number in range(3000)))
     done = crawled(web, tmp_path / "crawl.db", "http://a.test/", check=EXTERNAL)
-    assert done.summary.checks == {"unreachable": 1000}
+    assert done.summary.checks == {"unreachable": 3000}
+    assert done.summary.by_failure == {"connect": 3}  # of its robots.txt
     assert rows(done.db, "SELECT DISTINCT recent FROM checks") == [("-",)]
 
 
@@ -202,7 +203,7 @@ def test_resources_are_asked_for_once_whoever_has_them(tmp_path: Path) -> None:
     web = FakeWeb()
     site = web.host("a.test")
     markup = (
-        '<img src="/pic.png" alt="A pic"><img src="http://cdn.test/logo.png"><img src="data:image/png;base64,AA==">'
+        '<img src="/pic.png" alt="A pic"><img src="http://cdn.test/logo.png"><img src="data:image/png;base64,AA=="><img src="http://me:pw@cdn.test/x.png">'
         '<script src="http://cdn.test/app.js"></script><link rel="stylesheet" href="/style.css"><img src="/1">'
     )
     site.page("/", links=["/1", "http://x.test/"], markup=markup)
@@ -291,6 +292,17 @@ def test_checks_are_as_far_from_the_pages_of_their_host_as_these_from_each_other
     done = crawled(web, tmp_path / "crawl.db", "http://a.test/", check=RESOURCES, delay_s=2.0)
     assert len(asked(done, "a.test")) == 1 + 2 * 4
     assert min(done.gaps("a.test")) >= 2.0
+
+
+def test_robots_txt_is_ignored_on_the_user_s_own_sites_alone(tmp_path: Path) -> None:
+    web = FakeWeb()
+    for host in ("a.test", "x.test"):
+        web.host(host).robots("User-agent: *\nDisallow: /\n")
+    _linking(web, "http://x.test/", markup='<img src="/pic.png">')
+    done = crawled(web, tmp_path / "crawl.db", "http://a.test/", check=BOTH, ignore_robots=True)
+    assert [verdict for verdict, _cause in verdicts(done).values()] == ["not_asked", "gone"]
+    assert done.targets("a.test") == ["/", "/pic.png", "/pic.png"]
+    assert done.targets("x.test") == ["/robots.txt"]
 
 
 def _sent(done: Crawled, host: str) -> list[Request]:
@@ -445,6 +457,43 @@ def test_a_crawl_that_was_not_checked_is_checked_by_a_later_run(tmp_path: Path) 
     assert {hit.host for hit in off.log} == {"a.test"}
 
 
+def test_what_is_known_is_checked_beside_the_pages(tmp_path: Path) -> None:
+    """So that a night that the pages fill does not leave it for ever; on one host, pages come first."""
+    web = FakeWeb()
+    site = web.host("a.test")
+    x = web.host("x.test")
+    for number in range(20):
+        links = [*(f"/{n}" for n in range(1, 20)), f"http://x.test/{number}"]
+        site.page(f"/{number or ''}", links=links, markup='<img src="/p.png">')
+        x.page(f"/{number}")
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/", check=BOTH)
+    night = crawled(web, db, check=BOTH, at=NIGHT + DAY_S, max_age_s=0.0, delay_s=1.0, max_runtime_s=15.0)
+    assert night.summary.end_reason is EndReason.MAX_RUNTIME
+    assert len(asked(night, "x.test")) >= 13
+    assert ("HEAD", "/p.png") not in asked(night, "a.test")
+    few = crawled(web, db, check=BOTH, at=NIGHT + 1.5 * DAY_S, max_age_s=0.0, max_requests=20)
+    assert len(asked(few, "a.test")) == 20  # which are for pages
+    whole = crawled(web, db, check=BOTH, at=NIGHT + 2 * DAY_S, max_age_s=0.0, delay_s=1.0)
+    assert asked(whole, "a.test")[-2:] == [("HEAD", "/p.png"), ("GET", "/p.png")]
+    assert len(asked(whole, "x.test")) == len(set(asked(whole, "x.test"))) == 20
+    assert whole.took_s < 30
+
+
+@pytest.mark.parametrize("limit", [{"max_pages_per_host": 2}, {"hosts": (HostSettings(match="a.test", max_pages=2),)}])
+def test_a_host_that_has_had_its_pages_is_checked_after_all_pages(tmp_path: Path, limit: dict[str, Any]) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=[f"/{n}" for n in range(5)], markup='<img src="/p.png"><img src="http://x.test/">')
+    for number in range(5):
+        site.page(f"/{number}")
+    db = tmp_path / "crawl.db"
+    crawled(web, db, "http://a.test/", check=BOTH, max_pages=1)
+    done = crawled(web, db, check=BOTH, at=NIGHT + DAY_S, max_age_s=0.0, **limit)
+    assert done.summary.checks == {"gone": 1, "unreachable": 1}
+    assert ("HEAD", "/p.png") in asked(done, "a.test")
+
+
 def test_what_comes_into_scope_is_checked_no_more(tmp_path: Path) -> None:
     web = FakeWeb()
     web.host("x.a.test").page("/")
@@ -464,6 +513,8 @@ def test_what_robots_txt_forbade_is_decided_again(tmp_path: Path) -> None:
     _linking(web, "http://x.test/")
     db = tmp_path / "crawl.db"
     assert crawled(web, db, "http://a.test/", check=EXTERNAL).summary.checks == {"not_asked": 1}
+    again = crawled(web, db, check=EXTERNAL, at=NIGHT + DAY_S).summary
+    assert (again.checks, again.checked) == ({"not_asked": 1}, 1)
     x.robots("")
     assert crawled(web, db, check=EXTERNAL, at=NIGHT + 2 * DAY_S).summary.checks == {"good": 1}
 

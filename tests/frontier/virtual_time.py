@@ -125,7 +125,7 @@ class WatchedStore:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if name == "due_checks":  # a part of the store, with operations of its own
+        if name in ("due_checks", "due_pages_and_checks"):  # parts of the store, with operations of their own
             return lambda: WatchedStore(found(), self._loop)
         if not inspect.iscoroutinefunction(found):
             return found

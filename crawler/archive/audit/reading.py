@@ -18,7 +18,8 @@ import orjson
 
 from crawler.archive.audit.charts import read_charts, read_figures
 from crawler.archive.audit.model import Audit, Row, Section, Source
-from crawler.archive.audit.questions import QUESTIONS, Question
+from crawler.archive.audit.question import Question
+from crawler.archive.audit.questions import QUESTIONS
 from crawler.archive.audit.tables import SOURCES, prepared
 from crawler.archive.reading import open_archive
 from crawler.storage.sqlite.database import explained

@@ -7,7 +7,9 @@ Invariant: what a run has checked is not due again in it, however often it is ki
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
+
+import orjson
 
 from crawler.config import CheckKind
 from crawler.records import Claim, HostRecord, UrlKind
@@ -15,7 +17,7 @@ from crawler.storage.interface import Batch, Cursor, DueQueue
 from crawler.storage.sqlite.check_tally import CHECK_TALLY, tallied
 from crawler.storage.sqlite.checks import ADD_HOSTS, CHECK_HOST_COLUMNS, SET_DUE
 from crawler.storage.sqlite.columns import IS_OF_OTHERS, JsonStatement, host_record, prefixes
-from crawler.storage.sqlite.session import Session, next_cursor, place
+from crawler.storage.sqlite.session import Session, at_most, next_cursor, place
 from crawler.storage.values import as_json
 from crawler.urls import host_of, origin_of, without_credentials
 
@@ -23,7 +25,8 @@ _URLS_AT_ONCE = 2_000  # rows of `urls`, whose pages' links and resources are lo
 
 _DUE_HOSTS = f"""
 SELECT {CHECK_HOST_COLUMNS} FROM hosts
-WHERE next_check_at <= ?1 AND (next_check_at, id) > (?4, ?5) ORDER BY next_check_at, id LIMIT ?3
+WHERE next_check_at <= ?1 AND (next_check_at, id) > (?5, ?6) AND NOT (run_id IS ?2 AND run_pages >= ?3)
+ORDER BY next_check_at, id LIMIT ?4
 """  # noqa: S608 - our own names
 
 _DUE_URLS = f"""
@@ -89,17 +92,20 @@ DELETE FROM checks WHERE link_run IS NULL AND resource_run IS NULL
     AND url NOT IN (SELECT redirect_url FROM checks WHERE redirect_url IS NOT NULL)
 """
 
+# ?5: links are wanted, ?6: resources are.
+_IS_WANTED = "((?5 AND link_run IS NOT NULL) OR (?6 AND resource_run IS NOT NULL))"
+
 # What could not be asked for is decided again by each run; of the rest, what is old.
-_PLAN = """
+_PLAN = f"""
 UPDATE checks SET due_at = ?2, attempts = 0, hops = 0
-WHERE due_at IS NULL AND run_id IS NOT ?1 AND (link_run = ?1 OR resource_run = ?1) AND (
+WHERE due_at IS NULL AND run_id IS NOT ?1 AND {_IS_WANTED} AND (
     verdict IS NULL OR verdict = 'not_asked' OR checked_at < iif(verdict = 'good', ?3, ?4)
 )
-"""
-_UNPLAN = """
-UPDATE checks SET due_at = NULL WHERE due_at IS NOT NULL
-    AND (link_run IS NOT NULL OR resource_run IS NOT NULL) AND link_run IS NOT ?1 AND resource_run IS NOT ?1
-"""
+"""  # noqa: S608 - our own names
+_UNPLAN = f"""
+UPDATE checks SET due_at = NULL
+WHERE due_at IS NOT NULL AND (link_run IS NOT NULL OR resource_run IS NOT NULL) AND NOT {_IS_WANTED}
+"""  # noqa: S608 - our own names
 
 _SET_ALL_DUE = SET_DUE.format(
     "SELECT host_id FROM checks WHERE due_at IS NOT NULL UNION SELECT id FROM hosts WHERE next_check_at IS NOT NULL"
@@ -143,9 +149,13 @@ class Checks(Session):
             )
 
     async def plan_checks(
-        self, kinds: Collection[CheckKind], now: float, *, good_before: float, others_before: float
+        self, kinds: Collection[CheckKind], now: float, *, good_before: float, others_before: float, noted: bool
     ) -> None:
-        """Make due what is wanted and was not checked since; forget what nothing leads to any more."""
+        """Make due what is wanted and was not checked since. `noted`: all that is has been noted just now, so that the
+        rest is forgotten.
+        """
+        wanted = (CheckKind.EXTERNAL in kinds, CheckKind.RESOURCES in kinds)
+        parameters = (self.run_id, now, good_before, others_before, *wanted)
         unwanted = [
             (f"UPDATE checks SET {_RUN_OF[kind]} = NULL WHERE {_RUN_OF[kind]} <> ?", (self.run_id,))  # noqa: S608
             for kind in kinds
@@ -153,10 +163,9 @@ class Checks(Session):
         async with self._transaction() as transaction:
             await transaction.apply(
                 [
-                    *unwanted,
-                    (_FORGET, ()),
-                    (_PLAN, (self.run_id, now, good_before, others_before)),
-                    (_UNPLAN, (self.run_id,)),
+                    *([*unwanted, (_FORGET, ())] if noted else []),
+                    (_PLAN, parameters),
+                    (_UNPLAN, parameters),
                     (_SET_ALL_DUE, (None, self.run_id)),
                 ]
             )
@@ -164,6 +173,10 @@ class Checks(Session):
     def due_checks(self) -> DueQueue:
         """The checks that are due, in the place of pages."""
         return _DueChecks(self)
+
+    def due_pages_and_checks(self) -> DueQueue:
+        """What is due of both, pages first."""
+        return _Both(cast(DueQueue, self), _DueChecks(self))
 
     async def check_tally(self) -> dict[str, int]:
         """URLs that are checked, by verdict; those that are to be asked for are 'pending'."""
@@ -178,10 +191,10 @@ class _DueChecks:
         self._run_id = session.run_id
 
     async def due_hosts(
-        self, now: float, _max_pages_per_host: int | None, limit: int, after: Cursor | None = None
+        self, now: float, max_pages_per_host: int | None, limit: int, after: Cursor | None = None
     ) -> Batch[HostRecord]:
-        """Hosts that have a check due, longest due first."""
-        parameters = (now, self._run_id, limit, *place(after, _FIRST_HOST))
+        """Hosts that have a check due and have not reached their number of pages, longest due first."""
+        parameters = (now, self._run_id, at_most(max_pages_per_host), limit, *place(after, _FIRST_HOST))
         hosts = [host_record(row) for row in await self._read(_DUE_HOSTS, parameters)]
         return Batch(rows=hosts, next=next_cursor(hosts, limit, lambda host: (host.next_due_at, host.host_id)))
 
@@ -208,3 +221,40 @@ class _DueChecks:
         """When the next host has a check due, of those that have none at `after` (Unix seconds)."""
         rows = await self._read("SELECT min(next_check_at) FROM hosts WHERE next_check_at > ?", (after,))
         return rows[0][0] if rows else None
+
+
+class _Both:
+    """Two queues as one: all of the first comes before the other's. A host may be in both."""
+
+    def __init__(self, *queues: DueQueue) -> None:
+        self._queues = queues
+
+    async def due_hosts(
+        self, now: float, max_pages_per_host: int | None, limit: int, after: Cursor | None = None
+    ) -> Batch[HostRecord]:
+        """Hosts that have something due."""
+        number, inner = (0, None) if after is None else orjson.loads(after)
+        hosts: list[HostRecord] = []
+        while True:
+            batch = await self._queues[number].due_hosts(now, max_pages_per_host, limit - len(hosts), inner)
+            hosts += batch.rows
+            inner = batch.next
+            if inner is not None:
+                return Batch(rows=hosts, next=Cursor(as_json([number, inner])))
+            number += 1
+            if number == len(self._queues):
+                return Batch(rows=hosts)
+            if len(hosts) == limit:
+                return Batch(rows=hosts, next=Cursor(as_json([number, None])))
+
+    async def due_urls(
+        self, host_ids: Iterable[int], limit: int, now: float, without: Sequence[str] = ()
+    ) -> list[Claim]:
+        """At most `limit` of each queue and host."""
+        ids = list(host_ids)
+        return [claim for queue in self._queues for claim in await queue.due_urls(ids, limit, now, without)]
+
+    async def next_due_at(self, after: float) -> float | None:
+        """When the next host falls due (Unix seconds)."""
+        moments = [await queue.next_due_at(after) for queue in self._queues]
+        return min((moment for moment in moments if moment is not None), default=None)

@@ -5,7 +5,7 @@ Invariant: a check has its row in `checks`; nothing of it changes a row of `urls
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from crawler.records import Checked, CheckVerdict, Failure, HostRecord, Response, Result, UrlKind
@@ -72,8 +72,12 @@ def is_check(result: Result) -> bool:
     return result.claim.kind is UrlKind.CHECK
 
 
-async def store_checks(results: Sequence[Result], run_id: int, now: float, execute: Execute) -> list[HostRecord]:
-    """Store what has come of checks, in the writer's transaction; returns their hosts that have more of them due."""
+async def store_checks(
+    results: Sequence[Result], host_ids: Set[int], run_id: int, now: float, execute: Execute
+) -> list[HostRecord]:
+    """Store what has come of checks, in the writer's transaction; returns those of these hosts, and of those to which
+    redirects lead, that have more of them due.
+    """
     again = [
         {"id": -one.claim.url_id, "due_at": one.next_fetch_at, "attempts": one.verdict.attempts}
         for one in results
@@ -85,7 +89,7 @@ async def store_checks(results: Sequence[Result], run_id: int, now: float, execu
     rows = [_conclusion(check_id, checked, attempt, now) for check_id, checked, attempt in over]
     if rows:
         await execute(_CONCLUDE.sql, _CONCLUDE.rows(rows), run_id)
-    touched = {one.claim.host_id for one in results} | await _follow(results, run_id, now, execute)
+    touched = host_ids | await _follow(results, run_id, now, execute)
     hosts = map(host_record, await execute(_SET_DUE_OF, as_json(sorted(touched)), run_id))
     return [host for host in hosts if host.next_due_at is not None]
 

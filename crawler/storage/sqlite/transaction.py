@@ -317,7 +317,10 @@ class Transaction:
         await self._set_places([result.place for result in results if result.place is not None])
         await self._count_run(results)
         hosts = await self._set_due(touched | {result.claim.host_id for result in results})
-        return [*hosts, *await store_checks(checks, self._run_id, now, self._execute)] if checks else hosts
+        checked = {one.claim.host_id for one in results if one.checked is not None or is_check(one)}
+        if not checked:
+            return hosts
+        return [*hosts, *await store_checks(checks, checked, self._run_id, now, self._execute)]
 
     async def _store_urls(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> set[int]:
         """All but what concerns their origins and hosts; returns the hosts for which something may be planned now."""
