@@ -7,6 +7,7 @@ that a file that is replaced is seen at once; every list is cut, and says where 
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -338,5 +339,6 @@ async def serve(db: Path, address: str, port: int, access: Access) -> tuple[web.
     except OSError as error:
         await runner.cleanup()
         reason = error.strerror or str(error)
-        raise UsageError(f"cannot listen on {address} port {port}: {reason}; choose another --port") from error
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--address"
+        raise UsageError(f"cannot listen on {address} port {port}: {reason}; choose another {other}") from error
     return runner, runner.addresses[0][1]

@@ -240,6 +240,8 @@ def test_what_is_no_sound_crawl_is_refused_before_it_is_served(cli: Cli, known: 
 def test_a_port_that_is_taken_is_said(cli: Cli, known: Path, browser: Browser) -> None:
     outcome = cli.command("serve", "--db", str(known), "--port", str(browser.port), status=2)
     assert "choose another --port" in outcome.err
+    outcome = cli.command("serve", "--db", str(known), "--port", "0", "--address", "203.0.113.5", status=2)
+    assert "choose another --address" in outcome.err
 
 
 # --- what was crawled is harmless -------------------------------------------------------------------------------------
