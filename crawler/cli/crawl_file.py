@@ -50,6 +50,7 @@ _HOST_EXAMPLE = {
     "delay": "5",
     "per-host": "1",
     "max-pages": "1000",
+    "max-requests": "5000",
     "header": '["X-Api-Key: VALUE"]',
 }
 _WIDTH = 100
