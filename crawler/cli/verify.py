@@ -49,7 +49,8 @@ async def _verify(db: Path, *, as_json: bool) -> list[Checked]:
                 found.append(one)
                 if not as_json:
                     for line in told(one):
-                        typer.echo(line)
+                        sys.stdout.write(f"{line}\n")  # not `typer.echo`, which the spinner could not make way for
+                        sys.stdout.flush()
     return found
 
 
@@ -64,6 +65,6 @@ def _spinner() -> Iterator[Callable[[str], None]]:
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     console = Console(file=lasting_stream(2))
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         task = progress.add_task("")
         yield lambda name: progress.update(task, description=f"checking {name}")

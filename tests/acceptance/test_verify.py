@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -158,4 +159,6 @@ def test_a_terminal_is_told_check_by_check_and_left_as_it_was(cli: Cli, crawled:
         connection.execute("UPDATE hosts SET failures = 0")
     shown = on_a_terminal([*COMMAND, "verify", "--db", str(cli.db)], cwd=tmp_path)
     assert "bodies      sound" in shown
+    lines = [re.sub("\x1b\\[[0-9;?]*[A-Za-z]|\r", "", line.rpartition("\x1b[2K")[2]) for line in shown.splitlines()]
+    assert any(line.startswith("structure   sound") for line in lines), lines  # not behind the spinner
     assert shown.rstrip().endswith("is sound")
