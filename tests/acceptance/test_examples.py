@@ -46,11 +46,10 @@ def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: 
     (cli.folder / "crawl.toml").write_text(
         f'seeds = ["{served.url("a.test")}"]\ndelay = 0\nallow-private = ["{LOOPBACK[1]}"]\ndns-server = "{served.dns}"'
     )
-    (crontab,) = blocks("crontab")
-    lines = [line.split(maxsplit=5) for line in placed(crontab, cli.folder).splitlines()]
+    lines = [line.split(maxsplit=5) for block in blocks("crontab") for line in placed(block, cli.folder).splitlines()]
     assert all(re.fullmatch(r"[\d*]+", field) for line in lines for field in line[:5])
     assert not any("%" in line[5] for line in lines)  # cron would take it for the end of the line
-    crawl, prune = (line[5] for line in lines)
+    crawl, prune, diff, verify = (line[5] for line in lines)
     first = by_cron(crawl)
     wait_for(lambda: served.hits("a.test", "/p4"))
     second = by_cron(crawl)
@@ -64,6 +63,11 @@ def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: 
     pruned = by_cron(prune)
     out, err = pruned.communicate(timeout=40)
     assert (pruned.returncode, out.count("\n"), err) == (0, 1, "")
+    compared = by_cron(diff)
+    out, err = compared.communicate(timeout=40)
+    assert (compared.returncode, "new" in out, err) == (0, True, "")
+    verified = by_cron(verify)
+    assert (*verified.communicate(timeout=40), verified.returncode) == ("", "", 0)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

@@ -106,4 +106,5 @@ def test_the_file_that_init_writes_has_a_table_to_begin_with(cli: Cli, served: S
     file.write_text("\n".join([*lines[:start], *(line.removeprefix("# ") for line in lines[start:])]) + "\n")
     crawl(cli, served, served.url("b.test"), "--config", "crawl.toml")
     (stored,) = cli.rows("SELECT options ->> '$.hosts' FROM runs")
-    assert '"match":"*.example.com","delay_s":5.0,"per_host":1,"max_pages":1000,"headers":["x-api-key"]' in stored
+    assert '"match":"*.example.com","delay_s":5.0,"per_host":1,"max_pages":1000,"max_requests":5000' in stored
+    assert '"headers":["x-api-key"]' in stored
