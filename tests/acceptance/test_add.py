@@ -42,6 +42,7 @@ def add(cli: Cli, *arguments: str, status: int = 0) -> str:
     return outcome.err if status else outcome.out
 
 
+@pytest.mark.thorough
 def test_what_is_added_while_a_crawl_runs_is_crawled_without_a_restart(cli: Cli, served: Served, gate: Gate) -> None:
     crawler = start(cli, served)
     assert "2 URLs added to the running crawl" in add(cli, served.url("more.test"), served.url("far.test", "/other"))
@@ -96,6 +97,7 @@ def test_a_seed_that_failed_is_tried_again_when_it_is_added(cli: Cli, serve: Ser
     assert len(cli.pages()) == 2
 
 
+@pytest.mark.thorough
 def test_a_kill_loses_no_note(cli: Cli, served: Served, gate: Gate) -> None:
     crawler = start(cli, served)
     add(cli, served.url("more.test"))
@@ -109,6 +111,7 @@ def test_a_kill_loses_no_note(cli: Cli, served: Served, gate: Gate) -> None:
     assert len(set(cli.pages())) == len(cli.pages()) == 2 + 10 + 3
 
 
+@pytest.mark.thorough
 def test_hostile_contents_of_the_folder_do_no_harm(cli: Cli, served: Served, gate: Gate) -> None:
     crawler = start(cli, served)
     inbox = cli.folder / "crawl.db.inbox"

@@ -183,6 +183,7 @@ def left_of(folder: Path) -> list[Path]:
     return list(folder.glob(".crawler-backup.*"))
 
 
+@pytest.mark.thorough
 def test_ctrl_c_ends_it_and_leaves_nothing_and_a_terminal_shows_how_far_it_is(cli: Cli, served: Served) -> None:
     cli.crawl(served, served.url("a.test", "/p1"), "--delay", "0", "--max-pages", "1")
     make_large(cli.db, 300)

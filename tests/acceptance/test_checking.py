@@ -119,6 +119,7 @@ def test_private_addresses_are_out_of_reach(cli: Cli, serve: Serve) -> None:
     assert served.hits("inner.test") == []
 
 
+@pytest.mark.thorough
 def test_a_killed_run_goes_on_and_asks_nothing_twice(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.host("a.test").page("/", links=[f"http://x{number % 3}.test/{number}" for number in range(LINKS)])

@@ -299,6 +299,7 @@ def test_the_summary_has_all_its_fields(cli: Cli, serve: Serve) -> None:
     assert status["urls"]["fetched"] == 5
 
 
+@pytest.mark.thorough
 def test_the_file_limit_lowers_the_concurrency_with_a_notice(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.hosts(60, pages_each=3)
@@ -345,6 +346,7 @@ def test_a_system_without_the_addresses_of_the_demo_is_told_how_to_add_them() ->
     )
 
 
+@pytest.mark.thorough
 def test_the_demo_crawls_its_web_and_says_what_to_try(cli: Cli) -> None:
     outcome = cli.run(["env", "PATH=/usr/bin:/bin", *COMMAND, "demo", "--db", "demo.db"])  # where no `crawler` is found
     assert "Three things to try" in outcome.out

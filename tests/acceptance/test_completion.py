@@ -40,6 +40,7 @@ def test_bash_proposes_commands_options_and_words(cli: Cli, words: str, begun: s
     assert (set(told.out.splitlines()), told.err) == (proposed, "")
 
 
+@pytest.mark.thorough
 def test_only_the_program_s_own_help_speaks_of_it(cli: Cli) -> None:
     assert "--install-completion" in cli.command("--help").out
     assert "completion" not in cli.command("crawl", "--help").out + cli.command("status", "--help").out

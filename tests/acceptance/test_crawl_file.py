@@ -54,6 +54,7 @@ def test_what_init_writes_is_every_option_with_its_default(cli: Cli) -> None:
     assert not any(settings.values())
 
 
+@pytest.mark.thorough
 def test_what_init_writes_changes_nothing_when_it_is_taken_as_it_is(cli: Cli, served: Served) -> None:
     arguments = (served.url("b.test"), *LOOPBACK, "--dns-server", served.dns)
     cli.command("crawl", *arguments, "--db", str(cli.db))

@@ -165,6 +165,7 @@ def test_that_no_seed_could_be_fetched_needs_a_person(cli: Cli, serve: Serve, mo
     assert err == f"crawler: no seed could be fetched: {served.url('a.test')} (http 404)\n"
 
 
+@pytest.mark.thorough
 def test_a_json_log_is_events_alone_and_its_end_has_the_summary(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.host("old.test").redirect("/", "http://site.test/")

@@ -246,6 +246,7 @@ class Reader:
             return [entry async for entry in read_changes(self._db, connection, self._cursor)]
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_over_30_nights_with_kills_and_outages_each_change_is_told_once_and_in_order(cli: Cli, serve: Serve) -> None:
     """Also where whoever reads the feed is killed after any line, and goes on from the cursor of the last."""

@@ -39,6 +39,7 @@ def words(cli: Cli, served: Served, *more: str) -> list[str]:
     return ["crawl", *seeds, *network, *more]
 
 
+@pytest.mark.thorough
 def test_a_json_log_has_an_event_for_each_that_needs_one(cli: Cli, served: Served) -> None:
     told = cli.command(*words(cli, served, "--log-format", "json"))
     events: dict[str, list[dict[str, Any]]] = {}
@@ -61,6 +62,7 @@ def test_a_json_log_has_an_event_for_each_that_needs_one(cli: Cli, served: Serve
     assert "visit" not in events
 
 
+@pytest.mark.thorough
 def test_a_text_log_has_them_as_lines_with_their_time(cli: Cli, served: Served) -> None:
     lines = cli.command(*words(cli, served, "--log-format", "text")).err.splitlines()
     url = re.escape(served.url("a.test", "/forbidden"))
@@ -72,6 +74,7 @@ def test_a_text_log_has_them_as_lines_with_their_time(cli: Cli, served: Served) 
     assert not any("/fine" in line for line in lines)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("flag", ["-v", "--verbose"])
 def test_verbose_is_a_line_for_each_url(cli: Cli, served: Served, flag: str) -> None:
     told = cli.command(*words(cli, served, flag))
@@ -80,6 +83,7 @@ def test_verbose_is_a_line_for_each_url(cli: Cli, served: Served, flag: str) -> 
     assert re.search(r"^run 1 ", told.out, re.MULTILINE)  # as with a text log
 
 
+@pytest.mark.thorough
 def test_verbose_adds_visits_to_a_json_log(cli: Cli, served: Served) -> None:
     events = [
         json.loads(line) for line in cli.command(*words(cli, served, "-v", "--log-format", "json")).err.splitlines()
@@ -88,11 +92,13 @@ def test_verbose_adds_visits_to_a_json_log(cli: Cli, served: Served) -> None:
     assert (fine["status"], fine["status_code"], fine["is_new_version"], fine["kind"]) == ("fetched", 200, True, "page")
 
 
+@pytest.mark.thorough
 def test_quiet_tells_none_of_it_and_contradicts_verbose(cli: Cli, served: Served) -> None:
     assert cli.command(*words(cli, served, "--quiet", "--log-format", "json")).err == ""
     assert "--quiet and --verbose contradict" in cli.command(*words(cli, served, "-q", "-v"), status=2).err
 
 
+@pytest.mark.thorough
 def test_on_a_terminal_the_lines_scroll_by_above_the_live_view(cli: Cli, served: Served) -> None:
     from tests.acceptance.conftest import COMMAND
 
@@ -114,6 +120,7 @@ def test_on_a_terminal_the_lines_scroll_by_above_the_live_view(cli: Cli, served:
     assert b"connections" in shown
 
 
+@pytest.mark.thorough
 def test_the_night_s_line_the_summary_and_the_metrics_tell_what_has_changed(cli: Cli, served: Served) -> None:
     metrics = cli.folder / "crawl.prom"
     more = ("--summary", str(cli.summary_file), "--metrics-file", str(metrics))

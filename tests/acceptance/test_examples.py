@@ -39,6 +39,7 @@ def by_cron(command: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_the_lines_of_the_crontab_work_with_cron_s_environment(cli: Cli, serve: Serve, gate: Gate) -> None:
     web = FakeWeb()
     web.site("a.test", pages=5).answer("/p4", gate)
@@ -124,6 +125,7 @@ def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, se
     assert {name for name in json.loads(cli.summary_file.read_text()) if f"`{name}`" not in page} == set()
 
 
+@pytest.mark.thorough
 def test_the_examples_in_python_run(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("a.test")

@@ -64,6 +64,7 @@ def test_a_crawl_says_and_stores_the_same(tmp_path: Path, serve: Serve) -> None:
     assert len(seen[0][5]) == 10
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "words",
     [

@@ -55,6 +55,7 @@ def test_its_headers_go_to_that_host_only_and_are_stored_nowhere(cli: Cli, serve
     assert cli.rows("SELECT options ->> '$.hosts[0].headers' FROM runs") == ['["user-agent","x-key"]']
 
 
+@pytest.mark.thorough
 def test_a_run_that_goes_on_needs_them_again_and_keeps_the_rest(cli: Cli, served: Served) -> None:
     (cli.folder / "crawl.toml").write_text(TABLE)
     crawl(cli, served, *seeds(served), "--config", "crawl.toml")

@@ -46,6 +46,7 @@ async def test_iterated_it_gives_each_page_once_it_is_committed(tmp_path: Path) 
     assert all(isinstance(page.links, tuple) for page in pages)
 
 
+@pytest.mark.thorough
 async def test_leaving_the_iteration_stops_the_crawl_and_keeps_what_was_done(tmp_path: Path) -> None:
     web = FakeWeb()
     web.site("a.test", pages=2000)
@@ -92,6 +93,7 @@ async def test_mistakes_of_the_caller_are_typed_errors(tmp_path: Path) -> None:
         await crawl(["https://example.com/"], CrawlConfig(db=tmp_path / "held.db"))
 
 
+@pytest.mark.thorough
 async def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     example = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
@@ -130,6 +132,7 @@ async def test_what_was_stored_can_be_read_again(tmp_path: Path) -> None:
     assert b"<title>Home</title>" in body
 
 
+@pytest.mark.thorough
 async def test_async_with_makes_leaving_early_clean_at_once(tmp_path: Path) -> None:
     web = FakeWeb()
     web.site("a.test", pages=2000)

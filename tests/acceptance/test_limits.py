@@ -33,6 +33,7 @@ def test_max_pages_is_exact_at_concurrency_64(cli: Cli, serve: Serve, limit: int
     assert outcome.summary["end_reason"] == "max_pages"
 
 
+@pytest.mark.thorough
 def test_max_pages_per_host_is_exact_for_every_host(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.hosts(8, pages_each=12)
@@ -154,6 +155,7 @@ def test_include_exclude_and_dropped_parameters(cli: Cli, serve: Serve) -> None:
     assert outcome.summary["excluded"] == {"exclude": 1, "include": 1}
 
 
+@pytest.mark.thorough
 def test_max_runtime_ends_cleanly_with_status_0(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=100)
@@ -164,6 +166,7 @@ def test_max_runtime_ends_cleanly_with_status_0(cli: Cli, serve: Serve) -> None:
     assert len(cli.pages()) == outcome.summary["pages"] > 0
 
 
+@pytest.mark.thorough
 def test_max_rate_bounds_what_all_hosts_send_together(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     for number in range(6):
@@ -176,6 +179,7 @@ def test_max_rate_bounds_what_all_hosts_send_together(cli: Cli, serve: Serve) ->
     assert cli.rows("SELECT options ->> '$.network.max_rate' FROM runs") == [250 * 1024]
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(180)
 def test_max_pages_per_host_is_exact_where_hosts_come_and_go(cli: Cli, serve: Serve) -> None:
     """More hosts than are kept in memory: one that is let go before its page is committed would begin anew.

@@ -289,6 +289,7 @@ def test_it_lists_what_is_committed_while_a_crawl_runs(cli: Cli, serve: Serve, g
         running.communicate()
 
 
+@pytest.mark.thorough
 async def test_a_crawl_of_an_old_version_is_listed_once_it_is_upgraded(cli: Cli, serve: Serve) -> None:
     restore("database_0_1_0.sql", PORT, cli.db, serve(old_web(2)))
     refused = cli.command("list", "failed", "--db", str(cli.db), status=6)
@@ -300,6 +301,7 @@ async def test_a_crawl_of_an_old_version_is_listed_once_it_is_upgraded(cli: Cli,
     assert cli.command("list", "failed", "--db", str(cli.db)).out
 
 
+@pytest.mark.thorough
 def test_ctrl_c_ends_a_long_query_at_once(tmp_path: Path, known: Path) -> None:
     """A page names another as its translation 50,000 times, and that one it after 50,000: comparing takes an hour."""
     db = tmp_path / "crawl.db"

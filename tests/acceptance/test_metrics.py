@@ -101,6 +101,7 @@ def test_figures_are_there_while_it_runs_in_the_file_and_on_loopback(cli: Cli, s
         scrape(port)
 
 
+@pytest.mark.thorough
 def test_clients_that_misbehave_do_not_disturb(cli: Cli, served: Served, gate: Gate) -> None:
     port = free_port()
     crawler = cli.start(served, served.url("a.test", "/slow"), "--delay", "0", "--metrics-port", str(port))
@@ -130,6 +131,7 @@ def test_a_start_that_is_refused_leaves_the_running_ones_metrics_alone(cli: Cli,
     first.communicate()
 
 
+@pytest.mark.thorough
 def test_a_run_that_fails_says_so(cli: Cli, served: Served) -> None:
     file = cli.folder / "crawl.prom"
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.2", "--metrics-file", str(file))
@@ -219,6 +221,7 @@ def test_a_start_that_fails_leaves_no_success_of_yesterday(
     assert told.err.endswith(f"crawler: {told.summary['error']}\n")
 
 
+@pytest.mark.thorough
 def test_who_stops_waiting_leaves_the_running_ones_metrics_alone(cli: Cli, serve: Serve) -> None:
     web, gate = FakeWeb(), Gate()
     web.host("a.test").answer("/", gate)

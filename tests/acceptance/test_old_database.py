@@ -100,6 +100,7 @@ async def test_what_had_failed_fails_since_its_first_attempt_and_is_due_again_un
     assert cli.rows("SELECT count(*) FROM failing_urls") == [0]
 
 
+@pytest.mark.thorough
 def test_what_has_not_changed_gives_no_new_version_and_what_has_gives_one(
     cli: Cli, served: Served, web: FakeWeb
 ) -> None:
@@ -122,6 +123,7 @@ def test_what_has_not_changed_gives_no_new_version_and_what_has_gives_one(
     ]
 
 
+@pytest.mark.thorough
 def test_a_place_that_was_closed_stays_closed(cli: Cli, served: Served, web: FakeWeb) -> None:
     """Each day links to one more; a page that has changed brings it before the crawl anew."""
     day = "/calendar?month=1&year=1"

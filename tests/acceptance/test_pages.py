@@ -226,6 +226,7 @@ def test_a_body_beyond_max_bytes_is_cut_and_marked(cli: Cli, serve: Serve) -> No
     assert cli.rows("SELECT title, truncated FROM pages") == [("long", 1)]
 
 
+@pytest.mark.thorough
 def test_server_errors_are_tried_again_and_404_is_gone(cli: Cli, serve: Serve) -> None:
     from crawler.fakeweb import Answer
 

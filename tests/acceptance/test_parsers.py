@@ -43,6 +43,7 @@ def run(body=b"<title>T</title>", loops=(asyncio.new_event_loop, uvloop.new_even
 """
 
 
+@pytest.mark.thorough
 @LOOPS
 def test_a_crawl_whose_parsers_are_killed_again_and_again_ends_with_every_page_read_or_failed(
     loop: Any, tmp_path: Path
@@ -117,6 +118,7 @@ def test_closed_standard_files_do_not_matter(closed: tuple[int, ...], tmp_path: 
     assert done.returncode == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such signal")
 def test_a_parser_dies_with_a_crawl_that_is_killed(tmp_path: Path) -> None:
     script = f"{READ_ONE}\nprint('go', flush=True)\nrun(b'<div>' * 200_000)"

@@ -33,6 +33,7 @@ def test_never_more_than_per_host_requests_at_once(cli: Cli, serve: Serve, per_h
         assert _most_at_once(served.hits(name)) == per_host
 
 
+@pytest.mark.thorough
 def test_requests_to_a_host_start_at_least_the_delay_apart(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.hosts(5, pages_each=8)
@@ -46,6 +47,7 @@ def test_requests_to_a_host_start_at_least_the_delay_apart(cli: Cli, serve: Serv
         assert hits[-1].start - hits[0].start > 8 * 0.2 / 2
 
 
+@pytest.mark.thorough
 def test_a_crawl_delay_raises_the_delay_and_never_lowers_it(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("slow.test", pages=4).robots("User-agent: *\nCrawl-delay: 0.6\n")
@@ -101,6 +103,7 @@ def test_a_back_off_longer_than_the_run_waits_is_stored_and_kept_by_the_next_run
     assert len(served.hits("a.test", "/busy")) == 1
 
 
+@pytest.mark.thorough
 def test_a_hanging_host_does_not_hold_up_the_others(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     for number in range(8):

@@ -38,6 +38,7 @@ async def test_a_crawl_goes_through_the_proxy_and_keeps_its_secret(cli: Cli, ser
     assert "do-not-store-me" not in outcome.out + outcome.err
 
 
+@pytest.mark.thorough
 def test_a_proxy_that_is_down_is_said_once_and_the_next_run_finds_all_pages_pending(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     with socket.socket() as bound:

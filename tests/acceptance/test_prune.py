@@ -147,6 +147,7 @@ def test_vacuum_gives_the_room_back_and_status_counts_what_is_left(grown: Cli) -
     assert_consistent(grown)
 
 
+@pytest.mark.thorough
 def test_a_kill_at_any_instant_leaves_a_consistent_database(crawled: Cli) -> None:
     grow(crawled, list(range(10, 1510, 5)))  # 3,000 versions
     order = random.Random(7)

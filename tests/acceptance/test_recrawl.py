@@ -50,6 +50,7 @@ def size_of(db: Path) -> int:
     return int(pages * size)
 
 
+@pytest.mark.thorough
 def test_an_unchanged_site_answers_304_and_nothing_new_is_stored(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     a_site(web, 300)
@@ -227,6 +228,7 @@ def age(cli: Cli, seconds: float, where: str = "true") -> None:
         )
 
 
+@pytest.mark.thorough
 def test_auto_looks_at_what_changes_and_leaves_what_does_not(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = a_site(web, 10)
@@ -282,6 +284,7 @@ def test_a_stored_page_that_fails_once_is_tried_again_a_day_later(cli: Cli, serv
     assert cli.rows(VERSIONS, "/p2") == [1]
 
 
+@pytest.mark.thorough
 def test_a_failure_that_passes_within_the_run_stores_no_version_twice(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = a_site(web, 3)
@@ -294,6 +297,7 @@ def test_a_failure_that_passes_within_the_run_stores_no_version_twice(cli: Cli, 
     assert cli.rows(VERSIONS, "/p1") == [1]
 
 
+@pytest.mark.thorough
 def test_a_site_that_is_down_for_a_night_is_not_lost(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = a_site(web, 30)
@@ -312,6 +316,7 @@ def test_a_site_that_is_down_for_a_night_is_not_lost(cli: Cli, serve: Serve) -> 
     assert cli.rows("SELECT count(*) FROM pages") == [30]
 
 
+@pytest.mark.thorough
 def test_a_304_that_nobody_asked_for_is_no_document(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("a.test")
@@ -402,6 +407,7 @@ def test_a_page_whose_versions_bring_new_links_is_a_hub(cli: Cli, serve: Serve) 
     assert hubs == [(served.url("a.test", "/p2"), 1.0)]
 
 
+@pytest.mark.thorough
 def test_a_sitemap_is_believed_while_its_dates_prove_true(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = a_site(web, 8)
@@ -469,6 +475,7 @@ def test_what_was_answered_before_is_not_given_up_for_one_bad_night(cli: Cli, se
     assert sorted(cli.rows("SELECT url, status FROM urls")) == first
 
 
+@pytest.mark.thorough
 def test_stored_pages_outlive_a_host_that_vanishes_however_many_were_pending(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = a_site(web, 1300)
@@ -520,6 +527,7 @@ def test_that_nothing_is_due_is_said_of_runs_that_tried_nothing_and_of_no_others
     assert nothing in outcome.err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("by", ["header", "meta", "link"])
 def test_what_robots_are_asked_makes_a_version_and_its_links_are_judged_again(cli: Cli, serve: Serve, by: str) -> None:
     web = FakeWeb()
@@ -587,6 +595,7 @@ def test_a_night_without_the_server_changes_no_status_and_is_told(cli: Cli, serv
     assert "failing since" not in cli.command("status", "--db", str(cli.db)).out
 
 
+@pytest.mark.thorough
 def test_a_budget_that_the_seeds_would_use_up_leaves_nothing_for_ever(cli: Cli, serve: Serve) -> None:
     """Six seeds that change each night and bring a page each, and room for four pages."""
     web = FakeWeb()

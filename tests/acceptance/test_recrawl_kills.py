@@ -108,6 +108,7 @@ PHASES: dict[str, Callable[[Night], Callable[[], bool]]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("phase", PHASES)
 def test_kill_9_in_a_recrawl_loses_nothing_and_stores_no_version_twice(cli: Cli, serve: Serve, phase: str) -> None:
     web = FakeWeb()

@@ -262,6 +262,7 @@ def test_without_its_derived_file_a_report_has_all_the_rest(days: Shop, tmp_path
     assert all(one["total"] for one in data["sections"] if one["name"] in ("near-duplicate-pages", "best-linked"))
 
 
+@pytest.mark.thorough
 def test_no_section_is_left_untested_and_each_can_be_listed(days: Shop) -> None:
     elsewhere = {
         "broken-links",
@@ -467,6 +468,7 @@ def test_long_tables_are_cut_and_say_which_command_lists_the_rest(days: Shop) ->
     assert "crawler list broken-links" in page
 
 
+@pytest.mark.thorough
 def test_a_page_stays_below_its_limit_whatever_the_crawl(tmp_path: Path, days: Shop) -> None:
     """A copy in which thousands of pages have the longest URLs and texts of the most escaped character."""
     big = tmp_path / "big.db"

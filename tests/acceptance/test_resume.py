@@ -48,6 +48,7 @@ _CHANCE = random.Random(20261122)
 FRACTIONS = [0.01, *sorted(_CHANCE.uniform(0.1, 0.9) for _ in range(8)), 0.97]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fraction", FRACTIONS)
 def test_kill_9_at_any_instant_loses_and_repeats_nothing_that_was_committed(
     cli: Cli, serve: Serve, fraction: float
@@ -66,6 +67,7 @@ def test_kill_9_at_any_instant_loses_and_repeats_nothing_that_was_committed(
     assert repeated <= CONCURRENCY + MAX_BATCH
 
 
+@pytest.mark.thorough
 def test_several_kills_in_a_row_give_the_same_pages(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     seed = served.url("a.test")
@@ -76,6 +78,7 @@ def test_several_kills_in_a_row_give_the_same_pages(cli: Cli, serve: Serve) -> N
     assert cli.rows("PRAGMA integrity_check") == ["ok"]
 
 
+@pytest.mark.thorough
 def test_max_pages_is_not_bent_by_a_kill_and_a_resume(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     seed = served.url("a.test")
@@ -88,6 +91,7 @@ def test_max_pages_is_not_bent_by_a_kill_and_a_resume(cli: Cli, serve: Serve) ->
     assert cli.rows("SELECT count(*) FROM runs") == [1]
 
 
+@pytest.mark.thorough
 def test_max_requests_is_not_passed_by_kills_and_resumes(cli: Cli, serve: Serve) -> None:
     """What was in flight at each kill counts, so the server never sees one too many."""
     served = serve(_web())
@@ -100,6 +104,7 @@ def test_max_requests_is_not_passed_by_kills_and_resumes(cli: Cli, serve: Serve)
     assert cli.rows("SELECT count(*) FROM runs") == [1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_cleanly_and_the_next_run_goes_on(
     cli: Cli, serve: Serve, number: signal.Signals, status: int
@@ -120,6 +125,7 @@ def test_a_signal_ends_cleanly_and_the_next_run_goes_on(
     assert max(_page_hits(served).values()) == 1
 
 
+@pytest.mark.thorough
 def test_a_second_signal_ends_at_once_although_a_request_hangs(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("a.test")
@@ -137,6 +143,7 @@ def test_a_second_signal_ends_at_once_although_a_request_hangs(cli: Cli, serve: 
     assert len(cli.pages()) == 1
 
 
+@pytest.mark.thorough
 def test_resuming_without_the_headers_of_the_last_run_names_them(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     seed = served.url("a.test")
@@ -154,6 +161,7 @@ def test_resuming_without_the_headers_of_the_last_run_names_them(cli: Cli, serve
     assert b"do-not-store-me" not in stored
 
 
+@pytest.mark.thorough
 def test_resuming_without_the_cookies_of_the_last_run_asks_for_them(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     seed = served.url("a.test")
@@ -185,6 +193,7 @@ def test_a_bad_cookie_file_is_refused_before_anything_is_opened(cli: Cli, serve:
     assert not cli.db.exists()
 
 
+@pytest.mark.thorough
 def test_no_parser_process_outlives_a_crawl_that_was_killed(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *OPTIONS)
@@ -207,6 +216,7 @@ def test_a_seed_that_failed_is_tried_again_by_the_next_run(cli: Cli, serve: Serv
     assert len(cli.pages()) == 1
 
 
+@pytest.mark.thorough
 def test_a_killed_run_lends_its_count_only_to_one_with_the_same_limit(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     seed = served.url("a.test")
@@ -271,6 +281,7 @@ def test_headers_are_asked_for_again_without_seeds_too_and_no_value_is_shown(cli
     assert len(cli.pages()) == 10
 
 
+@pytest.mark.thorough
 def test_with_seeds_the_options_are_those_of_this_command(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5")
@@ -278,6 +289,7 @@ def test_with_seeds_the_options_are_those_of_this_command(cli: Cli, serve: Serve
     assert len(cli.pages()) == PAGES
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_killed_is_gone_on_with_without_naming_anything(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     _kill_after(cli.start(served, served.url("a.test"), *OPTIONS, "--max-pages", "150"), served, 90)
@@ -311,6 +323,7 @@ def test_fresh_begins_a_new_file_and_never_overwrites_one(cli: Cli, serve: Serve
     assert len(cli.pages()) == 10
 
 
+@pytest.mark.thorough
 def test_the_bounds_of_the_intervals_outlast_a_run_that_came_to_its_end(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     bounds = ("--min-interval", "6h", "--max-interval", "7d")
@@ -323,6 +336,7 @@ def test_the_bounds_of_the_intervals_outlast_a_run_that_came_to_its_end(cli: Cli
     assert cli.rows("SELECT options ->> '$.recrawl.max_age_s' FROM runs WHERE id = 3") == [None]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("wider", "number", "status", "end_reason"),
     [

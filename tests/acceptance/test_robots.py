@@ -95,6 +95,7 @@ def test_nothing_is_fetched_while_robots_txt_is_unreachable_and_nothing_is_lost(
     assert "a.test" in outcome.out
 
 
+@pytest.mark.thorough
 def test_a_robots_txt_that_recovers_lets_the_pages_in(cli: Cli, serve: Serve) -> None:
     web = _three_pages()
     web.sites["a.test"].sequence("/robots.txt", Answer(status=500), Answer(body="", content_type="text/plain"))
@@ -131,6 +132,7 @@ def test_a_kept_copy_is_used_by_the_next_run(cli: Cli, serve: Serve) -> None:
     assert len(cli.pages()) == 2
 
 
+@pytest.mark.thorough
 def test_each_origin_has_its_own_robots_txt_and_hosts_that_cannot_be_reached_fail(cli: Cli, serve: Serve) -> None:
     web = _three_pages()
     web.host("dead.test", dns="nxdomain")
@@ -199,6 +201,7 @@ def test_noindex_flags_the_page_and_nofollow_keeps_its_links_unfollowed(cli: Cli
     assert len(cli.pages()) == 7
 
 
+@pytest.mark.thorough
 def test_redirects_of_a_robots_txt_are_paced_and_a_redirect_to_itself_is_asked_for_once(cli: Cli, serve: Serve) -> None:
     web = _three_pages()
     site = web.sites["a.test"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import Cli, Serve
 
 
+@pytest.mark.thorough
 def test_the_delay_holds_across_runs(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=10)
@@ -18,6 +21,7 @@ def test_the_delay_holds_across_runs(cli: Cli, serve: Serve) -> None:
     assert min(cli.pauses("a.test")) >= 0.7
 
 
+@pytest.mark.thorough
 def test_a_crawl_delay_holds_without_asking_for_robots_txt_again(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=10).robots("User-agent: *\nCrawl-delay: 0.7\n")
@@ -29,6 +33,7 @@ def test_a_crawl_delay_holds_without_asking_for_robots_txt_again(cli: Cli, serve
     assert min(cli.pauses("a.test")) >= 0.7
 
 
+@pytest.mark.thorough
 def test_retry_after_holds_for_the_next_run(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("a.test")

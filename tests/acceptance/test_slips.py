@@ -199,6 +199,7 @@ def test_a_run_that_crawler_stop_has_ended_says_so(cli: Cli, serve: Serve, by_no
     assert cli.rows("SELECT end_reason FROM runs") == ["stopped"]
 
 
+@pytest.mark.thorough
 def test_stop_can_wait_until_the_crawl_has_ended(cli: Cli, serve: Serve, gate: Gate) -> None:
     web = FakeWeb()
     web.site("a.test", pages=3).answer("/p2", gate)
@@ -230,6 +231,7 @@ def test_every_command_takes_the_database_from_a_crawl_file(cli: Cli, served: Se
     assert "there is no option 'dbb'; did you mean db?" in one_line(cli.command("stop", *config, status=2).err)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("if_running", "status", "told"), [("fail", 5, "another run"), ("skip", 0, "skipped: ano")])
 def test_prune_does_as_asked_while_a_crawl_runs(
     cli: Cli, serve: Serve, gate: Gate, if_running: str, status: int, told: str

@@ -49,6 +49,7 @@ def assert_whole(cli: Cli) -> None:
     assert json.loads(cli.summary_file.read_text())["pages"] == PAGES
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("redirections", ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_no_harm(cli: Cli, served: Served, redirections: str) -> None:
     outcome = in_shell(cli, served, f'"$@" {redirections}')
@@ -88,6 +89,7 @@ def test_a_reader_of_standard_error_that_leaves_does_not_take_the_account_along(
     assert "complete" in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_terminal_that_is_closed_does_not_end_the_crawl(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.host("a.test").page("/", delay_s=1)
@@ -113,6 +115,7 @@ def test_seeds_from_a_closed_standard_input_are_a_usage_error(cli: Cli) -> None:
     assert "standard input" in outcome.err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "arguments", [["status", "--db", "crawl.db"], ["status", "--db", "crawl.db", "--json"], ["-h"]]
 )

@@ -6,6 +6,8 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from crawler.config import DEFAULT_DB
 from crawler.fakeweb import FakeWeb
 from crawler.output.suggestions import suggestions
@@ -25,6 +27,7 @@ def shown_by(cli: Cli, arguments: list[str]) -> list[str]:
     return suggested(on_a_terminal(arguments, cwd=cli.folder, COLUMNS="200"))
 
 
+@pytest.mark.thorough
 def test_three_things_are_named_that_work_and_show_what_is_there(tmp_path: Path, serve: Serve) -> None:
     cli, web = Cli(tmp_path / "a folder"), FakeWeb()
     cli.folder.mkdir()
@@ -54,6 +57,7 @@ def test_what_is_left_comes_first_and_is_resumed(cli: Cli, serve: Serve) -> None
     assert len(cli.pages()) > 3
 
 
+@pytest.mark.thorough
 def test_many_pages_are_searched(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=30)

@@ -57,6 +57,7 @@ class Nights:
     versions: dict[str, list[int]] = field(repr=False)  # of each path, those that were live when it was requested
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 async def test_every_version_that_was_live_when_its_url_was_requested_is_in_the_history_once(tmp_path: Path) -> None:
     site = Changing.of("as measured", pages=120)

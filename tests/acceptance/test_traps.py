@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 
+import pytest
+
 from crawler.fakeweb import Answer, FakeWeb, Request
 from tests.acceptance.conftest import Cli, Serve
 
@@ -88,6 +90,7 @@ def _web() -> FakeWeb:
     return web
 
 
+@pytest.mark.thorough
 def test_traps_end_the_honest_hosts_are_complete_and_status_names_the_traps(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     outcome = cli.crawl(served, served.url("h000.test"), *FAST, "--scope", "any", "--no-bodies")
@@ -116,6 +119,7 @@ def test_traps_end_the_honest_hosts_are_complete_and_status_names_the_traps(cli:
     assert "maze.test: pages alike in /maze/" in text
 
 
+@pytest.mark.thorough
 def test_a_second_run_stays_out_and_an_option_lets_it_in(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     for name, answer in (("maze.test", _maze), ("loop.test", _loop)):
@@ -143,6 +147,7 @@ def test_a_second_run_stays_out_and_an_option_lets_it_in(cli: Cli, serve: Serve)
     assert all(number > before[name] for name, number in cli.rows(fetched))
 
 
+@pytest.mark.thorough
 def test_without_the_rules_any_number_of_sessions_is_followed(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.host("sessions.test").answer("*", _sessions)
@@ -167,6 +172,7 @@ def test_soft_404s_are_named_as_pages_of_the_same_content(cli: Cli, serve: Serve
     assert len(cli.pages()) == 13
 
 
+@pytest.mark.thorough
 def test_what_no_rule_tells_from_a_wiki_is_bounded_by_the_number_of_urls(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("words.test")

@@ -8,10 +8,13 @@ import pty
 import signal
 import subprocess
 
+import pytest
+
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for_requests
 
 
+@pytest.mark.thorough
 def test_each_look_is_an_object_a_line_for_programs(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=1000)

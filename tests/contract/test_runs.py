@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, RunConfig, Summary, crawl
 from crawler.clock import Clock
 from crawler.counters import Counters
@@ -39,6 +41,7 @@ def _web() -> FakeWeb:
     return web
 
 
+@pytest.mark.thorough
 async def test_the_same_crawl(tmp_path: Path) -> None:
     """Statuses, reasons, titles and links are the same, and nothing was asked for more often."""
     (served, over_sockets), (declared, in_process) = await asyncio.gather(

@@ -687,6 +687,7 @@ async def test_a_length_beyond_64_bits_breaks_nothing(location: Path, size: int)
 # --- any batches at all -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @settings(
     max_examples=25,
     deadline=None,

@@ -222,6 +222,7 @@ def reread(claim: Claim, links: list[str]) -> Result:
     return replace(found, page=None, reread=found.page)
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches=some_batches(), most=st.integers(1, 3))
 async def test_whatever_is_committed_the_numbers_hold(batches: Batches, most: int) -> None:

@@ -188,6 +188,7 @@ def test_four_closed_ports_cost_no_more_than_the_turns_of_their_attempts(tmp_pat
     assert {hit.port for hit in nightly.hits("a.test", "/x")} == {8082, 8083, 8084}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("max_wait_s", [60.0, 7200.0])
 def test_a_backlog_of_a_closed_origin_hides_nothing_of_the_others(tmp_path: Path, max_wait_s: float) -> None:
     """Thousands of URLs that are due before the others' and may not be asked for: more than are kept in memory.
@@ -304,6 +305,7 @@ def test_a_page_that_hangs_does_not_make_the_others_wait_for_it(tmp_path: Path) 
     assert len(waited) > 20
 
 
+@pytest.mark.thorough
 def test_what_hangs_at_several_origins_leaves_the_last_slot_to_one_that_answers(tmp_path: Path) -> None:
     """A page of one of them hangs in one slot; those that have not answered yet hang one after the other."""
     web = FakeWeb()

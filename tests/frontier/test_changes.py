@@ -133,6 +133,7 @@ def test_what_is_retried_and_answers_has_healed(tmp_path: Path, how: str) -> Non
     assert changes(healed) == {"healed": 3}, "and what fails again fails no more than before"
 
 
+@pytest.mark.thorough
 def test_what_fails_with_its_origin_has_newly_failed_once_whoever_told(tmp_path: Path) -> None:
     """Most of its URLs are only in the store: no visit of theirs tells that they fail."""
     web, db = FakeWeb(), tmp_path / "crawl.db"

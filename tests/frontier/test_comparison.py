@@ -208,6 +208,7 @@ def as_set(found: list[Difference]) -> set[tuple[str, str, str | None]]:
     return set(short)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(4))
 def test_between_any_two_nights_exactly_what_differs_is_listed_and_each_change_is_told_once(
     tmp_path: Path, seed: int

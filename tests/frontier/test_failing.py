@@ -202,6 +202,7 @@ def test_a_first_visit_that_fails_is_made_up_for_in_the_next_night(
     assert nights.failing("/2") == ("fetched", None)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("max_age_s", ["auto", 3 * DAY_S])
 def test_it_is_asked_ever_more_rarely_and_once_a_visit(web: FakeWeb, tmp_path: Path, max_age_s: Any) -> None:
     site = a_site(web, "a.test", 3, delay_s=0.1)
@@ -226,6 +227,7 @@ def test_hosts_that_were_never_there_are_looked_up_ever_more_rarely(web: FakeWeb
     ]
 
 
+@pytest.mark.thorough
 def test_in_a_long_run_nothing_that_failed_is_asked_for_twice(web: FakeWeb, tmp_path: Path) -> None:
     site = a_site(web, "a.test", 200, delay_s=0.1)
     for number in range(1, 100):

@@ -145,6 +145,7 @@ def test_the_limits_of_a_sitemap_are_those_of_its_protocol(named: str, tmp_path:
     assert done.summary.cut_sitemaps == 0
 
 
+@pytest.mark.thorough
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     web, _site = a_web(body=urlset(50_010), content_type="application/xml")
     done = crawled(web, tmp_path / "crawl.db", "http://a.test/listing", exclude=(r"/\d+$",))
@@ -230,6 +231,7 @@ def test_what_a_sitemap_names_stays_where_it_has_not_changed(tmp_path: Path) -> 
     assert len(entries(db)) == 3
 
 
+@pytest.mark.thorough
 def test_a_long_sitemap_whose_run_is_killed_between_its_parts_is_read_again(tmp_path: Path) -> None:
     """Its parts are committed one after the other, its own state last."""
     web, _site = a_web(body=urlset(20_000), content_type="text/xml")

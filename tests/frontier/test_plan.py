@@ -75,6 +75,7 @@ def planned(db: Path, **options: Any) -> Forecast:
 CASES = {"one site": one_site, "several sites": several_sites, "many sites": many_sites}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("limit", ["none", "requests", "time"])
 def test_what_is_foretold_happens(tmp_path: Path, name: str, limit: str) -> None:

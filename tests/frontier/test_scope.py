@@ -243,6 +243,7 @@ def test_every_eighth_page_is_looked_at_for_repetition() -> None:
     assert bounds.closed("http://a.test/calendar?day=2", "a.test") == "trap: pages alike in /calendar?day"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("trap_rules", [True, False])
 def test_an_endless_calendar_is_closed_unless_traps_are_wanted(tmp_path: Path, trap_rules: bool) -> None:
     """The honest pages beside it are all fetched; the next run does not open it again."""

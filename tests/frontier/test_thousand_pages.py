@@ -6,6 +6,8 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from crawler.fakeweb import Answer, FakeWeb, Fault, Request, Site
 from tests.frontier.crawls import Crawled, crawled, rows
 
@@ -149,6 +151,7 @@ def good_pages(done: Crawled) -> int:
     return len(good & set(done.pages()))
 
 
+@pytest.mark.thorough
 def test_a_thousand_pages_beside_every_fault_take_at_most_a_fifth_longer(tmp_path: Path) -> None:
     took_s = {}
     for beside in (False, True):

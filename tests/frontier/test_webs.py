@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,7 @@ def expected(hosts: Iterable[Host]) -> dict[str, str]:
     return urls
 
 
+@pytest.mark.thorough
 @settings(max_examples=int(os.environ.get("WEBS_EXAMPLES", "25")), deadline=None)
 @given(
     hosts=st.lists(HOSTS, min_size=1, max_size=5),

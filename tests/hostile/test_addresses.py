@@ -142,6 +142,7 @@ async def test_a_robots_txt_that_redirects_inside_reaches_nothing_and_lets_nobod
     assert not done.pages()
 
 
+@pytest.mark.thorough
 async def test_a_name_that_resolves_differently_the_second_time_is_judged_by_the_address_used(tmp_path: Path) -> None:
     """The name was fine for robots.txt, and is asked again for the page: an answer is kept for 5 s at least."""
     web = FakeWeb()

@@ -41,6 +41,7 @@ def bomb(coding: str) -> bytes:
     return packed
 
 
+@pytest.mark.thorough
 def test_bombs_are_cut_at_max_bytes_and_cost_little_memory(tmp_path: Path) -> None:
     harmless, hostile = FakeWeb(), FakeWeb()
     harmless.host("a.test").page("/", body=b"<title>big</title>" + b" " * (MAX_BYTES - 100))
@@ -73,6 +74,7 @@ async def test_a_gzip_of_ten_thousand_members_is_one_body_cut_at_max_bytes(tmp_p
     assert done.rows(fetches) == [(MAX_BYTES, 1), (40_000, 0)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 async def test_an_endless_body_that_decodes_to_nothing_is_cut_too(coding: str, tmp_path: Path) -> None:
     nothing = gzip.compress(b"") if coding == "gzip" else b"\x50\x2a\x4d\x18\x04\x00\x00\x00skip"
@@ -84,6 +86,7 @@ async def test_an_endless_body_that_decodes_to_nothing_is_cut_too(coding: str, t
     assert done.rows("SELECT bytes, truncated FROM fetches WHERE truncated") == [(0, 1)]
 
 
+@pytest.mark.thorough
 async def test_a_gzipped_sitemap_bomb_is_read_as_far_as_a_sitemap_may_be_long(tmp_path: Path) -> None:
     web = FakeWeb()
     site = web.host("a.test")

@@ -123,6 +123,7 @@ def _locked(cli: Cli) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+@pytest.mark.thorough
 def test_a_lock_of_another_tool_is_waited_for(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *FAST)
@@ -134,6 +135,7 @@ def test_a_lock_of_another_tool_is_waited_for(cli: Cli, serve: Serve) -> None:
     assert len(cli.pages()) == PAGES
 
 
+@pytest.mark.thorough
 def test_a_lock_that_is_there_when_the_crawl_starts_is_waited_for_too(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     cli.crawl(served, served.url("a.test"), *FAST, "--max-pages", "10")
@@ -149,6 +151,7 @@ def test_a_lock_that_is_there_when_the_crawl_starts_is_waited_for_too(cli: Cli, 
 # --- deleted ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("suffixes", [["", "-wal", "-shm"], ["-wal"], ["-shm"]])
 def test_files_that_are_deleted_under_the_crawl_end_it_with_6(cli: Cli, serve: Serve, suffixes: list[str]) -> None:
     served = serve(_web())
@@ -175,6 +178,7 @@ def test_a_database_that_is_deleted_while_there_is_nothing_to_store_ends_it_with
 # --- damaged ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", ["noise", "zeros", "short", "empty"])
 def test_a_database_that_is_damaged_under_the_crawl_ends_it_with_6(cli: Cli, serve: Serve, damage: str) -> None:
     served = serve(_web())

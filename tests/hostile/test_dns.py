@@ -25,6 +25,7 @@ def a_web(*names: str, pages: int = 3) -> FakeWeb:
     return web
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(150)
 async def test_ten_thousand_dead_names_cost_bounded_lookups_and_leave_the_living_alone(tmp_path: Path) -> None:
     web = a_web("a.test", pages=20)
@@ -46,6 +47,7 @@ async def test_ten_thousand_dead_names_cost_bounded_lookups_and_leave_the_living
     assert sorted(asked.values())[-100] <= 4  # both families of addresses; a busy machine may ask a few again
 
 
+@pytest.mark.thorough
 async def test_names_that_fail_half_of_the_time_are_reached_in_the_end(tmp_path: Path) -> None:
     numbers = count()
 
@@ -64,6 +66,7 @@ async def test_names_that_fail_half_of_the_time_are_reached_in_the_end(tmp_path:
     assert len(done.pages()) == 8
 
 
+@pytest.mark.thorough
 async def test_an_answer_that_takes_five_seconds_is_waited_for_and_holds_up_nobody_else(tmp_path: Path) -> None:
     """Among quick ones, from which c-ares learns to expect the same of all."""
     web = a_web("a.test", "b.test", pages=20)
@@ -80,6 +83,7 @@ async def test_an_answer_that_takes_five_seconds_is_waited_for_and_holds_up_nobo
     assert len(done.pages()) == 2 * 20 + 6 * 3
 
 
+@pytest.mark.thorough
 async def test_names_that_are_never_answered_hold_up_nobody_who_has_answered(tmp_path: Path) -> None:
     """More of them than there are workers; the pages take two seconds."""
     web = a_web("a.test", "b.test", pages=20)

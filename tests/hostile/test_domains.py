@@ -75,6 +75,7 @@ def _asked(served: Served) -> tuple[set[str], set[str]]:
     return looked_up, requested
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("trap", list(TRAPS))
 def test_a_domain_of_endless_hosts_gets_its_number_of_them_and_the_honest_ones_are_complete(
     cli: Cli, serve: Serve, trap: str
@@ -117,6 +118,7 @@ def test_with_scope_domain_the_seed_and_its_first_subdomains_are_crawled(cli: Cl
     assert seed in cli.pages()
 
 
+@pytest.mark.thorough
 def test_kills_let_no_further_host_in(cli: Cli, serve: Serve) -> None:
     served = serve(_web("links"))
     arguments = (served.url("h000.test"), *FAST, "--scope", "any", "--max-hosts-per-domain", "60")

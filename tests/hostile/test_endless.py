@@ -22,6 +22,7 @@ RUN_S = 18.0
 PACE = 0.75  # a second: tells a stall from a busy machine; see the table for the figures
 
 
+@pytest.mark.thorough
 async def test_what_never_ends_is_cut_at_a_limit_or_at_the_deadline(tmp_path: Path) -> None:
     web = FakeWeb()
     site = web.host("a.test")
@@ -53,6 +54,7 @@ async def test_a_tls_handshake_that_never_ends_is_cut_at_the_deadline_of_connect
     assert 0.4 < elapsed_s < 4  # the first request to an origin has 5 s: another deadline
 
 
+@pytest.mark.thorough
 async def test_a_robots_txt_that_never_ends_lets_no_page_be_fetched_and_costs_little_time(tmp_path: Path) -> None:
     web = FakeWeb()
     for number, answer in enumerate(ENDLESS.values()):
@@ -65,6 +67,7 @@ async def test_a_robots_txt_that_never_ends_lets_no_page_be_fetched_and_costs_li
     assert done.summary.end_reason == "waiting"  # the first knock has a deadline of its own, 5 s instead of 30
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(120)
 async def test_friendly_hosts_keep_their_pace_beside_a_hundred_that_never_end(tmp_path: Path) -> None:
     """Of the hundred, some eighty hang, which is more than there are workers; the others are cut at a limit.

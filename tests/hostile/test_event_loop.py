@@ -40,6 +40,7 @@ MARKUP: dict[str, Callable[[], bytes]] = {
 ROBOTS = {"plain": "Disallow: /%x\n", "wild": "Disallow: /*%x*a\n"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", MARKUP)
 async def test_hostile_markup_does_not_block_the_event_loop(tmp_path: Path, kind: str) -> None:
     web = FakeWeb()
@@ -49,6 +50,7 @@ async def test_hostile_markup_does_not_block_the_event_loop(tmp_path: Path, kind
     assert watch.longest_s < MAX_BUSY_S
 
 
+@pytest.mark.thorough
 async def test_a_sitemap_of_50_000_urls_does_not_block_the_event_loop(tmp_path: Path) -> None:
     """A turn is too long where it takes 0.2 s and 45 % of the crawl's computing: a machine that is busy at that moment
     stretches it, but not by so much (it is 19 %, and 35 % was seen once). Judged in one turn, the URLs take over half.
@@ -66,6 +68,7 @@ async def test_a_sitemap_of_50_000_urls_does_not_block_the_event_loop(tmp_path: 
     assert watch.longest_s < MAX_BUSY_S or watch.longest_share < 0.45
 
 
+@pytest.mark.thorough
 async def test_giant_robots_txts_do_not_block_the_event_loop(tmp_path: Path) -> None:
     """Read, asked about the URLs that waited for them, and so again by a second run, which asks for long ones anew."""
     web = FakeWeb()

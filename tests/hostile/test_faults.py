@@ -40,6 +40,7 @@ def with_every_reply_that_clients_read(site: Site) -> int:
     return len(replies)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(180)
 async def test_a_thousand_pages_beside_every_small_fault_of_their_host_are_all_stored(tmp_path: Path) -> None:
     web = FakeWeb()

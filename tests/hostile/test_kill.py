@@ -92,6 +92,7 @@ def _hang_after(head: bytes) -> StreamHandler:
 HANGS = (b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 99\r\n\r\n<p>")
 
 
+@pytest.mark.thorough
 def test_sigterm_among_hung_connections_ends_cleanly_and_the_next_run_fetches_what_hung(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     hosts = [web.host(f"h{number}.test") for number in range(HUNG)]
@@ -119,6 +120,7 @@ def test_sigterm_among_hung_connections_ends_cleanly_and_the_next_run_fetches_wh
 # --- a parser that dies -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_page_that_costs_its_parser_the_life_twice_is_failed_its_body_kept_and_the_crawl_goes_on(
     cli: Cli, serve: Serve
 ) -> None:

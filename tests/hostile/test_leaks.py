@@ -23,6 +23,7 @@ LINKS = 60  # a page, half on its host, half to other hosts: the caches of URLs 
 EARLY, LATE = 20_000, 100_000  # pages; the second is a day of 1.2 pages a second
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
 def test_a_hundred_file_descriptors_are_enough_for_300_hosts(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from crawler.config import MIB, ScopeRule
 from crawler.fakeweb import FakeWeb
 from tests.hostile.web import cost_of, crawled, repeating, watched_loop
@@ -20,6 +22,7 @@ LONG = (
 ).encode()
 
 
+@pytest.mark.thorough
 async def test_a_sitemap_of_28_mb_gives_all_its_urls_within_a_memory_of_1_mib(tmp_path: Path) -> None:
     assert len(LONG) > 26 * MIB
     web = FakeWeb()
@@ -35,6 +38,7 @@ async def test_a_sitemap_of_28_mb_gives_all_its_urls_within_a_memory_of_1_mib(tm
     assert done.pages() == {served.url("a.test"), served.url("a.test", "/page")}
 
 
+@pytest.mark.thorough
 def test_a_long_sitemap_costs_the_crawl_little_memory(tmp_path: Path) -> None:
     usual, long = FakeWeb(), FakeWeb()
     usual.host("a.test").page("/", body=b"<p>x")
@@ -51,6 +55,7 @@ def test_a_long_sitemap_costs_the_crawl_little_memory(tmp_path: Path) -> None:
     assert cost.crawl_mib < before.crawl_mib + 30
 
 
+@pytest.mark.thorough
 async def test_sitemaps_that_cannot_be_packed_neither_use_up_the_memory_nor_stop_the_crawl(tmp_path: Path) -> None:
     """Each is cut at 16 MiB, and said to be; beside them, pages are fetched."""
     noise = os.urandom(9 * MIB).hex().encode().translate(bytes.maketrans(b"0123456789abcdef", b"ghijklmnopqrstuv"))
@@ -76,6 +81,7 @@ async def test_sitemaps_that_cannot_be_packed_neither_use_up_the_memory_nor_stop
     assert done.summary.cut_sitemaps == 3
 
 
+@pytest.mark.thorough
 async def test_a_sitemap_that_never_ends_is_cut_at_four_times_the_deadline(tmp_path: Path) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\n\r\n<urlset>" + b" " * 8192
     web = FakeWeb()

@@ -225,6 +225,7 @@ def _late(raw: bytes) -> StreamHandler:
     return answer
 
 
+@pytest.mark.thorough
 async def test_an_answer_before_the_request_is_none(tmp_path: Path) -> None:
     """The server speaks first. Were the crawl's event loop not held up, either could be first at times."""
 

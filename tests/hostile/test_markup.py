@@ -47,6 +47,7 @@ def test_five_megabytes_of_ordinary_markup_take_at_most_a_second() -> None:
     assert used_s < 5  # measured: 0.5; the bound tells a page from a hang
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(180)
 async def test_nasty_pages_are_pages_or_parse_timeouts_and_never_block_the_event_loop(tmp_path: Path) -> None:
     web = FakeWeb()

@@ -75,6 +75,7 @@ def hostile_files() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", list(hostile_files()))
 async def test_what_would_take_all_memory_or_time_harms_nothing_else(name: str) -> None:
     body = hostile_files()[name]

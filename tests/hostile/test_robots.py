@@ -43,6 +43,7 @@ def test_reading_and_asking_take_at_most_a_second_of_processor_time(body: bytes)
     assert used_s < 3  # measured: at most 0.6; a generous bound, other work may be running
 
 
+@pytest.mark.thorough
 async def test_giant_and_strange_files_are_kept_to_and_hold_up_nobody(tmp_path: Path) -> None:
     web = FakeWeb()
     for number, body in enumerate(GIANTS.values()):
@@ -64,6 +65,7 @@ async def test_giant_and_strange_files_are_kept_to_and_hold_up_nobody(tmp_path: 
     assert done.summary.complete
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("status", [500, 503, 429, "silence", "garbage"])
 async def test_while_it_is_unreachable_no_page_is_fetched_and_later_all_are(status: int | str, tmp_path: Path) -> None:
     web = FakeWeb()

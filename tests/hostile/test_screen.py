@@ -73,6 +73,7 @@ def test_neither_the_json_log_nor_the_metrics_hold_a_control_character(hostile: 
     assert "crawler_failures_total" in metrics.read_text()
 
 
+@pytest.mark.thorough
 def test_the_live_view_shows_no_sequence_of_the_webs(hostile: FakeWeb, tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     with hostile.running() as served:

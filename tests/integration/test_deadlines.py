@@ -27,6 +27,7 @@ async def test_a_server_that_falls_silent_is_left_long_before_the_deadline_of_th
         assert await _ends(fetcher, server.url) is FailureKind.TIMEOUT  # the timer has gone off once by now
 
 
+@pytest.mark.thorough
 async def test_a_byte_now_and_then_is_no_silence_but_does_not_put_off_the_deadline() -> None:
     async def drip(head: bytes, writer: asyncio.StreamWriter) -> None:
         for byte in HEAD + b"\r\n":
@@ -44,6 +45,7 @@ async def test_a_byte_now_and_then_is_no_silence_but_does_not_put_off_the_deadli
     assert long.kind is FailureKind.TIMEOUT
 
 
+@pytest.mark.thorough
 async def test_what_we_ourselves_do_not_read_is_no_silence() -> None:
     async with (
         RawServer(ok(bytes(300 * KIB))) as server,
@@ -54,6 +56,7 @@ async def test_what_we_ourselves_do_not_read_is_no_silence() -> None:
     assert answer.size == 300 * KIB
 
 
+@pytest.mark.thorough
 async def test_a_body_that_waits_for_memory_is_not_silent() -> None:
     """The first two fill the budget, of which one may have too much; the third has sent all that it has."""
     go_on = asyncio.Event()

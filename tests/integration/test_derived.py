@@ -438,6 +438,7 @@ def missing(db: Path) -> int:
         return int(connection.execute(sql, (progress(db),)).fetchone()[0])
 
 
+@pytest.mark.thorough
 def test_killed_at_any_instant_it_goes_on_from_where_it_was(large: Path) -> None:
     newest = rows(large, "SELECT max(id) FROM pages")[0][0]
     came_to, kills = 0, 0

@@ -96,6 +96,7 @@ async def test_a_document_that_takes_too_long_is_given_up_and_the_others_are_rea
             assert not isinstance(reading, Failure)
 
 
+@pytest.mark.thorough
 async def test_a_process_that_dies_once_costs_nothing_and_twice_its_document() -> None:
     async with open_parser("crawler", 60) as parser:
         await parser.read(UrlKind.PAGE, _response(HTML), keep_body=False)
@@ -143,6 +144,7 @@ def test_what_is_given_to_a_process_that_has_just_died_is_read_by_another(loop: 
     _run(loop, read_between_deaths())
 
 
+@pytest.mark.thorough
 @LOOPS
 def test_no_read_waits_for_ever_whenever_processes_are_killed(loop: Any) -> None:
     async def read_under_fire() -> None:
@@ -204,6 +206,7 @@ def test_processes_that_cannot_run_at_all_are_not_the_documents_fault(
     _run(loop, read_without_a_standard_library())
 
 
+@pytest.mark.thorough
 async def test_processes_that_something_kills_as_they_start_are_not_started_for_ever(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -250,6 +253,7 @@ async def test_any_content_type_reaches_the_reader(content_type: str) -> None:
     assert not isinstance(reading, Failure)
 
 
+@pytest.mark.thorough
 async def test_large_documents_are_read_one_at_a_time_over_all_processes() -> None:
     """Eight at once took 1.3 GB. Small ones do not wait for them."""
     async with _closed_later(ParserPool("crawler", 60, processes=3)) as parser:
@@ -266,6 +270,7 @@ async def test_large_documents_are_read_one_at_a_time_over_all_processes() -> No
     assert small >= 4
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize("processes", [1, 2])
 async def test_a_process_that_has_grown_is_replaced_after_its_document(processes: int) -> None:
@@ -281,6 +286,7 @@ async def test_a_process_that_has_grown_is_replaced_after_its_document(processes
         assert sum(map(_resident_bytes, _children())) < processes * (100 << 20)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries cannot be told to give memory back")
 async def test_a_process_that_only_keeps_freed_memory_gives_it_back_and_stays() -> None:
     async with _closed_later(ParserPool("crawler", 60, processes=1)) as parser:

@@ -128,6 +128,7 @@ async def test_a_socks5_proxy_is_given_the_address_that_was_judged_whatever_it_m
         assert isinstance(await fetcher.fetch(f"http://a.test:{server.port}/"), Response)
 
 
+@pytest.mark.thorough
 async def test_a_name_that_changes_while_its_request_waits_for_a_connection_is_judged_again() -> None:
     """Judged at first, the second request waits for the only connection until DNS may be asked again."""
 

@@ -281,6 +281,7 @@ async def test_failing_an_origin_costs_as_much_as_its_host_has_urls(tmp_path: Pa
         assert any("urls_due (host_id=?" in step for step in plan_of(connection, failing))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("hubs", [0, 1])
 async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is(tmp_path: Path, hubs: int) -> None:
     """Steps of SQLite's virtual machine for one choice, in a host with many pages and with ten times as many."""
@@ -312,6 +313,7 @@ async def test_choosing_what_to_fetch_again_costs_the_same_however_much_there_is
     assert steps[1] < 1.2 * steps[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("max_age", ["age", "auto"])
 async def test_an_outage_of_a_whole_host_makes_no_choice_dearer(tmp_path: Path, max_age: str) -> None:
     """Steps of SQLite's virtual machine where half of so many pages fail for now, half have failed."""

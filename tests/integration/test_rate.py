@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from tests.integration.rawserver import RawServer, drip, ok, opened_fetcher
 KIB = 1024
 
 
+@pytest.mark.thorough
 async def test_all_hosts_together_keep_to_the_rate_and_all_arrive() -> None:
     body = bytes(100 * KIB)
     async with RawServer(ok(body), host="0.0.0.0") as server, opened_fetcher(max_rate=400 * KIB) as fetcher:
@@ -47,6 +49,7 @@ async def test_the_servers_are_held_back() -> None:
     assert 100 * KIB < sent < 20 * MIB  # what the kernel's buffers hold; unthrottled it is hundreds
 
 
+@pytest.mark.thorough
 async def test_a_small_page_does_not_wait_for_large_ones() -> None:
     async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(ok(b"small") if b"/small" in head else ok(bytes(MIB)))
@@ -62,6 +65,7 @@ async def test_a_small_page_does_not_wait_for_large_ones() -> None:
         await asyncio.gather(*large, return_exceptions=True)
 
 
+@pytest.mark.thorough
 async def test_our_own_throttle_counts_in_no_deadline_and_is_no_slowness_of_the_host() -> None:
     async with RawServer(ok(bytes(200 * KIB))) as server, opened_fetcher(max_rate=100 * KIB, timeout_s=1) as fetcher:
         started = time.monotonic()

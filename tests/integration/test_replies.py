@@ -393,6 +393,7 @@ async def test_a_body_whose_checksum_is_missing_is_kept_and_flagged(coding: str,
     assert (answer.body, answer.truncated) == (BODY, True)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("coding", COMPRESS)
 async def test_of_compressed_data_that_are_cut_what_there_is_is_kept_and_flagged(coding: str) -> None:
     body = b"".join(b"%d " % (number * number) for number in range(50_000))

@@ -94,6 +94,7 @@ async def test_the_time_to_live_is_obeyed_within_bounds(ttl: int, expected: floa
         assert await lifetime_is(expected, "a.test", resolver, counters, clock)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "kept_s", "words"),
     [
@@ -139,6 +140,7 @@ async def test_a_caller_that_gives_up_does_not_end_the_lookup_for_the_others() -
         assert counters.dns_lookups == 1
 
 
+@pytest.mark.thorough
 async def test_the_lookups_under_way_are_bounded_and_all_end() -> None:
     names = [f"h{number}.test" for number in range(3 * room.MAX_LOOKUPS)]
     server = DnsServer({name: ["192.0.2.1"] for name in names}, trouble={"h0.test": None})
@@ -198,6 +200,7 @@ async def test_aiohttp_gets_host_entries_or_an_error_with_a_message() -> None:
             await resolver.resolve("nowhere.test", 443)
 
 
+@pytest.mark.thorough
 async def test_a_late_answer_is_waited_for_though_all_others_came_at_once() -> None:
     quick = {f"h{number}.test": ["192.0.2.1"] for number in range(20)}
     server = DnsServer({"late.test": ["192.0.2.2"], **quick}, delays_s={"late.test": 3.0})

@@ -207,6 +207,7 @@ def test_no_query_is_an_error(parts: list[str]) -> None:
         matcher.in_titles({1: "a b"})
 
 
+@pytest.mark.thorough
 async def test_a_query_that_is_too_long_says_so_or_is_answered(library: Path) -> None:
     assert await found(library, "window " * 5000)
     deep = "(" * 2000 + "window" + ")" * 2000
@@ -557,6 +558,7 @@ asyncio.run(bring_up_to_date(Path(sys.argv[1]), SmallBatches()))
 """
 
 
+@pytest.mark.thorough
 async def test_killed_at_any_instant_it_goes_on_and_misses_nothing(old: Path) -> None:
     chance = random.Random(5)
     async with a_store(old) as store:

@@ -67,6 +67,7 @@ async def test_a_page_that_cannot_be_stored_is_an_error_and_not_passed_over(path
         assert row_of(path, A, "status") == ("pending",)
 
 
+@pytest.mark.thorough
 async def test_a_batch_may_need_more_parameters_than_a_statement_takes(path: Path) -> None:
     urls = [f"http://a.test/{number}" for number in range(3000)]
     statements: list[str] = []
@@ -140,6 +141,7 @@ async def test_others_than_the_settled_targets_are_looked_at(path: Path) -> None
         assert known.unsettled(nearer) == nearer, "none of them has the place in memory of one that is settled"
 
 
+@pytest.mark.thorough
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches=some_batches(), max_known=st.sampled_from([0, 2, 5]))
 async def test_the_cache_changes_nothing(batches: Batches, max_known: int) -> None:

@@ -109,6 +109,7 @@ async def test_put_waits_while_too_many_visits_wait(tmp_path: Path) -> None:
         assert desk.urls == URLS[: 2 * MAX_BATCH + 1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("heavy", ["body", "text", "links"])
 async def test_put_waits_while_too_many_bytes_wait(tmp_path: Path, heavy: str) -> None:
     async with a_desk(tmp_path) as desk:

@@ -106,6 +106,7 @@ def test_links_that_robots_are_not_to_follow_are_known_and_not_followed() -> Non
     assert reasons(followed) == [None, None, "scope"]
 
 
+@pytest.mark.thorough
 def test_judgements_are_kept_within_bounds() -> None:
     admission = an_admission()
     for start in range(0, 140_000, 1000):

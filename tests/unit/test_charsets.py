@@ -31,11 +31,13 @@ _BYTES = st.lists(
 ).map(b"".join)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("encoding", SINGLE_BYTE + MULTI_BYTE)
 def test_decoder_is_the_standards_for_every_sequence(encoding: str) -> None:
     assert table_hash(decode(body, encoding) for body in sequences(encoding)) == _HASHES["decoders"][encoding]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("encoding", LEGACY)
 def test_encoder_is_the_standards_for_every_character(encoding: str) -> None:
     queries = (as_query(encode(text, encoding, "%26%23{}%3B")) for text in characters(encoding))

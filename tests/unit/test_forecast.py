@@ -80,6 +80,7 @@ def test_more_requests_keep_pages_fresher_up_to_what_is_asked_for() -> None:
     assert freshness([], DAY_S, 5) == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["as measured", "the web in 2000", "documentation"])
 @pytest.mark.parametrize("share", [0.05, 0.2])
 def test_the_freshness_of_a_budget_comes_true(name: str, share: float) -> None:

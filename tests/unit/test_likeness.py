@@ -216,6 +216,7 @@ def shares(name: str, nights: int = 30, seeds: tuple[int, ...] = (1,)) -> tuple[
     return before, fresh_before, asked, fresh, fixed
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ALIKE)
 def test_where_all_change_alike_auto_finds_that_out(name: str) -> None:
     _before, fresh_before, _asked, fresh, fixed = shares(name)
@@ -223,6 +224,7 @@ def test_where_all_change_alike_auto_finds_that_out(name: str) -> None:
     assert fresh > fixed - 0.005
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["as measured", "news and archive", "half of it daily"])
 def test_where_all_kinds_of_pages_are_in_one_place_nothing_changes(name: str) -> None:
     before, fresh_before, asked, fresh, _fixed = shares(name)
@@ -230,6 +232,7 @@ def test_where_all_kinds_of_pages_are_in_one_place_nothing_changes(name: str) ->
     assert fresh == pytest.approx(fresh_before, abs=0.002)
 
 
+@pytest.mark.thorough
 def test_folders_tell_of_their_pages() -> None:
     before, fresh_before, asked, fresh, fixed = shares("by folder")
     assert fresh - 0.29 * asked > fresh_before - 0.29 * before + 0.005

@@ -97,6 +97,7 @@ def test_a_wrong_number_of_pages_ends(count: int) -> None:
     assert read_pdf(a_pdf(["one"], ["two"], count=count), URL) is not None
 
 
+@pytest.mark.thorough
 def test_text_is_cut_at_its_limit() -> None:
     stream = zlib.compress(shown(["x" * 1000] * 1000))
     page = page_of(a_pdf(*[stream] * (MAX_TEXT_CHARS // 1_000_000 + 2)))

@@ -75,6 +75,7 @@ def test_auto_beside_every_night(mix: str) -> None:
     assert freshness > fixed_freshness
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mix", ["the web in 2000", "com in 2000", "anything"])
 def test_auto_beside_a_fixed_interval(mix: str) -> None:
     """Where much changes each day, auto is fresher than a fixed interval with as many requests."""
@@ -83,6 +84,7 @@ def test_auto_beside_a_fixed_interval(mix: str) -> None:
     assert freshness > simulate(MIXES[mix], every(most / asked))[1] + 0.01
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("mix", "share"), [("as measured", 0.1), ("as measured", 0.2), ("the web in 2000", 0.2)])
 def test_on_a_budget_auto_is_fresher_than_looking_at_the_longest_unseen_first(mix: str, share: float) -> None:
     """Over 90 nights, of which the first sees all: what pays is what has been learnt."""

@@ -298,6 +298,7 @@ def fetched(site: Site, most: int = GIVEN_UP) -> tuple[int, set[str]]:
     return len(targets), targets
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ENDLESS)
 def test_endless_places_are_closed(name: str) -> None:
     pages, _targets = fetched(ENDLESS[name])
@@ -305,6 +306,7 @@ def test_endless_places_are_closed(name: str) -> None:
     assert pages < GIVEN_UP
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", HONEST)
 def test_honest_thin_places_are_not(name: str) -> None:
     pages, targets = fetched(HONEST[name], most=5 * HONEST_PAGES)

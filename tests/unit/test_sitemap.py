@@ -416,6 +416,7 @@ def test_elements_nest_up_to_a_limit() -> None:
     assert urls(f"<urlset>{entry}" + "<a>" * 1_000_000) == ["http://example.com/a"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("nodes", ["<a/>" * 100, "<a " + " ".join(f"a{n}=''" for n in range(99)) + "/>"])
 def test_nodes_are_limited_in_number(nodes: str) -> None:
     entry = "<url><loc>/a</loc></url>"
@@ -430,6 +431,7 @@ def test_a_giant_tag_or_comment_ends_the_reading(token: str) -> None:
     assert len(urls("<urlset>" + entry + token.format("x" * (MAX_TOKEN_BYTES * 2)) + entry)) == 1
 
 
+@pytest.mark.thorough
 def test_lines_are_limited_in_number() -> None:
     line = "http://example.com/a\n"
     assert len(urls(line + " \n" * (MAX_NODES // 2) + line)) == 2
