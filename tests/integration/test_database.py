@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +18,7 @@ import pytest
 
 from crawler.errors import DatabaseBusyError, DatabaseFailedError
 from crawler.records import Horizon, Target
-from crawler.storage.sqlite.database import APPLICATION_ID, open_reader, open_writer, schema_version
+from crawler.storage.sqlite.database import APPLICATION_ID, connect, open_reader, open_writer, schema_version
 from crawler.storage.sqlite.lock import database_lock
 from crawler.storage.sqlite.store import open_store
 
@@ -342,3 +344,26 @@ async def test_a_database_of_an_earlier_schema_is_brought_up_to_date_and_gone_on
         assert {claim.url for claim in await store.due_urls([1], 9, day_s)} == {"http://a.test/3"}
     assert value(path, "PRAGMA user_version") == schema_version()
     assert value(path, "PRAGMA integrity_check") == "ok"
+
+
+def test_connecting_that_is_cancelled_leaves_no_thread_that_calls_into_a_closed_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may come while a command opens its database."""
+    told: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda error: told.append(repr(error.exc_value)))
+
+    async def connect_for(turns: int) -> None:
+        connecting = asyncio.create_task(connect(str(tmp_path / "crawl.db"), uri=False, patience_s=1))
+        for _turn in range(turns):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await connecting
+
+    for attempt in range(100):
+        asyncio.run(connect_for(attempt % 4))
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(10)
+    assert told == []

@@ -8,10 +8,11 @@ the next program to close the database would delete the WAL under a crawl that r
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -124,8 +125,21 @@ def check_file(path: Path) -> int:
 
 
 async def connect(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
-    """Connects once without a thread first: if connecting fails, aiosqlite's thread may call into a closed loop."""
+    """Connects once without a thread first: if connecting fails, aiosqlite's thread may call into a closed loop.
+
+    So it may where connecting is cancelled, as by Ctrl-C: what is being opened is closed before that goes on.
+    """
     sqlite3.connect(target, uri=uri).close()
+    opening = asyncio.create_task(_opened(target, uri=uri, patience_s=patience_s))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(sqlite3.Error):
+            await (await opening).close()
+        raise
+
+
+async def _opened(target: str, *, uri: bool, patience_s: float) -> aiosqlite.Connection:
     return await aiosqlite.connect(target, uri=uri, isolation_level=None, timeout=patience_s)
 
 
