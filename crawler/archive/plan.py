@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import aiosqlite
 from crawler.archive.reading import open_archive
 from crawler.config import CrawlConfig
 from crawler.host_settings import settings_of
-from crawler.policy.forecast import Habit, HostWork
+from crawler.policy.forecast import Habit, HostWork, freshness, visits_asked
 from crawler.policy.rate import DAY_S, unchanged
 from crawler.policy.recrawl import rhythm
 from crawler.policy.robots import MAX_CRAWL_DELAY_S, RobotsRules
@@ -28,6 +28,7 @@ from crawler.storage.sqlite.columns import IS_ANSWERED
 from crawler.storage.sqlite.database import explained
 
 _CLASSES = 4.0  # of rates and intervals, a doubling
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of all pages, a run
 _LATEST_FETCHES = 20_000  # by which it is known how long responses take
 
 # Due now, and else planned for a time after that. ?1 is now, ?2 and ?3 are the horizon's; NULL: nothing is asked again.
@@ -103,12 +104,36 @@ class Plan:
         return sum(host.due for host in self.hosts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What so many requests for pages in each run are worth: `share` of all pages, the mean `freshness` of copies."""
+
+    requests: int
+    share: float
+    freshness: float
+
+
 async def read_plan(path: Path, config: CrawlConfig, now: float) -> Plan:
     """Read it: what a run with these options would have to do. Raises `DatabaseFailedError`."""
     async with open_archive(path) as connection:
         with explained(path):
             await connection.execute("BEGIN")
             return await _read(connection, config, now)
+
+
+async def read_budgets(connection: aiosqlite.Connection, now: float) -> list[Budget]:
+    """What budgets are worth for pages whose habits are known: those that were looked at more than once."""
+    cadence_s = _cadence_s([row[0] for row in await _rows(connection, _RUN_TIMES)])
+    habits, _fresh = await _habits(connection, now, cadence_s)
+    return list(budgets(habits, cadence_s))
+
+
+def budgets(habits: Sequence[Habit], cadence_s: float) -> Iterator[Budget]:
+    """Some that are less than what is asked for, and that."""
+    pages, asked = sum(one.pages for one in habits), visits_asked(habits, cadence_s)
+    for visits in (*(share * pages for share in _SHARES if share * pages < asked), asked):
+        if pages and visits >= 1:
+            yield Budget(requests=round(visits), share=visits / pages, freshness=freshness(habits, cadence_s, visits))
 
 
 async def last_options(path: Path) -> dict[str, Any]:

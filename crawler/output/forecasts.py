@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from crawler.archive.plan import Plan, PlannedHost
+from crawler.archive.plan import Budget, Plan, PlannedHost, budgets
 from crawler.config import CrawlConfig
 from crawler.output.ending import print_rows
 from crawler.output.figures import amount, counted, moment, span
 from crawler.output.safe_text import printable
 from crawler.output.tables import Column, Kind, column, write_rows
-from crawler.policy.forecast import RunForecast, forecast, freshness, visits_asked
+from crawler.policy.forecast import RunForecast, forecast
 from crawler.quantities import Age
 
-_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of all pages, a run
 _HOSTS = (
     column("host"),
     Column(name="due", kind=Kind.NUMBER),
@@ -28,15 +26,6 @@ _HOSTS = (
     Column(name="next due", kind=Kind.TEXT),
 )
 _BUDGETS = (Column(name="requests a run", kind=Kind.NUMBER), column("of the pages"), column("fresh"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What so many requests for pages in each run are worth: `share` of all pages, the mean `freshness` of copies."""
-
-    requests: int
-    share: float
-    freshness: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +48,8 @@ def foretold(plan: Plan, config: CrawlConfig) -> Forecast:
         config=config,
         whole=forecast(work, concurrency),
         run=forecast(work, concurrency, max_requests=run.max_requests, max_runtime_s=run.max_runtime_s),
-        budgets=tuple(_budgets(plan)),
+        budgets=tuple(budgets(plan.habits, plan.cadence_s)),
     )
-
-
-def _budgets(plan: Plan) -> Iterator[Budget]:
-    """Some that are less than what is asked for, and that."""
-    asked = visits_asked(plan.habits, plan.cadence_s)
-    for visits in (*(share * plan.pages for share in _SHARES if share * plan.pages < asked), asked):
-        if plan.pages and visits >= 1:
-            fresh = freshness(plan.habits, plan.cadence_s, visits)
-            yield Budget(requests=round(visits), share=visits / plan.pages, freshness=fresh)
 
 
 def as_data(found: Forecast) -> dict[str, Any]:

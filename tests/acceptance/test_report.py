@@ -22,6 +22,7 @@ from crawler.output.report.page import MAX_BYTES
 from crawler.storage.sqlite.views import views
 from tests.acceptance import devtools
 from tests.acceptance.conftest import COMMAND, Cli, Outcome, Serve
+from tests.acceptance.known_web import crawl_known_web
 from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, old_web
 from tests.acceptance.shop_web import HOSTILE, LONG_DESCRIPTION, LONG_TITLE, next_day, shop
@@ -460,6 +461,16 @@ def test_json_is_exact_and_ascii(days: Shop) -> None:
         data["figures"]["pages"] == len(days.cli.rows("SELECT 1 FROM current_pages")) or data["figures"]["pages"] > 15
     )
     assert {chart["name"] for chart in data["charts"]} >= {"classes", "depth", "hosts", "types", "responses"}
+
+
+def test_what_budgets_are_worth_is_drawn_as_the_plan_tells_it(cli: Cli) -> None:
+    crawl_known_web(cli.db)
+    data = json.loads(cli.command("report", "-", "--format", "json", "--db", str(cli.db)).out)
+    (drawn,) = [chart["points"] for chart in data["charts"] if chart["name"] == "budgets"]
+    told = json.loads(cli.command("plan", "--json", "--db", str(cli.db)).out)["budgets"]
+    assert [value for _label, value in drawn] == [round(100 * one["freshness"]) for one in told]
+    assert [int(label.split()[0]) for label, _value in drawn] == [one["requests"] for one in told]
+    assert len(drawn) > 2
 
 
 def test_long_tables_are_cut_and_say_which_command_lists_the_rest(days: Shop) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import aiosqlite
 
 from crawler.archive.audit.model import Chart, Figure, Kind, Point, Shape
+from crawler.archive.plan import read_budgets
 
 _HOSTS = 10
 _TYPES = 8
@@ -93,8 +94,8 @@ async def read_figures(connection: aiosqlite.Connection) -> list[Figure]:
     ]  # fmt: skip
 
 
-async def read_charts(connection: aiosqlite.Connection) -> list[Chart]:
-    """Those that have something to show."""
+async def read_charts(connection: aiosqlite.Connection, now: float) -> list[Chart]:
+    """Those that have something to show; `now` in Unix seconds."""
     pages = (
         ("depth", "Pages by depth", Shape.COLUMNS, await _rows(connection, _BY_DEPTH, _DEPTHS)),
         ("hosts", "Pages by host", Shape.BARS, await _rows(connection, _BY_HOST, _HOSTS)),
@@ -102,13 +103,16 @@ async def read_charts(connection: aiosqlite.Connection) -> list[Chart]:
         ("times", "Pages over time", Shape.LINE, _summed(await _rows(connection, _BY_MOMENT, _MOMENTS))),
     )
     runs = [(str(run), pages) for run, pages in reversed(await _rows(connection, _BY_RUN, _RUNS))]
+    budgets = await read_budgets(connection, now) if len(runs) > 1 else []  # nothing is learnt from one
     steps = dict(await _rows(connection, _BY_TIME))
     responses = [(name, steps[step]) for step, name in enumerate(_STEPS) if step in steps]
+    worth = [(f"{one.requests:,} ({one.share:.0%} of the pages)", round(100 * one.freshness)) for one in budgets]
     charts = (
         ("classes", "Responses in the last run", Shape.BARS, await _rows(connection, _CLASSES)),
         ("responses", "Pages by response time", Shape.BARS, responses),
         *pages,
         ("runs", "Pages stored, by run", Shape.COLUMNS, runs if len(runs) > 1 else []),
+        ("budgets", "Fresh copies in percent, by requests a run with --max-age auto", Shape.BARS, worth),
     )
     return [
         Chart(name=name, title=title, shape=shape, points=[(label or "?", value) for label, value in points])
