@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from crawler.archive.moments import Moment
 from crawler.errors import UsageError
 from crawler.storage.sqlite.database import explained
 
-_FIELDS = ("title", "description", "language", "canonical_url", "author", "noindex", "nofollow")
+FIELDS = ("title", "description", "language", "canonical_url", "author", "noindex", "nofollow")
 _VERSION = f"""
-SELECT p.id, f.run_id, f.started_at, p.text, {", ".join(f"p.{name}" for name in _FIELDS)}
+SELECT p.id, f.run_id, f.started_at, p.text, {", ".join(f"p.{name}" for name in FIELDS)}
 FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id
 """  # noqa: S608 - our own names
 _LINKS = """
@@ -62,7 +62,12 @@ async def _at(connection: aiosqlite.Connection, url_id: int, moment: Moment) -> 
 
 async def _revision(connection: aiosqlite.Connection, row: Sequence[Any]) -> Revision:
     page_id, run_id, seen_at, text, *values = row
-    said = [f"{name}: {value}" for name, value in zip(_FIELDS, values, strict=True) if value]
-    links = [f"link: {url}  {anchor}" for url, anchor in await connection.execute_fetchall(_LINKS, (page_id,))]
-    lines = [*said, "", *text.splitlines(), *(["", *links] if links else [])]
-    return Revision(page_id=page_id, run_id=run_id, seen_at=seen_at, lines=lines)
+    links = [(url, anchor) for url, anchor in await connection.execute_fetchall(_LINKS, (page_id,))]
+    return Revision(page_id=page_id, run_id=run_id, seen_at=seen_at, lines=lines_of(values, text, links))
+
+
+def lines_of(values: Iterable[Any], text: str, links: Iterable[tuple[str, str]]) -> list[str]:
+    """The lines of a version that has these values of `FIELDS`, and links with their anchors, in their order."""
+    said = [f"{name}: {value}" for name, value in zip(FIELDS, values, strict=True) if value]
+    named = [f"link: {url}  {anchor}" for url, anchor in links]
+    return [*said, "", *text.splitlines(), *(["", *named] if named else [])]
