@@ -188,7 +188,7 @@ class Pages:
 
     async def _status(self) -> dict[str, Any]:
         status = await read_status(self._db)
-        return {"status": status, "data": status.as_dict(), "report": status.report}
+        return {"status": status, "report": status.report}
 
 
 class _KeptReport:

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from crawler.archive.audit.model import Audit, Chart, Kind, Row, Section, Severity
 from crawler.output.figures import amount, counted, moment
-from crawler.output.report.cells import cell, figure, found, rest, sites, verdict
+from crawler.output.report.cells import cell, figure, found, rest, sites
 from crawler.output.report.drawing import draw, labelled
 
 MAX_BYTES = 5_000_000
@@ -64,7 +64,6 @@ def as_page(audit: Audit) -> str:
             audit=audit,
             sites=sites(audit),
             option=f"--db {shlex.quote(audit.db)}",
-            verdict=verdict(audit),
             counts=[(severity, number) for severity in severities if (number := found(audit, severity))],
             figures=[(one.title, figure(one), one.kind, one.note) for one in audit.figures],
             charts=[(one.title, Markup(draw(one)), _points(one)) for one in audit.charts],  # noqa: S704 - drawn by us
