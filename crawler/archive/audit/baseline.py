@@ -53,7 +53,7 @@ def _known(path: Path, name: str, section: Mapping[str, Any] | None) -> Sequence
     rows, total = section["rows"], section["total"]
     if len(rows) < total:
         raise UsageError(
-            f"--baseline {path} has {len(rows):,} of {total:,} rows of {name}; make it anew with --limit {total},"
+            f"--baseline {path} has {len(rows):,} of {total:,} rows of {name}; recreate it with --limit {total},"
             " or give the crawl database itself"
         )
     return [{column: row[column] for column in QUESTIONS[name].key} for row in rows]
