@@ -50,6 +50,10 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{max(0.0, seconds):.1f} s"
 
 
-def moment(time_s: float) -> str:
-    """A time (Unix seconds) as a person's watch has it: '2026-11-28 05:10'."""
-    return datetime.fromtimestamp(time_s, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+def moment(time_s: float, *, with_seconds: bool = False) -> str:
+    """A time (Unix seconds) as a person's watch has it: '2026-11-28 05:10'. One that no calendar has, as it is."""
+    try:
+        local = datetime.fromtimestamp(time_s, tz=UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return str(time_s)
+    return local.strftime("%Y-%m-%d %H:%M:%S" if with_seconds else "%Y-%m-%d %H:%M")

@@ -13,15 +13,15 @@ import re
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, Protocol, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from crawler.output.figures import size
+from crawler.output.figures import moment, size
 from crawler.output.safe_text import printable
 
 _SAMPLE = 100  # rows by which the columns of a terminal are measured
@@ -310,16 +310,8 @@ def shown(of: Column, value: Any, limit: int | None = None) -> str:
     return printable(text if limit is None else text[: limit * _MAX_CHARACTERS], limit)
 
 
-def _moment(time_s: float) -> str:
-    """A person's watch, to the second. What no calendar has is shown as it is: such times come from the web."""
-    try:
-        return datetime.fromtimestamp(time_s, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return str(time_s)
-
-
 _SHOWN: dict[Kind, Callable[[Any], str]] = {
-    Kind.TIME: _moment,
+    Kind.TIME: partial(moment, with_seconds=True),
     Kind.DURATION: lambda seconds: f"{seconds:.3f} s",
     Kind.SIZE: lambda number: size(int(number)),
     Kind.FLAG: lambda flag: "yes" if flag else "",

@@ -65,19 +65,11 @@ def _seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
-def _moment(value: float) -> str:
-    """Some times come from the web, and no calendar has them."""
-    try:
-        return moment(value)
-    except (ValueError, OverflowError, OSError):
-        return str(value)
-
-
 _SHOWN: Mapping[Kind, Callable[[Any], str]] = {
     Kind.COUNT: amount,
     Kind.SHARE: lambda value: f"{value:,.2f}",
     Kind.SIZE: lambda value: size(int(value)),
     Kind.SECONDS: _seconds,
-    Kind.TIME: _moment,
+    Kind.TIME: moment,
     Kind.FLAG: lambda value: "yes" if value else "no",
 }
