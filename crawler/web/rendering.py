@@ -13,13 +13,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from crawler.archive.answers import Excerpt
 from crawler.output.figures import amount, counted, moment, size, span
 from crawler.output.safe_text import printable
 from crawler.output.tables import column, shown
+from crawler.output.templates import environment
 
 _MAX_CELL = 200  # characters, about
 _UNSEEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
@@ -75,13 +76,7 @@ def first(values: Iterable[Any], number: int) -> list[Any]:
 
 @cache
 def _templates() -> Environment:
-    made = Environment(
-        loader=PackageLoader("crawler.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = environment("crawler.web")
     made.filters.update(
         amount=amount,
         counted=counted,

@@ -16,13 +16,14 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from crawler.archive.audit.model import Audit, Chart, Kind, Row, Section, Severity
 from crawler.output.figures import amount, counted, moment
 from crawler.output.report.cells import cell, figure, found, rest, sites
 from crawler.output.report.drawing import draw, labelled
+from crawler.output.templates import environment
 
 MAX_BYTES = 5_000_000
 _SECTION_BYTES = 150_000
@@ -133,14 +134,7 @@ def _asset(name: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    made = Environment(
-        loader=PackageLoader("crawler.output.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = environment("crawler.output.report")
     made.filters.update(
         amount=amount, moment=moment, counted=counted, cell_of=_cell, of_url=lambda url: _cell(url, Kind.URL)
     )
