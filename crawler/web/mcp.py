@@ -19,7 +19,7 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from crawler.archive.archive import Archive, open_crawl
-from crawler.archive.changes import BEGINNING, NOW, newest_cursor, read_changes
+from crawler.archive.changes import BEGINNING, NOW, newest_cursor
 from crawler.archive.finding import meant
 from crawler.archive.foreign_sql import run_foreign_sql
 from crawler.archive.listing import LISTINGS, listing_of
@@ -138,10 +138,11 @@ class Tools:
 
         An answer ends with the cursor for the next one. Give "now" to learn the cursor of now.
         """
-        async with open_archive(self._db) as connection:
-            if since == NOW:
+        if since == NOW:
+            async with open_archive(self._db) as connection:
                 return facts({"cursor": await newest_cursor(self._db, connection)})
-            found = [entry async for entry in read_changes(self._db, connection, since or BEGINNING, limit)]
+        async with open_crawl(self._db) as archive:
+            found = [entry async for entry in archive.changes(since or BEGINNING, limit)]
         rows = [
             {"change": one.change, "url": one.url, "at": utc(one.at), "run_id": one.run_id, "detail": one.detail}
             for one in found
