@@ -30,7 +30,14 @@ _STYLES: Mapping[str, str] = {
     UrlStatus.FAILED: "red",
     UrlStatus.EXCLUDED: "yellow",
 }
-_LEFT_OUT = ("text", "links", "link_details", "resources", "images_hash")  # of a page: long, or of no use to others
+_LEFT_OUT = (
+    "text",
+    "links",
+    "link_details",
+    "resources",
+    "images_hash",
+    "extracts",
+)  # of a page: long, or of no use to others
 
 Rows: TypeAlias = Iterator[tuple[str, Text]]
 Cells: TypeAlias = tuple[str, ...]

@@ -90,9 +90,10 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
 
 # --- pages ------------------------------------------------------------------------------------------------------------
 
-_NOT_KEPT = {  # of the URL's row; in a table of their own; followed at once; for the repetition rule alone
+_NOT_KEPT = {  # of the URL's row; in tables of their own; followed at once; for the repetition rule alone
     "url",
     "links",
+    "extracts",
     "refresh_url",
     "refresh_is_redirect",
     "images_hash",
