@@ -24,7 +24,7 @@ def whole(html: str) -> str:
 
 
 def read_back(markdown: str) -> str:
-    return READER.render(markdown)
+    return str(READER.render(markdown))
 
 
 @pytest.mark.parametrize(
