@@ -57,8 +57,8 @@ async def run_foreign_sql(path: Path, sql: str, *, max_rows: int, max_bytes: int
 
 
 def check_condition(path: Path, view: str, condition: str) -> None:
-    """Raise `UsageError` unless `condition` can stand in two pairs of brackets in the WHERE of a query of that view, and
-    does nothing but read. It is compiled, and not run.
+    """Raise `UsageError` unless `condition` can stand, in two pairs of brackets, in the WHERE of a query of that view,
+    and does nothing but read. It is compiled, and not run.
 
     One that closes the brackets around it and goes on may pass with one pair or with two, but not with both. `path` is
     a crawl database that this program can read.

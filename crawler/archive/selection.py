@@ -20,8 +20,8 @@ _LAST_OF_RUN = """v.page_id = (
 _CHANGED = "{column} IN (SELECT url_id FROM change_log WHERE id > ? AND id <= ?)"
 _WENT = """
 SELECT u.url, coalesce(CASE WHEN u.status NOT IN ({current}) THEN (
-    SELECT l.change FROM change_log AS l WHERE l.url_id = u.id AND l.page_id IS NULL AND l.change NOT IN ('broken', 'healed')
-    ORDER BY l.id DESC LIMIT 1
+    SELECT l.change FROM change_log AS l
+    WHERE l.url_id = u.id AND l.page_id IS NULL AND l.change NOT IN ('broken', 'healed') ORDER BY l.id DESC LIMIT 1
 ) END, 'filtered')
 FROM urls AS u{chosen} AND u.page_id IS NOT NULL AND u.id NOT IN ({taken}) ORDER BY u.id
 """

@@ -243,6 +243,7 @@ class Transaction:
         self._run_id = run_id
         self._limits = limits if limits is not None else Limits()
         self.failed_with_origins = 0  # pages that had not failed before, without a result of their own
+        self.page_ids: list[int] = []  # of the pages that it stores, in the order of their results
         self._intake = Intake(self._execute, known, self._limits)
 
     async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
@@ -332,6 +333,7 @@ class Transaction:
         await self._add_bodies(results)
         target_ids = await self._link_ids(results)
         page_ids = await self._add_pages(results, ids, fetch_ids, target_ids)
+        self.page_ids = [page_id for page_id in page_ids if page_id is not None]
         stored = await self._stored_pages(results, ids)
         await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
         await self._update_pages(results, stored, target_ids)
