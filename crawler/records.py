@@ -515,6 +515,19 @@ class Alternate(NamedTuple):
     title: str | None = None
 
 
+class Extract(NamedTuple):
+    """What an extraction rule has found on a page that it is for: JSON objects, by field; perhaps none.
+
+    `lacking` are the required fields that some of its elements had not: these give no row. `cut`: there was more than
+    is kept.
+    """
+
+    rule: str
+    rows: Sequence[Mapping[str, Any]] = ()
+    lacking: Sequence[str] = ()
+    cut: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBody:
     """A body as it is kept: `size` counts the bytes before compression, `digest` is their hash."""
@@ -550,7 +563,8 @@ class Page:
     of the reader; 1 stands for those of 0.1.0, which left all fields from it on empty. `content_type` is the media type
     that it was read as; `encoding_source` is what named the encoding: bom, header, meta, xml, or where nothing did
     utf-8 (the bytes are), guess or default. `metas` are the `<meta>` elements by name, in lower case: a text, or a list
-    of texts where it is repeated. `published_at` and `modified_at` are Unix seconds. None: the page does not say.
+    of texts where it is repeated. `extracts` are those of the extraction rules that are for this URL. `published_at`
+    and `modified_at` are Unix seconds. None: the page does not say.
 
     The fields that are not compared tell where the page is from. They are filled when a page is delivered to whoever
     iterates a crawl, or read from a database; None or empty where they are not known. `page_id` is its row in `pages`
@@ -585,6 +599,7 @@ class Page:
     refresh_is_redirect: bool = False
     noindex: bool = False
     nofollow: bool = False
+    extracts: tuple[Extract, ...] = ()
     images_hash: bytes = b""
     content_hash: bytes = b""
     reader_version: int = 1

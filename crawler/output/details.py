@@ -31,7 +31,7 @@ _STYLES: Mapping[str, str] = {
     UrlStatus.EXCLUDED: "yellow",
 }
 # Of a page: long, of no use to others, or told beside it.
-_LEFT_OUT = {"text", "links", "link_details", "resources", "images_hash", *OF_DELIVERY}
+_LEFT_OUT = {"text", "links", "link_details", "resources", "images_hash", "extracts", *OF_DELIVERY}
 
 Rows: TypeAlias = Iterator[tuple[str, Text]]
 Cells: TypeAlias = tuple[str, ...]
