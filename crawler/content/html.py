@@ -119,7 +119,7 @@ def _read_document(body: bytes, content_type: str | None, walk: Walk) -> tuple[_
 
 
 def _parse(body: bytes, encoding: str, content_type: str | None, walk: Walk) -> _Document:
-    markup, read_as = _as_html(decode(body, encoding), content_type)
+    markup, read_as = markup_of(decode(body, encoding), content_type)
     tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
     title = _title(tree)
     return _Document(tree, title, walk(tree), read_as)
@@ -156,7 +156,7 @@ def _described(document: _Document, language: str | None, names: Mapping[str, li
     }
 
 
-def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
+def markup_of(text: str, content_type: str | None) -> tuple[str, str]:
     """The document as HTML, and the media type that it was read as."""
     sent_as = essence(content_type)
     if sent_as in XML_TYPES:

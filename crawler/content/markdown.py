@@ -73,8 +73,17 @@ def can_extract() -> bool:
         return False
 
 
+def import_libraries() -> None:
+    """Import what `markdown_of` needs: half a second, which is not to be that of the first document."""
+    _options()
+    chosen_text("<p>.</p>")
+
+
 def markdown_of(html: str, url: str, content: Content) -> Markdown:
-    """The Markdown of an HTML document that was fetched from `url`, of all of it or only of its main content."""
+    """The Markdown of an HTML document that was fetched from `url`, of all of it or only of its main content.
+
+    Raises `ValueError` where elements are nested too deeply, and whatever the libraries raise.
+    """
     tree = LexborHTMLParser(html)
     for node in tree.css(_UNSEEN):
         node.decompose()
@@ -183,9 +192,12 @@ def _is_verbatim(text: LexborNode) -> bool:
 
 
 def _converted(html: str) -> str:
-    from html_to_markdown import convert
+    from html_to_markdown import WarningKind, convert
 
-    text = (convert(html, _options()).content or "").replace(_ESCAPE, "\\").replace(_BACKSLASH, "\\\\").strip("\n")
+    made = convert(html, _options())
+    if any(warning.kind == WarningKind.DEPTH_LIMIT_EXCEEDED for warning in made.warnings):
+        raise ValueError("its elements are nested more than 1,024 deep")
+    text = (made.content or "").replace(_ESCAPE, "\\").replace(_BACKSLASH, "\\\\").strip("\n")
     return f"{text}\n" if text.strip() else ""
 
 
