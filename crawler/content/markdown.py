@@ -12,17 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from ada_url import join_url
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from crawler.content import main_content
 from crawler.content.main_content import chosen_text, cut_down
-
-Content: TypeAlias = Literal["main", "all"]  # what of a page is wanted
 
 VERSION = 1  # raise it with every change that makes a document's Markdown another one
 _LIBRARIES = ("html-to-markdown", "trafilatura", "selectolax")
@@ -45,6 +44,13 @@ _VERBATIM = frozenset({"pre", "code", "kbd", "samp", "tt"})
 _MARKUP = re.compile(r"`|(?<!\s)\*|\*(?!\s)|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#?\w+;)|~(?=~)")
 _ESCAPE, _BACKSLASH = "\ue000", "\ue001"  # not to be escaped once more by the converter: private use, nobody's text
 _NOBODYS = dict.fromkeys(map(ord, (_ESCAPE, _BACKSLASH)))
+
+
+class Content(StrEnum):
+    """What of a page is wanted: its main content, or all of it."""
+
+    MAIN = "main"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +96,7 @@ def markdown_of(html: str, url: str, content: Content) -> Markdown:
     _resolve_links(tree, url)
     for table in reversed(tree.css(_LAYOUT)):  # the inner ones first: what moves is copied
         _unfold(tree, table)
-    is_cut = content == "main" and cut_down(tree, chosen_text(tree.html or ""))
+    is_cut = content is Content.MAIN and cut_down(tree, chosen_text(tree.html or ""))
     if tree.body is None:
         return Markdown(text="", is_whole=True)
     for block in tree.css("pre"):

@@ -1,7 +1,7 @@
 """What goes between a command that wants Markdown and the processes that make it: both ends' encoding.
 
-A request is a header, then JSON (`Document`) and the body. An answer is one of `wire`, with JSON alone: the Markdown and
-whether it is that of the whole page, or a text that says what went wrong.
+A request is a header, then JSON (`Document`) and the body. An answer is one of `wire` with JSON alone: the Markdown,
+and whether it is that of the whole page, or a text that says what went wrong.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def receive_document(take: Callable[[int], bytes]) -> Document | None:
     if len(header) < _REQUEST.size:
         return None
     json_length, body_length = _REQUEST.unpack(header)
-    return Document(*orjson.loads(take(json_length)), take(body_length))
+    url, encoding, content_type, content = orjson.loads(take(json_length))
+    return Document(url, encoding, content_type, Content(content), take(body_length))
 
 
 def encode_markdown(made: Markdown | str, grown_bytes: int) -> bytes:

@@ -24,6 +24,7 @@ class Job(Generic[_Outcome]):
 
     def __init__(self, request: Iterable[bytes], size: int, patience: float = 1.0) -> None:
         self.request = request
+        self.size = size
         self.patience = patience
         self.is_large = size > _LARGE_BYTES
         self.done: asyncio.Future[_Outcome | str] = asyncio.get_running_loop().create_future()
@@ -52,10 +53,10 @@ class ReadingJob(Job[Reading]):
 
     def __init__(self, kind: UrlKind, response: Response, *, keep_body: bool) -> None:
         self._url = response.url
-        self._size = len(response.body) if response.size is None else response.size  # a sitemap's body is packed
         self._entries: list[SitemapEntry] = []
+        size = len(response.body) if response.size is None else response.size  # a sitemap's body is packed
         patience = LISTING_PATIENCE if kind in LISTINGS else 1.0
-        super().__init__(encode_request(kind, response, keep_body=keep_body), self._size, patience)
+        super().__init__(encode_request(kind, response, keep_body=keep_body), size, patience)
 
     def begin(self) -> None:
         """See `Job`."""
@@ -63,7 +64,7 @@ class ReadingJob(Job[Reading]):
 
     def take(self, answer: Answer) -> bool:
         """See `Job`. A long listing comes in parts."""
-        content, body = decode_answer(answer, self._url, self._size)
+        content, body = decode_answer(answer, self._url, self.size)
         if isinstance(content, Listing):
             self._entries += content.entries
             if answer.more:

@@ -1,7 +1,7 @@
 """One process that reads documents, seen from the crawl: spawned, given jobs, timed, killed, and its answers read.
 
-`child` is its other end, or another module with a `main`: see `command`. Invariants: a process is gone, and what it said last is known, when `wait_closed` returns; it
-answers no document that `unfinished` has named.
+`child` is its other end, or another module with a `main` (see `command`). Invariants: a process is gone, and what it
+said last is known, when `wait_closed` returns; it answers no document that `unfinished` has named.
 """
 
 from __future__ import annotations
@@ -252,7 +252,8 @@ def command(argument: str, module: str) -> list[str]:
     """
     home = str(Path(__file__).parents[2])
     path = [entry for entry in sys.path if entry == home or (Path(entry).is_absolute() and not _is_here(entry))]
-    return [sys.executable, "-P", "-c", _START.format(module=module), argument, *([] if home in path else [home]), *path]
+    start = _START.format(module=module)
+    return [sys.executable, "-P", "-c", start, argument, *([] if home in path else [home]), *path]
 
 
 def _is_here(folder: str) -> bool:
