@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.storage.interface import Archived, WarcFile, WarcPayloads
 from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import IS_ANSWERED, MADE_PENDING, JsonStatement
@@ -25,6 +26,7 @@ from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most
+from crawler.storage.sqlite.warc import CLOSE_FILE, FIRST_RUN_AT, WARC_FILES, warc_file, warc_payloads
 from crawler.storage.values import as_json
 from crawler.urls import origin_of
 
@@ -230,12 +232,12 @@ class SqliteStore(DueReads, Checks, Exclusions):
 
     # --- commit -----------------------------------------------------------------------------------------------------
 
-    async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
+    async def commit(self, results: Sequence[Result], now: float, archived: Archived | None = None) -> list[HostRecord]:
         """Store the results in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
             self._check_files()
         async with self._transaction() as transaction:
-            hosts = await transaction.run(results, now)
+            hosts = await transaction.run(results, now, archived=archived)
             self._failed_with_origins += transaction.failed_with_origins
             return hosts
 
@@ -243,6 +245,25 @@ class SqliteStore(DueReads, Checks, Exclusions):
         """How many pages have newly failed with their origins since the last call, without a result of their own."""
         number, self._failed_with_origins = self._failed_with_origins, 0
         return number
+
+    # --- WARC files -------------------------------------------------------------------------------------------------
+
+    async def warc_files(self) -> list[WarcFile]:
+        """Those that are not closed, and the newest one, in the order in which they were made."""
+        return [warc_file(row) for row in await self._read(WARC_FILES)]
+
+    async def warc_payloads(self, keys: Collection[bytes], url_ids: Collection[int]) -> WarcPayloads:
+        """Those of these keys, and those that these URLs had last."""
+        return await warc_payloads(keys, url_ids, self._read)
+
+    async def close_warc_file(self, name: str) -> None:
+        """Nothing more will be written to it."""
+        async with self._writing:  # beside commits
+            await self._write(CLOSE_FILE, (name,))
+
+    async def first_run_at(self) -> float:
+        """When the first run in the database started."""
+        return float((await self._read(FIRST_RUN_AT))[0][0])
 
     # --- figures ----------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from crawler.records import (
     columns_of,
 )
 from crawler.storage.heads import Heads
+from crawler.storage.interface import Archived
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, LOG_BROKEN, change_rows
 from crawler.storage.sqlite.checks import conclude_origin, is_check, store_checks
@@ -45,6 +46,7 @@ from crawler.storage.sqlite.columns import (
 from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
+from crawler.storage.sqlite.warc import store_archived
 from crawler.storage.values import (
     as_json,
     fetch_values,
@@ -245,9 +247,13 @@ class Transaction:
         self.failed_with_origins = 0  # pages that had not failed before, without a result of their own
         self._intake = Intake(self._execute, known, self._limits)
 
-    async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
+    async def run(
+        self, results: Sequence[Result], now: float, targets: Sequence[Target] = (), archived: Archived | None = None
+    ) -> list[HostRecord]:
         """Store it all; returns the hosts touched that have something planned."""
         async with self._begun():
+            if archived is not None:
+                await store_archived(archived, self._execute)
             return await self._store(results, targets, now)
 
     async def apply(self, statements: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
