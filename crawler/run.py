@@ -31,6 +31,7 @@ from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
+from crawler.parsing.settings import ReaderSettings
 from crawler.records import Claim, EndReason, Failure, FailureKind, UrlKind, Visit
 from crawler.resumption import sendable, sendable_by
 from crawler.seeds import Seed
@@ -277,7 +278,9 @@ async def open_run(
     async with (
         # First: it takes longest. Where pages are fetched again, most answers are expected to be 304.
         open_parser(
-            config.network.product_token, config.run.parse_timeout_s, eager=config.recrawl.max_age_s is None
+            ReaderSettings(product_token=config.network.product_token),
+            config.run.parse_timeout_s,
+            eager=config.recrawl.max_age_s is None,
         ) as parser,
         database_at(config.db).open_store() as store,
         _open_warc(config, store, observer.notify) as warc,

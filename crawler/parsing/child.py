@@ -18,6 +18,7 @@ from crawler.bodies import body_hash, compress
 from crawler.content.accelerated import fastest_walk
 from crawler.content.reader import read
 from crawler.content.walk import Walk, walk
+from crawler.parsing.settings import ReaderSettings
 from crawler.parsing.wire import READY, encode_answer, receive_request
 from crawler.records import Page, StoredBody
 
@@ -39,14 +40,14 @@ def main() -> None:
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     trim = getattr(libc, "malloc_trim", lambda _pad: 0)  # the GNU library's
-    token = sys.argv[1]
-    serve(sys.stdin.buffer, sys.stdout.buffer, product_token=token, walk=fastest, give_back=lambda: trim(0))
+    settings = ReaderSettings.from_argument(sys.argv[1])
+    serve(sys.stdin.buffer, sys.stdout.buffer, settings, walk=fastest, give_back=lambda: trim(0))
 
 
 def serve(
     requests: BinaryIO,
     answers: BinaryIO,
-    product_token: str,
+    settings: ReaderSettings,
     walk: Walk = walk,
     give_back: Callable[[], object] = lambda: None,
 ) -> None:
@@ -54,7 +55,7 @@ def serve(
     before = _resident_bytes()
     while (request := receive_request(requests.read)) is not None:
         kind, keep_body, url, content_type, body = request
-        content = read(kind, body, url, content_type, product_token=product_token, walk=walk)
+        content = read(kind, body, url, content_type, product_token=settings.product_token, walk=walk)
         keeps = keep_body and isinstance(content, Page)
         kept = StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body)) if keeps else None
         grown_bytes = _grown_bytes(before, give_back) if len(body) > _SMALL_BYTES else 0

@@ -9,16 +9,18 @@ from __future__ import annotations
 from crawler.bodies import stored_body
 from crawler.content.reader import read
 from crawler.parsing.parser import Reading
+from crawler.parsing.settings import ReaderSettings
 from crawler.records import Failure, Page, Response, UrlKind
 
 
 class InlineParser:
-    """A `Parser` without processes. `product_token` is the name that robots directives may speak to."""
+    """A `Parser` without processes, which reads by these settings."""
 
-    def __init__(self, product_token: str) -> None:
-        self._product_token = product_token
+    def __init__(self, settings: ReaderSettings) -> None:
+        self._settings = settings
 
     async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
         """See `Parser.read`. What the reader raises, this raises: it is a mistake of ours."""
-        content = read(kind, response.body, response.url, response.content_type, product_token=self._product_token)
+        token = self._settings.product_token
+        content = read(kind, response.body, response.url, response.content_type, product_token=token)
         return content, stored_body(response.body) if keep_body and isinstance(content, Page) else None

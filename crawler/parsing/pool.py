@@ -24,6 +24,7 @@ from contextlib import asynccontextmanager
 from crawler.errors import CrawlerError
 from crawler.parsing.parser import Reading
 from crawler.parsing.process import Job, Process, command, start_process
+from crawler.parsing.settings import ReaderSettings
 from crawler.records import Failure, FailureKind, Response, UrlKind
 
 _MAX_PROCESSES = 8  # more than one event loop can feed
@@ -32,10 +33,10 @@ _OWN_EXIT_WEIGHT = 20  # a process that ends by itself counts for so many: it wi
 
 
 class ParserPool:
-    """A `Parser` with a few processes. `product_token` is the name that robots directives may speak to."""
+    """A `Parser` with a few processes, which read by these settings."""
 
-    def __init__(self, product_token: str, timeout_s: float, processes: int | None = None) -> None:
-        self._product_token = product_token
+    def __init__(self, settings: ReaderSettings, timeout_s: float, processes: int | None = None) -> None:
+        self._settings = settings
         self._timeout_s = timeout_s
         self._max_processes = processes or min(_processors(), _MAX_PROCESSES)
         self._processes: list[Process] = []
@@ -96,7 +97,7 @@ class ParserPool:
 
     async def _run(self) -> None:
         """One process from start to end; what it leaves undone is for another one."""
-        process = await start_process(command(self._product_token), self._timeout_s, self._dispatch)
+        process = await start_process(command(self._settings), self._timeout_s, self._dispatch)
         self._processes.append(process)
         try:
             if self._ended is None and await process.wait_ready():
@@ -146,12 +147,12 @@ class ParserPool:
 
 
 @asynccontextmanager
-async def open_parser(product_token: str, timeout_s: float, *, eager: bool = True) -> AsyncIterator[ParserPool]:
+async def open_parser(settings: ReaderSettings, timeout_s: float, *, eager: bool = True) -> AsyncIterator[ParserPool]:
     """A `ParserPool` in the running event loop; its processes are gone when the context is left.
 
     `eager`: one is started at once, for there will be something to read.
     """
-    parser = ParserPool(product_token, timeout_s)
+    parser = ParserPool(settings, timeout_s)
     if eager:
         parser.warm_up()
     try:

@@ -22,6 +22,7 @@ from typing import BinaryIO, cast
 from crawler.errors import CrawlerError
 from crawler.fetching import LISTING_PATIENCE
 from crawler.parsing.parser import Reading
+from crawler.parsing.settings import ReaderSettings
 from crawler.parsing.wire import READY, answer_at, decode_answer, encode_request
 from crawler.records import LISTINGS, Listing, Response, SitemapEntry, UrlKind
 
@@ -269,7 +270,7 @@ def _spawn(arguments: list[str]) -> tuple[subprocess.Popen[bytes], socket.socket
     return process, end, stderr
 
 
-def command(product_token: str) -> list[str]:
+def command(settings: ReaderSettings) -> list[str]:
     """The command line of a process. It imports from where its parent does, except from the current folder.
 
     `python -c` looks there first: a file `orjson.py` in the folder where somebody crawls would be run (`-P`: it does
@@ -277,7 +278,7 @@ def command(product_token: str) -> list[str]:
     """
     home = str(Path(__file__).parents[2])
     path = [entry for entry in sys.path if entry == home or (Path(entry).is_absolute() and not _is_here(entry))]
-    return [sys.executable, "-P", "-c", _START, product_token, *([] if home in path else [home]), *path]
+    return [sys.executable, "-P", "-c", _START, settings.as_argument(), *([] if home in path else [home]), *path]
 
 
 def _is_here(folder: str) -> bool:

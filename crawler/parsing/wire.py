@@ -2,9 +2,10 @@
 
 A process writes `READY` once it can read, and is sent nothing before. A request is a header, then the URL, the
 Content-Type and the body. An answer is a header, then JSON (the fields of a `Page` in a fixed order, a sitemap's
-entries, or null) and the body compressed with zstd, which is empty where it is not kept. The header also says by how
-much the process has grown. Links and entries are columns, which makes a message small and quickly decoded: one event
-loop decodes those of all processes.
+entries, or null; what extraction rules have found comes behind a page's fields, so that without rules nothing does) and
+the body compressed with zstd, which is empty where it is not kept. The header also says by how much the process has
+grown. Links and entries are columns, which makes a message small and quickly decoded: one event loop decodes those of
+all processes.
 
 Invariant: what decodes to a record was encoded from an equal one. Both ends are the same version of this file.
 """
@@ -21,7 +22,9 @@ import orjson
 
 from crawler.parsing.parser import Content, Reading
 from crawler.records import (
+    OF_DELIVERY,
     Alternate,
+    Extract,
     LinkDetail,
     Links,
     Listing,
@@ -41,7 +44,8 @@ _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP, UrlKind.FEED)
 _ENTRIES_AT_ONCE = 2_000  # in one message: to decode 50,000 would hold up the event loop for 0.2 s
 _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
-_PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in {"url", "links", *_HASHES})
+_SENT_OTHERWISE = {"url", "links", "extracts", *_HASHES, *OF_DELIVERY}
+_PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _SENT_OTHERWISE)
 _TUPLES: dict[str, type[tuple[Any, ...]]] = {  # JSON has none
     "headings": tuple,
     "alternates": Alternate,
@@ -154,8 +158,8 @@ def decode_content(json: bytes, url: str) -> Content:
             for entry, lastmod, is_sitemap, facts in rows
         )
         return Listing(kind=UrlKind(columns["kind"]), entries=entries, cut=columns["cut"])
-    *values, hashes, links = columns
-    found = dict(zip(_PAGE_FIELDS, values, strict=True))
+    found = dict(zip(_PAGE_FIELDS, columns, strict=False))
+    hashes, links, *extracts = columns[len(_PAGE_FIELDS) :]
     for name, kind in _TUPLES.items():
         if rows := found[name]:
             found[name] = tuple(map(_new_tuple, repeat(kind), rows))
@@ -163,6 +167,10 @@ def decode_content(json: bytes, url: str) -> Content:
             found[name] = ()
     found["json_ld"] = tuple(found["json_ld"])
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
+    if extracts:
+        found["extracts"] = tuple(
+            Extract(rule, tuple(rows), tuple(lacking), cut) for rule, rows, lacking, cut in extracts
+        )
     return Page(url=url, links=Links(*links), **found)
 
 
@@ -175,4 +183,4 @@ def _columns(content: Content) -> Any:
     links = columns_of(content.links)
     hashes = [getattr(content, name).hex() for name in _HASHES]
     columns = (links.urls, links.anchors, links.rels, links.nofollows)
-    return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, columns]
+    return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, columns, *content.extracts]

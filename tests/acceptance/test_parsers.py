@@ -27,10 +27,11 @@ READ_ONE = """
 import asyncio, os, sys
 import uvloop
 from crawler.parsing.pool import open_parser
+from crawler.parsing.settings import ReaderSettings
 from crawler.records import Failure, Response, UrlKind
 
 async def read(body):
-    async with open_parser("crawler", 60) as parser:
+    async with open_parser(ReaderSettings(product_token="crawler"), 60) as parser:
         response = Response(url="http://a.test/", status_code=200, body=body, size=len(body), content_type="text/html")
         reading = await parser.read(UrlKind.PAGE, response, keep_body=False)
         assert not isinstance(reading, Failure), reading

@@ -32,6 +32,7 @@ def read(times: int, _port: int) -> None:
     """A parser process reads ten documents and compresses them."""
     from crawler.content.accelerated import fastest_walk
     from crawler.parsing.child import serve
+    from crawler.parsing.settings import ReaderSettings
     from crawler.parsing.wire import encode_request
 
     url = "http://a.test/guide/chapter.html"
@@ -41,7 +42,7 @@ def read(times: int, _port: int) -> None:
     requests = io.BytesIO(b"".join(parts * times))
     gc.disable()  # as that process does
     try:
-        serve(requests, io.BytesIO(), product_token="crawler", walk=fastest_walk()[0])
+        serve(requests, io.BytesIO(), ReaderSettings(product_token="crawler"), walk=fastest_walk()[0])
     finally:
         gc.enable()
 

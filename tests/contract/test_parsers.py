@@ -12,8 +12,10 @@ from crawler.content.html import read_page
 from crawler.parsing.inline import InlineParser
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
+from crawler.parsing.settings import ReaderSettings
 from crawler.records import Failure, Listing, Page, Response, SitemapEntry, UrlKind
 
+SETTINGS = ReaderSettings(product_token="testbot")
 URL = "http://a.test/folder/page"
 HTML = (
     b"<!doctype html><html lang=en><title>T</title><meta name=description content=D><meta property=og:title content=O>"
@@ -27,9 +29,9 @@ SITEMAP = b"<urlset><url><loc>http://a.test/x</loc><lastmod>1970-01-02</lastmod>
 async def parser(request: pytest.FixtureRequest) -> AsyncIterator[Parser]:
     """Each parser, for the product token 'testbot'."""
     if request.param == "inline":
-        yield InlineParser("testbot")
+        yield InlineParser(SETTINGS)
         return
-    async with open_parser("testbot", 30, eager=False) as pool:
+    async with open_parser(SETTINGS, 30, eager=False) as pool:
         yield pool
 
 

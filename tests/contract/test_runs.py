@@ -17,6 +17,7 @@ from crawler.fakeweb import Answer, FakeWeb, Fault
 from crawler.fakeweb.fetcher import open_fake_fetcher
 from crawler.output.observer import Observer
 from crawler.parsing.inline import InlineParser
+from crawler.parsing.settings import ReaderSettings
 from crawler.run import Parts, Run
 from crawler.seeds import parse_seeds
 from crawler.storage.location import database_at
@@ -64,7 +65,7 @@ async def _crawled_in_process(web: FakeWeb, db: Path) -> tuple[dict[str, Any], S
     config, counters, clock = _config(db), Counters(), Clock()
     async with database_at(db).open_store() as store:
         with open_fake_fetcher(web, config.network, counters, clock=clock) as fetcher:
-            parser = InlineParser(config.network.product_token)
+            parser = InlineParser(ReaderSettings(product_token=config.network.product_token))
             parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters)
             run = Run(config, parts, Observer(), clock)
             await run.begin(parse_seeds([fetcher.directory.url("a.test")]))

@@ -34,6 +34,7 @@ from crawler.fakeweb.fetcher import open_fake_fetcher
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
 from crawler.parsing.inline import InlineParser
+from crawler.parsing.settings import ReaderSettings
 from crawler.records import EndReason
 from crawler.resumption import sendable
 from crawler.run import Parts, Run
@@ -120,7 +121,7 @@ def crawled(
                 parts = Parts(
                     store=watched(store, loop),
                     fetcher=fetcher,
-                    parser=InlineParser(config.network.product_token),
+                    parser=InlineParser(ReaderSettings(product_token=config.network.product_token)),
                     counters=counters,
                 )
                 run = Run(config, parts, observer, clock)

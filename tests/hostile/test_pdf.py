@@ -9,9 +9,11 @@ from functools import cache
 import pytest
 
 from crawler.parsing.pool import open_parser
+from crawler.parsing.settings import ReaderSettings
 from crawler.records import Failure, FailureKind, Page, Response, UrlKind
 from tests.pdf_files import a_pdf, shown
 
+SETTINGS = ReaderSettings(product_token="mybot")
 URL = "http://a.test/a.pdf"
 TIMEOUT_S = 3.0
 MIB = 1 << 20
@@ -80,7 +82,7 @@ def hostile_files() -> dict[str, bytes]:
 async def test_what_would_take_all_memory_or_time_harms_nothing_else(name: str) -> None:
     body = hostile_files()[name]
     assert len(body) < 10 * MIB
-    async with open_parser("mybot", TIMEOUT_S) as parser:
+    async with open_parser(SETTINGS, TIMEOUT_S) as parser:
         reading = await parser.read(UrlKind.PAGE, _response(body), keep_body=False)
         if isinstance(reading, Failure):
             assert reading.kind is FailureKind.PARSE_TIMEOUT
@@ -95,7 +97,7 @@ async def test_damaged_files_give_a_page_or_none() -> None:
     """And never end their reader, which is one process for all of them."""
     sound = a_pdf(["one", "two"], shown(["three"]), about=b"/Title (T)")
     chance = random.Random(1)
-    async with open_parser("mybot", 30) as parser:
+    async with open_parser(SETTINGS, 30) as parser:
         for _ in range(300):
             body = bytearray(sound)
             for _ in range(chance.randrange(1, 12)):

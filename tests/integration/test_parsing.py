@@ -22,9 +22,11 @@ from crawler.bodies import body_hash, decompress
 from crawler.content.html import read_page
 from crawler.errors import CrawlerError
 from crawler.parsing.pool import ParserPool, open_parser
+from crawler.parsing.settings import ReaderSettings
 from crawler.parsing.wire import READY
 from crawler.records import Failure, FailureKind, Listing, Page, Response, SitemapEntry, UrlKind
 
+SETTINGS = ReaderSettings(product_token="crawler")
 URL = "http://a.test/folder/page"
 HTML = (
     b"<!doctype html><html lang=en><title>T</title><meta name=description content=D><meta property=og:title content=O>"
@@ -48,7 +50,7 @@ def _children() -> set[int]:
 
 
 async def test_a_page_comes_back_as_the_reader_makes_it() -> None:
-    async with open_parser("crawler", 10) as parser:
+    async with open_parser(SETTINGS, 10) as parser:
         reading = await parser.read(UrlKind.PAGE, _response(HTML), keep_body=True)
     assert not isinstance(reading, Failure)
     page, body = reading
@@ -59,7 +61,7 @@ async def test_a_page_comes_back_as_the_reader_makes_it() -> None:
 
 async def test_a_sitemap_comes_back_as_entries_and_what_is_no_document_as_none() -> None:
     sitemap = b"<urlset><url><loc>http://a.test/x</loc><lastmod>1970-01-02</lastmod></url></urlset>"
-    async with open_parser("crawler", 10) as parser:
+    async with open_parser(SETTINGS, 10) as parser:
         entries = await parser.read(UrlKind.SITEMAP, _response(sitemap, None), keep_body=True)
         nothing = await parser.read(UrlKind.PAGE, _response(b"just text", None), keep_body=True)
     assert entries == (Listing(entries=(SitemapEntry(url="http://a.test/x", lastmod=86400.0),)), None)
@@ -67,7 +69,7 @@ async def test_a_sitemap_comes_back_as_entries_and_what_is_no_document_as_none()
 
 
 async def test_answers_find_their_questions_when_many_ask_at_once() -> None:
-    async with open_parser("crawler", 10) as parser:
+    async with open_parser(SETTINGS, 10) as parser:
 
         async def title(number: int) -> str | None:
             body = f"<title>{number}</title>{'x' * (number * 997 % 50_000)}".encode()
@@ -83,7 +85,7 @@ async def test_answers_find_their_questions_when_many_ask_at_once() -> None:
 
 
 async def test_a_document_that_takes_too_long_is_given_up_and_the_others_are_read() -> None:
-    async with open_parser("crawler", 0.5) as parser:
+    async with open_parser(SETTINGS, 0.5) as parser:
         bodies = [HTML, NESTED, HTML, NESTED, HTML, HTML]
         readings = await asyncio.gather(
             *(parser.read(UrlKind.PAGE, _response(body), keep_body=False) for body in bodies)
@@ -98,7 +100,7 @@ async def test_a_document_that_takes_too_long_is_given_up_and_the_others_are_rea
 
 @pytest.mark.thorough
 async def test_a_process_that_dies_once_costs_nothing_and_twice_its_document() -> None:
-    async with open_parser("crawler", 60) as parser:
+    async with open_parser(SETTINGS, 60) as parser:
         await parser.read(UrlKind.PAGE, _response(HTML), keep_body=False)
         reading = asyncio.create_task(parser.read(UrlKind.PAGE, _response(NESTED), keep_body=False))
         deaths = 0
@@ -118,7 +120,7 @@ async def test_a_process_that_dies_once_costs_nothing_and_twice_its_document() -
 @pytest.mark.parametrize("body", [HTML, NESTED])
 async def test_no_process_outlives_its_parser(body: bytes) -> None:
     before = _children()
-    async with open_parser("crawler", 60) as parser:
+    async with open_parser(SETTINGS, 60) as parser:
         reading = asyncio.create_task(parser.read(UrlKind.PAGE, _response(body), keep_body=False))
         await asyncio.sleep(0.6)
         assert _children() - before
@@ -129,7 +131,7 @@ async def test_no_process_outlives_its_parser(body: bytes) -> None:
 @LOOPS
 def test_what_is_given_to_a_process_that_has_just_died_is_read_by_another(loop: Any) -> None:
     async def read_between_deaths() -> None:
-        async with _closed_later(ParserPool("crawler", 60, processes=1)) as parser:
+        async with _closed_later(ParserPool(SETTINGS, 60, processes=1)) as parser:
             for turns in range(6):
                 await _title_read(parser)
                 for pid in _children():
@@ -148,7 +150,7 @@ def test_what_is_given_to_a_process_that_has_just_died_is_read_by_another(loop: 
 @LOOPS
 def test_no_read_waits_for_ever_whenever_processes_are_killed(loop: Any) -> None:
     async def read_under_fire() -> None:
-        async with open_parser("crawler", 60) as parser:
+        async with open_parser(SETTINGS, 60) as parser:
             readings = asyncio.gather(*(_title_read(parser) for _ in range(3000)))
             for _shot in range(12):
                 await asyncio.sleep(0.09)
@@ -163,7 +165,7 @@ def test_no_read_waits_for_ever_whenever_processes_are_killed(loop: Any) -> None
 @LOOPS
 def test_where_no_process_can_be_started_every_read_says_so(loop: Any) -> None:
     async def read_without_room() -> None:
-        async with _closed_later(ParserPool("crawler", 60)) as parser:
+        async with _closed_later(ParserPool(SETTINGS, 60)) as parser:
             with _no_file_to_open():
                 waiting = await asyncio.gather(*(_title_read(parser) for _ in range(5)), return_exceptions=True)
             assert all(isinstance(outcome, CrawlerError) and "ulimit -n" in str(outcome) for outcome in waiting), (
@@ -178,7 +180,7 @@ def test_where_no_process_can_be_started_every_read_says_so(loop: Any) -> None:
 @LOOPS
 def test_a_process_is_started_as_soon_as_there_is_room_for_it(loop: Any) -> None:
     async def read_with_room_later() -> None:
-        async with _closed_later(ParserPool("crawler", 60)) as parser:
+        async with _closed_later(ParserPool(SETTINGS, 60)) as parser:
             with _no_file_to_open():
                 reading = asyncio.create_task(_title_read(parser))
                 await asyncio.sleep(0.2)
@@ -192,7 +194,7 @@ def test_processes_that_cannot_run_at_all_are_not_the_documents_fault(
     loop: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async def read_without_a_standard_library() -> None:
-        async with open_parser("crawler", 60) as parser:
+        async with open_parser(SETTINGS, 60) as parser:
             waiting = await asyncio.gather(*(_title_read(parser) for _ in range(5)), return_exceptions=True)
             for outcome in waiting:
                 assert isinstance(outcome, CrawlerError)
@@ -212,7 +214,7 @@ async def test_processes_that_something_kills_as_they_start_are_not_started_for_
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with open_parser("crawler", 60) as parser:
+    async with open_parser(SETTINGS, 60) as parser:
         with pytest.raises(CrawlerError, match="killed by signal 9"):
             await _title_read(parser)
 
@@ -230,7 +232,7 @@ async def test_a_process_that_answers_nonsense_is_replaced(
         "    time.sleep(60)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with _closed_later(ParserPool("crawler", 50, processes=1)) as parser:
+    async with _closed_later(ParserPool(SETTINGS, 50, processes=1)) as parser:
         assert await asyncio.gather(*(_title_read(parser) for _ in range(5))) == ["T"] * 5
         assert (tmp_path / "once").exists()
 
@@ -240,7 +242,7 @@ async def test_a_process_may_say_much_on_standard_error(monkeypatch: pytest.Monk
         "import os, contextlib\nwith contextlib.suppress(OSError):\n    os.write(2, b'x' * 9_000_000)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with open_parser("crawler", 50) as parser:
+    async with open_parser(SETTINGS, 50) as parser:
         assert await _title_read(parser) == "T"
 
 
@@ -248,7 +250,7 @@ async def test_a_process_may_say_much_on_standard_error(monkeypatch: pytest.Monk
     "content_type", ["a" * 999 + "\N{EURO SIGN}" * 9, "\N{GRINNING FACE}" * 70_000, "text/html;\udce9"]
 )
 async def test_any_content_type_reaches_the_reader(content_type: str) -> None:
-    async with open_parser("crawler", 60) as parser:
+    async with open_parser(SETTINGS, 60) as parser:
         reading = await parser.read(UrlKind.PAGE, _response(HTML, content_type), keep_body=False)
     assert not isinstance(reading, Failure)
 
@@ -256,7 +258,7 @@ async def test_any_content_type_reaches_the_reader(content_type: str) -> None:
 @pytest.mark.thorough
 async def test_large_documents_are_read_one_at_a_time_over_all_processes() -> None:
     """Eight at once took 1.3 GB. Small ones do not wait for them."""
-    async with _closed_later(ParserPool("crawler", 60, processes=3)) as parser:
+    async with _closed_later(ParserPool(SETTINGS, 60, processes=3)) as parser:
         body = LARGE[: 3 << 20]
         large = [asyncio.create_task(parser.read(UrlKind.PAGE, _response(body), keep_body=False)) for _ in range(4)]
         small = 0
@@ -275,7 +277,7 @@ async def test_large_documents_are_read_one_at_a_time_over_all_processes() -> No
 @pytest.mark.parametrize("processes", [1, 2])
 async def test_a_process_that_has_grown_is_replaced_after_its_document(processes: int) -> None:
     """That is no document's fault, however often it happens to one that waits behind large ones."""
-    async with _closed_later(ParserPool("crawler", 60, processes=processes)) as parser:
+    async with _closed_later(ParserPool(SETTINGS, 60, processes=processes)) as parser:
         assert await _title_read(parser) == "T"
         bodies = [HTML, LARGE, HTML, LARGE, HTML, LARGE, HTML]
         readings = await asyncio.gather(
@@ -289,7 +291,7 @@ async def test_a_process_that_has_grown_is_replaced_after_its_document(processes
 @pytest.mark.thorough
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries cannot be told to give memory back")
 async def test_a_process_that_only_keeps_freed_memory_gives_it_back_and_stays() -> None:
-    async with _closed_later(ParserPool("crawler", 60, processes=1)) as parser:
+    async with _closed_later(ParserPool(SETTINGS, 60, processes=1)) as parser:
         assert await _title_read(parser) == "T"
         before = _children()
         for _ in range(3):
@@ -301,7 +303,7 @@ async def test_a_process_that_only_keeps_freed_memory_gives_it_back_and_stays() 
 
 
 async def test_a_closed_parser_reads_nothing_and_leaves_nobody_waiting() -> None:
-    async with open_parser("crawler", 60) as parser:
+    async with open_parser(SETTINGS, 60) as parser:
         readings = [asyncio.create_task(_title_read(parser)) for _ in range(20)]
         await asyncio.sleep(0)
     for outcome in await asyncio.gather(*readings, return_exceptions=True):
@@ -317,7 +319,7 @@ def test_a_loop_that_shuts_down_leaves_no_process(loop: Any, delay_s: float) -> 
     kept = []
 
     async def leave_the_parser_open() -> None:
-        context = open_parser("crawler", 60)
+        context = open_parser(SETTINGS, 60)
         parser = await context.__aenter__()
         reading = asyncio.create_task(parser.read(UrlKind.PAGE, _response(NESTED), keep_body=False))
         kept.extend([context, reading])
@@ -331,7 +333,7 @@ def test_a_loop_that_shuts_down_leaves_no_process(loop: Any, delay_s: float) -> 
 def test_a_close_that_is_cancelled_has_killed_the_processes(loop: Any) -> None:
     async def cancel_close() -> None:
         before = _children()
-        async with open_parser("crawler", 60) as parser:
+        async with open_parser(SETTINGS, 60) as parser:
             reading = asyncio.create_task(parser.read(UrlKind.PAGE, _response(NESTED), keep_body=False))
             await asyncio.sleep(0.6)
             closing = asyncio.create_task(parser.close())

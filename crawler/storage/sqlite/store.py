@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
-from crawler.storage.interface import Archived, WarcFile, WarcPayloads
+from crawler.storage.interface import Archived
 from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import IS_ANSWERED, MADE_PENDING, JsonStatement
@@ -26,7 +26,7 @@ from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most
-from crawler.storage.sqlite.warc import CLOSE_FILE, FIRST_RUN_AT, WARC_FILES, warc_file, warc_payloads
+from crawler.storage.sqlite.warc_log import WarcLog
 from crawler.storage.values import as_json
 from crawler.urls import origin_of
 
@@ -126,7 +126,7 @@ SELECT min((SELECT min(revisit_at) FROM urls WHERE host_id = hosts.id AND revisi
 _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 
 
-class SqliteStore(DueReads, Checks, Exclusions):
+class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
     # --- the record of runs -----------------------------------------------------------------------------------------
@@ -239,31 +239,17 @@ class SqliteStore(DueReads, Checks, Exclusions):
         async with self._transaction() as transaction:
             hosts = await transaction.run(results, now, archived=archived)
             self._failed_with_origins += transaction.failed_with_origins
+            self._page_ids = transaction.page_ids
             return hosts
+
+    def stored_pages(self) -> tuple[int, Sequence[int]]:
+        """The run, and the row ids of the pages that the last commit has stored."""
+        return self.run_id, self._page_ids
 
     def failed_with_origins(self) -> int:
         """How many pages have newly failed with their origins since the last call, without a result of their own."""
         number, self._failed_with_origins = self._failed_with_origins, 0
         return number
-
-    # --- WARC files -------------------------------------------------------------------------------------------------
-
-    async def warc_files(self) -> list[WarcFile]:
-        """Those that are not closed, and the newest one, in the order in which they were made."""
-        return [warc_file(row) for row in await self._read(WARC_FILES)]
-
-    async def warc_payloads(self, keys: Collection[bytes], url_ids: Collection[int]) -> WarcPayloads:
-        """Those of these keys, and those that these URLs had last."""
-        return await warc_payloads(keys, url_ids, self._read)
-
-    async def close_warc_file(self, name: str) -> None:
-        """Nothing more will be written to it."""
-        async with self._writing:  # beside commits
-            await self._write(CLOSE_FILE, (name,))
-
-    async def first_run_at(self) -> float:
-        """When the first run in the database started."""
-        return float((await self._read(FIRST_RUN_AT))[0][0])
 
     # --- figures ----------------------------------------------------------------------------------------------------
 
