@@ -21,7 +21,7 @@ def note_response(exchange: Exchange, attempt: Attempt, answer: aiohttp.ClientRe
     if not exchange.has_ended():
         exchange.cut = Cut.LENGTH if body is not None and body.truncated else Cut.UNSPECIFIED
     elif "chunked" not in answer.headers.get("Transfer-Encoding", "").lower():
-        exchange.body_bytes = answer.content.total_raw_bytes
+        exchange.body_bytes = answer.content.total_bytes
 
 
 def note_failure(exchange: Exchange, attempt: Attempt, kind: FailureKind, message: str) -> None:
