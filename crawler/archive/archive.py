@@ -38,7 +38,7 @@ from crawler.archive.derived_views import NEAR_DUPLICATES, RANKS, SOURCES
 from crawler.archive.deriving import DERIVE_S, Deriver, PageDerivation
 from crawler.archive.details import details_of
 from crawler.archive.filters import Condition, UrlFilter
-from crawler.archive.finding import find, guesses
+from crawler.archive.finding import find, guesses, likeliest
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
@@ -145,6 +145,13 @@ class Archive:
         Raises `UsageError` for what is no http(s) URL.
         """
         return await find(self._read, text)
+
+    async def likeliest(self, text: str) -> str:
+        """The URL that a person means by one that is not stored: without a scheme, that of the host's stored URLs.
+
+        Raises `UsageError` as `find` does.
+        """
+        return await likeliest(self._read, text)
 
     async def guesses(self, text: str) -> list[str]:
         """Stored URLs that may be meant by one that is not, at most three: the same but for the scheme, `www` or a
