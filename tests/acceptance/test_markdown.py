@@ -143,3 +143,35 @@ def test_a_crawl_without_bodies_has_none(cli: Cli, db: Path) -> None:
         connection.execute("DELETE FROM bodies")
     outcome = cli.command("show", SHOWN, "--content", "main", "--db", str(db), status=2)
     assert "no body is stored (--no-bodies)" in outcome.err
+
+
+def test_a_folder_has_a_file_for_each_page_and_what_cannot_be_made_is_named(cli: Cli, db: Path, tmp_path: Path) -> None:
+    outcome = cli.command("export", "markdown", str(tmp_path / "pages"), "--db", str(db))
+    assert "1 left out: there is no Markdown of them" in outcome.out
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(f"no Markdown of {DEEP}: the extractor failed: ")
+    files = [json.loads(one) for one in (tmp_path / "pages" / "_manifest.jsonl").read_text().splitlines()]
+    assert {one["url"] for one in files} == pages_in(db) - {DEEP}
+    for one in files:
+        head, _text = parted((tmp_path / "pages" / one["file"]).read_text())
+        assert head["url"] == one["url"]
+    shown = cli.command("show", SHOWN, "--content", "main", "--db", str(db)).out
+    assert (tmp_path / "pages" / "example.com/docs/docs-windows.md").read_text() == shown
+
+
+def test_one_stream_has_all_pages_and_equal_bytes_whoever_made_them(cli: Cli, db: Path) -> None:
+    first = cli.command("export", "markdown", "--content", "all", "--db", str(db)).out
+    documents = first.split("---\nurl: ")[1:]
+    assert {json.loads(one.split("\n", 1)[0]) for one in documents} == pages_in(db) - {DEEP}
+    derived_file(db).unlink()
+    assert cli.command("export", "markdown", "--content", "all", "--db", str(db)).out == first
+
+
+def test_content_is_for_markdown(cli: Cli, db: Path) -> None:
+    outcome = cli.command("export", "csv", "--content", "main", "--db", str(db), status=2)
+    assert outcome.err.strip() == "crawler: --content is for markdown; leave it out for csv"
+
+
+def pages_in(db: Path) -> set[str]:
+    with sqlite3.connect(db) as connection:
+        return {row[0] for row in connection.execute("SELECT url FROM current_pages")}
