@@ -29,6 +29,7 @@ class Text:
 
     repeatable: ClassVar[bool] = False  # `parse` takes a list of texts
     is_path: ClassVar[bool] = False
+    takes_dash: ClassVar[bool] = False  # `-` is no path
     is_secret: ClassVar[bool] = False  # `stored` tells only that there was a value
     without: ClassVar[Any] = None  # the value that `none` stands for, where that is the default
 
@@ -121,6 +122,14 @@ class Folder(File):
     def restored(self, stored: str | None) -> Path | None:
         """The path."""
         return None if stored is None else Path(stored)
+
+
+@dataclass(frozen=True, slots=True)
+class FileOrStream(File):
+    """A path, or `-` for standard output."""
+
+    metavar: str = "FILE|-"
+    takes_dash: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
