@@ -435,3 +435,38 @@ def test_fastwarc_reads_the_same(crawled: Crawled) -> None:
         for record in FastIterator(stream, parse_http=True):
             if "WARC-Payload-Digest" in record.headers and record.headers["WARC-Type"] == "response":
                 assert record.verify_payload_digest()
+
+
+def test_a_file_from_the_database_says_that_it_is_rebuilt(crawled: Crawled) -> None:
+    file = crawled.cli.folder / "export" / "pages.warc.gz"
+    file.parent.mkdir()
+    crawled.cli.command("export", "warc", str(file), "--db", str(crawled.cli.db))
+    check(file.parent)
+    info, *responses = records_of(file)
+    assert info.type == "warcinfo"
+    assert {one.type for one in responses} == {"response"}
+    assert Counter(one.url for one in responses) == Counter(crawled.cli.rows("SELECT url FROM current_pages"))
+    assert all(one.fields["Crawler-Rebuilt"].startswith("from a crawl database; body decoded") for one in responses)
+    (zipped,) = [one for one in responses if one.url.endswith("/gzip")]
+    head, _, body = zipped.block.partition(b"\r\n\r\n")
+    assert body == gzip.decompress(GZIPPED)
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 200 OK",
+        b"content-type: text/html",
+        b"x-archive-orig-content-encoding: gzip",
+        b"x-archive-orig-content-length: %d" % len(GZIPPED),
+        b"content-length: %d" % len(body),
+    ]
+    (cut,) = [one for one in responses if one.url.endswith("/long")]
+    assert cut.fields["WARC-Truncated"] == "length"
+
+
+def test_a_file_from_the_database_needs_bodies_and_a_name(crawled: Crawled, cli: Cli, serve: Serve) -> None:
+    outcome = crawled.cli.command("export", "warc", "pages.warc", "--db", str(crawled.cli.db), status=2)
+    assert outcome.err == "crawler: FILE pages.warc: name a file that ends with .warc.gz\n"
+    web = FakeWeb()
+    web.host("a.test").page("/", title="home")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--no-bodies")
+    outcome = cli.command("export", "warc", "pages.warc.gz", "--db", str(cli.db))
+    assert "1 page, 1 left out: no body is stored" in outcome.out

@@ -66,5 +66,8 @@ FORMATS: Mapping[str, ExportFormat] = {
             has_removals=True,
         ),
         ExportFormat(name="text", summary="the visible text of each page", module="text", suffix=".txt"),
+        ExportFormat(
+            name="warc", summary="responses, rebuilt from what is stored, for archives", module="warc", is_binary=True
+        ),
     )
 }
