@@ -148,7 +148,11 @@ def _import_all() -> None:
     """Import all that a command may need, once for all of them."""
     gc.disable()  # no garbage, and so no holes in the pages of memory that the children share
     for module in pkgutil.walk_packages(import_module("crawler").__path__, "crawler."):
-        import_module(module.name)
+        try:
+            import_module(module.name)
+        except ModuleNotFoundError as error:  # of an extra that is not installed: a command says so if it needs it
+            if (error.name or "").startswith("crawler"):
+                raise
     import_module("uvloop")
     with redirect_stdout(io.StringIO()):
         import_module("crawler.cli.commands").run(["--version"])  # Typer imports half of itself when it parses
