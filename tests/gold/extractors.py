@@ -57,7 +57,7 @@ def _preprocessing(preset: str | None) -> dict[str, Any]:
 
 
 EXTRACTORS = (
-    Extractor(name="ours", extract=lambda html, url: markdown_of(html, url, Content.MAIN).text),
+    Extractor(name="crawler", extract=lambda html, url: markdown_of(html, url, Content.MAIN).text),
     Extractor(name="trafilatura", extract=_trafilatura, modules=("trafilatura",)),
     Extractor(
         name="trafilatura, no comments",
