@@ -14,6 +14,7 @@ from typing import Any
 
 import aiosqlite
 
+from crawler.extraction_rules import Rule
 from crawler.records import (
     LISTINGS,
     Blame,
@@ -42,6 +43,7 @@ from crawler.storage.sqlite.columns import (
     JsonStatement,
     host_record,
 )
+from crawler.storage.sqlite.extracts import Found, set_rules, store_extracts
 from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.url_limit import record_unstored
@@ -256,6 +258,11 @@ class Transaction:
             for sql, parameters in statements:
                 await self._execute(sql, *parameters)
 
+    async def set_rules(self, rules: Sequence[Rule]) -> None:
+        """From now on pages are read by these extraction rules."""
+        async with self._begun():
+            await set_rules(rules, self._execute)
+
     async def change(self, sql: str, *parameters: Any) -> None:
         """One statement that changes URLs past the cache and returns their host ids; the hosts' due times follow."""
         async with self._begun():
@@ -335,6 +342,7 @@ class Transaction:
         stored = await self._stored_pages(results, ids)
         await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
         await self._update_pages(results, stored, target_ids)
+        await self._store_extracts(results, ids, page_ids, stored)
         await self._add_listed(results, ids, now)
         await self._complete_pages(results, ids, page_ids, now)
         await self._log_changes(results, ids, page_ids, now)
@@ -441,6 +449,24 @@ class Transaction:
             flat.extend(chain.from_iterable(rows if all(linked) else (row for row in rows if row[1] is not None)))
         for values, parameters in _values(flat, len(_LINK_COLUMNS.split(", "))):
             await self._execute_storable(_INSERT_ONCE.format("links", _LINK_COLUMNS, values), parameters)
+
+    async def _store_extracts(
+        self,
+        results: Sequence[Result],
+        ids: Sequence[int],
+        page_ids: Sequence[int | None],
+        stored: Sequence[int | None],
+    ) -> None:
+        """What rules have found, of what was read again in the place of what they had found in that version."""
+        found = [
+            Found(page_id, url_id, page.extracts, is_again=new is None)
+            for result, url_id, new, old in zip(results, ids, page_ids, stored, strict=True)
+            if (page := result.page or result.reread) is not None
+            and page.extracts
+            and (page_id := new or old) is not None
+        ]
+        if found:
+            await store_extracts(found, self._run_id, self._execute)
 
     async def _add_listed(self, results: Sequence[Result], ids: Sequence[int], now: float) -> None:
         """What sitemaps and feeds name and say. Their dates are hints for pages that may be known by now: those of the
