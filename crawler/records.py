@@ -7,7 +7,7 @@ is data (`Failure`), never an exception. Times are Unix seconds (UTC), durations
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, fields
 from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -564,9 +564,25 @@ class Page:
     utf-8 (the bytes are), guess or default. `metas` are the `<meta>` elements by name, in lower case: a text, or a list
     of texts where it is repeated. `extracts` are those of the extraction rules that are for this URL. `published_at`
     and `modified_at` are Unix seconds. None: the page does not say.
+
+    The fields that are not compared tell where the page is from. They are filled when a page is delivered to whoever
+    iterates a crawl, or read from a database; None or empty where they are not known. `page_id` is its row in `pages`
+    (a later version has a greater one), `run_id` the run that stored it, `status` that of the HTTP response,
+    `fetched_at` when that was requested (Unix seconds), `elapsed_s` how long it took, `size_bytes` the size of its
+    decoded body, `truncated` whether that was cut at the size limit, and `depth` the number of links from the nearest
+    seed. `headers` are the response's fields by name, in lower case: a text, or a list of texts where it is repeated.
     """
 
     url: str
+    page_id: int | None = field(default=None, compare=False)
+    run_id: int | None = field(default=None, compare=False)
+    status: int | None = field(default=None, compare=False)
+    fetched_at: float | None = field(default=None, compare=False)
+    elapsed_s: float | None = field(default=None, compare=False)
+    size_bytes: int | None = field(default=None, compare=False)
+    truncated: bool | None = field(default=None, compare=False)
+    depth: int | None = field(default=None, compare=False)
+    headers: Mapping[str, str | list[str]] = field(default_factory=dict, compare=False)
     title: str | None = None
     description: str | None = None
     language: str | None = None
@@ -600,6 +616,34 @@ class Page:
     icon_url: str | None = None
     resources: tuple[Resource, ...] = ()
     link_details: tuple[LinkDetail, ...] = ()
+
+    def asdict(self) -> dict[str, Any]:
+        """The page as data for JSON, the same for a page that was just committed and for one read from a database.
+
+        The keys are the names of the fields, but for `refresh_url`, `refresh_is_redirect` and `images_hash`, which are
+        not stored. Links, headings and the like are objects, hashes hexadecimal digits, times Unix seconds (UTC).
+        """
+        data = {name: _plain(getattr(self, name)) for name in _TOLD}
+        data["extracts"] = {one.rule: list(one.rows) for one in self.extracts}
+        data["headings"] = [{"level": level, "text": text} for level, text in self.headings]
+        return data
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | Links):
+        return [
+            dict(zip(part._fields, part, strict=True)) if hasattr(part, "_fields") else _plain(part) for part in value
+        ]
+    return value
+
+
+OF_DELIVERY = frozenset(one.name for one in fields(Page) if not one.compare)  # what no reader of documents can tell
+NEVER_STORED = frozenset({"refresh_url", "refresh_is_redirect", "images_hash"})  # followed at once; for a rule alone
+_TOLD = tuple(one.name for one in fields(Page) if one.name not in NEVER_STORED)
 
 
 LOOK_BYTES = 4096  # of a body, from its beginning: they tell what it is, and how to take the rest

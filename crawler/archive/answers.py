@@ -209,7 +209,8 @@ class Why:
     """All that decides about a URL.
 
     `state` None: it was never seen. `explanation` says in words why it was excluded. `ruling` is why it may not enter
-    by the rules of now (the stored robots.txt included), `ruling_explained` the same in words; None: it may. `chain`
+    by the rules of now (the stored robots.txt included), `ruling_explained` the same in words; None: it may.
+    `address_refused` is why nothing may connect to the address in it; None: that may be, or it names a host. `chain`
     leads from a seed to it; `linked_from` is a page that links to it, where the chain is not known. `unstored_links`:
     links to further URLs of its host, which have no row because of `--max-urls-per-host`. `last_limit`: the option that
     ended the last run, or its part of this host, before the URL's turn. `is_foretold`: there is no crawl yet.
@@ -220,6 +221,7 @@ class Why:
     explanation: str | None = None
     ruling: str | None = None
     ruling_explained: str | None = None
+    address_refused: str | None = None
     redirected_to: UrlState | None = None
     chain: Sequence[Step] = ()
     linked_from: str | None = None

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
-import orjson
 
 from crawler.archive.answers import (
     Attempt,
@@ -39,17 +38,17 @@ from crawler.archive.derived_views import NEAR_DUPLICATES, RANKS, SOURCES
 from crawler.archive.deriving import DERIVE_S, Deriver, PageDerivation
 from crawler.archive.details import details_of
 from crawler.archive.filters import Condition, UrlFilter
-from crawler.archive.finding import find, guesses
+from crawler.archive.finding import find, guesses, likeliest
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
+from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import decompress
 from crawler.errors import DatabaseFailedError
-from crawler.records import Link, Page
+from crawler.records import Page
 from crawler.storage.sqlite.database import explained
-from crawler.storage.values import PAGE_FIELDS, page_of
 
 if TYPE_CHECKING:
     from crawler.archive.ruling import Rules
@@ -59,20 +58,12 @@ _ROWS = 1024  # of answers that are streamed
 _SPARE = 4  # candidates for each link that is asked for: some pages link there no more
 _ROWS_AT_ONCE = 64  # of a view: somebody may be waiting for the first, and a page's text is long
 
-# A record's fields are the table's columns: a new one needs no word here, nor in a view.
-_PAGES = f"""
-SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.id = u.page_id
-"""  # noqa: S608 - our own names
+_PAGES = f"SELECT {PAGE_COLUMNS} FROM urls AS u JOIN pages AS p ON p.id = u.page_id {OF_ATTEMPT} "  # noqa: S608 - our own names
 
 _VERSION = f"""
-SELECT p.id, u.url, {", ".join(f"p.{name}" for name in PAGE_FIELDS)} FROM urls AS u JOIN pages AS p ON p.url_id = u.id
+SELECT {PAGE_COLUMNS} FROM urls AS u JOIN pages AS p ON p.url_id = u.id {OF_ATTEMPT}
 WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
 """  # noqa: S608 - our own names
-
-_LINKS = """
-SELECT l.page_id, l.target_id, u.url, l.anchor, l.rel, l.nofollow FROM json_each(?) AS wanted
-CROSS JOIN links AS l ON l.page_id = wanted.value CROSS JOIN urls AS u ON u.id = l.target_id
-"""
 
 _BODY = """
 SELECT b.zstd FROM urls AS u JOIN bodies AS b ON b.hash = coalesce(
@@ -126,7 +117,7 @@ class Archive:
     async def pages(self) -> AsyncIterator[Page]:
         """The newest version of every page, in the order in which the URLs were found."""
         async for rows in self._batches(_PAGES + "ORDER BY u.id", (), _BATCH):
-            for page in await self._with_links(rows):
+            for page in await pages_of(rows, self._read):
                 yield page
 
     async def page(self, url: str, *, version: int | None = None) -> Page | None:
@@ -135,7 +126,7 @@ class Archive:
             rows = await self._read(_PAGES + "WHERE u.url = ?", url)
         else:
             rows = await self._read(_VERSION, url, version - 1)
-        return next(iter(await self._with_links(rows)), None)
+        return next(iter(await pages_of(rows, self._read)), None)
 
     async def body(self, url: str, *, version: int | None = None) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
@@ -154,6 +145,13 @@ class Archive:
         Raises `UsageError` for what is no http(s) URL.
         """
         return await find(self._read, text)
+
+    async def likeliest(self, text: str) -> str:
+        """The URL that a person means by one that is not stored: without a scheme, that of the host's stored URLs.
+
+        Raises `UsageError` as `find` does.
+        """
+        return await likeliest(self._read, text)
 
     async def guesses(self, text: str) -> list[str]:
         """Stored URLs that may be meant by one that is not, at most three: the same but for the scheme, `www` or a
@@ -356,15 +354,6 @@ class Archive:
                 if is_second or begun or not is_damage(error.__cause__):
                     raise
             await discard(self._path)
-
-    async def _with_links(self, rows: Sequence[Sequence[Any]]) -> list[Page]:
-        links: dict[int, dict[int, Link]] = {row[0]: {} for row in rows}
-        found = await self._read(_LINKS, orjson.dumps(list(links)).decode())
-        for page_id, target_id, url, anchor, rel, nofollow in found:
-            links[page_id][target_id] = Link(url, anchor, rel, bool(nofollow))
-        return [
-            page_of(url, links[page_id], dict(zip(PAGE_FIELDS, values, strict=True))) for page_id, url, *values in rows
-        ]
 
     async def _id_of(self, url: str) -> int | None:
         rows = await self._read("SELECT id FROM urls WHERE url = ?", url)

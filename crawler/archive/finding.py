@@ -43,6 +43,19 @@ async def find(read: Read, text: str) -> str | None:
     return next((url for url in urls if url in known), None)
 
 
+async def likeliest(read: Read, text: str) -> str:
+    """What is meant by one that is not stored: without a scheme, that of the host's URLs that are. Raises `UsageError`
+    as `meant` does.
+    """
+    urls = meant(text)
+    return urls[-1] if not await read(*_of_origin(urls[0])) and await read(*_of_origin(urls[-1])) else urls[0]
+
+
+def _of_origin(url: str) -> tuple[str, str, str, int]:
+    """A query for one stored URL of the same origin, and its parameters."""
+    return _NEXT, origin_of(url), f"{origin_of(url)}0", 1  # '0' comes after '/'
+
+
 async def guesses(read: Read, text: str) -> list[str]:
     """Stored URLs that may be meant by one that is not stored: the same but for scheme, `www` or the final slash; else
     those beside it in the order of URLs, on its origin. At most three.

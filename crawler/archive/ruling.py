@@ -13,7 +13,9 @@ from typing import Any
 from crawler.archive.answers import Pause, RobotsWord, Setting
 from crawler.archive.finding import Read
 from crawler.config import CrawlConfig
+from crawler.counters import Counters
 from crawler.host_settings import settings_of
+from crawler.network.guard import AddressGuard, is_localhost, parse_address
 from crawler.options import Option, Slice, options_of
 from crawler.policy.explanation import Excluded, explanation
 from crawler.policy.robots import MAX_CRAWL_DELAY_S, RobotsRules
@@ -28,6 +30,7 @@ _ALWAYS = ("delay_s", "per_host", "scope")  # settings that are named even if th
 
 _URL = "SELECT id, fetched_at, cause, detail, depth, hops, seed, kind FROM urls WHERE url = ?"
 _ROOTS = "SELECT url FROM urls WHERE seed > 0 AND cause IS NOT 'port'"
+_NAMED = f"SELECT url, seed FROM urls WHERE seed >= {SeedMark.YES:d}"  # noqa: S608 - our own number
 _ORIGIN = """
 SELECT robots_status, robots_body, robots_fetched_at, robots_failures, paused_until, pause_reason
 FROM origins WHERE origin = ?
@@ -52,6 +55,7 @@ class Facts:
     seed: SeedMark = SeedMark.NO
     kind: UrlKind = UrlKind.PAGE
     roots: list[str] = field(default_factory=list)
+    named: list[Seed] = field(default_factory=list)
     origin: Sequence[Any] = (None, None, None, 0, 0.0, None)
     host: Sequence[Any] = (None, 0.0, None, None, 0, None, 0)
     last_run: Sequence[Any] = (None, None)
@@ -60,7 +64,8 @@ class Facts:
 
 async def read_facts(read: Read, url: str) -> Facts:
     """All that the tables say of the URL, its origin and its host."""
-    facts = Facts(roots=[row[0] for row in await read(_ROOTS)])
+    named = [Seed(url=row[0], bare=row[1] == SeedMark.BARE) for row in await read(_NAMED)]
+    facts = Facts(roots=[row[0] for row in await read(_ROOTS)], named=named)
     for row in await read(_URL, url):
         facts.url_id, facts.fetched_at, facts.cause, facts.detail, facts.depth, facts.hops, seed, kind = row
         facts.seed, facts.kind = SeedMark(seed), UrlKind(kind)
@@ -110,6 +115,21 @@ def in_words(url: str, cause: str, detail: str | None, rules: Rules, facts: Fact
 
 def _roots(rules: Rules, facts: Facts) -> list[str]:
     return [*facts.roots, *(seed.url for seed in rules.seeds)]
+
+
+def address_refusal(url: str, rules: Rules, facts: Facts) -> str | None:
+    """Why nothing may connect to the address that the URL names; None if that may be, or if it names a host, whose
+    address is not known here.
+    """
+    host = host_of(url)
+    address = "127.0.0.1" if is_localhost(host) else host.strip("[]")
+    if parse_address(address) is None:
+        return None
+    guard = AddressGuard(rules.config.network.allowed_networks, Counters())
+    for seed in (*facts.named, *rules.seeds):
+        for named in filter(None, (seed.url, seed.twin)):
+            guard.open_origin(origin_of(named))
+    return guard.refusal(address, origin_of(url))
 
 
 def robots_word(url: str, config: CrawlConfig, facts: Facts) -> RobotsWord:

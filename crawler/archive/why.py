@@ -11,6 +11,7 @@ from crawler.archive.finding import Read
 from crawler.archive.ruling import (
     Facts,
     Rules,
+    address_refusal,
     in_words,
     judged,
     limit_of_last_run,
@@ -47,6 +48,7 @@ def foretold(url: str, rules: Rules) -> Why:
         url=url,
         ruling=ruling,
         ruling_explained=ruling and in_words(url, ruling.cause, ruling.detail, rules, facts),
+        address_refused=address_refusal(url, rules, facts),
         robots=robots,
         settings=settings_for(url, rules, facts, robots),
         is_foretold=True,
@@ -65,6 +67,7 @@ async def why_of(archive: Archive, read: Read, url: str, rules: Rules | None, no
         url=url,
         ruling=ruling,
         ruling_explained=ruling and in_words(url, ruling.cause, ruling.detail, rules, facts),
+        address_refused=address_refusal(url, rules, facts),
         robots=robots,
         pauses=pauses_of(url, facts, now),
         settings=settings_for(url, rules, facts, robots),

@@ -56,7 +56,7 @@ async def _ask(db: Path, text: str, rules: Rules | None) -> tuple[Why, list[str]
         url = await archive.find(text)
         if url is not None:
             return await archive.why(url, rules), []
-        return await archive.why(meant(text)[0], rules), await archive.guesses(text)
+        return await archive.why(await archive.likeliest(text), rules), await archive.guesses(text)
 
 
 def rules_of(file: Path) -> Rules:

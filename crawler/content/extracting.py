@@ -42,13 +42,13 @@ Scope: TypeAlias = LexborNode | Mapping[str, Any] | None  # an element, an objec
 
 
 def extracts(rules: Iterable[Rule], page: Page, body: bytes) -> tuple[Extract, ...]:
-    """What the rules give that are for this page, whose body that is; one for each rule, in their order."""
+    """What the rules give that are for this page, whose body that is; one for each rule, by name."""
     wanted = [rule for rule in rules if rule.is_for(page.url)]
     if not wanted:
         return ()
     document = _Document(page, body)
     room = _Room()
-    return tuple(_extract(rule, document, room) for rule in wanted)
+    return tuple(_extract(rule, document, room) for rule in sorted(wanted, key=lambda rule: rule.name))
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from crawler.archive.answers import Attempt, UrlDetails, UrlState, Version
 from crawler.output.ending import print_rows
 from crawler.output.figures import counted, moment, size
 from crawler.output.safe_text import printable
-from crawler.records import Page, UrlStatus
+from crawler.records import OF_DELIVERY, Page, UrlStatus
 
 _SHOWN = 5  # of what there may be many of
 _SHOWN_HEADERS = 12
@@ -30,14 +30,8 @@ _STYLES: Mapping[str, str] = {
     UrlStatus.FAILED: "red",
     UrlStatus.EXCLUDED: "yellow",
 }
-_LEFT_OUT = (
-    "text",
-    "links",
-    "link_details",
-    "resources",
-    "images_hash",
-    "extracts",
-)  # of a page: long, or of no use to others
+# Of a page: long, of no use to others, or told beside it.
+_LEFT_OUT = {"text", "links", "link_details", "resources", "images_hash", "extracts", *OF_DELIVERY}
 
 Rows: TypeAlias = Iterator[tuple[str, Text]]
 Cells: TypeAlias = tuple[str, ...]

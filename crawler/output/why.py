@@ -40,7 +40,8 @@ def answer(why: Why) -> str:
     if state is not None:
         return _ANSWERS[state.status](why, state)
     if why.is_foretold:
-        return "there is no crawl yet; " + ("it would be let in" if why.ruling is None else "it would be kept out")
+        is_let_in = why.ruling is None and why.address_refused is None
+        return "there is no crawl yet; " + ("it would be let in" if is_let_in else "it would be kept out")
     return f"never seen: nothing that was read names it{_not_stored(why)}"
 
 
@@ -53,6 +54,7 @@ def _rows(why: Why, near: Sequence[str], width: int | None) -> Rows:
     yield from many("found", map(_step, why.chain[-_MAX_STEPS:]), len(why.chain), width, _MAX_STEPS)
     yield "linked from", text_of(why.linked_from)
     yield "rules now", Text(printable(_ruling(why)), style="green" if why.ruling is None else "yellow")
+    yield "address", text_of(why.address_refused, "yellow")
     yield "robots.txt", Text(printable(_robots(why.robots)))
     yield (
         "paused",

@@ -22,6 +22,7 @@ import orjson
 
 from crawler.parsing.parser import Content, Reading
 from crawler.records import (
+    OF_DELIVERY,
     Alternate,
     Extract,
     LinkDetail,
@@ -43,7 +44,8 @@ _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP, UrlKind.FEED)
 _ENTRIES_AT_ONCE = 2_000  # in one message: to decode 50,000 would hold up the event loop for 0.2 s
 _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
-_PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in {"url", "links", "extracts", *_HASHES})
+_SENT_OTHERWISE = {"url", "links", "extracts", *_HASHES, *OF_DELIVERY}
+_PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _SENT_OTHERWISE)
 _TUPLES: dict[str, type[tuple[Any, ...]]] = {  # JSON has none
     "headings": tuple,
     "alternates": Alternate,

@@ -15,7 +15,7 @@ Invariant: of a cookie no value is kept, of a URL no credentials.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from crawler.storage.values import storable
@@ -75,6 +75,11 @@ class Heads:
     def forget(self) -> None:
         """Forget the ids: after a rollback, their rows may not exist."""
         self.ids.clear()
+
+
+def readable(head: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    """The names and values of a head, as they are kept."""
+    return ((_text(name), _kept(name, value)) for name, value in head)
 
 
 def _kept(name: bytes, value: bytes) -> str:

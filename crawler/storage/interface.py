@@ -284,6 +284,11 @@ class Commits(Protocol):
         The new URLs that they name may become visible a moment before the rest.
         """
 
+    def stored_pages(self) -> tuple[int, Sequence[int]]:
+        """The run, and the row ids of the pages that the last commit has stored, in the order of their results. A later
+        version of a page has a greater one.
+        """
+
     def failed_with_origins(self) -> int:
         """How many pages have failed with their origins (`Result.origin_failed`) since the last call, without a result
         of their own; not those that had failed before.

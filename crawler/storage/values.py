@@ -17,6 +17,8 @@ from typing import Any
 import orjson
 
 from crawler.records import (
+    NEVER_STORED,
+    OF_DELIVERY,
     Alternate,
     ChangeRate,
     Claim,
@@ -90,14 +92,8 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
 
 # --- pages ------------------------------------------------------------------------------------------------------------
 
-_NOT_KEPT = {  # of the URL's row; in tables of their own; followed at once; for the repetition rule alone
-    "url",
-    "links",
-    "extracts",
-    "refresh_url",
-    "refresh_is_redirect",
-    "images_hash",
-}
+# Of the URL's row; in tables of their own; of the attempt; never.
+_NOT_KEPT = {"url", "links", "extracts", *OF_DELIVERY, *NEVER_STORED}
 PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _NOT_KEPT)
 
 # Of the fields that are columns under their own names, those that are kept as JSON, and how they are read back.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from crawler.records import HostRecord, Page, Result
+from crawler.storage.delivery import delivered
 from crawler.storage.interface import Commits
 
 MAX_BATCH = 256  # results
@@ -88,10 +88,12 @@ class Writer:
         return bool(batch)
 
     async def _deliver(self, batch: Sequence[Result]) -> None:
-        if self._reader is not None:
-            for result in batch:
-                if result.page is not None:
-                    await self._reader.put(replace(result.page, links=tuple(result.page.links)))
+        if self._reader is None:
+            return
+        run_id, page_ids = self._store.stored_pages()
+        stored = (result for result in batch if result.page is not None)
+        for result, page_id in zip(stored, page_ids, strict=True):
+            await self._reader.put(delivered(result, page_id=page_id, run_id=run_id))
 
     async def _next_batch(self) -> list[Result]:
         await self._arrived.wait()

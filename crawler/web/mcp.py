@@ -20,7 +20,6 @@ from pydantic import Field
 
 from crawler.archive.archive import Archive, open_crawl
 from crawler.archive.changes import BEGINNING, NOW, newest_cursor
-from crawler.archive.finding import meant
 from crawler.archive.foreign_sql import run_foreign_sql
 from crawler.archive.listing import LISTINGS, listing_of
 from crawler.archive.reading import open_archive
@@ -123,7 +122,7 @@ class Tools:
         """Tell what became of a URL, how it was found and what decided; of one never seen, what the rules would say."""
         async with open_crawl(self._db) as archive:
             stored = await archive.find(url)
-            told = await archive.why(meant(url)[0] if stored is None else stored)
+            told = await archive.why(stored or await archive.likeliest(url))
             near = [] if stored is not None else await archive.guesses(url)
         return quoted(json.dumps(why_as_data(told, near), ensure_ascii=False))
 

@@ -22,7 +22,6 @@ from crawler.archive.answers import UrlDetails, Why
 from crawler.archive.archive import Archive, open_crawl
 from crawler.archive.audit.reading import Extent, read_audit
 from crawler.archive.filters import UrlFilter
-from crawler.archive.finding import meant
 from crawler.archive.listing import LISTINGS, Listing, Question, listing_of
 from crawler.content.encoding import decode
 from crawler.content.media_type import HTML, XHTML
@@ -111,7 +110,7 @@ class Pages:
         async with open_crawl(self._db) as archive:
             url = await archive.find(text)
             if url is None:
-                why, near = await archive.why(meant(text)[0]), await archive.guesses(text)
+                why, near = await archive.why(await archive.likeliest(text)), await archive.guesses(text)
                 return render(
                     "unknown.html", http_status=404, title="Never seen", why=why, answer=answer(why), near=near
                 )

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -123,6 +123,11 @@ class Cli:
         """As if so much time had passed since what has run, and for what is planned."""
         let_pass(self.db, seconds)
 
+    def take_over(self, other: Cli) -> None:
+        """Begin with what another command line has crawled; the module's tests share that crawl, each has its copy."""
+        with closing(sqlite3.connect(other.db)) as crawled, closing(sqlite3.connect(self.db)) as copy:
+            crawled.backup(copy)
+
     def pages(self) -> list[str]:
         """The URLs of the stored pages, sorted; a page that is stored twice stands twice."""
         return sorted(self.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id"))
@@ -218,16 +223,15 @@ def gate() -> Gate:
     return Gate()
 
 
+@contextmanager
+def serving() -> Iterator[Serve]:
+    """What serves declared webs until the context is left."""
+    with ExitStack() as running:
+        yield lambda web: running.enter_context(web.running())
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serve a declared web until the test ends."""
-    running = []
-
-    def start(web: FakeWeb) -> Served:
-        context = web.running()
-        running.append(context)
-        return context.__enter__()
-
-    yield start
-    for context in running:
-        context.__exit__(None, None, None)
+    with serving() as serve:
+        yield serve

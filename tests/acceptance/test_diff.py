@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,15 @@ import pytest
 from crawler.archive.changes import BEGINNING, FeedEntry, read_changes
 from crawler.archive.reading import open_archive
 from crawler.fakeweb import FakeWeb, Served, Site
-from tests.acceptance.conftest import COMMAND, Cli, Serve, on_a_terminal
+from tests.acceptance.conftest import COMMAND, Cli, Serve, on_a_terminal, serving
 
 AGAIN = ("--delay", "0", "--per-host", "8", "--max-age", "0s")
 FILES = [f"/file-{number}" for number in range(12)]
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202egnp"
 
 
-@pytest.fixture
-def web() -> FakeWeb:
+def first_night() -> FakeWeb:
+    """A dozen files."""
     web = FakeWeb()
     site = web.host("a.test")
     site.page("/", title="index", links=[*FILES, "/added"])
@@ -37,17 +38,32 @@ def web() -> FakeWeb:
     return web
 
 
+@pytest.fixture(scope="module")
+def two_nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, Served]]:
+    """Five files are edited, one is added, one is removed in between."""
+    cli, web = Cli(tmp_path_factory.mktemp("two-nights")), first_night()
+    with serving() as serve:
+        served, site = serve(web), web.sites["a.test"]
+        crawl_twice(cli, served, site)
+        yield cli, served
+
+
 @pytest.fixture
-def crawled(cli: Cli, web: FakeWeb, serve: Serve) -> Served:
-    """Twice: five files are edited, one is added, one is removed in between."""
-    served, site = serve(web), web.sites["a.test"]
+def crawled(cli: Cli, two_nights: tuple[Cli, Served]) -> Served:
+    """The database of a test is a copy."""
+    crawled, served = two_nights
+    cli.take_over(crawled)
+    return served
+
+
+def crawl_twice(cli: Cli, served: Served, site: Site) -> None:
+    """What the first night has found, and what the second."""
     cli.crawl(served, served.url("a.test"), *AGAIN)
     for path in FILES[:5]:
         site.page(path, title=path, text=f"first line\n\n{path} {HOSTILE}\n\nlast line", links=["/"])
     site.page("/added", title="added", links=["/"])
     site.status(FILES[5], 404)
     cli.crawl(served, *AGAIN)
-    return served
 
 
 def listed(out: str) -> list[list[str]]:

@@ -86,6 +86,7 @@ def test_a_command_says_the_same_and_ends_with_the_same_status(tmp_path: Path, w
     assert executed == forked
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_process_has_the_same_files_signals_and_threads_and_tells_its_death(tmp_path: Path, serve: Serve) -> None:
     """Looked at while a request hangs; then killed."""

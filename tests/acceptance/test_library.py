@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sqlite3
+import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +18,13 @@ from crawler import (
     DatabaseBusyError,
     NetworkConfig,
     Page,
+    RunConfig,
     UsageError,
     crawl,
     open_crawl,
 )
 from crawler.fakeweb import FakeWeb
+from crawler.output.page_lines import page_line
 from crawler.storage.sqlite.lock import database_lock
 from tests.acceptance.conftest import library_config
 
@@ -130,6 +135,47 @@ async def test_what_was_stored_can_be_read_again(tmp_path: Path) -> None:
     assert sorted(stored, key=lambda page: page.url) == sorted(committed, key=lambda page: page.url)
     assert body is not None
     assert b"<title>Home</title>" in body
+
+
+async def test_a_page_says_where_it_is_from_the_same_when_committed_and_when_read(tmp_path: Path) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    fields = [("X-Twice", "one"), ("x-twice", "two"), ("Set-Cookie", "id=secret; Path=/")]
+    site.page("/", title="Home", headers=fields, links=[("/b", "next"), ("/b#part", "again")])
+    site.page("/b", body="<h2>Part</h2>" + "x" * 5000)
+    async with web.serve() as served:
+        config = library_config(served, tmp_path / "x.db")
+        committed = {page.url: page async for page in crawl([served.url("a.test")], config)}
+        async with open_crawl(config.db) as archive:
+            stored = {page.url: page async for page in archive.pages()}
+            first = await archive.page(served.url("a.test"), version=1)
+    home, other = (committed[served.url("a.test", path)] for path in ("/", "/b"))
+    assert (home.page_id, home.run_id, home.status, home.depth, home.truncated) == (1, 1, 200, 0, False)
+    assert home.headers["x-twice"] == ["one", "two"]
+    assert home.headers["set-cookie"] == "id; Path=/"
+    assert home.fetched_at is not None
+    assert abs(home.fetched_at - time.time()) < 600
+    assert (other.page_id, other.depth, other.size_bytes) == (2, 1, 5013)
+    assert {url: page.asdict() for url, page in committed.items()} == {url: one.asdict() for url, one in stored.items()}
+    assert first is not None
+    assert first.asdict() == home.asdict()
+
+
+async def test_a_page_as_data_is_json_and_a_line(tmp_path: Path) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/", title="Über\nuns", text="Hello.", links=[("/b", "next")])
+    async with web.serve() as served:
+        config = library_config(served, tmp_path / "x.db")
+        config = replace(config, run=RunConfig(response_headers=False))
+        [page] = [page async for page in crawl([served.url("a.test")], config)]
+    line = page_line(page)
+    assert line.count(b"\n") == 1
+    data = json.loads(line)
+    assert data == page.asdict()
+    assert data["links"] == [{"url": served.url("a.test", "/b"), "anchor": "next", "rel": "", "nofollow": False}]
+    assert bytes.fromhex(data["content_hash"]) == page.content_hash
+    assert (data["title"], data["headers"], data["status"]) == ("Über uns", {}, 200)
+    assert not data.keys() & {"refresh_url", "refresh_is_redirect", "images_hash"}
 
 
 @pytest.mark.thorough

@@ -13,19 +13,27 @@ from contextlib import closing
 import pytest
 
 from crawler.fakeweb import FakeWeb
-from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for
+from tests.acceptance.conftest import COMMAND, Cli, Serve, serving, wait_for
 
 DAY_S = 86400
 PAGES = 10
 
 
-@pytest.fixture
-def crawled(cli: Cli, serve: Serve) -> Cli:
-    """Ten pages."""
-    web = FakeWeb()
+@pytest.fixture(scope="module")
+def ten_pages(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """Crawled once; the database of each test is a copy."""
+    cli, web = Cli(tmp_path_factory.mktemp("ten-pages")), FakeWeb()
     web.site("a.test", pages=PAGES)
-    served = serve(web)
-    cli.crawl(served, served.url("a.test"), "--delay", "0")
+    with serving() as serve:
+        served = serve(web)
+        cli.crawl(served, served.url("a.test"), "--delay", "0")
+    return cli
+
+
+@pytest.fixture
+def crawled(cli: Cli, ten_pages: Cli) -> Cli:
+    """Ten pages."""
+    cli.take_over(ten_pages)
     return cli
 
 

@@ -14,28 +14,36 @@ import pytest
 
 from crawler.archive.derived import derived_file
 from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import COMMAND, Cli, Gate, Serve, on_a_terminal, wait_for, wait_for_requests
+from tests.acceptance.conftest import COMMAND, Cli, Gate, Serve, on_a_terminal, serving, wait_for, wait_for_requests
 from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, old_web
 
 AGAIN = ("--delay", "0", "--per-host", "8", "--max-age", "0s")
-CHECKS = ["structure", "schema", "references", "hosts", "urls", "pages", "attempts", "runs", "bodies"]
+CHECKS = ["structure", "schema", "references", "hosts", "urls", "pages", "attempts", "extracts", "runs", "bodies"]
 
 
-@pytest.fixture
-def crawled(cli: Cli, serve: Serve) -> Served:
-    """Two nights of a small site, with two versions of a page, and a 404."""
+@pytest.fixture(scope="module")
+def two_nights(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """Of a small site, with two versions of a page, and a 404."""
+    cli = Cli(tmp_path_factory.mktemp("two-nights"))
     web = FakeWeb()
     site = web.host("a.test")
     site.page("/", title="index", links=[f"/{number}" for number in range(1, 12)])
     for number in range(1, 12):
         site.page(f"/{number}", title=f"page {number}", text=f"text {number}")
     site.status("/3", 404)
-    served = serve(web)
-    cli.crawl(served, served.url("a.test"), *AGAIN)
-    site.page("/2", title="another", text="text")
-    cli.crawl(served, *AGAIN)
-    return served
+    with serving() as serve:
+        served = serve(web)
+        cli.crawl(served, served.url("a.test"), *AGAIN)
+        site.page("/2", title="another", text="text")
+        cli.crawl(served, *AGAIN)
+    return cli
+
+
+@pytest.fixture
+def crawled(cli: Cli, two_nights: Cli) -> None:
+    """The database of a test is a copy."""
+    cli.take_over(two_nights)
 
 
 def verdicts(cli: Cli, status: int) -> dict[str, list[str]]:
@@ -45,7 +53,7 @@ def verdicts(cli: Cli, status: int) -> dict[str, list[str]]:
     return {one["name"]: one["examples"] for one in found["checks"] if one["wrong"]}
 
 
-def test_a_sound_database_is_found_sound(cli: Cli, crawled: Served) -> None:
+def test_a_sound_database_is_found_sound(cli: Cli, crawled: None) -> None:
     out = cli.command("verify", "--db", str(cli.db)).out.splitlines()
     assert [line.split()[:2] for line in out[:-1]] == [[name, "sound"] for name in CHECKS]
     assert out[-1] == f"{cli.db} is sound"
@@ -97,6 +105,17 @@ DAMAGE = [
     ("UPDATE pages SET fetch_id = 1 WHERE id = 5", "pages", "version 5 is of another URL than the attempt"),
     ("DELETE FROM bodies WHERE rowid = 1", "pages", "the body of version"),
     ("UPDATE fetches SET head_id = 999 WHERE id = 2", "attempts", "the header fields of attempt 2 are missing"),
+    (
+        "INSERT INTO extracts VALUES (1, 'r', 1, '[]')",
+        "extracts",
+        "rule r and version 1 is no JSON object",
+    ),
+    ("INSERT INTO extracts VALUES (1, 'r', 1, '{}')", "extracts", "the extraction rule r has rows, and is not known"),
+    (
+        "INSERT INTO extracts VALUES (999, 'r', 1, '{}')",
+        "references",
+        "of extracts names one of pages that",
+    ),
     ("UPDATE runs SET pages = 0", "runs", "counts 0 versions of pages, and there are"),
     ("UPDATE bodies SET zstd = substr(zstd, 1, 20) WHERE rowid = 2", "bodies", "is cut off"),
     ("UPDATE bodies SET zstd = x'0102030405' WHERE rowid = 2", "bodies", "cannot be unpacked"),
@@ -108,7 +127,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize(("damage", "check", "words"), DAMAGE, ids=[damage for damage, _check, _words in DAMAGE])
-def test_each_kind_of_damage_is_named(cli: Cli, crawled: Served, damage: str, check: str, words: str) -> None:
+def test_each_kind_of_damage_is_named(cli: Cli, crawled: None, damage: str, check: str, words: str) -> None:
     with closing(sqlite3.connect(cli.db)) as connection:
         connection.executescript(damage)
     found = verdicts(cli, 6)
@@ -119,7 +138,7 @@ def test_each_kind_of_damage_is_named(cli: Cli, crawled: Served, damage: str, ch
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_torn_file_is_told_as_far_as_it_can_be_read(cli: Cli, crawled: Served, seed: int) -> None:
+def test_a_torn_file_is_told_as_far_as_it_can_be_read(cli: Cli, crawled: None, seed: int) -> None:
     cli.command("prune", "--vacuum", "--db", str(cli.db))
     chance = random.Random(seed)
     data = bytearray(cli.db.read_bytes())
@@ -139,14 +158,14 @@ def test_what_is_no_database_is_refused_in_one_line(cli: Cli, content: bytes) ->
     assert not outcome.out
 
 
-def test_half_a_file_is_damaged(cli: Cli, crawled: Served) -> None:
+def test_half_a_file_is_damaged(cli: Cli, crawled: None) -> None:
     data = cli.db.read_bytes()
     cli.db.write_bytes(data[: len(data) // 2])
     outcome = cli.command("verify", "--db", str(cli.db), status=6)
     assert "damaged" in (outcome.out + outcome.err)
 
 
-def test_what_is_derived_is_checked_and_no_damage_to_the_crawl(cli: Cli, crawled: Served) -> None:
+def test_what_is_derived_is_checked_and_no_damage_to_the_crawl(cli: Cli, crawled: None) -> None:
     path = derived_file(cli.db)
     path.write_bytes(b"spoilt" * 1000)
     out = cli.command("verify", "--db", str(cli.db)).out.splitlines()
@@ -154,7 +173,7 @@ def test_what_is_derived_is_checked_and_no_damage_to_the_crawl(cli: Cli, crawled
     assert out[-1] == f"{cli.db} is sound; delete {path}, which is made anew when it is needed"
 
 
-def test_a_terminal_is_told_check_by_check_and_left_as_it_was(cli: Cli, crawled: Served, tmp_path: Path) -> None:
+def test_a_terminal_is_told_check_by_check_and_left_as_it_was(cli: Cli, crawled: None, tmp_path: Path) -> None:
     with closing(sqlite3.connect(cli.db)) as connection, connection:
         connection.execute("UPDATE hosts SET failures = 0")
     shown = on_a_terminal([*COMMAND, "verify", "--db", str(cli.db)], cwd=tmp_path)

@@ -129,6 +129,36 @@ def test_a_url_may_be_written_as_people_write_it(why: Asked, written: str) -> No
     assert why(written)["url"] == [f"{SITE}/docs/a"]
 
 
+def test_without_a_scheme_a_url_that_was_never_seen_has_that_of_its_host(cli: Cli) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/")
+    crawled(web, cli.db, "http://a.test/")
+    why = Asked(cli, cli.db)
+    assert why("a.test/nobody")["url"] == ["http://a.test/nobody"]
+    assert why("b.test/nobody")["url"] == ["https://b.test/nobody"]
+
+
+@pytest.mark.parametrize(
+    ("url", "refusal"),
+    [
+        ("http://10.1.2.3/", "10.1.2.3 is private, not public; allow it with --allow-private 10.1.2.3/32"),
+        ("http://[::1]/", "::1 is loopback, not public; allow it with --allow-private ::1/128"),
+        ("http://localhost/x", "127.0.0.1 is loopback, not public; allow it with --allow-private 127.0.0.1/32"),
+        ("http://192.0.2.1:8080/page", None),  # the origin of a seed
+        ("http://8.8.8.8/", None),
+        ("http://a.test/", None),  # whatever it resolves to
+    ],
+)
+def test_an_address_that_nothing_may_connect_to_is_told(
+    cli: Cli, tmp_path: Path, url: str, refusal: str | None
+) -> None:
+    file = tmp_path / "crawl.toml"
+    file.write_text('seeds = ["http://192.0.2.1:8080/"]\nscope = "any"\n')
+    found = Asked(cli, cli.db).data(url, "--config", str(file))
+    assert found["address_refused"] == refusal
+    assert found["answer"].endswith("it would be let in" if refusal is None else "it would be kept out")
+
+
 def test_what_is_no_url_is_refused(cli: Cli, known: Path) -> None:
     outcome = cli.command("why", "mailto:me@example.com", "--db", str(known), status=2)
     assert "is not an http(s) URL" in outcome.err

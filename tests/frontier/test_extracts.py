@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crawler import open_crawl
 from crawler.extraction_rules import read_rules
 from crawler.fakeweb import FakeWeb
+from crawler.records import Extract, Page
 from tests.frontier.crawls import DAY_S, NIGHT, Crawled, crawled, rows
 
 PRODUCT = {
@@ -114,3 +117,20 @@ def test_a_run_without_rules_stores_nothing_of_that(db: Path) -> None:
     assert done.summary.extracts == {}
     for table in ("extracts", "extract_misses", "extraction_rules"):
         assert rows(db, f"SELECT * FROM {table}") == []
+
+
+def test_a_page_from_the_database_has_what_the_page_of_the_crawl_had(db: Path) -> None:
+    rules = read_rules([PRODUCT, {"name": "all", "each": "i", "fields": {"x": "::text"}}])
+    night(shop({1: "5 €", 2: "none"}), db, 0, *(dict(rule.data) for rule in rules))
+
+    async def stored() -> dict[str, Page]:
+        async with open_crawl(db) as archive:
+            return {page.url: page async for page in archive.pages()}
+
+    pages = asyncio.run(stored())
+    letters = Extract("all", ({"x": "a"}, {"x": "b"}))
+    five = {"title": "Product 1", "price": {"amount": 5, "currency": "EUR"}, "tags": ["a", "b"]}
+    assert pages[f"{SHOP}products/1"].extracts == (letters, Extract("product", (five,)))
+    assert pages[f"{SHOP}products/2"].extracts == (letters, Extract("product", (), ("price",)))
+    assert pages[SHOP].extracts == (Extract("all"),)
+    assert pages[f"{SHOP}products/1"].asdict()["extracts"] == {"all": list(letters.rows), "product": [five]}

@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -86,8 +87,14 @@ def most_asked(done: Crawled) -> int:
     return max(Counter(done.targets("a.test")).values(), default=0)
 
 
-@pytest.mark.parametrize("retries", [0, 2])
-@pytest.mark.parametrize("max_age_s", [0.0, 3600.0, "auto"])
+@pytest.mark.parametrize(
+    ("max_age_s", "retries"),
+    [
+        ("auto", 2),
+        *(pytest.param(*one, marks=pytest.mark.thorough) for one in product([0.0, 3600.0], [0, 2])),
+        pytest.param("auto", 0, marks=pytest.mark.thorough),
+    ],
+)
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_a_night_ends_having_asked_for_each_url_once_and_again_where_it_fails(
     tmp_path: Path, outcome: str, max_age_s: float | str, retries: int
@@ -145,6 +152,7 @@ def test_what_a_run_fetched_in_its_first_moment_is_announced_to_the_next_run(tmp
     assert rows(db, "SELECT url FROM urls WHERE hinted = 1") == [(f"{HOME}shaky",)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_no_outcome_outlives_the_time_that_a_run_has(tmp_path: Path, outcome: str) -> None:
     """A site without end, whose answers take a while, and where a run waits for whatever falls due later."""

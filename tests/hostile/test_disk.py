@@ -195,6 +195,7 @@ def test_a_database_that_is_damaged_under_the_crawl_ends_it_with_6(cli: Cli, ser
     assert "the database is damaged" in _ended(crawler)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("table", ["urls", "hosts", "sqlite_autoindex_urls_1"])
 def test_a_database_that_was_damaged_between_two_runs_ends_the_next_one_with_6(
     cli: Cli, serve: Serve, table: str
@@ -213,6 +214,7 @@ def test_a_database_that_was_damaged_between_two_runs_ends_the_next_one_with_6(
 # --- read-only ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("file", "folder"), [(0o444, 0o755), (0o644, 0o555), (0o444, 0o555)])
 def test_a_database_that_may_not_be_written_ends_the_crawl_with_6(
     cli: Cli, serve: Serve, file: int, folder: int

@@ -28,6 +28,7 @@ DEEP = b"<!doctype html><title>deep</title>" + b"<div>" * 100_000  # 13 s in the
 # --- kill -9 ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kills", [15, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
 def test_kills_at_random_instants_lose_and_repeat_nothing_that_was_committed(
     cli: Cli, serve: Serve, kills: int

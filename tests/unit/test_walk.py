@@ -68,6 +68,7 @@ _BOUNDED = chain(
 )
 
 
+@pytest.mark.thorough
 @needs_c
 @pytest.mark.parametrize("html", list(_BOUNDED), ids=lambda html: f"{html[:20]}...{len(html)}")
 def test_at_every_bound_the_walks_agree(html: str) -> None:

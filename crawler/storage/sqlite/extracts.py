@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from crawler.extraction_rules import OWN_COLUMNS, Field, Rule, ValueType, columns_of_field
-from crawler.records import Extract
+from crawler.records import Extract, Result
 from crawler.storage.sqlite.columns import Execute, JsonStatement
 from crawler.storage.values import as_json
 
@@ -24,16 +24,27 @@ class Found(NamedTuple):
     is_again: bool
 
 
+def found_by(
+    results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], stored: Sequence[int | None]
+) -> list[Found]:
+    """What rules have found on new pages (their versions are `page_ids`) and on those read again (`stored`)."""
+    return [
+        Found(page_id, url_id, page.extracts, is_again=new is None)
+        for result, url_id, new, old in zip(results, ids, page_ids, stored, strict=True)
+        if (page := result.page or result.reread) is not None and page.extracts and (page_id := new or old) is not None
+    ]
+
+
 # Before the rows are stored: of the page itself, those of before count, where a crawl reads it again (?3).
 _ADD_MISSES = JsonStatement(
     """
 INSERT OR REPLACE INTO extract_misses (page_id, rule, run_id, found, lacking, cut, lost)
 SELECT {page_id}, {rule}, ?2, {found}, {lacking}, {cut}, {found} = 0 AND (
     EXISTS (
-        SELECT 1 FROM pages AS p CROSS JOIN extracts AS e ON e.rule = {rule} AND e.page_id = p.id
+        SELECT 1 FROM pages AS p CROSS JOIN extracts AS e ON e.page_id = p.id AND e.rule = {rule}
         WHERE p.url_id = {url_id} AND p.id < {page_id} + ?3
     ) OR EXISTS (
-        SELECT 1 FROM pages AS p CROSS JOIN extract_misses AS e ON e.rule = {rule} AND e.page_id = p.id
+        SELECT 1 FROM pages AS p CROSS JOIN extract_misses AS e ON e.page_id = p.id AND e.rule = {rule}
         WHERE p.url_id = {url_id} AND p.id < {page_id} + ?3 AND e.lost
     )
 )
@@ -47,7 +58,7 @@ FROM json_each(?1) AS v
     "cut",
 )
 _PAIR = ("page_id", "rule")
-_THESE = "WHERE (rule, page_id) IN (SELECT {rule}, {page_id} FROM json_each(?1) AS v)"
+_THESE = "WHERE (page_id, rule) IN (SELECT {page_id}, {rule} FROM json_each(?1) AS v)"
 _FORGET_ROWS = JsonStatement(f"DELETE FROM extracts {_THESE}", *_PAIR)  # noqa: S608 - our own names
 _FORGET_MISSES = JsonStatement(f"DELETE FROM extract_misses {_THESE}", *_PAIR)  # noqa: S608 - our own names
 _ADD_ROWS = JsonStatement(

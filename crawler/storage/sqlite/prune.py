@@ -62,11 +62,8 @@ SELECT head_id FROM fetches WHERE head_id IS NOT NULL AND (started_at >= ? OR id
 """
 
 _LINKS = "FROM links WHERE page_id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
-_EXTRACTS, _MISSES = (
-    f"FROM {table} WHERE rule IN (SELECT name FROM extraction_rules)"  # noqa: S608 - our own names
-    " AND page_id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
-    for table in ("extracts", "extract_misses")
-)
+_EXTRACTS = "FROM extracts WHERE page_id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
+_MISSES = "FROM extract_misses WHERE page_id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
 _OLD_PAGES = "FROM pages WHERE id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
 _OLD_FETCHES = "FROM fetches WHERE id BETWEEN ?1 AND ?2 AND started_at < ?3 AND id NOT IN kept_fetches"
 _OLD_HEADS = "FROM heads WHERE id BETWEEN ?1 AND ?2 AND id NOT IN kept_heads"

@@ -294,8 +294,9 @@ CREATE TABLE extracts (
     rule TEXT NOT NULL,
     n INTEGER NOT NULL,         -- from 1, in the order of the page
     data TEXT NOT NULL,         -- JSON object: the fields
-    PRIMARY KEY (rule, page_id, n)
+    PRIMARY KEY (page_id, rule, n)
 ) WITHOUT ROWID;
+CREATE INDEX extracts_of_rule ON extracts (rule);
 
 -- Where a rule that is for a page has not found all that it asks for.
 CREATE TABLE extract_misses (
@@ -306,5 +307,5 @@ CREATE TABLE extract_misses (
     lacking TEXT NOT NULL,      -- JSON array of the required fields that an element lacked, so that it gave no row
     cut INTEGER NOT NULL,       -- 1: there was more than is kept
     lost INTEGER NOT NULL,      -- 1: nothing is found, and on an earlier version of the page something was
-    PRIMARY KEY (rule, page_id)
+    PRIMARY KEY (page_id, rule)
 ) WITHOUT ROWID;

@@ -48,6 +48,7 @@ class Session:
         self._writing = asyncio.Lock()
         self._limits = Limits()
         self._failed_with_origins = 0
+        self._page_ids: Sequence[int] = ()
         self.run_id = 0
 
     def _check_files(self) -> None:

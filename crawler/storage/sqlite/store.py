@@ -252,7 +252,12 @@ class SqliteStore(DueReads, Checks, Exclusions):
         async with self._transaction() as transaction:
             hosts = await transaction.run(results, now)
             self._failed_with_origins += transaction.failed_with_origins
+            self._page_ids = transaction.page_ids
             return hosts
+
+    def stored_pages(self) -> tuple[int, Sequence[int]]:
+        """The run, and the row ids of the pages that the last commit has stored."""
+        return self.run_id, self._page_ids
 
     def failed_with_origins(self) -> int:
         """How many pages have newly failed with their origins since the last call, without a result of their own."""

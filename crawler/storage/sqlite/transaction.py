@@ -2,14 +2,15 @@
 
 Rows go in by set-based statements, one a kind and batch (`INSERT ... SELECT ... FROM json_each(?)`, or one VALUES with
 many rows where there are blobs): a statement a row would take and give up the GIL a row, which costs more than the row.
+What concerns one kind of thing alone (versions of pages, listings, origins, checks, new URLs) has a file of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from itertools import chain, repeat
-from operator import attrgetter, itemgetter
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import aiosqlite
@@ -18,55 +19,38 @@ from crawler.extraction_rules import Rule
 from crawler.records import (
     LISTINGS,
     Blame,
-    Difference,
     HostRecord,
     Place,
     Response,
     Result,
-    RobotsCopy,
     SeedMark,
     Target,
     UrlKind,
     UrlStatus,
-    columns_of,
 )
 from crawler.storage.heads import Heads
 from crawler.storage.known import KnownUrls
-from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, LOG_BROKEN, change_rows
-from crawler.storage.sqlite.checks import conclude_origin, is_check, store_checks
-from crawler.storage.sqlite.columns import (
-    HOST_COLUMNS,
-    IS_ANSWERED,
-    IS_FORBIDDEN,
-    MADE_PENDING,
-    ROBOTS_COLUMNS,
-    JsonStatement,
-    host_record,
-)
-from crawler.storage.sqlite.extracts import Found, set_rules, store_extracts
+from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, change_rows
+from crawler.storage.sqlite.checks import is_check, store_checks
+from crawler.storage.sqlite.columns import HOST_COLUMNS, IS_ANSWERED, MADE_PENDING, JsonStatement, host_record
+from crawler.storage.sqlite.extracts import found_by, set_rules, store_extracts
 from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits
+from crawler.storage.sqlite.listings import add_listed
+from crawler.storage.sqlite.origins import set_origins
+from crawler.storage.sqlite.rows import REPLACE, execute_storable, insert, insert_flat, named_values, next_id_of
 from crawler.storage.sqlite.url_limit import record_unstored
-from crawler.storage.values import (
-    as_json,
-    fetch_values,
-    page_values,
-    place_values,
-    storable,
-    updated_values,
-    url_values,
+from crawler.storage.sqlite.versions import (
+    add_bodies,
+    add_links,
+    add_pages,
+    complete_pages,
+    stored_versions,
+    update_pages,
 )
+from crawler.storage.values import as_json, fetch_values, place_values, url_values
 
-_MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
-
-_INSERT = "INSERT INTO {} ({}) {}"
-_REPLACE = "INSERT OR REPLACE INTO {} ({}) {}"
-_INSERT_ONCE = f"{_INSERT} ON CONFLICT DO NOTHING"  # what may be there already
-_LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
 _url_of = attrgetter("url")
-
-_FORGET_LISTED = "DELETE FROM sitemap_entries WHERE sitemap_id = ?"
-_LISTED_COLUMNS = "sitemap_id, url_id, lastmod, data"
 
 _SET_URLS = """
 UPDATE urls SET
@@ -102,34 +86,6 @@ _POSTPONE = JsonStatement(
     "UPDATE urls SET next_fetch_at = {until} FROM json_each(?1) AS v WHERE urls.id = {id}", "id", "until"
 )
 
-# Found by this page: the link's target was added by this very transaction.
-_SET_NEW_LINKS = """
-UPDATE urls SET new_links = (new_links + (
-    SELECT count(*) FROM links AS l JOIN urls AS t ON t.id = l.target_id
-    WHERE l.page_id = ?2 AND t.discovered_at = ?3 AND t.status = 'pending'
-)) / 2 WHERE id = ?1
-"""
-
-_FORGET_LINKS = "DELETE FROM links WHERE page_id IN (SELECT value FROM json_each(?))"
-
-_PAGES_OF = "SELECT id, page_id FROM urls WHERE id IN (SELECT value FROM json_each(?))"
-
-_SET_BODY = """
-UPDATE pages SET body_hash = ?2 WHERE id = (SELECT page_id FROM urls WHERE id = ?1) AND body_hash IS NULL
-"""
-
-# A sitemap is believed where what it said of this host was right at least every second time, and at first.
-_HINT = JsonStatement(
-    """
-UPDATE urls SET revisit_at = fetched_at, hinted = 1
-FROM json_each(?1) AS v
-WHERE urls.url = {url} AND urls.status = 'fetched' AND urls.fetched_at < {lastmod} AND {lastmod} <= ?2
-    AND urls.next_fetch_at IS NULL AND (SELECT hints_wrong <= hints_right + 5 FROM hosts WHERE id = urls.host_id)
-""",
-    "url",
-    "lastmod",
-)
-
 _SET_HOSTS = JsonStatement("""
 UPDATE hosts SET
     run_pages = {pages} + CASE WHEN run_id IS ?2 THEN run_pages ELSE 0 END,
@@ -154,53 +110,11 @@ UPDATE hosts SET next_due_at = (
 RETURNING {HOST_COLUMNS}
 """  # noqa: S608 - our own names
 
-# An attempt that failed says nothing about the rules: the copy that was read last stays, with the time of its reading.
-_SET_ROBOTS = f"""
-INSERT INTO origins (host_id, {", ".join(ROBOTS_COLUMNS.values())})
-VALUES (?, {", ".join("nullif(?, 0)" if name == "fetched_at" else "?" for name in ROBOTS_COLUMNS)})
-ON CONFLICT (origin) DO UPDATE SET robots_status = excluded.robots_status,
-    robots_body = CASE WHEN excluded.robots_failures > 0 THEN robots_body ELSE excluded.robots_body END,
-    robots_fetched_at = iif(excluded.robots_failures > 0, robots_fetched_at, excluded.robots_fetched_at),
-    robots_expires_at = excluded.robots_expires_at,
-    robots_failures = excluded.robots_failures
-"""  # noqa: S608 - our own names
-_robots_values = attrgetter(*ROBOTS_COLUMNS)
-
-_SET_PAUSE = """
-INSERT INTO origins (host_id, origin, paused_until, pause_reason) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (origin) DO UPDATE SET
-    pause_reason = CASE WHEN excluded.paused_until > paused_until THEN excluded.pause_reason ELSE pause_reason END,
-    paused_until = max(excluded.paused_until, paused_until)
-"""
-
 # A wrong guess that somebody named while it was under way is none, and is judged anew.
 _READMIT_GUESSES = f"""
 UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2
 WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' AND seed >= 0
 """  # noqa: S608 - our own names
-
-_READMIT_FORBIDDEN = f"UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2 WHERE host_id = ?1 AND {IS_FORBIDDEN}"  # noqa: S608 - our own names
-
-_WAITS_FOR_RULES = "next_fetch_at IS NOT NULL AND status = 'pending' AND fetched_at IS NULL"
-_IS_OF_ORIGIN = "substr(url, 1, length(?2) + 1) = ?2 || '/'"
-
-# What waits for the rules without having had an answer, and what has failed before and is due again by now. What was
-# answered before stays pending, to be tried later.
-_FAIL_ORIGIN = f"""
-UPDATE urls SET status = 'failed', reason = ?3, cause = ?3, detail = NULL, next_fetch_at = NULL,
-    attempts = max(attempts, ?4) + 1, failing_since = coalesce(failing_since, ?5), failing_reason = ?3, revisit_at = ?6
-WHERE id IN (
-    SELECT id FROM urls WHERE host_id = ?1 AND {_WAITS_FOR_RULES}
-    UNION ALL SELECT id FROM urls WHERE host_id = ?1 AND status = 'failed' AND revisit_at <= ?5
-) AND {_IS_OF_ORIGIN}
-"""  # noqa: S608 - our own names
-
-# Of the pages that this is about to fail, those that have not failed before.
-_IS_NEWLY_FAILED = (
-    f"host_id = ?1 AND {_WAITS_FOR_RULES} AND {_IS_OF_ORIGIN} AND kind = 'page' AND failing_reason IS NULL"
-)
-_NEWLY_FAILED = f"SELECT count(*) FROM urls WHERE {_IS_NEWLY_FAILED}"  # noqa: S608 - our own names
-_LOG_NEWLY_FAILED = LOG_BROKEN + _IS_NEWLY_FAILED
 
 # `?1` seconds earlier. What has happened keeps its time, but for the newest run, by which the clock is judged, and for
 # answers that would otherwise lie in the future, younger than any age.
@@ -245,6 +159,7 @@ class Transaction:
         self._run_id = run_id
         self._limits = limits if limits is not None else Limits()
         self.failed_with_origins = 0  # pages that had not failed before, without a result of their own
+        self.page_ids: list[int] = []  # of the pages that it stores, in the order of their results
         self._intake = Intake(self._execute, known, self._limits)
 
     async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
@@ -319,7 +234,7 @@ class Transaction:
         checks = [result for result in results if is_check(result)]
         of_urls = [result for result in results if not is_check(result)] if checks else results
         touched = await self._store_urls(of_urls, targets, now)
-        await self._set_origins(results, now)
+        self.failed_with_origins += await set_origins(results, self._run_id, now, self._limits, self._execute)
         await self._set_hosts(results)
         await self._set_places([result.place for result in results if result.place is not None])
         await self._count_run(results)
@@ -336,15 +251,10 @@ class Transaction:
         ids = [result.claim.url_id or rows[result.claim.url] for result in results]
         touched |= await self._add_targets(results, ids, targets, now)
         fetch_ids = await self._add_fetches(results, ids)
-        await self._add_bodies(results)
-        target_ids = await self._link_ids(results)
-        page_ids = await self._add_pages(results, ids, fetch_ids, target_ids)
-        stored = await self._stored_pages(results, ids)
-        await self._add_links(results, [new or old for new, old in zip(page_ids, stored, strict=True)], target_ids)
-        await self._update_pages(results, stored, target_ids)
-        await self._store_extracts(results, ids, page_ids, stored)
-        await self._add_listed(results, ids, now)
-        await self._complete_pages(results, ids, page_ids, now)
+        page_ids = await self._add_versions(results, ids, fetch_ids)
+        self.page_ids = [page_id for page_id in page_ids if page_id is not None]
+        await add_listed(results, ids, now, self._intake, self._execute)
+        await complete_pages(results, ids, page_ids, now, self._execute)
         await self._log_changes(results, ids, page_ids, now)
         await self._set_urls(results, ids, page_ids, now)
         if self._limits.urls is not None:
@@ -381,7 +291,7 @@ class Transaction:
         rows: list[dict[str, Any]] = []
         fetch_ids: list[int | None] = []
         heads = await head_columns(results, self._heads, self._execute)
-        next_id = await self._next_id("fetches")
+        next_id = await next_id_of("fetches", self._execute)
         for result, url_id, head in zip(results, ids, heads, strict=True):
             if result.attempt is None:
                 fetch_ids.append(None)
@@ -390,149 +300,29 @@ class Transaction:
             own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
             rows.append(own | head | fetch_values(result, result.attempt))
             next_id += 1
-        await self._insert("fetches", rows)
+        await insert("fetches", rows, self._execute)
         return fetch_ids
 
-    async def _add_bodies(self, results: Sequence[Result]) -> None:
-        bodies = {result.body.digest: result.body for result in results if result.body is not None}
-        rows = [{"hash": digest, "size": body.size, "zstd": body.zstd} for digest, body in bodies.items()]
-        await self._insert("bodies", rows, _INSERT_ONCE)
-
-    async def _add_pages(
-        self,
-        results: Sequence[Result],
-        ids: Sequence[int],
-        fetch_ids: Sequence[int | None],
-        target_ids: Sequence[Sequence[int | None]],
+    async def _add_versions(
+        self, results: Sequence[Result], ids: Sequence[int], fetch_ids: Sequence[int | None]
     ) -> list[int | None]:
-        rows: list[dict[str, Any]] = []
-        page_ids: list[int | None] = []
-        next_id = await self._next_id("pages")
-        for result, url_id, fetch_id, linked in zip(results, ids, fetch_ids, target_ids, strict=True):
-            if result.page is None:
-                page_ids.append(None)
-                continue
-            page_ids.append(next_id)
-            own = {"id": next_id, "url_id": url_id, "fetch_id": fetch_id}
-            rows.append(own | page_values(result, result.page, linked))
-            next_id += 1
-        await self._insert("pages", rows)
-        return page_ids
-
-    async def _stored_pages(self, results: Sequence[Result], ids: Sequence[int]) -> list[int | None]:
-        """The versions of what was read again and says the same; None for all else."""
-        reread = [url_id for result, url_id in zip(results, ids, strict=True) if result.reread is not None]
-        rows = await self._execute(_PAGES_OF, as_json(reread)) if reread else []
-        stored = {row[0]: row[1] for row in rows}
-        return [
-            stored.get(url_id) if result.reread is not None else None
-            for result, url_id in zip(results, ids, strict=True)
-        ]
-
-    async def _add_links(
-        self, results: Sequence[Result], page_ids: Sequence[int | None], target_ids: Sequence[Sequence[int | None]]
-    ) -> None:
-        replaced = [
-            page_id
-            for result, page_id in zip(results, page_ids, strict=True)
-            if result.difference is Difference.READER and page_id is not None
-        ]
-        if replaced:
-            await self._execute(_FORGET_LINKS, as_json(replaced))
-        flat: list[Any] = []  # rows of _LINK_COLUMNS, one after the other: there are a hundred a page
-        for result, page_id, linked in zip(results, page_ids, target_ids, strict=True):
-            page = result.page or result.reread
-            if page is None or not linked:
-                continue
-            links = columns_of(page.links)
-            rows = zip(repeat(page_id, len(linked)), linked, links.anchors, links.rels, links.nofollows, strict=True)
-            flat.extend(chain.from_iterable(rows if all(linked) else (row for row in rows if row[1] is not None)))
-        for values, parameters in _values(flat, len(_LINK_COLUMNS.split(", "))):
-            await self._execute_storable(_INSERT_ONCE.format("links", _LINK_COLUMNS, values), parameters)
-
-    async def _store_extracts(
-        self,
-        results: Sequence[Result],
-        ids: Sequence[int],
-        page_ids: Sequence[int | None],
-        stored: Sequence[int | None],
-    ) -> None:
-        """What rules have found, of what was read again in the place of what they had found in that version."""
-        found = [
-            Found(page_id, url_id, page.extracts, is_again=new is None)
-            for result, url_id, new, old in zip(results, ids, page_ids, stored, strict=True)
-            if (page := result.page or result.reread) is not None
-            and page.extracts
-            and (page_id := new or old) is not None
-        ]
-        if found:
+        """What was read; returns the rows of new versions, None for each result that has none."""
+        await add_bodies(results, self._execute)
+        target_ids = await self._link_ids(results)
+        page_ids = await add_pages(results, ids, fetch_ids, target_ids, self._execute)
+        stored = await stored_versions(results, ids, self._execute)
+        current = [new or old for new, old in zip(page_ids, stored, strict=True)]
+        await add_links(results, current, target_ids, self._execute)
+        await update_pages(results, stored, target_ids, self._execute)
+        if found := found_by(results, ids, page_ids, stored):
             await store_extracts(found, self._run_id, self._execute)
-
-    async def _add_listed(self, results: Sequence[Result], ids: Sequence[int], now: float) -> None:
-        """What sitemaps and feeds name and say. Their dates are hints for pages that may be known by now: those of the
-        first reading are not.
-        """
-        listed = {one.target.url for result in results for one in result.listed}
-        target_ids = await self._intake.ids_of(listed - self._intake.unstored)
-        for result, sitemap_id in zip(results, ids, strict=True):
-            if result.forgets_listed:
-                await self._execute(_FORGET_LISTED, sitemap_id)
-            if not result.listed:
-                continue
-            flat = [
-                value
-                for target, entry in result.listed
-                if target.url in target_ids
-                for value in (sitemap_id, target_ids[target.url], entry.lastmod, entry.facts)
-            ]
-            for values, parameters in _values(flat, len(_LISTED_COLUMNS.split(", "))):
-                await self._execute_storable(
-                    _INSERT_ONCE.format("sitemap_entries", _LISTED_COLUMNS, values), parameters
-                )
-            if result.claim.previous is not None:
-                lastmods = [
-                    (one.target.url, one.entry.lastmod) for one in result.listed if one.entry.lastmod is not None
-                ]
-                await self._execute(_HINT.sql, as_json(lastmods), now)
-
-    async def _update_pages(
-        self, results: Sequence[Result], stored: Sequence[int | None], target_ids: Sequence[Sequence[int | None]]
-    ) -> None:
-        """What makes no version is kept of the newest visit; nothing is written where it is what it was."""
-        rows = [
-            {"id": page_id} | updated_values(result, result.reread, linked)
-            for result, page_id, linked in zip(results, stored, target_ids, strict=True)
-            if result.reread is not None and page_id is not None
-        ]
-        for columns, values, parameters in _named_values(rows):
-            names = [name for name in columns if name != "id"]
-            new = {name: f"v.{name}" for name in names} | {"link_details": "coalesce(v.link_details, p.link_details)"}
-            await self._execute_storable(
-                f"WITH v ({', '.join(columns)}) AS ({values})"  # noqa: S608 - our own names
-                f" UPDATE pages AS p SET {', '.join(f'{name} = {new[name]}' for name in names)} FROM v"
-                f" WHERE p.id = v.id AND ({', '.join(f'p.{name}' for name in names)})"
-                f" IS NOT ({', '.join(map(new.__getitem__, names))})",
-                parameters,
-            )
-
-    async def _complete_pages(
-        self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
-    ) -> None:
-        """What a second visit adds: a body to a version stored without, how many new links came."""
-        for result, url_id, page_id in zip(results, ids, page_ids, strict=True):
-            if result.claim.previous is None:
-                continue
-            if page_id is not None:
-                await self._execute(_SET_NEW_LINKS, url_id, page_id, now)
-            elif result.body is not None:
-                await self._execute(_SET_BODY, url_id, result.body.digest)
+        return page_ids
 
     async def _log_changes(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
     ) -> None:
         rows = await change_rows(results, ids, page_ids, self._run_id, now, self._execute)
-        for values, parameters in _values([*chain.from_iterable(rows)], len(CHANGE_COLUMNS.split(", "))):
-            await self._execute_storable(_INSERT.format("change_log", CHANGE_COLUMNS, values), parameters)
+        await insert_flat("change_log", CHANGE_COLUMNS, [*chain.from_iterable(rows)], self._execute)
 
     async def _set_urls(
         self, results: Sequence[Result], ids: Sequence[int], page_ids: Sequence[int | None], now: float
@@ -543,8 +333,9 @@ class Transaction:
             for triple in zip(results, ids, page_ids, strict=True)
             if not (triple[0].is_postponed or triple[0].is_part)
         }
-        for columns, values, parameters in _named_values([*rows.values()]):
-            await self._execute_storable(f"WITH v ({', '.join(columns)}) AS ({values}) {_SET_URLS}", parameters)
+        for columns, values, parameters in named_values([*rows.values()]):
+            sql = f"WITH v ({', '.join(columns)}) AS ({values}) {_SET_URLS}"
+            await execute_storable(sql, parameters, self._execute)
         unread = [row_id for one, row_id in zip(results, ids, strict=True) if _is_unread(one)]
         if unread:
             await self._execute(_ASK_AS_SITEMAP, as_json(unread), now)
@@ -555,34 +346,6 @@ class Transaction:
         if later:
             await self._execute(_POSTPONE.sql, as_json(later))
         self._known.forget(result.claim.url for result in results if result.verdict.status is UrlStatus.EXCLUDED)
-
-    async def _set_origins(self, results: Sequence[Result], now: float) -> None:
-        for result in results:
-            host_id = result.claim.host_id
-            if result.robots is not None:
-                await self._set_robots(result.robots, host_id, now)
-            if result.origin_failed is not None:
-                attempts, again_at = result.verdict.attempts - 1, result.origin_revisit_at
-                of_origin = (host_id, result.claim.origin)
-                failure = (*of_origin, result.origin_failed, attempts, now, again_at)
-                ((newly_failed,),) = await self._execute(_NEWLY_FAILED, *of_origin)
-                self.failed_with_origins += newly_failed
-                if newly_failed:
-                    await self._execute(_LOG_NEWLY_FAILED, *of_origin, result.origin_failed, self._run_id, now)
-                await self._execute(_FAIL_ORIGIN, *failure)
-                if result.checked is not None:
-                    await conclude_origin(*of_origin, result.checked, self._run_id, now, self._execute)
-            closure = result.closure
-            if closure is not None and closure.blame is Blame.ORIGIN:
-                await self._execute(_SET_PAUSE, host_id, closure.name, closure.until, closure.why)
-
-    async def _set_robots(self, robots: RobotsCopy, host_id: int, now: float) -> None:
-        old = await self._execute("SELECT robots_body FROM origins WHERE origin = ?", robots.origin)
-        await self._execute(_SET_ROBOTS, host_id, *_robots_values(robots))
-        if old and not robots.failures and old[0][0] != robots.body:
-            await self._execute(_READMIT_FORBIDDEN, host_id, now)
-            if self._limits.urls is not None:
-                self._limits.urls.forget()
 
     async def _set_hosts(self, results: Sequence[Result]) -> None:
         rows: dict[int, dict[str, Any]] = {}
@@ -605,7 +368,8 @@ class Transaction:
     async def _set_places(self, places: Iterable[Place]) -> None:
         """The last of each counts."""
         last = {(place.host_id, place.name): place for place in places}
-        await self._insert("places", [{"run_id": self._run_id, **place_values(one)} for one in last.values()], _REPLACE)
+        rows = [{"run_id": self._run_id, **place_values(one)} for one in last.values()]
+        await insert("places", rows, self._execute, REPLACE)
 
     async def _count_run(self, results: Sequence[Result]) -> None:
         pages = sum(result.page is not None for result in results)
@@ -617,52 +381,8 @@ class Transaction:
         rows = await self._execute(_SET_DUE, as_json(sorted(host_ids)), self._run_id)
         return [host for host in map(host_record, rows) if host.next_due_at is not None]
 
-    async def _next_id(self, table: str) -> int:
-        rows = await self._execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - our own names
-        return int(rows[0][0])
-
-    async def _insert(self, table: str, rows: Sequence[Mapping[str, Any]], statement: str = _INSERT) -> None:
-        for columns, values, parameters in _named_values(rows):
-            await self._execute_storable(statement.format(table, ", ".join(columns), values), parameters)
-
-    async def _execute_storable(self, sql: str, parameters: Sequence[Any]) -> None:
-        try:
-            await self._execute(sql, *parameters)
-        except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
-            await self._execute(sql, *storable(parameters))
-
     async def _execute(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._connection.execute_fetchall(sql, parameters))
-
-
-def _named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
-    """The same for rows by name, which all have the same names; these come first."""
-    if rows:
-        columns = tuple(rows[0])
-        for values, parameters in _values([*chain.from_iterable(map(itemgetter(*columns), rows))], len(columns)):
-            yield columns, values, parameters
-
-
-def _values(flat: list[Any], width: int) -> Iterator[tuple[str, list[Any]]]:
-    """Rows of so many values, one after the other, as a SELECT of VALUES and its parameters; as many as one may have.
-
-    Where SQLite need not parse the statement each time, this takes half as long as JSON, which cannot hold blobs. So
-    that few statements occur, the last row stands there more than once, and the limit leaves the others of it out.
-    """
-    row = f"({', '.join('?' * width)})"
-    most = _MAX_PARAMETERS // width
-    for start in range(0, len(flat), most * width):
-        part = flat[start : start + most * width]
-        rows = len(part) // width
-        count = min(_round(rows), most)
-        parameters = [*part, *part[-width:] * (count - rows), rows]
-        yield f"SELECT * FROM (VALUES {', '.join([row] * count)}) LIMIT ?", parameters  # noqa: S608 - no text of others
-
-
-def _round(number: int) -> int:
-    """The next number that is a power of two, or three quarters of one."""
-    power = 1 << (number - 1).bit_length()
-    return power * 3 // 4 if number <= power * 3 // 4 else power
 
 
 def _unchanged(host_id: int) -> dict[str, Any]:

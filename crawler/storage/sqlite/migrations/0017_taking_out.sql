@@ -12,8 +12,9 @@ CREATE TABLE extracts (
     rule TEXT NOT NULL,
     n INTEGER NOT NULL,
     data TEXT NOT NULL,
-    PRIMARY KEY (rule, page_id, n)
+    PRIMARY KEY (page_id, rule, n)
 ) WITHOUT ROWID;
+CREATE INDEX extracts_of_rule ON extracts (rule);
 
 CREATE TABLE extract_misses (
     page_id INTEGER NOT NULL REFERENCES pages (id),
@@ -23,5 +24,5 @@ CREATE TABLE extract_misses (
     lacking TEXT NOT NULL,
     cut INTEGER NOT NULL,
     lost INTEGER NOT NULL,
-    PRIMARY KEY (rule, page_id)
+    PRIMARY KEY (page_id, rule)
 ) WITHOUT ROWID;
