@@ -628,6 +628,7 @@ class Page:
         not stored. Links, headings and the like are objects, hashes hexadecimal digits, times Unix seconds (UTC).
         """
         data = {name: _plain(getattr(self, name)) for name in _TOLD}
+        data["extracts"] = {one.rule: list(one.rows) for one in self.extracts}
         data["headings"] = [{"level": level, "text": text} for level, text in self.headings]
         return data
 
