@@ -37,7 +37,7 @@ from crawler.archive.derived import discard, is_damage
 from crawler.archive.derived_views import NEAR_DUPLICATES, RANKS, SOURCES
 from crawler.archive.deriving import DERIVE_S, Deriver, PageDerivation
 from crawler.archive.details import details_of
-from crawler.archive.filters import Condition, UrlFilter
+from crawler.archive.filters import Condition, UrlFilter, where
 from crawler.archive.finding import find, guesses, likeliest
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
@@ -65,6 +65,13 @@ _VERSION = f"""
 SELECT {PAGE_COLUMNS} FROM urls AS u JOIN pages AS p ON p.url_id = u.id {OF_ATTEMPT}
 WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
 """  # noqa: S608 - our own names
+
+_VERSIONS = f"SELECT {PAGE_COLUMNS} FROM pages AS p JOIN urls AS u ON u.id = p.url_id {OF_ATTEMPT} "  # noqa: S608 - our own names
+
+_LAST_BEFORE_RUN = """
+SELECT p.id FROM pages AS p CROSS JOIN fetches AS f ON f.id = p.fetch_id
+WHERE f.run_id < ? ORDER BY p.id DESC LIMIT 1
+"""
 
 _BODY = """
 SELECT b.zstd FROM urls AS u JOIN bodies AS b ON b.hash = coalesce(
@@ -128,6 +135,26 @@ class Archive:
         else:
             rows = await self._read(_VERSION, url, version - 1)
         return next(iter(await pages_of(rows, self._read)), None)
+
+    async def versions(self, *, after: int = 0, before: int | None = None) -> AsyncIterator[Page]:
+        """Every stored version of every page, in the order in which they were stored: those with a `page_id` greater
+        than `after` and less than `before` (None: all of them).
+        """
+        conditions = [Condition("p.id > ?", (after,))]
+        if before is not None:
+            conditions.append(Condition("p.id < ?", (before,)))
+        which = where(conditions)
+        async for rows in self._batches(f"{_VERSIONS}{which.sql} ORDER BY p.id", which.parameters, _BATCH):
+            for page in await pages_of(rows, self._read):
+                yield page
+
+    async def last_version(self, *, before_run: int | None = None) -> int:
+        """The `page_id` of the version that was stored last, or last before that run; 0 if there is none."""
+        if before_run is None:
+            rows = await self._read("SELECT max(id) FROM pages")
+        else:
+            rows = await self._read(_LAST_BEFORE_RUN, before_run)
+        return int(rows[0][0] or 0) if rows else 0
 
     async def body(self, url: str, *, version: int | None = None) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).

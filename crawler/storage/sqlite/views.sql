@@ -884,7 +884,7 @@ CREATE VIEW run_overview AS
 --   started_at      when it began (Unix seconds)
 --   ended_at        when it ended (Unix seconds); NULL if it is still running or was killed
 --   elapsed_s       how long it took (seconds); NULL likewise
---   end_reason      complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, failed, killed
+--   end_reason      complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, output_closed, failed, killed
 --   pages           page versions stored
 --   requests        requests sent
 --   summary         its report (JSON); NULL until it has ended
