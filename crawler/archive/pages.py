@@ -6,7 +6,6 @@ The SQL of a question is `SELECT` + `PAGE_COLUMNS` + its own FROM, with `urls AS
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -64,7 +63,7 @@ def _page(row: Sequence[Any], delivery: dict[str, Any], links: dict[int, Link]) 
     url, head, head_values, *values = row
     stored = dict(zip(PAGE_FIELDS, values[len(_OF_DELIVERY) :], strict=True))
     delivery["truncated"] = bool(delivery["truncated"])
-    return replace(page_of(url, links, stored), headers=_headers(head, head_values), **delivery)
+    return page_of(url, links, stored, headers=_headers(head, head_values), **delivery)
 
 
 def _headers(head: str | None, values: str | None) -> dict[str, str | list[str]]:
