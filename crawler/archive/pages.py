@@ -6,7 +6,6 @@ The SQL of a question is `SELECT` + `PAGE_COLUMNS` + its own FROM, with `urls AS
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -73,7 +72,7 @@ def _page(row: Sequence[Any], delivery: dict[str, Any], links: dict[int, Link]) 
     stored = dict(zip(PAGE_FIELDS, values[len(_OF_DELIVERY) :], strict=True))
     delivery["truncated"] = bool(delivery["truncated"])
     delivery |= {"headers": _headers(head, head_values), "extracts": _extracts(rows, misses)}
-    return replace(page_of(url, links, stored), **delivery)
+    return page_of(url, links, stored, **delivery)
 
 
 def _extracts(rows: str | None, misses: str | None) -> tuple[Extract, ...]:
