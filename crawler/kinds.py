@@ -29,6 +29,7 @@ class Text:
 
     repeatable: ClassVar[bool] = False  # `parse` takes a list of texts
     is_path: ClassVar[bool] = False
+    takes_dash: ClassVar[bool] = False  # `-` is no path
     is_secret: ClassVar[bool] = False  # `stored` tells only that there was a value
     without: ClassVar[Any] = None  # the value that `none` stands for, where that is the default
 
@@ -106,6 +107,29 @@ class File(Text):
     def parse(self, given: str) -> Path | str:
         """The path."""
         return Path(given)
+
+
+@dataclass(frozen=True, slots=True)
+class FileOrStream(File):
+    """A path, or `-` for standard output."""
+
+    metavar: str = "FILE|-"
+    takes_dash: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Folder(File):
+    """A path of a folder, which a later run finds from wherever it is started."""
+
+    metavar: str = "DIR"
+
+    def stored(self, value: Any) -> str | None:
+        """The absolute path."""
+        return None if value is None else str(Path(value).absolute())
+
+    def restored(self, stored: str | None) -> Path | None:
+        """The path."""
+        return None if stored is None else Path(stored)
 
 
 @dataclass(frozen=True, slots=True)

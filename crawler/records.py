@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
+
+    from crawler.exchange import Exchange
 else:
     from crawler.statically_frozen import dataclass
 
@@ -124,6 +126,7 @@ class EndReason(StrEnum):
     INTERRUPTED = "interrupted"  # by SIGINT
     TERMINATED = "terminated"  # by SIGTERM or SIGHUP
     STOPPED = "stopped"  # by `crawler stop`, or by a program that uses the library
+    OUTPUT_CLOSED = "output_closed"  # who read the pages as they came (`--jsonl -`) has left
     FAILED = "failed"
     KILLED = "killed"  # told by the next run
 
@@ -618,7 +621,8 @@ class Page:
     link_details: tuple[LinkDetail, ...] = ()
 
     def asdict(self) -> dict[str, Any]:
-        """The page as data for JSON, the same for a page that was just committed and for one read from a database.
+        """The page as data for JSON, the same for a page that was just committed and for one read from a database, but
+        for the order of links, which is not stored.
 
         The keys are the names of the fields, but for `refresh_url`, `refresh_is_redirect` and `images_hash`, which are
         not stored. Links, headings and the like are objects, hashes hexadecimal digits, times Unix seconds (UTC).
@@ -802,7 +806,8 @@ class Visit:
 
     `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
     or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
-    was another that read it. `is_doubtful`: it is the answer to a HEAD, and could not be asked for by GET.
+    was another that read it. `is_doubtful`: it is the answer to a HEAD, and could not be asked for by GET. `exchanges`
+    are its requests, the last one last, where they are written down.
     """
 
     claim: Claim
@@ -814,6 +819,7 @@ class Visit:
     body: StoredBody | None = None
     listing: Listing | None = None
     redirect_url: str | None = None
+    exchanges: tuple[Exchange, ...] = ()
 
 
 class Listed(NamedTuple):
@@ -841,7 +847,7 @@ class Result:
     nothing changes but `next_fetch_at`. `requests` were sent for it: more than one where a connection had been closed,
     a robots.txt redirects, or a HEAD was not believed. `place`: what is known by now of the place of the claim's URL.
     Of a check, all is stored in `checks`; `checked` None: it is not over. With `origin_failed`, `checked` is what
-    becomes of the checks of the origin that are due.
+    becomes of the checks of the origin that are due. `exchanges` are the visit's.
     """
 
     claim: Claim
@@ -874,3 +880,4 @@ class Result:
     checked: Checked | None = None
     requests: int = 0
     place: Place | None = None
+    exchanges: tuple[Exchange, ...] = ()

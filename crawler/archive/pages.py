@@ -5,7 +5,7 @@ The SQL of a question is `SELECT` + `PAGE_COLUMNS` + its own FROM, with `urls AS
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -28,15 +28,17 @@ _OF_DELIVERY = {
     "depth": "u.depth",
 }
 # A record's fields are the table's columns: a new one needs no word here, nor in a view.
-_FIRST = (
-    "u.url",
-    "heads.fields",
-    "f.head_values",
-    "(SELECT json_group_array(json_array(e.rule, e.n, e.data)) FROM extracts AS e WHERE e.page_id = p.id)",
-    "(SELECT json_group_array(json_array(e.rule, e.lacking, e.cut)) FROM extract_misses AS e WHERE e.page_id = p.id)",
+_ROWS = "(SELECT json_group_array(json_array(e.rule, e.n, e.data)) FROM extracts AS e WHERE e.page_id = p.id)"
+_MISSES = (
+    "(SELECT json_group_array(json_array(e.rule, e.lacking, e.cut)) FROM extract_misses AS e WHERE e.page_id = p.id)"
 )
-_BEFORE = len(_FIRST)
-PAGE_COLUMNS = ", ".join([*_FIRST, *_OF_DELIVERY.values(), *(f"p.{name}" for name in PAGE_FIELDS)])
+_FIRST = ("u.url", "heads.fields", "f.head_values", _ROWS, _MISSES)
+_COLUMNS = [*_FIRST, *_OF_DELIVERY.values(), *(f"p.{name}" for name in PAGE_FIELDS)]
+PAGE_COLUMNS = ", ".join(_COLUMNS)
+_LONG = {"heads.fields": "headers", "f.head_values": "headers", _ROWS: "extracts", _MISSES: "extracts"} | {
+    f"p.{name}": name
+    for name in ("text", "headings", "open_graph", "json_ld", "metas", "alternates", "resources", "link_details")
+}
 OF_ATTEMPT = "LEFT JOIN fetches AS f ON f.id = p.fetch_id LEFT JOIN heads ON heads.id = f.head_id"
 
 _LINKS = """
@@ -45,11 +47,20 @@ CROSS JOIN links AS l ON l.page_id = wanted.value CROSS JOIN urls AS u ON u.id =
 """
 
 
-async def pages_of(rows: Sequence[Sequence[Any]], read: Callable[..., Awaitable[Sequence[Any]]]) -> list[Page]:
+def page_columns(names: Collection[str]) -> str:
+    """`PAGE_COLUMNS` where nobody reads more than these fields: what is long has its default in the others."""
+    spared = {column for column, name in _LONG.items() if name not in names}
+    return ", ".join("NULL" if column in spared else column for column in _COLUMNS)
+
+
+async def pages_of(
+    rows: Sequence[Sequence[Any]], read: Callable[..., Awaitable[Sequence[Any]]], *, with_links: bool = True
+) -> list[Page]:
     """From rows of `PAGE_COLUMNS`; their links are read together, by one statement."""
-    known = [dict(zip(_OF_DELIVERY, row[_BEFORE:], strict=False)) for row in rows]
+    known = [dict(zip(_OF_DELIVERY, row[len(_FIRST) :], strict=False)) for row in rows]
     links: dict[int, dict[int, Link]] = {one["page_id"]: {} for one in known}
-    for page_id, target_id, url, anchor, rel, nofollow in await read(_LINKS, orjson.dumps(list(links)).decode()):
+    wanted = orjson.dumps(list(links)).decode() if with_links else "[]"
+    for page_id, target_id, url, anchor, rel, nofollow in await read(_LINKS, wanted):
         links[page_id][target_id] = Link(url, anchor, rel, bool(nofollow))
     return [_page(row, one, links[one["page_id"]]) for row, one in zip(rows, known, strict=True)]
 
@@ -62,9 +73,9 @@ def _page(row: Sequence[Any], delivery: dict[str, Any], links: dict[int, Link]) 
     return replace(page_of(url, links, stored), **delivery)
 
 
-def _extracts(rows: str, misses: str) -> tuple[Extract, ...]:
+def _extracts(rows: str | None, misses: str | None) -> tuple[Extract, ...]:
     """As `Page.extracts`, by rule; most pages have none."""
-    if rows == misses == "[]":
+    if rows is None or misses is None or rows == misses == "[]":
         return ()
     short = {rule: (tuple(orjson.loads(lacking)), bool(cut)) for rule, lacking, cut in orjson.loads(misses)}
     data: dict[str, list[Any]] = {}

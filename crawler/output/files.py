@@ -10,12 +10,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from crawler.errors import UsageError
 from crawler.temporary import temporary_file
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
-_PREFIX = ".crawler."  # of a temporary file, without the file's own name, which may be as long as the system allows
+PREFIX = ".crawler."  # of a temporary file, without the file's own name, which may be as long as the system allows
 
 
 def check_writable(flag: str, path: Path) -> None:
@@ -23,14 +24,14 @@ def check_writable(flag: str, path: Path) -> None:
 
     A SQLite file is refused, too: it was probably meant as `--db`, and it may hold a crawl of months.
     """
-    with _explained(flag, path):
+    with explained(flag, path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
         if is_database(path):
             raise FileExistsError(errno.EEXIST, "is a SQLite database; name another file")
-        if not _takes_the_place_of_a_file(path):
+        if not takes_the_place_of_a_file(path):
             return
-        with temporary_file(path.parent, _PREFIX):
+        with temporary_file(path.parent, PREFIX):
             pass
 
 
@@ -40,17 +41,35 @@ def write_file(flag: str, path: Path, data: bytes, *, durable: bool = True) -> N
     A device or a pipe, such as /dev/stdout, is written to directly. Raises `UsageError`, which names the `flag`, if the
     file cannot be written.
     """
-    with _explained(flag, path):
-        if not _takes_the_place_of_a_file(path):
-            path.write_bytes(data)
+    with replacing(flag, path, durable=durable) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(flag: str, path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` once the block has ended without an error; see `write_file`.
+
+    If we are killed, a temporary file is left beside the old one, until a file is written to that folder again.
+    """
+    with explained(flag, path):
+        if not takes_the_place_of_a_file(path):
+            with path.open("wb") as file:
+                yield file
             return
-        with temporary_file(path.parent, _PREFIX) as temporary:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
+        with temporary_file(path.parent, PREFIX) as temporary:
+            with written(temporary, durable=durable) as file:
+                yield file
             temporary.replace(path)
+
+
+@contextmanager
+def written(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A file to write to; `durable`: what stands in it at the end of the block outlives a power cut."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
 
 
 def is_database(path: Path) -> bool:
@@ -64,12 +83,14 @@ def is_database(path: Path) -> bool:
         return False
 
 
-def _takes_the_place_of_a_file(path: Path) -> bool:
+def takes_the_place_of_a_file(path: Path) -> bool:
+    """Whether `write_file` makes a new file there, rather than write to a device or a pipe."""
     return path.is_file() or not path.exists()
 
 
 @contextmanager
-def _explained(flag: str, path: Path) -> Iterator[None]:
+def explained(flag: str, path: Path) -> Iterator[None]:
+    """Turn an error of the file system into a `UsageError` that names the `flag` and the path."""
     try:
         yield
     except OSError as error:

@@ -7,7 +7,7 @@ CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     started_at REAL NOT NULL,
     ended_at REAL,              -- NULL: running, or killed; the next start goes on with this run
-    end_reason TEXT,            -- complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, failed, killed
+    end_reason TEXT,            -- complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, output_closed, failed, killed
     pages INTEGER NOT NULL DEFAULT 0,
     requests INTEGER NOT NULL DEFAULT 0,
     options TEXT NOT NULL,      -- JSON, without any secret
@@ -309,3 +309,29 @@ CREATE TABLE extract_misses (
     lost INTEGER NOT NULL,      -- 1: nothing is found, and on an earlier version of the page something was
     PRIMARY KEY (page_id, rule)
 ) WITHOUT ROWID;
+
+-- WARC files of `crawl --warc`. Each transaction holds their lengths as of its own records: after a kill, what stands
+-- behind them is cut off.
+CREATE TABLE warc_files (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    folder TEXT NOT NULL,       -- where it was made
+    bytes INTEGER NOT NULL,
+    index_bytes INTEGER NOT NULL,           -- of the lines of its index, until that is sorted
+    is_closed INTEGER NOT NULL DEFAULT 0
+);
+
+-- Payloads that a response record in the WARC files holds whole; later records of the same refer to it.
+CREATE TABLE warc_payloads (
+    key BLOB PRIMARY KEY,       -- of payloads that are equal, in the same coding
+    digest BLOB NOT NULL,       -- SHA-1, as in the record
+    record_id BLOB NOT NULL,    -- the record's UUID
+    url TEXT NOT NULL,
+    at REAL NOT NULL            -- the record's date
+) WITHOUT ROWID;
+
+-- The payload that a URL's last response had: what its 304 refers to.
+CREATE TABLE warc_urls (
+    url_id INTEGER PRIMARY KEY REFERENCES urls (id),
+    key BLOB NOT NULL
+);
