@@ -57,7 +57,9 @@ def show(
 ) -> None:
     """Show all that is known of a URL: status, versions, attempts, headers, metadata, links in and out."""
     if text + html + (content is not None) + (links or as_json) > 1:
-        raise UsageError("--text and --html print nothing else, nor does --content; give one, without --links and --json")
+        raise UsageError(
+            "--text and --html print nothing else, nor does --content; give one, without --links and --json"
+        )
     if content is not None:
         check_extra()
         print_it: Print = partial(_print_markdown, content=content)
