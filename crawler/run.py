@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
@@ -39,6 +40,10 @@ from crawler.storage.interface import STOP_SIGNAL, Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
+if TYPE_CHECKING:
+    from crawler.hooking import HookCalls
+    from crawler.hooks import Hooks
+
 _MAX_WAITING = 20  # hosts and origins that a summary names
 _SIGNALS = {
     signal.SIGINT: EndReason.INTERRUPTED,
@@ -63,16 +68,26 @@ class Parts:
 class Run:
     """One run: `begin` it, then let it `crawl`."""
 
-    def __init__(self, config: CrawlConfig, parts: Parts, observer: Observer, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: CrawlConfig,
+        parts: Parts,
+        observer: Observer,
+        clock: Clock,
+        hooks: Hooks | None = None,
+    ) -> None:
         self.counters = parts.counters
+        calls = _calls(hooks, observer)
         tell = observer.visited if observer.follows_visits else None
-        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify, tell)
+        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify, tell, calls)
+        if calls is not None and calls.awaits_commits:
+            self.frontier.writer.tell(calls.committed)
         self._config = config
         self._store = parts.store
         self._observer = observer
         self._clock = clock
         self._start = Start(config, parts.store, self.frontier, parts.fetcher, observer.notify, clock)
-        self._visitor = Visitor(config, parts.fetcher, parts.parser, self.frontier, clock)
+        self._visitor = Visitor(config, parts.fetcher, parts.parser, self.frontier, clock, calls)
         inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._inbox = InboxWatcher(inbox, self.frontier, parts.fetcher, observer.notify)
         self._stop_reason: EndReason | None = None
@@ -253,6 +268,14 @@ class Run:
         )
 
 
+def _calls(hooks: Hooks | None, observer: Observer) -> HookCalls | None:
+    if hooks is None:
+        return None
+    from crawler.hooking import HookCalls  # few crawls have any
+
+    return HookCalls(hooks, observer.notify)
+
+
 def _is_unread_pdf(visit: Visit) -> bool:
     attempt = visit.attempt
     if isinstance(attempt, Failure) or attempt.read or visit.claim.kind is not UrlKind.PAGE:
@@ -262,7 +285,11 @@ def _is_unread_pdf(visit: Visit) -> bool:
 
 @asynccontextmanager
 async def open_run(
-    config: CrawlConfig, cookies: CookieFile | None, observer: Observer, clock: Clock
+    config: CrawlConfig,
+    cookies: CookieFile | None,
+    observer: Observer,
+    clock: Clock,
+    hooks: Hooks | None = None,
 ) -> AsyncIterator[Run]:
     """A `Run` with all that it needs, opened inside the running event loop and closed in every way out.
 
@@ -292,7 +319,7 @@ async def open_run(
         ) as fetcher,
     ):
         parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters)
-        yield Run(config, parts, observer, clock)
+        yield Run(config, parts, observer, clock, hooks)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Seeding:
         while batch.rows:
             if self._stopping:
                 return readmitted
-            urls = [target.url for target in batch.rows if self._admission.may_enter(target)]
+            urls = [target.url for target in batch.rows if await self._admission.may_enter(target)]
             if urls:
                 readmitted += await self._store.readmit(urls, self._clock.wall())
             if batch.next is None:
