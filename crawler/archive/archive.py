@@ -42,6 +42,7 @@ from crawler.archive.finding import find, guesses, likeliest
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
+from crawler.archive.moments import check_run
 from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.search import UPDATE_S, Search
@@ -303,7 +304,12 @@ class Archive:
             yield dict(zip(question.selected, row, strict=True))
 
     async def answers(self, question: Question) -> AsyncIterator[Sequence[Any]]:
-        """The rows that are asked for, as they come. Of views that are derived, see `near_duplicates`."""
+        """The rows that are asked for, as they come. Of views that are derived, see `near_duplicates`.
+
+        Raises `UsageError` for a run that does not exist.
+        """
+        if question.run is not None:
+            await check_run(self._path, self._connection, question.run)
         statement = question.statement()
         source = SOURCES.get(question.listing.name)
         batches = self._batches(*statement, _ROWS_AT_ONCE) if source is None else self._derived(source, statement)
