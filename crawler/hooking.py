@@ -6,22 +6,19 @@ named, once.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import math
 import time
-import traceback
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
 
 from crawler.hooks import Decision, Extras, FailedAttempt, FoundLink, Hooks, IncomingResponse, OutgoingRequest
 from crawler.network.session import header_flaw
+from crawler.own_code import in_a_line
 from crawler.records import (
     Claim,
     ExclusionReason,
@@ -139,9 +136,7 @@ class HookCalls:
         pairs = zip(page.links, targets, strict=True)
         return tuple([await self.target(target, page.url, at_depth, link) for link, target in pairs])
 
-    async def target(
-        self, target: Target, page_url: str | None, at_depth: AtDepth, link: Link | None = None
-    ) -> Target:
+    async def target(self, target: Target, page_url: str | None, at_depth: AtDepth, link: Link | None = None) -> Target:
         """One target, judged once more; `at_depth` judges it by the rules, with another depth.
 
         What the rules keep out for other reasons than its depth stays out, and is not asked for.
@@ -173,13 +168,16 @@ class HookCalls:
         claim, attempt, verdict = visit.claim, visit.attempt, result.verdict
         if self._failure is None or claim.kind in _UNHOOKED or verdict.status in _NOT_FAILED:
             return
-        is_answer = isinstance(attempt, Response)
+        if isinstance(attempt, Response):
+            reason, message = f"http {attempt.status_code}", ""
+        else:
+            reason, message = attempt.kind.value, attempt.message
         failure = FailedAttempt(
             url=claim.url,
             kind=claim.kind,
             depth=claim.depth,
-            reason=f"http {attempt.status_code}" if is_answer else str(attempt.kind),
-            message="" if is_answer else attempt.message,
+            reason=reason,
+            message=message,
             attempts=verdict.attempts,
             will_retry=verdict.retry_in_s is not None,
         )
@@ -214,7 +212,7 @@ class HookCalls:
                 return await _Watched(result, partial(self._look, name))
             return await result if inspect.isawaitable(result) else result
         except Exception as error:
-            raise HookFailedError(f"{name}: {_in_a_line(error)}") from error
+            raise HookFailedError(f"{name}: {in_a_line(error, __file__)}") from error
 
     def _look(self, name: str, began: float) -> None:
         took_s = time.perf_counter() - began
@@ -250,20 +248,10 @@ class _Watched:
                 self._look(began)
             try:
                 answer = yield waits_for
-            except BaseException as error:  # it is cancelled
+            except BaseException as error:  # noqa: BLE001 - it is cancelled, or closed: the coroutine is to know
                 step = partial(self._coroutine.throw, error)
             else:
                 step = partial(self._coroutine.send, answer)
-
-
-def identity(hooks: Hooks) -> dict[str, str | None]:
-    """What tells these hooks from others, for the record of the run: their name, and the text of their module."""
-    kind = type(hooks)
-    digest = None
-    with suppress(OSError, TypeError):  # what was typed into an interpreter has no file
-        source = Path(inspect.getsourcefile(kind) or "").read_bytes()
-        digest = hashlib.blake2b(source, digest_size=8).hexdigest()
-    return {"name": f"{kind.__module__}:{kind.__qualname__}", "digest": digest}
 
 
 def _overridden(hooks: Hooks, name: str) -> Callable[..., Any] | None:
@@ -330,14 +318,6 @@ def _failed(response: Response, error: HookFailedError) -> Failure:
         sent=True,
         answered=True,
     )
-
-
-def _in_a_line(error: Exception) -> str:
-    """'ValueError: bad price (shop.py, line 12)'."""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
-    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    text = _cut(str(error))
-    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
 
 
 def _cut(text: str) -> str:

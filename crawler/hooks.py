@@ -114,10 +114,10 @@ class Hooks:
     def on_request(self, request: OutgoingRequest) -> Decision | Awaitable[Decision]:
         """Before each request, but for robots.txt and what is only checked: add headers, or leave the URL out."""
 
-    def on_response(self, response: IncomingResponse) -> None | Awaitable[None]:
+    def on_response(self, response: IncomingResponse) -> Awaitable[None] | None:
         """After each response to such a request, before it is read."""
 
-    def on_page(self, page: Page, extras: Extras) -> None | Awaitable[None]:
+    def on_page(self, page: Page, extras: Extras) -> Awaitable[None] | None:
         """Once a page has been read, before it is stored: add fields and links. It has no `page_id` and `run_id` yet.
 
         Also where the page turns out to be what it was.
@@ -126,8 +126,8 @@ class Hooks:
     def on_link(self, link: FoundLink) -> Decision | Awaitable[Decision]:
         """For each URL that a page, a sitemap, a feed or a redirect leads to: leave it out, or change its place."""
 
-    def on_failure(self, failure: FailedAttempt) -> None | Awaitable[None]:
+    def on_failure(self, failure: FailedAttempt) -> Awaitable[None] | None:
         """After each attempt that failed."""
 
-    def on_commit(self, pages: Sequence[Page]) -> None | Awaitable[None]:
+    def on_commit(self, pages: Sequence[Page]) -> Awaitable[None] | None:
         """After each transaction that stored pages. The crawl waits for it; a kill may come before."""

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
@@ -22,6 +21,7 @@ from crawler.errors import CrawlerError
 from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
 from crawler.frontier.supply import most_pages_of_any
+from crawler.hooking import HookCalls
 from crawler.inbox_watcher import InboxWatcher
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import open_fetcher
@@ -29,6 +29,7 @@ from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import not_stored, nothing_due
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
+from crawler.own_code import OwnCode
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
 from crawler.parsing.settings import ReaderSettings
@@ -40,10 +41,7 @@ from crawler.storage.interface import STOP_SIGNAL, Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
-if TYPE_CHECKING:
-    from crawler.hooking import HookCalls
-    from crawler.hooks import Hooks
-
+_NO_CODE = OwnCode()
 _MAX_WAITING = 20  # hosts and origins that a summary names
 _SIGNALS = {
     signal.SIGINT: EndReason.INTERRUPTED,
@@ -74,15 +72,16 @@ class Run:
         parts: Parts,
         observer: Observer,
         clock: Clock,
-        hooks: Hooks | None = None,
+        code: OwnCode = _NO_CODE,
     ) -> None:
         self.counters = parts.counters
-        calls = _calls(hooks, observer)
+        calls = _calls(code, observer)
         tell = observer.visited if observer.follows_visits else None
         self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify, tell, calls)
         if calls is not None and calls.awaits_commits:
             self.frontier.writer.tell(calls.committed)
         self._config = config
+        self._code = code
         self._store = parts.store
         self._observer = observer
         self._clock = clock
@@ -106,7 +105,7 @@ class Run:
         """
         if not db_named and (told := other_sites(await self._store.roots(), seeds, self._config.db)):
             self._observer.notify(told, urgent=True)
-        self._pages_before = await self._start.begin(seeds)
+        self._pages_before = await self._start.begin(seeds, self._code.record())
         self._unstored_before = await self._store.unstored_links()
         await self._inbox.take_notes()
 
@@ -268,12 +267,8 @@ class Run:
         )
 
 
-def _calls(hooks: Hooks | None, observer: Observer) -> HookCalls | None:
-    if hooks is None:
-        return None
-    from crawler.hooking import HookCalls  # few crawls have any
-
-    return HookCalls(hooks, observer.notify)
+def _calls(code: OwnCode, observer: Observer) -> HookCalls | None:
+    return None if code.hooks is None else HookCalls(code.hooks, observer.notify)
 
 
 def _is_unread_pdf(visit: Visit) -> bool:
@@ -289,7 +284,7 @@ async def open_run(
     cookies: CookieFile | None,
     observer: Observer,
     clock: Clock,
-    hooks: Hooks | None = None,
+    code: OwnCode = _NO_CODE,
 ) -> AsyncIterator[Run]:
     """A `Run` with all that it needs, opened inside the running event loop and closed in every way out.
 
@@ -319,7 +314,7 @@ async def open_run(
         ) as fetcher,
     ):
         parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters)
-        yield Run(config, parts, observer, clock, hooks)
+        yield Run(config, parts, observer, clock, code)
 
 
 @contextmanager

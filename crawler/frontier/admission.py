@@ -39,9 +39,7 @@ _NOFOLLOW = Reason(ExclusionReason.NOFOLLOW)
 class Admission:
     """Judges URLs. Most links of a site are the same on every page, so that judgements are kept for a while."""
 
-    def __init__(
-        self, config: ScopeConfig, notify: Callable[[str], None], hooks: HookCalls | None = None
-    ) -> None:
+    def __init__(self, config: ScopeConfig, notify: Callable[[str], None], hooks: HookCalls | None = None) -> None:
         self._config = config
         self._hooks = hooks
         self._notify = notify

@@ -334,7 +334,9 @@ class Workbench:
         host, origin = loan.host, loan.origin
         if not stored:
             self.allowance.give_back(host, claim)
-        if asked and not loan.sent and (loan.holds_turn or host.last_lent is claim):  # nothing else was asked for in its stead
+        if (
+            asked and not loan.sent and (loan.holds_turn or host.last_lent is claim)
+        ):  # nothing else was asked for in its stead
             host.pace_from(now)
         self._end(loan)
         self._set_slow(loan, slow=timed_out or now - loan.lent_at > SLOW_AFTER_S)

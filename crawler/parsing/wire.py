@@ -185,4 +185,10 @@ def _columns(content: Content) -> Any:
     links = columns_of(content.links)
     hashes = [getattr(content, name).hex() for name in _HASHES]
     columns = (links.urls, links.anchors, links.rels, links.nofollows)
-    return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, columns, *content.extracts, *filter(None, [content.fields])]
+    return [
+        *(getattr(content, name) for name in _PAGE_FIELDS),
+        hashes,
+        columns,
+        *content.extracts,
+        *filter(None, [content.fields]),
+    ]
