@@ -18,6 +18,7 @@ from crawler.host_settings import HostSettings, restored
 from crawler.kinds import (
     File,
     Flag,
+    Folder,
     Headers,
     Networks,
     Proxy,
@@ -38,6 +39,7 @@ DEFAULT_USER_AGENT = f"{DEFAULT_PRODUCT_TOKEN}/{version('crawler')}"
 DEFAULT_DB = Path("data/crawl.db")
 DEMO_DB = Path("data/demo.db")
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 _DAY_S = 86400.0
 _TEN_YEARS_S = 10 * 365 * _DAY_S
 
@@ -340,6 +342,19 @@ class RunConfig(Slice):
         Flag(),
         "Keep the header fields of every response.",
         more="Of `Set-Cookie`, the value is left out. See `response_headers` in [`crawler help views`](views.md).",
+    )
+    warc: Path | None = option(
+        None,
+        "--warc",
+        Folder(),
+        "Also write every request and response, as sent, into WARC files in DIR.",
+        more="See [`crawler help warc`](warc.md).",
+    )
+    warc_bytes: int = option(
+        GIB,
+        "--warc-size",
+        Size(low=MIB, high=1024 * GIB),
+        "With `--warc`: begin another file once one has this size.",
     )
 
 

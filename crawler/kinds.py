@@ -131,6 +131,21 @@ class FileOrStream(File):
 
 
 @dataclass(frozen=True, slots=True)
+class Folder(File):
+    """A path of a folder, which a later run finds from wherever it is started."""
+
+    metavar: str = "DIR"
+
+    def stored(self, value: Any) -> str | None:
+        """The absolute path."""
+        return None if value is None else str(Path(value).absolute())
+
+    def restored(self, stored: str | None) -> Path | None:
+        """The path."""
+        return None if stored is None else Path(stored)
+
+
+@dataclass(frozen=True, slots=True)
 class SecretFile(File):
     """A path to what is secret; or an empty text: what an earlier run used is not wanted any more."""
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
+
+    from crawler.exchange import Exchange
 else:
     from crawler.statically_frozen import dataclass
 
@@ -810,7 +812,8 @@ class Visit:
     `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
     or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
     was another that read it. `is_doubtful`: it is the answer to a HEAD, and could not be asked for by GET. `veto`: why
-    a hook did not let the request be made; then `attempt` is none.
+    a hook did not let the request be made; then `attempt` is none. `exchanges` are its requests, the last one last,
+    where they are written down.
     """
 
     claim: Claim
@@ -823,6 +826,7 @@ class Visit:
     listing: Listing | None = None
     redirect_url: str | None = None
     veto: Reason | None = None
+    exchanges: tuple[Exchange, ...] = ()
 
 
 class Listed(NamedTuple):
@@ -850,7 +854,7 @@ class Result:
     nothing changes but `next_fetch_at`. `requests` were sent for it: more than one where a connection had been closed,
     a robots.txt redirects, or a HEAD was not believed. `place`: what is known by now of the place of the claim's URL.
     Of a check, all is stored in `checks`; `checked` None: it is not over. With `origin_failed`, `checked` is what
-    becomes of the checks of the origin that are due.
+    becomes of the checks of the origin that are due. `exchanges` are the visit's.
     """
 
     claim: Claim
@@ -883,3 +887,4 @@ class Result:
     checked: Checked | None = None
     requests: int = 0
     place: Place | None = None
+    exchanges: tuple[Exchange, ...] = ()

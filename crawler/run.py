@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
@@ -41,6 +42,9 @@ from crawler.storage.interface import STOP_SIGNAL, Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
+if TYPE_CHECKING:
+    from crawler.warc.archive import WarcArchive
+
 _NO_CODE = OwnCode()
 _MAX_WAITING = 20  # hosts and origins that a summary names
 _SIGNALS = {
@@ -61,6 +65,7 @@ class Parts:
     fetcher: RunFetcher
     parser: Parser
     counters: Counters
+    warc: WarcArchive | None = None
 
 
 class Run:
@@ -80,6 +85,8 @@ class Run:
         self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify, tell, calls)
         if calls is not None and calls.awaits_commits:
             self.frontier.writer.tell(calls.committed)
+        if parts.warc is not None:
+            self.frontier.writer.record_in(parts.warc)
         self._config = config
         self._code = code
         self._store = parts.store
@@ -303,6 +310,7 @@ async def open_run(
             eager=config.recrawl.max_age_s is None,
         ) as parser,
         database_at(config.db).open_store() as store,
+        _open_warc(config, store, observer.notify) as warc,
         open_fetcher(
             sendable(config.network),
             config.politeness,
@@ -310,11 +318,24 @@ async def open_run(
             concurrency=fitting,
             cookies=cookies,
             hosts=sendable_by(config.hosts),
+            on_lookup=None if warc is None else warc.note_lookup,
             wall_clock=clock.wall,
         ) as fetcher,
     ):
-        parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters)
+        parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters, warc=warc)
         yield Run(config, parts, observer, clock, code)
+
+
+def _open_warc(
+    config: CrawlConfig, store: Store, notify: Callable[[str], None]
+) -> AbstractAsyncContextManager[WarcArchive | None]:
+    if config.run.warc is None:
+        return nullcontext()
+    from crawler.warc.archive import open_warc  # most runs have no use for it
+    from crawler.warc.warcinfo import About
+
+    about = About(user_agent=config.network.user_agent, robots="ignore" if config.politeness.ignore_robots else "obey")
+    return open_warc(config.run.warc, config.run.warc_bytes, store, about, str(config.db.absolute()), notify)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from crawler.content.link_header import with_link_header
 from crawler.content.reader import kind_of, may_be_read, may_be_read_by_now
 from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
+from crawler.exchange import Exchange
 from crawler.fetching import LISTING_PATIENCE, Fetcher, Terms, Unresolved, any_type, no_type
 from crawler.parsing.parser import Parser
 from crawler.policy.checking import is_believed
@@ -99,9 +100,21 @@ class Visitor:
         self._clock = clock
         self._hooks = hooks
         self._long_listing = asyncio.Lock()
+        self._is_recorded = config.run.warc is not None
+        self._exchanges: dict[Claim, list[Exchange]] = {}  # of the visits under way
 
     async def visit(self, claim: Claim) -> Visit | None:
         """Everything that the claim led to; None where it was given back, because its address is busy."""
+        if not self._is_recorded:
+            return await self._visit(claim)
+        exchanges = self._exchanges[claim] = []
+        try:
+            visit = await self._visit(claim)
+        finally:
+            del self._exchanges[claim]
+        return None if visit is None else replace(visit, exchanges=tuple(exchanges))
+
+    async def _visit(self, claim: Claim) -> Visit | None:
         address = await self._fetcher.address_of(claim.host)
         if isinstance(address, Unresolved):
             return _visit(claim, self._unresolved(claim, address))
@@ -151,6 +164,8 @@ class Visitor:
             "on_sent": partial(self._ledger.sent, claim),
             "sending_in_s": partial(self._ledger.sending_in_s, claim),
         }
+        if self._is_recorded:
+            asked["record"] = self._exchanges[claim].append
         attempt = await self._fetcher.fetch(url, **asked)
         if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
             attempt = await self._fetcher.fetch(url, fresh=True, **asked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crawler.clock import Clock, Turn
@@ -210,6 +211,8 @@ class Frontier:
             await self._hooks.failed(visit, results[-1])
         if visit.listing is None:
             results = [*results[1:], results[0]]  # what a robots.txt fails by name, then all else of its origin
+        if visit.exchanges:
+            results[-1] = replace(results[-1], exchanges=visit.exchanges)
         for result in results:
             await self._put(result)
         if host.habits is not None and host.habits.take_alarm():

@@ -152,6 +152,8 @@ class WatchedResponse(aiohttp.ClientResponse):
             raise ConnectionEndedError from error
         if attempt is not None:
             attempt.answered = True
+            if attempt.exchange is not None:
+                attempt.exchange.has_ended = self.content.is_eof
         return self
 
 

@@ -279,3 +279,29 @@ CREATE INDEX change_log_states ON change_log (url_id) WHERE page_id IS NULL;
 CREATE TABLE change_log_pruned (
     upto INTEGER NOT NULL
 );
+
+-- WARC files of `crawl --warc`. Each transaction holds their lengths as of its own records: after a kill, what stands
+-- behind them is cut off.
+CREATE TABLE warc_files (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    folder TEXT NOT NULL,       -- where it was made
+    bytes INTEGER NOT NULL,
+    index_bytes INTEGER NOT NULL,           -- of the lines of its index, until that is sorted
+    is_closed INTEGER NOT NULL DEFAULT 0
+);
+
+-- Payloads that a response record in the WARC files holds whole; later records of the same refer to it.
+CREATE TABLE warc_payloads (
+    key BLOB PRIMARY KEY,       -- of payloads that are equal, in the same coding
+    digest BLOB NOT NULL,       -- SHA-1, as in the record
+    record_id BLOB NOT NULL,    -- the record's UUID
+    url TEXT NOT NULL,
+    at REAL NOT NULL            -- the record's date
+) WITHOUT ROWID;
+
+-- The payload that a URL's last response had: what its 304 refers to.
+CREATE TABLE warc_urls (
+    url_id INTEGER PRIMARY KEY REFERENCES urls (id),
+    key BLOB NOT NULL
+);

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.storage.interface import Archived
 from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import IS_ANSWERED, MADE_PENDING, JsonStatement
@@ -25,6 +26,7 @@ from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most
+from crawler.storage.sqlite.warc_log import WarcLog
 from crawler.storage.values import as_json
 from crawler.urls import origin_of
 
@@ -124,7 +126,7 @@ SELECT min((SELECT min(revisit_at) FROM urls WHERE host_id = hosts.id AND revisi
 _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 
 
-class SqliteStore(DueReads, Checks, Exclusions):
+class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
     # --- the record of runs -----------------------------------------------------------------------------------------
@@ -230,12 +232,12 @@ class SqliteStore(DueReads, Checks, Exclusions):
 
     # --- commit -----------------------------------------------------------------------------------------------------
 
-    async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
+    async def commit(self, results: Sequence[Result], now: float, archived: Archived | None = None) -> list[HostRecord]:
         """Store the results in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
             self._check_files()
         async with self._transaction() as transaction:
-            hosts = await transaction.run(results, now)
+            hosts = await transaction.run(results, now, archived=archived)
             self._failed_with_origins += transaction.failed_with_origins
             self._page_ids = transaction.page_ids
             return hosts

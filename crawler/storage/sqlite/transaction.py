@@ -28,6 +28,7 @@ from crawler.records import (
     UrlStatus,
 )
 from crawler.storage.heads import Heads
+from crawler.storage.interface import Archived
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, change_rows
 from crawler.storage.sqlite.checks import is_check, store_checks
@@ -46,6 +47,7 @@ from crawler.storage.sqlite.versions import (
     stored_versions,
     update_pages,
 )
+from crawler.storage.sqlite.warc import store_archived
 from crawler.storage.values import as_json, fetch_values, place_values, url_values
 
 _url_of = attrgetter("url")
@@ -160,9 +162,13 @@ class Transaction:
         self.page_ids: list[int] = []  # of the pages that it stores, in the order of their results
         self._intake = Intake(self._execute, known, self._limits)
 
-    async def run(self, results: Sequence[Result], now: float, targets: Sequence[Target] = ()) -> list[HostRecord]:
+    async def run(
+        self, results: Sequence[Result], now: float, targets: Sequence[Target] = (), archived: Archived | None = None
+    ) -> list[HostRecord]:
         """Store it all; returns the hosts touched that have something planned."""
         async with self._begun():
+            if archived is not None:
+                await store_archived(archived, self._execute)
             return await self._store(results, targets, now)
 
     async def apply(self, statements: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
