@@ -108,14 +108,14 @@ class Admission:
         """Why the URL may not even be checked; None where it may."""
         return self._scope.forbids_check(url)
 
-    async def may_enter(self, found: Target) -> bool:
-        """Whether a URL that was excluded may enter by the options and the hooks of now."""
+    def may_enter(self, found: Target) -> bool:
+        """Whether a URL that was excluded may enter by the options of now."""
         if found.reason == _NOFOLLOW and not self._config.follow_nofollow:
             return False
         if found.reason == NO_SITEMAP:  # which no option changes
             return False
         target = self.new_target(found.url, depth=found.depth, hops=found.hops, seed=found.seed, kind=found.kind)
-        return target.reason is None and (await self.hooked(target, None)).reason is None
+        return target.reason is None
 
     def note(self, page: Page) -> None:
         """A page will be stored: it may close a place on its host."""
