@@ -296,6 +296,24 @@ class Networks(Several):
                 raise ValueError(f"{text!r} is not a network; write it like 127.0.0.0/8 or fd00::/8") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Fields(Several):
+    """Fields of the extraction rule that is for all pages."""
+
+    metavar: str = "NAME=CSS"
+
+    def check(self, value: tuple[str, ...]) -> None:
+        """Together they must make a rule."""
+        if value:
+            from crawler.extraction_rules import rule_of_fields  # few commands have any
+
+            rule_of_fields(value)
+
+    def parse(self, given: Sequence[str]) -> tuple[str, ...]:
+        """The texts in their order; `none` is none of them."""
+        return () if list(given) == [_NO_WORD] else tuple(given)
+
+
 def unreadable(takes: str, given: str) -> ValueError:
     """What an option takes, and what it was given instead."""
     return ValueError(f"takes {takes}, not {given[:_QUOTED]!r}")

@@ -6,7 +6,7 @@ is data (`Failure`), never an exception. Times are Unix seconds (UTC), durations
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, fields
 from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -624,19 +624,28 @@ class Page:
     link_details: tuple[LinkDetail, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
 
-    def asdict(self) -> dict[str, Any]:
+    def asdict(self, names: Iterable[str] | None = None) -> dict[str, Any]:
         """The page as data for JSON, the same for a page that was just committed and for one read from a database, but
         for the order of links, which is not stored.
 
         The keys are the names of the fields, but for `refresh_url`, `refresh_is_redirect` and `images_hash`, which are
         not stored. Links, headings and the like are objects, hashes hexadecimal digits, times Unix seconds (UTC).
+        `names`: only these, in that order.
         """
-        data = {name: _plain(getattr(self, name)) for name in _TOLD}
-        data["headings"] = [{"level": level, "text": text} for level, text in self.headings]
+        data = {name: _plain(getattr(self, name)) for name in (_TOLD if names is None else names)}
+        if "extracts" in data:
+            data["extracts"] = {one.rule: list(one.rows) for one in self.extracts}
+        if "headings" in data:
+            data["headings"] = [{"level": level, "text": text} for level, text in self.headings]
         return data
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _SCALARS:  # most are, and to ask whether something is a Mapping takes longer than all the rest
+        return value
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):

@@ -255,6 +255,7 @@ class Run:
             end_reason = EndReason.WAITING
         return summarize(
             self.counters,
+            lost_extracts=await self._store.lost_extracts() if self.counters.extracts else {},
             run_id=self._store.run_id,
             complete=end_reason is EndReason.COMPLETE,
             end_reason=end_reason,
@@ -305,7 +306,7 @@ async def open_run(
     async with (
         # First: it takes longest. Where pages are fetched again, most answers are expected to be 304.
         open_parser(
-            ReaderSettings(product_token=config.network.product_token),
+            ReaderSettings(product_token=config.network.product_token, rules=config.all_rules),
             config.run.parse_timeout_s,
             eager=config.recrawl.max_age_s is None,
         ) as parser,

@@ -67,6 +67,8 @@ class Start:
         if earlier is not None and self._is_another_agent(earlier):
             await self._store.forget_forbidden(self._clock.wall(), every=True)
         pages_before = await self._record(options)
+        if rules := self._config.all_rules:
+            tell_unread(await self._store.use_rules(rules), self._notify)
         started_at, before = await self._store.run_times()
         again = rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
         widened = await self._frontier.open(seeds, pages_before, again, started_at)
@@ -142,6 +144,12 @@ def tell_readmitted(number: int, notify: Callable[[str], None]) -> None:
     """Say how many URLs wider rules have let in."""
     if number:
         notify(f"{counted(number, 'excluded URL')} can be fetched now")
+
+
+def tell_unread(pages: Mapping[str, int], notify: Callable[[str], None]) -> None:
+    """Say which extraction rules are new or changed where there are pages already."""
+    for rule, number in pages.items():
+        notify(f"[[extract]] {rule}: {counted(number, 'stored page')} not read by it yet; `crawler extract` does that")
 
 
 def other_sites(roots: Iterable[str], seeds: Sequence[Seed], db: Path) -> str | None:

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from crawler.cli.command import Command
-from crawler.cli.crawl_file import CONFIG, HOSTS, SEEDS, read_crawl_file
+from crawler.cli.crawl_file import CONFIG, HOSTS, RULES, SEEDS, read_crawl_file
 from crawler.cli.options import given_fields, read_options, table_of, taking
 from crawler.cli.seeds import read_seeds
 from crawler.config import CrawlConfig, RunConfig
@@ -107,7 +107,7 @@ CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions, CodeOptions)
 def _use_crawl_file(context: typer.Context, file: str | None) -> str | None:
     if file is not None:
         given = read_crawl_file(Path(file), CRAWL_OPTIONS)
-        context.meta[HOSTS] = given.pop(HOSTS, None)
+        context.meta[HOSTS], context.meta[RULES] = given.pop(HOSTS, None), given.pop(RULES, None)
         context.default_map = given
     return file
 
@@ -137,8 +137,8 @@ def crawl(
     it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
     """
     config, output = read_options(CrawlConfig, options), read_options(OutputOptions, options)
-    hosts = context.meta.get(HOSTS)
-    config = replace(config, hosts=hosts or ())
+    hosts, rules = context.meta.get(HOSTS), context.meta.get(RULES)
+    config = replace(config, hosts=hosts or (), rules=rules or ())
     if output.quiet and output.verbose:
         raise UsageError("--quiet and --verbose contradict each other; give one of them")
     jsonl = output.jsonl
@@ -152,7 +152,9 @@ def crawl(
         verbose=output.verbose,
         results=Console(file=lasting_stream(2)) if prints_pages else None,
     )
-    given = given_fields(context, CRAWL_OPTIONS) | ({HOSTS: "[[host]]"} if hosts is not None else {})
+    given = given_fields(context, CRAWL_OPTIONS)
+    given |= {HOSTS: "[[host]]"} if hosts is not None else {}
+    given |= {RULES: "[[extract]]"} if rules is not None else {}
     try:
         with metered(observer, config.db, output.metrics_file) as metrics:
             if not config.start.lock_wait_s:

@@ -20,6 +20,7 @@ from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.changes import Changes
 from crawler.frontier.checks import Checks
 from crawler.frontier.conclusion import Conclusion, excluded, postponed
+from crawler.frontier.extracts import count_extracts
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.hosts import HostState
 from crawler.frontier.origins import OriginState
@@ -457,6 +458,7 @@ class Frontier:
         """Called by the writer after each commit."""
         self._uncommitted -= len(results)
         self._counters.pages += sum(result.page is not None for result in results)
+        count_extracts(results, self._counters.extracts)
         self._counters.changes.update(filter(None, map(self._changes.of, results)))
         self._counters.changes[Change.NEWLY_FAILED] += self._store.failed_with_origins()
         self._supply.committed(results, hosts)

@@ -6,7 +6,6 @@ Invariant: whatever the web sent, what comes out of here can be stored and read 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -159,18 +158,18 @@ def _field_values(page: Page, target_ids: Sequence[int | None]) -> dict[str, Any
     return values
 
 
-def page_of(url: str, links: Mapping[int, Link], values: Mapping[str, Any]) -> Page:
+def page_of(url: str, links: Mapping[int, Link], values: Mapping[str, Any], **of_delivery: Any) -> Page:
     """The page again, from its row's values by name, and its links by their targets' rows.
 
-    What the version of then did not keep (NULL) has the default of `Page`.
+    What the version of then did not keep (NULL) has the default of `Page`. `of_delivery` are fields that no row has.
     """
     kept = {name: values[name] for name in PAGE_FIELDS if values[name] is not None}
     kept |= {name: bool(kept[name]) for name in _FLAGS}
-    kept |= {name: read(json.loads(kept[name])) for name, read in _AS_JSON.items() if name in kept}
+    kept |= {name: read(orjson.loads(kept[name])) for name, read in _AS_JSON.items() if name in kept}
     places = {target_id: place for place, target_id in enumerate(links)}
     details = kept.get("link_details", ())
     kept["link_details"] = tuple(one._replace(link=places[one.link]) for one in details if one.link in places)
-    return Page(url=url, links=tuple(links.values()), **kept)
+    return Page(url=url, links=tuple(links.values()), **kept, **of_delivery)
 
 
 # --- urls -------------------------------------------------------------------------------------------------------------

@@ -124,7 +124,9 @@ def crawled(
                 parts = Parts(
                     store=watched(store, loop),
                     fetcher=fetcher,
-                    parser=InlineParser(ReaderSettings(product_token=config.network.product_token)),
+                    parser=InlineParser(
+                        ReaderSettings(product_token=config.network.product_token, rules=config.all_rules)
+                    ),
                     counters=counters,
                 )
                 run = Run(config, parts, observer, clock, OwnCode(hooks=hooks))
@@ -140,13 +142,14 @@ def config_of(db: Path, **options: Any) -> CrawlConfig:
     """Each option goes to the slice that has it."""
     given = _QUIET | options
     hosts: Any = given.pop("hosts", ())
+    rules: Any = given.pop("rules", ())
     slices = {}
     for name, kind in _SLICES.items():
         known = {option.name for option in fields(kind)}
         slices[name] = kind(**{option: given.pop(option) for option in list(given) if option in known})
     if given:
         raise TypeError(f"no such options: {', '.join(given)}")
-    return CrawlConfig(db=db, hosts=hosts, **slices)
+    return CrawlConfig(db=db, hosts=hosts, rules=rules, **slices)
 
 
 def a_site(

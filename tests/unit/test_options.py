@@ -172,6 +172,7 @@ def _written(option: Option) -> Any:
         "--header": ["A: b"],
         "--include": ["x"],
         "--check": ["resources"],
+        "--extract": ["title=h1"],
         "--allow-private": ["10.0.0.0/8"],
         "--proxy": "http://127.0.0.1:1",
         "--hooks": "a:B",
@@ -199,7 +200,7 @@ def test_what_is_given_of_an_option_is_in_the_config(option: Option) -> None:
         config,
         output,
         code,
-        *(getattr(config, name) for name in ("scope", "politeness", "network", "recrawl", "check", "run")),
+        *(getattr(config, name) for name in ("scope", "politeness", "network", "recrawl", "check", "run", "extract")),
     )
     (value,) = [getattr(part, option.name) for part in (*parts, config.start) if _has(part, option)]
     assert value == option.parse(_written(option)) != option.default
