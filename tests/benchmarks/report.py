@@ -102,7 +102,8 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _ratio_note(data: Report) -> str:
-    return f"The ratio compares {data['figures'][0]['title']}." if any(one["against"] for one in data["contenders"]) else ""
+    compares = any(one["against"] for one in data["contenders"])
+    return f"The ratio compares {data['figures'][0]['title']}." if compares else ""
 
 
 def _settings(one: Mapping[str, Any]) -> str:
