@@ -102,8 +102,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _ratio_note(data: Report) -> str:
-    compares = any(one["against"] for one in data["contenders"])
-    return f"The ratio compares {data['figures'][0]['title']}." if compares else ""
+    if not any(one["against"] for one in data["contenders"]):
+        return ""
+    return f"The ratio compares {data['figures'][0]['title']}."
 
 
 def _settings(one: Mapping[str, Any]) -> str:

@@ -198,7 +198,8 @@ CREATE TABLE pages (
     site_name TEXT,
     icon_url TEXT,
     resources TEXT,             -- JSON: [[kind, url, alt, width, height], ...]
-    link_details TEXT           -- JSON: [[target_id, position, anchor, fragment], ...]
+    link_details TEXT,          -- JSON: [[target_id, position, anchor, fragment], ...]
+    fields TEXT                 -- JSON object: what hooks or a reader of the user's have added; NULL: nothing
 );
 CREATE INDEX pages_of_url ON pages (url_id);
 

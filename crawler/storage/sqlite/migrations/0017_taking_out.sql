@@ -1,3 +1,5 @@
+-- What hooks and readers of the user's add to a page.
+ALTER TABLE pages ADD COLUMN fields TEXT;
 -- WARC files, and the payloads in them that later records refer to.
 CREATE TABLE warc_files (
     id INTEGER PRIMARY KEY,
