@@ -110,6 +110,14 @@ class File(Text):
 
 
 @dataclass(frozen=True, slots=True)
+class FileOrStream(File):
+    """A path, or `-` for standard output."""
+
+    metavar: str = "FILE|-"
+    takes_dash: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
 class Folder(File):
     """A path of a folder, which a later run finds from wherever it is started."""
 
@@ -122,14 +130,6 @@ class Folder(File):
     def restored(self, stored: str | None) -> Path | None:
         """The path."""
         return None if stored is None else Path(stored)
-
-
-@dataclass(frozen=True, slots=True)
-class FileOrStream(File):
-    """A path, or `-` for standard output."""
-
-    metavar: str = "FILE|-"
-    takes_dash: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,12 @@ def table(data: Report, *, published: bool = False) -> str:
 
 
 def absences(data: Report) -> list[str]:
-    """Who is left out, and what brings them in."""
-    return [f"**Left out: {one['name']}** ({one['absence']})" for one in data["contenders"] if one["absence"]]
+    """Who is left out, wholly or of some rounds, and what brings them in."""
+    return [
+        f"**{'Some rounds are missing' if one['rounds'] else 'Left out'}: {one['name']}** ({one['absence']})"
+        for one in data["contenders"]
+        if one["absence"]
+    ]
 
 
 def measured_on(data: Report) -> str:

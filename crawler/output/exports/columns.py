@@ -30,7 +30,7 @@ _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split
 
 def _date(page: StoredPage) -> str | None:
     at = page.page.fetched_at
-    return None if at is None else datetime.fromtimestamp(at, tz=UTC).date().isoformat()
+    return None if at is None else datetime.fromtimestamp(int(at), tz=UTC).date().isoformat()
 
 
 _MORE: Mapping[str, Callable[[StoredPage], Any]] = {
@@ -42,6 +42,7 @@ _MORE: Mapping[str, Callable[[StoredPage], Any]] = {
 _OF_PAGE = tuple(name for name in Page.__dataclass_fields__ if name not in NEVER_STORED)
 COLUMNS = (*_OF_PAGE, *_MORE)
 NEEDS_BODY = "html"
+REMOVED = "removed"  # of an increment: why a page is to be taken away
 
 
 def kind_of(name: str) -> Kind:

@@ -11,12 +11,10 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from crawler.output.exports.columns import NEEDS_BODY, values_of
+from crawler.output.exports.columns import NEEDS_BODY, REMOVED, values_of
 from crawler.output.exports.export import Export
 from crawler.output.tables import harmless
 from crawler.storage.values import as_json
-
-REMOVED = "removed"
 
 
 async def write(export: Export) -> None:
