@@ -22,10 +22,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from crawler.errors import CrawlerError
-from crawler.parsing.parser import Reading
+from crawler.parsing.parser import Reading, unreadable
 from crawler.parsing.process import Job, Process, command, start_process
 from crawler.parsing.settings import ReaderSettings
-from crawler.records import Failure, FailureKind, Response, UrlKind
+from crawler.records import Failure, Response, UrlKind
 
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _FAILED_STARTS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
@@ -54,7 +54,7 @@ class ParserPool:
         self._jobs.append(job)
         self._dispatch()
         outcome = await job.done
-        return _unreadable(response, outcome) if isinstance(outcome, str) else outcome
+        return unreadable(response, outcome) if isinstance(outcome, str) else outcome
 
     def warm_up(self) -> None:
         """Start what every crawl will need: a process takes a tenth of a second to come up."""
@@ -167,20 +167,6 @@ def _reads_large(process: Process) -> bool:
 
 def _jobs_of(process: Process) -> int:
     return len(process.jobs)
-
-
-def _unreadable(response: Response, message: str) -> Failure:
-    return Failure(
-        url=response.url,
-        kind=FailureKind.PARSE_TIMEOUT,
-        message=message,
-        address=response.address,
-        started_at=response.started_at,
-        elapsed_s=response.elapsed_s,
-        first_byte_s=response.first_byte_s,
-        reused=response.reused,
-        sent=True,
-    )
 
 
 def _processors() -> int:

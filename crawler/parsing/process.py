@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 
 from crawler.errors import CrawlerError
 from crawler.fetching import LISTING_PATIENCE
-from crawler.parsing.parser import Reading
+from crawler.parsing.parser import Reading, Unread
 from crawler.parsing.settings import ReaderSettings
 from crawler.parsing.wire import READY, answer_at, decode_answer, encode_request
 from crawler.records import LISTINGS, Listing, Response, SitemapEntry, UrlKind
@@ -162,7 +162,7 @@ class Process(asyncio.Protocol):
                 content, self._entries = replace(content, entries=tuple(self._entries)), []
             self.jobs.popleft()
             self._began_at = self._loop.time()
-            job.settle((content, body))
+            job.settle(content if isinstance(content, Unread) else (content, body))
             if answer.grown_bytes > MAX_GROWN_BYTES:
                 self._is_retired = True
                 self._end()
