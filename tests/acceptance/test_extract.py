@@ -11,13 +11,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
+from crawler.records import Response
 from crawler.storage.sqlite.lock import database_lock
 from tests.acceptance.conftest import COMMAND, Cli, serving
 from tests.contract.results import NOW, a_body, a_result, a_store, claims_of
@@ -227,9 +227,8 @@ async def _store_products(db: Path, number: int) -> None:
         results = []
         for page, url in enumerate(urls):
             body = f"<h1>Product {page}</h1><p class=price>{page} €</p>".encode()
-            result = a_result(claims[url], body=a_body(body))
-            assert result.attempt is not None
-            results.append(replace(result, attempt=replace(result.attempt, content_type="text/html; charset=utf-8")))
+            answer = Response(url=url, status_code=200, content_type="text/html; charset=utf-8", started_at=NOW)
+            results.append(a_result(claims[url], body=a_body(body), attempt=answer))
         await store.commit(results, NOW)
 
 
