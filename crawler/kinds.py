@@ -110,6 +110,19 @@ class File(Text):
 
 
 @dataclass(frozen=True, slots=True)
+class ImportName(Text):
+    """'module:name' of the user's own code; or an empty text: what an earlier run used is not wanted any more."""
+
+    without: ClassVar[Any] = ""
+
+    def check(self, value: str) -> None:
+        """Whether there is such a thing is seen when it is imported."""
+        module, colon, name = value.partition(":")
+        if value and not (colon and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))):
+            raise unreadable("MODULE:NAME, such as myhooks:MyHooks", value)
+
+
+@dataclass(frozen=True, slots=True)
 class FileOrStream(File):
     """A path, or `-` for standard output."""
 

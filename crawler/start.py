@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from crawler.clock import Clock
@@ -17,6 +18,7 @@ from crawler.fetching import OriginAccess
 from crawler.frontier.frontier import Frontier
 from crawler.output.ending import names
 from crawler.output.figures import counted
+from crawler.own_code import HOOKS
 from crawler.policy.recrawl import rhythm
 from crawler.records import SeedMark
 from crawler.resumption import check_secrets, scope_rules
@@ -24,6 +26,8 @@ from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.urls import host_of, origin_of
 from crawler.user_agent import agent_name
+
+_NO_CODE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Start:
@@ -45,8 +49,9 @@ class Start:
         self._notify = notify
         self._clock = clock
 
-    async def begin(self, seeds: Sequence[Seed]) -> int:
-        """Record the run and add the seeds; returns how many pages it stored before it was killed.
+    async def begin(self, seeds: Sequence[Seed], code: Mapping[str, Any] = _NO_CODE) -> int:
+        """Record the run and add the seeds; returns how many pages it stored before it was killed. `code` tells the
+        program's own code from other code (see `own_code`).
 
         Raises `UsageError` where there is no seed, or a secret is missing that the last run was given.
         """
@@ -55,7 +60,7 @@ class Start:
             raise UsageError(
                 f"nothing to crawl: {self._config.db} does not exist yet; give a seed, such as https://example.com/"
             )
-        options = self._options(seeds, earlier)
+        options = self._options(seeds, earlier, code)
         if earlier is not None and await self._will_fetch_earlier_urls():
             check_secrets(options, earlier, self._config)
         self._warn()
@@ -72,17 +77,21 @@ class Start:
             tell_readmitted(await self._frontier.seeding.readmit(), self._notify)
         return pages_before
 
-    def _options(self, seeds: Sequence[Seed], earlier: dict[str, Any] | None) -> dict[str, Any]:
-        """What is stored of the options: of secrets, only that there were some, and for whom.
+    def _options(
+        self, seeds: Sequence[Seed], earlier: dict[str, Any] | None, code: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What is stored of the options: of secrets, only that there were some, and for whom; of code, what it is.
 
-        `decided`: all that earlier options excluded was judged by these.
+        `decided`: all that earlier options and hooks excluded was judged by these.
         """
-        options = self._config.storable()
+        options = {**self._config.storable(), **code}
         options["credentials"] = sorted({origin_of(seed.url) for seed in seeds if seed.credentials})
         proxy = self._config.network.proxy_server
         options["proxy_credentials"] = proxy is not None and proxy.credentials is not None
         options["decided"] = earlier is None or (
-            bool(earlier.get("decided", True)) and scope_rules(earlier) == scope_rules(options)
+            bool(earlier.get("decided", True))
+            and scope_rules(earlier) == scope_rules(options)
+            and earlier.get(HOOKS) == options.get(HOOKS)
         )
         return options
 

@@ -6,7 +6,6 @@ The SQL of a question is `SELECT` + `PAGE_COLUMNS` + its own FROM, with `urls AS
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,14 +27,17 @@ _OF_DELIVERY = {
     "depth": "u.depth",
 }
 # A record's fields are the table's columns: a new one needs no word here, nor in a view.
-_ROWS = "(SELECT json_group_array(json_array(e.rule, e.n, e.data)) FROM extracts AS e WHERE e.page_id = p.id)"
-_MISSES = (
-    "(SELECT json_group_array(json_array(e.rule, e.lacking, e.cut)) FROM extract_misses AS e WHERE e.page_id = p.id)"
+_FIRST = (
+    "u.url",
+    "heads.fields",
+    "f.head_values",
+    "(SELECT json_group_array(json_array(e.rule, e.n, e.data)) FROM extracts AS e WHERE e.page_id = p.id)",
+    "(SELECT json_group_array(json_array(e.rule, e.lacking, e.cut)) FROM extract_misses AS e WHERE e.page_id = p.id)",
 )
-_FIRST = ("u.url", "heads.fields", "f.head_values", _ROWS, _MISSES)
+_BEFORE = len(_FIRST)
 _COLUMNS = [*_FIRST, *_OF_DELIVERY.values(), *(f"p.{name}" for name in PAGE_FIELDS)]
 PAGE_COLUMNS = ", ".join(_COLUMNS)
-_LONG = {"heads.fields": "headers", "f.head_values": "headers", _ROWS: "extracts", _MISSES: "extracts"} | {
+_LONG = {"heads.fields": "headers", "f.head_values": "headers", _FIRST[3]: "extracts", _FIRST[4]: "extracts"} | {
     f"p.{name}": name
     for name in ("text", "headings", "open_graph", "json_ld", "metas", "alternates", "resources", "link_details")
 }
@@ -57,7 +59,7 @@ async def pages_of(
     rows: Sequence[Sequence[Any]], read: Callable[..., Awaitable[Sequence[Any]]], *, with_links: bool = True
 ) -> list[Page]:
     """From rows of `PAGE_COLUMNS`; their links are read together, by one statement."""
-    known = [dict(zip(_OF_DELIVERY, row[len(_FIRST) :], strict=False)) for row in rows]
+    known = [dict(zip(_OF_DELIVERY, row[_BEFORE:], strict=False)) for row in rows]
     links: dict[int, dict[int, Link]] = {one["page_id"]: {} for one in known}
     wanted = orjson.dumps(list(links)).decode() if with_links else "[]"
     for page_id, target_id, url, anchor, rel, nofollow in await read(_LINKS, wanted):
@@ -70,11 +72,11 @@ def _page(row: Sequence[Any], delivery: dict[str, Any], links: dict[int, Link]) 
     stored = dict(zip(PAGE_FIELDS, values[len(_OF_DELIVERY) :], strict=True))
     delivery["truncated"] = bool(delivery["truncated"])
     delivery |= {"headers": _headers(head, head_values), "extracts": _extracts(rows, misses)}
-    return replace(page_of(url, links, stored), **delivery)
+    return page_of(url, links, stored, **delivery)
 
 
 def _extracts(rows: str | None, misses: str | None) -> tuple[Extract, ...]:
-    """As `Page.extracts`, by rule; most pages have none."""
+    """As `Page.extracts`, by rule; most pages have none. None: nobody asks."""
     if rows is None or misses is None or rows == misses == "[]":
         return ()
     short = {rule: (tuple(orjson.loads(lacking)), bool(cut)) for rule, lacking, cut in orjson.loads(misses)}

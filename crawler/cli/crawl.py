@@ -20,7 +20,7 @@ from crawler.cli.options import given_fields, read_options, table_of, taking
 from crawler.cli.seeds import read_seeds
 from crawler.config import CrawlConfig, RunConfig
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
-from crawler.kinds import File, FileOrStream, Flag, choice
+from crawler.kinds import File, FileOrStream, Flag, ImportName, choice
 from crawler.options import Slice, option
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
@@ -28,6 +28,7 @@ from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.streams import lasting_stream
 from crawler.output.summary import Summary, failed, write_summary
+from crawler.own_code import OwnCode, load_hooks
 from crawler.quantities import Count
 from crawler.records import EndReason
 from crawler.storage.location import database_at
@@ -84,7 +85,23 @@ class OutputOptions(Slice):
     )
 
 
-CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeOptions(Slice):
+    """The user's own code. It is not stored: no code is run because a database names it."""
+
+    PANEL = RunConfig.PANEL
+
+    hooks: str | None = option(
+        None,
+        "--hooks",
+        ImportName("MODULE:CLASS"),
+        "Let this subclass of `crawler.Hooks` take part in the crawl.",
+        more="The module is looked for on Python's path, in the current folder and in that of the crawl file. It has to"
+        " be given again to each run; `none` goes on without. See [`crawler help hooks`](hooks.md).",
+    )
+
+
+CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions, CodeOptions)
 
 
 def _use_crawl_file(context: typer.Context, file: str | None) -> str | None:
@@ -148,7 +165,9 @@ def crawl(
                 metrics.listen(output.metrics_port)
             from crawler.engine import Crawl
 
-            result = run_crawl(Crawl(named, config, observer=metrics, handle_signals=True, given=given), jsonl)
+            code = _own_code(read_options(CodeOptions, options), config_file)
+            started = Crawl(named, config, observer=metrics, handle_signals=True, given=given, code=code)
+            result = run_crawl(started, jsonl)
     except DatabaseBusyError as busy:
         if options["if_running"].strip() != "skip":
             raise
@@ -178,6 +197,13 @@ class CrawlCommand(Command):
                 raise
             observer.failed(error)
             return error.exit_status
+
+
+def _own_code(options: CodeOptions, config_file: str | None) -> OwnCode:
+    folders = list(
+        dict.fromkeys(str(one) for one in (Path.cwd(), config_file and Path(config_file).absolute().parent) if one)
+    )
+    return OwnCode(hooks=load_hooks(options.hooks, folders) if options.hooks else None, folders=folders)
 
 
 def _check_database(db: Path, *, goes_on: bool) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
@@ -42,12 +43,16 @@ from crawler.records import (
     Listed,
     Listing,
     Result,
+    Target,
     UrlKind,
     Visit,
 )
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from crawler.hooking import HookCalls
 
 
 class Frontier:
@@ -61,15 +66,17 @@ class Frontier:
         clock: Clock,
         notify: Callable[[str], None],
         tell: Callable[[Visit, Sequence[Result]], None] | None = None,
+        hooks: HookCalls | None = None,
     ) -> None:
-        """`tell` is called with each visit and what comes of it, for whoever logs them."""
+        """`tell` is called with each visit and what comes of it, for whoever logs them; `hooks` are a program's."""
         self._tell = tell
+        self._hooks = hooks
         self._notify = notify
         self._config = config
         self._store = store
         self._counters = counters
         self._clock = clock
-        self._admission = Admission(config.scope, notify)
+        self._admission = Admission(config.scope, notify, hooks)
         self.seeding = Seeding(config, store, self._admission, clock)
         self._awaiting = AwaitingRules()
         self._robots = RobotsCache(config.network.product_token)
@@ -201,6 +208,8 @@ class Frontier:
         self._supply.note_if_low(host)
         if self._tell is not None:
             self._tell(visit, [result for result in results if not result.is_part])
+        if self._hooks is not None:
+            await self._hooks.failed(visit, results[-1])
         if visit.listing is None:
             results = [*results[1:], results[0]]  # what a robots.txt fails by name, then all else of its origin
         if visit.exchanges:
@@ -434,9 +443,12 @@ class Frontier:
         listed: list[Listed] = []
         turn = Turn(self._clock)
         for one in self._admission.listed(listing, claim):
-            listed.append(one)
+            listed.append(one if self._hooks is None else one._replace(target=await self._hooked(one.target, claim)))
             await turn.pause()
         return listed
+
+    async def _hooked(self, target: Target, claim: Claim) -> Target:
+        return await self._admission.hooked(target, claim.url)
 
     def _put(self, result: Result) -> Awaitable[None]:
         self._uncommitted += 1

@@ -31,8 +31,10 @@ from crawler.config import (
 from crawler.counters import Counters
 from crawler.fakeweb import FakeWeb, Request, Site
 from crawler.fakeweb.fetcher import open_fake_fetcher
+from crawler.hooks import Hooks
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
+from crawler.own_code import OwnCode
 from crawler.parsing.inline import InlineParser
 from crawler.parsing.settings import ReaderSettings
 from crawler.records import EndReason
@@ -108,6 +110,7 @@ def crawled(
     *seeds: str,
     at: float = NIGHT,
     during: During = lambda _run, _loop: None,
+    hooks: Hooks | None = None,
     **options: Any,
 ) -> Crawled:
     """Run once, until it ends by itself or by what `during`, called when it begins, has arranged."""
@@ -126,7 +129,7 @@ def crawled(
                     ),
                     counters=counters,
                 )
-                run = Run(config, parts, observer, clock)
+                run = Run(config, parts, observer, clock, OwnCode(hooks=hooks))
                 await run.begin(parse_seeds(seeds))
                 during(run, loop)
                 summary = await run.crawl()

@@ -198,7 +198,8 @@ CREATE TABLE pages (
     site_name TEXT,
     icon_url TEXT,
     resources TEXT,             -- JSON: [[kind, url, alt, width, height], ...]
-    link_details TEXT           -- JSON: [[target_id, position, anchor, fragment], ...]
+    link_details TEXT,          -- JSON: [[target_id, position, anchor, fragment], ...]
+    fields TEXT                 -- JSON object: what hooks or a reader of the user's have added; NULL: nothing
 );
 CREATE INDEX pages_of_url ON pages (url_id);
 
@@ -279,6 +280,32 @@ CREATE TABLE change_log_pruned (
     upto INTEGER NOT NULL
 );
 
+-- WARC files of `crawl --warc`. Each transaction holds their lengths as of its own records: after a kill, what stands
+-- behind them is cut off.
+CREATE TABLE warc_files (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    folder TEXT NOT NULL,       -- where it was made
+    bytes INTEGER NOT NULL,
+    index_bytes INTEGER NOT NULL,           -- of the lines of its index, until that is sorted
+    is_closed INTEGER NOT NULL DEFAULT 0
+);
+
+-- Payloads that a response record in the WARC files holds whole; later records of the same refer to it.
+CREATE TABLE warc_payloads (
+    key BLOB PRIMARY KEY,       -- of payloads that are equal, in the same coding
+    digest BLOB NOT NULL,       -- SHA-1, as in the record
+    record_id BLOB NOT NULL,    -- the record's UUID
+    url TEXT NOT NULL,
+    at REAL NOT NULL            -- the record's date
+) WITHOUT ROWID;
+
+-- The payload that a URL's last response had: what its 304 refers to.
+CREATE TABLE warc_urls (
+    url_id INTEGER PRIMARY KEY REFERENCES urls (id),
+    key BLOB NOT NULL
+);
+
 -- The extraction rules that were ever used. Each has a view extract_NAME. The stored pages after read_upto, up to
 -- unread_upto, were stored before the rule was what it is, and `crawler extract` has not read them by it yet.
 CREATE TABLE extraction_rules (
@@ -309,29 +336,3 @@ CREATE TABLE extract_misses (
     lost INTEGER NOT NULL,      -- 1: nothing is found, and on an earlier version of the page something was
     PRIMARY KEY (page_id, rule)
 ) WITHOUT ROWID;
-
--- WARC files of `crawl --warc`. Each transaction holds their lengths as of its own records: after a kill, what stands
--- behind them is cut off.
-CREATE TABLE warc_files (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    folder TEXT NOT NULL,       -- where it was made
-    bytes INTEGER NOT NULL,
-    index_bytes INTEGER NOT NULL,           -- of the lines of its index, until that is sorted
-    is_closed INTEGER NOT NULL DEFAULT 0
-);
-
--- Payloads that a response record in the WARC files holds whole; later records of the same refer to it.
-CREATE TABLE warc_payloads (
-    key BLOB PRIMARY KEY,       -- of payloads that are equal, in the same coding
-    digest BLOB NOT NULL,       -- SHA-1, as in the record
-    record_id BLOB NOT NULL,    -- the record's UUID
-    url TEXT NOT NULL,
-    at REAL NOT NULL            -- the record's date
-) WITHOUT ROWID;
-
--- The payload that a URL's last response had: what its 304 refers to.
-CREATE TABLE warc_urls (
-    url_id INTEGER PRIMARY KEY REFERENCES urls (id),
-    key BLOB NOT NULL
-);

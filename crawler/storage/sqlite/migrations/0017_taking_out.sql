@@ -1,3 +1,26 @@
+-- What hooks and readers of the user's add to a page.
+ALTER TABLE pages ADD COLUMN fields TEXT;
+-- WARC files, and the payloads in them that later records refer to.
+CREATE TABLE warc_files (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    folder TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    index_bytes INTEGER NOT NULL,
+    is_closed INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE warc_payloads (
+    key BLOB PRIMARY KEY,
+    digest BLOB NOT NULL,
+    record_id BLOB NOT NULL,
+    url TEXT NOT NULL,
+    at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE warc_urls (
+    url_id INTEGER PRIMARY KEY REFERENCES urls (id),
+    key BLOB NOT NULL
+);
+
 -- Extraction rules, and what they find.
 
 CREATE TABLE extraction_rules (
@@ -26,24 +49,3 @@ CREATE TABLE extract_misses (
     lost INTEGER NOT NULL,
     PRIMARY KEY (page_id, rule)
 ) WITHOUT ROWID;
-
--- WARC files, and the payloads in them that later records refer to.
-CREATE TABLE warc_files (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    folder TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    index_bytes INTEGER NOT NULL,
-    is_closed INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE warc_payloads (
-    key BLOB PRIMARY KEY,
-    digest BLOB NOT NULL,
-    record_id BLOB NOT NULL,
-    url TEXT NOT NULL,
-    at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE warc_urls (
-    url_id INTEGER PRIMARY KEY REFERENCES urls (id),
-    key BLOB NOT NULL
-);
