@@ -6,6 +6,7 @@ at once when the crawl is killed. Hostile markup can kill it, but do no other ha
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -35,7 +36,8 @@ def main() -> None:
     fastest, _name = fastest_walk()
     settings = ReaderSettings.from_argument(sys.argv[1])
     say_ready()
-    serve(sys.stdin.buffer, sys.stdout.buffer, settings, walk=fastest, give_back=give_back)
+    requests, answers = _kept_for_us() if settings.readers else (sys.stdin.buffer, sys.stdout.buffer)
+    serve(requests, answers, settings, walk=fastest, give_back=give_back)
 
 
 def come_up() -> Callable[[], object]:
@@ -72,6 +74,17 @@ def serve(
         grown = grown_bytes(before, give_back) if len(body) > _SMALL_BYTES else 0
         answers.writelines(encode_answer(content, kept, grown))
         answers.flush()
+
+
+def _kept_for_us() -> tuple[BinaryIO, BinaryIO]:
+    """Our input and output under other numbers: what a reader of the user's prints goes nowhere."""
+    ours = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - nobody empties the pipe that it was
+    return ours
 
 
 def grown_bytes(before: int, give_back: Callable[[], object]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from crawler.fetching import LISTING_PATIENCE
-from crawler.parsing.parser import Reading
+from crawler.parsing.parser import Reading, Unread
 from crawler.parsing.wire import Answer, decode_answer, encode_request
 from crawler.records import LISTINGS, Listing, Response, SitemapEntry, UrlKind
 
@@ -70,5 +70,8 @@ class ReadingJob(Job[Reading]):
             if answer.more:
                 return False
             content = replace(content, entries=tuple(self._entries))
-        self.settle((content, body))
+        if isinstance(content, Unread):
+            self.give_up(content)
+        else:
+            self.settle((content, body))
         return True

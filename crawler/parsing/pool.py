@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 
 from crawler.errors import CrawlerError
 from crawler.parsing.job import Job, ReadingJob
-from crawler.parsing.parser import Reading
+from crawler.parsing.parser import Reading, unreadable
 from crawler.parsing.process import Process, command, start_process
 from crawler.parsing.settings import ReaderSettings
-from crawler.records import Failure, FailureKind, Response, UrlKind
+from crawler.records import Failure, Response, UrlKind
 
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _FAILED_STARTS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
@@ -160,7 +160,7 @@ class ParserPool(ProcessPool):
     async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
         """See `Parser.read`. Raises `CrawlerError` where no process can be had, and once the parser is closed."""
         outcome = await self.do(ReadingJob(kind, response, keep_body=keep_body))
-        return _unreadable(response, outcome) if isinstance(outcome, str) else outcome
+        return unreadable(response, outcome) if isinstance(outcome, str) else outcome
 
 
 @asynccontextmanager
@@ -184,20 +184,6 @@ def _reads_large(process: Process) -> bool:
 
 def _jobs_of(process: Process) -> int:
     return len(process.jobs)
-
-
-def _unreadable(response: Response, message: str) -> Failure:
-    return Failure(
-        url=response.url,
-        kind=FailureKind.PARSE_TIMEOUT,
-        message=message,
-        address=response.address,
-        started_at=response.started_at,
-        elapsed_s=response.elapsed_s,
-        first_byte_s=response.first_byte_s,
-        reused=response.reused,
-        sent=True,
-    )
 
 
 def _processors() -> int:
