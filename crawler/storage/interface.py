@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
 from crawler.config import CheckKind
+from crawler.extraction_rules import Rule
 from crawler.records import (
     Claim,
     Closure,
@@ -169,6 +170,18 @@ class RunLog(Protocol):
 
     async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
+
+
+class Rules(Protocol):
+    """The extraction rules. What they find comes with its page (`Page.extracts`), and is stored with it."""
+
+    async def use_rules(self, rules: Sequence[Rule]) -> dict[str, int]:
+        """Record that pages are read by these from now on; each has a view of its rows. Returns how many stored pages
+        have not been read by each of them as it is now, those of which there are some.
+        """
+
+    async def lost_extracts(self) -> dict[str, int]:
+        """On how many pages each rule has found nothing in this run where it had found something before."""
 
 
 class Seeds(Protocol):
@@ -400,7 +413,7 @@ class Figures(Protocol):
         """
 
 
-class Store(RunLog, Seeds, Exclusions, DueReads, Checks, Commits, WarcLog, Figures, Protocol):
+class Store(RunLog, Rules, Seeds, Exclusions, DueReads, Checks, Commits, WarcLog, Figures, Protocol):
     """A crawl database, open for one run."""
 
 

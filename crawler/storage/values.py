@@ -71,7 +71,6 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
     """A row of `fetches`, but for what the transaction alone knows: its ids."""
     response = attempt if isinstance(attempt, Response) else None
     failure = attempt if isinstance(attempt, Failure) else None
-    size = response.size if response is not None else None
     return {
         "started_at": attempt.started_at,
         "elapsed_s": attempt.elapsed_s,
@@ -79,7 +78,7 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "failure": failure.kind if failure is not None else None,
         "message": storable(failure.message) if failure is not None else result.cut,
         "content_type": storable(response.content_type) if response is not None else None,
-        "bytes": None if size is None else min(size, _MAX_INTEGER),
+        "bytes": stored_size(response.size) if response is not None else None,
         "truncated": response is not None and (response.truncated or result.cut is not None),
         "redirect_url": result.redirect_url,
         "address": attempt.address,
@@ -87,6 +86,11 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "body_hash": result.body.digest if failure is not None and result.body is not None else None,
         "first_byte_s": attempt.first_byte_s,
     }
+
+
+def stored_size(size: int | None) -> int | None:
+    """The greatest number that a database takes, for whatever is greater."""
+    return None if size is None else min(size, _MAX_INTEGER)
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
@@ -104,8 +108,10 @@ _AS_JSON: dict[str, Callable[[Any], Any]] = {
     "alternates": lambda alternates: tuple(map(Alternate._make, alternates)),
     "resources": lambda resources: tuple(map(Resource._make, resources)),
     "link_details": lambda details: tuple(map(LinkDetail._make, details)),
+    "fields": dict,
 }
-_EMPTY = {name: "{}" if read is dict else "[]" for name, read in _AS_JSON.items()}
+_EMPTY: dict[str, str | None] = {name: "{}" if read is dict else "[]" for name, read in _AS_JSON.items()}
+_EMPTY["fields"] = None  # hardly any page has some
 _FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
 
 _page_fields = attrgetter(*PAGE_FIELDS)

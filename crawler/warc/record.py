@@ -20,6 +20,7 @@ WARC_FIELDS = "application/warc-fields"
 TEXT_DNS = "text/dns"
 BYTES = "application/octet-stream"  # no HTTP, though it was to be
 
+CONFORMS_TO = "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
 IDENTICAL_PAYLOAD = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
 

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
-from tests.benchmarks import frontier, hosts, latency, publish, real, recrawl, session, site
+from tests.benchmarks import frontier, hosts, latency, publish, real, recrawl, session, site, wide
 from tests.benchmarks.contest import Outcome, Setup, say
 from tests.benchmarks.machine import machine
 from tests.benchmarks.picture import draw
@@ -39,6 +39,7 @@ CASES = {
     "session": Case(compete=session.compete, rounds=1, round_s=30),
     "hosts": Case(compete=hosts.compete, rounds=1, round_s=63),
     "latency": Case(compete=latency.compete, rounds=1, round_s=130),
+    "wide": Case(compete=wide.compete, rounds=1, round_s=100),
     "frontier": Case(compete=frontier.compete, rounds=1, round_s=40, once_s=300),
 }
 

@@ -102,7 +102,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _ratio_note(data: Report) -> str:
-    return f"Ratio: of {data['figures'][0]['title']}." if any(one["against"] for one in data["contenders"]) else ""
+    if not any(one["against"] for one in data["contenders"]):
+        return ""
+    return f"The ratio compares {data['figures'][0]['title']}."
 
 
 def _settings(one: Mapping[str, Any]) -> str:

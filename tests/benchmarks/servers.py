@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 from dnslib import QTYPE, RR, A, DNSRecord  # type: ignore[import-untyped]
 from dnslib.server import BaseResolver, DNSLogger, DNSServer  # type: ignore[import-untyped]
@@ -102,16 +104,27 @@ def nginx(
         yield served
 
 
-@contextmanager
-def late_server(folder: Path, *, delay_s: float) -> Iterator[tuple[int, Path]]:
-    """A server that answers any path after `delay_s`; gives its port and the file of its requests' times.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateServer:
+    """A server that answers late. What it saw is in `report` once it has ended."""
 
-    The file is there once the context is left.
-    """
-    port, times = _free_port(LOOPBACK), folder / "times"
-    command = [sys.executable, "-m", "tests.benchmarks.late_server", str(port), str(delay_s), str(times)]
-    with _started(command, folder, port):
-        yield port, times
+    port: int
+    report: Path
+
+    def seen(self) -> dict[str, Any]:
+        """`times`, when requests came (monotonic seconds); `most_open` and `most_waiting`, connections and requests."""
+        report: dict[str, Any] = json.loads(self.report.read_text())
+        return report
+
+
+@contextmanager
+def late_server(folder: Path, *, delay_s: float, wildcard: bool = False) -> Iterator[LateServer]:
+    """A server that answers any path after `delay_s`. `wildcard`: at every address of 127/8."""
+    address = "0.0.0.0" if wildcard else LOOPBACK
+    served = LateServer(port=_free_port(address), report=folder / "seen.json")
+    arguments = (address, str(served.port), str(delay_s), str(served.report))
+    with _started([sys.executable, "-m", "tests.benchmarks.late_server", *arguments], folder, served.port):
+        yield served
 
 
 @contextmanager

@@ -78,5 +78,8 @@ FORMATS: Mapping[str, ExportFormat] = {
         ExportFormat(name="text", summary="the visible text of each page", module="text", suffix=".txt"),
         ExportFormat(name="sitemap", summary="a sitemap of what search engines may list", module="sitemap"),
         ExportFormat(name="graphml", summary="the graph of links, for networkx, Gephi and the like", module="graphml"),
+        ExportFormat(
+            name="warc", summary="responses, rebuilt from what is stored, for archives", module="warc", is_binary=True
+        ),
     )
 }
