@@ -32,7 +32,7 @@ _PACKAGES = ("crawler", "aiohttp", "uvloop", "selectolax", "orjson")
 
 
 def machine(peers_python: str, others: Mapping[str, str]) -> dict[str, Any]:
-    """Cores, processor, memory, and the versions of all that takes part. `load` is the system's, over one minute."""
+    """Cores, processor, memory, and the versions of all that takes part."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu(),
@@ -44,7 +44,6 @@ def machine(peers_python: str, others: Mapping[str, str]) -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "versions": {name: version(name) for name in _PACKAGES} | _programs(peers_python),
         "commit": _said(["git", "describe", "--always", "--dirty"]),
-        "load": round(os.getloadavg()[0], 2),
     }
 
 

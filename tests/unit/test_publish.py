@@ -105,3 +105,8 @@ def test_nobody_starts_once_the_time_is_over(tmp_path: Path, capsys: pytest.Capt
     scores = _run(tmp_path, _contender("ours", 2000), ends_at=0.0)
     assert scores[0].rounds == []
     assert "OUT OF TIME in site: round 1 of 3 ends before ours" in capsys.readouterr().err
+
+
+def test_one_contender_can_be_run_alone(tmp_path: Path) -> None:
+    scores = _run(tmp_path, _contender("crawler", 2000), _contender("wget2, then selectolax", 900), only="wget2")
+    assert [score.contender.name for score in scores] == ["wget2, then selectolax"]
