@@ -58,7 +58,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     names = options.cases or list(CASES)
     say(f"{', '.join(names)}: about {_minutes(options, names)} minutes on two idle cores")
-    facts = machine(options.peers_python, options.other)  # before publishing changes the checkout
+    facts = machine(options.peers_python, options.node_modules, options.other)  # before publishing changes the checkout
     ends_at = time.monotonic() + (options.minutes or float("inf")) * 60
     for name in names:
         if time.monotonic() > ends_at:
