@@ -6,8 +6,9 @@ Invariant: the database is held by one crawl at a time, from before it is looked
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 from typing import Any
 
 from crawler.clock import Clock
@@ -23,6 +24,7 @@ from crawler.seeds import Seed, parse_seeds
 from crawler.storage.location import database_at
 
 _LOCK_POLL_S = 0.25
+_WAITING_PAGES = 256  # that are committed, for a reader who is slower than the crawl
 
 
 class Crawl:
@@ -55,23 +57,41 @@ class Crawl:
         self._task: asyncio.Task[Summary] | None = None  # of an iteration
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._active: Run | None = None
-        self._stop_asked = False
+        self._stop_asked: EndReason | None = None
         self.summary: Summary | None = None
 
     def __await__(self) -> Generator[Any, None, Summary]:
         return self._run(None).__await__()
 
     async def __aiter__(self) -> AsyncIterator[Page]:
-        pages: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=256)  # a slow reader slows the crawl
+        async with aclosing(self.batches(1)) as batches:
+            async for (page,) in batches:
+                yield page
+
+    async def batches(self, most: int = _WAITING_PAGES) -> AsyncGenerator[list[Page], None]:
+        """The same pages in the same order, as many at once as have been committed by then, but at most so many."""
+        pages: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=_WAITING_PAGES)  # a slow reader slows the crawl
         self._pages = pages
         self._task = task = asyncio.create_task(self._run_into(pages))
         task.add_done_callback(lambda task: _wake_reader(task, pages))
+        page: Page | None
         try:
             while (page := await pages.get()) is not None:
-                yield page
+                batch = [page]
+                while page is not None and len(batch) < most and not pages.empty():
+                    if (page := pages.get_nowait()) is not None:
+                        batch.append(page)
+                yield batch
+                if page is None:
+                    break
             await task
         finally:
             await self.aclose()
+
+    @property
+    def db(self) -> Path:
+        """The database that it crawls into."""
+        return self._config.db
 
     async def __aenter__(self) -> Crawl:
         return self
@@ -94,6 +114,20 @@ class Crawl:
             _empty(self._pages)  # the writer may be waiting to deliver to a reader who has left
             await asyncio.wait({self._task}, timeout=0.05)
 
+    def stop(self, reason: EndReason = EndReason.STOPPED, *, at_once: bool = False) -> None:
+        """End the run cleanly, from the loop it runs in: nothing more is begun, requests in flight get some seconds
+        (`at_once`: none), and what is finished is committed. It may be asked for before there is a run to stop.
+        """
+        if self._active is None:
+            self._stop_asked = reason
+        else:
+            self._active.stop(reason, at_once=at_once)
+
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether a run that is being stopped waits for nothing more, as after a second signal."""
+        return self._active is not None and self._active.ends_at_once
+
     async def _run_into(self, pages: asyncio.Queue[Page | None]) -> Summary:
         summary = await self._run(pages)
         await pages.put(None)
@@ -104,13 +138,13 @@ class Crawl:
             raise UsageError("this crawl has already run; create another one with crawl()")
         async with AsyncExitStack() as stack:
             if self._handle_signals:  # before there is a lock by which others find us
-                stack.enter_context(stop_handled(self._stop))
+                stack.enter_context(stop_handled(self.stop))
             await self._lock(stack)
             config = await self._options()
             run = await stack.enter_async_context(open_run(config, self._cookies, self._observer, self._clock))
             self._active = run
-            if self._stop_asked:
-                run.stop(EndReason.STOPPED)
+            if self._stop_asked is not None:
+                run.stop(self._stop_asked)
             if self._handle_signals:
                 stack.enter_context(signals_handled(run))
             await run.begin(self._seeds, db_named=self._given is None or "db" in self._given)
@@ -120,13 +154,6 @@ class Crawl:
             self.summary = await run.crawl()
         self._observer.finished(self.summary)
         return self.summary
-
-    def _stop(self) -> None:
-        """`crawler stop`, which may come before there is a run to stop."""
-        if self._active is None:
-            self._stop_asked = True
-        else:
-            self._active.stop(EndReason.STOPPED)
 
     async def _lock(self, stack: AsyncExitStack) -> None:
         """Hold the database, once whoever holds it lets go; then look whether it may be used."""

@@ -29,6 +29,7 @@ class Text:
 
     repeatable: ClassVar[bool] = False  # `parse` takes a list of texts
     is_path: ClassVar[bool] = False
+    takes_dash: ClassVar[bool] = False  # `-` is no path
     is_secret: ClassVar[bool] = False  # `stored` tells only that there was a value
     without: ClassVar[Any] = None  # the value that `none` stands for, where that is the default
 
@@ -106,6 +107,14 @@ class File(Text):
     def parse(self, given: str) -> Path | str:
         """The path."""
         return Path(given)
+
+
+@dataclass(frozen=True, slots=True)
+class FileOrStream(File):
+    """A path, or `-` for standard output."""
+
+    metavar: str = "FILE|-"
+    takes_dash: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,7 @@ class EndReason(StrEnum):
     INTERRUPTED = "interrupted"  # by SIGINT
     TERMINATED = "terminated"  # by SIGTERM or SIGHUP
     STOPPED = "stopped"  # by `crawler stop`, or by a program that uses the library
+    OUTPUT_CLOSED = "output_closed"  # who read the pages as they came (`--jsonl -`) has left
     FAILED = "failed"
     KILLED = "killed"  # told by the next run
 
@@ -618,7 +619,8 @@ class Page:
     link_details: tuple[LinkDetail, ...] = ()
 
     def asdict(self) -> dict[str, Any]:
-        """The page as data for JSON, the same for a page that was just committed and for one read from a database.
+        """The page as data for JSON, the same for a page that was just committed and for one read from a database, but
+        for the order of links, which is not stored.
 
         The keys are the names of the fields, but for `refresh_url`, `refresh_is_redirect` and `images_hash`, which are
         not stored. Links, headings and the like are objects, hashes hexadecimal digits, times Unix seconds (UTC).

@@ -151,6 +151,11 @@ class Run:
             self._inbox.close()
             self.frontier.stop()
 
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether it waits for nothing that is under way any more."""
+        return self._out_of_grace.is_set()
+
     async def _work(self) -> EndReason:
         try:
             async with asyncio.TaskGroup() as group:

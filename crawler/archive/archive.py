@@ -37,11 +37,12 @@ from crawler.archive.derived import discard, is_damage
 from crawler.archive.derived_views import NEAR_DUPLICATES, RANKS, SOURCES
 from crawler.archive.deriving import DERIVE_S, Deriver, PageDerivation
 from crawler.archive.details import details_of
-from crawler.archive.filters import Condition, UrlFilter
+from crawler.archive.filters import Condition, UrlFilter, where
 from crawler.archive.finding import find, guesses, likeliest
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
+from crawler.archive.moments import check_run
 from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.search import UPDATE_S, Search
@@ -64,6 +65,13 @@ _VERSION = f"""
 SELECT {PAGE_COLUMNS} FROM urls AS u JOIN pages AS p ON p.url_id = u.id {OF_ATTEMPT}
 WHERE u.url = ? ORDER BY p.id LIMIT 1 OFFSET ?
 """  # noqa: S608 - our own names
+
+_VERSIONS = f"SELECT {PAGE_COLUMNS} FROM pages AS p JOIN urls AS u ON u.id = p.url_id {OF_ATTEMPT} "  # noqa: S608 - our own names
+
+_LAST_BEFORE_RUN = """
+SELECT p.id FROM pages AS p CROSS JOIN fetches AS f ON f.id = p.fetch_id
+WHERE f.run_id < ? ORDER BY p.id DESC LIMIT 1
+"""
 
 _BODY = """
 SELECT b.zstd FROM urls AS u JOIN bodies AS b ON b.hash = coalesce(
@@ -127,6 +135,26 @@ class Archive:
         else:
             rows = await self._read(_VERSION, url, version - 1)
         return next(iter(await pages_of(rows, self._read)), None)
+
+    async def versions(self, *, after: int = 0, before: int | None = None) -> AsyncIterator[Page]:
+        """Every stored version of every page, in the order in which they were stored: those with a `page_id` greater
+        than `after` and less than `before` (None: all of them).
+        """
+        conditions = [Condition("p.id > ?", (after,))]
+        if before is not None:
+            conditions.append(Condition("p.id < ?", (before,)))
+        which = where(conditions)
+        async for rows in self._batches(f"{_VERSIONS}{which.sql} ORDER BY p.id", which.parameters, _BATCH):
+            for page in await pages_of(rows, self._read):
+                yield page
+
+    async def last_version(self, *, before_run: int | None = None) -> int:
+        """The `page_id` of the version that was stored last, or last before that run; 0 if there is none."""
+        if before_run is None:
+            rows = await self._read("SELECT max(id) FROM pages")
+        else:
+            rows = await self._read(_LAST_BEFORE_RUN, before_run)
+        return int(rows[0][0] or 0) if rows else 0
 
     async def body(self, url: str, *, version: int | None = None) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
@@ -276,7 +304,12 @@ class Archive:
             yield dict(zip(question.selected, row, strict=True))
 
     async def answers(self, question: Question) -> AsyncIterator[Sequence[Any]]:
-        """The rows that are asked for, as they come. Of views that are derived, see `near_duplicates`."""
+        """The rows that are asked for, as they come. Of views that are derived, see `near_duplicates`.
+
+        Raises `UsageError` for a run that does not exist.
+        """
+        if question.run is not None:
+            await check_run(self._path, self._connection, question.run)
         statement = question.statement()
         source = SOURCES.get(question.listing.name)
         batches = self._batches(*statement, _ROWS_AT_ONCE) if source is None else self._derived(source, statement)

@@ -83,6 +83,23 @@ async def read_changes(
         left = None if left is None else left - wanted
 
 
+class Span(NamedTuple):
+    """The changes after the row `first` of the log, up to the row `last`, behind which is `cursor`."""
+
+    first: int
+    last: int
+    cursor: str
+
+
+async def span_since(path: Path, connection: aiosqlite.Connection, since: str) -> Span:
+    """What was stored after the cursor `since` (or `NOW`), up to now. Raises as `read_changes` does."""
+    newest = await _newest(path, connection)
+    place = newest if since == NOW else _parse(since)
+    with explained(path):
+        await _check(connection, place)
+    return Span(place.change_id, newest.change_id, _text(newest))
+
+
 async def newest_cursor(path: Path, connection: aiosqlite.Connection) -> str:
     """The cursor of now: behind everything that is stored."""
     return _text(await _newest(path, connection))

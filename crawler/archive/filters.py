@@ -1,12 +1,17 @@
-"""Which URLs a question is about: those of a host, those that match a glob. As conditions for a query's WHERE.
+"""Which URLs or pages a question is about: of a host, of a run, of a language ... As conditions for a query's WHERE.
 
-Invariant: what the user wrote is always a parameter, never part of the SQL.
+Invariant: what the user wrote is always a parameter, never part of the SQL; but for a condition that is SQL itself,
+which `foreign_sql.check_condition` has to have passed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from crawler.errors import UsageError
+from crawler.records import UrlStatus
 
 _LOOKED_UP = "EXISTS (SELECT 1 FROM urls AS u JOIN hosts AS h ON h.id = u.host_id WHERE u.url = {url} AND {name})"
 
@@ -15,7 +20,7 @@ class Condition(NamedTuple):
     """SQL with `?`, and what stands for them, in their order."""
 
     sql: str
-    parameters: tuple[str | int, ...]
+    parameters: tuple[str | int | float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,76 @@ class UrlFilter:
         if self.glob is not None:
             found.append(Condition(f"{url} GLOB ?", (self.glob,)))
         return found
+
+
+CURRENT = (UrlStatus.FETCHED, UrlStatus.FAILED, UrlStatus.PENDING)  # an outage removes no page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFilter:
+    """Which versions of pages are meant. None and empty: any, but for `statuses`: current pages, with `run` all.
+
+    `run`: the last version of each page that this run stored, and not the newest one; `changed_since`: versions that
+    were first seen since (Unix seconds); `statuses`: words of `UrlStatus`, and HTTP status codes; `language`: a tag as
+    `search.checked_language` gives it, which finds its regions, too; `where`: SQL about the columns of `stored_pages`.
+    """
+
+    urls: UrlFilter = field(default_factory=UrlFilter)
+    run: int | None = None
+    changed_since: float | None = None
+    statuses: Sequence[UrlStatus | int] = ()
+    language: str | None = None
+    where: str | None = None
+
+    def conditions(self, view: str) -> list[Condition]:
+        """For that name of `stored_pages`, or of what has its columns.
+
+        The `+` keep SQLite from going by an index of URLs or hosts: it would have to sort all that it finds, texts and
+        all, to give it in the order of URLs.
+        """
+        found = self.urls.conditions(f"+{view}.url", f"+{view}.host")
+        if self.run is not None:
+            found.append(Condition(f"{view}.run_id = ?", (self.run,)))
+        if self.changed_since is not None:
+            found.append(Condition(f"{view}.seen_at >= ?", (self.changed_since,)))
+        if (statuses := self._of_status(view)) is not None:
+            found.append(statuses)
+        if self.language is not None:
+            tag = f"replace(lower(trim({view}.language)), '_', '-')"
+            found.append(Condition(f"({tag} = ? OR {tag} GLOB ?)", (self.language, f"{self.language}-*")))
+        if self.where is not None:
+            found.append(Condition(f"(({self.where}\n))", ()))
+        return found
+
+    def _of_status(self, view: str) -> Condition | None:
+        words = [one for one in self.statuses if isinstance(one, str)]
+        codes = [one for one in self.statuses if not isinstance(one, str)]
+        if not self.statuses:
+            if self.run is not None:
+                return None
+            words = list(CURRENT)
+        either = (_among(f"{view}.status", words), _among(f"{view}.status_code", codes))
+        sql = " OR ".join(one.sql for one in either if one.parameters)
+        return Condition(f"({sql})", either[0].parameters + either[1].parameters)
+
+
+def parse_statuses(given: str) -> tuple[UrlStatus | int, ...]:
+    """'fetched,gone' or '200,404'. Raises `UsageError` for what is neither a status nor a code."""
+    found: list[UrlStatus | int] = []
+    for word in filter(None, (one.strip().lower() for one in given.split(","))):
+        if word in list(UrlStatus):
+            found.append(UrlStatus(word))
+        elif len(word) == 3 and word.isascii() and word.isdecimal():
+            found.append(int(word))
+        else:
+            raise UsageError(f"--status takes {', '.join(UrlStatus)} or a code such as 200, not {word!r}")
+    if not found:
+        raise UsageError("--status is empty; give a status such as fetched, or a code such as 200")
+    return tuple(dict.fromkeys(found))
+
+
+def _among(column: str, values: Sequence[str | int]) -> Condition:
+    return Condition(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
 
 
 def where(conditions: list[Condition]) -> Condition:

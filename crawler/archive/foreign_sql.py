@@ -29,6 +29,7 @@ _MAX_VALUE_BYTES = 16 * 1024 * 1024  # of a text or blob, also of one that is on
 _MAX_COMPOUND = 50  # SELECTs that UNION and its kin combine
 _TABLES_OF_FUNCTIONS = ("json_each", "json_tree")  # SQLite makes one when it is first read, which is no reading
 _REFUSALS = ("not authorized", "authorization denied", "prohibited", "attached")  # in SQLite's words
+_COMPILE_S = 10.0
 _STEPS = 10_000  # of SQLite's virtual machine (about a millisecond) between two looks at the clock
 
 
@@ -55,12 +56,32 @@ async def run_foreign_sql(path: Path, sql: str, *, max_rows: int, max_bytes: int
         raise UsageError(_explanation(error, max_s)) from error
 
 
+def check_condition(path: Path, view: str, condition: str) -> None:
+    """Raise `UsageError` unless `condition` can stand, in two pairs of brackets, in the WHERE of a query of that view,
+    and does nothing but read. It is compiled, and not run.
+
+    One that closes the brackets around it and goes on may pass with one pair or with two, but not with both. `path` is
+    a crawl database that this program can read.
+    """
+    try:
+        with closing(_connected(path, time.monotonic() + _COMPILE_S)) as connection:
+            for text in (f"({condition}\n)", f"(({condition}\n))"):
+                connection.execute(f"EXPLAIN SELECT 1 FROM {view} WHERE {text}")  # noqa: S608 - it is guarded
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        raise UsageError(_explanation(error, _COMPILE_S)) from error
+
+
 def _run(path: Path, sql: str, max_rows: int, max_bytes: int, deadline: float) -> Rows:
-    with closing(sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None)) as connection:
-        if are_outdated(connection.execute(STORED_VIEWS)):
-            connection.executescript(temporary_views())
-        _guard(connection, deadline)
+    with closing(_connected(path, deadline)) as connection:
         return _read(connection.execute(sql), max_rows, max_bytes)
+
+
+def _connected(path: Path, deadline: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None)
+    if are_outdated(connection.execute(STORED_VIEWS)):
+        connection.executescript(temporary_views())
+    _guard(connection, deadline)
+    return connection
 
 
 def _guard(connection: sqlite3.Connection, deadline: float) -> None:

@@ -33,7 +33,7 @@ class Moment:
 
 
 _NEWEST_RUNS = "SELECT id FROM runs ORDER BY id DESC LIMIT 2"
-_OLDEST_RUN = "SELECT min(id), max(id) FROM runs"
+_RUNS = "SELECT min(id), max(id) FROM runs"
 _UPTO_RUN = "SELECT coalesce((SELECT id FROM change_log WHERE run_id <= ? ORDER BY id DESC LIMIT 1), 0)"
 # The first one later: those before it may lie a moment further back, since a commit holds many visits.
 _UPTO_TIME = """
@@ -58,12 +58,24 @@ async def snapshot(path: Path, connection: aiosqlite.Connection) -> AsyncIterato
 
 async def after_run(path: Path, connection: aiosqlite.Connection, run_id: int) -> Moment:
     """The end of a run; of one under way, now. Raises `UsageError` if there is no such run."""
+    newest = await check_run(path, connection, run_id)
     with explained(path):
-        ((oldest, newest),) = await connection.execute_fetchall(_OLDEST_RUN)
-        if not (newest and 1 <= run_id <= newest):
-            there = f"; there are runs {oldest} to {newest}" if newest else ""
-            raise UsageError(f"{path} has no run {run_id}{there} (`crawler status` lists the last)")
         return await _after_run(connection, run_id, newest)
+
+
+async def check_run(path: Path, connection: aiosqlite.Connection, run_id: int) -> int:
+    """Raise `UsageError`, which says which runs there are, if there is no such run; else returns the newest one."""
+    with explained(path):
+        ((oldest, newest),) = await connection.execute_fetchall(_RUNS)
+    if not (newest and 1 <= run_id <= newest):
+        raise UsageError(f"{path} has no run {run_id}; {_those(oldest, newest)} (`crawler status` lists the last)")
+    return int(newest)
+
+
+def _those(oldest: int | None, newest: int | None) -> str:
+    if oldest is None:
+        return "no run is stored"
+    return f"there is only run {oldest}" if oldest == newest else f"there are runs {oldest} to {newest}"
 
 
 async def last_two_runs(path: Path, connection: aiosqlite.Connection) -> tuple[Moment, Moment]:

@@ -5,7 +5,7 @@ The SQL of a question is `SELECT` + `PAGE_COLUMNS` + its own FROM, with `urls AS
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -28,9 +28,12 @@ _OF_DELIVERY = {
     "depth": "u.depth",
 }
 # A record's fields are the table's columns: a new one needs no word here, nor in a view.
-PAGE_COLUMNS = ", ".join(
-    ["u.url", "heads.fields", "f.head_values", *_OF_DELIVERY.values(), *(f"p.{name}" for name in PAGE_FIELDS)]
-)
+_COLUMNS = ["u.url", "heads.fields", "f.head_values", *_OF_DELIVERY.values(), *(f"p.{name}" for name in PAGE_FIELDS)]
+PAGE_COLUMNS = ", ".join(_COLUMNS)
+_LONG = {"heads.fields": "headers", "f.head_values": "headers"} | {
+    f"p.{name}": name
+    for name in ("text", "headings", "open_graph", "json_ld", "metas", "alternates", "resources", "link_details")
+}
 OF_ATTEMPT = "LEFT JOIN fetches AS f ON f.id = p.fetch_id LEFT JOIN heads ON heads.id = f.head_id"
 
 _LINKS = """
@@ -39,11 +42,20 @@ CROSS JOIN links AS l ON l.page_id = wanted.value CROSS JOIN urls AS u ON u.id =
 """
 
 
-async def pages_of(rows: Sequence[Sequence[Any]], read: Callable[..., Awaitable[Sequence[Any]]]) -> list[Page]:
+def page_columns(names: Collection[str]) -> str:
+    """`PAGE_COLUMNS` where nobody reads more than these fields: what is long has its default in the others."""
+    spared = {column for column, name in _LONG.items() if name not in names}
+    return ", ".join("NULL" if column in spared else column for column in _COLUMNS)
+
+
+async def pages_of(
+    rows: Sequence[Sequence[Any]], read: Callable[..., Awaitable[Sequence[Any]]], *, with_links: bool = True
+) -> list[Page]:
     """From rows of `PAGE_COLUMNS`; their links are read together, by one statement."""
     known = [dict(zip(_OF_DELIVERY, values, strict=False)) for _url, _head, _values, *values in rows]
     links: dict[int, dict[int, Link]] = {one["page_id"]: {} for one in known}
-    for page_id, target_id, url, anchor, rel, nofollow in await read(_LINKS, orjson.dumps(list(links)).decode()):
+    wanted = orjson.dumps(list(links)).decode() if with_links else "[]"
+    for page_id, target_id, url, anchor, rel, nofollow in await read(_LINKS, wanted):
         links[page_id][target_id] = Link(url, anchor, rel, bool(nofollow))
     return [_page(row, one, links[one["page_id"]]) for row, one in zip(rows, known, strict=True)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ async def open_archive(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 async def stream(
     path: Path, connection: aiosqlite.Connection, sql: str, parameters: Sequence[Any], size: int
-) -> AsyncIterator[Sequence[Sequence[Any]]]:
+) -> AsyncGenerator[Sequence[Sequence[Any]]]:
     """All rows of one snapshot, which lasts as long as the cursor is open, in batches of `size`.
 
     Raises `DatabaseFailedError`. Whoever is cancelled meanwhile need not wait for the query, which is interrupted.

@@ -73,7 +73,7 @@ class Search:
     ) -> SearchResults:
         """See `Archive.search`."""
         if language is not None:
-            language = _checked_language(language)
+            language = checked_language(language)
         with closing(Matcher(query)) as matcher:
             question = _Question(matcher=matcher, host=host, language=language, limit=limit)
             async with self._attached.turn:
@@ -152,7 +152,8 @@ def _conditions(question: _Question) -> list[Condition]:
     return found
 
 
-def _checked_language(given: str) -> str:
+def checked_language(given: str) -> str:
+    """A language tag as we compare them, in lower case. Raises `UsageError` for what is none."""
     language = normalized_language(given) or ""
     if not _LANGUAGE.fullmatch(language):
         raise UsageError(f"{given!r} is no language; give a tag such as de or pt-BR")

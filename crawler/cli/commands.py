@@ -28,6 +28,7 @@ _COMMANDS = {
     "diff": ("crawler.cli.diff", "diff"),
     "changes": ("crawler.cli.changes", "changes"),
     "search": ("crawler.cli.search", "search"),
+    "export": ("crawler.cli.export", "export"),
     "stop": ("crawler.cli.stop", "stop"),
     "prune": ("crawler.cli.prune", "prune"),
     "backup": ("crawler.cli.backup", "backup"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from crawler.cli.command import Command
 from crawler.cli.crawl_file import CONFIG, HOSTS, SEEDS, read_crawl_file
@@ -19,12 +20,13 @@ from crawler.cli.options import given_fields, read_options, table_of, taking
 from crawler.cli.seeds import read_seeds
 from crawler.config import CrawlConfig, RunConfig
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
-from crawler.kinds import File, Flag, choice
+from crawler.kinds import File, FileOrStream, Flag, choice
 from crawler.options import Slice, option
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
 from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
+from crawler.output.streams import lasting_stream
 from crawler.output.summary import Summary, failed, write_summary
 from crawler.quantities import Count
 from crawler.records import EndReason
@@ -60,6 +62,13 @@ class OutputOptions(Slice):
         more="By default there is a live view on a terminal, and one line at the end elsewhere.",
     )
     summary: Path | None = option(None, "--summary", File(), "Write the run's figures to FILE as JSON, atomically.")
+    jsonl: Path | None = option(
+        None,
+        "--jsonl",
+        FileOrStream(),
+        "Write each page as a line of JSON once it is committed: append it to FILE, or print it (`-`).",
+        more="With `-`, all else goes to standard error. See [`crawler help output`](output.md).",
+    )
     metrics_file: Path | None = option(
         None,
         "--metrics-file",
@@ -115,8 +124,17 @@ def crawl(
     config = replace(config, hosts=hosts or ())
     if output.quiet and output.verbose:
         raise UsageError("--quiet and --verbose contradict each other; give one of them")
-    _check_outputs(config.db, {"--summary": output.summary, "--metrics-file": output.metrics_file})
-    observer = observer_for(config.db, output.quiet, log_format=output.log_format, verbose=output.verbose)
+    jsonl = output.jsonl
+    prints_pages = jsonl is not None and str(jsonl) == "-"
+    outputs = {"--summary": output.summary, "--jsonl": None if prints_pages else jsonl}
+    _check_outputs(config.db, outputs | {"--metrics-file": output.metrics_file})
+    observer = observer_for(
+        config.db,
+        output.quiet,
+        log_format=output.log_format,
+        verbose=output.verbose,
+        results=Console(file=lasting_stream(2)) if prints_pages else None,
+    )
     given = given_fields(context, CRAWL_OPTIONS) | ({HOSTS: "[[host]]"} if hosts is not None else {})
     try:
         with metered(observer, config.db, output.metrics_file) as metrics:
@@ -128,7 +146,7 @@ def crawl(
                 metrics.listen(output.metrics_port)
             from crawler.engine import Crawl
 
-            result = run_crawl(Crawl(named, config, observer=metrics, handle_signals=True, given=given))
+            result = run_crawl(Crawl(named, config, observer=metrics, handle_signals=True, given=given), jsonl)
     except DatabaseBusyError as busy:
         if options["if_running"].strip() != "skip":
             raise
@@ -179,11 +197,17 @@ def _check_outputs(db: Path, outputs: Mapping[str, Path | None]) -> None:
         check_writable(flag, path)
 
 
-def run_crawl(crawl: Crawl) -> Summary:
-    """Run it in an event loop of its own: uvloop's where there is one (half as fast again as asyncio's)."""
+def run_crawl(crawl: Crawl, jsonl: Path | None = None) -> Summary:
+    """Run it in an event loop of its own: uvloop's where there is one (half as fast again as asyncio's). Its pages go
+    to `jsonl`, a file or '-', too.
+    """
 
     async def run() -> Summary:
-        return await crawl
+        if jsonl is None:
+            return await crawl
+        from crawler.cli.streaming import stream
+
+        return await stream(crawl, jsonl)
 
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)  # hardly anything here is in a cycle, and looking for them costs 4 %

@@ -194,5 +194,7 @@ def _text(where: str, value: Any, option: Option, folder: Path) -> str:
     if isinstance(value, int) and value.bit_length() > 64:
         raise UsageError(f"{where} is too large")
     text = str(value)
+    if option.kind.takes_dash and text == "-":
+        return text
     is_list_of_seeds = option is SEEDS and not names_scheme(text) and (folder / text).is_file()
     return str(folder / text) if isinstance(value, str) and text and (option.kind.is_path or is_list_of_seeds) else text

@@ -28,6 +28,7 @@ _ENDINGS: Mapping[str, tuple[str, str, str]] = {
     EndReason.MAX_RUNTIME: ("stopped", "green", ": reached the time limit (--max-runtime)"),
     EndReason.INTERRUPTED: ("interrupted", "yellow", " by Ctrl-C; all finished work is stored"),
     EndReason.STOPPED: ("stopped", "yellow", " by `crawler stop`; all finished work is stored"),
+    EndReason.OUTPUT_CLOSED: ("stopped", "green", ": whoever read its output has left; all finished work is stored"),
     EndReason.TERMINATED: ("terminated", "yellow", " by SIGTERM or SIGHUP; all finished work is stored"),
 }
 _NAMED_HOSTS = 3

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from crawler.errors import UsageError
 from crawler.temporary import temporary_file
@@ -23,7 +24,7 @@ def check_writable(flag: str, path: Path) -> None:
 
     A SQLite file is refused, too: it was probably meant as `--db`, and it may hold a crawl of months.
     """
-    with _explained(flag, path):
+    with explained(flag, path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
         if is_database(path):
@@ -40,13 +41,24 @@ def write_file(flag: str, path: Path, data: bytes, *, durable: bool = True) -> N
     A device or a pipe, such as /dev/stdout, is written to directly. Raises `UsageError`, which names the `flag`, if the
     file cannot be written.
     """
-    with _explained(flag, path):
+    with replacing(flag, path, durable=durable) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(flag: str, path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` once the block has ended without an error; see `write_file`.
+
+    If we are killed, a temporary file is left beside the old one, until a file is written to that folder again.
+    """
+    with explained(flag, path):
         if not _takes_the_place_of_a_file(path):
-            path.write_bytes(data)
+            with path.open("wb") as file:
+                yield file
             return
         with temporary_file(path.parent, _PREFIX) as temporary:
             with temporary.open("wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
@@ -69,7 +81,8 @@ def _takes_the_place_of_a_file(path: Path) -> bool:
 
 
 @contextmanager
-def _explained(flag: str, path: Path) -> Iterator[None]:
+def explained(flag: str, path: Path) -> Iterator[None]:
+    """Turn an error of the file system into a `UsageError` that names the `flag` and the path."""
     try:
         yield
     except OSError as error:

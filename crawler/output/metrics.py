@@ -33,7 +33,14 @@ _REQUEST_S = 5.0  # for a client to send its request
 _MAX_REQUEST = 8192  # bytes
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LAST_SUCCESS = "last_success_time_seconds"
-_AS_ASKED = {EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS, EndReason.MAX_RUNTIME}
+_AS_ASKED = {
+    EndReason.COMPLETE,
+    EndReason.WAITING,
+    EndReason.MAX_PAGES,
+    EndReason.MAX_REQUESTS,
+    EndReason.MAX_RUNTIME,
+    EndReason.OUTPUT_CLOSED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

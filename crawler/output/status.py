@@ -34,6 +34,7 @@ _END_STYLES: Mapping[str, str] = {
     EndReason.MAX_PAGES: "green",
     EndReason.MAX_REQUESTS: "green",
     EndReason.MAX_RUNTIME: "green",
+    EndReason.OUTPUT_CLOSED: "green",
     EndReason.KILLED: "red",
     "running": "cyan",
 }

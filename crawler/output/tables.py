@@ -177,13 +177,13 @@ class _Csv:
         self._writer.writerow([one.name for one in columns])
 
     def write(self, row: Sequence[Any]) -> None:
-        self._writer.writerow([_harmless(value) for _column, value in zip(self._columns, row, strict=True)])
+        self._writer.writerow([harmless(value) for _column, value in zip(self._columns, row, strict=True)])
 
     def end(self) -> None:
         pass
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
     """A text that begins like a formula gets an apostrophe before it: spreadsheets then take it as text."""
     if isinstance(value, bytes):
         return value.hex()

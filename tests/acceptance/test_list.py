@@ -186,7 +186,7 @@ def test_rows_are_chosen_by_host_url_and_run(lists: Lists) -> None:
     assert lists.urls("pages", "--url", "*/same-?") == ["/same-1", "/same-2"]
     assert sorted(line.split("\t")[1] for line in lists("changes", "--run", "2")) == ["changed", "gone"]
     assert lists.urls("runs", "--run", "2") == ["2"]
-    assert lists("attempts", "--run", "3") == []
+    assert "has no run 3; there are runs 1 to 2" in lists.refused("attempts", "--run", "3")
 
 
 def test_rows_are_sorted_by_any_column_both_ways_and_what_is_unknown_comes_last(lists: Lists) -> None:

@@ -15,7 +15,11 @@ Figures: TypeAlias = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """The wishes of who runs the benchmarks. `work` is a folder that is thrown away at the end."""
+    """The wishes of who runs the benchmarks. `work` is a folder that is thrown away at the end.
+
+    `others` names further installations of the crawler, by their Python: of another build, or of another version.
+    `ends_at` is the monotonic time after which nobody starts any more.
+    """
 
     rounds: int
     quick: bool
@@ -24,13 +28,16 @@ class Setup:
     peers_python: str
     node_modules: Path | None
     pending: int | None
+    others: Mapping[str, str] = field(default_factory=dict)
+    ends_at: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
     """Somebody who takes part. `run` is called once a round with an empty folder; `missing` says how to install it.
 
-    `against` names the contender that this one is compared with.
+    `against` names the contender that this one is compared with, `stores` what it leaves of a page. Who would take
+    minutes runs in the first `most_rounds` only.
     """
 
     name: str
@@ -38,16 +45,22 @@ class Contender:
     run: Callable[[Path], Figures]
     missing: str | None = None
     against: str | None = None
+    stores: str | None = None
+    most_rounds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A column of the table. Those with a `panel` are drawn in the picture, under that title."""
+    """A column of the table. Those with a `panel` are drawn in the picture, under that title.
+
+    `published`: it stands in the manual, too.
+    """
 
     key: str
     title: str
     digits: int = 0
     panel: str | None = None
+    published: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,13 +90,14 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A finished case. The first of its figures is the one that decides."""
+    """A finished case. The first of its figures is the one that decides; `subject` is what its contenders are."""
 
     case: str
     title: str
     notes: Sequence[str]
     figures: Sequence[Figure]
     scores: Sequence[Score]
+    subject: str = ""
 
     def ratio(self, score: Score) -> float | None:
         """A contender's deciding figure over that of the one that it is compared with; None where there is none."""
@@ -100,19 +114,28 @@ class ContenderFailedError(Exception):
 def in_turn(setup: Setup, case: str, contenders: Sequence[Contender]) -> list[Score]:
     """Run everybody once a round, so that whatever disturbs the machine disturbs all of them."""
     scores = [Score(contender=contender) for contender in contenders]
+    for contender in contenders:
+        if contender.missing is not None:
+            say(f"MISSING in {case}: {contender.name} is left out; to have it: {contender.missing}")
     for number in range(1, setup.rounds + 1):
         for place, score in enumerate(scores):
-            if score.absence is not None:
-                continue
-            folder = setup.work / case / f"{number}-{place}"
-            folder.mkdir(parents=True)
-            started = time.monotonic()
-            try:
-                score.rounds.append(score.contender.run(folder))
-            except ContenderFailedError as error:
-                score.failure = f"failed: {error}"
-            say(f"{case}, round {number} of {setup.rounds}: {score.contender.name}, {time.monotonic() - started:.1f} s")
+            if score.absence is None and number <= (score.contender.most_rounds or setup.rounds):
+                if time.monotonic() > setup.ends_at:
+                    say(f"OUT OF TIME in {case}: round {number} of {setup.rounds} ends before {score.contender.name}")
+                    return scores
+                _run_once(score, f"{case}, round {number} of {setup.rounds}", setup.work / case / f"{number}-{place}")
     return scores
+
+
+def _run_once(score: Score, what: str, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    started = time.monotonic()
+    try:
+        score.rounds.append(score.contender.run(folder))
+    except ContenderFailedError as error:
+        score.failure = f"failed: {error}"
+        say(f"FAILED in {what}: {score.contender.name}: {error}")
+    say(f"{what}: {score.contender.name}, {time.monotonic() - started:.1f} s")
 
 
 def say(text: str) -> None:

@@ -7,7 +7,8 @@ import platform
 import sqlite3
 import ssl
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,30 @@ from typing import Any
 from tests.benchmarks.measure import ROOT
 from tests.benchmarks.servers import program
 
+# Debian leaves the flags of PGO and LTO, with which it builds, out of what its Python says of itself.
+_BUILD = """
+import platform, sys, sysconfig
+flags = " ".join(str(sysconfig.get_config_var(name)) for name in ("CONFIG_ARGS", "PY_CORE_CFLAGS", "PY_CORE_LDFLAGS"))
+if sys.base_prefix == "/usr" and platform.freedesktop_os_release().get("ID") == "debian":
+    build = "Debian's, with PGO and LTO"
+else:
+    pgo = "--enable-optimizations" in flags or "-fprofile-use" in flags
+    lto = "--with-lto" in flags or "-flto" in flags
+    build = f"{'with' if pgo else 'without'} PGO, {'with' if lto else 'without'} LTO"
+print(f"{platform.python_implementation()} {platform.python_version()} ({build})")
+"""
 _PACKAGES = ("crawler", "aiohttp", "uvloop", "selectolax", "orjson")
 
 
-def machine(peers_python: str) -> dict[str, Any]:
+def machine(peers_python: str, others: Mapping[str, str]) -> dict[str, Any]:
     """Cores, processor, memory, and the versions of all that takes part. `load` is the system's, over one minute."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "system": platform.platform(),
-        "python": platform.python_version(),
+        "python": _python(sys.executable),
+        "other pythons": {name: _python(python) for name, python in others.items()},
         "openssl": ssl.OPENSSL_VERSION,
         "sqlite": sqlite3.sqlite_version,
         "versions": {name: version(name) for name in _PACKAGES} | _programs(peers_python),
@@ -44,6 +58,11 @@ def _programs(peers_python: str) -> dict[str, str]:
         "crawlee": [peers_python, "-c", ask.format("crawlee")],
     }
     return {name: _said(command) for name, command in commands.items()}
+
+
+def _python(python: str) -> str:
+    """Its version, and how it was built: that is worth up to 15 %."""
+    return _said([python, "-P", "-c", _BUILD])
 
 
 def _said(command: Sequence[str]) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def run(
     folder: Path,
     *,
     timeout_s: float,
-    environment: dict[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
     good: Container[int] = (0,),
 ) -> Usage:
     """Run it to its end in the checkout's root, its output in `folder`.
@@ -57,7 +58,7 @@ def run(
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         started_at, started = time.time(), time.monotonic()
         process = subprocess.Popen(
-            command,
+            [*bound(), *command],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -82,6 +83,12 @@ def run(
         )
 
 
+def bound() -> list[str]:
+    """The beginning of a command that is to end with this process, also where that is killed (Linux, util-linux)."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
+
+
 class _Deadline:
     """Ends the program's whole session when its time is up, or when the benchmark is interrupted."""
 
@@ -89,6 +96,7 @@ class _Deadline:
         self.passed = False
         self._process = process
         self._timer = threading.Timer(timeout_s, self._pass)
+        self._timer.daemon = True  # an interrupt just before its `with` leaves it to itself
 
     def __enter__(self) -> _Deadline:
         self._timer.start()

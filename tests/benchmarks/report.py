@@ -1,120 +1,114 @@
-"""A case's table, JSON and picture. Figures are medians of the rounds; the JSON has every round."""
+"""A finished case as data, for JSON, and that data as Markdown. Figures are medians of the rounds."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from tests.benchmarks.contest import Figure, Outcome, Score
+from tests.benchmarks.contest import Outcome, Score
 
-_BAR, _REFERENCE_BAR, _WHISKER = "#3b6fb6", "#9aa7b5", "#222222"
-
-
-def table(outcome: Outcome) -> str:
-    """A Markdown table, with the notes below it."""
-    head = ["", *(figure.title for figure in outcome.figures), "ratio"]
-    rows = [_row(outcome, score) for score in outcome.scores]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = [_line(head, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
-    lines += [_line(row, widths) for row in rows]
-    absent = [f"{score.contender.name}: {score.absence}" for score in outcome.scores if score.absence]
-    settings = [_settings(score) for score in outcome.scores]
-    notes = "".join(f"- {note}\n" for note in (*outcome.notes, *absent, *settings))
-    return f"## {outcome.title}\n\n" + "\n".join(lines) + f"\n\n- Ratio: of {outcome.figures[0].title}\n{notes}"
+Report: TypeAlias = Mapping[str, Any]
 
 
-def write_json(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None:
+def report(outcome: Outcome, machine: Mapping[str, Any]) -> Report:
     """Every round's figures, the medians, and the machine."""
-    contenders = [
-        {
-            "name": score.contender.name,
-            "settings": score.contender.settings,
-            "absence": score.absence,
-            "rounds": score.rounds,
-            "median": {key: score.median(key) for key in _keys(score)},
-            "against": score.contender.against,
-            "ratio": outcome.ratio(score),
-        }
-        for score in outcome.scores
-    ]
-    data = {
+    return {
         "case": outcome.case,
         "title": outcome.title,
+        "subject": outcome.subject,
+        "measured": datetime.now(UTC).date().isoformat(),
         "machine": machine,
         "notes": list(outcome.notes),
-        "ratio_of": outcome.figures[0].key,
-        "contenders": contenders,
+        "figures": [asdict(figure) for figure in outcome.figures],
+        "contenders": [_contender(outcome, score) for score in outcome.scores],
     }
-    path.write_text(json.dumps(data, indent=2) + "\n")
 
 
-def draw(outcome: Outcome, machine: Mapping[str, Any], path: Path) -> None:
-    """A bar a contender and a panel a figure; whiskers reach from the lowest round to the highest."""
-    from matplotlib.figure import Figure as Picture  # type: ignore[import-not-found, unused-ignore]
-
-    panels = [figure for figure in outcome.figures if figure.panel]
-    present = [score for score in outcome.scores if score.rounds]
-    height = 1.2 + len(panels) * (0.6 + 0.32 * len(present))
-    picture = Picture(figsize=(9, height), layout="constrained")
-    axes = picture.subplots(len(panels), squeeze=False)
-    for axis, figure in zip(axes[:, 0], panels, strict=True):
-        _draw_panel(axis, figure, present)
-    rounds = max((len(score.rounds) for score in present), default=0)
-    measured = "one round" if rounds == 1 else f"median of {rounds} rounds"
-    picture.suptitle(outcome.title, fontweight="bold")
-    picture.supxlabel(
-        f"{measured}; {machine['cores']} cores, {machine['cpu']}, Python {machine['python']}",
-        fontsize=8,
-    )
-    picture.savefig(path, dpi=130)
+def write_json(data: Report, folder: Path) -> None:
+    """The report, in a file named after the case."""
+    (folder / f"{data['case']}.json").write_text(json.dumps(data, indent=2) + "\n")
 
 
-def _draw_panel(axis: Any, figure: Figure, scores: Sequence[Score]) -> None:
-    shown = [score for score in scores if score.values(figure.key)]
-    medians = [score.median(figure.key) or 0.0 for score in shown]
-    reaches = [(min(score.values(figure.key)), max(score.values(figure.key))) for score in shown]
-    whiskers = [
-        [middle - low for middle, (low, _high) in zip(medians, reaches, strict=True)],
-        [high - middle for middle, (_low, high) in zip(medians, reaches, strict=True)],
+def text(data: Report) -> str:
+    """The case for who ran it: all that was measured, and how everybody was set up."""
+    settings = [_settings(one) for one in data["contenders"]]
+    notes = [_ratio_note(data), *data["notes"], *absences(data), *settings]
+    return f"## {data['title']}\n\n{table(data)}\n" + "".join(f"- {note}\n" for note in notes if note)
+
+
+def table(data: Report, *, published: bool = False) -> str:
+    """The contenders that ran. `published`: with the columns of the manual only."""
+    figures = [figure for figure in data["figures"] if figure["published"] or not published]
+    present = [one for one in data["contenders"] if one["rounds"]]
+    extras = [key for key in ("ratio", "stores") if any(one[key] is not None for one in present)]
+    head = [data["subject"], *(figure["title"] for figure in figures), *extras]
+    rows = [
+        [one["name"], *(number(one["median"].get(figure["key"]), figure) for figure in figures), *_extras(one, extras)]
+        for one in present
     ]
-    names = [score.contender.name for score in shown]
-    references = {score.contender.against for score in shown}
-    colours = [_REFERENCE_BAR if name in references else _BAR for name in names]
-    axis.barh(names, medians, xerr=whiskers, color=colours, ecolor=_WHISKER, capsize=3)
-    for place, (middle, (_low, high)) in enumerate(zip(medians, reaches, strict=True)):
-        axis.annotate(
-            _number(middle, figure), (high, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9
-        )
-    axis.invert_yaxis()
-    axis.margins(x=0.15)
-    axis.set_title(figure.panel, loc="left", fontsize=10)
-    axis.spines[["top", "right"]].set_visible(False)
+    rule = ["---", *("---:" for _figure in figures), *("---:" if key == "ratio" else "---" for key in extras)]
+    return "".join(_line(cells) for cells in (head, rule, *rows))
 
 
-def _row(outcome: Outcome, score: Score) -> list[str]:
-    ratio = outcome.ratio(score)
-    cells = [_number(score.median(figure.key), figure) for figure in outcome.figures]
-    return [score.contender.name, *cells, "" if ratio is None else f"{ratio:.2f}"]
+def absences(data: Report) -> list[str]:
+    """Who is left out, and what brings them in."""
+    return [f"**Left out: {one['name']}** ({one['absence']})" for one in data["contenders"] if one["absence"]]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = (
-        cell.ljust(width) if place == 0 else cell.rjust(width)
-        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+def measured_on(data: Report) -> str:
+    """When, where and how often, as a sentence."""
+    machine = data["machine"]
+    return (
+        f"Measured on {data['measured']}: {machine['cores']} cores ({machine['cpu']}), {machine['python']},"
+        f" {_rounds_of(data)}, commit {machine['commit']}."
     )
-    return "| " + " | ".join((first, *others)) + " |"
 
 
-def _number(value: float | None, figure: Figure) -> str:
-    return "" if value is None else f"{value:,.{figure.digits}f}"
+def number(value: float | None, figure: Mapping[str, Any]) -> str:
+    """A figure as it is shown."""
+    return "" if value is None else f"{value:,.{figure['digits']}f}"
 
 
-def _settings(score: Score) -> str:
-    against = f"; ratio to {score.contender.against}" if score.contender.against else ""
-    return f"{score.contender.name}: {score.contender.settings}{against}"
+def _contender(outcome: Outcome, score: Score) -> dict[str, Any]:
+    contender = score.contender
+    return {
+        "name": contender.name,
+        "settings": contender.settings,
+        "stores": contender.stores,
+        "absence": score.absence,
+        "rounds": score.rounds,
+        "median": {key: score.median(key) for key in sorted({key for figures in score.rounds for key in figures})},
+        "against": contender.against,
+        "ratio": outcome.ratio(score),
+    }
 
 
-def _keys(score: Score) -> list[str]:
-    return sorted({key for figures in score.rounds for key in figures})
+def _extras(one: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
+    for key in keys:
+        value = one[key]
+        yield "" if value is None else f"{value:.2f}" if key == "ratio" else str(value)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|\n"
+
+
+def _ratio_note(data: Report) -> str:
+    return f"Ratio: of {data['figures'][0]['title']}." if any(one["against"] for one in data["contenders"]) else ""
+
+
+def _settings(one: Mapping[str, Any]) -> str:
+    against = f"; ratio to {one['against']}" if one["against"] else ""
+    return f"{one['name']}: {one['settings']}{against}"
+
+
+def _rounds_of(data: Report) -> str:
+    """Such as `medians of 5 rounds (Scrapy: 3)`."""
+    rounds = {one["name"]: len(one["rounds"]) for one in data["contenders"] if one["rounds"]}
+    most = max(rounds.values(), default=0)
+    fewer = ", ".join(f"{name}: {count}" for name, count in rounds.items() if count < most)
+    return ("one round" if most == 1 else f"medians of {most} rounds") + (f" ({fewer})" if fewer else "")

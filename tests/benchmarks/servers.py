@@ -18,7 +18,7 @@ from pathlib import Path
 from dnslib import QTYPE, RR, A, DNSRecord  # type: ignore[import-untyped]
 from dnslib.server import BaseResolver, DNSLogger, DNSServer  # type: ignore[import-untyped]
 
-from tests.benchmarks.measure import ROOT
+from tests.benchmarks.measure import ROOT, bound
 
 LOOPBACK = "127.0.0.1"
 _FIRST_ADDRESS = IPv4Address("127.16.0.1")
@@ -120,13 +120,17 @@ class _Names(BaseResolver):  # type: ignore[misc]
 @contextmanager
 def _started(command: Sequence[str], folder: Path, port: int) -> Iterator[None]:
     with (folder / "server.err").open("w") as err:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+        process = subprocess.Popen([*bound(), *command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
         try:
             _wait_for(process, port)
             yield
         finally:
             process.terminate()
-            process.wait(10)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:

@@ -7,7 +7,7 @@ CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     started_at REAL NOT NULL,
     ended_at REAL,              -- NULL: running, or killed; the next start goes on with this run
-    end_reason TEXT,            -- complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, failed, killed
+    end_reason TEXT,            -- complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, output_closed, failed, killed
     pages INTEGER NOT NULL DEFAULT 0,
     requests INTEGER NOT NULL DEFAULT 0,
     options TEXT NOT NULL,      -- JSON, without any secret

@@ -74,12 +74,13 @@ CREATE VIEW stored_pages AS
 --   prev_url        the one before
 --   metas           JSON object of its named meta elements; a value that is repeated is a list
 --   encoding_source  what named the encoding: bom, header, meta, xml, utf-8, guess or default
+--   run_id          the run that stored this version
 SELECT
     u.url, h.name AS host, u.status, f.status_code, p.title, p.description, p.language, p.canonical_url, u.depth,
     f.started_at AS seen_at, u.fetched_at, f.elapsed_s, f.content_type, f.bytes, p.truncated, p.noindex, p.nofollow,
     p.links_total, p.encoding, p.headings, p.open_graph, p.json_ld, p.text, p.body_hash, p.content_hash, u.seed,
     u.id AS url_id, p.id AS page_id, u.failing_since, u.failing_reason, p.author, p.published_at, p.modified_at,
-    p.site_name, p.icon_url, p.next_url, p.prev_url, p.metas, p.encoding_source
+    p.site_name, p.icon_url, p.next_url, p.prev_url, p.metas, p.encoding_source, f.run_id
 FROM urls AS u JOIN pages AS p ON p.id = u.page_id
     LEFT JOIN fetches AS f ON f.id = p.fetch_id LEFT JOIN hosts AS h ON h.id = u.host_id;
 
@@ -883,7 +884,7 @@ CREATE VIEW run_overview AS
 --   started_at      when it began (Unix seconds)
 --   ended_at        when it ended (Unix seconds); NULL if it is still running or was killed
 --   elapsed_s       how long it took (seconds); NULL likewise
---   end_reason      complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, failed, killed
+--   end_reason      complete, waiting, max_pages, max_requests, max_runtime, interrupted, terminated, stopped, output_closed, failed, killed
 --   pages           page versions stored
 --   requests        requests sent
 --   summary         its report (JSON); NULL until it has ended

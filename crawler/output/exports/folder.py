@@ -1,0 +1,142 @@
+"""A folder of exported files, with a manifest: a line of JSON for each file, `file` and what it is of.
+
+One export at a time writes to a folder: it holds the lock of the journal, in which a line stands for each file before
+that is begun. Invariants: a file is whole or is not there; nothing is removed but what the manifest or the journal
+names, and whose name is one that we give; a folder that we have not made, and that is not empty, is left alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+
+from crawler.errors import UsageError
+from crawler.output.exports.target import FLAG
+from crawler.output.files import explained, replacing
+
+MANIFEST, JOURNAL = "_manifest.jsonl", "_unfinished.jsonl"  # no folder of a host has such a name
+_TEMPORARY = ".crawler-export.tmp"
+_MAX_MADE = 10_000  # folders that are known to be there
+
+Entry = Mapping[str, Any]
+
+
+class Folder:
+    """A folder that is being filled."""
+
+    def __init__(self, root: Path, journal: int) -> None:
+        self._root, self._journal = root, journal
+        self._made: set[Path] = set()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether an earlier export has been finished here."""
+        return (self._root / MANIFEST).exists()
+
+    def write(self, entry: Entry, data: bytes) -> None:
+        """Write the file `entry["file"]`, unless it says that already."""
+        path = self._announced(entry)
+        if path.exists() and path.stat().st_size == len(data) and path.read_bytes() == data:
+            return
+        temporary = self._root / _TEMPORARY
+        temporary.write_bytes(data)
+        temporary.replace(path)
+
+    @contextmanager
+    def temporary(self, entry: Entry) -> Iterator[Path]:
+        """A file to write to, which becomes `entry["file"]` once the block has ended without an error."""
+        path = self._announced(entry)
+        yield self._root / _TEMPORARY
+        (self._root / _TEMPORARY).replace(path)
+
+    def remove(self, file: PurePosixPath) -> None:
+        """Remove a file, if it is there, and the folders that are empty then."""
+        path = self._root / file
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
+            self._made.clear()
+            with suppress(OSError):
+                for folder in path.relative_to(self._root).parents[:-1]:
+                    (self._root / folder).rmdir()
+
+    def holds(self, file: PurePosixPath) -> bool:
+        """Whether it is there."""
+        return (self._root / file).is_file()
+
+    def known(self) -> Iterator[Entry]:
+        """What earlier exports have written here, as far as they have come; some of it twice."""
+        for name in (MANIFEST, JOURNAL):
+            with suppress(FileNotFoundError), (self._root / name).open("rb") as lines:
+                for line in lines:
+                    with suppress(ValueError):
+                        entry = orjson.loads(line)
+                        if isinstance(entry, dict) and isinstance(entry.get("file"), str):
+                            yield entry
+
+    async def finish(self, entries: AsyncIterator[Entry]) -> None:
+        """These are all the files of the export: write the manifest."""
+        with replacing(FLAG, self._root / MANIFEST) as file:
+            async for entry in entries:
+                file.write(orjson.dumps(entry) + b"\n")
+        (self._root / JOURNAL).unlink()
+
+    def _announced(self, entry: Entry) -> Path:
+        """The file's path, whose folder is there; the journal has it from now on."""
+        os.write(self._journal, orjson.dumps(entry) + b"\n")
+        path = self._root / str(entry["file"])
+        if path.parent not in self._made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if len(self._made) == _MAX_MADE:
+                self._made.clear()
+            self._made.add(path.parent)
+        return path
+
+
+@contextmanager
+def open_folder(root: Path) -> Iterator[Folder]:
+    """Fill a folder, which is made if it is missing.
+
+    Raises `UsageError` if it is none of ours, if another export writes to it, and if it cannot be written to.
+    """
+    with explained(FLAG, root):
+        _check(root)
+        root.mkdir(parents=True, exist_ok=True)
+        journal = _locked(root)
+        try:
+            yield Folder(root, journal)
+        finally:
+            (root / _TEMPORARY).unlink(missing_ok=True)
+            os.close(journal)
+
+
+def _check(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{FLAG} {root} is a file, and this export needs a folder; name another one")
+    ours = (MANIFEST, JOURNAL)
+    if root.is_dir() and any(root.iterdir()) and not any((root / name).exists() for name in ours):
+        raise UsageError(f"{FLAG} {root} is a folder that `crawler export` has not made, and not empty; name a new one")
+
+
+def _locked(root: Path) -> int:
+    """The journal, to be appended to. What an export that was killed has written to it stays."""
+    while True:
+        journal = os.open(root / JOURNAL, os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(journal)
+            raise UsageError(
+                f"{FLAG} {root}: another export is writing to this folder; wait until it is done"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        if os.fstat(journal).st_nlink:
+            os.write(journal, b"\n")  # the last line may have been cut off
+            return journal
+        os.close(journal)  # that export has ended meanwhile, and has removed it

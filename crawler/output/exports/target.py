@@ -1,0 +1,61 @@
+"""Where an export goes: standard output, a file that takes its place when it is whole, or a folder."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from crawler.output.files import replacing
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+FLAG = "FILE"  # what messages call it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """`path` None: standard output. `is_folder`: the path is that of a folder, which need not exist yet."""
+
+    path: Path | None = None
+    is_folder: bool = False
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks at what is written."""
+        return self.path is None and sys.stdout.isatty()
+
+    @property
+    def folder(self) -> Path:
+        """The folder. Raises `ValueError` where it is none."""
+        if self.path is None or not self.is_folder:
+            raise ValueError("this export does not go to a folder")
+        return self.path
+
+    @contextmanager
+    def stream(self) -> Iterator[BinaryIO]:
+        """To write all of it to, once. A file whose name ends with .gz or .zst is compressed."""
+        if self.path is None:
+            yield sys.stdout.buffer
+            return
+        with replacing(FLAG, self.path) as file, _compressed(file, self.path.suffix) as stream:
+            yield stream
+
+
+@contextmanager
+def _compressed(file: BinaryIO, suffix: str) -> Iterator[BinaryIO]:
+    if suffix == ".gz":
+        with gzip.GzipFile("", "wb", fileobj=file, compresslevel=6, mtime=0) as packed:
+            yield cast(BinaryIO, packed)
+    elif suffix == ".zst":
+        with zstd.ZstdFile(file, "wb") as packed_by_zstd:
+            yield cast(BinaryIO, packed_by_zstd)
+    else:
+        yield file

@@ -1,0 +1,314 @@
+"""`crawler export`: what other tools read is what the database has, whatever was killed on the way."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler import open_crawl
+from crawler.archive.filters import PageFilter
+from crawler.archive.stored_pages import open_pages
+from crawler.output.exports.columns import COLUMNS
+from crawler.output.exports.names import file_name
+from tests.acceptance.conftest import COMMAND, Cli, on_a_terminal
+from tests.acceptance.known_web import SITE, crawl_known_web, known_web, second_night
+from tests.frontier.crawls import DAY_S, NIGHT, crawled
+
+CURRENT = ["/", "/docs/", "/evil", "/same-1", "/same-2", "/shaky", "/orphan", "/docs/a"]
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    db = tmp_path_factory.mktemp("known") / "crawl.db"
+    crawl_known_web(db)
+    return db
+
+
+class Exports:
+    """`crawler export` of the known crawl."""
+
+    def __init__(self, cli: Cli, db: Path) -> None:
+        self._cli, self.db = cli, db
+
+    def __call__(self, *arguments: str) -> str:
+        """What it prints on standard output."""
+        return self._cli.command("export", *arguments, "--db", str(self.db)).out
+
+    def paths(self, *arguments: str) -> list[str]:
+        """The pages that are exported, without the site."""
+        lines = self("jsonl", "-", "--columns", "url", *arguments).splitlines()
+        return [json.loads(line)["url"].removeprefix(SITE) for line in lines]
+
+    def refused(self, *arguments: str) -> str:
+        """The one line that says why."""
+        outcome = self._cli.command("export", *arguments, "--db", str(self.db), status=2)
+        assert outcome.out == ""
+        (line,) = outcome.err.splitlines()
+        return line
+
+
+@pytest.fixture
+def exports(cli: Cli, known: Path) -> Exports:
+    return Exports(cli, known)
+
+
+async def asdicts(db: Path) -> list[dict[str, Any]]:
+    """The current pages as the library gives them."""
+    async with open_crawl(db) as archive:
+        current = {row["url"] async for row in archive.rows("current_pages", columns=["url"])}
+        return [page.asdict() async for page in archive.pages() if page.url in current]
+
+
+# --- which pages ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), CURRENT),
+        (("--host", "*.com"), CURRENT),
+        (("--host", "other.test"), []),
+        (("--url", f"{SITE}/docs/*"), ["/docs/", "/docs/a"]),
+        (("--run", "1"), ["/", "/docs/", "/evil", "/same-1", "/same-2", "/shaky", "/leaving", "/orphan", "/docs/a"]),
+        (("--run", "2"), ["/docs/a"]),
+        (("--run", "1", "--status", "fetched", "--url", "*/s*"), ["/same-1", "/same-2", "/shaky"]),
+        (("--status", "gone"), ["/leaving"]),
+        (("--status", "GONE, failed"), ["/leaving"]),
+        (("--status", "200"), [*CURRENT[:6], "/leaving", *CURRENT[6:]]),
+        (("--status", "404"), []),
+        (("--lang", "EN"), CURRENT),
+        (("--lang", "de"), []),
+        (("--changed-since", "2023-11-15T12:00"), ["/docs/a"]),
+        (("--changed-since", "1s"), []),
+        (("--where", "depth = 2"), ["/docs/a"]),
+        (("--where", "title = 'Same' OR url GLOB '*/evil' -- both"), ["/evil", "/same-1", "/same-2"]),
+        (("--where", "title LIKE '%a%'", "--url", "*/docs*"), ["/docs/a"]),
+        (("--where", "url_id IN (SELECT url_id FROM missing_descriptions)", "--host", "example.com"), CURRENT[1:]),
+    ],
+)
+def test_filters_choose_the_pages(exports: Exports, arguments: tuple[str, ...], expected: list[str]) -> None:
+    assert exports.paths(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("jsonl", "--run", "99"), "has no run 99; there are runs 1 to 2"),
+        (("jsonl", "--status", "lost"), "--status takes pending, fetched"),
+        (("jsonl", "--status", ","), "--status is empty"),
+        (("jsonl", "--lang", "no language"), "is no language"),
+        (("jsonl", "--changed-since", "yesterday"), "--changed-since takes an age such as 7d, or a time"),
+        (("jsonl", "--where", "titel = 1"), "no such column: titel"),
+        (("jsonl", "--where", "1) UNION SELECT 1, 2 WHERE (1"), "cannot be run"),
+        (("jsonl", "--where", "1)) UNION SELECT 1, 2 WHERE ((1"), "cannot be run"),
+        (("jsonl", "--where", "load_extension('x')"), "only reading is allowed"),
+        (("jsonl", "--where", "json_extract(text, '$')"), "--where: malformed JSON"),
+        (("jsonl", "--columns", "titel"), "did you mean title?"),
+        (("jsonl", "--columns", "url,+html"), "a + or - before each"),
+        (("jsonl", "--columns", ","), "--columns is empty"),
+        (("jsonl", "--columns=-all"), "leaves nothing"),
+        (("text", "--columns", "url"), "text has no columns"),
+        (("json",), "there is no format 'json'; did you mean jsonl?"),
+        (("jsonl", "--since", "nonsense"), "is no cursor"),
+        (("text", "--since", "now"), "text cannot say which pages went"),
+        (("jsonl", "--since", "now", "--run", "1"), "cannot be combined with --run"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(exports: Exports, arguments: tuple[str, ...], why: str) -> None:
+    assert why in exports.refused(*arguments)
+
+
+def test_the_database_and_its_companions_are_never_written_over(exports: Exports) -> None:
+    for path in (exports.db, exports.db.with_name("crawl.db-wal"), exports.db.with_name("crawl.db.lock")):
+        assert "database" in exports.refused("jsonl", str(path))
+        assert "database" in exports.refused("text", str(path)) or not path.exists()
+
+
+async def test_fields_that_nobody_asked_for_are_not_read(known: Path) -> None:
+    async with open_pages(known, PageFilter()) as reader:
+        bare = [page async for page in reader.pages(())]
+        full = [page async for page in reader.pages(("text", "links", "headers"), with_bodies=True)]
+        assert await reader.count() == len(bare) == len(full)
+    assert all(not (one.page.text or one.page.links or one.page.headers or one.zstd) for one in bare)
+    assert all(one.page.text and one.page.headers and one.zstd for one in full)
+    assert [one.page.title for one in bare] == [one.page.title for one in full]
+    assert "<title>Docs" in (full[1].html() or "")
+
+
+# --- JSON lines and CSV -----------------------------------------------------------------------------------------------
+
+
+async def test_json_lines_are_the_pages_of_the_library(exports: Exports) -> None:
+    lines = exports("jsonl").splitlines()
+    assert [json.loads(line) for line in lines] == await asdicts(exports.db)
+
+
+def test_columns_are_written_in_the_order_in_which_they_are_asked_for(exports: Exports) -> None:
+    first = exports("jsonl", "--columns", "title,url,host,date,url_status,html", "--url", f"{SITE}/docs/").splitlines()
+    (row,) = map(json.loads, first)
+    assert list(row) == ["title", "url", "host", "date", "url_status", "html"]
+    assert row["date"] == "2023-11-14"
+    assert row["html"].startswith("<!doctype html>")
+    (more,) = map(
+        json.loads, exports("jsonl", "--columns", "+html,-text,-links", "--url", f"{SITE}/docs/").splitlines()
+    )
+    assert set(more) == set(COLUMNS) - {"text", "links", "host", "date", "url_status"}
+
+
+def test_csv_is_what_the_database_has_and_no_formula(exports: Exports, cli: Cli) -> None:
+    file = cli.folder / "pages.csv"
+    assert "8 pages" in exports("csv", str(file), "--columns", "url,title,depth,links,noindex")
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = {row["url"].removeprefix(SITE): row for row in csv.DictReader(lines)}
+    with closing(sqlite3.connect(exports.db)) as connection:
+        stored = dict(connection.execute("SELECT url, depth FROM current_pages"))
+    assert {f"{SITE}{path}": int(row["depth"]) for path, row in rows.items()} == stored
+    assert rows["/evil"]["title"].startswith("'=cmd()")
+    assert json.loads(rows["/docs/"]["links"])[0]["url"] == f"{SITE}/docs/a"
+    assert rows["/"]["noindex"] == "false"
+
+
+def test_a_file_that_is_called_so_is_compressed(exports: Exports, cli: Cli) -> None:
+    exports("jsonl", "pages.jsonl.gz", "--columns", "url")
+    with gzip.open(cli.folder / "pages.jsonl.gz", "rt") as lines:
+        assert len(lines.readlines()) == len(CURRENT)
+
+
+def test_whoever_reads_only_the_beginning_ends_it_quietly(known: Path) -> None:
+    command = [*COMMAND, "export", "jsonl", "--db", str(known)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(60) == 0
+        assert process.stderr.read() == b""
+
+
+def test_a_terminal_is_not_obeyed_by(known: Path) -> None:
+    for form in ("jsonl", "text", "csv"):
+        shown = on_a_terminal([*COMMAND, "export", form, "--url", "*/evil", "--db", str(known)])
+        assert "\x1b[31m" not in shown
+        assert "\u202e" not in shown
+        assert "\x9b" not in shown
+
+
+# --- increments -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def first_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    db = tmp_path_factory.mktemp("nights") / "crawl.db"
+    crawled(known_web(), db, f"{SITE}/", retries=0)
+    return db
+
+
+def test_with_a_cursor_it_tells_what_is_new_and_what_went(cli: Cli, first_night: Path) -> None:
+    db = cli.folder / "copy.db"
+    cli.command("backup", str(db), "--db", str(first_night))
+    exports = Exports(cli, db)
+    first = exports("jsonl", "--cursor", "cursor", "--columns", "url,text")
+    whole = {row["url"]: row for row in map(json.loads, first.splitlines())}
+    web = known_web()
+    second_night(web.sites["example.com"])
+    web.sites["example.com"].page("/same-2", title="Same", text="no more")
+    crawled(web, db, at=NIGHT + DAY_S, max_age_s=0, retries=0)
+    *lines, last = map(json.loads, exports("jsonl", "--cursor", "cursor", "--columns", "url,text").splitlines())
+    assert last == {"cursor": (cli.folder / "cursor").read_text().strip()}
+    assert [line for line in lines if "removed" in line] == [{"url": f"{SITE}/leaving", "removed": "gone"}]
+    for line in lines:
+        if "removed" in line:
+            del whole[line["url"]]
+        else:
+            whole[line["url"]] = line
+    now = [json.loads(line) for line in exports("jsonl", "--columns", "url,text").splitlines()]
+    assert sorted(whole.values(), key=lambda row: row["url"]) == sorted(now, key=lambda row: row["url"])
+    assert len(lines) == 3
+    again = exports("jsonl", "--since", last["cursor"]).splitlines()
+    assert [json.loads(line) for line in again] == [last]
+
+
+def test_what_is_no_longer_chosen_is_filtered(cli: Cli, known: Path) -> None:
+    exports = Exports(cli, known)
+    beginning = "c1_WzAsMF0"
+    lines = [json.loads(line) for line in exports("jsonl", "--since", beginning, "--where", "depth < 2").splitlines()]
+    removed = {line["url"]: line["removed"] for line in lines if "removed" in line}
+    assert removed == {f"{SITE}/docs/a": "filtered", f"{SITE}/leaving": "gone"}
+    assert exports.paths("--url", "*/docs/*", "--columns", "url")
+    only = [json.loads(line) for line in exports("jsonl", "--since", beginning, "--url", "*/docs/*").splitlines()]
+    assert {line["url"] for line in only if "url" in line} == {f"{SITE}/docs/", f"{SITE}/docs/a"}
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """What is in it, but for the manifest."""
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_text() for name, path in found.items() if name != "_manifest.jsonl"}
+
+
+def manifest_of(folder: Path) -> dict[str, str]:
+    lines = map(json.loads, (folder / "_manifest.jsonl").read_text().splitlines())
+    return {line["file"]: line["url"] for line in lines}
+
+
+def texts_of(db: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(db)) as connection:
+        rows = connection.execute("SELECT url, text FROM current_pages")
+        return {str(file_name(url, ".txt")): f"{text}\n" for url, text in rows}
+
+
+def test_a_folder_has_a_file_for_each_page_and_the_manifest_says_whose(exports: Exports, cli: Cli) -> None:
+    folder = cli.folder / "texts"
+    exports("text", str(folder))
+    assert files_of(folder) == texts_of(exports.db)
+    assert manifest_of(folder) == {str(file_name(f"{SITE}{path}", ".txt")): f"{SITE}{path}" for path in CURRENT}
+    exports("text", str(folder), "--url", "*/docs/*")
+    assert set(files_of(folder)) == {"example.com/docs/index.txt", "example.com/docs/a.txt"}
+
+
+def test_a_folder_is_brought_up_to_date(cli: Cli, first_night: Path) -> None:
+    db, folder = cli.folder / "copy.db", cli.folder / "texts"
+    cli.command("backup", str(db), "--db", str(first_night))
+    exports = Exports(cli, db)
+    assert "no export to bring up to date" in exports.refused("text", str(folder), "--since", "c1_WzAsMF0")
+    exports("text", str(folder), "--cursor", "cursor")
+    (folder / "example.com/mine.txt").write_text("the user's own")
+    kept = (folder / "example.com/index.txt").stat().st_ino
+    web = known_web()
+    second_night(web.sites["example.com"])
+    crawled(web, db, at=NIGHT + DAY_S, max_age_s=0, retries=0)
+    said = exports("text", str(folder), "--cursor", "cursor")
+    assert "1 page, 1 removed" in said
+    assert files_of(folder) == texts_of(db) | {"example.com/mine.txt": "the user's own"}
+    assert "example.com/leaving.txt" not in manifest_of(folder)
+    assert (folder / "example.com/index.txt").stat().st_ino == kept
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(exports: Exports, cli: Cli) -> None:
+    (cli.folder / "mine").mkdir()
+    (cli.folder / "mine/precious").write_text("x")
+    assert "not empty" in exports.refused("text", "mine")
+    (cli.folder / "file").write_text("x")
+    assert "is a file" in exports.refused("text", "file")
+    (cli.folder / "mine/_manifest.jsonl").write_text(
+        '{"file": "precious", "url": "https://a.test/"}\n{"file": "../file", "url": "https://a.test/"}\nnonsense\n[1]\n'
+    )
+    exports("text", "mine")
+    assert (cli.folder / "mine/precious").read_text() == "x"
+    assert (cli.folder / "file").read_text() == "x"
+
+
+def test_one_file_has_all_texts_with_form_feeds_between(exports: Exports, cli: Cli) -> None:
+    exports("text", "all.txt")
+    parts = (cli.folder / "all.txt").read_text().split("\f\n")
+    assert exports("text") == "\f\n".join(parts)
+    assert [part.partition("\n")[0] for part in parts] == [*(f"{SITE}{path}" for path in CURRENT), ""]
