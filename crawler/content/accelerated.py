@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 import selectolax.lexbor
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from crawler.content.hyperlinks import caption_name, caption_text
+from crawler.content.hyperlinks import read_links
 from crawler.content.resources import MEDIA_TAGS
 from crawler.content.text_lines import lines_of
 from crawler.content.visible_text import TAGS_BY_ROLE, collapse, tag_ids, take_text
@@ -130,7 +130,7 @@ def _lines_of(marked: str, *flags: bool) -> str:
 
 
 def comparable(found: Walked) -> tuple[object, ...]:
-    """What two walks must agree in, the texts of links read. What has no fixed number is another in each tree."""
-    links = [link and (*link[:2], caption_text(link[2]) or (caption_name(link[2]),)) for link in found.links]
+    """What two walks must agree in, the links read. What has no fixed number is another in each tree."""
+    links = read_links(found.links, "http://a.test/b/", "http://a.test/b/c")
     media = [(MEDIA_TAGS.get(tag), attributes) for tag, attributes in found.media]
     return links, media, *found._replace(links=(), media=())[:-1]

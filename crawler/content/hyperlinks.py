@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from selectolax.lexbor import LexborNode
@@ -46,7 +45,7 @@ class PageLinks(NamedTuple):
 
 
 def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> PageLinks:
-    """The links of `elements`, of which those that are None lead nowhere.
+    """The links of `elements`, of which those that are None lead nowhere, or add nothing to earlier ones.
 
     `base` is what hrefs are resolved against, `url` the page's own. A repeated URL keeps its first rel and the first
     anchor that is not empty, or else the first name that an element has without a text. It is nofollow only if every
@@ -253,7 +252,11 @@ def _take_later_anchors(anchors: list[str], nameless: Mapping[int, list[Caption]
     """
     room = MAX_NAMELESS
     for place, captions in nameless.items():
-        looked_at = captions[:room]
-        room -= len(looked_at)
-        texts, names = map(caption_text, looked_at[1:]), map(caption_name, looked_at)
-        anchors[place] = next(filter(None, chain(texts, names)), "")
+        for number, caption in enumerate(captions[:room], start=1):
+            if text := caption_text(caption):
+                anchors[place] = text
+                room -= number
+                break
+        else:
+            anchors[place] = next(filter(None, map(caption_name, captions[:room])), "")
+            room -= len(captions[:room])

@@ -42,11 +42,12 @@ _GROUP_OF = {tag: group for group, tags in GROUPS.items() for tag in tags}
 class Walked(NamedTuple):
     """What a document has, each kind in document order, what is hidden too but for the text.
 
-    `relations` are the `<link>` elements. `scripts_of_type` are the texts of the scripts that have a type with
-    'ld+json' in it, behind the type; others may be among them. `refreshes` are the contents of the first
-    `<meta http-equiv=refresh>`, each with whether only those see it who run no scripts. `media` are the numbers of the
-    tags (of a `<source>`, of what it stands in) with the attributes. `with_itemprop` finds elements of which the text
-    may be read (`label_of`).
+    `links` may leave out, with None in its place, what adds nothing: an href that an earlier element has, too, with
+    a text and without nofollow. `relations` are the `<link>` elements. `scripts_of_type` are the texts of the
+    scripts that have a type with 'ld+json' in it, behind the type; others may be among them. `refreshes` are the
+    contents of the first `<meta http-equiv=refresh>`, each with whether only those see it who run no scripts.
+    `media` are the numbers of the tags (of a `<source>`, of what it stands in) with the attributes. `with_itemprop`
+    finds elements of which the text may be read (`label_of`).
     """
 
     text: str
