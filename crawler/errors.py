@@ -4,6 +4,7 @@
     +-- UsageError                2  an option, a seed or a file that cannot be used
     +-- DatabaseBusyError         5  another run holds the database
     +-- DatabaseFailedError       6  disk full, file damaged, not a crawl database, newer schema
+        +-- ArchiveFailedError    6  a WARC file cannot be written, or has lost what the database says is in it
 
 Each message is one line: what is wrong, and what to do.
 """
@@ -38,6 +39,10 @@ class DatabaseFailedError(CrawlerError):
     """The database cannot be opened, read or written."""
 
     exit_status = 6
+
+
+class ArchiveFailedError(DatabaseFailedError):
+    """The WARC files cannot be written, or are not what the database says of them."""
 
 
 def no_crawl_in(db: Path) -> DatabaseFailedError:

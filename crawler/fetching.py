@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from crawler.exchange import Exchange
 from crawler.memory import Share
 from crawler.records import Failure, Response
 
@@ -76,6 +77,7 @@ class Fetcher(Protocol):
         share: Share | None = None,
         method: str = "GET",
         as_stranger: bool = False,
+        record: Callable[[Exchange], None] | None = None,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
@@ -89,7 +91,8 @@ class Fetcher(Protocol):
         Where `fresh`, the request goes out on no connection that was kept. The body of a `Response` holds its memory
         until `share` is given back, or, without one, until this returns. `method` may be HEAD, whose answer has no
         body. `as_stranger`: nothing goes along that the user meant for the crawl's own sites: no cookie, no header but
-        those that tell nothing (`session.PUBLIC_FIELDS`) and those that were given for this very host.
+        those that tell nothing (`session.PUBLIC_FIELDS`) and those that were given for this very host. `record` is
+        called, at the end, with what passed over the wire; its response is empty where nothing came.
         """
 
 

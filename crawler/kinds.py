@@ -110,11 +110,39 @@ class File(Text):
 
 
 @dataclass(frozen=True, slots=True)
+class ImportName(Text):
+    """'module:name' of the user's own code; or an empty text: what an earlier run used is not wanted any more."""
+
+    without: ClassVar[Any] = ""
+
+    def check(self, value: str) -> None:
+        """Whether there is such a thing is seen when it is imported."""
+        module, colon, name = value.partition(":")
+        if value and not (colon and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))):
+            raise unreadable("MODULE:NAME, such as myhooks:MyHooks", value)
+
+
+@dataclass(frozen=True, slots=True)
 class FileOrStream(File):
     """A path, or `-` for standard output."""
 
     metavar: str = "FILE|-"
     takes_dash: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Folder(File):
+    """A path of a folder, which a later run finds from wherever it is started."""
+
+    metavar: str = "DIR"
+
+    def stored(self, value: Any) -> str | None:
+        """The absolute path."""
+        return None if value is None else str(Path(value).absolute())
+
+    def restored(self, stored: str | None) -> Path | None:
+        """The path."""
+        return None if stored is None else Path(stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +294,24 @@ class Networks(Several):
                 ip_network(text, strict=False)
             except ValueError:
                 raise ValueError(f"{text!r} is not a network; write it like 127.0.0.0/8 or fd00::/8") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Fields(Several):
+    """Fields of the extraction rule that is for all pages."""
+
+    metavar: str = "NAME=CSS"
+
+    def check(self, value: tuple[str, ...]) -> None:
+        """Together they must make a rule."""
+        if value:
+            from crawler.extraction_rules import rule_of_fields  # few commands have any
+
+            rule_of_fields(value)
+
+    def parse(self, given: Sequence[str]) -> tuple[str, ...]:
+        """The texts in their order; `none` is none of them."""
+        return () if list(given) == [_NO_WORD] else tuple(given)
 
 
 def unreadable(takes: str, given: str) -> ValueError:

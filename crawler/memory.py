@@ -56,6 +56,10 @@ class MemoryBudget:
         self._free -= size
         return True
 
+    def charge(self, size: int) -> None:
+        """`size` bytes have come unasked; whoever asks next waits until there is room again."""
+        self._free -= size
+
     def take_back(self, share: Share) -> None:
         """`share` is done with its memory."""
         self._free += share.size
@@ -115,6 +119,11 @@ class Share:
         while not self.try_take(size):
             with pausing(self._budget.waits_for_parsers):
                 await self._budget.changed()
+
+    def charge(self, size: int) -> None:
+        """Count `size` bytes more, which are there already."""
+        self._budget.charge(size)
+        self.size += size
 
     def keep(self) -> None:
         """The body has been fetched; it holds its memory until it is given back."""

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crawler.bodies import DamagedBodyError, decompress, stored_body
 from crawler.clock import Clock
@@ -21,6 +21,7 @@ from crawler.content.link_header import with_link_header
 from crawler.content.reader import kind_of, may_be_read, may_be_read_by_now
 from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
+from crawler.exchange import Exchange
 from crawler.fetching import LISTING_PATIENCE, Fetcher, Terms, Unresolved, any_type, no_type
 from crawler.parsing.parser import Parser
 from crawler.policy.checking import is_believed
@@ -36,12 +37,16 @@ from crawler.records import (
     FailureKind,
     Listing,
     Page,
+    Reason,
     Response,
     StoredBody,
     UrlKind,
     Visit,
 )
 from crawler.urls import normalize, origin_of, without_credentials
+
+if TYPE_CHECKING:
+    from crawler.hooking import HookCalls
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
 FIRST_REQUEST_TIMEOUT_S = 5.0  # to an origin; hosts that only hang would hold up those behind them
@@ -86,16 +91,30 @@ class Visitor:
         parser: Parser,
         ledger: Ledger,
         clock: Clock,
+        hooks: HookCalls | None = None,
     ) -> None:
         self._config = config
         self._fetcher = fetcher
         self._parser = parser
         self._ledger = ledger
         self._clock = clock
+        self._hooks = hooks
         self._long_listing = asyncio.Lock()
+        self._is_recorded = config.run.warc is not None
+        self._exchanges: dict[Claim, list[Exchange]] = {}  # of the visits under way
 
     async def visit(self, claim: Claim) -> Visit | None:
         """Everything that the claim led to; None where it was given back, because its address is busy."""
+        if not self._is_recorded:
+            return await self._visit(claim)
+        exchanges = self._exchanges[claim] = []
+        try:
+            visit = await self._visit(claim)
+        finally:
+            del self._exchanges[claim]
+        return None if visit is None else replace(visit, exchanges=tuple(exchanges))
+
+    async def _visit(self, claim: Claim) -> Visit | None:
         address = await self._fetcher.address_of(claim.host)
         if isinstance(address, Unresolved):
             return _visit(claim, self._unresolved(claim, address))
@@ -108,6 +127,12 @@ class Visitor:
         asked_with = None
         if claim.previous is not None:
             asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=may_be_read_by_now)
+        headers = asked_with
+        if self._hooks is not None:
+            added, refused = await self._hooks.request(claim, self._clock.wall())
+            if refused is not None:
+                return _unmade(claim, refused)
+            headers = {**(asked_with or {}), **added} or None
         look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing)
         # Until the body has been read: bodies that wait for a parser are bodies.
         with self._fetcher.share() as share, look:
@@ -115,7 +140,7 @@ class Visitor:
                 claim,
                 claim.url,
                 timeout_s=self._timeout_s(claim),
-                headers=asked_with,
+                headers=headers,
                 readable=any_type if claim.kind in LISTINGS else may_be_read,
                 look=look,
                 share=share,
@@ -139,9 +164,13 @@ class Visitor:
             "on_sent": partial(self._ledger.sent, claim),
             "sending_in_s": partial(self._ledger.sending_in_s, claim),
         }
+        if self._is_recorded:
+            asked["record"] = self._exchanges[claim].append
         attempt = await self._fetcher.fetch(url, **asked)
         if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
             attempt = await self._fetcher.fetch(url, fresh=True, **asked)
+        if self._hooks is not None and isinstance(attempt, Response):
+            attempt = await self._hooks.response(claim, attempt)
         if isinstance(attempt, Response) and not self._config.run.response_headers and claim.kind is not UrlKind.CHECK:
             return replace(attempt, head=())  # of a check, it tells a bot wall, and is not stored
         return attempt
@@ -201,6 +230,11 @@ class Visitor:
         response = replace(response, body=b"")  # it has been read, and its `size` is known
         if isinstance(content, Page):
             page = self._with_header_directives(content, response)
+            if self._hooks is not None:
+                hooked = await self._hooks.page(claim, page, response)
+                if isinstance(hooked, Failure):
+                    return _visit(claim, hooked, body=body)
+                page = hooked
             earlier = await self._read_earlier(claim, response, page, body)
             return _visit(claim, response, page=page, earlier=earlier, body=body)
         if isinstance(content, Listing):
@@ -308,6 +342,13 @@ def _visit(claim: Claim, attempt: Response | Failure, **found: Any) -> Visit:
     if isinstance(attempt, Response) and misdated(attempt):
         attempt = replace(attempt, last_modified=None)
     return Visit(claim=claim, attempt=attempt, redirect_url=redirect_url, **found)
+
+
+def _unmade(claim: Claim, refused: Reason | Failure) -> Visit:
+    """No request was made, since a hook forbade it, or failed."""
+    if isinstance(refused, Failure):
+        return _visit(claim, refused)
+    return _visit(claim, Failure(url=claim.url, kind=FailureKind.HOOK, message=refused), veto=refused)
 
 
 def _redirect_url(attempt: Response | Failure) -> str | None:

@@ -79,7 +79,7 @@ class PageFilter:
         if (statuses := self._of_status(view)) is not None:
             found.append(statuses)
         if self.language is not None:
-            tag = f"replace(lower(trim({view}.language)), '_', '-')"
+            tag = language_of(view)
             found.append(Condition(f"({tag} = ? OR {tag} GLOB ?)", (self.language, f"{self.language}-*")))
         if self.where is not None:
             found.append(Condition(f"(({self.where}\n))", ()))
@@ -95,6 +95,11 @@ class PageFilter:
         either = (_among(f"{view}.status", words), _among(f"{view}.status_code", codes))
         sql = " OR ".join(one.sql for one in either if one.parameters)
         return Condition(f"({sql})", either[0].parameters + either[1].parameters)
+
+
+def language_of(view: str) -> str:
+    """SQL for the language of a row as `search.checked_language` has it: de_AT is de-at."""
+    return f"replace(lower(trim({view}.language)), '_', '-')"
 
 
 def parse_statuses(given: str) -> tuple[UrlStatus | int, ...]:

@@ -7,10 +7,11 @@ Invariant: all of it is SQL over one snapshot, and SQLite's alone is the memory 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crawler.archive.changes import Span
-from crawler.archive.filters import CURRENT, Condition, PageFilter, UrlFilter, where
+from crawler.archive.filters import CURRENT, Condition, PageFilter, UrlFilter, language_of, where
 from crawler.storage.sqlite.views import views
 
 _NEWEST, _ANY = "JOIN pages AS p ON p.id = u.page_id", "JOIN pages AS p ON p.url_id = u.id"
@@ -26,6 +27,16 @@ SELECT u.url, coalesce(CASE WHEN u.status NOT IN ({current}) THEN (
 FROM urls AS u{chosen} AND u.page_id IS NOT NULL AND u.id NOT IN ({taken}) ORDER BY u.id
 """
 
+# Columns by which pages can be parted, as SQL of `stored_pages`: each has few values, and none of the size of a text.
+PARTED_BY = {
+    "host": "v.host",
+    "date": "date(CAST(v.seen_at AS INTEGER), 'unixepoch')",
+    "language": language_of("v"),
+    "run_id": "v.run_id",
+    "status": "v.status_code",
+    "url_status": "v.status",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -34,15 +45,17 @@ class Selection:
     pages: PageFilter = field(default_factory=PageFilter)
     span: Span | None = None
 
-    def chosen(self) -> Condition:
-        """A query for `url_id` and `page_id` of each page, in no order, and each once."""
+    def chosen(self, by: Sequence[str] = ()) -> Condition:
+        """A query for `url_id` and `page_id` of each page, each once; `by`: ordered by these (see `PARTED_BY`)."""
         conditions = self.pages.conditions("v")
         if self.pages.run is not None:
             conditions.append(Condition(_LAST_OF_RUN, (self.pages.run,)))
         if self.span is not None:
             conditions.append(_changed("v.url_id", self.span))
         found = where(conditions)
-        return Condition(f"SELECT url_id, page_id FROM ({self._versions()}) AS v{found.sql}", found.parameters)  # noqa: S608
+        order = f" ORDER BY {', '.join([*(PARTED_BY[name] for name in by), 'v.url_id'])}" if by else ""
+        sql = f"SELECT url_id, page_id FROM ({self._versions()}) AS v{found.sql}{order}"  # noqa: S608 - our own names
+        return Condition(sql, found.parameters)
 
     def count(self) -> Condition:
         """A query for their number."""

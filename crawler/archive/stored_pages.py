@@ -32,8 +32,8 @@ from crawler.urls import host_of
 _BATCH = 64  # pages that are read together: a text may be megabytes
 
 _READ = """
-SELECT c.url_id, u.status, {body}, {columns} FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.url_id
-CROSS JOIN pages AS p ON p.id = c.page_id {attempt}{bodies} ORDER BY c.url_id
+SELECT c.url_id, c.page_id, u.status, {body}, {columns} FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.url_id
+CROSS JOIN pages AS p ON p.id = c.page_id {attempt}{bodies} ORDER BY c.{order}
 """
 _LISTING = """
 SELECT u.url, c.page_id FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.url_id ORDER BY c.url_id
@@ -41,6 +41,11 @@ SELECT u.url, c.page_id FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.ur
 _AMONG = """
 SELECT u.url FROM json_each(?) AS asked CROSS JOIN urls AS u ON u.url = asked.value
 WHERE EXISTS (SELECT 1 FROM ({chosen}) AS c WHERE c.url_id = u.id)
+"""
+_LINKS = """
+SELECT p.url_id, l.target_id, u.url, u.status, l.anchor, l.rel, l.nofollow FROM json_each(?) AS wanted
+CROSS JOIN pages AS p ON p.id = wanted.value CROSS JOIN links AS l ON l.page_id = p.id
+CROSS JOIN urls AS u ON u.id = l.target_id
 """
 _BODIES = " LEFT JOIN bodies AS b ON b.hash = p.body_hash"
 
@@ -55,6 +60,7 @@ class StoredPage:
 
     page: Page
     url_id: int
+    page_id: int
     url_status: str
     zstd: bytes | None = None
 
@@ -83,6 +89,18 @@ class Removed(NamedTuple):
     why: str
 
 
+class StoredLink(NamedTuple):
+    """A link of a page: the rows of both URLs in `urls`, where it leads, and what it says."""
+
+    page_url_id: int
+    target_id: int
+    url: str
+    url_status: str
+    anchor: str
+    rel: str
+    nofollow: int
+
+
 class PageReader:
     """Pages of a selection, from one snapshot. `cursor` stands behind all that it shows."""
 
@@ -96,22 +114,32 @@ class PageReader:
             query = self.selection.count()
             return int((await self._read(query.sql, *query.parameters))[0][0])
 
-    async def pages(self, fields: Collection[str], *, with_bodies: bool = False) -> AsyncGenerator[StoredPage]:
-        """Each page once, in the order in which their URLs were found. `fields` are names of fields of `Page`."""
-        chosen = self.selection.chosen()
+    async def pages(
+        self, fields: Collection[str], *, with_bodies: bool = False, by: Sequence[str] = ()
+    ) -> AsyncGenerator[StoredPage]:
+        """Each page once, in the order in which their URLs were found. `fields` are names of fields of `Page`.
+
+        `by`: those first that are alike in these columns (see `PARTED_BY`), and so on.
+        """
+        chosen = await self._ordered(by) if by else self.selection.chosen()
         sql = _READ.format(
             body="b.zstd" if with_bodies else "NULL",
             columns=page_columns(fields),
             chosen=chosen.sql,
+            order="place" if by else "url_id",
             attempt=OF_ATTEMPT,
             bodies=_BODIES if with_bodies else "",
         )
         with_links = "links" in fields or "link_details" in fields
         async with aclosing(self._batches(Condition(sql, chosen.parameters))) as batches:
             async for rows in batches:
-                pages = await pages_of([row[3:] for row in rows], self._read, with_links=with_links)
-                for (url_id, status, zstd, *_more), page in zip(rows, pages, strict=True):
-                    yield StoredPage(page=page, url_id=url_id, url_status=status, zstd=zstd)
+                pages = await pages_of([row[4:] for row in rows], self._read, with_links=with_links)
+                for (url_id, page_id, status, zstd, *_more), page in zip(rows, pages, strict=True):
+                    yield StoredPage(page=page, url_id=url_id, page_id=page_id, url_status=status, zstd=zstd)
+
+    async def links_of(self, page_ids: Sequence[int]) -> list[StoredLink]:
+        """The links of these versions, page by page."""
+        return [StoredLink(*row) for row in await self._read(_LINKS, orjson.dumps(page_ids).decode())]
 
     async def listing(self) -> AsyncGenerator[tuple[str, int]]:
         """The URL of each page, and its row in `pages`; also of those that the span does not speak of."""
@@ -134,6 +162,13 @@ class PageReader:
             async for rows in batches:
                 for row in rows:
                     yield Removed(*row)
+
+    async def _ordered(self, by: Sequence[str]) -> Condition:
+        """The chosen ones in that order, from a temporary table: to sort the pages themselves would take their size."""
+        query = self.selection.chosen(by)
+        await self._read("DROP TABLE IF EXISTS temp.parted")
+        await self._read(f"CREATE TEMP TABLE parted AS {query.sql}", *query.parameters)
+        return Condition("SELECT url_id, page_id, rowid AS place FROM temp.parted", ())
 
     async def _batches(self, query: Condition) -> AsyncGenerator[Sequence[Sequence[Any]]]:
         with self._explained():

@@ -17,6 +17,7 @@ import typer
 
 from crawler.archive.filters import PageFilter, UrlFilter, parse_statuses
 from crawler.archive.search import checked_language
+from crawler.archive.selection import PARTED_BY
 from crawler.archive.stored_pages import PageReader, open_pages
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.cli.rows import OnHost, UrlGlob
@@ -32,6 +33,7 @@ from crawler.output.files import check_writable, write_file
 from crawler.output.streams import lasting_stream
 from crawler.quantities import Age
 from crawler.storage.location import database_at
+from crawler.urls import normalize
 
 _STDOUT = "-"
 
@@ -116,6 +118,14 @@ def export(
             autocompletion=lambda: list(COLUMNS),
         ),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Parquet only: part the rows into folders, by host,date for example."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option("--base-url", metavar="URL", help="Sitemap only: the folder in which its files will be served."),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -131,7 +141,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write the pages of a crawl for other tools: JSON lines, CSV, texts.
+    """Write the pages of a crawl for other tools: JSON lines, CSV, Parquet, texts, sitemap, link graph.
 
     By default, all current pages. A file takes its place once it is whole.
     """
@@ -149,8 +159,13 @@ def export(
         language=checked_language(language) if language is not None else None,
         where=condition,
     )
-    options = ExportOptions(columns=_columns(chosen, columns), suffix=chosen.suffix)
-    target = _target(chosen, file, db)
+    options = ExportOptions(
+        columns=_columns(chosen, columns),
+        by=_partitions(chosen, by),
+        base_url=_base(chosen, base_url),
+        suffix=chosen.suffix,
+    )
+    target = _target(chosen, file, db, is_parted=by is not None)
     task = _Task(form=chosen, target=target, options=options, pages=pages, since=since, cursor_file=cursor)
     _check(task)
     asyncio.run(_export(db, task))
@@ -190,9 +205,34 @@ def _columns(form: ExportFormat, given: str | None) -> tuple[str, ...]:
     return ()
 
 
-def _target(form: ExportFormat, file: str, db: Path) -> Target:
+def _partitions(form: ExportFormat, given: str | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if not form.has_folders:
+        raise UsageError(f"--by is for parquet; leave it out for {form.name}")
+    names = tuple(dict.fromkeys(filter(None, (one.strip() for one in given.split(",")))))
+    for name in names or ("",):
+        if name not in PARTED_BY:
+            raise UsageError(f"--by takes {', '.join(PARTED_BY)}, with commas between, not {name!r}")
+    return names
+
+
+def _base(form: ExportFormat, given: str | None) -> str | None:
+    if given is None:
+        return None
+    if form.name != "sitemap":
+        raise UsageError(f"--base-url is for sitemap; leave it out for {form.name}")
+    url = normalize(given)
+    if url is None or "?" in url:
+        raise UsageError(f"--base-url takes the http(s) URL of a folder, such as https://example.com/, not {given!r}")
+    return url if url.endswith("/") else f"{url}/"
+
+
+def _target(form: ExportFormat, file: str, db: Path, *, is_parted: bool) -> Target:
     """Raises `UsageError` where nothing of that format can be written there."""
     if file == _STDOUT:
+        if is_parted:
+            raise UsageError("--by needs a folder to write to; name one")
         if form.is_binary and sys.stdout.isatty():
             raise UsageError(f"{form.name} is nothing for a terminal; name a file")
         return Target()
@@ -201,7 +241,7 @@ def _target(form: ExportFormat, file: str, db: Path) -> Target:
     if os.path.realpath(path) in places:
         raise UsageError(f"{FLAG} {path} belongs to the database; name another file")
     is_document = bool(form.suffix) and (path.is_dir() or form.suffix not in path.suffixes)
-    if is_document:
+    if is_parted or is_document:
         return Target(path=path, is_folder=True)
     check_writable(FLAG, path)
     return Target(path=path)
@@ -218,6 +258,11 @@ def _check(task: _Task) -> None:
     if not (task.form.has_removals or (task.target.is_folder and task.form.suffix)):
         where = " in one file; name a folder" if task.form.suffix else "; export all of it, or jsonl"
         raise UsageError(f"{task.form.name} cannot say which pages went, as {given} needs{where}")
+
+    if task.options.by:
+        raise UsageError(f"--by cannot be combined with {given}")
+    if task.options.columns and "url" not in task.options.columns:
+        raise UsageError(f"{given} tells of pages by their URLs; add url to --columns")
 
 
 async def _export(db: Path, task: _Task) -> None:

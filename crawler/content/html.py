@@ -73,7 +73,7 @@ def read_page(
     document, (encoding, encoding_source) = _read_document(body, content_type, walk)
     tree, title, found, _read_as = document
     metas = found.metas
-    base = _base_url(found.base_href, url, encoding)
+    base = base_url(found.base_href, url, encoding)
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
     links, links_total, link_details = read_links(chain(map(series_element, found.relations), found.links), base, url)
     refresh, is_redirect = _refresh(found.refreshes, base, url)
@@ -119,10 +119,15 @@ def _read_document(body: bytes, content_type: str | None, walk: Walk) -> tuple[_
 
 
 def _parse(body: bytes, encoding: str, content_type: str | None, walk: Walk) -> _Document:
-    markup, read_as = _as_html(decode(body, encoding), content_type)
-    tree = LexborHTMLParser(markup, options=_PARSER_OPTIONS)
+    tree, read_as = parsed(body, encoding, content_type)
     title = _title(tree)
     return _Document(tree, title, walk(tree), read_as)
+
+
+def parsed(body: bytes, encoding: str, content_type: str | None) -> tuple[LexborHTMLParser, str]:
+    """The tree of a document, and the media type that it was read as."""
+    markup, read_as = _as_html(decode(body, encoding), content_type)
+    return LexborHTMLParser(markup, options=_PARSER_OPTIONS), read_as
 
 
 def _described(document: _Document, language: str | None, names: Mapping[str, list[str]], base: str) -> dict[str, Any]:
@@ -167,7 +172,7 @@ def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
     return text, HTML
 
 
-def _base_url(href: str | None, url: str, encoding: str) -> str:
+def base_url(href: str | None, url: str, encoding: str) -> str:
     """What URLs are resolved against: the `<base href>`, or the page's own URL if that one is invalid."""
     base = document_base(url, encoding)
     named = normalize(href, base) if href else None

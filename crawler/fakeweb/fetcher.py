@@ -21,6 +21,7 @@ from typing import Never
 from crawler.clock import Clock
 from crawler.config import NetworkConfig
 from crawler.counters import Counters
+from crawler.exchange import Exchange as Recorded
 from crawler.fakeweb.answers import message_of, reply_to, route_of, status_of
 from crawler.fakeweb.directory import Directory
 from crawler.fakeweb.exchange import Connection, Exchange, FetchError, Head, read, unread
@@ -68,8 +69,11 @@ class FakeWebFetcher:
         share: Share | None = None,
         method: str = "GET",
         as_stranger: bool = False,
+        record: Callable[[Recorded], None] | None = None,
     ) -> Response | Failure:
-        """See `Fetcher.fetch`. Raises `TypeError` for a stream handler."""
+        """See `Fetcher.fetch`; nothing passes over a wire, so `record` is not called. Raises `TypeError` for a stream
+        handler.
+        """
         exchange = Exchange(without_credentials(url), self._clock)
         self._counters.in_flight += 1
         try:

@@ -119,6 +119,7 @@ class Returning:
             timed_out=isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.TIMEOUT,
             back_off_until=until if closure is not None and closure.blame is Blame.HOST else None,
             pause=(until, closure.why) if closure is not None and closure.blame is Blame.ORIGIN else None,
+            asked=visit.veto is None,
         )
         host = self._workbench.host(claim.host_id)
         again = claim.kind is not UrlKind.ROBOTS and verdict.retry_in_s is not None

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from crawler.counters import Counters
+from crawler.exchange import Exchange
 from crawler.fetching import Look
 from crawler.network.deadlines import Deadline, Hearing
 from crawler.network.lag import LoopLag
@@ -79,6 +80,7 @@ class Attempt:
     sending_in_s: Callable[[], float] | None = None  # asked once there is a connection
     fresh: bool = False  # no connection that was kept will do
     proxy: str | None = None  # the name of the proxy that it goes through
+    exchange: Exchange | None = None  # where what passes over the wire is written down
     wall_clock: Callable[[], float] = time.time
     sockets: int = 0  # made for this request: none means that a connection was reused
     refused: str | None = None  # why the guard refused the address tried last

@@ -17,6 +17,7 @@ from yarl import URL
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
+from crawler.exchange import Exchange, Lookup
 from crawler.fetching import Look, Unresolved, any_type
 from crawler.host_settings import HostSettings
 from crawler.memory import MemoryBudget, Share
@@ -30,6 +31,7 @@ from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, k
 from crawler.network.guard import AddressGuard
 from crawler.network.lag import LoopLag
 from crawler.network.rate import RateLimit, buffer_bytes
+from crawler.network.recording import note_failure, note_response
 from crawler.network.resolver import Resolver, parse_dns_server
 from crawler.network.session import (
     Concurrency,
@@ -93,6 +95,7 @@ class HttpFetcher:
         share: Share | None = None,
         method: str = "GET",
         as_stranger: bool = False,
+        record: Callable[[Exchange], None] | None = None,
     ) -> Response | Failure:
         """The answer to one GET of `url` (normalized), or why there is none. Raises nothing but `CancelledError`.
 
@@ -101,7 +104,7 @@ class HttpFetcher:
         whole request, in which the time waited for our own rate limit does not count. `on_sent` is called at the moment
         in which the request was sent, and not before `sending_in_s`, asked once there is a connection, says 0 seconds.
         Where `fresh`, it goes out on no connection that was kept. The body counts in the memory budget until `share` is
-        given back; without one, until this returns. `method` and `as_stranger`: see `Fetcher.fetch`.
+        given back; without one, until this returns. `method`, `as_stranger` and `record`: see `Fetcher.fetch`.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
         attempt = Attempt(
@@ -118,6 +121,7 @@ class HttpFetcher:
             sending_in_s=sending_in_s,
             fresh=fresh,
             proxy=self._proxy.name if self._proxy is not None else None,
+            exchange=None if record is None else Exchange(without_credentials(url), method, self.share()),
             wall_clock=self._wall_clock,
         )
         token = current_attempt.set(attempt)
@@ -131,6 +135,9 @@ class HttpFetcher:
             return _failure(attempt, *explain(error, attempt))
         finally:
             attempt.finish()
+            if attempt.exchange is not None and record is not None:
+                attempt.exchange.end()
+                record(attempt.exchange)
             self._counters.in_flight -= 1
             current_attempt.reset(token)
 
@@ -233,21 +240,22 @@ async def open_fetcher(
     cookies: CookieFile | None = None,
     hosts: Sequence[HostSettings] = (),
     ssl_context: ssl.SSLContext | None = None,
+    on_lookup: Callable[[Lookup], None] | None = None,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[HttpFetcher]:
     """The fetcher, opened inside the running event loop and closed in every way out.
 
     `concurrency` is what fits below the open-file limit, found out where it is not given. `cookies` are sent where they
     belong, and so are the headers of `hosts`. `ssl_context` replaces the default trust in the system's CAs;
-    `wall_clock` gives the times in what is returned. Raises `UsageError` where the DNS server or a header cannot be
-    used.
+    `on_lookup` hears what DNS says; `wall_clock` gives the times in what is returned. Raises `UsageError` where the DNS
+    server or a header cannot be used.
     """
     if concurrency is None:
         concurrency = fit_concurrency(politeness.concurrency, open_file_limit())
     politeness = replace(politeness, per_host=max([politeness.per_host, *(host.per_host or 0 for host in hosts)]))
     receive_buffer_bytes = None if network.max_rate is None else buffer_bytes(network.max_rate)
     guard = AddressGuard(network.allowed_networks, counters, receive_buffer_bytes)
-    resolver = Resolver(counters, network.dns_server)
+    resolver = Resolver(counters, network.dns_server, on_lookup=on_lookup)
     deadlines, lag = Deadlines(network.read_timeout_s), LoopLag()
     try:
         async with open_session(
@@ -282,6 +290,8 @@ def request_target(url: str) -> URL:
 
 
 def _response(attempt: Attempt, answer: aiohttp.ClientResponse, body: Body | None = None) -> Response:
+    if attempt.exchange is not None:
+        note_response(attempt.exchange, attempt, answer, body)
     return Response(
         url=attempt.url,
         status_code=answer.status,
@@ -300,6 +310,8 @@ def _response(attempt: Attempt, answer: aiohttp.ClientResponse, body: Body | Non
 
 
 def _failure(attempt: Attempt, kind: FailureKind, message: str) -> Failure:
+    if attempt.exchange is not None:
+        note_failure(attempt.exchange, attempt, kind, message)
     return Failure(
         url=attempt.url,
         kind=kind,

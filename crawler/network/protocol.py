@@ -9,7 +9,8 @@ what a server sends before there is a request would be taken for the answer to t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fcntl import ioctl
 from functools import partial
 from termios import FIONREAD
@@ -22,6 +23,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
+from crawler.exchange import Exchange
 from crawler.network.attempt import current_attempt
 from crawler.network.heads import MAX_FIELDS, MAX_HEAD_BYTES
 from crawler.network.parser import AnswerParser, LenientParser
@@ -40,7 +42,8 @@ class BoundedProtocol(ResponseHandler):
 
     `peer` is the address at its other end; `plain_fd` the socket's descriptor, None under TLS, which may speak first.
     Both are asked for at each request, and asking the transport takes 3 us. `heard_at` is when bytes came last;
-    `on_first_bytes` is called once, with the next that come.
+    `on_first_bytes` is called once, with the next that come. `exchange` is where what passes is written down, if
+    somebody wants it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, parser_options: Mapping[str, Any]) -> None:
@@ -51,6 +54,7 @@ class BoundedProtocol(ResponseHandler):
         self.plain_fd: int | None = None
         self.heard_at = 0.0
         self.on_first_bytes: Callable[[], None] | None = None
+        self.exchange: Exchange | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called once the connection is there, with TLS if it is to have that."""
@@ -98,7 +102,26 @@ class BoundedProtocol(ResponseHandler):
         if self.on_first_bytes is not None:
             self.on_first_bytes()
             self.on_first_bytes = None
+        if self.exchange is not None:
+            self.exchange.hear(data)
         super().data_received(data)
+
+    @contextmanager
+    def written_down(self, exchange: Exchange) -> Iterator[None]:
+        """Inside, what is sent goes into the exchange; and from now on all that comes, until there is another one."""
+        self.exchange = exchange
+        transport = self.transport
+        if transport is None:
+            yield
+            return
+        tls = transport.get_extra_info("ssl_object")
+        exchange.protocols = () if tls is None else (str(tls.version()).lower().replace("tlsv", "tls/"),)
+        self.transport = cast(asyncio.Transport, _Tapped(transport, exchange))
+        try:
+            yield
+        finally:
+            if self.transport is not None:  # else it was lost meanwhile
+                self.transport = transport
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Called for the head of each answer."""
@@ -119,6 +142,26 @@ class BoundedProtocol(ResponseHandler):
         return _UNREAD[:4] != _NONE
 
 
+class _Tapped:
+    """A transport whose bytes go into an exchange, too."""
+
+    def __init__(self, transport: asyncio.Transport, exchange: Exchange) -> None:
+        self._transport = transport
+        self._exchange = exchange
+
+    def write(self, data: bytes) -> None:
+        """Send it."""
+        self._exchange.say(data)
+        self._transport.write(data)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        """Send them."""
+        self.write(b"".join(pieces))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class WatchedRequest(aiohttp.ClientRequest):
     """Is not sent where the answer is there before it."""
 
@@ -132,6 +175,10 @@ class WatchedRequest(aiohttp.ClientRequest):
         is_new = attempt is not None and attempt.sockets
         if is_new and isinstance(conn.protocol, BoundedProtocol) and conn.protocol.has_answered():
             raise aiohttp.ClientPayloadError from BadHttpMessage("the response came before the request")
+        if attempt is not None and attempt.exchange is not None and isinstance(conn.protocol, BoundedProtocol):
+            attempt.exchange.peer = conn.protocol.peer if attempt.proxy is None else None
+            with conn.protocol.written_down(attempt.exchange):
+                return await super().send(conn)
         return await super().send(conn)
 
 

@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from crawler.counters import Counters
 from crawler.errors import UsageError
+from crawler.exchange import Lookup
 from crawler.fetching import Unresolved
 from crawler.network.guard import is_localhost, parse_address
 
@@ -46,7 +47,8 @@ class Resolver(AbstractResolver):
     """The resolver of one session; made inside a running event loop, closed with `close`.
 
     `dns_server` is asked instead of the system's: 'IP', 'IP:port' or '[IPv6]:port'; `UsageError` where it is none. A
-    lookup ends within `timeout_s` seconds. `clock` counts seconds, for the lifetime of answers.
+    lookup ends within `timeout_s` seconds. `clock` counts seconds, for the lifetime of answers. `on_lookup` hears what
+    DNS says, each time that it is asked.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Resolver(AbstractResolver):
         timeout_s: float = LOOKUP_S,
         max_names: int = MAX_NAMES,
         clock: Callable[[], float] = time.monotonic,
+        on_lookup: Callable[[Lookup], None] | None = None,
     ) -> None:
         self._servers = [parse_dns_server(dns_server)] if dns_server else None
         self._dns = self._open_channel()
@@ -65,6 +68,7 @@ class Resolver(AbstractResolver):
         self._timeout_s = timeout_s
         self._max_names = max_names
         self._clock = clock
+        self._on_lookup = on_lookup
         self._known: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
         self._under_way: dict[str, asyncio.Task[Answer]] = {}
         self._slots = asyncio.Semaphore(MAX_LOOKUPS)
@@ -143,6 +147,8 @@ class Resolver(AbstractResolver):
         addresses = in_stable_order(node.addr[0].decode() for node in found.nodes)
         if not addresses:
             return ABSENT_TTL_S, Unresolved(host=name, message=f"{name} has no address")
+        if self._on_lookup is not None:
+            self._on_lookup(_as_lookup(name, found))
         return min(max(ttl_s, MIN_TTL_S), MAX_TTL_S), addresses
 
     async def _ask_again_where_late(self, name: str) -> pycares.AddrInfoResult:
@@ -209,6 +215,15 @@ def in_stable_order(addresses: Iterable[str]) -> tuple[str, ...]:
 def family_of(address: str) -> socket.AddressFamily:
     """AF_INET6 for what has a colon, AF_INET for the rest."""
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _as_lookup(name: str, found: pycares.AddrInfoResult) -> Lookup:
+    """The aliases first, then the addresses, each under the name that it belongs to."""
+    aliases = [(one.alias, one.ttl, "CNAME", one.name) for one in found.cnames]
+    owner = aliases[-1][3] if aliases else name
+    addresses = [(node.addr[0].decode(), node.ttl) for node in found.nodes]
+    records = [(owner, ttl, "AAAA" if ":" in address else "A", address) for address, ttl in addresses]
+    return Lookup(name=name, at=time.time(), records=(*aliases, *dict.fromkeys(records)))
 
 
 @lru_cache(maxsize=1024)

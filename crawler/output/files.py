@@ -16,7 +16,7 @@ from crawler.errors import UsageError
 from crawler.temporary import temporary_file
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
-_PREFIX = ".crawler."  # of a temporary file, without the file's own name, which may be as long as the system allows
+PREFIX = ".crawler."  # of a temporary file, without the file's own name, which may be as long as the system allows
 
 
 def check_writable(flag: str, path: Path) -> None:
@@ -29,9 +29,9 @@ def check_writable(flag: str, path: Path) -> None:
             raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
         if is_database(path):
             raise FileExistsError(errno.EEXIST, "is a SQLite database; name another file")
-        if not _takes_the_place_of_a_file(path):
+        if not takes_the_place_of_a_file(path):
             return
-        with temporary_file(path.parent, _PREFIX):
+        with temporary_file(path.parent, PREFIX):
             pass
 
 
@@ -52,17 +52,24 @@ def replacing(flag: str, path: Path, *, durable: bool = True) -> Iterator[Binary
     If we are killed, a temporary file is left beside the old one, until a file is written to that folder again.
     """
     with explained(flag, path):
-        if not _takes_the_place_of_a_file(path):
+        if not takes_the_place_of_a_file(path):
             with path.open("wb") as file:
                 yield file
             return
-        with temporary_file(path.parent, _PREFIX) as temporary:
-            with temporary.open("wb") as file:
+        with temporary_file(path.parent, PREFIX) as temporary:
+            with written(temporary, durable=durable) as file:
                 yield file
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
             temporary.replace(path)
+
+
+@contextmanager
+def written(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A file to write to; `durable`: what stands in it at the end of the block outlives a power cut."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
 
 
 def is_database(path: Path) -> bool:
@@ -76,7 +83,8 @@ def is_database(path: Path) -> bool:
         return False
 
 
-def _takes_the_place_of_a_file(path: Path) -> bool:
+def takes_the_place_of_a_file(path: Path) -> bool:
+    """Whether `write_file` makes a new file there, rather than write to a device or a pipe."""
     return path.is_file() or not path.exists()
 
 

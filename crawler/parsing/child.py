@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 from crawler.bodies import body_hash, compress
 from crawler.content.accelerated import fastest_walk
-from crawler.content.reader import read
 from crawler.content.walk import Walk, walk
+from crawler.parsing.reading import read_document
 from crawler.parsing.settings import ReaderSettings
 from crawler.parsing.wire import READY, encode_answer, receive_request
 from crawler.records import Page, StoredBody
@@ -55,7 +55,7 @@ def serve(
     before = _resident_bytes()
     while (request := receive_request(requests.read)) is not None:
         kind, keep_body, url, content_type, body = request
-        content = read(kind, body, url, content_type, product_token=settings.product_token, walk=walk)
+        content = read_document(settings, kind, body, url, content_type, walk)
         keeps = keep_body and isinstance(content, Page)
         kept = StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body)) if keeps else None
         grown_bytes = _grown_bytes(before, give_back) if len(body) > _SMALL_BYTES else 0

@@ -44,7 +44,7 @@ _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP, UrlKind.FEED)
 _ENTRIES_AT_ONCE = 2_000  # in one message: to decode 50,000 would hold up the event loop for 0.2 s
 _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
-_SENT_OTHERWISE = {"url", "links", "extracts", *_HASHES, *OF_DELIVERY}
+_SENT_OTHERWISE = {"url", "links", "extracts", "fields", *_HASHES, *OF_DELIVERY}
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _SENT_OTHERWISE)
 _TUPLES: dict[str, type[tuple[Any, ...]]] = {  # JSON has none
     "headings": tuple,
@@ -167,6 +167,8 @@ def decode_content(json: bytes, url: str) -> Content:
             found[name] = ()
     found["json_ld"] = tuple(found["json_ld"])
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
+    if extracts and isinstance(extracts[-1], dict):
+        found["fields"] = extracts.pop()
     if extracts:
         found["extracts"] = tuple(
             Extract(rule, tuple(rows), tuple(lacking), cut) for rule, rows, lacking, cut in extracts
@@ -183,4 +185,10 @@ def _columns(content: Content) -> Any:
     links = columns_of(content.links)
     hashes = [getattr(content, name).hex() for name in _HASHES]
     columns = (links.urls, links.anchors, links.rels, links.nofollows)
-    return [*(getattr(content, name) for name in _PAGE_FIELDS), hashes, columns, *content.extracts]
+    return [
+        *(getattr(content, name) for name in _PAGE_FIELDS),
+        hashes,
+        columns,
+        *content.extracts,
+        *filter(None, [content.fields]),
+    ]

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
 from crawler.config import CheckKind
+from crawler.extraction_rules import Rule
 from crawler.records import (
     Claim,
     Closure,
@@ -56,6 +57,79 @@ class Batch(Generic[T]):
 
     rows: list[T]
     next: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarcFile:
+    """A WARC file of this crawl. `size` and `index_size` count the bytes of it, and of the lines of its index, that
+    belong to what is committed: what stands behind them is to be cut off. `folder` is where it was made.
+    """
+
+    name: str
+    folder: str
+    size: int = 0
+    index_size: int = 0
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarcPayload:
+    """A payload that a response record in the WARC files holds, which later records may refer to.
+
+    `key` tells equal payloads in the same coding, `digest` is the record's own (SHA-1). `record_id` is the record's
+    UUID, `at` its date.
+    """
+
+    key: bytes
+    digest: bytes
+    record_id: bytes
+    url: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """What was written to WARC files for results that are about to be committed: the files as they are by now, the
+    payloads that are new, and the payload that each URL (by its id) has now.
+    """
+
+    files: Sequence[WarcFile]
+    payloads: Sequence[WarcPayload]
+    payload_of: Sequence[tuple[int, bytes]]
+
+
+class WarcLog(Protocol):
+    """What a store remembers of the WARC files that are written beside it."""
+
+    async def warc_files(self) -> list[WarcFile]:
+        """Those that are not closed, and the newest one, in the order in which they were made."""
+
+    async def warc_payloads(self, keys: Collection[bytes], url_ids: Collection[int]) -> WarcPayloads:
+        """Those of these keys, and those that these URLs had last."""
+
+    async def close_warc_file(self, name: str) -> None:
+        """Nothing more will be written to it."""
+
+    async def first_run_at(self) -> float:
+        """When the first run in the database started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarcPayloads:
+    """Payloads that are known, by key and by the id of a URL."""
+
+    by_key: dict[bytes, WarcPayload]
+    by_url: dict[int, WarcPayload]
+
+
+class WarcWriter(Protocol):
+    """Writes what the visits said and heard to WARC files."""
+
+    async def write(self, results: Sequence[Result]) -> Archived:
+        """Write and flush their exchanges. Raises `ArchiveFailedError` where that cannot be done."""
+
+    async def committed(self) -> None:
+        """What was written last has been committed."""
 
 
 class RunLog(Protocol):
@@ -96,6 +170,18 @@ class RunLog(Protocol):
 
     async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
+
+
+class Rules(Protocol):
+    """The extraction rules. What they find comes with its page (`Page.extracts`), and is stored with it."""
+
+    async def use_rules(self, rules: Sequence[Rule]) -> dict[str, int]:
+        """Record that pages are read by these from now on; each has a view of its rows. Returns how many stored pages
+        have not been read by each of them as it is now, those of which there are some.
+        """
+
+    async def lost_extracts(self) -> dict[str, int]:
+        """On how many pages each rule has found nothing in this run where it had found something before."""
 
 
 class Seeds(Protocol):
@@ -265,8 +351,9 @@ class Checks(Protocol):
 class Commits(Protocol):
     """What the writer asks."""
 
-    async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
-        """Store the results, all or none of them; returns the hosts touched that have something planned.
+    async def commit(self, results: Sequence[Result], now: float, archived: Archived | None = None) -> list[HostRecord]:
+        """Store the results, all or none of them; returns the hosts touched that have something planned. `archived` is
+        what was written to WARC files for them.
 
         The new URLs that they name may become visible a moment before the rest.
         """
@@ -326,7 +413,7 @@ class Figures(Protocol):
         """
 
 
-class Store(RunLog, Seeds, Exclusions, DueReads, Checks, Commits, Figures, Protocol):
+class Store(RunLog, Rules, Seeds, Exclusions, DueReads, Checks, Commits, WarcLog, Figures, Protocol):
     """A crawl database, open for one run."""
 
 

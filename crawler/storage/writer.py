@@ -7,11 +7,11 @@ Invariant: what `put` took is committed, in order, before `run` returns; `run` i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from crawler.records import HostRecord, Page, Result
 from crawler.storage.delivery import delivered
-from crawler.storage.interface import Commits
+from crawler.storage.interface import Commits, WarcWriter
 
 MAX_BATCH = 256  # results
 MAX_WAIT_S = 0.25  # what a kill can cost: the results of this long, and those that arrive while a commit runs
@@ -39,10 +39,20 @@ class Writer:
         self._closing = False
         self._error: BaseException | None = None
         self._reader: asyncio.Queue[Page | None] | None = None
+        self._committed: Callable[[Sequence[Page]], Awaitable[None]] | None = None
+        self._warc: WarcWriter | None = None
 
     def deliver_to(self, reader: asyncio.Queue[Page | None]) -> None:
         """Put each page on this queue once it is committed; when it is full, the crawl waits."""
         self._reader = reader
+
+    def tell(self, committed: Callable[[Sequence[Page]], Awaitable[None]]) -> None:
+        """Call this with the pages of each commit, and wait for it."""
+        self._committed = committed
+
+    def record_in(self, warc: WarcWriter) -> None:
+        """Have what the visits said and heard written there before it is committed."""
+        self._warc = warc
 
     async def put(self, result: Result) -> None:
         """Hand over a finished result. Once `run` has failed, raises its error, usually `DatabaseFailedError`."""
@@ -82,18 +92,26 @@ class Writer:
     async def _commit(self, batch: Sequence[Result]) -> bool:
         """Whether there was one; nothing keeps it from here on."""
         if batch:
-            hosts = await self._store.commit(batch, self._wall_clock())
+            archived = None if self._warc is None else await self._warc.write(batch)
+            hosts = await self._store.commit(batch, self._wall_clock(), archived)
+            if self._warc is not None:
+                await self._warc.committed()
             self._on_commit(batch, hosts)
             await self._deliver(batch)
         return bool(batch)
 
     async def _deliver(self, batch: Sequence[Result]) -> None:
-        if self._reader is None:
+        if self._reader is None and self._committed is None:
             return
         run_id, page_ids = self._store.stored_pages()
-        stored = (result for result in batch if result.page is not None)
-        for result, page_id in zip(stored, page_ids, strict=True):
-            await self._reader.put(delivered(result, page_id=page_id, run_id=run_id))
+        stored = [result for result in batch if result.page is not None]
+        pairs = zip(stored, page_ids, strict=True)
+        pages = [delivered(result, page_id=page_id, run_id=run_id) for result, page_id in pairs]
+        if self._committed is not None and pages:
+            await self._committed(pages)
+        if self._reader is not None:
+            for page in pages:
+                await self._reader.put(page)
 
     async def _next_batch(self) -> list[Result]:
         await self._arrived.wait()
@@ -138,4 +156,5 @@ def _weight(result: Result) -> int:
     """About what a visit holds in memory, in bytes."""
     kept = len(result.body.zstd) if result.body is not None else 0
     text = len(result.page.text) if result.page is not None else 0
-    return kept + text + 400 * (len(result.link_targets) + len(result.targets) + len(result.listed))
+    raw = sum(exchange.size for exchange in result.exchanges) if result.exchanges else 0
+    return raw + kept + text + 400 * (len(result.link_targets) + len(result.targets) + len(result.listed))

@@ -8,20 +8,25 @@ import json
 import sqlite3
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from crawler import open_crawl
 from crawler.archive.filters import PageFilter
 from crawler.archive.stored_pages import open_pages
+from crawler.fakeweb import FakeWeb
 from crawler.output.exports.columns import COLUMNS
 from crawler.output.exports.names import file_name
 from tests.acceptance.conftest import COMMAND, Cli, on_a_terminal
 from tests.acceptance.known_web import SITE, crawl_known_web, known_web, second_night
+from tests.benchmarks.million import make
 from tests.frontier.crawls import DAY_S, NIGHT, crawled
 
+SITEMAP, GRAPHML = "{http://www.sitemaps.org/schemas/sitemap/0.9}", "{http://graphml.graphdrawing.org/xmlns}"
 CURRENT = ["/", "/docs/", "/evil", "/same-1", "/same-2", "/shaky", "/orphan", "/docs/a"]
 
 
@@ -244,6 +249,78 @@ def test_what_is_no_longer_chosen_is_filtered(cli: Cli, known: Path) -> None:
     assert exports.paths("--url", "*/docs/*", "--columns", "url")
     only = [json.loads(line) for line in exports("jsonl", "--since", beginning, "--url", "*/docs/*").splitlines()]
     assert {line["url"] for line in only if "url" in line} == {f"{SITE}/docs/", f"{SITE}/docs/a"}
+
+
+# --- sitemaps and graphs ----------------------------------------------------------------------------------------------
+
+
+def locs_of(data: bytes) -> dict[str, str]:
+    """Each URL of a sitemap or an index, and its lastmod."""
+    entries = ET.fromstring(data)
+    assert entries.tag in (f"{SITEMAP}urlset", f"{SITEMAP}sitemapindex")
+    return {one.findtext(f"{SITEMAP}loc", ""): one.findtext(f"{SITEMAP}lastmod", "") for one in entries}
+
+
+def test_a_sitemap_has_what_may_be_listed_and_when_it_changed(exports: Exports) -> None:
+    found = locs_of(exports("sitemap").encode())
+    with closing(sqlite3.connect(exports.db)) as connection:
+        rows = connection.execute("SELECT url, seen_at FROM current_pages").fetchall()
+    assert found == {url: datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") for url, at in rows}
+
+
+def test_what_asks_not_to_be_listed_is_left_out_of_a_sitemap(cli: Cli) -> None:
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/hidden", "/copy", "/q?a=1&b=2"])
+    site.page("/hidden", head='<meta name="robots" content="noindex">')
+    site.page("/copy", head='<link rel="canonical" href="/">')
+    site.page("/q?a=1&b=2")
+    crawled(web, cli.folder / "crawl.db", "http://a.test/", retries=0)
+    outcome = cli.command("export", "sitemap", "s.xml.gz", "--db", str(cli.db))
+    assert "1 left out: noindex, 1 left out: another URL is canonical" in outcome.out
+    with gzip.open(cli.folder / "s.xml.gz") as file:
+        assert set(locs_of(file.read())) == {"http://a.test/", "http://a.test/q?a=1&b=2"}
+
+
+@pytest.mark.thorough
+async def test_a_large_sitemap_is_parted_and_has_an_index(cli: Cli) -> None:
+    await make(cli.db, 120_000)
+    said = cli.command("export", "sitemap", "map.xml", "--db", str(cli.db), "--base-url", "https://a.test/maps").out
+    index = locs_of((cli.folder / "map.xml").read_bytes())
+    assert list(index) == [f"https://a.test/maps/map-{number}.xml" for number in (1, 2, 3)]
+    parts = [locs_of((cli.folder / f"map-{number}.xml").read_bytes()) for number in (1, 2, 3)]
+    assert [len(part) for part in parts[:2]] == [50_000, 50_000]
+    assert list(index.values()) == [max(part.values()) for part in parts]
+    with closing(sqlite3.connect(cli.db)) as connection:
+        rows = connection.execute(
+            "SELECT url FROM current_pages WHERE NOT noindex AND coalesce(canonical_url, url) = url"
+        )
+        assert {url for part in parts for url in part} == {url for (url,) in rows}
+    assert "left out: noindex" in said
+    refused = cli.command("export", "sitemap", "--db", str(cli.db), status=2)
+    assert "needs several files" in refused.err
+    cli.command("export", "sitemap", "map.xml", "--db", str(cli.db), "--where", "url_id < 1000")
+    assert not list(cli.folder.glob("map-*"))
+    assert len(locs_of((cli.folder / "map.xml").read_bytes())) < 1000
+
+
+def test_a_graph_has_a_node_for_each_url_and_an_edge_for_each_link(exports: Exports) -> None:
+    graph = ET.fromstring(exports("graphml"))
+    nodes = {one.get("id"): data_of(one) for one in graph.iter(f"{GRAPHML}node")}
+    edges = [(one.get("source"), one.get("target"), data_of(one)) for one in graph.iter(f"{GRAPHML}edge")]
+    assert len(nodes) == len(list(graph.iter(f"{GRAPHML}node")))
+    assert {node["url"] for node in nodes.values() if node["chosen"] == "true"} == {f"{SITE}{path}" for path in CURRENT}
+    found = [
+        (nodes[source]["url"], nodes[target]["url"], data["anchor"], data["rel"]) for source, target, data in edges
+    ]
+    with closing(sqlite3.connect(exports.db)) as connection:
+        links = connection.execute("SELECT page_url, target_url, anchor, rel FROM outlinks").fetchall()
+    ill = str.maketrans({"\x1b": "\ufffd"})
+    assert sorted(found) == sorted((*urls, anchor.translate(ill), rel) for *urls, anchor, rel in links)
+
+
+def data_of(element: ET.Element) -> dict[str, str]:
+    return {one.get("key", ""): one.text or "" for one in element}
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
-from tests.benchmarks import frontier, hosts, latency, publish, recrawl, session, site
+from tests.benchmarks import frontier, hosts, latency, publish, real, recrawl, session, site, wide
 from tests.benchmarks.contest import Outcome, Setup, say
 from tests.benchmarks.machine import machine
 from tests.benchmarks.picture import draw
@@ -34,10 +34,12 @@ class Case:
 
 CASES = {
     "site": Case(compete=site.compete, rounds=5, round_s=90, once_s=15),
+    "real": Case(compete=real.compete, rounds=5, round_s=60, once_s=20),
     "recrawl": Case(compete=recrawl.compete, rounds=5, round_s=8),
     "session": Case(compete=session.compete, rounds=1, round_s=30),
     "hosts": Case(compete=hosts.compete, rounds=1, round_s=63),
     "latency": Case(compete=latency.compete, rounds=1, round_s=130),
+    "wide": Case(compete=wide.compete, rounds=1, round_s=100),
     "frontier": Case(compete=frontier.compete, rounds=1, round_s=40, once_s=300),
 }
 

@@ -55,8 +55,12 @@ def table(data: Report, *, published: bool = False) -> str:
 
 
 def absences(data: Report) -> list[str]:
-    """Who is left out, and what brings them in."""
-    return [f"**Left out: {one['name']}** ({one['absence']})" for one in data["contenders"] if one["absence"]]
+    """Who is left out, wholly or of some rounds, and what brings them in."""
+    return [
+        f"**{'Some rounds are missing' if one['rounds'] else 'Left out'}: {one['name']}** ({one['absence']})"
+        for one in data["contenders"]
+        if one["absence"]
+    ]
 
 
 def measured_on(data: Report) -> str:
@@ -98,7 +102,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _ratio_note(data: Report) -> str:
-    return f"Ratio: of {data['figures'][0]['title']}." if any(one["against"] for one in data["contenders"]) else ""
+    if not any(one["against"] for one in data["contenders"]):
+        return ""
+    return f"The ratio compares {data['figures'][0]['title']}."
 
 
 def _settings(one: Mapping[str, Any]) -> str:

@@ -94,6 +94,7 @@ def measured(crawler: Crawler, visit: Visit, hits_now: Callable[[], list[Hit]]) 
         "kept": done.kept or 0,
         "pages_per_s": pages / done.elapsed_s,
         "requests": len(hits),
+        "received_mb": sum(hit.sent for hit in hits) / 1e6,
         "connections": len({hit.connection for hit in hits}),
         "cpu_ms_per_page": done.usage.cpu_s * 1000 / max(1, pages),
         "stored_mb": stored_mb,

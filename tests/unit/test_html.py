@@ -399,6 +399,13 @@ def test_json_ld_is_kept_as_it_stands() -> None:
     assert page_of(html).json_ld == ('\n{"a": "&lt;"}', "[]")
 
 
+@pytest.mark.parametrize("depth", [100, 200, 249, 250, 251, 252, 253, 254, 255, 900, 1100])
+@pytest.mark.parametrize("level", ["[]", '{"a":}'])
+def test_json_ld_may_be_nested_however_deeply(depth: int, level: str) -> None:
+    script = level[:-1] * depth + "1" + level[-1] * depth
+    assert page_of(f"<script type=application/ld+json>{script}</script>").json_ld == (script,)
+
+
 def test_json_ld_that_does_not_fit_is_dropped_whole() -> None:
     scripts = ["1" * (MAX_JSON_LD_CHARS - 10), "2" * 20, "3" * 10]
     html = "".join(f"<script type=application/ld+json>{script}</script>" for script in scripts)

@@ -71,12 +71,28 @@ def test_who_is_not_installed_is_left_out_and_named(tmp_path: Path, capsys: pyte
 
 
 def test_who_fails_is_named_with_what_it_said(tmp_path: Path) -> None:
-    def fail(_folder: Path) -> dict[str, float]:
+    def fail(folder: Path) -> dict[str, float]:
+        calls.append(folder)
         raise ContenderFailedError("status 1: no route")
 
+    calls: list[Path] = []
     scores = _run(tmp_path, Contender(name="broken", settings="", run=fail), _contender("ours", 2000))
     assert [len(score.rounds) for score in scores] == [0, 3]
-    assert "**Left out: broken** (failed: status 1: no route)" in whole(report(_outcome(scores), MACHINE))
+    assert len(calls) == 2
+    told = " ".join(whole(report(_outcome(scores), MACHINE)).split())
+    assert "**Left out: broken** (failures: 2; the last: status 1: no route)" in told
+
+
+def test_who_crashes_once_runs_again_and_the_page_says_so(tmp_path: Path) -> None:
+    def crash_first(folder: Path) -> dict[str, float]:
+        if folder.name == "1-0":
+            raise ContenderFailedError("status -11")
+        return {"rate": 10, "cpu": 1}
+
+    scores = _run(tmp_path, Contender(name="shaky", settings="", run=crash_first))
+    told = " ".join(whole(report(_outcome(scores), MACHINE)).split())
+    assert "| shaky | 10 |" in told
+    assert "**Some rounds are missing: shaky** (failures: 1; the last: status -11)" in told
 
 
 def test_the_slow_run_in_fewer_rounds_and_the_page_says_so(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split
 
 def _date(page: StoredPage) -> str | None:
     at = page.page.fetched_at
-    return None if at is None else datetime.fromtimestamp(at, tz=UTC).date().isoformat()
+    return None if at is None else datetime.fromtimestamp(int(at), tz=UTC).date().isoformat()
 
 
 _MORE: Mapping[str, Callable[[StoredPage], Any]] = {
@@ -42,6 +42,7 @@ _MORE: Mapping[str, Callable[[StoredPage], Any]] = {
 _OF_PAGE = tuple(name for name in Page.__dataclass_fields__ if name not in NEVER_STORED)
 COLUMNS = (*_OF_PAGE, *_MORE)
 NEEDS_BODY = "html"
+REMOVED = "removed"  # of an increment: why a page is to be taken away
 
 
 def kind_of(name: str) -> Kind:
@@ -74,7 +75,7 @@ def chosen_columns(given: str | None, usual: Sequence[str]) -> tuple[str, ...]:
 
 def values_of(page: StoredPage, names: Collection[str]) -> dict[str, Any]:
     """The values of these columns, as data for JSON, in the order of the names."""
-    data = page.page.asdict()
+    data = page.page.asdict([name for name in names if name not in _MORE])
     return {name: _MORE[name](page) if name in _MORE else data[name] for name in names}
 
 

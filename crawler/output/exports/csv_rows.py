@@ -11,12 +11,10 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from crawler.output.exports.columns import NEEDS_BODY, values_of
+from crawler.output.exports.columns import NEEDS_BODY, REMOVED, values_of
 from crawler.output.exports.export import Export
 from crawler.output.tables import harmless
 from crawler.storage.values import as_json
-
-REMOVED = "removed"
 
 
 async def write(export: Export) -> None:
@@ -43,6 +41,8 @@ def _cells(values: Sequence[Any], number: int) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return harmless(value)
     if isinstance(value, bool):
-        return str(value).lower()
-    return harmless(as_json(value) if isinstance(value, list | dict) else value)
+        return "true" if value else "false"
+    return harmless(as_json(value)) if isinstance(value, list | dict) else value

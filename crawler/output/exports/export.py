@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Self
 
-from crawler.archive.stored_pages import PageReader, Removed, StoredPage
+from crawler.archive.stored_pages import PageReader, Removed, StoredLink, StoredPage
 from crawler.output.exports.target import Target
 
 
@@ -47,8 +47,18 @@ class Export:
         return self.reader.selection.span is not None
 
     def pages(self, fields: Collection[str], *, with_bodies: bool = False) -> AsyncIterator[StoredPage]:
-        """Each page once, in the order in which URLs were found; see `PageReader.pages`."""
-        return self._kept(self._counted(self.reader.pages(fields, with_bodies=with_bodies)))
+        """Each page once, in the order in which URLs were found, or by what parts them; see `PageReader.pages`."""
+        return self._kept(self._counted(self.reader.pages(fields, with_bodies=with_bodies, by=self.options.by)))
+
+    async def links(self, at_once: int) -> AsyncIterator[list[StoredLink]]:
+        """The links of the pages, those of so many pages together."""
+        page_ids: list[int] = []
+        async for page in self.pages(()):
+            page_ids.append(page.page_id)
+            if len(page_ids) == at_once:
+                yield await self.reader.links_of(page_ids)
+                page_ids.clear()
+        yield await self.reader.links_of(page_ids)
 
     def removed(self) -> AsyncIterator[Removed]:
         """What is to be taken away; nothing where it is no increment."""

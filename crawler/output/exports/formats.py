@@ -65,6 +65,21 @@ FORMATS: Mapping[str, ExportFormat] = {
             columns=tuple(_SHORT.split()),
             has_removals=True,
         ),
+        ExportFormat(
+            name="parquet",
+            summary="a table with types, for DuckDB, pandas, Spark and the like",
+            module="parquet",
+            columns=("all",),
+            has_removals=True,
+            has_folders=True,
+            extra=("parquet", "pyarrow"),
+            is_binary=True,
+        ),
         ExportFormat(name="text", summary="the visible text of each page", module="text", suffix=".txt"),
+        ExportFormat(name="sitemap", summary="a sitemap of what search engines may list", module="sitemap"),
+        ExportFormat(name="graphml", summary="the graph of links, for networkx, Gephi and the like", module="graphml"),
+        ExportFormat(
+            name="warc", summary="responses, rebuilt from what is stored, for archives", module="warc", is_binary=True
+        ),
     )
 }

@@ -40,22 +40,38 @@ class Target:
         return self.path
 
     @contextmanager
-    def stream(self) -> Iterator[BinaryIO]:
-        """To write all of it to, once. A file whose name ends with .gz or .zst is compressed."""
+    def stream(self, *, is_packed: bool = False) -> Iterator[BinaryIO]:
+        """To write all of it to, once. A file whose name ends with .gz or .zst is compressed, unless what is written
+        `is_packed` already.
+        """
         if self.path is None:
             yield sys.stdout.buffer
             return
-        with replacing(FLAG, self.path) as file, _compressed(file, self.path.suffix) as stream:
+        with replacing(FLAG, self.path) as file, compressed(file, "" if is_packed else self.path.suffix) as stream:
             yield stream
 
 
 @contextmanager
-def _compressed(file: BinaryIO, suffix: str) -> Iterator[BinaryIO]:
+def compressed(file: BinaryIO, suffix: str) -> Iterator[BinaryIO]:
+    """What is written reaches the file compressed, if its name ends so: .gz or .zst."""
     if suffix == ".gz":
         with gzip.GzipFile("", "wb", fileobj=file, compresslevel=6, mtime=0) as packed:
             yield cast(BinaryIO, packed)
     elif suffix == ".zst":
         with zstd.ZstdFile(file, "wb") as packed_by_zstd:
             yield cast(BinaryIO, packed_by_zstd)
+    else:
+        yield file
+
+
+@contextmanager
+def decompressed(file: BinaryIO, suffix: str) -> Iterator[BinaryIO]:
+    """What `compressed` has written."""
+    if suffix == ".gz":
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield cast(BinaryIO, unpacked)
+    elif suffix == ".zst":
+        with zstd.ZstdFile(file) as unpacked_by_zstd:
+            yield cast(BinaryIO, unpacked_by_zstd)
     else:
         yield file

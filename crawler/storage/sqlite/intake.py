@@ -79,6 +79,14 @@ FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
     *_OF_REASON,
     "found_on",
 )
+_BRING_FORWARD = JsonStatement(
+    """
+UPDATE urls SET next_fetch_at = ?2 - {priority} FROM json_each(?1) AS v
+WHERE urls.url = {url} AND status = 'pending' AND attempts = 0 AND next_fetch_at > ?2 - {priority}
+""",
+    "url",
+    "priority",
+)
 _pending_values = attrgetter(*_OF_TARGET)
 _excluded_values = attrgetter(*_OF_TARGET, "reason", "reason.cause", "reason.detail")
 
@@ -140,6 +148,8 @@ class Intake:
             excluded = [(*_excluded_values(t), found_on.get(t.url)) for t in part if t.reason is not None]
             await self._insert(_ADD_PENDING, pending, now)
             await self._insert(_ADD_EXCLUDED, excluded, now)
+            first = [(t.url, t.priority_s) for t in part if t.priority_s and t.reason is None]
+            await self._insert(_BRING_FORWARD, first, now)
             self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
             admitted.update(target.host for target in part if target.reason is None)
         gained = as_json(sorted(admitted))

@@ -16,15 +16,19 @@ from typing import Any
 
 import orjson
 
+from crawler.extraction_rules import Rule
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.storage.interface import Archived
 from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import IS_ANSWERED, MADE_PENDING, JsonStatement
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
+from crawler.storage.sqlite.extracts import LOST, UNREAD
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most
+from crawler.storage.sqlite.warc_log import WarcLog
 from crawler.storage.values import as_json
 from crawler.urls import origin_of
 
@@ -124,7 +128,7 @@ SELECT min((SELECT min(revisit_at) FROM urls WHERE host_id = hosts.id AND revisi
 _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 
 
-class SqliteStore(DueReads, Checks, Exclusions):
+class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
     # --- the record of runs -----------------------------------------------------------------------------------------
@@ -196,6 +200,19 @@ class SqliteStore(DueReads, Checks, Exclusions):
             (now, reason, orjson.dumps(summary).decode(), self.run_id),
         )
 
+    # --- extraction rules -------------------------------------------------------------------------------------------
+
+    async def use_rules(self, rules: Sequence[Rule]) -> dict[str, int]:
+        """Pages are read by these from now on; returns how many stored ones have not been, of those that lack some."""
+        async with self._transaction() as transaction:
+            await transaction.set_rules(rules)
+        unread = {name: number for name, number in await self._read(UNREAD) if number}
+        return {rule.name: unread[rule.name] for rule in rules if rule.name in unread}
+
+    async def lost_extracts(self) -> dict[str, int]:
+        """On how many pages a rule has found nothing in this run where it had found something before."""
+        return dict(await self._read(LOST, (self.run_id,)))
+
     # --- seeds ------------------------------------------------------------------------------------------------------
 
     async def add(self, targets: Sequence[Target], now: float) -> None:
@@ -230,12 +247,12 @@ class SqliteStore(DueReads, Checks, Exclusions):
 
     # --- commit -----------------------------------------------------------------------------------------------------
 
-    async def commit(self, results: Sequence[Result], now: float) -> list[HostRecord]:
+    async def commit(self, results: Sequence[Result], now: float, archived: Archived | None = None) -> list[HostRecord]:
         """Store the results in one transaction; returns the hosts touched that have something planned."""
         with explained(self.path):
             self._check_files()
         async with self._transaction() as transaction:
-            hosts = await transaction.run(results, now)
+            hosts = await transaction.run(results, now, archived=archived)
             self._failed_with_origins += transaction.failed_with_origins
             self._page_ids = transaction.page_ids
             return hosts

@@ -1,0 +1,101 @@
+"""`--hooks`: code that the user names, imported, recorded, and asked for again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from crawler.fakeweb import FakeWeb, Served
+from tests.acceptance.conftest import Cli
+
+HOOKS = """
+from crawler import Hooks
+
+class Mine(Hooks):
+    def on_link(self, link):
+        return not link.url.endswith("/p2") or "no second page"
+    def on_page(self, page, extras):
+        extras.fields["length"] = len(page.title)
+
+class Broken(Hooks):
+    def __init__(self):
+        raise ValueError("no key")
+
+def function(): ...
+"""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    web = FakeWeb()
+    web.site("a.test", pages=4)
+    with web.running() as running:
+        yield running
+
+
+@pytest.fixture
+def coder(cli: Cli) -> Cli:
+    (cli.folder / "mine.py").write_text(HOOKS)
+    return cli
+
+
+def test_hooks_are_imported_from_the_current_folder_and_asked_for_again(coder: Cli, served: Served) -> None:
+    url = served.url("a.test", "/p2")
+    first = coder.crawl(served, served.url("a.test"), "--delay", "0", "--hooks", "mine:Mine")
+    assert first.summary["excluded"] == {"hook": 1}
+    assert coder.rows("SELECT DISTINCT json_extract(fields, '$.length') > 0 FROM pages") == [1]
+    shown = json.loads(coder.command("show", url, "--db", str(coder.db), "--json").out)
+    assert (shown["status"], shown["reason"]) == ("excluded", "hook on_link: no second page")
+    why = coder.command("why", url, "--db", str(coder.db)).out
+    assert "a hook left it out: on_link: no second page" in why
+    page = json.loads(coder.command("show", served.url("a.test"), "--db", str(coder.db), "--json").out)["page"]
+    assert page["fields"] == {"length": len(page["title"])}
+    refused = coder.crawl(served, status=2)
+    assert refused.err.count("\n") == 1
+    assert "give them again (--hooks mine:Mine), or --hooks none" in refused.err
+    assert coder.crawl(served, served.url("a.test"), status=2).err == refused.err
+    assert coder.crawl(served, "--hooks", "mine:Mine").summary["excluded"] == {"hook": 1}
+    without = coder.crawl(served, "--hooks", "none")
+    assert "1 excluded URL can be fetched now" in without.err
+    assert len(coder.pages()) == 4
+    coder.crawl(served)  # nothing is missing any more
+
+
+def test_hooks_may_stand_in_a_crawl_file_beside_their_module(coder: Cli, served: Served) -> None:
+    site = coder.folder / "site"
+    site.mkdir()
+    (coder.folder / "mine.py").rename(site / "beside.py")
+    (site / "crawl.toml").write_text('hooks = "beside:Mine"')
+    done = coder.crawl(served, served.url("a.test"), "--delay", "0", "--config", "site/crawl.toml")
+    assert done.summary["excluded"] == {"hook": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mine", "--hooks takes MODULE:NAME, such as myhooks:MyHooks, not 'mine'"),
+        ("nowhere:Mine", "--hooks nowhere:Mine: there is no module nowhere in "),
+        ("mine:Other", "--hooks mine:Other: mine has no Other; it has Hooks, Mine, Broken, function"),
+        ("mine:function", "--hooks mine:function is no subclass of crawler.Hooks"),
+        ("mine:Broken", "--hooks mine:Broken cannot be created: ValueError: no key (mine.py, line 12)"),
+        ("bad:Mine", "--hooks bad:Mine: cannot be imported: SyntaxError: "),
+        (
+            "lacking:Mine",
+            "--hooks lacking:Mine: cannot be imported: ModuleNotFoundError: No module named 'nothing_such'",
+        ),
+    ],
+)
+def test_what_cannot_be_imported_is_told_in_a_line(coder: Cli, name: str, told: str) -> None:
+    (coder.folder / "bad.py").write_text("class Mine(:")
+    (coder.folder / "lacking.py").write_text("import nothing_such")
+    outcome = coder.crawl(None, "https://example.com/", "--hooks", name, status=2)
+    assert outcome.err.count("\n") == 1
+    assert told in outcome.err
+    assert not coder.db.exists()
+
+
+def test_no_file_of_the_folder_stands_in_for_a_module_of_ours(coder: Cli, served: Served) -> None:
+    (coder.folder / "sqlite3.py").write_text("raise SystemExit('taken over')")
+    coder.crawl(served, served.url("a.test"), "--delay", "0", "--max-pages", "1", "--hooks", "mine:Mine")
