@@ -120,7 +120,7 @@ def _parse(body: bytes, encoding: str, content_type: str | None, walk: Walk) -> 
 
 def parsed(body: bytes, encoding: str, content_type: str | None) -> tuple[LexborHTMLParser, str]:
     """The tree of a document, and the media type that it was read as."""
-    markup, read_as = _as_html(decode(body, encoding), content_type)
+    markup, read_as = markup_of(decode(body, encoding), content_type)
     return LexborHTMLParser(markup, options=_PARSER_OPTIONS), read_as
 
 
@@ -154,7 +154,7 @@ def _described(found: Walked, language: str | None, names: Mapping[str, list[str
     }
 
 
-def _as_html(text: str, content_type: str | None) -> tuple[str, str]:
+def markup_of(text: str, content_type: str | None) -> tuple[str, str]:
     """The document as HTML, and the media type that it was read as."""
     sent_as = essence(content_type)
     if sent_as in XML_TYPES:
