@@ -179,4 +179,11 @@ static PyMethodDef methods[] = {
 };
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_walk", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__walk(void) { return PyModule_Create(&definition); }
+/* What `walk` returns and `load` takes: another number whenever that changes, so that an older build is not used. */
+enum { INTERFACE = 2 };
+
+PyMODINIT_FUNC PyInit__walk(void) {
+    PyObject *module = PyModule_Create(&definition);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) Py_CLEAR(module);
+    return module;
+}

@@ -22,6 +22,7 @@ from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, title_of, w
 
 PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, and the walk in C is not used
 
+_INTERFACE = 2  # of the extension
 _ELEMENT = 1  # the DOM's number for elements
 _FLAGS = ("has_rows", "has_preformatted", "has_formulas")
 _LINK_NAMES = {"anchor": "a", "area": "area", "frame": "iframe frame"}
@@ -110,6 +111,8 @@ def _load() -> None:
         from crawler.content import _walk
     except ImportError:
         raise ImportError("the extension was not built") from None
+    if getattr(_walk, "INTERFACE", 1) != _INTERFACE:
+        raise ImportError("the extension is of another release: install this one again")
     roles = {role: list(tags) for role, tags in _ROLES.items()}
     _walk.load(selectolax.lexbor.__file__, roles, _lines_of, collapse)
     tree = LexborHTMLParser(_SPECIMEN)
