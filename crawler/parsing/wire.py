@@ -111,6 +111,11 @@ def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 
     yield _ANSWER.pack(False, len(json), len(zstd), digest, grown_bytes) + json + zstd
 
 
+def encode_json(json: bytes, grown_bytes: int) -> bytes:
+    """A message with this JSON and nothing else."""
+    return _ANSWER.pack(False, len(json), 0, bytes(16), grown_bytes) + json
+
+
 def _parts(content: Content) -> Sequence[Content]:
     if not isinstance(content, Listing):
         return [content]
