@@ -370,19 +370,23 @@ class Archive:
         host: str | None = None,
         language: str | None = None,
         limit: int = 10,
+        content: Content = Content.ALL,
         update_s: float = UPDATE_S,
     ) -> SearchResults:
         """The current pages that match `query`, the best first; words in titles and headings count more.
 
         The query has FTS5's syntax (words, "phrases", prefix*, AND, OR, NOT, NEAR, title: ...), or else it is read as
-        plain words. `host` is a name, in which `*` stands for anything, `language` a tag: `pt` finds pt-BR, too.
+        plain words. `host` is a name, in which `*` stands for anything, `language` a tag: `pt` finds pt-BR, too. With
+        `Content.MAIN`, only main content is searched (see `markdown`), by an index of its own.
 
         Before it answers, the search spends `update_s` seconds at most on bringing the index up to date, a file beside
         the database (`crawl.db.derived`); where that is not enough, `behind` says so, and the next search goes on.
-        Raises `UsageError` if the language is no tag, or the query too long.
+        Raises `UsageError` if the language is no tag, the query too long, or the extra for main content missing.
         """
         with explained(self._path):
-            return await self._search.ask(query, host=host, language=language, limit=limit, update_s=update_s)
+            return await self._search.ask(
+                query, host=host, language=language, limit=limit, content=content, update_s=update_s
+            )
 
     async def _derived(
         self, source: PageDerivation, statement: Condition, limit_s: float = DERIVE_S
