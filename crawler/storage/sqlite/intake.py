@@ -19,7 +19,7 @@ from crawler.records import LISTINGS, ExclusionReason, Reason, SeedMark, Target
 from crawler.storage.known import KnownUrls, nearest
 from crawler.storage.sqlite.columns import IS_LIFTABLE, MADE_PENDING, Execute, JsonStatement
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, HostLimit
-from crawler.storage.sqlite.rows import execute_storable, flat_values, next_id_of
+from crawler.storage.sqlite.rows import execute_storable, flat_values
 from crawler.storage.sqlite.url_limit import UrlLimit
 from crawler.storage.values import as_json, storable
 
@@ -98,26 +98,26 @@ UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2
 WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
 """  # noqa: S608 - our own names
 # OR ROLLBACK and DO NOTHING: a statement that may fail half-way, to be undone alone, first copies each page that it
-# changes. Whoever runs these rolls back anyhow. The ids are given, so that no URL need come back.
+# changes. Whoever runs these rolls back anyhow.
 _NEW_PENDING = """
-WITH v (id, host, url, kind, depth, hops, seed, found_by, found_on) AS ({})
+WITH v (host, url, kind, depth, hops, seed, found_by, found_on) AS ({})
 INSERT OR ROLLBACK INTO urls (
-    id, host_id, url, kind, status, depth, hops, seed, discovered_at, next_fetch_at, found_by, found_on
+    host_id, url, kind, status, depth, hops, seed, discovered_at, next_fetch_at, found_by, found_on
 )
-SELECT v.id, h.id, v.url, v.kind, 'pending', v.depth, v.hops, v.seed, ?, ?, v.found_by, v.found_on
+SELECT h.id, v.url, v.kind, 'pending', v.depth, v.hops, v.seed, ?, ?, v.found_by, v.found_on
 FROM v CROSS JOIN hosts AS h ON h.name = v.host
-WHERE true ON CONFLICT (url) DO NOTHING RETURNING id, 0
+WHERE true ON CONFLICT (url) DO NOTHING RETURNING url, id, 0
 """
 _NEW_EXCLUDED = f"""
-WITH v (id, host, url, kind, depth, hops, seed, found_by, found_on, reason, cause, detail) AS ({{}})
+WITH v (host, url, kind, depth, hops, seed, found_by, found_on, reason, cause, detail) AS ({{}})
 INSERT OR ROLLBACK INTO urls (
-    id, host_id, url, kind, status, reason, cause, detail, depth, hops, seed, discovered_at, found_by, found_on
+    host_id, url, kind, status, reason, cause, detail, depth, hops, seed, discovered_at, found_by, found_on
 )
 SELECT
-    v.id, h.id, v.url, v.kind, 'excluded', v.reason, v.cause, v.detail, v.depth, v.hops, v.seed, ?, v.found_by,
+    h.id, v.url, v.kind, 'excluded', v.reason, v.cause, v.detail, v.depth, v.hops, v.seed, ?, v.found_by,
     v.found_on
 FROM v CROSS JOIN hosts AS h ON h.name = v.host
-WHERE true ON CONFLICT (url) DO NOTHING RETURNING id, {_MAY_ENTER}
+WHERE true ON CONFLICT (url) DO NOTHING RETURNING url, id, {_MAY_ENTER}
 """  # noqa: S608 - our own names
 
 _HOSTS_OF = """
@@ -171,25 +171,21 @@ class Intake:
     async def _insert_new(self, targets: Iterable[Target], now: float, found_on: Mapping[str, int]) -> list[Target]:
         """Give rows to those that have none; returns the others."""
         pending, excluded = _by_admission(targets)
-        first = await next_id_of("urls", self._execute)
-        rest = await self._insert(_NEW_PENDING, pending, first, now, found_on)
-        return rest + await self._insert(_NEW_EXCLUDED, excluded, first + len(pending), now, found_on)
+        rest = await self._insert(_NEW_PENDING, pending, now, found_on)
+        return rest + await self._insert(_NEW_EXCLUDED, excluded, now, found_on)
 
     async def _insert(
-        self, sql: str, targets: Sequence[Target], first: int, now: float, found_on: Mapping[str, int]
+        self, sql: str, targets: Sequence[Target], now: float, found_on: Mapping[str, int]
     ) -> list[Target]:
-        """The same for those of one admission, by ids from `first` on."""
-        rows = [_new_row(row_id, t, found_on.get(t.url)) for row_id, t in enumerate(targets, start=first)]
-        width = len(rows[0]) if rows else 1
+        """The same for those of one admission."""
+        flat = [value for target in targets for value in _new_row(target, found_on.get(target.url))]
         times = [now] * sql.count("?")
-        may_enter: dict[int, bool] = {}  # of the rows that are new
-        for values, parameters in flat_values([*chain.from_iterable(rows)], width):
-            may_enter.update(await execute_storable(sql.format(values), parameters + times, self._execute))
-        numbered = list(enumerate(targets, start=first))
-        self._known.learn(
-            (t.url, row_id, t.depth, t.seed, may_enter[row_id]) for row_id, t in numbered if row_id in may_enter
-        )
-        return [t for row_id, t in numbered if row_id not in may_enter]
+        inserted: list[Any] = []
+        for values, parameters in flat_values(flat, len(flat) // len(targets) if targets else 1):
+            inserted += await execute_storable(sql.format(values), parameters + times, self._execute)
+        new = {url: (row_id, may_enter) for url, row_id, may_enter in inserted}
+        self._known.learn((t.url, new[t.url][0], t.depth, t.seed, new[t.url][1]) for t in targets if t.url in new)
+        return [target for target in targets if target.url not in new]
 
     async def _improve(self, targets: Sequence[Target], now: float, found_on: Mapping[str, int]) -> None:
         """Change the rows of these, which have one, as far as a further way to them changes anything."""
@@ -264,11 +260,10 @@ def _by_admission(targets: Iterable[Target]) -> tuple[list[Target], list[Target]
     return parts
 
 
-def _new_row(row_id: int, target: Target, found_on: int | None) -> tuple[Any, ...]:
+def _new_row(target: Target, found_on: int | None) -> tuple[Any, ...]:
     """For `_NEW_PENDING` or, with the last three, for `_NEW_EXCLUDED`. Plain words, as in `values`."""
     found_by, reason = target.found_by, target.reason
     row = (
-        row_id,
         target.host,
         target.url,
         target.kind._value_,
