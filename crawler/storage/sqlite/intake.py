@@ -15,7 +15,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
-from crawler.records import LISTINGS, ExclusionReason, Reason, SeedMark, Target
+from crawler.records import LISTINGS, ExclusionReason, FoundBy, Reason, SeedMark, Target
 from crawler.storage.known import KnownUrls, nearest
 from crawler.storage.sqlite.columns import IS_LIFTABLE, MADE_PENDING, Execute, JsonStatement
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, HostLimit
@@ -25,6 +25,9 @@ from crawler.storage.values import as_json, storable
 
 _NOWHERE: Mapping[str, int] = MappingProxyType({})
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
+
+_MANY_LINKS = 1_000  # new ones in one transaction
+_url_of, _depth_of = attrgetter("url"), attrgetter("depth")
 
 _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
 
@@ -155,7 +158,7 @@ class Intake:
 
         `found_on`: the rows of the documents that name the URLs, of those that a document names.
         """
-        news = nearest(self._known.unsettled(targets))
+        news = _in_order(nearest(self._known.unsettled(targets)))
         if not news:
             return set()
         await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
@@ -250,6 +253,18 @@ class Intake:
         for host, seed in hosts:
             seeds[host] = seed or seeds.get(host, False)
         return await self._limits.hosts.turn_away(seeds, self._execute)
+
+
+def _in_order(targets: list[Target]) -> list[Target]:
+    """Many links by depth and URL, as the index of URLs has them: neighbours then share the pages that are looked up
+    and changed. What people, sitemaps and redirects name comes before, in their order; and few links stay in theirs.
+    """
+    links = [target for target in targets if target.found_by is FoundBy.LINK]
+    if len(links) < _MANY_LINKS:
+        return targets
+    links.sort(key=_url_of)
+    links.sort(key=_depth_of)
+    return [*(target for target in targets if target.found_by is not FoundBy.LINK), *links]
 
 
 def _by_admission(targets: Iterable[Target]) -> tuple[list[Target], list[Target]]:
