@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -181,3 +182,18 @@ async def test_many_new_links_are_stored_in_the_order_of_their_urls(path: Path, 
     assert (
         rows(path, "SELECT target_id FROM links l JOIN urls u ON u.id = target_id WHERE anchor <> 'to ' || url") == []
     )
+
+
+@pytest.mark.thorough
+async def test_the_write_ahead_log_has_a_bound(path: Path) -> None:
+    """Every page of it is written into the database at the latest when it holds 128 MiB, and its file is used again."""
+    limit, body = 128 * 1024 * 1024, 8 * 1024 * 1024
+    noise = Random(1)
+    sizes: list[int] = []
+    async with a_store(path, A) as store:
+        claim = (await claims_of(store))[A]
+        for _ in range(limit // body + 4):
+            await store.commit([a_result(claim, body=a_body(noise.randbytes(body)))], NOW)
+            sizes.append(path.with_name("crawl.db-wal").stat().st_size)
+    assert limit // 2 < max(sizes) < limit + 2 * body
+    assert not path.with_name("crawl.db-wal").exists()
