@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     )
     from crawler.engine import Crawl, crawl
     from crawler.errors import CrawlerError, DatabaseBusyError, DatabaseFailedError, UsageError
+    from crawler.hooks import Extras, FailedAttempt, FoundLink, Hooks, IncomingResponse, OutgoingRequest
     from crawler.output.summary import Summary
     from crawler.records import Link, Page
+    from crawler.urls import normalize
 
 __all__ = [
     "Archive",
@@ -40,8 +42,14 @@ __all__ = [
     "CrawlerError",
     "DatabaseBusyError",
     "DatabaseFailedError",
+    "Extras",
+    "FailedAttempt",
+    "FoundLink",
+    "Hooks",
+    "IncomingResponse",
     "Link",
     "NetworkConfig",
+    "OutgoingRequest",
     "Page",
     "PolitenessConfig",
     "RecrawlConfig",
@@ -51,6 +59,7 @@ __all__ = [
     "Summary",
     "UsageError",
     "crawl",
+    "normalize",
     "open_crawl",
 ]
 
@@ -60,8 +69,10 @@ _ROOMS = {
     ),
     "crawler.engine": "Crawl crawl",
     "crawler.errors": "CrawlerError DatabaseBusyError DatabaseFailedError UsageError",
+    "crawler.hooks": "Extras FailedAttempt FoundLink Hooks IncomingResponse OutgoingRequest",
     "crawler.output.summary": "Summary",
     "crawler.records": "Link Page",
+    "crawler.urls": "normalize",
     "crawler.archive.archive": "Archive open_crawl",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -11,11 +11,12 @@ from enum import StrEnum
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from crawler.errors import UsageError
 from crawler.host_settings import HostSettings, restored
 from crawler.kinds import (
+    Fields,
     File,
     Flag,
     Folder,
@@ -34,6 +35,9 @@ from crawler.options import Slice, option, options_of, slices_of
 from crawler.proxy import ProxyServer, parse_proxy
 from crawler.quantities import Age, Count, Seconds, Size, Waiting
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, agent_name, has_contact
+
+if TYPE_CHECKING:
+    from crawler.extraction_rules import Rule  # takes a millisecond, which few commands need
 
 DEFAULT_USER_AGENT = f"{DEFAULT_PRODUCT_TOKEN}/{version('crawler')}"
 DEFAULT_DB = Path("data/crawl.db")
@@ -425,6 +429,23 @@ class CheckConfig(Slice):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractConfig(Slice):
+    """What else is wanted of every page, beside the `[[extract]]` tables of a crawl file."""
+
+    PANEL = RunConfig.PANEL
+
+    fields: tuple[str, ...] = option(
+        (),
+        "--extract",
+        Fields(),
+        "Extract this from every page, such as `title=h1` or `price:price=.price`, into the view `extract_page`."
+        " Repeatable.",
+        more="Later runs go on with it; `none` ends that. Rules for some pages stand in a crawl file, as `[[extract]]`"
+        " tables. See [`crawler help extract`](extract.md).",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartConfig(Slice):
     """How a run gets its database. It is not stored: what one start was asked for says nothing about the next."""
 
@@ -454,11 +475,24 @@ class CrawlConfig(Slice):
     recrawl: RecrawlConfig = field(default_factory=RecrawlConfig)
     check: CheckConfig = field(default_factory=CheckConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    extract: ExtractConfig = field(default_factory=ExtractConfig)
     start: StartConfig = field(default_factory=StartConfig)
     hosts: tuple[HostSettings, ...] = ()  # of some hosts, in the place of the above
+    rules: tuple[Rule, ...] = ()  # of some pages; see `extraction_rules`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "db", Path(self.db))  # a str is as good
+        if self.rules and self.extract.fields:
+            _check_names(self.rules)
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The extraction rules: those of some pages, and the one that `--extract` makes."""
+        if not self.extract.fields:
+            return self.rules
+        from crawler.extraction_rules import read_rules, rule_of_fields
+
+        return (*self.rules, *read_rules([rule_of_fields(self.extract.fields)]))
 
     def storable(self) -> dict[str, Any]:
         """The options as plain data, without any secret: of the headers only the names remain, of the cookies only
@@ -468,7 +502,10 @@ class CrawlConfig(Slice):
             name: {one.name: one.kind.stored(getattr(getattr(self, name), one.name)) for one in options_of(config)}
             for name, config in _stored_slices().items()
         }
-        return slices | {"hosts": [host.stored() for host in self.hosts]}
+        return slices | {
+            "hosts": [host.stored() for host in self.hosts],
+            "rules": [dict(rule.data) for rule in self.rules],
+        }
 
     def resumed(self, stored: Mapping[str, Any], given: Collection[str]) -> tuple[CrawlConfig, list[str]]:
         """This config with the options of an earlier run, as it stored them, in the place of those that are not `given`
@@ -494,7 +531,10 @@ class CrawlConfig(Slice):
             if [host.stored() for host in self.hosts] != stored.get("hosts", []):
                 changes.append("other [[host]] settings")
             hosts = self.hosts
-        return replace(self, hosts=hosts, **slices), changes
+        rules = self.rules if "rules" in given else _restored_rules(stored)
+        if "rules" in given and [dict(rule.data) for rule in rules] != stored.get("rules", []):
+            changes.append("other [[extract]] rules")
+        return replace(self, hosts=hosts, rules=rules, **slices), changes
 
     def limits_but(self, given: Collection[str]) -> dict[str, str]:
         """The values by flag of all options that are not set by default, but for those `given` (names of fields) and
@@ -507,6 +547,21 @@ class CrawlConfig(Slice):
             if one.default is None and one.name not in given and not one.kind.is_secret
             if (value := getattr(getattr(self, name), one.name)) is not None
         }
+
+
+def _restored_rules(stored: Mapping[str, Any]) -> tuple[Rule, ...]:
+    if not stored.get("rules"):
+        return ()
+    from crawler.extraction_rules import read_rules
+
+    return read_rules(stored["rules"], "the stored options: ")
+
+
+def _check_names(rules: tuple[Rule, ...]) -> None:
+    from crawler.extraction_rules import PAGE_RULE
+
+    if any(rule.name == PAGE_RULE for rule in rules):
+        raise UsageError(f"--extract makes a rule {PAGE_RULE!r}, and the crawl file has one, too; rename that one")
 
 
 def _stored_slices() -> dict[str, type[Slice]]:

@@ -30,6 +30,7 @@ class Counters:
     by_failure: Counter[str] = field(default_factory=Counter)
     checks: Counter[str] = field(default_factory=Counter)  # URLs that were only checked, by `CheckVerdict`
     changes: Counter[str] = field(default_factory=Counter)  # what commits have changed, by `Change`
+    extracts: dict[str, Counter[str]] = field(default_factory=dict)  # by rule; see `count_extracts`
     latest_errors: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=5))  # (url, what happened)
 
     @property

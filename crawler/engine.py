@@ -14,15 +14,18 @@ from typing import Any
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.errors import DatabaseBusyError, UsageError
+from crawler.hooks import Hooks
 from crawler.network.cookies import read_cookies
 from crawler.network.fetcher import check_network
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
+from crawler.own_code import OwnCode, check_own_code, check_readers
 from crawler.records import EndReason, Page
 from crawler.run import Run, open_run, signals_handled, stop_handled
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.location import database_at
 
+_NO_CODE = OwnCode()
 _LOCK_POLL_S = 0.25
 _WAITING_PAGES = 256  # that are committed, for a reader who is slower than the crawl
 
@@ -44,8 +47,11 @@ class Crawl:
         handle_signals: bool = False,
         clock: Clock | None = None,
         given: Mapping[str, str] | None = None,
+        code: OwnCode = _NO_CODE,
     ) -> None:
-        """`given`: without seeds, the options of the last run are used again, but for these (see `resumed`)."""
+        """`given`: without seeds, the options of the last run are used again, but for these (see `resumed`). `code` are
+        the hooks and readers of whoever crawls.
+        """
         self._seeds = parse_seeds(seeds)
         self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
         check_network(config.network, config.hosts)
@@ -54,6 +60,8 @@ class Crawl:
         self._handle_signals = handle_signals
         self._clock = clock or Clock()
         self._given = given
+        check_readers(code)
+        self._code = code
         self._task: asyncio.Task[Summary] | None = None  # of an iteration
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._active: Run | None = None
@@ -141,7 +149,9 @@ class Crawl:
                 stack.enter_context(stop_handled(self.stop))
             await self._lock(stack)
             config = await self._options()
-            run = await stack.enter_async_context(open_run(config, self._cookies, self._observer, self._clock))
+            run = await stack.enter_async_context(
+                open_run(config, self._cookies, self._observer, self._clock, self._code)
+            )
             self._active = run
             if self._stop_asked is not None:
                 run.stop(self._stop_asked)
@@ -176,10 +186,13 @@ class Crawl:
             )
 
     async def _options(self) -> CrawlConfig:
-        earlier = None
-        if self._given is not None and not self._seeds:
-            earlier = await database_at(self._config.db).last_options()
+        if self._given is None:
+            return self._config
+        earlier = await database_at(self._config.db).last_options()
         if earlier is None:
+            return self._config
+        check_own_code(earlier, self._code, self._given)
+        if self._seeds:
             return self._config
         config, changes = self._config.resumed(earlier, self._given or {})
         if changes:
@@ -192,13 +205,24 @@ class Crawl:
         return config
 
 
-def crawl(seeds: Iterable[str], config: CrawlConfig | None = None) -> Crawl:
+def crawl(
+    seeds: Iterable[str],
+    config: CrawlConfig | None = None,
+    *,
+    hooks: Hooks | None = None,
+    readers: Mapping[str, str] | None = None,
+) -> Crawl:
     """Crawl from these URLs (a bare host name is tried by https, then http) into `config.db`.
+
+    `hooks` take part in it (see `Hooks`). `readers` read further content types: by media type, the name of a function
+    as 'module:function' (see `crawler help hooks`), which runs in the parser processes.
 
     `await crawl(...)` gives a `Summary`; `async for page in crawl(...)` gives each `Page` once it is committed.
     Without seeds, the crawl in `config.db` is resumed. Raises `UsageError` for a seed that is no http(s) URL.
     """
-    return Crawl(seeds, config or CrawlConfig())
+    return Crawl(
+        seeds, config or CrawlConfig(), code=OwnCode(hooks=hooks, readers=readers or {}, folders=[str(Path.cwd())])
+    )
 
 
 def _wake_reader(run: asyncio.Task[Summary], pages: asyncio.Queue[Page | None]) -> None:

@@ -6,7 +6,7 @@ is data (`Failure`), never an exception. Times are Unix seconds (UTC), durations
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, fields
 from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -59,6 +59,7 @@ class FailureKind(StrEnum):
     BLOCKED_ADDRESS = "blocked_address"  # the address guard refused to connect
     PROXY = "proxy"  # the user's proxy is down or refuses us: no fault of the site
     PARSE_TIMEOUT = "parse_timeout"  # the reader took too long over the body
+    HOOK = "hook"  # a hook of the program that crawls raised an exception
 
 
 class Blame(StrEnum):
@@ -84,6 +85,7 @@ class ExclusionReason(StrEnum):
     PORT = "port"  # one on which no web server is to be expected
     NOFOLLOW = "nofollow"
     ROBOTS = "robots"  # the detail is the rule, with its line
+    HOOK = "hook"  # of the program that crawls; the detail is its name, and why
     NO_SITEMAP = "no sitemap"  # was guessed, and is not there
     PATH_SEGMENTS = "trap: path segments"
     REPEATED_PATH_SEGMENTS = "trap: repeated path segments"
@@ -565,8 +567,9 @@ class Page:
     of the reader; 1 stands for those of 0.1.0, which left all fields from it on empty. `content_type` is the media type
     that it was read as; `encoding_source` is what named the encoding: bom, header, meta, xml, or where nothing did
     utf-8 (the bytes are), guess or default. `metas` are the `<meta>` elements by name, in lower case: a text, or a list
-    of texts where it is repeated. `extracts` are those of the extraction rules that are for this URL. `published_at`
-    and `modified_at` are Unix seconds. None: the page does not say.
+    of texts where it is repeated. `extracts` are those of the extraction rules that are for this URL, `fields`
+    what hooks or a reader of the user's have added: JSON. `published_at` and `modified_at` are Unix seconds. None: the
+    page does not say.
 
     The fields that are not compared tell where the page is from. They are filled when a page is delivered to whoever
     iterates a crawl, or read from a database; None or empty where they are not known. `page_id` is its row in `pages`
@@ -619,20 +622,30 @@ class Page:
     icon_url: str | None = None
     resources: tuple[Resource, ...] = ()
     link_details: tuple[LinkDetail, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
-    def asdict(self) -> dict[str, Any]:
+    def asdict(self, names: Iterable[str] | None = None) -> dict[str, Any]:
         """The page as data for JSON, the same for a page that was just committed and for one read from a database, but
         for the order of links, which is not stored.
 
         The keys are the names of the fields, but for `refresh_url`, `refresh_is_redirect` and `images_hash`, which are
         not stored. Links, headings and the like are objects, hashes hexadecimal digits, times Unix seconds (UTC).
+        `names`: only these, in that order.
         """
-        data = {name: _plain(getattr(self, name)) for name in _TOLD}
-        data["headings"] = [{"level": level, "text": text} for level, text in self.headings]
+        data = {name: _plain(getattr(self, name)) for name in (_TOLD if names is None else names)}
+        if "extracts" in data:
+            data["extracts"] = {one.rule: list(one.rows) for one in self.extracts}
+        if "headings" in data:
+            data["headings"] = [{"level": level, "text": text} for level, text in self.headings]
         return data
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _SCALARS:  # most are, and to ask whether something is a Mapping takes longer than all the rest
+        return value
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):
@@ -679,7 +692,8 @@ class Listing:
 class Target:
     """A URL that was found and judged: either to be fetched (pending) or excluded, with the reason.
 
-    `found_by` None: not known. What it was found on is the document of the `Result` that holds it.
+    `found_by` None: not known. What it was found on is the document of the `Result` that holds it. `priority_s`: it is
+    due as if it had been found so many seconds earlier.
     """
 
     url: str
@@ -690,6 +704,7 @@ class Target:
     seed: SeedMark = SeedMark.NO
     reason: Reason | None = None
     found_by: FoundBy | None = None
+    priority_s: float = 0.0
 
     @property
     def status(self) -> UrlStatus:
@@ -805,8 +820,9 @@ class Visit:
 
     `conditional`: the document was asked for only if it had changed, so that a 304 answers. `listing`: it is a sitemap
     or a feed, whatever it was asked for as. `earlier` is what today's reader makes of the body that is stored, where it
-    was another that read it. `is_doubtful`: it is the answer to a HEAD, and could not be asked for by GET. `exchanges`
-    are its requests, the last one last, where they are written down.
+    was another that read it. `is_doubtful`: it is the answer to a HEAD, and could not be asked for by GET. `veto`: why
+    a hook did not let the request be made; then `attempt` is none. `exchanges` are its requests, the last one last,
+    where they are written down.
     """
 
     claim: Claim
@@ -818,6 +834,7 @@ class Visit:
     body: StoredBody | None = None
     listing: Listing | None = None
     redirect_url: str | None = None
+    veto: Reason | None = None
     exchanges: tuple[Exchange, ...] = ()
 
 

@@ -22,6 +22,7 @@ from crawler.errors import CrawlerError
 from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
 from crawler.frontier.supply import most_pages_of_any
+from crawler.hooking import HookCalls
 from crawler.inbox_watcher import InboxWatcher
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import open_fetcher
@@ -29,6 +30,7 @@ from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import not_stored, nothing_due
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, summarize
+from crawler.own_code import OwnCode
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
 from crawler.parsing.settings import ReaderSettings
@@ -43,6 +45,7 @@ from crawler.visit import Visitor
 if TYPE_CHECKING:
     from crawler.warc.archive import WarcArchive
 
+_NO_CODE = OwnCode()
 _MAX_WAITING = 20  # hosts and origins that a summary names
 _SIGNALS = {
     signal.SIGINT: EndReason.INTERRUPTED,
@@ -68,18 +71,31 @@ class Parts:
 class Run:
     """One run: `begin` it, then let it `crawl`."""
 
-    def __init__(self, config: CrawlConfig, parts: Parts, observer: Observer, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: CrawlConfig,
+        parts: Parts,
+        observer: Observer,
+        clock: Clock,
+        code: OwnCode = _NO_CODE,
+    ) -> None:
         self.counters = parts.counters
+        calls = _calls(code, observer)
         tell = observer.visited if observer.follows_visits else None
-        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify, tell)
+        self.frontier = Frontier(config, parts.store, parts.counters, clock, observer.notify, tell, calls)
+        if calls is not None and calls.awaits_commits:
+            self.frontier.writer.tell(calls.committed)
         if parts.warc is not None:
             self.frontier.writer.record_in(parts.warc)
         self._config = config
+        self._code = code
         self._store = parts.store
         self._observer = observer
         self._clock = clock
         self._start = Start(config, parts.store, self.frontier, parts.fetcher, observer.notify, clock)
-        self._visitor = Visitor(config, parts.fetcher, parts.parser, self.frontier, clock)
+        self._visitor = Visitor(
+            config, parts.fetcher, parts.parser, self.frontier, clock, calls, frozenset(code.readers)
+        )
         inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._inbox = InboxWatcher(inbox, self.frontier, parts.fetcher, observer.notify)
         self._stop_reason: EndReason | None = None
@@ -98,7 +114,7 @@ class Run:
         """
         if not db_named and (told := other_sites(await self._store.roots(), seeds, self._config.db)):
             self._observer.notify(told, urgent=True)
-        self._pages_before = await self._start.begin(seeds)
+        self._pages_before = await self._start.begin(seeds, self._code.record())
         self._unstored_before = await self._store.unstored_links()
         await self._inbox.take_notes()
 
@@ -241,6 +257,7 @@ class Run:
             end_reason = EndReason.WAITING
         return summarize(
             self.counters,
+            lost_extracts=await self._store.lost_extracts() if self.counters.extracts else {},
             run_id=self._store.run_id,
             complete=end_reason is EndReason.COMPLETE,
             end_reason=end_reason,
@@ -260,6 +277,10 @@ class Run:
         )
 
 
+def _calls(code: OwnCode, observer: Observer) -> HookCalls | None:
+    return None if code.hooks is None else HookCalls(code.hooks, observer.notify)
+
+
 def _is_unread_pdf(visit: Visit) -> bool:
     attempt = visit.attempt
     if isinstance(attempt, Failure) or attempt.read or visit.claim.kind is not UrlKind.PAGE:
@@ -269,7 +290,11 @@ def _is_unread_pdf(visit: Visit) -> bool:
 
 @asynccontextmanager
 async def open_run(
-    config: CrawlConfig, cookies: CookieFile | None, observer: Observer, clock: Clock
+    config: CrawlConfig,
+    cookies: CookieFile | None,
+    observer: Observer,
+    clock: Clock,
+    code: OwnCode = _NO_CODE,
 ) -> AsyncIterator[Run]:
     """A `Run` with all that it needs, opened inside the running event loop and closed in every way out.
 
@@ -283,7 +308,12 @@ async def open_run(
     async with (
         # First: it takes longest. Where pages are fetched again, most answers are expected to be 304.
         open_parser(
-            ReaderSettings(product_token=config.network.product_token),
+            ReaderSettings(
+                product_token=config.network.product_token,
+                rules=config.all_rules,
+                readers=code.readers,
+                folders=tuple(code.folders),
+            ),
             config.run.parse_timeout_s,
             eager=config.recrawl.max_age_s is None,
         ) as parser,
@@ -301,7 +331,7 @@ async def open_run(
         ) as fetcher,
     ):
         parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters, warc=warc)
-        yield Run(config, parts, observer, clock)
+        yield Run(config, parts, observer, clock, code)
 
 
 def _open_warc(

@@ -6,8 +6,9 @@ named carry no credentials, and reach no private address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from crawler.clock import Clock
@@ -17,6 +18,7 @@ from crawler.fetching import OriginAccess
 from crawler.frontier.frontier import Frontier
 from crawler.output.ending import names
 from crawler.output.figures import counted
+from crawler.own_code import HOOKS
 from crawler.policy.recrawl import rhythm
 from crawler.records import SeedMark
 from crawler.resumption import check_secrets, scope_rules
@@ -24,6 +26,8 @@ from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.urls import host_of, origin_of
 from crawler.user_agent import agent_name
+
+_NO_CODE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Start:
@@ -45,8 +49,9 @@ class Start:
         self._notify = notify
         self._clock = clock
 
-    async def begin(self, seeds: Sequence[Seed]) -> int:
-        """Record the run and add the seeds; returns how many pages it stored before it was killed.
+    async def begin(self, seeds: Sequence[Seed], code: Mapping[str, Any] = _NO_CODE) -> int:
+        """Record the run and add the seeds; returns how many pages it stored before it was killed. `code` tells the
+        program's own code from other code (see `own_code`).
 
         Raises `UsageError` where there is no seed, or a secret is missing that the last run was given.
         """
@@ -55,13 +60,15 @@ class Start:
             raise UsageError(
                 f"nothing to crawl: {self._config.db} does not exist yet; give a seed, such as https://example.com/"
             )
-        options = self._options(seeds, earlier)
+        options = self._options(seeds, earlier, code)
         if earlier is not None and await self._will_fetch_earlier_urls():
             check_secrets(options, earlier, self._config)
         self._warn()
         if earlier is not None and self._is_another_agent(earlier):
             await self._store.forget_forbidden(self._clock.wall(), every=True)
         pages_before = await self._record(options)
+        if rules := self._config.all_rules:
+            tell_unread(await self._store.use_rules(rules), self._notify)
         started_at, before = await self._store.run_times()
         again = rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
         widened = await self._frontier.open(seeds, pages_before, again, started_at)
@@ -70,17 +77,21 @@ class Start:
             tell_readmitted(await self._frontier.seeding.readmit(), self._notify)
         return pages_before
 
-    def _options(self, seeds: Sequence[Seed], earlier: dict[str, Any] | None) -> dict[str, Any]:
-        """What is stored of the options: of secrets, only that there were some, and for whom.
+    def _options(
+        self, seeds: Sequence[Seed], earlier: dict[str, Any] | None, code: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What is stored of the options: of secrets, only that there were some, and for whom; of code, what it is.
 
-        `decided`: all that earlier options excluded was judged by these.
+        `decided`: all that earlier options and hooks excluded was judged by these.
         """
-        options = self._config.storable()
+        options = {**self._config.storable(), **code}
         options["credentials"] = sorted({origin_of(seed.url) for seed in seeds if seed.credentials})
         proxy = self._config.network.proxy_server
         options["proxy_credentials"] = proxy is not None and proxy.credentials is not None
         options["decided"] = earlier is None or (
-            bool(earlier.get("decided", True)) and scope_rules(earlier) == scope_rules(options)
+            bool(earlier.get("decided", True))
+            and scope_rules(earlier) == scope_rules(options)
+            and earlier.get(HOOKS) == options.get(HOOKS)
         )
         return options
 
@@ -133,6 +144,12 @@ def tell_readmitted(number: int, notify: Callable[[str], None]) -> None:
     """Say how many URLs wider rules have let in."""
     if number:
         notify(f"{counted(number, 'excluded URL')} can be fetched now")
+
+
+def tell_unread(pages: Mapping[str, int], notify: Callable[[str], None]) -> None:
+    """Say which extraction rules are new or changed where there are pages already."""
+    for rule, number in pages.items():
+        notify(f"[[extract]] {rule}: {counted(number, 'stored page')} not read by it yet; `crawler extract` does that")
 
 
 def other_sites(roots: Iterable[str], seeds: Sequence[Seed], db: Path) -> str | None:

@@ -7,10 +7,11 @@ that it saw comes back as one frozen `Visit`; what becomes of the URL and its ho
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crawler.bodies import DamagedBodyError, decompress, stored_body
 from crawler.clock import Clock
@@ -37,12 +38,16 @@ from crawler.records import (
     FailureKind,
     Listing,
     Page,
+    Reason,
     Response,
     StoredBody,
     UrlKind,
     Visit,
 )
 from crawler.urls import normalize, origin_of, without_credentials
+
+if TYPE_CHECKING:
+    from crawler.hooking import HookCalls
 
 MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, 2.3.1.2
 FIRST_REQUEST_TIMEOUT_S = 5.0  # to an origin; hosts that only hang would hold up those behind them
@@ -87,12 +92,19 @@ class Visitor:
         parser: Parser,
         ledger: Ledger,
         clock: Clock,
+        hooks: HookCalls | None = None,
+        own_types: Container[str] = (),
     ) -> None:
+        """`own_types` are media types that readers of the user's read."""
         self._config = config
         self._fetcher = fetcher
         self._parser = parser
         self._ledger = ledger
         self._clock = clock
+        self._hooks = hooks
+        self._own_types = own_types
+        self._may_be_read = partial(may_be_read, own=own_types) if own_types else may_be_read
+        self._by_now = partial(may_be_read_by_now, own=own_types)
         self._long_listing = asyncio.Lock()
         self._is_recorded = config.run.warc is not None
         self._exchanges: dict[Claim, list[Exchange]] = {}  # of the visits under way
@@ -120,16 +132,22 @@ class Visitor:
             return await self._check(claim)
         asked_with = None
         if claim.previous is not None:
-            asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=may_be_read_by_now)
-        look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing)
+            asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=self._by_now)
+        headers = asked_with
+        if self._hooks is not None:
+            added, refused = await self._hooks.request(claim, self._clock.wall())
+            if refused is not None:
+                return _unmade(claim, refused)
+            headers = {**(asked_with or {}), **added} or None
+        look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing, self._own_types)
         # Until the body has been read: bodies that wait for a parser are bodies.
         with self._fetcher.share() as share, look:
             attempt = await self._fetch(
                 claim,
                 claim.url,
                 timeout_s=self._timeout_s(claim),
-                headers=asked_with,
-                readable=any_type if claim.kind in LISTINGS else may_be_read,
+                headers=headers,
+                readable=any_type if claim.kind in LISTINGS else self._may_be_read,
                 look=look,
                 share=share,
             )
@@ -157,6 +175,8 @@ class Visitor:
         attempt = await self._fetcher.fetch(url, **asked)
         if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
             attempt = await self._fetcher.fetch(url, fresh=True, **asked)
+        if self._hooks is not None and isinstance(attempt, Response):
+            attempt = await self._hooks.response(claim, attempt)
         if isinstance(attempt, Response) and not self._config.run.response_headers and claim.kind is not UrlKind.CHECK:
             return replace(attempt, head=())  # of a check, it tells a bot wall, and is not stored
         return attempt
@@ -216,6 +236,11 @@ class Visitor:
         response = replace(response, body=b"")  # it has been read, and its `size` is known
         if isinstance(content, Page):
             page = self._with_header_directives(content, response)
+            if self._hooks is not None:
+                hooked = await self._hooks.page(claim, page, response)
+                if isinstance(hooked, Failure):
+                    return _visit(claim, hooked, body=body)
+                page = hooked
             earlier = await self._read_earlier(claim, response, page, body)
             return _visit(claim, response, page=page, earlier=earlier, body=body)
         if isinstance(content, Listing):
@@ -272,8 +297,9 @@ class _FirstLook:
     of long ones, one is taken and read at a time.
     """
 
-    def __init__(self, kind: UrlKind, timeout_s: float, long_listing: asyncio.Lock) -> None:
+    def __init__(self, kind: UrlKind, timeout_s: float, long_listing: asyncio.Lock, own_types: Container[str]) -> None:
         self._asked_as = kind
+        self._own_types = own_types
         self._more_time_s = (LISTING_PATIENCE - 1) * timeout_s
         self._long_listing = long_listing
         self._has_turn = False
@@ -281,7 +307,7 @@ class _FirstLook:
 
     def __call__(self, content_type: str | None, head: bytes) -> Terms | None:
         """See `Look`."""
-        self.kind = kind_of(self._asked_as, content_type, head)
+        self.kind = kind_of(self._asked_as, content_type, head, self._own_types)
         if self.kind is None:
             return None
         if self.kind is UrlKind.PAGE:
@@ -323,6 +349,13 @@ def _visit(claim: Claim, attempt: Response | Failure, **found: Any) -> Visit:
     if isinstance(attempt, Response) and misdated(attempt):
         attempt = replace(attempt, last_modified=None)
     return Visit(claim=claim, attempt=attempt, redirect_url=redirect_url, **found)
+
+
+def _unmade(claim: Claim, refused: Reason | Failure) -> Visit:
+    """No request was made, since a hook forbade it, or failed."""
+    if isinstance(refused, Failure):
+        return _visit(claim, refused)
+    return _visit(claim, Failure(url=claim.url, kind=FailureKind.HOOK, message=refused), veto=refused)
 
 
 def _redirect_url(attempt: Response | Failure) -> str | None:

@@ -107,6 +107,7 @@ _ALL = (
     _listing("resources", "", "page_url kind url alt", "page_url"),
     _listing("sitemap_urls", "sitemaps", "url status lastmod sitemap_url"),
     _listing("sitemap_problems", "", "url problem reason sitemap_url"),
+    _listing("extraction_problems", "extraction", "rule url problem lacking"),
     _listing("attempts", "fetches", "started_at url status_code failure elapsed_s bytes"),
     _listing("response_headers", "headers", "url name value"),
     _listing("host_overview", "hosts", "host urls pending fetched redirected excluded gone failed next_due_at", ""),

@@ -6,13 +6,12 @@ The SQL of a question is `SELECT` + `PAGE_COLUMNS` + its own FROM, with `urls AS
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from crawler.records import Link, Page
+from crawler.records import Extract, Link, Page
 from crawler.storage.delivery import headers_by_name
 from crawler.storage.values import PAGE_FIELDS, page_of
 
@@ -28,9 +27,17 @@ _OF_DELIVERY = {
     "depth": "u.depth",
 }
 # A record's fields are the table's columns: a new one needs no word here, nor in a view.
-_COLUMNS = ["u.url", "heads.fields", "f.head_values", *_OF_DELIVERY.values(), *(f"p.{name}" for name in PAGE_FIELDS)]
+_FIRST = (
+    "u.url",
+    "heads.fields",
+    "f.head_values",
+    "(SELECT json_group_array(json_array(e.rule, e.n, e.data)) FROM extracts AS e WHERE e.page_id = p.id)",
+    "(SELECT json_group_array(json_array(e.rule, e.lacking, e.cut)) FROM extract_misses AS e WHERE e.page_id = p.id)",
+)
+_BEFORE = len(_FIRST)
+_COLUMNS = [*_FIRST, *_OF_DELIVERY.values(), *(f"p.{name}" for name in PAGE_FIELDS)]
 PAGE_COLUMNS = ", ".join(_COLUMNS)
-_LONG = {"heads.fields": "headers", "f.head_values": "headers"} | {
+_LONG = {"heads.fields": "headers", "f.head_values": "headers", _FIRST[3]: "extracts", _FIRST[4]: "extracts"} | {
     f"p.{name}": name
     for name in ("text", "headings", "open_graph", "json_ld", "metas", "alternates", "resources", "link_details")
 }
@@ -52,7 +59,7 @@ async def pages_of(
     rows: Sequence[Sequence[Any]], read: Callable[..., Awaitable[Sequence[Any]]], *, with_links: bool = True
 ) -> list[Page]:
     """From rows of `PAGE_COLUMNS`; their links are read together, by one statement."""
-    known = [dict(zip(_OF_DELIVERY, values, strict=False)) for _url, _head, _values, *values in rows]
+    known = [dict(zip(_OF_DELIVERY, row[_BEFORE:], strict=False)) for row in rows]
     links: dict[int, dict[int, Link]] = {one["page_id"]: {} for one in known}
     wanted = orjson.dumps(list(links)).decode() if with_links else "[]"
     for page_id, target_id, url, anchor, rel, nofollow in await read(_LINKS, wanted):
@@ -61,10 +68,23 @@ async def pages_of(
 
 
 def _page(row: Sequence[Any], delivery: dict[str, Any], links: dict[int, Link]) -> Page:
-    url, head, head_values, *values = row
+    url, head, head_values, rows, misses, *values = row
     stored = dict(zip(PAGE_FIELDS, values[len(_OF_DELIVERY) :], strict=True))
     delivery["truncated"] = bool(delivery["truncated"])
-    return replace(page_of(url, links, stored), headers=_headers(head, head_values), **delivery)
+    delivery |= {"headers": _headers(head, head_values), "extracts": _extracts(rows, misses)}
+    return page_of(url, links, stored, **delivery)
+
+
+def _extracts(rows: str | None, misses: str | None) -> tuple[Extract, ...]:
+    """As `Page.extracts`, by rule; most pages have none. None: nobody asks."""
+    if rows is None or misses is None or rows == misses == "[]":
+        return ()
+    short = {rule: (tuple(orjson.loads(lacking)), bool(cut)) for rule, lacking, cut in orjson.loads(misses)}
+    data: dict[str, list[Any]] = {}
+    for rule, _n, row in sorted(orjson.loads(rows)):
+        data.setdefault(rule, []).append(orjson.loads(row))
+    rules = sorted(short.keys() | data.keys())
+    return tuple(Extract(rule, tuple(data.get(rule, ())), *short.get(rule, ((), False))) for rule in rules)
 
 
 def _headers(head: str | None, values: str | None) -> dict[str, str | list[str]]:

@@ -101,7 +101,7 @@ def judged(url: str, rules: Rules, facts: Facts, robots: RobotsWord) -> Reason |
     if facts.is_place_closed and config.scope.trap_rules and not is_known:
         return Reason(ExclusionReason.PAGES_ALIKE, pattern_of(url))
     if robots.allowed or config.politeness.ignore_robots:
-        return None
+        return Reason(ExclusionReason.HOOK, facts.detail) if facts.cause == ExclusionReason.HOOK else None
     return Reason(ExclusionReason.ROBOTS, f"line {robots.line}: {robots.rule}")
 
 

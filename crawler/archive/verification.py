@@ -250,6 +250,16 @@ _ATTEMPTS = (
     WHERE head_id IS NOT NULL AND head_id NOT IN (SELECT id FROM heads)
     """,
 )
+_EXTRACTS = (
+    """
+    SELECT 'row ' || n || ' of the rule ' || rule || ' and version ' || page_id || ' is no JSON object' FROM extracts
+    WHERE NOT coalesce(json_valid(data) AND json_type(data) = 'object', 0)
+    """,
+    """
+    SELECT DISTINCT 'the extraction rule ' || rule || ' has rows, and is not known' FROM extracts
+    WHERE rule NOT IN (SELECT name FROM extraction_rules)
+    """,
+)
 _RUNS = (
     """
     SELECT 'run ' || r.id || ' counts ' || r.pages || ' versions of pages, and there are ' || c.pages
@@ -268,6 +278,7 @@ _CHECKS: dict[str, _Findings] = {
     "urls": _questions("urls", *_URLS),
     "pages": _questions("pages", *_PAGES),
     "attempts": _questions("fetches", *_ATTEMPTS),
+    "extracts": _questions("extracts", *_EXTRACTS),
     "runs": _questions("runs", *_RUNS),
     "bodies": _bodies,
 }

@@ -15,12 +15,12 @@ import typer
 from rich.console import Console
 
 from crawler.cli.command import Command
-from crawler.cli.crawl_file import CONFIG, HOSTS, SEEDS, read_crawl_file
+from crawler.cli.crawl_file import CONFIG, HOSTS, RULES, SEEDS, read_crawl_file
 from crawler.cli.options import given_fields, read_options, table_of, taking
 from crawler.cli.seeds import read_seeds
 from crawler.config import CrawlConfig, RunConfig
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
-from crawler.kinds import File, FileOrStream, Flag, choice
+from crawler.kinds import File, FileOrStream, Flag, ImportName, Readers, choice
 from crawler.options import Slice, option
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
@@ -28,6 +28,7 @@ from crawler.output.metrics import metered
 from crawler.output.progress import observer_for
 from crawler.output.streams import lasting_stream
 from crawler.output.summary import Summary, failed, write_summary
+from crawler.own_code import OwnCode, load_hooks
 from crawler.quantities import Count
 from crawler.records import EndReason
 from crawler.storage.location import database_at
@@ -84,13 +85,36 @@ class OutputOptions(Slice):
     )
 
 
-CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeOptions(Slice):
+    """The user's own code. It is not stored: no code is run because a database names it."""
+
+    PANEL = RunConfig.PANEL
+
+    hooks: str | None = option(
+        None,
+        "--hooks",
+        ImportName("MODULE:CLASS"),
+        "Let this subclass of `crawler.Hooks` take part in the crawl.",
+        more="The module is looked for on Python's path, in the current folder and in that of the crawl file. It has to"
+        " be given again to each run; `none` goes on without. See [`crawler help hooks`](hooks.md).",
+    )
+    readers: Mapping[str, str] = option(
+        {},
+        "--reader",
+        Readers(),
+        "Read documents of this media type with this function, in the parser processes. Repeatable.",
+        more="It is looked for and to be given again as hooks are. See [`crawler help hooks`](hooks.md).",
+    )
+
+
+CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions, CodeOptions)
 
 
 def _use_crawl_file(context: typer.Context, file: str | None) -> str | None:
     if file is not None:
         given = read_crawl_file(Path(file), CRAWL_OPTIONS)
-        context.meta[HOSTS] = given.pop(HOSTS, None)
+        context.meta[HOSTS], context.meta[RULES] = given.pop(HOSTS, None), given.pop(RULES, None)
         context.default_map = given
     return file
 
@@ -120,8 +144,8 @@ def crawl(
     it with Ctrl-C, SIGTERM or SIGHUP at any time: nothing that was stored is lost.
     """
     config, output = read_options(CrawlConfig, options), read_options(OutputOptions, options)
-    hosts = context.meta.get(HOSTS)
-    config = replace(config, hosts=hosts or ())
+    hosts, rules = context.meta.get(HOSTS), context.meta.get(RULES)
+    config = replace(config, hosts=hosts or (), rules=rules or ())
     if output.quiet and output.verbose:
         raise UsageError("--quiet and --verbose contradict each other; give one of them")
     jsonl = output.jsonl
@@ -135,7 +159,9 @@ def crawl(
         verbose=output.verbose,
         results=Console(file=lasting_stream(2)) if prints_pages else None,
     )
-    given = given_fields(context, CRAWL_OPTIONS) | ({HOSTS: "[[host]]"} if hosts is not None else {})
+    given = given_fields(context, CRAWL_OPTIONS)
+    given |= {HOSTS: "[[host]]"} if hosts is not None else {}
+    given |= {RULES: "[[extract]]"} if rules is not None else {}
     try:
         with metered(observer, config.db, output.metrics_file) as metrics:
             if not config.start.lock_wait_s:
@@ -146,7 +172,9 @@ def crawl(
                 metrics.listen(output.metrics_port)
             from crawler.engine import Crawl
 
-            result = run_crawl(Crawl(named, config, observer=metrics, handle_signals=True, given=given), jsonl)
+            code = _own_code(read_options(CodeOptions, options), config_file)
+            started = Crawl(named, config, observer=metrics, handle_signals=True, given=given, code=code)
+            result = run_crawl(started, jsonl)
     except DatabaseBusyError as busy:
         if options["if_running"].strip() != "skip":
             raise
@@ -176,6 +204,14 @@ class CrawlCommand(Command):
                 raise
             observer.failed(error)
             return error.exit_status
+
+
+def _own_code(options: CodeOptions, config_file: str | None) -> OwnCode:
+    folders = list(
+        dict.fromkeys(str(one) for one in (Path.cwd(), config_file and Path(config_file).absolute().parent) if one)
+    )
+    hooks = load_hooks(options.hooks, folders) if options.hooks else None
+    return OwnCode(hooks=hooks, readers=options.readers, folders=folders)
 
 
 def _check_database(db: Path, *, goes_on: bool) -> None:

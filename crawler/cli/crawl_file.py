@@ -38,8 +38,9 @@ SEEDS = Option(
     help="A URL, a host name, a file with one URL per line, or - for standard input. Without seeds, resume --db.",
     default=(),
 )
-HOSTS = "hosts"  # in what `read_crawl_file` returns
+HOSTS, RULES = "hosts", "rules"  # in what `read_crawl_file` returns
 _HOSTS = "host"
+_EXTRACT = "extract"  # also the key of an option, which takes a list of texts
 _HOST_PARAMETERS = [parameter_of(one) for one in options_of(HostSettings)]
 _HOSTS_HELP = (
     "Each table sets some options for the hosts that it matches; of several that match, the first counts. Tables"
@@ -53,6 +54,26 @@ _HOST_EXAMPLE = {
     "max-requests": "5000",
     "header": '["X-Api-Key: VALUE"]',
 }
+_RULES_HELP = (
+    "Each table says what is wanted of the pages whose path matches (or whose URL, where it begins with a scheme; *"
+    " stands for any characters): fields, each with a CSS selector and ::text, ::attr(name) or ::html, or a path into"
+    " json-ld:, microdata:, og:, meta: or page:. Types are text, number, price, date, url and json. What they find is"
+    " the view extract_product. `crawler try URL --config FILE` shows what a rule gives; `crawler help extract` tells"
+    " all."
+)
+_RULES_EXAMPLE = """\
+# [[extract]]
+# name = "product"
+# match = "/products/*"           # also a list, such as ["/products/*", "https://shop.example.com/*"]
+# # each = "div.product"          # a row for each such element; without it, one for the page
+# [extract.fields]
+# title = { from = "h1", required = true }
+# price = { from = ".price", type = "price" }     # also decimal = ",", currency = "EUR"
+# sku = { from = ".sku", re = 'SKU (\\w+)' }
+# brand = "json-ld:Product.brand"
+# image = { from = "img.main::attr(src)", type = "url" }
+# tags = ["ul.tags li"]                           # all of them
+# variants = { each = "tr.variant", fields = { size = ".size", stock = { from = ".stock", type = "number" } } }"""
 _WIDTH = 100
 _PLACE = re.compile(r"line (\d+), column (\d+)")
 _RULES = "each line is a key, = and a value, text needs quotes, and no key appears twice"
@@ -70,12 +91,23 @@ _HEAD = """\
 def read_crawl_file(file: Path, options: Iterable[Option]) -> dict[str, Any]:
     """What the file says, as the command line would have it, by the names of parameters. Raises `UsageError`.
 
-    Its `[[host]]` tables, which the command line does not have, are `HostSettings` under `HOSTS`.
+    Of its tables, which the command line does not have, `[[host]]` are `HostSettings` under `HOSTS`, and `[[extract]]`
+    are `Rule`s under `RULES`.
     """
     settings = _read(file)
     hosts = settings.pop(_HOSTS, None)
+    rules = settings.get(_EXTRACT)
+    has_rules = isinstance(rules, list) and (not rules or any(isinstance(one, dict) for one in rules))
+    if rules and has_rules:
+        del settings[_EXTRACT]
     given = _given_options(str(file), {"db": str(DEFAULT_DB)} | settings, (SEEDS, *options), file.parent)
-    return given if hosts is None else given | {HOSTS: _hosts(str(file), hosts, file.parent)}
+    if hosts is not None:
+        given[HOSTS] = _hosts(str(file), hosts, file.parent)
+    if has_rules:
+        from crawler.extraction_rules import read_rules  # few files have any
+
+        given[RULES] = read_rules(rules, f"{file}: ")
+    return given
 
 
 def _given_options(where: str, settings: dict[str, Any], options: Iterable[Option], folder: Path) -> dict[str, Any]:
@@ -113,7 +145,7 @@ def commented_file(options: Iterable[Option]) -> str:
             panel = one.panel
             lines += ["", f"# {f' {panel} '.center(_WIDTH, '-')}"]
         lines += ["", *_commented(one)]
-    return "\n".join([*lines, *_commented_hosts()]) + "\n"
+    return "\n".join([*lines, *_commented_hosts(), *_commented_rules()]) + "\n"
 
 
 def _commented_hosts() -> Iterator[str]:
@@ -123,6 +155,13 @@ def _commented_hosts() -> Iterator[str]:
     yield f"# [[{_HOSTS}]]"
     for one in options_of(HostSettings):
         yield f"{f'# {one.key} = {_HOST_EXAMPLE[one.key]}':32}# {one.help}"
+
+
+def _commented_rules() -> Iterator[str]:
+    """An example, which can be used by taking the #s away."""
+    yield from ("", f"# {' Extraction rules '.center(_WIDTH, '-')}", "")
+    yield from (f"# {line}" for line in textwrap.wrap(_RULES_HELP, width=_WIDTH - 2))
+    yield from _RULES_EXAMPLE.splitlines()
 
 
 def _commented(option: Option) -> Iterator[str]:

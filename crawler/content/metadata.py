@@ -21,6 +21,7 @@ MAX_METAS = 200  # names
 MAX_META_CHARS = 2_000  # of each value
 MAX_ALTERNATES = 500
 HASH_BYTES = 16  # of metadata
+_MAX_DEPTH = 200  # of JSON-LD that needs no second look: orjson reads 1,024 levels, and writes 254
 MAX_VALUES = 10_000  # of JSON-LD that are looked at for prices
 
 Attributes: TypeAlias = Mapping[str, str | None]
@@ -104,15 +105,18 @@ def named_metas(contents: Mapping[str, Sequence[str]]) -> dict[str, str | list[s
 
 
 def parsed_json_ld(scripts: Iterable[str]) -> list[Any]:
-    """What the JSON-LD scripts say; one that is no JSON stays a text."""
+    """What the JSON-LD scripts say; one that is no JSON, or nested too deeply to be written again, stays a text."""
     return [_parsed(script) for script in scripts]
 
 
 def _parsed(script: str) -> Any:
     try:
-        return orjson.loads(script)
-    except orjson.JSONDecodeError:
+        parsed = orjson.loads(script)
+        if script.count("[") + script.count("{") > _MAX_DEPTH:
+            orjson.dumps([[[[parsed]]]])  # as deep in others as it will ever stand
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return script.strip()
+    return parsed
 
 
 def metadata_hash(metadata: Metadata, json_ld: Sequence[Any], robots: Sequence[str]) -> bytes:

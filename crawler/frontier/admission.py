@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from crawler.config import ScopeConfig, ScopeRule
 from crawler.frontier.bounds import Bounds
@@ -29,6 +29,9 @@ from crawler.records import (
 )
 from crawler.urls import drop_params, host_of, without_credentials
 
+if TYPE_CHECKING:
+    from crawler.hooking import HookCalls
+
 _MAX_JUDGED = 65_536  # URLs
 _NOFOLLOW = Reason(ExclusionReason.NOFOLLOW)
 
@@ -36,8 +39,9 @@ _NOFOLLOW = Reason(ExclusionReason.NOFOLLOW)
 class Admission:
     """Judges URLs. Most links of a site are the same on every page, so that judgements are kept for a while."""
 
-    def __init__(self, config: ScopeConfig, notify: Callable[[str], None]) -> None:
+    def __init__(self, config: ScopeConfig, notify: Callable[[str], None], hooks: HookCalls | None = None) -> None:
         self._config = config
+        self._hooks = hooks
         self._notify = notify
         self._scope = Scope(config)
         self._bounds = Bounds(config)
@@ -67,6 +71,24 @@ class Admission:
         target = self.target(url, depth=depth, **known)
         reason = self._bounds.reason(target) if target.reason is None else None
         return target if reason is None else replace(target, reason=reason)
+
+    async def hooked_links(self, targets: tuple[Target, ...], page: Page) -> tuple[Target, ...]:
+        """The targets of the page's links once a program's hook has looked at them."""
+        return targets if self._hooks is None else await self._hooks.links(page, targets, self._at_depth)
+
+    async def hooked(self, target: Target, found_on: str | None) -> Target:
+        """Any other target once a program's hook has looked at it."""
+        return target if self._hooks is None else await self._hooks.target(target, found_on, self._at_depth)
+
+    def _at_depth(self, target: Target, depth: int) -> Target:
+        return self.new_target(
+            target.url,
+            depth=depth,
+            hops=target.hops,
+            seed=target.seed,
+            kind=target.kind,
+            found_by=target.found_by,
+        )
 
     def refusal(self, claim: Claim) -> Reason | None:
         """Why a URL that was admitted is not fetched after all: the options have changed, or its place is closed."""
@@ -194,13 +216,15 @@ class Admission:
         if len(judged) >= _MAX_JUDGED:
             judged.clear()
             self._deepest = 0
-        unclear = urls if self._deepest > depth else [url for url in urls if url not in judged]
-        for url in unclear:
+        targets = list(map(judged.get, urls))
+        if self._deepest <= depth and all(targets):
+            return cast(list[Target], targets)
+        for url in urls:
             known = judged.get(url)
             if known is None or known.depth > depth:
                 judged[url] = self.new_target(url, depth=depth, found_by=FoundBy.LINK)
         self._deepest = max(self._deepest, depth)
-        return list(map(judged.__getitem__, urls))
+        return [judged[url] for url in urls]
 
 
 def _unfollowed(target: Target) -> Target:

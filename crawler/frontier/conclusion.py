@@ -82,8 +82,15 @@ class Conclusion:
             return [result]
         return _in_parts(self._told(result, visit.listing), visit.listing, listed)
 
+    def _of_veto(self, visit: Visit, veto: Reason) -> Result:
+        """A hook let no request be made."""
+        result = self._returning.take_back(visit, Verdict(status=UrlStatus.EXCLUDED, reason=veto))
+        return replace(result, attempt=None)
+
     async def _of_document(self, visit: Visit) -> Result:
         claim = visit.claim
+        if visit.veto is not None:
+            return self._of_veto(visit, visit.veto)
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
         found = _difference(visit)
@@ -95,8 +102,11 @@ class Conclusion:
         reread = visit.page if page is None else None
         linking = page or (reread if _completes(visit, found) else None)
         link_targets = self._admission.links(linking, claim) if linking is not None else ()
+        if linking is not None:
+            link_targets = await self._admission.hooked_links(link_targets, linking)
         feeds = self._admission.feeds(visit.page, claim) if visit.page is not None else ()
         targets = [*feeds, *self._redirect_targets(visit, page)]
+        targets = [await self._admission.hooked(target, claim.url) for target in targets]
         falls_back = _should_fall_back(claim, visit.attempt)
         if falls_back:
             verdict = replace(verdict, status=UrlStatus.FAILED, retry_in_s=None, pause_s=None, goes_first=False)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from crawler.clock import Clock, Turn
 from crawler.config import CrawlConfig
@@ -19,6 +20,7 @@ from crawler.frontier.awaiting import AwaitingRules
 from crawler.frontier.changes import Changes
 from crawler.frontier.checks import Checks
 from crawler.frontier.conclusion import Conclusion, excluded, postponed
+from crawler.frontier.extracts import count_extracts
 from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.hosts import HostState
 from crawler.frontier.origins import OriginState
@@ -41,12 +43,16 @@ from crawler.records import (
     Listed,
     Listing,
     Result,
+    Target,
     UrlKind,
     Visit,
 )
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 from crawler.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from crawler.hooking import HookCalls
 
 
 class Frontier:
@@ -60,15 +66,17 @@ class Frontier:
         clock: Clock,
         notify: Callable[[str], None],
         tell: Callable[[Visit, Sequence[Result]], None] | None = None,
+        hooks: HookCalls | None = None,
     ) -> None:
-        """`tell` is called with each visit and what comes of it, for whoever logs them."""
+        """`tell` is called with each visit and what comes of it, for whoever logs them; `hooks` are a program's."""
         self._tell = tell
+        self._hooks = hooks
         self._notify = notify
         self._config = config
         self._store = store
         self._counters = counters
         self._clock = clock
-        self._admission = Admission(config.scope, notify)
+        self._admission = Admission(config.scope, notify, hooks)
         self.seeding = Seeding(config, store, self._admission, clock)
         self._awaiting = AwaitingRules()
         self._robots = RobotsCache(config.network.product_token)
@@ -200,6 +208,8 @@ class Frontier:
         self._supply.note_if_low(host)
         if self._tell is not None:
             self._tell(visit, [result for result in results if not result.is_part])
+        if self._hooks is not None:
+            await self._hooks.failed(visit, results[-1])
         if visit.listing is None:
             results = [*results[1:], results[0]]  # what a robots.txt fails by name, then all else of its origin
         if visit.exchanges:
@@ -433,9 +443,12 @@ class Frontier:
         listed: list[Listed] = []
         turn = Turn(self._clock)
         for one in self._admission.listed(listing, claim):
-            listed.append(one)
+            listed.append(one if self._hooks is None else one._replace(target=await self._hooked(one.target, claim)))
             await turn.pause()
         return listed
+
+    async def _hooked(self, target: Target, claim: Claim) -> Target:
+        return await self._admission.hooked(target, claim.url)
 
     def _put(self, result: Result) -> Awaitable[None]:
         self._uncommitted += 1
@@ -445,6 +458,7 @@ class Frontier:
         """Called by the writer after each commit."""
         self._uncommitted -= len(results)
         self._counters.pages += sum(result.page is not None for result in results)
+        count_extracts(results, self._counters.extracts)
         self._counters.changes.update(filter(None, map(self._changes.of, results)))
         self._counters.changes[Change.NEWLY_FAILED] += self._store.failed_with_origins()
         self._supply.committed(results, hosts)

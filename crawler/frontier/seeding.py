@@ -7,12 +7,13 @@ only once every exclusion has been judged by it; so a run that is killed in betw
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig, ScopeRule
 from crawler.frontier.admission import Admission
 from crawler.policy.repetition import ALIKE_PAGES
-from crawler.records import ExclusionReason, FoundBy
+from crawler.records import ExclusionReason, FoundBy, Target
 from crawler.seeds import Seed
 from crawler.storage.interface import Store
 
@@ -58,7 +59,7 @@ class Seeding:
         while batch.rows:
             if self._stopping:
                 return readmitted
-            urls = [target.url for target in batch.rows if self._admission.may_enter(target)]
+            urls = [target.url for target in batch.rows if await self._may_enter(target)]
             if urls:
                 readmitted += await self._store.readmit(urls, self._clock.wall())
             if batch.next is None:
@@ -72,6 +73,11 @@ class Seeding:
     def stop(self) -> None:
         """Break off: the run is to end."""
         self._stopping = True
+
+    async def _may_enter(self, found: Target) -> bool:
+        if not self._admission.may_enter(found):
+            return False
+        return (await self._admission.hooked(replace(found, reason=None), None)).reason is None
 
     async def _add(self, seeds: Sequence[Seed]) -> bool:
         """Seeds that failed before are due again: they were asked for."""

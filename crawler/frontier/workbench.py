@@ -323,9 +323,10 @@ class Workbench:
         timed_out: bool = False,
         back_off_until: float | None = None,
         pause: tuple[float, str] | None = None,
+        asked: bool = True,
     ) -> int:
         """The claim is finished, with or without an answer; `stored` says whether it counts against the allowance.
-        Returns how many requests were sent for it.
+        Returns how many requests were sent for it. `asked`: it was to be asked for, which costs the host's turn.
 
         `back_off_until` is for its host; `pause` for its origin: until when, and why.
         """
@@ -333,7 +334,9 @@ class Workbench:
         host, origin = loan.host, loan.origin
         if not stored:
             self.allowance.give_back(host, claim)
-        if not loan.sent and (loan.holds_turn or host.last_lent is claim):  # nothing else was asked for in its stead
+        if (
+            asked and not loan.sent and (loan.holds_turn or host.last_lent is claim)
+        ):  # nothing else was asked for in its stead
             host.pace_from(now)
         self._end(loan)
         self._set_slow(loan, slow=timed_out or now - loan.lent_at > SLOW_AFTER_S)

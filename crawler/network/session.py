@@ -183,12 +183,19 @@ def credential_headers(network: NetworkConfig) -> dict[str, str]:
     return {name.title(): value for name, value in network.headers.items() if name.lower() in CREDENTIAL_FIELDS}
 
 
+def header_flaw(name: str, value: str) -> str | None:
+    """Why this header field cannot be sent; None if it can."""
+    if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
+        return f"{name!r} is not a valid header name"
+    if name.lower() in _OURS:
+        return f"{name} cannot be set; the connection manages it"
+    if not isinstance(value, str):
+        return f"the value of {name} is not a text"
+    return None if value.isprintable() else f"the value of {name} contains control characters"
+
+
 def _checked(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     for name, value in headers.items():
-        if not _FIELD_NAME.fullmatch(name):
-            raise UsageError(f"--header: {name!r} is not a valid header name")
-        if name.lower() in _OURS:
-            raise UsageError(f"--header: {name} cannot be set; the connection manages it")
-        if not value.isprintable():
-            raise UsageError(f"--header: the value of {name} contains control characters")
+        if flaw := header_flaw(name, value):
+            raise UsageError(f"--header: {flaw}")
     return list(headers.items())

@@ -19,6 +19,7 @@ from crawler.output.ending import print_rows
 from crawler.output.figures import counted, moment, size
 from crawler.output.safe_text import printable
 from crawler.records import OF_DELIVERY, Page, UrlStatus
+from crawler.storage.values import as_json
 
 _SHOWN = 5  # of what there may be many of
 _SHOWN_HEADERS = 12
@@ -147,6 +148,7 @@ def _page_rows(page: Page, version: Version) -> Rows:
     for name in ("published_at", "modified_at"):
         at = getattr(page, name)
         yield name.removesuffix("_at"), Text(_calendar(at))
+    yield "fields", text_of(as_json(page.fields) if page.fields else None)
     yield "headings", text_of("; ".join(text for _level, text in page.headings[:_SHOWN]))
     what = [f"{page.language} (language)" if page.language else "", page.content_type or version.content_type or ""]
     what += [page.encoding, size(version.size_bytes) if version.size_bytes is not None else ""]

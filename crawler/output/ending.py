@@ -74,6 +74,7 @@ def one_line(summary: Summary, db: Path) -> str:
         f"failures ({_failures(summary, ', ')})" if summary.by_failure else "",
         told_failing(summary.failing),
         f"checked: {told_checks(summary.checks, ', ')}" if summary.checks else "",
+        f"extracts: {', '.join(map(' '.join, told_extracts(summary)))}" if summary.extracts else "",
         f"pending: {_pending(summary).plain}" if summary.pending or summary.waiting else "",
     ]
     return f"{printable(str(db))}: run {summary.run_id} {'; '.join(part for part in parts if part)}"
@@ -140,6 +141,36 @@ def told_checks(checks: Mapping[str, int], separator: str = _SPACE) -> str:
     return tally({verdict.replace("_", " "): number for verdict, number in checks.items()}, separator)
 
 
+def told_extracts(summary: Summary) -> list[tuple[str, str]]:
+    """Each rule, and '1,204 rows on 1,190 of 1,204 pages; nothing any more on 3, incomplete 2'."""
+    return [(rule, found_by_rule(count)) for rule, count in summary.extracts.items()]
+
+
+def found_by_rule(count: Mapping[str, int]) -> str:
+    """'12 rows on 11 of 12 pages (nothing any more on 1)'; what is missing in `count` is 0."""
+    found = f"{counted(count.get('rows', 0), 'row')} on {amount(count.get('pages', 0) - count.get('nothing', 0))} of"
+    names = {"lost": "nothing any more on", "incomplete": "incomplete", "cut": "cut"}
+    parts = {name: count.get(key, 0) for key, name in names.items()}
+    problems = ", ".join(f"{what} {amount(number)}" for what, number in parts.items() if number)
+    return f"{found} {counted(count.get('pages', 0), 'page')}" + (f" ({problems})" if problems else "")
+
+
+def _extracts(summary: Summary) -> list[tuple[str, Text]]:
+    """A line for each rule: the first has the label."""
+    return [
+        (
+            "" if place else "extracts",
+            Text(f"{printable(rule)}: {found}", style="yellow" if _falls_short(summary, rule) else ""),
+        )
+        for place, (rule, found) in enumerate(told_extracts(summary))
+    ]
+
+
+def _falls_short(summary: Summary, rule: str) -> bool:
+    count = summary.extracts[rule]
+    return bool(count["lost"] or count["incomplete"] or count["nothing"] == count["pages"])
+
+
 def _failed_seeds(summary: Summary) -> list[tuple[str, str]]:
     return [(printable(seed["url"], _MAX_URL), printable(seed["reason"], _MAX_URL)) for seed in summary.failed_seeds]
 
@@ -162,6 +193,7 @@ def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
         ("failures", Text(_failures(summary), style="red" if summary.by_failure else "")),
         ("failing", Text(told_failing(summary.failing), style="yellow")),
         ("checked", Text(told_checks(summary.checks))),
+        *_extracts(summary),
         ("connections", Text(_connections(summary))),
         ("TLS", Text("certificates were not verified (--insecure)" if summary.insecure else "", style="yellow")),
         ("DNS", Text(lookups(summary.dns_lookups, summary.dns_cache_hits))),

@@ -25,7 +25,9 @@ class Summary:
     of their last response, by which `urls` counts them. `run_pages` also includes what the run stored before it was
     killed. `waiting` names the hosts and origins whose pages are left for a later run (20 at most), until when and why.
     `unstored_links` lead to URLs that were not stored because of `--max-urls-per-host`, over all runs. `cut_sitemaps`
-    are sitemaps and feeds of which not all was read. `checked` URLs were only checked (`--check`) in this process;
+    are sitemaps and feeds of which not all was read. `extracts` are the `pages` that each extraction rule is for, the
+    `rows` found, on how many pages `nothing`, `lost` of these where the rule had found something before, how many were
+    `incomplete` (something required is missing) or `cut`. `checked` URLs were only checked (`--check`) in this process;
     `checks` counts what the database holds of them by verdict, `pending` being those that were not checked yet; empty
     without `--check`. `seeds_failed`: no seed could be fetched; then `failed_seeds` are
     at most 20 of the `failed_seeds_total`, each with its `url` and `reason`. `insecure`: certificates were not
@@ -61,6 +63,7 @@ class Summary:
     excluded: Mapping[str, int] = field(default_factory=dict)
     unstored_links: int = 0
     cut_sitemaps: int = 0
+    extracts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     checked: int = 0
     checks: Mapping[str, int] = field(default_factory=dict)
     urls: Mapping[str, int] = field(default_factory=dict)
@@ -91,7 +94,7 @@ def failed(error: CrawlerError) -> Summary:
     return Summary(run_id=0, complete=False, end_reason=EndReason.FAILED, error=" ".join(str(error).split()))
 
 
-def summarize(counters: Counters, **facts: Any) -> Summary:
+def summarize(counters: Counters, *, lost_extracts: Mapping[str, int], **facts: Any) -> Summary:
     """The summary of a run that ends now; `facts` are the fields that the counters do not hold."""
     elapsed_s = facts["elapsed_s"]
     return Summary(
@@ -107,6 +110,7 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
         dns_cache_hits=counters.dns_cache_hits,
         retries=counters.retries,
         cut_sitemaps=counters.cut_sitemaps,
+        extracts={rule: _extracted(count, lost_extracts.get(rule, 0)) for rule, count in counters.extracts.items()},
         checked=sum(counters.checks.values()),
         by_status={str(status): count for status, count in sorted(counters.by_status.items())},
         by_failure={str(kind): count for kind, count in sorted(counters.by_failure.items())},
@@ -114,6 +118,10 @@ def summarize(counters: Counters, **facts: Any) -> Summary:
         peak_rss_bytes=peak_rss_bytes(),
         **facts,
     )
+
+
+def _extracted(count: Mapping[str, int], lost: int) -> dict[str, int]:
+    return {name: count.get(name, 0) for name in ("pages", "rows", "nothing", "incomplete", "cut")} | {"lost": lost}
 
 
 def _host_of(closure: Closure) -> str:

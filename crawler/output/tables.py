@@ -83,7 +83,10 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         (Kind.HASH, r"(.+_)?hash"),
         (Kind.URL, r"(.+_)?url"),
         (Kind.FLAG, r"newest|flaky|truncated|noindex|nofollow|reused|(has|had|is)_.+"),
-        (Kind.JSON, r"headings|open_graph|json_ld|metas|alternates|images|resources|link_details|options|summary"),
+        (
+            Kind.JSON,
+            r"headings|open_graph|json_ld|metas|alternates|images|resources|link_details|options|summary|lacking",
+        ),
         (
             Kind.NUMBER,
             r".+_id|.+_total|.+_code|.+_links|depth|hops|attempts|copies|urls|pages|requests|failures|seed|line|place"

@@ -19,6 +19,7 @@ _NOUNS = {
     "urls": "URL",
     "pages": "version of a page",
     "attempts": "attempt",
+    "extracts": "row of extraction rules",
     "runs": "run",
     "bodies": "body",
     "derived": "page of the file beside it",
@@ -27,6 +28,7 @@ _PLURALS = {
     "structure": "pages of the file",
     "schema": "tables, indexes and triggers",
     "pages": "versions of pages",
+    "extracts": "rows of extraction rules",
     "bodies": "bodies",
     "derived": "pages of the file beside it",
 }

@@ -87,6 +87,9 @@ _EXPLAIN: Mapping[str, Callable[[Excluded], str]] = {
     ),
     ExclusionReason.NOFOLLOW: lambda _one: "only nofollow links lead there (--follow-nofollow follows them)",
     ExclusionReason.ROBOTS: lambda one: f"robots.txt, {one.detail or 'in an earlier run'}",
+    ExclusionReason.HOOK: lambda one: (
+        f"a hook left it out: {one.detail} (a run without hooks, or with others, judges it anew)"
+    ),
     ExclusionReason.NO_SITEMAP: lambda _one: (
         "nothing names this sitemap; it was asked for on the chance, and is not there"
     ),

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from crawler.records import Page, Response, Result
 from crawler.storage.heads import readable
-from crawler.storage.values import fetch_values
+from crawler.storage.values import stored_size
 
 
 def delivered(result: Result, *, page_id: int, run_id: int) -> Page:
@@ -18,18 +18,20 @@ def delivered(result: Result, *, page_id: int, run_id: int) -> Page:
     page, attempt = result.page, result.attempt
     if page is None or not isinstance(attempt, Response):
         raise ValueError(f"{result.claim.url}: no page was stored of this visit")
-    stored = fetch_values(result, attempt)
+    return replace(of_response(page, attempt, result.claim.depth), page_id=page_id, run_id=run_id)
+
+
+def of_response(page: Page, response: Response, depth: int) -> Page:
+    """The page with what its response tells, before it is stored."""
     return replace(
         page,
-        page_id=page_id,
-        run_id=run_id,
-        status=attempt.status_code,
-        fetched_at=attempt.started_at,
-        elapsed_s=attempt.elapsed_s,
-        size_bytes=stored["bytes"],
-        truncated=attempt.truncated,
-        depth=result.claim.depth,
-        headers=headers_by_name(readable(attempt.head)),
+        status=response.status_code,
+        fetched_at=response.started_at,
+        elapsed_s=response.elapsed_s,
+        size_bytes=stored_size(response.size),
+        truncated=response.truncated,
+        depth=depth,
+        headers=headers_by_name(readable(response.head)),
         links=tuple(page.links),
     )
 

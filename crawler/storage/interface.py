@@ -18,19 +18,21 @@ Every operation raises `DatabaseFailedError` if the database fails.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
 from crawler.config import CheckKind
+from crawler.extraction_rules import Rule
 from crawler.records import (
     Claim,
     Closure,
     EarlierBody,
     EndReason,
     ExclusionReason,
+    Extract,
     FailedSeed,
     FailingUrls,
     Horizon,
@@ -169,6 +171,18 @@ class RunLog(Protocol):
 
     async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
         """Record why and when the run ended, and what it reports."""
+
+
+class Rules(Protocol):
+    """The extraction rules. What they find comes with its page (`Page.extracts`), and is stored with it."""
+
+    async def use_rules(self, rules: Sequence[Rule]) -> dict[str, int]:
+        """Record that pages are read by these from now on; each has a view of its rows. Returns how many stored pages
+        have not been read by each of them as it is now, those of which there are some.
+        """
+
+    async def lost_extracts(self) -> dict[str, int]:
+        """On how many pages each rule has found nothing in this run where it had found something before."""
 
 
 class Seeds(Protocol):
@@ -400,7 +414,7 @@ class Figures(Protocol):
         """
 
 
-class Store(RunLog, Seeds, Exclusions, DueReads, Checks, Commits, WarcLog, Figures, Protocol):
+class Store(RunLog, Rules, Seeds, Exclusions, DueReads, Checks, Commits, WarcLog, Figures, Protocol):
     """A crawl database, open for one run."""
 
 
@@ -435,6 +449,42 @@ class Pruned:
     freed: int
     size_before: int
     size_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPage:
+    """A version of a page whose body may be read again. `size` is that of the body; None: it was not kept."""
+
+    page_id: int
+    url_id: int
+    url: str
+    size: int | None
+
+
+class Extraction(Protocol):
+    """A crawl's stored pages, to be read again by extraction rules."""
+
+    async def rules(self) -> tuple[Rule, ...]:
+        """All that were ever used."""
+
+    async def use_rules(self, rules: Sequence[Rule], *, again: bool) -> dict[str, int]:
+        """See `Rules.use_rules`; `again`: no page counts as read by them."""
+
+    async def drop_rule(self, name: str) -> int | None:
+        """Forget a rule, its rows and its view; returns how many rows that were, None if there is no such rule."""
+
+    async def unread(self, names: Sequence[str], limit: int) -> list[StoredPage]:
+        """The oldest versions that some of these rules have not read. Those that `store` was told of are read."""
+
+    async def bodies(self, pages: Sequence[StoredPage]) -> dict[int, EarlierBody]:
+        """By version."""
+
+    async def store(
+        self, names: Sequence[str], pages: Sequence[StoredPage], found: Mapping[int, Sequence[Extract]]
+    ) -> None:
+        """What these rules have found on the pages that `unread` gave last, by version, takes the place of what they
+        had; a page that is missing in `found` could not be read, and keeps its rows.
+        """
 
 
 class Database(Protocol):
@@ -497,6 +547,9 @@ class Database(Protocol):
         `progress` is told how many bytes of how many are copied, on any thread. Raises `UsageError` if the file exists
         or cannot be written.
         """
+
+    def open_extraction(self) -> AbstractAsyncContextManager[Extraction]:
+        """Open it to read stored pages again; the caller holds it. Raises `DatabaseFailedError` if there is none."""
 
     async def prune(
         self, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False

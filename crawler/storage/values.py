@@ -7,7 +7,6 @@ and `int`: sqlite3 asks for an adapter of an enum or a bool each time, which tak
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -73,7 +72,6 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
     """A row of `fetches`, but for what the transaction alone knows: its ids."""
     response = attempt if isinstance(attempt, Response) else None
     failure = attempt if isinstance(attempt, Failure) else None
-    size = response.size if response is not None else None
     return {
         "started_at": attempt.started_at,
         "elapsed_s": attempt.elapsed_s,
@@ -81,7 +79,7 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "failure": failure.kind.value if failure is not None else None,
         "message": storable(failure.message) if failure is not None else result.cut,
         "content_type": storable(response.content_type) if response is not None else None,
-        "bytes": None if size is None else min(size, _MAX_INTEGER),
+        "bytes": stored_size(response.size) if response is not None else None,
         "truncated": int(response is not None and (response.truncated or result.cut is not None)),
         "redirect_url": result.redirect_url,
         "address": attempt.address,
@@ -89,6 +87,11 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "body_hash": result.body.digest if failure is not None and result.body is not None else None,
         "first_byte_s": attempt.first_byte_s,
     }
+
+
+def stored_size(size: int | None) -> int | None:
+    """The greatest number that a database takes, for whatever is greater."""
+    return None if size is None else min(size, _MAX_INTEGER)
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
@@ -106,8 +109,10 @@ _AS_JSON: dict[str, Callable[[Any], Any]] = {
     "alternates": lambda alternates: tuple(map(Alternate._make, alternates)),
     "resources": lambda resources: tuple(map(Resource._make, resources)),
     "link_details": lambda details: tuple(map(LinkDetail._make, details)),
+    "fields": dict,
 }
-_EMPTY = {name: "{}" if read is dict else "[]" for name, read in _AS_JSON.items()}
+_EMPTY: dict[str, str | None] = {name: "{}" if read is dict else "[]" for name, read in _AS_JSON.items()}
+_EMPTY["fields"] = None  # hardly any page has some
 _FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
 
 _page_fields = attrgetter(*PAGE_FIELDS)
@@ -156,18 +161,18 @@ def _field_values(page: Page, target_ids: Sequence[int | None]) -> dict[str, Any
     return values
 
 
-def page_of(url: str, links: Mapping[int, Link], values: Mapping[str, Any]) -> Page:
+def page_of(url: str, links: Mapping[int, Link], values: Mapping[str, Any], **of_delivery: Any) -> Page:
     """The page again, from its row's values by name, and its links by their targets' rows.
 
-    What the version of then did not keep (NULL) has the default of `Page`.
+    What the version of then did not keep (NULL) has the default of `Page`. `of_delivery` are fields that no row has.
     """
     kept = {name: values[name] for name in PAGE_FIELDS if values[name] is not None}
     kept |= {name: bool(kept[name]) for name in _FLAGS}
-    kept |= {name: read(json.loads(kept[name])) for name, read in _AS_JSON.items() if name in kept}
+    kept |= {name: read(orjson.loads(kept[name])) for name, read in _AS_JSON.items() if name in kept}
     places = {target_id: place for place, target_id in enumerate(links)}
     details = kept.get("link_details", ())
     kept["link_details"] = tuple(one._replace(link=places[one.link]) for one in details if one.link in places)
-    return Page(url=url, links=tuple(links.values()), **kept)
+    return Page(url=url, links=tuple(links.values()), **kept, **of_delivery)
 
 
 # --- urls -------------------------------------------------------------------------------------------------------------

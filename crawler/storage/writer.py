@@ -7,7 +7,7 @@ Invariant: what `put` took is committed, in order, before `run` returns; `run` i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from crawler.records import HostRecord, Page, Result
 from crawler.storage.delivery import delivered
@@ -39,11 +39,16 @@ class Writer:
         self._closing = False
         self._error: BaseException | None = None
         self._reader: asyncio.Queue[Page | None] | None = None
+        self._committed: Callable[[Sequence[Page]], Awaitable[None]] | None = None
         self._warc: WarcWriter | None = None
 
     def deliver_to(self, reader: asyncio.Queue[Page | None]) -> None:
         """Put each page on this queue once it is committed; when it is full, the crawl waits."""
         self._reader = reader
+
+    def tell(self, committed: Callable[[Sequence[Page]], Awaitable[None]]) -> None:
+        """Call this with the pages of each commit, and wait for it."""
+        self._committed = committed
 
     def record_in(self, warc: WarcWriter) -> None:
         """Have what the visits said and heard written there before it is committed."""
@@ -96,12 +101,17 @@ class Writer:
         return bool(batch)
 
     async def _deliver(self, batch: Sequence[Result]) -> None:
-        if self._reader is None:
+        if self._reader is None and self._committed is None:
             return
         run_id, page_ids = self._store.stored_pages()
-        stored = (result for result in batch if result.page is not None)
-        for result, page_id in zip(stored, page_ids, strict=True):
-            await self._reader.put(delivered(result, page_id=page_id, run_id=run_id))
+        stored = [result for result in batch if result.page is not None]
+        pairs = zip(stored, page_ids, strict=True)
+        pages = [delivered(result, page_id=page_id, run_id=run_id) for result, page_id in pairs]
+        if self._committed is not None and pages:
+            await self._committed(pages)
+        if self._reader is not None:
+            for page in pages:
+                await self._reader.put(page)
 
     async def _next_batch(self) -> list[Result]:
         await self._arrived.wait()

@@ -76,6 +76,8 @@ def unchunked(body: bytes) -> bytes:
         if end == size.end():
             break
         pieces.append(body[size.end() : end])
+        if end >= len(body):
+            break
         at = end + (2 if body[end : end + 2] == b"\r\n" else body[end : end + 1] == b"\n")
     return b"".join(pieces)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from crawler.errors import ArchiveFailedError, UsageError
 from crawler.storage.interface import WarcFile
@@ -33,13 +34,17 @@ class OpenFile:
         self.name = file.name
         self.folder = folder
         self._path = folder / (file.name + OPEN)
-        self._lines_path = folder / f"{file.name.removesuffix(SUFFIX)}.cdxj{OPEN}"
-        self._data = _opened(self._path)
-        self._lines = _opened(self._lines_path)
+        self._lines_path = _lines_path(folder, file.name)
         self._unwritten: list[bytes] = []
         self._unwritten_lines: list[bytes] = []
         self._committed = self._size, self._index_size = file.size, file.index_size
-        self._cut()
+        with ExitStack() as unless_opened:
+            self._data = unless_opened.enter_context(_opened(self._path))
+            self._lines = unless_opened.enter_context(_opened(self._lines_path))
+            _check_size(self._path, file.size)
+            _check_size(self._lines_path, file.index_size)
+            self._cut()
+            unless_opened.pop_all()
 
     def append(self, records: Iterable[tuple[Record, Indexed | None]]) -> None:
         """Take the records, with a line of the index for each that has one."""
@@ -55,8 +60,7 @@ class OpenFile:
     def flush(self) -> None:
         """Have it all on the disk: a power cut must not leave less than the database says. Raises `OSError`."""
         for file, pieces in ((self._data, self._unwritten), (self._lines, self._unwritten_lines)):
-            file.write(b"".join(pieces))
-            file.flush()
+            _write(file, b"".join(pieces))
             os.fdatasync(file.fileno())
             pieces.clear()
 
@@ -79,6 +83,7 @@ class OpenFile:
         self._close()
         write_index(self._lines_path, self.folder / f"{self.name.removesuffix(SUFFIX)}.cdxj")
         self._path.rename(self.folder / self.name)
+        sync_folder(self.folder)
         self._lines_path.unlink()
         return self.name
 
@@ -92,12 +97,6 @@ class OpenFile:
 
     def _cut(self) -> None:
         for file, size in zip((self._data, self._lines), self._committed, strict=True):
-            found = os.fstat(file.fileno()).st_size
-            if found < size:
-                raise ArchiveFailedError(
-                    f"{file.name} has {found:,} bytes, but {size:,} were committed; restore it from a copy, or delete"
-                    " it and name an empty folder with --warc to go on without it"
-                )
             os.ftruncate(file.fileno(), size)
             file.seek(size)
 
@@ -106,9 +105,44 @@ class OpenFile:
         self._data.close()
 
 
-def _opened(path: Path) -> BinaryIO:
-    """The file, made where it is missing; a copy of the database may be crawled at the same time."""
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b")
+def forget_lines(folder: Path, name: str) -> None:
+    """Remove the unsorted lines of a file that is closed, if a kill came before that. Raises `OSError`."""
+    _lines_path(folder, name).unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of its files on the disk. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lines_path(folder: Path, name: str) -> Path:
+    return folder / f"{name.removesuffix(SUFFIX)}.cdxj{OPEN}"
+
+
+def _check_size(path: Path, committed: int) -> None:
+    found = path.stat().st_size
+    if found < committed:
+        raise ArchiveFailedError(
+            f"{path} has {found:,} bytes, but {committed:,} were committed; restore it from a copy, or delete it and"
+            " name an empty folder with --warc to go on without it"
+        )
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _opened(path: Path) -> FileIO:
+    """The file, made where it is missing; a copy of the database may be crawled at the same time. It has no buffer,
+    which would be written once more, in vain, when the file is closed on a full disk.
+    """
+    file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

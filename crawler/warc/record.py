@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha1
 
-GZIP_LEVEL = 6
+GZIP_LEVEL = 4  # HTML: a third less work than 6, for 7 % more bytes; what is compressed already does not care
 
 HTTP_REQUEST = "application/http;msgtype=request"
 HTTP_RESPONSE = "application/http;msgtype=response"
@@ -20,6 +20,7 @@ WARC_FIELDS = "application/warc-fields"
 TEXT_DNS = "text/dns"
 BYTES = "application/octet-stream"  # no HTTP, though it was to be
 
+CONFORMS_TO = "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
 IDENTICAL_PAYLOAD = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
 

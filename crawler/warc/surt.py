@@ -12,6 +12,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from crawler.urls import DEFAULT_PORTS
 
 _SAFE = "!\"$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_AUTHORITY = re.compile(rb"(.+?)(?::(\d+))?")
 _WWW = re.compile(rb"www\d*\.")
 _PATH_SESSIONS = (
     re.compile(rb"^(.*/)(\((?:[a-z]\([0-9a-z]{24}\))+\)/)([^?]+\.aspx.*)$", re.IGNORECASE),
@@ -40,12 +41,12 @@ def surt(url: str) -> str:
 
 
 def _host_key(authority: str, scheme: str) -> bytes:
-    host, colon, port = authority.rpartition(":")
-    if not colon or not port.isdigit():
-        host, port = authority, ""
-    bare = _WWW.sub(b"", host.encode().strip(b"."), count=1) if _WWW.match(host.encode()) else host.encode().strip(b".")
-    turned = b",".join(reversed(bare.split(b".")))
-    return turned if not port or int(port) == DEFAULT_PORTS.get(scheme) else turned + b":" + port.encode()
+    found = _AUTHORITY.fullmatch(authority.encode())
+    if found is None:  # a normalized URL has a host
+        raise ValueError(f"{authority!r} is no host with a port")
+    host, port = found[1].strip(b"[].").removeprefix(www[0] if (www := _WWW.match(found[1])) else b""), found[2]
+    turned = b",".join(reversed(host.split(b".")))
+    return turned if port is None or int(port) == DEFAULT_PORTS[scheme] else turned + b":" + port
 
 
 def _path_key(path: bytes) -> bytes:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from uuid import uuid4
 
-from crawler.warc.record import WARC_FIELDS, Record, fields_block, warc_date
-
-CONFORMS_TO = "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
+from crawler.warc.record import CONFORMS_TO, WARC_FIELDS, Record, fields_block, warc_date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

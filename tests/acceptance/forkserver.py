@@ -24,8 +24,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, redirect_stdout, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -148,11 +148,22 @@ def _import_all() -> None:
     """Import all that a command may need, once for all of them."""
     gc.disable()  # no garbage, and so no holes in the pages of memory that the children share
     for module in pkgutil.walk_packages(import_module("crawler").__path__, "crawler."):
-        import_module(module.name)
+        with _without_extras():
+            import_module(module.name)
     import_module("uvloop")
     with redirect_stdout(io.StringIO()):
         import_module("crawler.cli.commands").run(["--version"])  # Typer imports half of itself when it parses
     gc.freeze()
+
+
+@contextmanager
+def _without_extras() -> Iterator[None]:
+    """A module may need what only an extra installs."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("crawler"):
+            raise
 
 
 def _serve(channel: socket.socket) -> bool:

@@ -50,7 +50,8 @@ def test_what_init_writes_is_every_option_with_its_default(cli: Cli) -> None:
         if option.default is not None and not option.kind.repeatable:
             value = settings.pop(option.key)
             assert option.parse(value if isinstance(value, bool) else str(value)) == option.default
-    assert settings.keys() == {"seeds", "include", "exclude", "drop-param", "allow-private", "header", "check"}
+    lists = {"seeds", "include", "exclude", "drop-param", "allow-private", "header", "check", "extract"}
+    assert settings.keys() == lists
     assert not any(settings.values())
 
 

@@ -19,7 +19,7 @@ from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, old_web
 
 AGAIN = ("--delay", "0", "--per-host", "8", "--max-age", "0s")
-CHECKS = ["structure", "schema", "references", "hosts", "urls", "pages", "attempts", "runs", "bodies"]
+CHECKS = ["structure", "schema", "references", "hosts", "urls", "pages", "attempts", "extracts", "runs", "bodies"]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,17 @@ DAMAGE = [
     ("UPDATE pages SET fetch_id = 1 WHERE id = 5", "pages", "version 5 is of another URL than the attempt"),
     ("DELETE FROM bodies WHERE rowid = 1", "pages", "the body of version"),
     ("UPDATE fetches SET head_id = 999 WHERE id = 2", "attempts", "the header fields of attempt 2 are missing"),
+    (
+        "INSERT INTO extracts VALUES (1, 'r', 1, '[]')",
+        "extracts",
+        "rule r and version 1 is no JSON object",
+    ),
+    ("INSERT INTO extracts VALUES (1, 'r', 1, '{}')", "extracts", "the extraction rule r has rows, and is not known"),
+    (
+        "INSERT INTO extracts VALUES (999, 'r', 1, '{}')",
+        "references",
+        "of extracts names one of pages that",
+    ),
     ("UPDATE runs SET pages = 0", "runs", "counts 0 versions of pages, and there are"),
     ("UPDATE bodies SET zstd = substr(zstd, 1, 20) WHERE rowid = 2", "bodies", "is cut off"),
     ("UPDATE bodies SET zstd = x'0102030405' WHERE rowid = 2", "bodies", "cannot be unpacked"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
+import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +23,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from crawler.fakeweb import Answer, FakeWeb, Fault, Served, Site
 from crawler.fakeweb.sites import StreamHandler
-from tests.acceptance.conftest import Cli, Serve
+from tests.acceptance.conftest import Cli, Serve, slow_site, wait_for_requests
 
 FAST = ("--delay", "0", "--per-host", "4")
 SECRETS = (b"s3cret-token", b"s3cret-cookie", b"s3cret-set", b"s3cret-password", b"dXNlcjpzM2NyZXQtcGFzc3dvcmQ=")
@@ -300,6 +303,8 @@ def test_a_second_night_refers_to_the_first(cli: Cli, serve: Serve) -> None:
     assert unchanged.fields["WARC-Profile"] == "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
     assert unchanged.fields["WARC-Refers-To"] == original.id
     assert unchanged.fields["WARC-Payload-Digest"] == original.fields["WARC-Payload-Digest"]
+    indexed = ['/tagged"' in index.read_text() for index in sorted(folder.glob("*.cdxj"))]
+    assert indexed == [True, False]  # for a 304, the capture before it is shown
 
 
 def test_what_is_inside_tls_is_recorded(cli: Cli, serve: Serve, tmp_path: Path) -> None:
@@ -329,3 +334,141 @@ def test_an_answer_to_head_is_recorded_but_not_indexed(cli: Cli, serve: Serve) -
     check(folder)
     (index,) = folder.glob("*.cdxj")
     assert "/there" not in index.read_text()
+
+
+def test_a_folder_that_cannot_be_made_is_a_usage_error(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/", title="home")
+    served = serve(web)
+    outcome = cli.crawl(served, served.url("a.test"), *FAST, "--warc", "/dev/null/warc", status=2)
+    assert outcome.err.splitlines()[-1] == "crawler: --warc /dev/null/warc: Not a directory; name another folder"
+    assert served.log == []
+
+
+def test_a_file_that_a_killed_crawl_has_lost_ends_the_next_one_at_its_start(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    slow_site(web, pages=60, delay_s=0.05)
+    served = serve(web)
+    folder = cli.folder / "warc"
+    crawler = cli.start(served, served.url("a.test"), *FAST, "--warc", str(folder))
+    wait_for_requests(served, 40)  # of two at a time in flight: some are committed
+    _kill(crawler)
+    assert cli.rows("SELECT count(*) FROM warc_files") == [1]
+    before = len(served.log)
+    (left,) = folder.glob("*.warc.gz.open")
+    left.unlink()
+    outcome = cli.crawl(served, status=6)
+    assert f"{left.name}, which the last run was writing to, is not there; move it back" in outcome.err.splitlines()[-1]
+    assert len(served.log) == before
+    cli.crawl(served, "--warc", str(cli.folder / "new"))
+    check(cli.folder / "new")
+
+
+KILLS = 10
+SITE_PAGES = 300
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_9_ten_times_leaves_each_committed_exchange_in_the_files_once(cli: Cli, serve: Serve, seed: int) -> None:
+    """Every second time in the moment in which the file has grown: between the flush and the commit, as a rule."""
+    chance = random.Random(seed)
+    web = FakeWeb()
+    site = web.site("a.test", pages=SITE_PAGES)
+    for path, links in list(site.links.items()):
+        noise = chance.randbytes(8000).hex()
+        site.page(path, title=path, text=noise, links=links, delay_s=0.03)
+    served = serve(web)
+    folder = cli.folder / "warc"
+    arguments = (served.url("a.test"), *FAST, "--concurrency", "8", "--warc", str(folder), "--warc-size", "1M")
+    for number in range(KILLS):
+        crawler = cli.start(served, *arguments)
+        if number % 2:
+            _wait_until_it_grows(folder)
+        else:
+            wait_for_requests(served, len(served.log) + 1)
+            time.sleep(chance.uniform(0, 0.6))
+        _kill(crawler)
+    cli.crawl(served, *arguments)
+    assert len(cli.pages()) == SITE_PAGES
+    check(folder)
+    assert {file.suffix for file in folder.iterdir()} == {".gz", ".cdxj"}
+    assert len(list(folder.glob("*.gz"))) > 2
+    committed = Counter(cli.rows("SELECT u.url FROM fetches f JOIN urls u ON u.id = f.url_id WHERE f.status_code > 0"))
+    records = records_in(folder)
+    for kinds in (("response", "revisit"), ("request",), ("metadata",)):
+        assert Counter(one.url for one in records if one.type in kinds and one.url.startswith("http")) == committed
+    assert len({one.id for one in records}) == len(records)
+    lines = sum(len(file.read_bytes().splitlines()) for file in folder.glob("*.cdxj"))
+    assert lines == committed.total()
+    assert cli.rows("SELECT count(*) FROM warc_files WHERE is_closed = 0") == [0]
+
+
+def _kill(crawler: subprocess.Popen[str]) -> None:
+    crawler.kill()
+    crawler.communicate()
+    assert crawler.returncode == -signal.SIGKILL
+
+
+def _wait_until_it_grows(folder: Path) -> None:
+    before = _size(folder)
+    while _size(folder) <= before:
+        time.sleep(0.001)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.warc.gz*")) if folder.exists() else 0
+
+
+@pytest.mark.system  # needs the extra `examples`
+def test_fastwarc_reads_the_same(crawled: Crawled) -> None:
+    from fastwarc.warc import ArchiveIterator as FastIterator
+
+    (file,) = crawled.folder.glob("*.warc.gz")
+    found = []
+    with file.open("rb") as stream:
+        for record in FastIterator(stream, parse_http=False):
+            assert record.verify_block_digest()
+            found.append(
+                (record.headers["WARC-Record-ID"], record.headers.get("WARC-Target-URI", ""), record.reader.read())
+            )
+    assert found == [(one.id, one.url, one.block) for one in crawled.records]
+    with file.open("rb") as stream:
+        for record in FastIterator(stream, parse_http=True):
+            if "WARC-Payload-Digest" in record.headers and record.headers["WARC-Type"] == "response":
+                assert record.verify_payload_digest()
+
+
+def test_a_file_from_the_database_says_that_it_is_rebuilt(crawled: Crawled) -> None:
+    file = crawled.cli.folder / "export" / "pages.warc.gz"
+    file.parent.mkdir()
+    crawled.cli.command("export", "warc", str(file), "--db", str(crawled.cli.db))
+    check(file.parent)
+    info, *responses = records_of(file)
+    assert info.type == "warcinfo"
+    assert {one.type for one in responses} == {"response"}
+    assert Counter(one.url for one in responses) == Counter(crawled.cli.rows("SELECT url FROM current_pages"))
+    assert all(one.fields["Crawler-Rebuilt"].startswith("from a crawl database; body decoded") for one in responses)
+    (zipped,) = [one for one in responses if one.url.endswith("/gzip")]
+    head, _, body = zipped.block.partition(b"\r\n\r\n")
+    assert body == gzip.decompress(GZIPPED)
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 200 OK",
+        b"content-type: text/html",
+        b"x-archive-orig-content-encoding: gzip",
+        b"x-archive-orig-content-length: %d" % len(GZIPPED),
+        b"content-length: %d" % len(body),
+    ]
+    (cut,) = [one for one in responses if one.url.endswith("/long")]
+    assert cut.fields["WARC-Truncated"] == "length"
+
+
+def test_a_file_from_the_database_needs_bodies_and_a_name(crawled: Crawled, cli: Cli, serve: Serve) -> None:
+    outcome = crawled.cli.command("export", "warc", "pages.warc", "--db", str(crawled.cli.db), status=2)
+    assert outcome.err == "crawler: FILE pages.warc: name a file that ends with .warc.gz\n"
+    web = FakeWeb()
+    web.host("a.test").page("/", title="home")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--no-bodies")
+    outcome = cli.command("export", "warc", "pages.warc.gz", "--db", str(cli.db))
+    assert "1 page, 1 left out: no body is stored" in outcome.out

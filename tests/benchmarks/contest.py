@@ -12,12 +12,15 @@ from typing import TypeAlias
 
 Figures: TypeAlias = Mapping[str, float]
 
+_MOST_FAILURES = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """The wishes of who runs the benchmarks. `work` is a folder that is thrown away at the end.
 
     `others` names further installations of the crawler, by their Python: of another build, or of another version.
+    With `only`, nobody else runs than who has this text in the name.
     `ends_at` is the monotonic time after which nobody starts any more.
     """
 
@@ -29,6 +32,7 @@ class Setup:
     node_modules: Path | None
     pending: int | None
     others: Mapping[str, str] = field(default_factory=dict)
+    only: str | None = None
     ends_at: float = float("inf")
 
 
@@ -69,14 +73,19 @@ class Score:
 
     contender: Contender
     rounds: list[Figures] = field(default_factory=list)
-    failure: str | None = None
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def is_out(self) -> bool:
+        """Whether to ask it no more. Some crash now and then, but not whoever can do it twice in a row."""
+        return self.contender.missing is not None or (len(self.failures) >= _MOST_FAILURES and not self.rounds)
 
     @property
     def absence(self) -> str | None:
-        """Why there are no figures; None where there are."""
+        """Why figures are missing, of all rounds or of some; None where none is."""
         if self.contender.missing is not None:
             return f"not installed: {self.contender.missing}"
-        return self.failure
+        return f"failures: {len(self.failures)}; the last: {self.failures[-1]}" if self.failures else None
 
     def values(self, key: str) -> list[float]:
         """One figure, round by round; empty where it was not measured."""
@@ -113,13 +122,12 @@ class ContenderFailedError(Exception):
 
 def in_turn(setup: Setup, case: str, contenders: Sequence[Contender]) -> list[Score]:
     """Run everybody once a round, so that whatever disturbs the machine disturbs all of them."""
-    scores = [Score(contender=contender) for contender in contenders]
-    for contender in contenders:
-        if contender.missing is not None:
-            say(f"MISSING in {case}: {contender.name} is left out; to have it: {contender.missing}")
+    scores = [Score(contender=contender) for contender in contenders if (setup.only or "") in contender.name]
+    for absent in (score.contender for score in scores if score.contender.missing is not None):
+        say(f"MISSING in {case}: {absent.name} is left out; to have it: {absent.missing}")
     for number in range(1, setup.rounds + 1):
         for place, score in enumerate(scores):
-            if score.absence is None and number <= (score.contender.most_rounds or setup.rounds):
+            if not score.is_out and number <= (score.contender.most_rounds or setup.rounds):
                 if time.monotonic() > setup.ends_at:
                     say(f"OUT OF TIME in {case}: round {number} of {setup.rounds} ends before {score.contender.name}")
                     return scores
@@ -133,7 +141,7 @@ def _run_once(score: Score, what: str, folder: Path) -> None:
     try:
         score.rounds.append(score.contender.run(folder))
     except ContenderFailedError as error:
-        score.failure = f"failed: {error}"
+        score.failures.append(str(error))
         say(f"FAILED in {what}: {score.contender.name}: {error}")
     say(f"{what}: {score.contender.name}, {time.monotonic() - started:.1f} s")
 

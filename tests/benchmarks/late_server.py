@@ -1,15 +1,18 @@
-"""An HTTP server that answers every request after a fixed time: `python -m ...late_server PORT DELAY_S TIMES_FILE`.
+"""An HTTP server that answers every request after a fixed time: `python -m ...late_server ADDRESS PORT DELAY_S FILE`.
 
-It does as little as it can, so that what is measured is the crawler and not this. At SIGTERM it writes when requests
-came (monotonic seconds, one a line).
+It does as little as it can, so that what is measured is the crawler and not this. At SIGTERM it writes to the file, as
+JSON, when requests came (`times`, monotonic seconds), and how many connections (`most_open`) and requests
+(`most_waiting`) it had at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -28,33 +31,52 @@ _PAGE = _answer(page("A late page", [f"/p/{number}" for number in range(10)]).en
 _ROBOTS = _answer(b"User-agent: *\nDisallow:\n", "text/plain")
 
 
+@dataclass(slots=True)
+class _Seen:
+    times: list[float] = field(default_factory=list)
+    open: int = 0
+    most_open: int = 0
+    waiting: int = 0
+    most_waiting: int = 0
+
+
 class _LateAnswers(asyncio.Protocol):
-    def __init__(self, delay_s: float, times: list[float]) -> None:
+    def __init__(self, delay_s: float, seen: _Seen) -> None:
         self._delay_s = delay_s
-        self._times = times
+        self._seen = seen
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self._seen.open += 1
+        self._seen.most_open = max(self._seen.most_open, self._seen.open)
+        if not transport.get_extra_info("peername")[0].startswith("127."):
+            self._transport.abort()  # nothing of a socket that listens everywhere is for others than this machine
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._seen.open -= 1
 
     def data_received(self, data: bytes) -> None:
         *heads, self._unread = (self._unread + data).split(_END_OF_HEAD)
         for head in heads:
-            self._times.append(time.monotonic())
+            self._seen.times.append(time.monotonic())
+            self._seen.waiting += 1
+            self._seen.most_waiting = max(self._seen.most_waiting, self._seen.waiting)
             answer = _ROBOTS if head.startswith(b"GET /robots.txt ") else _PAGE
             asyncio.get_running_loop().call_later(self._delay_s, self._send, answer)
 
     def _send(self, answer: bytes) -> None:
+        self._seen.waiting -= 1
         if not self._transport.is_closing():
             self._transport.write(answer)
 
 
-async def _serve(port: int, delay_s: float, times: list[float]) -> None:
+async def _serve(address: str, port: int, delay_s: float, seen: _Seen) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     server = await loop.create_server(
-        lambda: _LateAnswers(delay_s, times), "127.0.0.1", port, backlog=_MAX_CONNECTIONS_WAITING
+        lambda: _LateAnswers(delay_s, seen), address, port, backlog=_MAX_CONNECTIONS_WAITING
     )
     await stop.wait()
     server.close()
@@ -64,11 +86,11 @@ def main() -> None:
     """Serve until SIGTERM."""
     from uvloop import new_event_loop
 
-    port, delay_s, file = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
-    times: list[float] = []
+    address, port, delay_s, file = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])
+    seen = _Seen()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(port, delay_s, times))
-    file.write_text("".join(f"{moment}\n" for moment in times))
+        runner.run(_serve(address, port, delay_s, seen))
+    file.write_text(json.dumps(asdict(seen)))
 
 
 if __name__ == "__main__":

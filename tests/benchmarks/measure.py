@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +50,12 @@ def run(
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
     good: Container[int] = (0,),
+    killed_when: Callable[[], bool] | None = None,
 ) -> Usage:
     """Run it to its end in the checkout's root, its output in `folder`.
+
+    `killed_when` is asked ten times a second; once it is true, SIGKILL ends the program and all its descendants, and
+    the status is -9. What those used then does not count.
 
     Raises `ContenderFailedError` where it takes too long or ends with a status that is not `good`.
     """
@@ -66,7 +70,7 @@ def run(
             stderr=err,
             start_new_session=True,
         )
-        with _Deadline(process, timeout_s) as deadline, _MemoryWatch(process.pid) as memory:
+        with _Deadline(process, timeout_s, killed_when) as deadline, _MemoryWatch(process.pid) as memory:
             _pid, status, used = os.wait4(process.pid, 0)
             wall_s = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -89,27 +93,35 @@ def bound() -> list[str]:
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
-class _Deadline:
-    """Ends the program's whole session when its time is up, or when the benchmark is interrupted."""
+class _Deadline(threading.Thread):
+    """Kills the program's whole session when its time is up, when asked to, or when the benchmark is interrupted."""
 
-    def __init__(self, process: subprocess.Popen[bytes] | subprocess.Popen[str], timeout_s: float) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], timeout_s: float, killed_when: Callable[[], bool] | None
+    ) -> None:
+        super().__init__(daemon=True)
         self.passed = False
         self._process = process
-        self._timer = threading.Timer(timeout_s, self._pass)
-        self._timer.daemon = True  # an interrupt just before its `with` leaves it to itself
+        self._ends_at = time.monotonic() + timeout_s
+        self._killed_when = killed_when
+        self._is_over = threading.Event()
 
     def __enter__(self) -> _Deadline:
-        self._timer.start()
+        self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        self._timer.cancel()
+        self._is_over.set()
+        self.join()
         if kind is not None:
             self._kill()
 
-    def _pass(self) -> None:
-        self.passed = True
-        self._kill()
+    def run(self) -> None:
+        while not self._is_over.wait(_SAMPLE_EVERY_S):
+            self.passed = time.monotonic() > self._ends_at
+            if self.passed or (self._killed_when is not None and self._killed_when()):
+                self._kill()
+                return
 
     def _kill(self) -> None:
         with suppress(ProcessLookupError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -55,8 +56,12 @@ def table(data: Report, *, published: bool = False) -> str:
 
 
 def absences(data: Report) -> list[str]:
-    """Who is left out, and what brings them in."""
-    return [f"**Left out: {one['name']}** ({one['absence']})" for one in data["contenders"] if one["absence"]]
+    """Who is left out, wholly or of some rounds, and what brings them in."""
+    return [
+        f"**{'Some rounds are missing' if one['rounds'] else 'Left out'}: {one['name']}** ({one['absence']})"
+        for one in data["contenders"]
+        if one["absence"]
+    ]
 
 
 def measured_on(data: Report) -> str:
@@ -64,7 +69,7 @@ def measured_on(data: Report) -> str:
     machine = data["machine"]
     return (
         f"Measured on {data['measured']}: {machine['cores']} cores ({machine['cpu']}), {machine['python']},"
-        f" {_rounds_of(data)}, commit {machine['commit']}."
+        f" {_rounds_of(data)}, commit {machine['commit']}{_versions(data)}."
     )
 
 
@@ -98,7 +103,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _ratio_note(data: Report) -> str:
-    return f"Ratio: of {data['figures'][0]['title']}." if any(one["against"] for one in data["contenders"]) else ""
+    if not any(one["against"] for one in data["contenders"]):
+        return ""
+    return f"The ratio compares {data['figures'][0]['title']}."
 
 
 def _settings(one: Mapping[str, Any]) -> str:
@@ -112,3 +119,10 @@ def _rounds_of(data: Report) -> str:
     most = max(rounds.values(), default=0)
     fewer = ", ".join(f"{name}: {count}" for name, count in rounds.items() if count < most)
     return ("one round" if most == 1 else f"medians of {most} rounds") + (f" ({fewer})" if fewer else "")
+
+
+def _versions(data: Report) -> str:
+    """Those of the contenders, as far as they have one of their own."""
+    versions = data["machine"]["versions"]
+    words = {re.split(r"[ ,]", one["name"])[0] for one in data["contenders"] if one["rounds"]}
+    return "".join(f", {word} {versions[word.lower()]}" for word in sorted(words) if word.lower() in versions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 from dnslib import QTYPE, RR, A, DNSRecord  # type: ignore[import-untyped]
 from dnslib.server import BaseResolver, DNSLogger, DNSServer  # type: ignore[import-untyped]
@@ -35,6 +37,7 @@ class Hit:
     status: int
     host: str
     target: str
+    sent: int  # bytes of the body, as they were sent
     content_type: str
 
     @property
@@ -55,6 +58,29 @@ class Nginx:
         return [_hit(line) for line in self.log.read_text().splitlines()]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """Files in PEM: who vouches, the server's chain and its key."""
+
+    authority: Path
+    chain: Path
+    key: Path
+
+
+def issued_certificate(folder: Path) -> Certificate:
+    """A new certificate for this server's address, of an authority made for it."""
+    import trustme  # missing packages are reported by __main__, all at once
+
+    authority = trustme.CA()
+    issued = authority.issue_cert(LOOPBACK)
+    files = Certificate(authority=folder / "ca.pem", chain=folder / "chain.pem", key=folder / "key.pem")
+    authority.cert_pem.write_to_path(files.authority)
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(files.chain, append=True)
+    issued.private_key_pem.write_to_path(files.key)
+    return files
+
+
 def program(name: str) -> str | None:
     """The path of an installed program, daemons included."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
@@ -62,11 +88,11 @@ def program(name: str) -> str | None:
 
 @contextmanager
 def nginx(
-    folder: Path, body: str, *, certificate: tuple[Path, Path] | None = None, wildcard: bool = False
+    folder: Path, body: str, *, certificate: Certificate | None = None, wildcard: bool = False
 ) -> Iterator[Nginx]:
     """nginx with one worker on a free port; `body` says what it serves, in its own language.
 
-    `certificate`: chain and key, to speak TLS. `wildcard`: at every address of 127/8, each host name having one.
+    `certificate`: to speak TLS. `wildcard`: at every address of 127/8, each host name having one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     served = Nginx(port=_free_port("0.0.0.0" if wildcard else LOOPBACK), log=folder / "access.log")
@@ -78,16 +104,27 @@ def nginx(
         yield served
 
 
-@contextmanager
-def late_server(folder: Path, *, delay_s: float) -> Iterator[tuple[int, Path]]:
-    """A server that answers any path after `delay_s`; gives its port and the file of its requests' times.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateServer:
+    """A server that answers late. What it saw is in `report` once it has ended."""
 
-    The file is there once the context is left.
-    """
-    port, times = _free_port(LOOPBACK), folder / "times"
-    command = [sys.executable, "-m", "tests.benchmarks.late_server", str(port), str(delay_s), str(times)]
-    with _started(command, folder, port):
-        yield port, times
+    port: int
+    report: Path
+
+    def seen(self) -> dict[str, Any]:
+        """`times`, when requests came (monotonic seconds); `most_open` and `most_waiting`, connections and requests."""
+        report: dict[str, Any] = json.loads(self.report.read_text())
+        return report
+
+
+@contextmanager
+def late_server(folder: Path, *, delay_s: float, wildcard: bool = False) -> Iterator[LateServer]:
+    """A server that answers any path after `delay_s`. `wildcard`: at every address of 127/8."""
+    address = "0.0.0.0" if wildcard else LOOPBACK
+    served = LateServer(port=_free_port(address), report=folder / "seen.json")
+    arguments = (address, str(served.port), str(delay_s), str(served.report))
+    with _started([sys.executable, "-m", "tests.benchmarks.late_server", *arguments], folder, served.port):
+        yield served
 
 
 @contextmanager
@@ -153,10 +190,10 @@ def _free_port(address: str) -> int:
         return port
 
 
-def _nginx_config(folder: Path, served: Nginx, body: str, certificate: tuple[Path, Path] | None, wildcard: bool) -> str:
+def _nginx_config(folder: Path, served: Nginx, body: str, certificate: Certificate | None, wildcard: bool) -> str:
     temporary = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in _TEMPORARY)
     address = "0.0.0.0" if wildcard else LOOPBACK
-    tls = f"ssl_certificate {certificate[0]}; ssl_certificate_key {certificate[1]};" if certificate else ""
+    tls = f"ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};" if certificate else ""
     # Nothing of a socket that listens everywhere is for others than this machine.
     guard = "if ($remote_addr !~ ^127[.]) { return 444; }" if wildcard else ""
     return f"""
@@ -168,7 +205,7 @@ http {{
     types {{ text/html html htm; text/css css; application/javascript js; image/png png; image/svg+xml svg;
         text/plain txt; application/xml xml; application/json json; application/zip zip; }}
     default_type application/octet-stream;
-    log_format hits '$msec $connection $status $host $request_uri $sent_http_content_type';
+    log_format hits '$msec $connection $status $host $request_uri $body_bytes_sent $sent_http_content_type';
     access_log {served.log} hits;
     keepalive_requests 100000000; keepalive_timeout 300s; sendfile on; tcp_nopush on;
     server {{
@@ -182,12 +219,13 @@ http {{
 
 
 def _hit(line: str) -> Hit:
-    at, connection, status, host, target, content_type = line.split(" ", 5)
+    at, connection, status, host, target, sent, content_type = line.split(" ", 6)
     return Hit(
         at=float(at),
         connection=int(connection),
         status=int(status),
         host=host,
         target=target,
+        sent=int(sent),
         content_type=content_type,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.benchmarks.contest import Contender, Figure, Figures, Outcome, Setup, in_turn
 from tests.benchmarks.measure import run
 from tests.benchmarks.pages import page
-from tests.benchmarks.servers import LOOPBACK, nginx
+from tests.benchmarks.servers import LOOPBACK, Certificate, issued_certificate, nginx
 
 _CONCURRENCY = 32
 _REQUESTS, _QUICK_REQUESTS = 10_000, 2_000
@@ -35,7 +35,7 @@ _FIGURES = (
 def compete(setup: Setup) -> list[Outcome]:
     """The case."""
     requests = _QUICK_REQUESTS if setup.quick else _REQUESTS
-    certificate = _certificate(setup.work)
+    certificate = issued_certificate(setup.work)
     contenders = [
         Contender(
             name=f"{_NAMES[mode]}, {protocol}",
@@ -63,13 +63,13 @@ def compete(setup: Setup) -> list[Outcome]:
     ]
 
 
-def _fetch(mode: str, requests: int, certificate: tuple[Path, Path, Path] | None, folder: Path) -> Figures:
+def _fetch(mode: str, requests: int, certificate: Certificate | None, folder: Path) -> Figures:
     """A server of its own for each run, so that no socket of an earlier one is counted."""
     (folder / "page.html").write_text(page("A page", [f"/p/{number}" for number in range(10)]))
     body = f"location / {{ root {folder}; try_files /page.html =404; }}"
-    with nginx(folder / "nginx", body, certificate=certificate[1:] if certificate else None) as server:
+    with nginx(folder / "nginx", body, certificate=certificate) as server:
         url = f"{'https' if certificate else 'http'}://{LOOPBACK}:{server.port}"
-        trust = ("--ca", str(certificate[0])) if certificate else ()
+        trust = ("--ca", str(certificate.authority)) if certificate else ()
         amount = ("--requests", str(requests), "--concurrency", str(_CONCURRENCY))
         usage = run(
             [sys.executable, "-m", "tests.benchmarks.session_client", mode, url, *amount, *trust], folder, timeout_s=900
@@ -77,20 +77,6 @@ def _fetch(mode: str, requests: int, certificate: tuple[Path, Path, Path] | None
         time_wait = _sockets_in_time_wait(server.port)
         connections = len({hit.connection for hit in server.hits()})
     return {**usage.figures(), **json.loads(usage.out), "connections": connections, **time_wait}
-
-
-def _certificate(folder: Path) -> tuple[Path, Path, Path]:
-    """CA, chain and key."""
-    import trustme  # missing packages are reported by __main__, all at once
-
-    authority = trustme.CA()
-    issued = authority.issue_cert(LOOPBACK)
-    ca, chain, key = (folder / name for name in ("ca.pem", "chain.pem", "key.pem"))
-    authority.cert_pem.write_to_path(ca)
-    for blob in issued.cert_chain_pems:
-        blob.write_to_path(chain, append=True)
-    issued.private_key_pem.write_to_path(key)
-    return ca, chain, key
 
 
 def _sockets_in_time_wait(port: int) -> Figures:

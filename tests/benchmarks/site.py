@@ -19,7 +19,7 @@ _CORPORA = {
     "openjdk-17-doc": Path("/usr/share/doc/openjdk-17-jre-headless/api"),
     "postgresql-doc-15": Path("/usr/share/doc/postgresql-doc-15/html"),
 }
-_LIMIT, _QUICK_LIMIT = 1000, 300  # pages, for those who would take minutes
+_LIMIT, _QUICK_LIMIT = 500, 300  # pages, for those who would take minutes
 _SLOW_ROUNDS = 3
 _FEWEST = 100  # pages; spider, for one, sees no links below an XML declaration, as postgresql-doc-15 has them
 FIGURES = (
@@ -94,6 +94,7 @@ def measured(crawler: Crawler, visit: Visit, hits_now: Callable[[], list[Hit]]) 
         "kept": done.kept or 0,
         "pages_per_s": pages / done.elapsed_s,
         "requests": len(hits),
+        "received_mb": sum(hit.sent for hit in hits) / 1e6,
         "connections": len({hit.connection for hit in hits}),
         "cpu_ms_per_page": done.usage.cpu_s * 1000 / max(1, pages),
         "stored_mb": stored_mb,

@@ -31,8 +31,10 @@ from crawler.config import (
 from crawler.counters import Counters
 from crawler.fakeweb import FakeWeb, Request, Site
 from crawler.fakeweb.fetcher import open_fake_fetcher
+from crawler.hooks import Hooks
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
+from crawler.own_code import OwnCode
 from crawler.parsing.inline import InlineParser
 from crawler.parsing.settings import ReaderSettings
 from crawler.records import EndReason
@@ -108,6 +110,7 @@ def crawled(
     *seeds: str,
     at: float = NIGHT,
     during: During = lambda _run, _loop: None,
+    hooks: Hooks | None = None,
     **options: Any,
 ) -> Crawled:
     """Run once, until it ends by itself or by what `during`, called when it begins, has arranged."""
@@ -121,10 +124,12 @@ def crawled(
                 parts = Parts(
                     store=watched(store, loop),
                     fetcher=fetcher,
-                    parser=InlineParser(ReaderSettings(product_token=config.network.product_token)),
+                    parser=InlineParser(
+                        ReaderSettings(product_token=config.network.product_token, rules=config.all_rules)
+                    ),
                     counters=counters,
                 )
-                run = Run(config, parts, observer, clock)
+                run = Run(config, parts, observer, clock, OwnCode(hooks=hooks))
                 await run.begin(parse_seeds(seeds))
                 during(run, loop)
                 summary = await run.crawl()
@@ -137,13 +142,14 @@ def config_of(db: Path, **options: Any) -> CrawlConfig:
     """Each option goes to the slice that has it."""
     given = _QUIET | options
     hosts: Any = given.pop("hosts", ())
+    rules: Any = given.pop("rules", ())
     slices = {}
     for name, kind in _SLICES.items():
         known = {option.name for option in fields(kind)}
         slices[name] = kind(**{option: given.pop(option) for option in list(given) if option in known})
     if given:
         raise TypeError(f"no such options: {', '.join(given)}")
-    return CrawlConfig(db=db, hosts=hosts, **slices)
+    return CrawlConfig(db=db, hosts=hosts, rules=rules, **slices)
 
 
 def a_site(

@@ -206,7 +206,7 @@ def test_a_backlog_of_a_closed_origin_hides_nothing_of_the_others(tmp_path: Path
         in_memory.extend(len(host.claims) + host.waiting for host in run.frontier.hosts())
         loop.call_later(0.1, look, run, loop)
 
-    options = {"max_wait_s": max_wait_s, "max_runtime_s": 600.0}
+    options: dict[str, Any] = {"max_wait_s": max_wait_s, "max_runtime_s": 600.0}
     done = crawled(web, tmp_path / "crawl.db", "https://a.test/", during=look, **options)
     assert max(in_memory) < 2000
     assert good_pages(done) == 600

@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import Cli, Serve, wait_for, wait_for_requests
+from tests.acceptance.test_warc import check, records_in
 
 PAGES = 300
 FAST = ("--delay", "0", "--per-host", "8", "--concurrency", "8")
@@ -109,6 +111,29 @@ def test_a_disk_that_is_full_from_the_start_ends_it_with_6(cli: Cli, serve: Serv
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
     cli.crawl(served, served.url("a.test"), *FAST)
     assert len(cli.pages()) == PAGES
+
+
+@pytest.mark.system
+def test_a_disk_that_fills_with_warc_files_ends_the_crawl_with_6_and_loses_nothing(
+    cli: Cli, serve: Serve, small_disk: Path
+) -> None:
+    cli.db = cli.folder / "crawl.db"
+    served = serve(_web())
+    arguments = (served.url("a.test"), *FAST, "--warc", str(small_disk))
+    outcome = cli.crawl(served, *arguments, status=6)
+    (error,) = [line for line in outcome.err.splitlines() if line.startswith("crawler: ")]
+    assert error == (
+        f"crawler: --warc {small_disk}: No space left on device; free some space and run the same command again: what"
+        " was committed is safe"
+    )
+    assert 0 < len(_fetched(cli)) < PAGES
+    cli.crawl(served, *arguments, status=6)  # nothing has changed
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    cli.crawl(served, *arguments)
+    assert len(cli.pages()) == PAGES
+    recorded = [one.url for one in records_in(small_disk) if one.type == "response" and one.url.startswith("http")]
+    assert Counter(recorded) == Counter(cli.rows("SELECT url FROM attempts WHERE status_code > 0"))
+    check(small_disk)
 
 
 # --- locked -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.measure import ROOT
+from tests.benchmarks.contest import ContenderFailedError
+from tests.benchmarks.measure import ROOT, run
 
 PROGRAM = """
 import sys
@@ -39,6 +40,18 @@ def test_servers_and_contenders_end_with_the_benchmark(ended_by: signal.Signals,
         benchmark.send_signal(ended_by)
         benchmark.wait()
     _wait(lambda: not any(_runs(process) for process in started))
+
+
+def test_a_program_is_killed_with_its_descendants_once_it_is_to_be(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    script = f"sleep 100 & echo $! > {started}; wait"
+    run(["sh", "-c", script], tmp_path, timeout_s=100, killed_when=started.exists, good=(-signal.SIGKILL,))
+    _wait(lambda: not _runs(int(started.read_text())))
+
+
+def test_a_program_that_takes_too_long_is_killed_and_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ContenderFailedError, match=r"status -9 \(stopped after 0.2 s\): it said nothing"):
+        run(["sleep", "100"], tmp_path, timeout_s=0.2)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -24,6 +24,9 @@ from crawler.storage.sqlite.store import open_store
 
 SCRIPTS = sorted((Path(__file__).parents[2] / "crawler/storage/sqlite/migrations").glob("*.sql"))
 TABLES = {
+    "extraction_rules",
+    "extracts",
+    "extract_misses",
     "change_log",
     "change_log_pruned",
     "checks",

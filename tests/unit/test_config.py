@@ -14,6 +14,7 @@ from crawler.config import (
     MIB,
     CheckConfig,
     CrawlConfig,
+    ExtractConfig,
     NetworkConfig,
     PolitenessConfig,
     RecrawlConfig,
@@ -24,7 +25,15 @@ from crawler.config import (
 from crawler.errors import UsageError
 from crawler.options import Slice, options_of
 
-SLICES: list[type[Slice]] = [ScopeConfig, PolitenessConfig, NetworkConfig, RecrawlConfig, CheckConfig, RunConfig]
+SLICES: list[type[Slice]] = [
+    ScopeConfig,
+    PolitenessConfig,
+    NetworkConfig,
+    RecrawlConfig,
+    CheckConfig,
+    RunConfig,
+    ExtractConfig,
+]
 
 WRONG: list[tuple[type, str, Any, str]] = [
     (ScopeConfig, "max_depth", -1, "--max-depth"),
@@ -122,7 +131,8 @@ def test_what_is_stored_is_plain_data_and_complete() -> None:
     assert options["scope"]["scope"] == "any"
     assert options["scope"]["max_pages"] == 5
     assert options.pop("hosts") == []
-    assert set(options) == {"scope", "politeness", "network", "recrawl", "check", "run"}
+    assert options.pop("rules") == []
+    assert set(options) == {"scope", "politeness", "network", "recrawl", "check", "run", "extract"}
     for name, config_slice in zip(options, SLICES, strict=True):
         assert set(options[name]) == {option.name for option in options_of(config_slice)}
 

@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crawler.charsets.encoder import encode
-from crawler.content.html import MAX_FIELD_CHARS, MAX_JSON_LD_CHARS, read_page
+from crawler.content.html import MAX_JSON_LD_CHARS, read_page
 from crawler.content.hyperlinks import MAX_DETAILS, MAX_FRAGMENT_CHARS, MAX_LINKS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.robots_meta import robots_directives
-from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
+from crawler.content.visible_text import MAX_BLOCKS, MAX_FIELD_CHARS, MAX_LABEL_CHARS
 from crawler.content.walk import MAX_HEADINGS
 from crawler.records import Link, LinkDetail, Page
 from tests.fuzz.documents import check_joined_by_folder, check_page
@@ -397,6 +397,13 @@ def test_json_ld_is_kept_as_it_stands() -> None:
         '<script type="APPLICATION/LD+JSON; charset=utf-8">[]</script><script type=application/ld+json> </script>'
     )
     assert page_of(html).json_ld == ('\n{"a": "&lt;"}', "[]")
+
+
+@pytest.mark.parametrize("depth", [100, 200, 249, 250, 251, 252, 253, 254, 255, 900, 1100])
+@pytest.mark.parametrize("level", ["[]", '{"a":}'])
+def test_json_ld_may_be_nested_however_deeply(depth: int, level: str) -> None:
+    script = level[:-1] * depth + "1" + level[-1] * depth
+    assert page_of(f"<script type=application/ld+json>{script}</script>").json_ld == (script,)
 
 
 def test_json_ld_that_does_not_fit_is_dropped_whole() -> None:

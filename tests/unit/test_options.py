@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from crawler.cli.command import MAX_WIDTH
 from crawler.cli.commands import app
-from crawler.cli.crawl import CRAWL_OPTIONS, OutputOptions
+from crawler.cli.crawl import CRAWL_OPTIONS, CodeOptions, OutputOptions
 from crawler.cli.options import read_options
 from crawler.cli.reference import PAGE, with_table
 from crawler.config import (
@@ -172,8 +172,11 @@ def _written(option: Option) -> Any:
         "--header": ["A: b"],
         "--include": ["x"],
         "--check": ["resources"],
+        "--extract": ["title=h1"],
         "--allow-private": ["10.0.0.0/8"],
         "--proxy": "http://127.0.0.1:1",
+        "--hooks": "a:B",
+        "--reader": ["a/b=c:d"],
         "--if-running": "wait:9s",
         "--max-age": "auto",
         "--max-interval": "9d",
@@ -193,10 +196,12 @@ def test_what_is_given_of_an_option_is_in_the_config(option: Option) -> None:
         name: value or None if isinstance(value, tuple | list) else value for name, value in context.params.items()
     }
     config, output = read_options(CrawlConfig, given), read_options(OutputOptions, given)
+    code = read_options(CodeOptions, given)
     parts = (
         config,
         output,
-        *(getattr(config, name) for name in ("scope", "politeness", "network", "recrawl", "check", "run")),
+        code,
+        *(getattr(config, name) for name in ("scope", "politeness", "network", "recrawl", "check", "run", "extract")),
     )
     (value,) = [getattr(part, option.name) for part in (*parts, config.start) if _has(part, option)]
     assert value == option.parse(_written(option)) != option.default

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crawler.archive.audit.model import Column, Kind, Severity
-from crawler.archive.audit.question import DEPTH, TITLE, URL, Need, Question
+from crawler.archive.audit.question import DEPTH, PROBLEM, TITLE, URL, Need, Question
 
 _CONTENT, _SPEED = "Content", "Speed and size"
 
@@ -165,6 +165,27 @@ _LARGE = Question(
     order="bytes DESC, url",
 )
 
+_EXTRACTION = Question(
+    name="extraction-problems",
+    chapter=_CONTENT,
+    title="Pages where an extraction rule falls short",
+    explanation="A rule that is for the page finds nothing where it had found something before, or not all that it"
+    " requires. As a rule the page is built otherwise by now.",
+    severity=Severity.WARNING,
+    view="extraction_problems",
+    columns=(
+        Column(name="rule", title="Rule"),
+        URL,
+        PROBLEM,
+        Column(name="found", title="Rows found", kind=Kind.COUNT),
+        Column(name="lacking", title="Missing"),
+    ),
+    key=("rule", "url", "problem"),
+    order="rule, problem DESC, url",
+    where="problem <> 'nothing'",
+    needs=(Need(query="SELECT 1 FROM extraction_rules", unless="This crawl has no extraction rules."),),
+)
+
 PAGE_QUESTIONS = (
     _DUPLICATES,
     _ALIKE,
@@ -174,6 +195,7 @@ PAGE_QUESTIONS = (
     _MISSING_DESCRIPTIONS,
     _DOUBLE_DESCRIPTIONS,
     _LONG_DESCRIPTIONS,
+    _EXTRACTION,
     _SLOW,
     _LARGE,
 )

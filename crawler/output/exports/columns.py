@@ -75,7 +75,7 @@ def chosen_columns(given: str | None, usual: Sequence[str]) -> tuple[str, ...]:
 
 def values_of(page: StoredPage, names: Collection[str]) -> dict[str, Any]:
     """The values of these columns, as data for JSON, in the order of the names."""
-    data = page.page.asdict()
+    data = page.page.asdict([name for name in names if name not in _MORE])
     return {name: _MORE[name](page) if name in _MORE else data[name] for name in names}
 
 

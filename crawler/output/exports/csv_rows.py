@@ -41,6 +41,8 @@ def _cells(values: Sequence[Any], number: int) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return harmless(value)
     if isinstance(value, bool):
-        return str(value).lower()
-    return harmless(as_json(value) if isinstance(value, list | dict) else value)
+        return "true" if value else "false"
+    return harmless(as_json(value)) if isinstance(value, list | dict) else value

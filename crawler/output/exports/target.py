@@ -40,12 +40,14 @@ class Target:
         return self.path
 
     @contextmanager
-    def stream(self) -> Iterator[BinaryIO]:
-        """To write all of it to, once. A file whose name ends with .gz or .zst is compressed."""
+    def stream(self, *, is_packed: bool = False) -> Iterator[BinaryIO]:
+        """To write all of it to, once. A file whose name ends with .gz or .zst is compressed, unless what is written
+        `is_packed` already.
+        """
         if self.path is None:
             yield sys.stdout.buffer
             return
-        with replacing(FLAG, self.path) as file, compressed(file, self.path.suffix) as stream:
+        with replacing(FLAG, self.path) as file, compressed(file, "" if is_packed else self.path.suffix) as stream:
             yield stream
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from crawler.domains import owner_of
 from crawler.records import ExclusionReason, Reason, Target, UrlKind
 from crawler.storage.interface import Batch, Cursor
-from crawler.storage.sqlite.columns import IS_FORBIDDEN, IS_LIFTABLE, MADE_PENDING
+from crawler.storage.sqlite.columns import IS_FORBIDDEN, IS_JUDGED, MADE_PENDING
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
 from crawler.storage.sqlite.session import Session, next_cursor, place
 from crawler.storage.sqlite.url_limit import FORGET_UNSTORED, READ_AGAIN, UrlLimit
@@ -15,7 +15,7 @@ from crawler.urls import host_of
 
 _EXCLUDED = f"""
 SELECT host_id, cause, reason, id, detail, url, kind, depth, hops FROM urls INDEXED BY urls_excluded
-WHERE {IS_LIFTABLE} AND (host_id, cause, reason, id) > (?, ?, ?, ?)
+WHERE {IS_JUDGED} AND (host_id, cause, reason, id) > (?, ?, ?, ?)
 ORDER BY host_id, cause, reason, id LIMIT ?
 """  # noqa: S608 - our own names
 

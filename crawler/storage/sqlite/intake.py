@@ -85,6 +85,14 @@ FROM json_each(?1) AS v CROSS JOIN hosts AS h ON h.name = {host}
     *_OF_REASON,
     "found_on",
 )
+_BRING_FORWARD = JsonStatement(
+    """
+UPDATE urls SET next_fetch_at = ?2 - {priority} FROM json_each(?1) AS v
+WHERE urls.url = {url} AND status = 'pending' AND attempts = 0 AND next_fetch_at > ?2 - {priority}
+""",
+    "url",
+    "priority",
+)
 _pending_values = attrgetter(*_OF_TARGET)
 _excluded_values = attrgetter(*_OF_TARGET, "reason", "reason.cause", "reason.detail")
 
@@ -166,6 +174,9 @@ class Intake:
         for start in range(0, len(news), _URLS_AT_ONCE):
             part = await self._within_limits(news[start : start + _URLS_AT_ONCE])
             await self._improve(await self._insert_new(part, now, found_on), now, found_on)
+            first = [(t.url, t.priority_s) for t in part if t.priority_s and t.reason is None]
+            if first:
+                await self._execute(_BRING_FORWARD.sql, as_json(first), now)
             admitted.update(target.host for target in part if target.reason is None)
         gained = as_json(sorted(admitted))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)

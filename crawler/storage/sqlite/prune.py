@@ -62,6 +62,8 @@ SELECT head_id FROM fetches WHERE head_id IS NOT NULL AND (started_at >= ? OR id
 """
 
 _LINKS = "FROM links WHERE page_id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
+_EXTRACTS = "FROM extracts WHERE page_id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
+_MISSES = "FROM extract_misses WHERE page_id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
 _OLD_PAGES = "FROM pages WHERE id IN (SELECT id FROM doomed WHERE id BETWEEN ?1 AND ?2)"
 _OLD_FETCHES = "FROM fetches WHERE id BETWEEN ?1 AND ?2 AND started_at < ?3 AND id NOT IN kept_fetches"
 _OLD_HEADS = "FROM heads WHERE id BETWEEN ?1 AND ?2 AND id NOT IN kept_heads"
@@ -133,6 +135,8 @@ class _Pruning:
         while ids := await self._fetch(_DOOMED, last, _PAGES):
             span = ids[0][0], ids[-1][0]
             async with self._transaction():
+                await self._remove(_EXTRACTS, "length(data)", *span)
+                await self._remove(_MISSES, "length(lacking)", *span)
                 links += await self._remove(_LINKS, "length(anchor)", *span)
                 pages += await self._remove(_OLD_PAGES, "length(text)", *span)
             last = span[1]

@@ -198,7 +198,8 @@ CREATE TABLE pages (
     site_name TEXT,
     icon_url TEXT,
     resources TEXT,             -- JSON: [[kind, url, alt, width, height], ...]
-    link_details TEXT           -- JSON: [[target_id, position, anchor, fragment], ...]
+    link_details TEXT,          -- JSON: [[target_id, position, anchor, fragment], ...]
+    fields TEXT                 -- JSON object: what hooks or a reader of the user's have added; NULL: nothing
 );
 CREATE INDEX pages_of_url ON pages (url_id);
 
@@ -304,3 +305,34 @@ CREATE TABLE warc_urls (
     url_id INTEGER PRIMARY KEY REFERENCES urls (id),
     key BLOB NOT NULL
 );
+
+-- The extraction rules that were ever used. Each has a view extract_NAME. The stored pages after read_upto, up to
+-- unread_upto, were stored before the rule was what it is, and `crawler extract` has not read them by it yet.
+CREATE TABLE extraction_rules (
+    name TEXT NOT NULL PRIMARY KEY,
+    definition TEXT NOT NULL,   -- JSON: the [[extract]] table of the crawl file
+    read_upto INTEGER NOT NULL DEFAULT 0,
+    unread_upto INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- What the rules have found, a row for each page or element.
+CREATE TABLE extracts (
+    page_id INTEGER NOT NULL REFERENCES pages (id),
+    rule TEXT NOT NULL,
+    n INTEGER NOT NULL,         -- from 1, in the order of the page
+    data TEXT NOT NULL,         -- JSON object: the fields
+    PRIMARY KEY (page_id, rule, n)
+) WITHOUT ROWID;
+CREATE INDEX extracts_of_rule ON extracts (rule);
+
+-- Where a rule that is for a page has not found all that it asks for.
+CREATE TABLE extract_misses (
+    page_id INTEGER NOT NULL REFERENCES pages (id),
+    rule TEXT NOT NULL,
+    run_id INTEGER,             -- the run that noticed; NULL: `crawler extract`
+    found INTEGER NOT NULL,     -- rows that it has found all the same
+    lacking TEXT NOT NULL,      -- JSON array of the required fields that an element lacked, so that it gave no row
+    cut INTEGER NOT NULL,       -- 1: there was more than is kept
+    lost INTEGER NOT NULL,      -- 1: nothing is found, and on an earlier version of the page something was
+    PRIMARY KEY (page_id, rule)
+) WITHOUT ROWID;

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from crawler.extraction_rules import Rule
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
 from crawler.storage.interface import Archived
 from crawler.storage.sqlite.check_plan import Checks
@@ -24,6 +25,7 @@ from crawler.storage.sqlite.columns import IS_ANSWERED, MADE_PENDING, JsonStatem
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
+from crawler.storage.sqlite.extracts import LOST, UNREAD
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most
 from crawler.storage.sqlite.warc_log import WarcLog
@@ -197,6 +199,19 @@ class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
             "UPDATE runs SET ended_at = ?, end_reason = ?, summary = ? WHERE id = ?",
             (now, reason, orjson.dumps(summary).decode(), self.run_id),
         )
+
+    # --- extraction rules -------------------------------------------------------------------------------------------
+
+    async def use_rules(self, rules: Sequence[Rule]) -> dict[str, int]:
+        """Pages are read by these from now on; returns how many stored ones have not been, of those that lack some."""
+        async with self._transaction() as transaction:
+            await transaction.set_rules(rules)
+        unread = {name: number for name, number in await self._read(UNREAD) if number}
+        return {rule.name: unread[rule.name] for rule in rules if rule.name in unread}
+
+    async def lost_extracts(self) -> dict[str, int]:
+        """On how many pages a rule has found nothing in this run where it had found something before."""
+        return dict(await self._read(LOST, (self.run_id,)))
 
     # --- seeds ------------------------------------------------------------------------------------------------------
 

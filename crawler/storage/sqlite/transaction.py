@@ -15,6 +15,7 @@ from typing import Any
 
 import aiosqlite
 
+from crawler.extraction_rules import Rule
 from crawler.records import (
     LISTINGS,
     Blame,
@@ -33,6 +34,7 @@ from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, change_rows
 from crawler.storage.sqlite.checks import is_check, store_checks
 from crawler.storage.sqlite.columns import HOST_COLUMNS, IS_ANSWERED, MADE_PENDING, JsonStatement, host_record
+from crawler.storage.sqlite.extracts import found_by, set_rules, store_extracts
 from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits
 from crawler.storage.sqlite.listings import add_listed
@@ -177,6 +179,11 @@ class Transaction:
             for sql, parameters in statements:
                 await self._execute(sql, *parameters)
 
+    async def set_rules(self, rules: Sequence[Rule]) -> None:
+        """From now on pages are read by these extraction rules."""
+        async with self._begun():
+            await set_rules(rules, self._execute)
+
     async def change(self, sql: str, *parameters: Any) -> None:
         """One statement that changes URLs past the cache and returns their host ids; the hosts' due times follow."""
         async with self._begun():
@@ -313,6 +320,8 @@ class Transaction:
         current = [new or old for new, old in zip(page_ids, stored, strict=True)]
         await add_links(results, current, target_ids, self._execute)
         await update_pages(results, stored, target_ids, self._execute)
+        if found := found_by(results, ids, page_ids, stored):
+            await store_extracts(found, self._run_id, self._execute)
         return page_ids
 
     async def _log_changes(

@@ -723,6 +723,25 @@ FROM (
         AND json_extract(a.value, '$[1]') = 'hreflang' AND json_extract(a.value, '$[0]') <> s.url
 ) WHERE problem IS NOT NULL;
 
+CREATE VIEW extraction_problems AS
+-- Current pages on which an extraction rule that is for them has not found all that it asks for. What it finds is the
+-- view extract_NAME.
+--   rule            its name
+--   url             the page
+--   problem         lost (nothing is found, and on an earlier version something was), nothing, incomplete (an element
+--                   lacks a required field, and so gives no row) or cut (there is more than is kept)
+--   found           number of rows that it has found all the same
+--   lacking         JSON array of the required fields that are missing
+--   run_id          the run that noticed; NULL for `crawler extract`
+--   page_id         the page's newest version
+SELECT
+    e.rule, u.url, CASE WHEN e.lost THEN 'lost' WHEN e.lacking <> '[]' THEN 'incomplete'
+        WHEN e.cut THEN 'cut' ELSE 'nothing' END AS problem,
+    e.found, e.lacking, e.run_id, e.page_id
+FROM extract_misses AS e CROSS JOIN pages AS p ON p.id = e.page_id
+    CROSS JOIN urls AS u ON u.id = p.url_id AND u.page_id = p.id
+WHERE u.status IN ('fetched', 'failed', 'pending');
+
 CREATE VIEW change_feed AS
 -- Everything that has happened to URLs, in the order of change_id, as `crawler changes` prints it. `changes` has the
 -- part that concerns pages alone. A visit may tell two things, such as back and changed.
