@@ -149,11 +149,11 @@ def _revisiting(message: Message, earlier: WarcPayload | None) -> Iterator[tuple
 
 
 def _indexed(capture: Capture, digest: bytes, earlier: WarcPayload | None) -> Indexed | None:
-    """An index is for replay: answers to HEAD have no body, what is no HTTP cannot be shown, and no more can a 304 of
-    which nobody knows what it speaks of.
+    """An index is for replay: answers to HEAD have no body, what is no HTTP cannot be shown, and for a 304 the capture
+    before it stands (pywb would show the 304 itself).
     """
     exchange, message = capture.exchange, capture.message
-    if message.status is None or exchange.method != "GET" or (message.status == 304 and earlier is None):
+    if message.status in (None, 304) or exchange.method != "GET":
         return None
     mime = (message.field(b"content-type") or "").partition(";")[0].partition(" ")[0]
     return Indexed(

@@ -14,7 +14,7 @@ from pathlib import Path
 from crawler.errors import ArchiveFailedError
 from crawler.storage.interface import WarcFile
 from crawler.warc.capture import Indexed
-from crawler.warc.open_file import OPEN, SUFFIX, OpenFile
+from crawler.warc.open_file import OPEN, SUFFIX, OpenFile, forget_lines, sync_folder
 from crawler.warc.record import Record
 
 Group = Iterable[tuple[Record, Indexed | None]]  # records that stand in one file
@@ -52,6 +52,7 @@ class WarcFiles:
             if folder is None:
                 lost.append(file.name)
             elif not (folder / (file.name + OPEN)).exists():
+                forget_lines(folder, file.name)
                 closed.append(file.name)  # a moment before it was killed
             else:
                 self._take_up(folder, file, closed, is_newest=file is files[-1])
@@ -91,6 +92,7 @@ class WarcFiles:
             name = self._next_name()
             self._folder.mkdir(parents=True, exist_ok=True)
             self._open.append(OpenFile(self._folder, WarcFile(name=name, folder=str(self._folder))))
+            sync_folder(self._folder)
             self._open[-1].append([(self._first(name), None)])
         return self._open[-1]
 

@@ -34,7 +34,7 @@ class OpenFile:
         self.name = file.name
         self.folder = folder
         self._path = folder / (file.name + OPEN)
-        self._lines_path = folder / f"{file.name.removesuffix(SUFFIX)}.cdxj{OPEN}"
+        self._lines_path = _lines_path(folder, file.name)
         self._unwritten: list[bytes] = []
         self._unwritten_lines: list[bytes] = []
         self._committed = self._size, self._index_size = file.size, file.index_size
@@ -83,6 +83,7 @@ class OpenFile:
         self._close()
         write_index(self._lines_path, self.folder / f"{self.name.removesuffix(SUFFIX)}.cdxj")
         self._path.rename(self.folder / self.name)
+        sync_folder(self.folder)
         self._lines_path.unlink()
         return self.name
 
@@ -102,6 +103,24 @@ class OpenFile:
     def _close(self) -> None:
         self._lines.close()
         self._data.close()
+
+
+def forget_lines(folder: Path, name: str) -> None:
+    """Remove the unsorted lines of a file that is closed, if a kill came before that. Raises `OSError`."""
+    _lines_path(folder, name).unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of its files on the disk. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lines_path(folder: Path, name: str) -> Path:
+    return folder / f"{name.removesuffix(SUFFIX)}.cdxj{OPEN}"
 
 
 def _check_size(path: Path, committed: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha1
 
-GZIP_LEVEL = 6
+GZIP_LEVEL = 4  # HTML: a third less work than 6, for 7 % more bytes; what is compressed already does not care
 
 HTTP_REQUEST = "application/http;msgtype=request"
 HTTP_RESPONSE = "application/http;msgtype=response"

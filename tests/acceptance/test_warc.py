@@ -303,6 +303,8 @@ def test_a_second_night_refers_to_the_first(cli: Cli, serve: Serve) -> None:
     assert unchanged.fields["WARC-Profile"] == "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
     assert unchanged.fields["WARC-Refers-To"] == original.id
     assert unchanged.fields["WARC-Payload-Digest"] == original.fields["WARC-Payload-Digest"]
+    indexed = ['/tagged"' in index.read_text() for index in sorted(folder.glob("*.cdxj"))]
+    assert indexed == [True, False]  # for a 304, the capture before it is shown
 
 
 def test_what_is_inside_tls_is_recorded(cli: Cli, serve: Serve, tmp_path: Path) -> None:

@@ -126,8 +126,10 @@ def test_a_kill_between_closing_a_file_and_saying_so_is_made_good(tmp_path: Path
     states = written(files, 1)
     files.committed()
     files.close()
+    (tmp_path / FIRST.replace(".warc.gz", ".cdxj.open")).touch()
     assert opened(tmp_path).resume(states) == ([FIRST], [])
     assert numbers_in(tmp_path / FIRST) == [1]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".gz", ".cdxj"}
 
 
 def test_the_folder_may_have_moved(killed: tuple[Path, list[WarcFile]], tmp_path: Path) -> None:
