@@ -19,7 +19,7 @@ from crawler.network.cookies import read_cookies
 from crawler.network.fetcher import check_network
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
-from crawler.own_code import OwnCode, check_own_code
+from crawler.own_code import OwnCode, check_own_code, check_readers
 from crawler.records import EndReason, Page
 from crawler.run import Run, open_run, signals_handled, stop_handled
 from crawler.seeds import Seed, parse_seeds
@@ -60,6 +60,7 @@ class Crawl:
         self._handle_signals = handle_signals
         self._clock = clock or Clock()
         self._given = given
+        check_readers(code)
         self._code = code
         self._task: asyncio.Task[Summary] | None = None  # of an iteration
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
@@ -214,7 +215,7 @@ def crawl(
     """Crawl from these URLs (a bare host name is tried by https, then http) into `config.db`.
 
     `hooks` take part in it (see `Hooks`). `readers` read further content types: by media type, the name of a function
-    as 'module:function' (see `crawler.content.own_reader`), which runs in the parser processes.
+    as 'module:function' (see `crawler help hooks`), which runs in the parser processes.
 
     `await crawl(...)` gives a `Summary`; `async for page in crawl(...)` gives each `Page` once it is committed.
     Without seeds, the crawl in `config.db` is resumed. Raises `UsageError` for a seed that is no http(s) URL.

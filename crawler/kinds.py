@@ -18,6 +18,7 @@ from crawler.proxy import parse_proxy
 from crawler.user_agent import is_default
 
 _NO_WORD = "none"  # of several: what the last run was given is not wanted any more
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
 _QUOTED = 60  # characters of what cannot be read
 
 
@@ -120,6 +121,29 @@ class ImportName(Text):
         module, colon, name = value.partition(":")
         if value and not (colon and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))):
             raise unreadable("MODULE:NAME, such as myhooks:MyHooks", value)
+
+
+@dataclass(frozen=True, slots=True)
+class Readers(Text):
+    """'type=module:function' texts as a mapping; 'none': what an earlier run used is not wanted any more."""
+
+    metavar: str = "TYPE=MODULE:FUNCTION"
+    repeatable: ClassVar[bool] = True
+
+    def parse(self, given: Sequence[str]) -> dict[str, str]:
+        """Import names by media type."""
+        pairs = [text.partition("=") for text in given if text != _NO_WORD]
+        for media_type, _equals, name in pairs:
+            if not _MEDIA_TYPE.fullmatch(media_type) or not name:
+                raise unreadable(
+                    "TYPE=MODULE:FUNCTION, such as text/csv=myreaders:read_csv", "=".join((media_type, name))
+                )
+            ImportName().check(name)
+        return {media_type.lower(): name for media_type, _equals, name in pairs}
+
+    def show(self, value: Mapping[str, str]) -> str:
+        """One after the other."""
+        return " ".join(f"{media_type}={name}" for media_type, name in value.items()) or _NO_WORD
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,14 @@ def load_hooks(name: str, folders: Sequence[str]) -> Hooks:
         raise UsageError(f"--hooks {name} cannot be created: {in_a_line(error)}") from error
 
 
+def check_readers(code: OwnCode) -> None:
+    """Raises `UsageError` where a reader is none that can be called."""
+    for media_type, name in code.readers.items():
+        where = f"--reader {media_type}={name}"
+        if not callable(load(where, name, code.folders)):
+            raise UsageError(f"{where} is no function")
+
+
 def load(where: str, name: str, folders: Sequence[str]) -> Any:
     """What 'module:name' is. Raises `UsageError`, which begins with `where`, if there is no such thing."""
     module_name, _, path = name.partition(":")

@@ -93,7 +93,9 @@ class Run:
         self._observer = observer
         self._clock = clock
         self._start = Start(config, parts.store, self.frontier, parts.fetcher, observer.notify, clock)
-        self._visitor = Visitor(config, parts.fetcher, parts.parser, self.frontier, clock, calls)
+        self._visitor = Visitor(
+            config, parts.fetcher, parts.parser, self.frontier, clock, calls, frozenset(code.readers)
+        )
         inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._inbox = InboxWatcher(inbox, self.frontier, parts.fetcher, observer.notify)
         self._stop_reason: EndReason | None = None
@@ -306,7 +308,12 @@ async def open_run(
     async with (
         # First: it takes longest. Where pages are fetched again, most answers are expected to be 304.
         open_parser(
-            ReaderSettings(product_token=config.network.product_token, rules=config.all_rules),
+            ReaderSettings(
+                product_token=config.network.product_token,
+                rules=config.all_rules,
+                readers=code.readers,
+                folders=tuple(code.folders),
+            ),
             config.run.parse_timeout_s,
             eager=config.recrawl.max_age_s is None,
         ) as parser,

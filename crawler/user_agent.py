@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from functools import lru_cache
 
 DEFAULT_PRODUCT_TOKEN = "onefile-crawler"  # noqa: S105 - a name; no robots.txt is known that means somebody else by it
 
@@ -33,11 +34,17 @@ def named_in(names: Container[str], user_agent: str) -> str | None:
     """By which of `names` (in lower case) the agent is spoken to: its exact name, else its product token; None where by
     neither. `user_agent` may be the name alone.
     """
-    exact = (agent_name(user_agent) or "").lower()
+    exact, token = _exact_and_token(user_agent)
     if exact in names:
         return exact or None
+    return token if token is not None and token in names else None
+
+
+@lru_cache(maxsize=16)  # asked for each page, of one agent
+def _exact_and_token(user_agent: str) -> tuple[str, str | None]:
+    exact = (agent_name(user_agent) or "").lower()
     token = _TOKEN.match(exact)
-    return token[0] if token is not None and token[0] in names else None
+    return exact, None if token is None else token[0]
 
 
 def has_contact(user_agent: str) -> bool:

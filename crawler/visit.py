@@ -7,6 +7,7 @@ that it saw comes back as one frozen `Visit`; what becomes of the URL and its ho
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -92,13 +93,18 @@ class Visitor:
         ledger: Ledger,
         clock: Clock,
         hooks: HookCalls | None = None,
+        own_types: Container[str] = (),
     ) -> None:
+        """`own_types` are media types that readers of the user's read."""
         self._config = config
         self._fetcher = fetcher
         self._parser = parser
         self._ledger = ledger
         self._clock = clock
         self._hooks = hooks
+        self._own_types = own_types
+        self._may_be_read = partial(may_be_read, own=own_types) if own_types else may_be_read
+        self._by_now = partial(may_be_read_by_now, own=own_types)
         self._long_listing = asyncio.Lock()
         self._is_recorded = config.run.warc is not None
         self._exchanges: dict[Claim, list[Exchange]] = {}  # of the visits under way
@@ -126,14 +132,14 @@ class Visitor:
             return await self._check(claim)
         asked_with = None
         if claim.previous is not None:
-            asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=may_be_read_by_now)
+            asked_with = conditions(claim, keep_bodies=self._config.run.bodies, readable=self._by_now)
         headers = asked_with
         if self._hooks is not None:
             added, refused = await self._hooks.request(claim, self._clock.wall())
             if refused is not None:
                 return _unmade(claim, refused)
             headers = {**(asked_with or {}), **added} or None
-        look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing)
+        look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing, self._own_types)
         # Until the body has been read: bodies that wait for a parser are bodies.
         with self._fetcher.share() as share, look:
             attempt = await self._fetch(
@@ -141,7 +147,7 @@ class Visitor:
                 claim.url,
                 timeout_s=self._timeout_s(claim),
                 headers=headers,
-                readable=any_type if claim.kind in LISTINGS else may_be_read,
+                readable=any_type if claim.kind in LISTINGS else self._may_be_read,
                 look=look,
                 share=share,
             )
@@ -291,8 +297,9 @@ class _FirstLook:
     of long ones, one is taken and read at a time.
     """
 
-    def __init__(self, kind: UrlKind, timeout_s: float, long_listing: asyncio.Lock) -> None:
+    def __init__(self, kind: UrlKind, timeout_s: float, long_listing: asyncio.Lock, own_types: Container[str]) -> None:
         self._asked_as = kind
+        self._own_types = own_types
         self._more_time_s = (LISTING_PATIENCE - 1) * timeout_s
         self._long_listing = long_listing
         self._has_turn = False
@@ -300,7 +307,7 @@ class _FirstLook:
 
     def __call__(self, content_type: str | None, head: bytes) -> Terms | None:
         """See `Look`."""
-        self.kind = kind_of(self._asked_as, content_type, head)
+        self.kind = kind_of(self._asked_as, content_type, head, self._own_types)
         if self.kind is None:
             return None
         if self.kind is UrlKind.PAGE:

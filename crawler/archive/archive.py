@@ -42,11 +42,13 @@ from crawler.archive.finding import find, guesses, likeliest
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
 from crawler.archive.listing import Question, listing_of
 from crawler.archive.lookup import Lookup
+from crawler.archive.markdown import PageMarkdown, open_markdown
 from crawler.archive.moments import check_run
 from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import decompress
+from crawler.content.markdown import Content
 from crawler.errors import DatabaseFailedError
 from crawler.records import Page
 from crawler.storage.sqlite.database import explained
@@ -166,6 +168,21 @@ class Archive:
         else:
             rows = await self._read(_BODY_OF_VERSION, url, version - 1)
         return decompress(rows[0][0]) if rows else None
+
+    async def markdown(
+        self, url: str, *, version: int | None = None, content: Content = Content.MAIN
+    ) -> PageMarkdown | None:
+        """The Markdown of the page at `url`, of its main content or all of it; None if no page is stored.
+
+        It is made in a process that is gone when this returns, unless `crawl.db.derived` has it. `version` is as for
+        `page`. Raises `UsageError` if the extra `crawler[markdown]` is missing.
+        """
+        page = await self.page(url, version=version)
+        if page is None:
+            return None
+        async with open_markdown(self._path, content, notify=self._notify, retry=True) as maker:
+            [made] = await maker.of([(page, await self.body(url, version=version))])
+        return made
 
     async def find(self, text: str) -> str | None:
         """The stored URL that a person means: with or without a scheme, with a fragment, an IDN; None if there is none.

@@ -102,11 +102,11 @@ class StoredLink(NamedTuple):
 
 
 class PageReader:
-    """Pages of a selection, from one snapshot. `cursor` stands behind all that it shows."""
+    """Pages of a selection from one snapshot of the database at `path`. `cursor` stands behind all that it shows."""
 
     def __init__(self, path: Path, connection: aiosqlite.Connection, selection: Selection, cursor: str) -> None:
         self.connection, self.selection, self.cursor = connection, selection, cursor
-        self._path, self._whole = path, replace(selection, span=None)
+        self.path, self._whole = path, replace(selection, span=None)
 
     async def count(self) -> int:
         """How many pages there are. Takes some seconds where there are a million."""
@@ -172,13 +172,13 @@ class PageReader:
 
     async def _batches(self, query: Condition) -> AsyncGenerator[Sequence[Sequence[Any]]]:
         with self._explained():
-            rows_of = stream(self._path, self.connection, query.sql, query.parameters, _BATCH)
+            rows_of = stream(self.path, self.connection, query.sql, query.parameters, _BATCH)
             async with aclosing(rows_of) as batches:
                 async for rows in batches:
                     yield rows
 
     async def _read(self, sql: str, *parameters: Any) -> list[Any]:
-        with explained(self._path):
+        with explained(self.path):
             return list(await self.connection.execute_fetchall(sql, parameters))
 
     @contextmanager

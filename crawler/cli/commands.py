@@ -29,6 +29,8 @@ _COMMANDS = {
     "changes": ("crawler.cli.changes", "changes"),
     "search": ("crawler.cli.search", "search"),
     "export": ("crawler.cli.export", "export"),
+    "extract": ("crawler.cli.extract", "extract"),
+    "try": ("crawler.cli.try_page", "try_page"),
     "stop": ("crawler.cli.stop", "stop"),
     "prune": ("crawler.cli.prune", "prune"),
     "backup": ("crawler.cli.backup", "backup"),

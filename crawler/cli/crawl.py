@@ -20,7 +20,7 @@ from crawler.cli.options import given_fields, read_options, table_of, taking
 from crawler.cli.seeds import read_seeds
 from crawler.config import CrawlConfig, RunConfig
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
-from crawler.kinds import File, FileOrStream, Flag, ImportName, choice
+from crawler.kinds import File, FileOrStream, Flag, ImportName, Readers, choice
 from crawler.options import Slice, option
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
@@ -98,6 +98,13 @@ class CodeOptions(Slice):
         "Let this subclass of `crawler.Hooks` take part in the crawl.",
         more="The module is looked for on Python's path, in the current folder and in that of the crawl file. It has to"
         " be given again to each run; `none` goes on without. See [`crawler help hooks`](hooks.md).",
+    )
+    readers: Mapping[str, str] = option(
+        {},
+        "--reader",
+        Readers(),
+        "Read documents of this media type with this function, in the parser processes. Repeatable.",
+        more="It is looked for and to be given again as hooks are. See [`crawler help hooks`](hooks.md).",
     )
 
 
@@ -203,7 +210,8 @@ def _own_code(options: CodeOptions, config_file: str | None) -> OwnCode:
     folders = list(
         dict.fromkeys(str(one) for one in (Path.cwd(), config_file and Path(config_file).absolute().parent) if one)
     )
-    return OwnCode(hooks=load_hooks(options.hooks, folders) if options.hooks else None, folders=folders)
+    hooks = load_hooks(options.hooks, folders) if options.hooks else None
+    return OwnCode(hooks=hooks, readers=options.readers, folders=folders)
 
 
 def _check_database(db: Path, *, goes_on: bool) -> None:

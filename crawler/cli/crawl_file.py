@@ -40,7 +40,7 @@ SEEDS = Option(
 )
 HOSTS, RULES = "hosts", "rules"  # in what `read_crawl_file` returns
 _HOSTS = "host"
-_RULES = "extract"  # also the key of an option, which takes a list of texts
+_EXTRACT = "extract"  # also the key of an option, which takes a list of texts
 _HOST_PARAMETERS = [parameter_of(one) for one in options_of(HostSettings)]
 _HOSTS_HELP = (
     "Each table sets some options for the hosts that it matches; of several that match, the first counts. Tables"
@@ -96,10 +96,10 @@ def read_crawl_file(file: Path, options: Iterable[Option]) -> dict[str, Any]:
     """
     settings = _read(file)
     hosts = settings.pop(_HOSTS, None)
-    rules = settings.get(_RULES)
+    rules = settings.get(_EXTRACT)
     has_rules = isinstance(rules, list) and (not rules or any(isinstance(one, dict) for one in rules))
     if rules and has_rules:
-        del settings[_RULES]
+        del settings[_EXTRACT]
     given = _given_options(str(file), {"db": str(DEFAULT_DB)} | settings, (SEEDS, *options), file.parent)
     if hosts is not None:
         given[HOSTS] = _hosts(str(file), hosts, file.parent)

@@ -1,13 +1,22 @@
-"""Which database a command works on: `--db`, or that of a crawl file."""
+"""Which database a command works on: `--db`, or that of a crawl file; and how one that writes gets it for itself."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crawler.cli.crawl_file import CONFIG, read_crawl_file
+from crawler.config import StartConfig
+from crawler.errors import DatabaseBusyError
+from crawler.options import options_of
+from crawler.storage.interface import Database
+
+_POLL_S = 0.25
 
 
 def _take_database(context: typer.Context, file: str | None) -> str | None:
@@ -29,3 +38,31 @@ ConfigFile = Annotated[
         is_eager=True,
     ),
 ]
+IF_RUNNING = next(one for one in options_of(StartConfig) if one.name == "lock_wait_s")
+IfRunning = Annotated[
+    str,
+    typer.Option(
+        metavar=IF_RUNNING.kind.metavar,
+        help=IF_RUNNING.help,
+        autocompletion=lambda: list(IF_RUNNING.kind.completions),
+    ),
+]
+
+
+@contextmanager
+def held(database: Database, wait_s: float) -> Iterator[None]:
+    """Hold the database, once whoever holds it lets go. Raises `DatabaseBusyError` if that takes longer."""
+    deadline, told = time.monotonic() + wait_s, False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(database.hold())
+                break
+            except DatabaseBusyError as busy:
+                if time.monotonic() >= deadline:
+                    raise
+                if not told:
+                    typer.echo(f"waiting: {busy}", err=True)
+                told = True
+            time.sleep(_POLL_S)
+        yield

@@ -23,6 +23,7 @@ from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.cli.rows import OnHost, UrlGlob
 from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
+from crawler.content.markdown import Content
 from crawler.errors import UsageError
 from crawler.output.exports.columns import COLUMNS, chosen_columns
 from crawler.output.exports.export import Export, ExportOptions
@@ -126,6 +127,10 @@ def export(
         str | None,
         typer.Option("--base-url", metavar="URL", help="Sitemap only: the folder in which its files will be served."),
     ] = None,
+    content: Annotated[
+        Content | None,
+        typer.Option(metavar="main|all", help="Markdown only: the main content of a page (default), or all of it."),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -141,7 +146,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write the pages of a crawl for other tools: JSON lines, CSV, Parquet, texts, sitemap, link graph.
+    """Write the pages of a crawl for other tools: JSON lines, CSV, Parquet, text, Markdown and more.
 
     By default, all current pages. A file takes its place once it is whole.
     """
@@ -164,6 +169,7 @@ def export(
         by=_partitions(chosen, by),
         base_url=_base(chosen, base_url),
         suffix=chosen.suffix,
+        content=_content(chosen, content),
     )
     target = _target(chosen, file, db, is_parted=by is not None)
     task = _Task(form=chosen, target=target, options=options, pages=pages, since=since, cursor_file=cursor)
@@ -228,6 +234,12 @@ def _base(form: ExportFormat, given: str | None) -> str | None:
     return url if url.endswith("/") else f"{url}/"
 
 
+def _content(form: ExportFormat, given: Content | None) -> Content:
+    if given is not None and form.name != "markdown":
+        raise UsageError(f"--content is for markdown; leave it out for {form.name}")
+    return given or Content.MAIN
+
+
 def _target(form: ExportFormat, file: str, db: Path, *, is_parted: bool) -> Target:
     """Raises `UsageError` where nothing of that format can be written there."""
     if file == _STDOUT:
@@ -269,12 +281,16 @@ async def _export(db: Path, task: _Task) -> None:
     write, began = task.form.load(), time.monotonic()
     async with open_pages(db, task.pages, task.since) as reader:
         with _progress(await _total(reader, task.target)) as tell:
-            async with Export(reader, task.target, task.options, tell) as export:
+            async with Export(reader, task.target, task.options, tell, _notify) as export:
                 await write(export)
     _flush(task.target)
     if task.cursor_file is not None:
         write_file("--cursor", task.cursor_file, f"{reader.cursor}\n".encode())
     _tell(task, export, time.monotonic() - began)
+
+
+def _notify(message: str) -> None:
+    typer.echo(message, err=True)
 
 
 def _flush(target: Target) -> None:

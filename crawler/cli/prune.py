@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
 from crawler.archive.pruning import after_prune, before_prune
-from crawler.cli.database import ConfigFile, DatabasePath
-from crawler.config import DEFAULT_DB, StartConfig
+from crawler.cli.database import IF_RUNNING, ConfigFile, DatabasePath, IfRunning, held
+from crawler.config import DEFAULT_DB
 from crawler.errors import DatabaseBusyError, UsageError
-from crawler.options import options_of
 from crawler.output.figures import counted, size
 from crawler.quantities import Age
-from crawler.storage.interface import Database, Pruned
+from crawler.storage.interface import Pruned
 from crawler.storage.location import database_at
 
 _ALL = 1 << 62  # versions of a page
-_POLL_S = 0.25
-_IF_RUNNING = next(one for one in options_of(StartConfig) if one.name == "lock_wait_s")
 
 
 def prune(
@@ -43,24 +39,17 @@ def prune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Report what would be removed, and remove nothing.")
     ] = False,
-    if_running: Annotated[
-        str,
-        typer.Option(
-            metavar=_IF_RUNNING.kind.metavar,
-            help=_IF_RUNNING.help,
-            autocompletion=lambda: list(_IF_RUNNING.kind.completions),
-        ),
-    ] = "fail",
+    if_running: IfRunning = "fail",
 ) -> None:
     """Remove old page versions with their links and bodies, and old attempts. Each page keeps its newest version."""
     if keep_versions is None and older_than is None and not vacuum:
         raise UsageError("nothing to prune; give --keep-versions N, --older-than AGE, or --vacuum")
     before = None if older_than is None else time.time() - older_than
     keep = keep_versions or (_ALL if older_than is None else 1)
-    wait_s = _IF_RUNNING.parse(if_running)
+    wait_s = IF_RUNNING.parse(if_running)
     database = database_at(db)
     try:
-        with _held(database, wait_s) if database.exists() else nullcontext():  # do not create one
+        with held(database, wait_s) if database.exists() else nullcontext():  # do not create one
             if not dry_run:
                 asyncio.run(before_prune(db))
             pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
@@ -72,25 +61,6 @@ def prune(
         typer.echo(f"skipped: {busy}", err=True)
         return
     typer.echo(_account(pruned, vacuum=vacuum, dry_run=dry_run))
-
-
-@contextmanager
-def _held(database: Database, wait_s: float) -> Iterator[None]:
-    """Hold the database, once whoever holds it lets go. Raises `DatabaseBusyError` if that takes longer."""
-    deadline, told = time.monotonic() + wait_s, False
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(database.hold())
-                break
-            except DatabaseBusyError as busy:
-                if time.monotonic() >= deadline:
-                    raise
-                if not told:
-                    typer.echo(f"waiting: {busy}", err=True)
-                told = True
-            time.sleep(_POLL_S)
-        yield
 
 
 def _account(pruned: Pruned, *, vacuum: bool, dry_run: bool) -> str:

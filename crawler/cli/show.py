@@ -15,10 +15,13 @@ from rich.console import Console
 
 from crawler.archive.answers import UrlDetails
 from crawler.archive.archive import Archive, open_crawl
+from crawler.archive.markdown import check_extra
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.config import DEFAULT_DB
+from crawler.content.markdown import Content
 from crawler.errors import UsageError
 from crawler.output.details import as_data, print_details
+from crawler.output.front_matter import markdown_document
 from crawler.output.safe_text import printable
 from crawler.output.tables import write_rows
 
@@ -42,14 +45,26 @@ def show(
     ] = None,
     text: Annotated[bool, typer.Option("--text", help="Print the page's text, and nothing else.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Print the body as it was received, and nothing else.")] = False,
+    content: Annotated[
+        Content | None,
+        typer.Option(
+            metavar="main|all",
+            help="Print Markdown of the main content, or of all of the page, and nothing else (crawler[markdown]).",
+        ),
+    ] = None,
     links: Annotated[bool, typer.Option("--links", help="Print all links, out of the page and to it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> None:
     """Show all that is known of a URL: status, versions, attempts, headers, metadata, links in and out."""
-    if text + html + (links or as_json) > 1:
-        raise UsageError("--text and --html print nothing else; give one of them, without --links and --json")
-    if as_json:
-        print_it: Print = partial(_print_json, max_links_to=None if links else _SOME)
+    if text + html + (content is not None) + (links or as_json) > 1:
+        raise UsageError(
+            "--text and --html print nothing else, nor does --content; give one, without --links and --json"
+        )
+    if content is not None:
+        check_extra()
+        print_it: Print = partial(_print_markdown, content=content)
+    elif as_json:
+        print_it = partial(_print_json, max_links_to=None if links else _SOME)
     else:
         print_it = _print_links if links else _print_text if text else _print_body if html else _print_screen
     asyncio.run(_show(db, url, version, print_it))
@@ -108,6 +123,18 @@ async def _print_text(archive: Archive, url: str, version: int | None) -> None:
     if sys.stdout.isatty():
         text = "\n".join(map(printable, text.split("\n")))
     sys.stdout.write(f"{text}\n")
+
+
+async def _print_markdown(archive: Archive, url: str, version: int | None, *, content: Content) -> None:
+    """With front matter; on a terminal, its lines without what would move the cursor."""
+    page = _stored(await archive.page(url, version=version), url, version)
+    made = _stored(await archive.markdown(url, version=version, content=content), url, version)
+    document = markdown_document(page, made)
+    if document is None:
+        raise UsageError(f"there is no Markdown of {printable(url, 200)}: {made.why_not}")
+    if content is Content.MAIN and made.is_whole:
+        tell("no main content was found; this is all of the page")
+    sys.stdout.write("\n".join(map(printable, document.split("\n"))) if sys.stdout.isatty() else document)
 
 
 async def _print_body(archive: Archive, url: str, version: int | None) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from selectolax.lexbor import LexborNode
 
+INTERFACE: int
+
 def load(
     library: str, tags_by_role: dict[str, list[int]], lines_of: Callable[..., str], collapse: Callable[..., str]
 ) -> None: ...

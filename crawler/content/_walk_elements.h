@@ -38,7 +38,28 @@ static outcome_t caption_of(walk_t *walk, node_t *element, role_t role, const sl
     return *caption ? DONE : FAILED;
 }
 
-/* An element that may link, as `link_element` does. */
+/* Whether a rel may hold nofollow: Python drops characters that nobody sees. */
+static int may_be_nofollow(slice_t rel) {
+    for (size_t i = 0; i < rel.length; i++)
+        if (rel.start[i] >= 0x80) return 1;
+    return contains_ignoring_case(rel, "nofollow");
+}
+
+/* What `link_element` gives of an element that links, its caption read. */
+static outcome_t make_link(
+    walk_t *walk, node_t *element, role_t role, const slice_t said[3], PyObject *href, slice_t rel, PyObject **link) {
+    PyObject *caption = NULL;
+    TRY(caption_of(walk, element, role, said, &caption));
+    PyObject *written_rel = str_or_none(rel);
+    if (written_rel) *link = PyTuple_Pack(3, href, written_rel, caption);
+    int settles = PyUnicode_Check(caption) && !may_be_nofollow(rel);
+    Py_XDECREF(written_rel);
+    Py_DECREF(caption);
+    return *link && (!settles || PySet_Add(walk->settled_hrefs, href) == 0) ? DONE : FAILED;
+}
+
+/* An element that may link, as `link_element` does; None, too, where it adds nothing: an element before it has the same
+   href, a text, and no nofollow. */
 static outcome_t add_link(walk_t *walk, node_t *element, role_t role) {
     slice_t said[3] = {{NULL, 0}, {NULL, 0}, {NULL, 0}}; /* alt, aria-label, title */
     attribute_t *href = NULL, *of_drawing = NULL, *rel = NULL;
@@ -55,14 +76,24 @@ static outcome_t add_link(walk_t *walk, node_t *element, role_t role) {
     slice_t target = value_of(href);
     if (role & is_frame ? !target.length : !href && !(target = value_of(of_drawing)).start)
         return add(walk->lists[LINKS], Py_NewRef(Py_None));
-    PyObject *caption = NULL;
-    TRY(caption_of(walk, element, role, said, &caption));
-    PyObject *written_href = str_of(target), *written_rel = str_or_none(value_of(rel));
-    PyObject *link = written_href && written_rel ? PyTuple_Pack(3, written_href, written_rel, caption) : NULL;
+    PyObject *written_href = str_of(target), *link = NULL;
+    int adds_nothing = written_href ? PySet_Contains(walk->settled_hrefs, written_href) : -1;
+    outcome_t outcome = adds_nothing < 0 ? FAILED : DONE;
+    if (adds_nothing == 0) outcome = make_link(walk, element, role, said, written_href, value_of(rel), &link);
     Py_XDECREF(written_href);
-    Py_XDECREF(written_rel);
-    Py_DECREF(caption);
-    return add(walk->lists[LINKS], link);
+    TRY(outcome);
+    return add(walk->lists[LINKS], link ? link : Py_NewRef(Py_None));
+}
+
+/* A title in the head; one elsewhere is only asked for where there is none. */
+static outcome_t add_title(walk_t *walk, node_t *element) {
+    node_t *around = parent(element);
+    if (!around || !(role_of(around) & is_head)) return DONE;
+    int kinds = 0;
+    walk->label.length = 0;
+    for (node_t *child = first_child(element); child; child = next(child))
+        if (node_type(child) == TEXT) TRY(append_text(&walk->label, child, &kinds));
+    return add(walk->lists[TITLES], str_of(contents(&walk->label)));
 }
 
 static outcome_t add_script(walk_t *walk, node_t *element) {
@@ -121,6 +152,7 @@ static outcome_t collect(walk_t *walk, node_t *element, role_t role) {
     if (role & is_script) return add_script(walk, element);
     if (role & is_image) return walk->images++ < MAX_IMAGES ? add(walk->lists[IMAGES], attributes_of(element)) : DONE;
     if (role & is_medium) return add_medium(walk, element, role);
+    if (role & is_title) return add_title(walk, element);
     if (role & is_time) return add(walk->lists[TIMES], attributes_of(element));
     return role & is_base ? meet_base(walk, element) : DONE;
 }

@@ -14,14 +14,15 @@ from collections.abc import Collection, Mapping
 import selectolax.lexbor
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from crawler.content.hyperlinks import caption_name, caption_text
+from crawler.content.hyperlinks import read_links
 from crawler.content.resources import MEDIA_TAGS
 from crawler.content.text_lines import lines_of
 from crawler.content.visible_text import TAGS_BY_ROLE, collapse, tag_ids, take_text
-from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, walk
+from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, title_of, walk
 
 PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, and the walk in C is not used
 
+_INTERFACE = 2  # of the extension
 _ELEMENT = 1  # the DOM's number for elements
 _FLAGS = ("has_rows", "has_preformatted", "has_formulas")
 _LINK_NAMES = {"anchor": "a", "area": "area", "frame": "iframe frame"}
@@ -40,6 +41,8 @@ _ROLES: Mapping[str, Collection[int]] = {
     "drawing": tag_ids("svg math"),
     "html_again": tag_ids("foreignobject"),
     "noscript": tag_ids("noscript"),
+    "head": tag_ids("head"),
+    "title": tag_ids("title"),
 }
 # Something of all that is read, in which the two walks are compared before the one in C is used.
 _SPECIMEN = """<!DOCTYPE html><html lang=en><head><meta charset=utf-8><base href="/b/"><title>T</title>
@@ -73,8 +76,11 @@ def walk_in_c(tree: LexborHTMLParser) -> Walked:
     found = None if root is None else _walk.walk(root)
     if found is None:
         return walk(tree)
-    text, links, relations, metas, scripts, scripts_of_type, images, media, times, headings, refreshes, base = found
+    text, links, relations, metas, scripts, scripts_of_type, images, media, times, headings, *others = found
+    refreshes, titles, base, attributes = others
     return Walked(
+        title=title_of(tree, titles),
+        root=attributes,
         text=text,
         headings=[(int(HEADING_TAGS[tag][1]), label) for tag, label in headings],
         links=links,
@@ -105,6 +111,8 @@ def _load() -> None:
         from crawler.content import _walk
     except ImportError:
         raise ImportError("the extension was not built") from None
+    if getattr(_walk, "INTERFACE", 1) != _INTERFACE:
+        raise ImportError("the extension is of another release: install this one again")
     roles = {role: list(tags) for role, tags in _ROLES.items()}
     _walk.load(selectolax.lexbor.__file__, roles, _lines_of, collapse)
     tree = LexborHTMLParser(_SPECIMEN)
@@ -130,7 +138,7 @@ def _lines_of(marked: str, *flags: bool) -> str:
 
 
 def comparable(found: Walked) -> tuple[object, ...]:
-    """What two walks must agree in, the texts of links read. What has no fixed number is another in each tree."""
-    links = [link and (*link[:2], caption_text(link[2]) or (caption_name(link[2]),)) for link in found.links]
+    """What two walks must agree in, the links read. What has no fixed number is another in each tree."""
+    links = read_links(found.links, "http://a.test/b/", "http://a.test/b/c")
     media = [(MEDIA_TAGS.get(tag), attributes) for tag, attributes in found.media]
     return links, media, *found._replace(links=(), media=())[:-1]

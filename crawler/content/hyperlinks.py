@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from selectolax.lexbor import LexborNode
@@ -26,6 +25,7 @@ LINKING_TAGS = tag_ids("a area iframe frame")
 _WHITESPACE = "\t\n\f\r "
 _FRAMES = frozenset({"iframe", "frame"})
 _SERIES = frozenset({"next", "prev"})
+_MAX_RESOLVED = 32_768
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
 # What an element that links is called: its text; where that is empty, its name in a tuple; or the element itself, whose
@@ -45,7 +45,7 @@ class PageLinks(NamedTuple):
 
 
 def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> PageLinks:
-    """The links of `elements`, of which those that are None lead nowhere.
+    """The links of `elements`, of which those that are None lead nowhere, or add nothing to earlier ones.
 
     `base` is what hrefs are resolved against, `url` the page's own. A repeated URL keeps its first rel and the first
     anchor that is not empty, or else the first name that an element has without a text. It is nofollow only if every
@@ -72,9 +72,9 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> P
             if place >= 0 and (not is_first or "#" in whole):
                 further.append((position, whole, place, caption, is_first))
             if is_first:
-                anchors.append(anchor := caption_text(caption))
-                rels.append(tokens := _tokens(rel))
-                nofollows.append(_is_nofollow(tokens))
+                anchors.append(anchor := caption if isinstance(caption, str) else caption_text(caption))
+                rels.append(tokens := _tokens(rel) if rel else "")
+                nofollows.append(bool(tokens) and _is_nofollow(tokens))
                 if not anchor:
                     nameless[place] = [caption]
                 continue
@@ -129,6 +129,7 @@ class _Hrefs:
         self.urls: list[str] = []
         self.beyond: set[str] = set()
         self._base = base
+        self._in_folder = None if type(base) is DocumentBase else _folder_of(base)
         self._own = None if base == url else str(base)  # where an empty href leads
         self._place_of_url: dict[str, int] = {}
         self._place_of_href: dict[str, int] = {}  # without its fragment
@@ -146,7 +147,10 @@ class _Hrefs:
         if href and len(self.urls) >= MAX_LINKS:
             self.beyond.add(href)
             return _NOWHERE
-        url = resolve(href, self._base) if href else self._own
+        if not href:
+            url = self._own
+        elif self._in_folder is None or (url := self._in_folder[href]) == _NEEDS_PAGE:
+            url = resolve(href, self._base)
         if url is None:
             return _NOWHERE
         place = self._place_of_url.setdefault(url, len(self.urls))
@@ -165,28 +169,51 @@ def _details(further: Sequence[_Further], anchors: Sequence[str]) -> Iterator[Li
 
 
 def resolve(href: str, base: str) -> str | None:
-    """`href` against `base`; None where that is no http(s) URL, or `href` is empty or nothing but a fragment.
-
-    Cached by folder: its pages share most of their links, and joining is expensive.
-    """
+    """`href` against `base`; None where that is no http(s) URL, or `href` is empty or nothing but a fragment."""
     if not href or href[0] == "#":
         return None
-    if href[0] == "?" or (type(base) is DocumentBase and not href.isascii()):
+    if type(base) is DocumentBase and not href.isascii():
         return normalize(href, base)
-    url = _resolve_in_folder(href, _folder_of(base))
+    url = _folder_of(base)[href]
     return normalize(href, base) if url == _NEEDS_PAGE else url
 
 
+class _Folder(dict[str, str | None]):
+    """Where hrefs lead from the pages of a folder, each found out when it is first looked up: these pages share most of
+    their links, and joining is expensive.
+
+    `_NEEDS_PAGE` for what has no path, and so depends on more than the folder ('?x', also as 'http:?x').
+    """
+
+    __slots__ = ("_url",)
+    _resolved = 0  # in all folders that are remembered
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __missing__(self, href: str) -> str | None:
+        if href[0] == "?":
+            return _NEEDS_PAGE
+        url = normalize(href, self._url)
+        if url is not None and url.partition("?")[0] == self._url:
+            url = _NEEDS_PAGE
+        if _Folder._resolved == _MAX_RESOLVED:
+            _folder.cache_clear()
+            _Folder._resolved = 0
+        _Folder._resolved += 1
+        self[href] = url
+        return url
+
+
 @lru_cache(maxsize=64)
-def _folder_of(base: str) -> str:
-    return base.partition("?")[0].rpartition("/")[0] + "/"
+def _folder_of(base: str) -> _Folder:
+    """The folder of a page, or of whatever else its hrefs are resolved against."""
+    return _folder(base.partition("?")[0].rpartition("/")[0] + "/")
 
 
-@lru_cache(maxsize=32_768)
-def _resolve_in_folder(href: str, folder: str) -> str | None:
-    """`_NEEDS_PAGE` for what has no path, and so depends on more than the folder ('?x', also as 'http:?x')."""
-    url = normalize(href, folder)
-    return _NEEDS_PAGE if url is not None and url.partition("?")[0] == folder else url
+@lru_cache(maxsize=1024)
+def _folder(url: str) -> _Folder:
+    return _Folder(url)
 
 
 def _tokens(rel: str | None) -> str:
@@ -225,7 +252,11 @@ def _take_later_anchors(anchors: list[str], nameless: Mapping[int, list[Caption]
     """
     room = MAX_NAMELESS
     for place, captions in nameless.items():
-        looked_at = captions[:room]
-        room -= len(looked_at)
-        texts, names = map(caption_text, looked_at[1:]), map(caption_name, looked_at)
-        anchors[place] = next(filter(None, chain(texts, names)), "")
+        for number, caption in enumerate(captions[:room], start=1):
+            if text := caption_text(caption):
+                anchors[place] = text
+                room -= number
+                break
+        else:
+            anchors[place] = next(filter(None, map(caption_name, captions[:room])), "")
+            room -= len(captions[:room])

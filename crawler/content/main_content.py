@@ -123,10 +123,11 @@ def _subsequence(page: Sequence[str], chosen: Sequence[str]) -> bytearray:
     is_chosen = bytearray(len(page))
     place = word = 0
     for number, (anchor, anchored) in enumerate([*_anchors(page, chosen), (len(page), len(chosen))]):
-        if number:
-            _fill_forwards(is_chosen, page[:anchor], chosen[word:anchored], place)
-        else:  # the same words may stand in a menu further up
-            _fill_backwards(is_chosen, page, chosen[:anchored], anchor)
+        gap = chosen[word:anchored]
+        if gap and number:
+            _fill_forwards(is_chosen, page, gap, place, anchor)
+        elif gap:  # the same words may stand in a menu further up
+            _fill_backwards(is_chosen, page, gap, anchor)
         for near in range(anchor, min(anchor + _RUN, len(page))):
             is_chosen[near] = 1
         place, word = anchor + _RUN, anchored + _RUN
@@ -136,13 +137,13 @@ def _subsequence(page: Sequence[str], chosen: Sequence[str]) -> bytearray:
 def _anchors(page: Sequence[str], chosen: Sequence[str]) -> list[tuple[int, int]]:
     """The longest series of runs that both have in the same order: where they begin in both."""
     places: dict[tuple[str, ...], list[int]] = {}
-    for place in range(len(page) - _RUN + 1):
-        places.setdefault(tuple(page[place : place + _RUN]), []).append(place)
+    for place, run in enumerate(_runs(page)):
+        places.setdefault(run, []).append(place)
     ends: list[int] = []  # at n: the least place at which a series of n + 1 runs ends
     last: list[int] = []  # its last pair
     pairs: list[tuple[int, int, int]] = []  # place, word, and the pair before
-    for word in range(len(chosen) - _RUN + 1):
-        found = places.get(tuple(chosen[word : word + _RUN]), ())
+    for word, run in enumerate(_runs(chosen)):
+        found = places.get(run, ())
         for place in reversed(found if len(found) <= _COMMON else ()):
             length = bisect_left(ends, place)
             pairs.append((place, word, last[length - 1] if length else -1))
@@ -156,19 +157,23 @@ def _anchors(page: Sequence[str], chosen: Sequence[str]) -> list[tuple[int, int]
     return series[::-1]
 
 
-def _fill_forwards(is_chosen: bytearray, page: Sequence[str], chosen: Sequence[str], place: int) -> None:
+def _runs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    return zip(*(words[begin:] for begin in range(_RUN)), strict=False)
+
+
+def _fill_forwards(is_chosen: bytearray, page: Sequence[str], gap: Sequence[str], place: int, end: int) -> None:
     """Each word at the next place that is near."""
-    for word in chosen:
-        for near in range(place, min(len(page), place + _REACH)):
+    for word in gap:
+        for near in range(place, min(end, place + _REACH)):
             if page[near] == word:
                 is_chosen[near] = 1
                 place = near + 1
                 break
 
 
-def _fill_backwards(is_chosen: bytearray, page: Sequence[str], chosen: Sequence[str], place: int) -> None:
+def _fill_backwards(is_chosen: bytearray, page: Sequence[str], gap: Sequence[str], place: int) -> None:
     """The same from the end."""
-    for word in reversed(chosen):
+    for word in reversed(gap):
         for near in range(place - 1, max(-1, place - 1 - _REACH), -1):
             if page[near] == word:
                 is_chosen[near] = 1

@@ -12,17 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from ada_url import join_url
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from crawler.content import main_content
 from crawler.content.main_content import chosen_text, cut_down
-
-Content: TypeAlias = Literal["main", "all"]  # what of a page is wanted
 
 VERSION = 1  # raise it with every change that makes a document's Markdown another one
 _LIBRARIES = ("html-to-markdown", "trafilatura", "selectolax")
@@ -45,6 +44,13 @@ _VERBATIM = frozenset({"pre", "code", "kbd", "samp", "tt"})
 _MARKUP = re.compile(r"`|(?<!\s)\*|\*(?!\s)|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#?\w+;)|~(?=~)")
 _ESCAPE, _BACKSLASH = "\ue000", "\ue001"  # not to be escaped once more by the converter: private use, nobody's text
 _NOBODYS = dict.fromkeys(map(ord, (_ESCAPE, _BACKSLASH)))
+
+
+class Content(StrEnum):
+    """What of a page is wanted: its main content, or all of it."""
+
+    MAIN = "main"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +79,24 @@ def can_extract() -> bool:
         return False
 
 
+def import_libraries() -> None:
+    """Import what `markdown_of` needs: half a second, which is not to be that of the first document."""
+    _options()
+    chosen_text("<p>.</p>")
+
+
 def markdown_of(html: str, url: str, content: Content) -> Markdown:
-    """The Markdown of an HTML document that was fetched from `url`, of all of it or only of its main content."""
+    """The Markdown of an HTML document that was fetched from `url`, of all of it or only of its main content.
+
+    Raises `ValueError` where elements are nested too deeply, and whatever the libraries raise.
+    """
     tree = LexborHTMLParser(html)
     for node in tree.css(_UNSEEN):
         node.decompose()
     _resolve_links(tree, url)
     for table in reversed(tree.css(_LAYOUT)):  # the inner ones first: what moves is copied
         _unfold(tree, table)
-    is_cut = content == "main" and cut_down(tree, chosen_text(tree.html or ""))
+    is_cut = content is Content.MAIN and cut_down(tree, chosen_text(tree.html or ""))
     if tree.body is None:
         return Markdown(text="", is_whole=True)
     for block in tree.css("pre"):
@@ -183,9 +198,12 @@ def _is_verbatim(text: LexborNode) -> bool:
 
 
 def _converted(html: str) -> str:
-    from html_to_markdown import convert
+    from html_to_markdown import WarningKind, convert
 
-    text = (convert(html, _options()).content or "").replace(_ESCAPE, "\\").replace(_BACKSLASH, "\\\\").strip("\n")
+    made = convert(html, _options())
+    if any(warning.kind == WarningKind.DEPTH_LIMIT_EXCEEDED for warning in made.warnings):
+        raise ValueError("its elements are nested more than 1,024 deep")
+    text = (made.content or "").replace(_ESCAPE, "\\").replace(_BACKSLASH, "\\\\").strip("\n")
     return f"{text}\n" if text.strip() else ""
 
 

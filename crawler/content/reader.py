@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from crawler.content.encoding import decode, sniff
 from crawler.content.html import read_page
@@ -39,25 +40,30 @@ def is_unread_pdf(content_type: str | None) -> bool:
     return essence(content_type) in PDF_TYPES and not can_read_pdf()
 
 
-def may_be_read_by_now(content_type: str | None) -> bool:
+def may_be_read_by_now(content_type: str | None, own: Container[str] = ()) -> bool:
     """Whether a document of this type that nobody could read may be one that is read today: a PDF, once the extra for
-    that is installed.
+    that is installed, or one that is read by the user's `own` readers.
     """
-    return essence(content_type) in PDF_TYPES | _UNTYPED and can_read_pdf()
+    return essence(content_type) in own or (essence(content_type) in PDF_TYPES | _UNTYPED and can_read_pdf())
 
 
-def may_be_read(content_type: str | None) -> bool:
-    """Whether a response of this type may be a page, or a sitemap or feed: its first bytes tell (`kind_of`)."""
-    return readable(content_type) or essence(content_type) in _LISTING_TYPES
+def may_be_read(content_type: str | None, own: Container[str] = ()) -> bool:
+    """Whether a response of this type may be a page, or a sitemap or feed: its first bytes tell (`kind_of`). `own` are
+    the types that readers of the user's read.
+    """
+    return readable(content_type) or essence(content_type) in _LISTING_TYPES or essence(content_type) in own
 
 
-def kind_of(kind: UrlKind, content_type: str | None, head: bytes) -> UrlKind | None:
+def kind_of(kind: UrlKind, content_type: str | None, head: bytes, own: Container[str] = ()) -> UrlKind | None:
     """What to read a document as that was fetched as a `kind`, and of which these are the first `LOOK_BYTES`; None
-    where it is nothing that we read. What was fetched as a sitemap or feed is read as one, whatever it says.
+    where it is nothing that we read. What was fetched as a sitemap or feed is read as one, whatever it says. What is of
+    one of the user's `own` types is a page.
     """
     if kind is not UrlKind.PAGE:
         return kind
     media_type = essence(content_type)
+    if media_type in own:
+        return kind
     is_html, is_untyped = media_type in _HTML_TYPES, media_type in _UNTYPED
     found = listing_kind(head, as_html=is_html, as_text=is_untyped or media_type == TEXT_TYPE)
     if found is not None:

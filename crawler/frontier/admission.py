@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from crawler.config import ScopeConfig, ScopeRule
 from crawler.frontier.bounds import Bounds
@@ -216,13 +216,15 @@ class Admission:
         if len(judged) >= _MAX_JUDGED:
             judged.clear()
             self._deepest = 0
-        unclear = urls if self._deepest > depth else [url for url in urls if url not in judged]
-        for url in unclear:
+        targets = list(map(judged.get, urls))
+        if self._deepest <= depth and all(targets):
+            return cast(list[Target], targets)
+        for url in urls:
             known = judged.get(url)
             if known is None or known.depth > depth:
                 judged[url] = self.new_target(url, depth=depth, found_by=FoundBy.LINK)
         self._deepest = max(self._deepest, depth)
-        return list(map(judged.__getitem__, urls))
+        return [judged[url] for url in urls]
 
 
 def _unfollowed(target: Target) -> Target:

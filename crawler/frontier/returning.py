@@ -122,6 +122,7 @@ class Returning:
             asked=visit.veto is None,
         )
         host = self._workbench.host(claim.host_id)
+        revisit, place = self._look(visit, verdict.status, difference, host.habits)
         again = claim.kind is not UrlKind.ROBOTS and verdict.retry_in_s is not None
         return Result(
             claim=claim,
@@ -138,8 +139,8 @@ class Returning:
             origin_failed=origin_failed,
             forgets_listed=forgets_listed,
             next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
-            revisit=self._revisit(visit, verdict.status, difference, host.habits),
-            place=self._learn(visit, verdict.status, difference, host.habits),
+            revisit=revisit,
+            place=place,
             closure=closure,
             host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
             pace_s=host.pace.delay_s if self._adaptive else None,
@@ -169,29 +170,32 @@ class Returning:
         self._workbench.offer(self._workbench.host(claim.host_id), [again], first=True)
         return True
 
-    def _revisit(
+    def _look(
         self, visit: Visit, status: UrlStatus, difference: Difference, habits: Habits | None
-    ) -> Revisit | None:
-        if not isinstance(visit.attempt, Response) or status not in ANSWERED or visit.claim.kind in _UNPLANNED:
-            return None
+    ) -> tuple[Revisit | None, Place | None]:
+        """When to look again, and what is known of the page's place, where the visit tells something of that."""
+        attempt = visit.attempt
+        if not isinstance(attempt, Response) or status not in ANSWERED or visit.claim.kind in _UNPLANNED:
+            return None, None
         claim = visit.claim if visit.listing is None else replace(visit.claim, kind=visit.listing.kind)
         news = is_awaited(difference)
         if habits is None or claim.kind is not UrlKind.PAGE:
-            return plan(claim, visit.attempt, status, self.pace, news=news)
-        prior = habits.prior_of(habits.place_of(claim.url))
-        return plan(claim, visit.attempt, status, self.pace, news=news, prior=prior, redesigned_at=habits.redesigned_at)
-
-    def _learn(self, visit: Visit, status: UrlStatus, difference: Difference, habits: Habits | None) -> Place | None:
-        """What is known of the page's place, where the visit tells something of that."""
-        claim, attempt, page = visit.claim, visit.attempt, visit.page
-        if habits is None or claim.previous is None or claim.kind is not UrlKind.PAGE or visit.listing is not None:
-            return None
-        if not isinstance(attempt, Response) or status not in ANSWERED:
-            return None
-        news = page.content_hash + (page.metadata_hash or b"") if page is not None and is_awaited(difference) else None
+            return plan(claim, attempt, status, self.pace, news=news), None
         name = habits.place_of(claim.url)
-        looks = habits.note(name, claim.previous, status, attempt.started_at, news=news)
-        return None if looks is None else looks.as_place(claim.host_id, name)
+        revisit = plan(
+            claim,
+            attempt,
+            status,
+            self.pace,
+            news=news,
+            prior=habits.prior_of(name),
+            redesigned_at=habits.redesigned_at,
+        )
+        if claim.previous is None:
+            return revisit, None
+        said = visit.page.content_hash + (visit.page.metadata_hash or b"") if visit.page is not None and news else None
+        looks = habits.note(name, claim.previous, status, attempt.started_at, news=said)
+        return revisit, None if looks is None else looks.as_place(claim.host_id, name)
 
 
 def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:

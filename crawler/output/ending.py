@@ -143,14 +143,16 @@ def told_checks(checks: Mapping[str, int], separator: str = _SPACE) -> str:
 
 def told_extracts(summary: Summary) -> list[tuple[str, str]]:
     """Each rule, and '1,204 rows on 1,190 of 1,204 pages; nothing any more on 3, incomplete 2'."""
-    return [(rule, _found_by(count)) for rule, count in summary.extracts.items()]
+    return [(rule, found_by_rule(count)) for rule, count in summary.extracts.items()]
 
 
-def _found_by(count: Mapping[str, int]) -> str:
-    found = f"{counted(count['rows'], 'row')} on {amount(count['pages'] - count['nothing'])} of"
-    parts = {"nothing any more on": count["lost"], "incomplete": count["incomplete"], "cut": count["cut"]}
+def found_by_rule(count: Mapping[str, int]) -> str:
+    """'12 rows on 11 of 12 pages (nothing any more on 1)'; what is missing in `count` is 0."""
+    found = f"{counted(count.get('rows', 0), 'row')} on {amount(count.get('pages', 0) - count.get('nothing', 0))} of"
+    names = {"lost": "nothing any more on", "incomplete": "incomplete", "cut": "cut"}
+    parts = {name: count.get(key, 0) for key, name in names.items()}
     problems = ", ".join(f"{what} {amount(number)}" for what, number in parts.items() if number)
-    return f"{found} {counted(count['pages'], 'page')}" + (f" ({problems})" if problems else "")
+    return f"{found} {counted(count.get('pages', 0), 'page')}" + (f" ({problems})" if problems else "")
 
 
 def _extracts(summary: Summary) -> list[tuple[str, Text]]:

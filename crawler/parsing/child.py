@@ -6,6 +6,7 @@ at once when the crawl is killed. Hostile markup can kill it, but do no other ha
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -31,17 +32,29 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 def main() -> None:
     """Answer requests until the input ends."""
+    give_back = come_up()
+    fastest, _name = fastest_walk()
+    settings = ReaderSettings.from_argument(sys.argv[1])
+    say_ready()
+    requests, answers = _kept_for_us() if settings.readers else (sys.stdin.buffer, sys.stdout.buffer)
+    serve(requests, answers, settings, walk=fastest, give_back=give_back)
+
+
+def come_up() -> Callable[[], object]:
+    """Be a process that reads what is hostile, for a crawl that may be killed. Returns what gives memory back."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C and service managers reach the whole group: the crawl decides
     libc = _libc()
     _die_with_parent(libc)
     _limit_memory()
-    fastest, _name = fastest_walk()
+    trim = getattr(libc, "malloc_trim", lambda _pad: 0)  # the GNU library's
+    return lambda: trim(0)
+
+
+def say_ready() -> None:
+    """Requests can come."""
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
-    trim = getattr(libc, "malloc_trim", lambda _pad: 0)  # the GNU library's
-    settings = ReaderSettings.from_argument(sys.argv[1])
-    serve(sys.stdin.buffer, sys.stdout.buffer, settings, walk=fastest, give_back=lambda: trim(0))
 
 
 def serve(
@@ -52,27 +65,38 @@ def serve(
     give_back: Callable[[], object] = lambda: None,
 ) -> None:
     """Answer requests until the input ends. `give_back` returns freed memory to the system, if that can be done."""
-    before = _resident_bytes()
+    before = resident_bytes()
     while (request := receive_request(requests.read)) is not None:
         kind, keep_body, url, content_type, body = request
         content = read_document(settings, kind, body, url, content_type, walk)
         keeps = keep_body and isinstance(content, Page)
         kept = StoredBody(digest=body_hash(body), size=len(body), zstd=compress(body)) if keeps else None
-        grown_bytes = _grown_bytes(before, give_back) if len(body) > _SMALL_BYTES else 0
-        answers.writelines(encode_answer(content, kept, grown_bytes))
+        grown = grown_bytes(before, give_back) if len(body) > _SMALL_BYTES else 0
+        answers.writelines(encode_answer(content, kept, grown))
         answers.flush()
 
 
-def _grown_bytes(before: int, give_back: Callable[[], object]) -> int:
+def _kept_for_us() -> tuple[BinaryIO, BinaryIO]:
+    """Our input and output under other numbers: what a reader of the user's prints goes nowhere."""
+    ours = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - nobody empties the pipe that it was
+    return ours
+
+
+def grown_bytes(before: int, give_back: Callable[[], object]) -> int:
     """How much more memory this process holds than `before`, after a document that may have taken much."""
-    grown = _resident_bytes() - before
+    grown = resident_bytes() - before
     if grown > _KEPT_BYTES:
         give_back()
-        grown = _resident_bytes() - before
+        grown = resident_bytes() - before
     return max(0, grown)
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     """The memory that this process holds, or has held at most where the system does not say more."""
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()

@@ -7,7 +7,7 @@ it from a document that takes minutes or all memory: crawls of the web use the p
 from __future__ import annotations
 
 from crawler.bodies import stored_body
-from crawler.parsing.parser import Reading
+from crawler.parsing.parser import Reading, Unread, unreadable
 from crawler.parsing.reading import read_document
 from crawler.parsing.settings import ReaderSettings
 from crawler.records import Failure, Page, Response, UrlKind
@@ -22,4 +22,6 @@ class InlineParser:
     async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
         """See `Parser.read`. What the reader raises, this raises: it is a mistake of ours."""
         content = read_document(self._settings, kind, response.body, response.url, response.content_type)
+        if isinstance(content, Unread):
+            return unreadable(response, content)
         return content, stored_body(response.body) if keep_body and isinstance(content, Page) else None

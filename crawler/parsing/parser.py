@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
-from crawler.records import Failure, Listing, Page, Response, StoredBody, UrlKind
+from crawler.records import Failure, FailureKind, Listing, Page, Response, StoredBody, UrlKind
 
-Content: TypeAlias = Page | Listing | None  # None: no document that we read
-Reading: TypeAlias = tuple[Content, StoredBody | None]
+
+class Unread(str):
+    """Why a reader of the user's has not read a document, for people."""
+
+    __slots__ = ()
+
+
+Content: TypeAlias = Page | Listing | Unread | None  # None: no document that we read
+Reading: TypeAlias = tuple[Page | Listing | None, StoredBody | None]
 
 
 class Parser(Protocol):
@@ -18,3 +25,18 @@ class Parser(Protocol):
 
         Raises `CrawlerError` where nothing can be read any more.
         """
+
+
+def unreadable(response: Response, message: str) -> Failure:
+    """The failure of a document that could not be read."""
+    return Failure(
+        url=response.url,
+        kind=FailureKind.HOOK if isinstance(message, Unread) else FailureKind.PARSE_TIMEOUT,
+        message=message,
+        address=response.address,
+        started_at=response.started_at,
+        elapsed_s=response.elapsed_s,
+        first_byte_s=response.first_byte_s,
+        reused=response.reused,
+        sent=True,
+    )

@@ -20,41 +20,46 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from crawler.errors import CrawlerError
-from crawler.parsing.parser import Reading
-from crawler.parsing.process import Job, Process, command, start_process
+from crawler.parsing.job import Job, ReadingJob
+from crawler.parsing.parser import Reading, unreadable
+from crawler.parsing.process import Process, command, start_process
 from crawler.parsing.settings import ReaderSettings
-from crawler.records import Failure, FailureKind, Response, UrlKind
+from crawler.records import Failure, Response, UrlKind
 
 _MAX_PROCESSES = 8  # more than one event loop can feed
 _FAILED_STARTS_PER_PROCESS = 100  # in a row, killed by others: it is not chance
 _OWN_EXIT_WEIGHT = 20  # a process that ends by itself counts for so many: it will do so again
+_Outcome = TypeVar("_Outcome")
 
 
-class ParserPool:
-    """A `Parser` with a few processes, which read by these settings."""
+class ProcessPool:
+    """A few processes that run the `main` of `module` with this argument, and do jobs."""
 
-    def __init__(self, settings: ReaderSettings, timeout_s: float, processes: int | None = None) -> None:
-        self._settings = settings
+    def __init__(self, module: str, argument: str, timeout_s: float, processes: int | None = None) -> None:
+        self._module = module
+        self._command = command(argument, module)
         self._timeout_s = timeout_s
         self._max_processes = processes or min(_processors(), _MAX_PROCESSES)
         self._processes: list[Process] = []
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[Job[Any]] = deque()
         self._failed_starts = 0
         self._ended: CrawlerError | None = None  # why nothing is read any more
 
-    async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
-        """See `Parser.read`. Raises `CrawlerError` where no process can be had, and once the parser is closed."""
+    async def do(self, job: Job[_Outcome]) -> _Outcome | str:
+        """What becomes of the job, or a text that says why nothing did.
+
+        Raises `CrawlerError` where no process can be had, and once the pool is closed.
+        """
         if self._ended is not None:
             raise self._ended
-        job = Job(kind, response, keep_body=keep_body)
         self._jobs.append(job)
         self._dispatch()
-        outcome = await job.done
-        return _unreadable(response, outcome) if isinstance(outcome, str) else outcome
+        return await job.done
 
     def warm_up(self) -> None:
         """Start what every crawl will need: a process takes a tenth of a second to come up."""
@@ -84,7 +89,7 @@ class ParserPool:
             self._jobs.remove(job)
             free.send(job)
 
-    def _next_job(self) -> Job | None:
+    def _next_job(self) -> Job[Any] | None:
         """The first document that waits, a large one only while no other is being read."""
         if self._jobs and self._jobs[0].is_large and any(map(_reads_large, self._processes)):
             return next((job for job in self._jobs if not job.is_large), None)
@@ -97,7 +102,7 @@ class ParserPool:
 
     async def _run(self) -> None:
         """One process from start to end; what it leaves undone is for another one."""
-        process = await start_process(command(self._settings), self._timeout_s, self._dispatch)
+        process = await start_process(self._command, self._timeout_s, self._dispatch)
         self._processes.append(process)
         try:
             if self._ended is None and await process.wait_ready():
@@ -117,7 +122,7 @@ class ParserPool:
         if self._failed_starts >= _FAILED_STARTS_PER_PROCESS * self._max_processes:
             raise CrawlerError(
                 f"parser processes crash at start ({process.exit_description()});"
-                f" see whether `{sys.executable} -c 'import crawler.parsing.child'` works here, then crawl again"
+                f" see whether `{sys.executable} -c 'import {self._module}'` works here, then crawl again"
             )
 
     def _retire(self, task: asyncio.Task[None]) -> None:
@@ -146,6 +151,18 @@ class ParserPool:
                 job.done.set_exception(self._ended)
 
 
+class ParserPool(ProcessPool):
+    """A `Parser` with a few processes, which read by these settings."""
+
+    def __init__(self, settings: ReaderSettings, timeout_s: float, processes: int | None = None) -> None:
+        super().__init__("crawler.parsing.child", settings.as_argument(), timeout_s, processes)
+
+    async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
+        """See `Parser.read`. Raises `CrawlerError` where no process can be had, and once the parser is closed."""
+        outcome = await self.do(ReadingJob(kind, response, keep_body=keep_body))
+        return unreadable(response, outcome) if isinstance(outcome, str) else outcome
+
+
 @asynccontextmanager
 async def open_parser(settings: ReaderSettings, timeout_s: float, *, eager: bool = True) -> AsyncIterator[ParserPool]:
     """A `ParserPool` in the running event loop; its processes are gone when the context is left.
@@ -167,20 +184,6 @@ def _reads_large(process: Process) -> bool:
 
 def _jobs_of(process: Process) -> int:
     return len(process.jobs)
-
-
-def _unreadable(response: Response, message: str) -> Failure:
-    return Failure(
-        url=response.url,
-        kind=FailureKind.PARSE_TIMEOUT,
-        message=message,
-        address=response.address,
-        started_at=response.started_at,
-        elapsed_s=response.elapsed_s,
-        first_byte_s=response.first_byte_s,
-        reused=response.reused,
-        sent=True,
-    )
 
 
 def _processors() -> int:

@@ -1,7 +1,7 @@
-"""One parser process, seen from the crawl: spawned, given documents, timed, killed, and its answers read.
+"""One process that reads documents, seen from the crawl: spawned, given jobs, timed, killed, and its answers read.
 
-`child` is its other end. Invariants: a process is gone, and what it said last is known, when `wait_closed` returns; it
-answers no document that `unfinished` has named.
+`child` is its other end, or another module with a `main` (see `command`). Invariants: a process is gone, and what it
+said last is known, when `wait_closed` returns; it answers no document that `unfinished` has named.
 """
 
 from __future__ import annotations
@@ -15,20 +15,15 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from crawler.errors import CrawlerError
-from crawler.fetching import LISTING_PATIENCE
-from crawler.parsing.parser import Reading
-from crawler.parsing.settings import ReaderSettings
-from crawler.parsing.wire import READY, answer_at, decode_answer, encode_request
-from crawler.records import LISTINGS, Listing, Response, SitemapEntry, UrlKind
+from crawler.parsing.job import Job
+from crawler.parsing.wire import READY, answer_at
 
 MAX_GROWN_BYTES = 1 << 26  # since it was started: what a document of 5 MB leaves behind is never given back
 _MAX_JOBS = 8  # so that it need not wait for the next one, nor be woken for each
-_LARGE_BYTES = 1 << 20  # a document that may take seconds, and thirty times as much memory
 _SLOW_S = 0.1  # a document that takes longer than nearly all
 _CRASHES_PER_DOCUMENT = 2
 _START_TIMEOUT_S = 30.0
@@ -38,27 +33,9 @@ _PIPE_BYTES = 1 << 16
 _STDERR_TAIL_BYTES = 2048
 _START = (
     "import gc, sys; gc.disable();"  # a document's objects hold no cycles: collecting costs 5 %, and 5 ms of a start
-    " sys.path[:] = sys.argv[2:]; from crawler.parsing.child import main; main()"
+    " sys.path[:] = sys.argv[2:]; from {module} import main; main()"
 )
 _NONSENSE = (ValueError, TypeError, LookupError)  # how an answer fails
-
-
-class Job:
-    """A document that waits, or is being read."""
-
-    def __init__(self, kind: UrlKind, response: Response, *, keep_body: bool) -> None:
-        self.request = encode_request(kind, response, keep_body=keep_body)
-        self.url = response.url
-        self.size = len(response.body) if response.size is None else response.size  # a sitemap's body is packed
-        self.patience = LISTING_PATIENCE if kind in LISTINGS else 1.0
-        self.is_large = self.size > _LARGE_BYTES
-        self.done: asyncio.Future[Reading | str] = asyncio.get_running_loop().create_future()
-        self.crashes = 0
-
-    def settle(self, outcome: Reading | str) -> None:
-        """Answer who asked, or say why there is no answer; who asked may have been cancelled."""
-        if not self.done.done():
-            self.done.set_result(outcome)
 
 
 class Process(asyncio.Protocol):
@@ -84,9 +61,8 @@ class Process(asyncio.Protocol):
         self._too_slow = False
         self._is_retired = False
         self._stderr_tail = b""
-        self._entries: list[SitemapEntry] = []  # of the document that is being read
         self.ready = False
-        self.jobs: deque[Job] = deque()  # the first is being read
+        self.jobs: deque[Job[Any]] = deque()  # the first is being read
 
     async def wait_ready(self) -> bool:
         """Wait until the process can read; whether it can."""
@@ -104,10 +80,11 @@ class Process(asyncio.Protocol):
             return True
         return len(self.jobs) < _MAX_JOBS and not self.jobs[-1].is_large and now - self._began_at < _SLOW_S
 
-    def send(self, job: Job) -> None:
+    def send(self, job: Job[Any]) -> None:
         """Send a document."""
         if not self.jobs:
             self._began_at = self._loop.time()
+        job.begin()
         self.jobs.append(job)
         if self._timer is None:
             self._timer = self._loop.call_at(self._began_at + self._timeout_s, self._look)
@@ -154,21 +131,16 @@ class Process(asyncio.Protocol):
         while not self._ended.done() and (found := answer_at(end, received)) is not None:
             answer, end = found
             job = self.jobs[0]
-            content, body = decode_answer(answer, job.url, job.size)
-            if isinstance(content, Listing):
-                self._entries += content.entries
-                if answer.more:
-                    continue
-                content, self._entries = replace(content, entries=tuple(self._entries)), []
+            if not job.take(answer):
+                continue
             self.jobs.popleft()
             self._began_at = self._loop.time()
-            job.settle((content, body))
             if answer.grown_bytes > MAX_GROWN_BYTES:
                 self._is_retired = True
                 self._end()
         return end
 
-    def unfinished(self) -> list[Job]:
+    def unfinished(self) -> list[Job[Any]]:
         """The documents for another process, now that this one has ended; one that is to blame twice is given up."""
         self._end()
         if self._timer is not None:
@@ -177,9 +149,9 @@ class Process(asyncio.Protocol):
             first = self.jobs[0]
             first.crashes += 1
             if self._too_slow:
-                self.jobs.popleft().settle(f"reading took longer than {self._timeout_s * first.patience:g} s")
+                self.jobs.popleft().give_up(f"reading took longer than {self._timeout_s * first.patience:g} s")
             elif first.crashes >= _CRASHES_PER_DOCUMENT:
-                self.jobs.popleft().settle("the parser process died while reading it")
+                self.jobs.popleft().give_up("the parser process died while reading it")
         return list(self.jobs)
 
     def kill(self) -> None:
@@ -270,15 +242,18 @@ def _spawn(arguments: list[str]) -> tuple[subprocess.Popen[bytes], socket.socket
     return process, end, stderr
 
 
-def command(settings: ReaderSettings) -> list[str]:
-    """The command line of a process. It imports from where its parent does, except from the current folder.
+def command(argument: str, module: str) -> list[str]:
+    """The command line of a process that runs the `main` of this module, which finds the argument in `sys.argv[1]`.
+
+    It imports from where its parent does, except from the current folder.
 
     `python -c` looks there first: a file `orjson.py` in the folder where somebody crawls would be run (`-P`: it does
     not). The folder of this package stays, wherever it is, so that `python -m crawler` works in a checkout.
     """
     home = str(Path(__file__).parents[2])
     path = [entry for entry in sys.path if entry == home or (Path(entry).is_absolute() and not _is_here(entry))]
-    return [sys.executable, "-P", "-c", _START, settings.as_argument(), *([] if home in path else [home]), *path]
+    start = _START.format(module=module)
+    return [sys.executable, "-P", "-c", start, argument, *([] if home in path else [home]), *path]
 
 
 def _is_here(folder: str) -> bool:

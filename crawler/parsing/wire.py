@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from crawler.parsing.parser import Content, Reading
+from crawler.parsing.parser import Content, Unread
 from crawler.records import (
     OF_DELIVERY,
     Alternate,
@@ -111,6 +111,11 @@ def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 
     yield _ANSWER.pack(False, len(json), len(zstd), digest, grown_bytes) + json + zstd
 
 
+def encode_json(json: bytes, grown_bytes: int) -> bytes:
+    """A message with this JSON and nothing else."""
+    return _ANSWER.pack(False, len(json), 0, bytes(16), grown_bytes) + json
+
+
 def _parts(content: Content) -> Sequence[Content]:
     if not isinstance(content, Listing):
         return [content]
@@ -132,7 +137,7 @@ def answer_at(start: int, received: bytes | bytearray) -> tuple[Answer, int] | N
     return Answer(more, json, zstd, digest, grown_bytes), end
 
 
-def decode_answer(answer: Answer, url: str, size: int) -> Reading:
+def decode_answer(answer: Answer, url: str, size: int) -> tuple[Content, StoredBody | None]:
     """The content of the document at `url`, of `size` bytes, and its body if that is kept.
 
     Raises `ValueError`, `TypeError` or `LookupError` for nonsense.
@@ -151,6 +156,8 @@ def decode_content(json: bytes, url: str) -> Content:
     columns = orjson.loads(json)
     if columns is None:
         return None
+    if isinstance(columns, str):
+        return Unread(columns)
     if isinstance(columns, dict):
         rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
         entries = tuple(
@@ -177,8 +184,8 @@ def decode_content(json: bytes, url: str) -> Content:
 
 
 def _columns(content: Content) -> Any:
-    if content is None:
-        return None
+    if content is None or isinstance(content, Unread):
+        return content
     if isinstance(content, Listing):
         own = {"kind": content.kind, "cut": content.cut}
         return own | {name: [getattr(entry, name) for entry in content.entries] for name in _ENTRY_FIELDS}

@@ -18,7 +18,7 @@ Every operation raises `DatabaseFailedError` if the database fails.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from crawler.records import (
     EarlierBody,
     EndReason,
     ExclusionReason,
+    Extract,
     FailedSeed,
     FailingUrls,
     Horizon,
@@ -450,6 +451,42 @@ class Pruned:
     size_after: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPage:
+    """A version of a page whose body may be read again. `size` is that of the body; None: it was not kept."""
+
+    page_id: int
+    url_id: int
+    url: str
+    size: int | None
+
+
+class Extraction(Protocol):
+    """A crawl's stored pages, to be read again by extraction rules."""
+
+    async def rules(self) -> tuple[Rule, ...]:
+        """All that were ever used."""
+
+    async def use_rules(self, rules: Sequence[Rule], *, again: bool) -> dict[str, int]:
+        """See `Rules.use_rules`; `again`: no page counts as read by them."""
+
+    async def drop_rule(self, name: str) -> int | None:
+        """Forget a rule, its rows and its view; returns how many rows that were, None if there is no such rule."""
+
+    async def unread(self, names: Sequence[str], limit: int) -> list[StoredPage]:
+        """The oldest versions that some of these rules have not read. Those that `store` was told of are read."""
+
+    async def bodies(self, pages: Sequence[StoredPage]) -> dict[int, EarlierBody]:
+        """By version."""
+
+    async def store(
+        self, names: Sequence[str], pages: Sequence[StoredPage], found: Mapping[int, Sequence[Extract]]
+    ) -> None:
+        """What these rules have found on the pages that `unread` gave last, by version, takes the place of what they
+        had; a page that is missing in `found` could not be read, and keeps its rows.
+        """
+
+
 class Database(Protocol):
     """Where a crawl is stored, whether it exists yet or not, and what can be done with it without a `Store`.
 
@@ -510,6 +547,9 @@ class Database(Protocol):
         `progress` is told how many bytes of how many are copied, on any thread. Raises `UsageError` if the file exists
         or cannot be written.
         """
+
+    def open_extraction(self) -> AbstractAsyncContextManager[Extraction]:
+        """Open it to read stored pages again; the caller holds it. Raises `DatabaseFailedError` if there is none."""
 
     async def prune(
         self, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False

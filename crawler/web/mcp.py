@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any, Literal, ParamSpec
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -22,7 +22,9 @@ from crawler.archive.archive import Archive, open_crawl
 from crawler.archive.changes import BEGINNING, NOW, newest_cursor
 from crawler.archive.foreign_sql import run_foreign_sql
 from crawler.archive.listing import LISTINGS, listing_of
+from crawler.archive.markdown import PageMarkdown
 from crawler.archive.reading import open_archive
+from crawler.content.markdown import Content
 from crawler.errors import CrawlerError, UsageError
 from crawler.output.why import as_data as why_as_data
 from crawler.web.quoting import facts, lines_of_json, quoted, utc
@@ -90,14 +92,22 @@ class Tools:
         url: Url,
         version: Annotated[int | None, Field(ge=1, description="1 is the oldest; without it, the newest.")] = None,
         offset: Annotated[int, Field(ge=0, description="Where in the text to begin, in characters.")] = 0,
+        content: Annotated[
+            Literal["text", "main", "all"],
+            Field(description="Plain text; or Markdown of the main content, without menus, or of all of the page."),
+        ] = "text",
     ) -> str:
-        """Read the text of a page, of its newest version or an older one, with all that is needed to cite it."""
+        """Read a page, in its newest version or an older one, with all that is needed to cite it."""
         async with open_crawl(self._db) as archive:
             stored = await _stored(archive, url)
             details = await archive.details(stored, version=version, max_links_to=0)
-        if details is None or details.page is None or details.version is None:
-            raise UsageError(f"no page is stored of {stored}; `why` says more")
-        page, this = details.page, details.versions[details.version - 1]
+            if details is None or details.page is None or details.version is None:
+                raise UsageError(f"no page is stored of {stored}; `why` says more")
+            page, this = details.page, details.versions[details.version - 1]
+            made = None
+            if content != "text":
+                made = await archive.markdown(stored, version=details.version, content=Content(content))
+        read = page.text if made is None else _markdown(made)
         end = offset + _MAX_CHARACTERS
         head = {
             "url": stored,
@@ -106,10 +116,12 @@ class Tools:
             "content_hash": this.content_hash.hex(),
             "status": f"{details.state.status} (HTTP {this.status_code})",
             "last_answer_at": utc(details.state.fetched_at),
-            "characters": f"{offset} to {min(end, len(page.text))} of {len(page.text)}",
-            "next_offset": end if end < len(page.text) else None,
+            "characters": f"{offset} to {min(end, len(read))} of {len(read)}",
+            "next_offset": end if end < len(read) else None,
+            "content": made and ("all" if made.is_whole else "main"),
+            "extractor": made and (made.extractor or None),
         }
-        text = page.text[offset:end]
+        text = read[offset:end]
         titled = {
             "title": page.title,
             "description": page.description,
@@ -208,6 +220,13 @@ async def _stored(archive: Archive, url: str) -> str:
         meant_by = f"; did you mean {', '.join(near)}?" if near else "; `search` finds pages by their words"
         raise UsageError(f"{url} was never seen{meant_by}")
     return found
+
+
+def _markdown(made: PageMarkdown) -> str:
+    """Raises `UsageError` if there is none."""
+    if made.text is None:
+        raise UsageError(f"there is no Markdown of this page: {made.why_not}; ask for its text")
+    return made.text
 
 
 def _within(text: str) -> str:

@@ -340,14 +340,14 @@ def manifest_of(folder: Path) -> dict[str, str]:
 def texts_of(db: Path) -> dict[str, str]:
     with closing(sqlite3.connect(db)) as connection:
         rows = connection.execute("SELECT url, text FROM current_pages")
-        return {str(file_name(url, ".txt")): f"{text}\n" for url, text in rows}
+        return {file_name(url, ".txt"): f"{text}\n" for url, text in rows}
 
 
 def test_a_folder_has_a_file_for_each_page_and_the_manifest_says_whose(exports: Exports, cli: Cli) -> None:
     folder = cli.folder / "texts"
     exports("text", str(folder))
     assert files_of(folder) == texts_of(exports.db)
-    assert manifest_of(folder) == {str(file_name(f"{SITE}{path}", ".txt")): f"{SITE}{path}" for path in CURRENT}
+    assert manifest_of(folder) == {file_name(f"{SITE}{path}", ".txt"): f"{SITE}{path}" for path in CURRENT}
     exports("text", str(folder), "--url", "*/docs/*")
     assert set(files_of(folder)) == {"example.com/docs/index.txt", "example.com/docs/a.txt"}
 

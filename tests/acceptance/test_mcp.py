@@ -77,6 +77,17 @@ def facts_of(answer: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in found["facts"].splitlines())
 
 
+async def test_an_agent_reads_a_page_as_markdown(known: Path) -> None:
+    async with an_agent(known) as agent:
+        whole = await agent("get_page", url=f"{SITE}/docs/a", content="all")
+        assert facts_of(whole)["content"] == '"all"'
+        assert "trafilatura" in facts_of(whole)["extractor"]
+        assert "# Part A\n\nThe second version\n\n## Details" in web_text(whole)
+        older = await agent("get_page", url=f"{SITE}/docs/a", content="main", version=1)
+        assert "The first version" in web_text(older)
+        assert "extractor" not in facts_of(await agent("get_page", url=f"{SITE}/docs/a"))
+
+
 async def test_an_agent_searches_reads_and_cites(known: Path) -> None:
     async with an_agent(known) as ask:
         tools = (await ask.client.list_tools()).tools

@@ -1,4 +1,4 @@
-"""`--hooks`: code that the user names, imported, recorded, and asked for again."""
+"""`--hooks` and `--reader`: code that the user names, imported, recorded, and asked for again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from crawler.fakeweb import FakeWeb, Served
-from tests.acceptance.conftest import Cli
+from crawler.fakeweb import Answer, FakeWeb, Served
+from tests.acceptance.conftest import Cli, Serve
 
 HOOKS = """
 from crawler import Hooks
@@ -99,3 +99,66 @@ def test_what_cannot_be_imported_is_told_in_a_line(coder: Cli, name: str, told: 
 def test_no_file_of_the_folder_stands_in_for_a_module_of_ours(coder: Cli, served: Served) -> None:
     (coder.folder / "sqlite3.py").write_text("raise SystemExit('taken over')")
     coder.crawl(served, served.url("a.test"), "--delay", "0", "--max-pages", "1", "--hooks", "mine:Mine")
+
+
+READERS = """
+import csv, io, os, sys, time
+
+def read_csv(body, url, content_type):
+    print("to nowhere", flush=True)
+    os.write(1, b"nonsense")
+    print("x" * 200_000, file=sys.stderr)
+    assert sys.stdin.read() == ""
+    text = body.decode()
+    if "bad" in text:
+        raise ValueError("no such column")
+    if "slow" in text:
+        time.sleep(600)
+    rows = list(csv.reader(io.StringIO(text)))
+    return {"title": rows[0][0], "text": text, "links": [row[1] for row in rows], "fields": {"rows": len(rows)}}
+
+number = 3
+"""
+
+
+def test_documents_of_other_types_are_read_by_functions_of_the_user_s(cli: Cli, serve: Serve) -> None:
+    (cli.folder / "tables.py").write_text(READERS)
+    web = FakeWeb()
+    site = web.host("a.test")
+    site.page("/", links=["/good.csv", "/bad.csv", "/slow.csv"])
+    for name, text in {"good": "Good,/x\nand,/y", "bad": "bad,/z", "slow": "slow,/z"}.items():
+        site.answer(f"/{name}.csv", Answer(body=text, content_type="Text/CSV; charset=utf-8"))
+    site.page("/x", links=[])
+    site.page("/y", links=[])
+    served = serve(web)
+    url = served.url("a.test", "/good.csv")
+    cli.crawl(served, served.url("a.test"), "--delay", "0")
+    shown = json.loads(cli.command("show", url, "--db", str(cli.db), "--json").out)
+    assert (shown["page"], shown["unread_type"]) == (None, "Text/CSV; charset=utf-8")
+    again = ("--delay", "0", "--max-age", "0s", "--parse-timeout", "2", "--reader", "text/csv=tables:read_csv")
+    done = cli.crawl(served, *again)
+    page = json.loads(cli.command("show", url, "--db", str(cli.db), "--json").out)["page"]
+    assert (page["title"], page["fields"], page["content_type"]) == ("Good", {"rows": 2}, "text/csv")
+    assert served.url("a.test", "/x") in cli.pages()
+    assert done.summary["by_failure"] == {"hook": 1, "parse_timeout": 1}
+    [message] = cli.rows("SELECT message FROM fetches WHERE failure = 'hook'")
+    assert message == "tables:read_csv: ValueError: no such column (tables.py, line 11)"
+    refused = cli.crawl(served, status=2)
+    assert "--reader text/csv=tables:read_csv" in refused.err
+    cli.crawl(served, "--reader", "none")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("csv=tables:read_csv", "--reader takes TYPE=MODULE:FUNCTION"),
+        ("text/csv=tables", "--reader takes MODULE:NAME"),
+        ("text/csv=tables:nothing", "--reader text/csv=tables:nothing: tables has no nothing; it has read_csv"),
+        ("text/csv=tables:number", "--reader text/csv=tables:number is no function"),
+    ],
+)
+def test_a_reader_that_there_is_not_is_told_in_a_line(cli: Cli, given: str, told: str) -> None:
+    (cli.folder / "tables.py").write_text(READERS)
+    outcome = cli.crawl(None, "https://example.com/", "--reader", given, status=2)
+    assert outcome.err.count("\n") == 1
+    assert told in outcome.err

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from crawler.content.markdown import markdown_of
+from crawler.content.markdown import Content, markdown_of
 from tests.gold.scoring import text_of_html
 
 
@@ -57,7 +57,7 @@ def _preprocessing(preset: str | None) -> dict[str, Any]:
 
 
 EXTRACTORS = (
-    Extractor(name="ours", extract=lambda html, url: markdown_of(html, url, "main").text),
+    Extractor(name="crawler", extract=lambda html, url: markdown_of(html, url, Content.MAIN).text),
     Extractor(name="trafilatura", extract=_trafilatura, modules=("trafilatura",)),
     Extractor(
         name="trafilatura, no comments",

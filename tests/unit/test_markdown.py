@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from crawler.content.markdown import extractor, markdown_of
+from crawler.content.markdown import Content, extractor, markdown_of
 from tests.gold.documents import own_documents
 from tests.gold.scoring import structure_score, text_of_html, text_of_markdown, words_score
 
@@ -20,7 +20,7 @@ READER = MarkdownIt("commonmark").enable("table")
 
 
 def whole(html: str) -> str:
-    return markdown_of(html, URL, "all").text
+    return markdown_of(html, URL, Content.ALL).text
 
 
 def read_back(markdown: str) -> str:
@@ -77,7 +77,7 @@ def test_main_content_is_found_on_the_pages_of_the_gold_set() -> None:
     """As well as the manual says; the table is printed by `python -m tests.gold`."""
     words, structures = [], []
     for one in own_documents():
-        found = markdown_of(one.html, one.url, "main")
+        found = markdown_of(one.html, one.url, Content.MAIN)
         words.append(words_score(text_of_markdown(found.text), text_of_html(one.main), one.title).f1)
         structures.append(structure_score(found.text, one.main, one.url, one.title).f1)
         assert not found.is_whole
@@ -86,14 +86,14 @@ def test_main_content_is_found_on_the_pages_of_the_gold_set() -> None:
 
 
 def test_where_no_main_content_is_found_the_whole_page_is_given() -> None:
-    found = markdown_of("<a href=/a><img src=/i.png alt=A></a>", URL, "main")
+    found = markdown_of("<a href=/a><img src=/i.png alt=A></a>", URL, Content.MAIN)
     assert found.is_whole
     assert found.text == "[![A](https://docs.example/i.png)](https://docs.example/a)\n"
 
 
 def test_equal_documents_give_equal_markdown() -> None:
     [one, *_] = own_documents()
-    assert len({markdown_of(one.html, one.url, "main").text for _ in range(3)}) == 1
+    assert len({markdown_of(one.html, one.url, Content.MAIN).text for _ in range(3)}) == 1
 
 
 def test_the_extractor_is_named_with_all_that_has_a_say() -> None:

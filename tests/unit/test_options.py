@@ -176,6 +176,7 @@ def _written(option: Option) -> Any:
         "--allow-private": ["10.0.0.0/8"],
         "--proxy": "http://127.0.0.1:1",
         "--hooks": "a:B",
+        "--reader": ["a/b=c:d"],
         "--if-running": "wait:9s",
         "--max-age": "auto",
         "--max-interval": "9d",

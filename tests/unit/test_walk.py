@@ -57,6 +57,7 @@ _BOUNDED = chain(
     ("<img src=x>" * n for n in _around(MAX_RESOURCES)),
     ("".join(f"<a href={i}>" for i in range(n)) for n in _around(MAX_LINKS)),
     ("".join(f"<a href={i}></a>" for i in range(n)) + "<a href=0>x</a>" for n in _around(MAX_NAMELESS)),
+    ("<a href=x></a>" + "<a href=x#y>z</a>" * n + "<a href=b></a><a href=b#c>d</a>" for n in _around(MAX_NAMELESS)),
     (f"<a>x</a>{'<i></i>' * n}<a>y</a>" for n in _around(MAX_TOUCHING_NODES)),
     (f"<a>x</a>{'<b>' * n}<a>y</a>" for n in _around(MAX_TOUCHING_NODES)),
     (f"<svg><tr><a href=y><td>{'<g></g>' * n}z" for n in _around(MAX_LABEL_NODES, 8)),
@@ -94,6 +95,9 @@ def test_at_every_bound_the_walks_agree(html: str) -> None:
         "<svg><script type=application/ld+json>{<g>1</g>}</script></svg>",
         "<div itemscope><time>a</time><p itemprop=author>b<i hidden>c</i><br>d</div>",
         "<a href=b><br hidden></a><a href=b title='\xadc'><img alt=d></a>",
+        "<a href=b rel=nofollow>a</a><a href=b>c</a><a href=b rel=nofollow>d</a>",
+        "<a href=b rel='no\u200bfollow'>a</a><a href=b>c</a>",
+        "<a href=b><img></a><a href=b>a</a><a href=b#c>d</a><a href=b>e</a><a href=b#c title=f></a>",
         "a\x1db<table><tr><td>c\x1fd<td>e\x1cf</table><pre>g\x0bh\x02</pre>",
     ],
 )

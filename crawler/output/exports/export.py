@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from crawler.archive.stored_pages import PageReader, Removed, StoredLink, StoredPage
+from crawler.content.markdown import Content
 from crawler.output.exports.target import Target
 
 
@@ -16,26 +17,33 @@ class ExportOptions:
     """What the user wants of a format. `columns`: names, in their order; of a format that has none, empty.
 
     `by`: the columns by which rows are parted into folders. `base_url`: where the files will be served. `suffix`: what
-    the files of documents end with.
+    the files of documents end with. `content`: what of a page they have, where there is a choice.
     """
 
     columns: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
     base_url: str | None = None
     suffix: str = ""
+    content: Content = Content.MAIN
 
 
 class Export:
     """The pages that were chosen, and where they go. `reader` answers what else a format asks of the crawl.
 
     `is_increment`: there are only pages that are new or have changed, and `removed` tells which are no longer among
-    them. `written` and `taken_away` count what has been read, `left_out` what a format could not take, by the reason.
+    them. `written` and `taken_away` count what has been read, `left_out` what a format could not take, by the reason;
+    `notify` tells a person about one of these, a line each.
     """
 
     def __init__(
-        self, reader: PageReader, target: Target, options: ExportOptions, tell: Callable[[int], None] = lambda _n: None
+        self,
+        reader: PageReader,
+        target: Target,
+        options: ExportOptions,
+        tell: Callable[[int], None] = lambda _n: None,
+        notify: Callable[[str], None] = lambda _message: None,
     ) -> None:
-        self.reader, self.target, self.options = reader, target, options
+        self.reader, self.target, self.options, self.notify = reader, target, options, notify
         self.written = self.taken_away = 0
         self.left_out: dict[str, int] = {}
         self._tell = tell

@@ -76,6 +76,13 @@ FORMATS: Mapping[str, ExportFormat] = {
             is_binary=True,
         ),
         ExportFormat(name="text", summary="the visible text of each page", module="text", suffix=".txt"),
+        ExportFormat(
+            name="markdown",
+            summary="the main content of each page, for language models and search",
+            module="markdown",
+            suffix=".md",
+            extra=("markdown", "trafilatura"),
+        ),
         ExportFormat(name="sitemap", summary="a sitemap of what search engines may list", module="sitemap"),
         ExportFormat(name="graphml", summary="the graph of links, for networkx, Gephi and the like", module="graphml"),
         ExportFormat(

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -27,7 +26,9 @@ from crawler.output.exports.folder import Entry, Folder, open_folder
 from crawler.output.tables import Kind
 from crawler.storage.values import as_json
 
-_MAX_ROWS, _MAX_BYTES = 10_000, 32 * 1024 * 1024  # of a row group; the bytes are those of texts
+_MAX_ROWS, _MAX_BYTES = 10_000, 32 * 1024 * 1024  # of a row group; the bytes are those of texts and lists
+_STRUCT_BYTES = 200  # of a link, say
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_800  # seconds: the years 1 and 10,000, beyond which no calendar goes
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"  # as Hive calls the folder of what has no value
 _MAX_VALUE = 150  # characters in the name of a folder
 _OURS = re.compile(r"([a-z_]+=[^/]+/)+part-[0-9]+\.parquet")
@@ -89,7 +90,7 @@ async def _write_partitions(export: Export, folder: Folder, pages: AsyncIterator
         parts[partition] += 1
     for entry in folder.known():
         if _OURS.fullmatch(entry["file"]) and entry["file"] not in written:
-            folder.remove(PurePosixPath(entry["file"]))
+            folder.remove(entry["file"])
     await folder.finish(_entries(written))
 
 
@@ -128,33 +129,40 @@ class _Table:
 
     def __init__(self, writer: ParquetWriter, schema: Any) -> None:
         self._writer, self._schema = writer, schema
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Mapping[str, Any]] = []
         self._bytes = 0
 
     def add(self, values: Mapping[str, Any]) -> None:
         """One more row; what is missing in it is null."""
-        row = {field.name: _value(field, values.get(field.name)) for field in self._schema}
-        self._rows.append(row)
-        self._bytes += sum(len(value) for value in row.values() if isinstance(value, str))
+        self._rows.append(values)
+        self._bytes += sum(map(_weight, values.values()))
         if len(self._rows) >= _MAX_ROWS or self._bytes >= _MAX_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what there is."""
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            columns = [_array(field.type, [row.get(field.name) for row in self._rows]) for field in self._schema]
             self._rows, self._bytes = [], 0
+            self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
 
 
-def _value(field: Any, value: Any) -> Any:
-    if isinstance(value, float) and pa.types.is_timestamp(field.type):
-        return round(value * 1e6) if _EARLIEST <= value < _LATEST else None
-    if isinstance(value, list | dict) and field.type == _TEXT:
-        return as_json(value)
-    return value
+def _weight(value: Any) -> int:
+    """About the bytes that it takes."""
+    kind = type(value)
+    return len(value) if kind is str else _STRUCT_BYTES * len(value) if kind is list else 0
 
 
-_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_800  # seconds: the years 1 and 10,000, which no calendar goes beyond
+def _array(kind: Any, values: list[Any]) -> Any:
+    if pa.types.is_timestamp(kind):
+        values = [_microseconds(value) for value in values]
+    elif kind == _TEXT:
+        values = [as_json(value) if isinstance(value, list | dict) else value for value in values]
+    return pa.array(values, type=kind)
+
+
+def _microseconds(at: float | None) -> int | None:
+    return None if at is None or not _EARLIEST <= at < _LATEST else round(at * 1e6)
 
 
 class _Sink:

@@ -6,10 +6,10 @@ Invariants: the rows of a page are those of one reading of it; a view has the co
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
-from crawler.extraction_rules import OWN_COLUMNS, Field, Rule, ValueType, columns_of_field
+from crawler.extraction_rules import OWN_COLUMNS, VIEW_PREFIX, Field, Rule, ValueType, columns_of_field
 from crawler.records import Extract, Result
 from crawler.storage.sqlite.columns import Execute, JsonStatement
 from crawler.storage.values import as_json
@@ -70,25 +70,38 @@ _ADD_ROWS = JsonStatement(
 
 
 async def store_extracts(found: Sequence[Found], run_id: int | None, execute: Execute) -> None:
-    """In the transaction of their pages. `run_id` None: what is stored is read again, outside of a run."""
-    again, rows, misses, sound = [], [], [], []
-    for page_id, url_id, extracts, is_again in found:
-        for one in extracts:
-            rows += [(page_id, one.rule, n, as_json(row)) for n, row in enumerate(one.rows, start=1)]
-            is_miss = not one.rows or one.lacking or one.cut
-            if is_miss:
-                misses.append((page_id, one.rule, url_id, len(one.rows), as_json(one.lacking), one.cut))
-            if is_again:
-                again.append((page_id, one.rule))
-                sound += [] if is_miss else [(page_id, one.rule)]
-    if misses:
-        await execute(_ADD_MISSES.sql, as_json(misses), run_id, run_id is not None)
-    if again:
-        await execute(_FORGET_ROWS.sql, as_json(again))
-    if sound:
-        await execute(_FORGET_MISSES.sql, as_json(sound))
+    """In the transaction of their pages. `run_id` None: what is stored is read again, outside of a run, each version
+    behind those before it.
+    """
+    each = [(page, one) for page in found for one in page.extracts]
+    rows = [(page.page_id, one.rule, n, as_json(row)) for page, one in each for n, row in enumerate(one.rows, start=1)]
+    misses = [
+        (page.page_id, one.rule, page.url_id, len(one.rows), as_json(one.lacking), one.cut)
+        for page, one in each
+        if not one.rows or one.lacking or one.cut
+    ]
+    if run_id is not None:
+        await _add_misses(misses, run_id, execute)
+        again = {(page.page_id, one.rule) for page, one in each if page.is_again}
+        await _forget(again, again - {(page_id, rule) for page_id, rule, *_rest in misses}, execute)
     if rows:
         await execute(_ADD_ROWS.sql, as_json(rows))
+    if run_id is None:
+        for miss in misses:  # one by one: whether something is lost depends on those before
+            await _add_misses([miss], None, execute)
+
+
+async def _add_misses(misses: Sequence[Sequence[Any]], run_id: int | None, execute: Execute) -> None:
+    if misses:
+        await execute(_ADD_MISSES.sql, as_json(misses), run_id, run_id is not None)
+
+
+async def _forget(again: Collection[tuple[int, str]], sound: Collection[tuple[int, str]], execute: Execute) -> None:
+    """The rows of what is read again, and that something was missing where nothing is any more."""
+    if again:
+        await execute(_FORGET_ROWS.sql, as_json(list(again)))
+    if sound:
+        await execute(_FORGET_MISSES.sql, as_json(list(sound)))
 
 
 # --- the rules --------------------------------------------------------------------------------------------------------
@@ -99,8 +112,20 @@ ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, read_upto = 0
 """
 
 
-async def set_rules(rules: Sequence[Rule], execute: Execute) -> None:
-    """From now on pages are read by these. What is new or has changed has a new view, and has read no stored page."""
+_FORGET_READ = "UPDATE extraction_rules SET read_upto = 0, unread_upto = (SELECT coalesce(max(id), 0) FROM pages)"
+
+
+async def drop_rule(name: str, execute: Execute) -> None:
+    """Forget a rule, its rows and its view."""
+    for table, column in (("extracts", "rule"), ("extract_misses", "rule"), ("extraction_rules", "name")):
+        await execute(f"DELETE FROM {table} WHERE {column} = ?", name)  # noqa: S608 - our own names
+    await execute(f"DROP VIEW IF EXISTS {_quoted(VIEW_PREFIX + name)}")
+
+
+async def set_rules(rules: Sequence[Rule], execute: Execute, *, again: bool = False) -> None:
+    """From now on pages are read by these. What is new or has changed has a new view, and has read no stored page;
+    `again`: nor has any other.
+    """
     stored = dict(await execute("SELECT name, definition FROM extraction_rules"))
     for rule in rules:
         definition = json.dumps(rule.data)
@@ -108,6 +133,8 @@ async def set_rules(rules: Sequence[Rule], execute: Execute) -> None:
             await execute(_SET_RULE, rule.name, definition)
             await execute(f"DROP VIEW IF EXISTS {_quoted(rule.view)}")
             await execute(view_of(rule))
+        elif again:
+            await execute(f"{_FORGET_READ} WHERE name = ?", rule.name)
 
 
 # Each is a search by the pages' ids. (A count of all pages up to an id takes 0.1 s a million.)

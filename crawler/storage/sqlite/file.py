@@ -13,7 +13,7 @@ from typing import Any
 
 from crawler.errors import UsageError
 from crawler.seeds import Seed
-from crawler.storage.interface import STOP_SIGNAL, Inbox, Pruned, Store
+from crawler.storage.interface import STOP_SIGNAL, Extraction, Inbox, Pruned, Store
 from crawler.storage.sqlite.companions import COMPANIONS, companion
 from crawler.storage.sqlite.database import check_file
 from crawler.storage.sqlite.lock import database_lock, holder_of, is_held, refuse_if_held
@@ -96,6 +96,12 @@ class SqliteFile:
         from crawler.storage.sqlite.backup import backup
 
         return await backup(self._path, copy, progress)
+
+    def open_extraction(self) -> AbstractAsyncContextManager[Extraction]:
+        """Open the file, which must be there."""
+        from crawler.storage.sqlite.extraction import open_extraction
+
+        return open_extraction(self._path)
 
     async def prune(
         self, *, keep_versions: int = 1, before: float | None = None, vacuum: bool = False, dry_run: bool = False
