@@ -17,6 +17,7 @@ MACHINE = {
     "cores": 2,
     "cpu": "a processor",
     "python": "CPython 3.11.2 (with PGO, with LTO)",
+    "html": "C",
     "commit": "abc",
     "versions": {"wget2": "1.99.1", "scrapy": "2.19.0"},
 }
@@ -108,7 +109,9 @@ def test_who_crashes_once_runs_again_and_the_page_says_so(tmp_path: Path) -> Non
 def test_the_slow_run_in_fewer_rounds_and_the_page_says_so(tmp_path: Path) -> None:
     scores = _run(tmp_path, _contender("ours", 2000), _contender("slow", 10, most_rounds=2))
     assert [len(score.rounds) for score in scores] == [3, 2]
-    assert "CPython 3.11.2 (with PGO, with LTO), medians of 3 rounds (slow: 2), commit abc." in _told(scores)
+    assert "CPython 3.11.2 (with PGO, with LTO), HTML read in C, medians of 3 rounds (slow: 2), commit abc." in _told(
+        scores
+    )
 
 
 def test_the_versions_of_those_that_ran_are_named(tmp_path: Path) -> None:
