@@ -38,6 +38,7 @@ class Format(StrEnum):
 
 
 _SUFFIXES = {Format.HTML: ".html", Format.JSON: ".json", Format.MARKDOWN: ".md", Format.JUNIT: ".xml"}
+_OTHER_SUFFIXES = {".htm": Format.HTML, ".markdown": Format.MARKDOWN}
 _EXTENTS = {
     Format.HTML: Extent(rows=500, sources=20),
     Format.JSON: Extent(rows=10_000, sources=1_000),
@@ -97,6 +98,8 @@ def report(
     names = _sections(fail_on) if fail_on is not None else []
     if baseline is not None and not names:
         raise UsageError("--baseline is for --fail-on; give both, such as --fail-on broken-links")
+    if file is not None and file != "-":
+        check_writable("FILE", Path(file))
     form = form or _format_of(file)
     target = None if file == "-" else Path(file) if file is not None else db.parent / f"report{_SUFFIXES[form]}"
     if target is not None:
@@ -151,8 +154,15 @@ def _written(audit: Audit, form: Format, names: Sequence[str]) -> str:
 
 
 def _format_of(file: str | None) -> Format:
+    """As the name says; HTML where there is no name. Raises `UsageError` for one that says nothing."""
     suffix = Path(file or "").suffix.lower()
-    return next((form for form, one in _SUFFIXES.items() if one == suffix), Format.HTML)
+    if file in (None, "-"):
+        return Format.HTML
+    form = next((form for form, one in _SUFFIXES.items() if one == suffix), _OTHER_SUFFIXES.get(suffix))
+    if form is None:
+        endings = ", ".join(_SUFFIXES.values())
+        raise UsageError(f"{file} does not say which format is meant; end it with {endings}, or give --format")
+    return form
 
 
 def _extent(form: Format, limit: int | None) -> Extent:

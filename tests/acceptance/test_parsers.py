@@ -101,7 +101,7 @@ def test_a_parser_process_runs_the_package_of_its_parent_wherever_that_is(tmp_pa
     with (tmp_path / "elsewhere" / "crawler" / "parsing" / "child.py").open("a") as module:
         module.write(f"open({str(tmp_path / 'run')!r}, 'a').write(f'{{sys.argv[1:2]}}')\n")
     _run(f"import sys\nsys.path.insert(0, {str(tmp_path / 'elsewhere')!r})\n{READ_ONE}\nrun()", cwd=tmp_path)
-    assert "['crawler']" in (tmp_path / "run").read_text()
+    assert '"product_token":"crawler"' in (tmp_path / "run").read_text()
 
 
 def test_a_lower_limit_of_memory_is_kept(tmp_path: Path) -> None:

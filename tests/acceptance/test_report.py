@@ -391,6 +391,14 @@ def test_without_a_crawl_there_is_no_report(cli: Cli) -> None:
     assert not list(cli.folder.glob("*.html"))
 
 
+@pytest.mark.parametrize("name", ["r.txt", "report"])
+def test_a_name_that_tells_no_format_is_refused_unless_that_is_given(cli: Cli, name: str) -> None:
+    outcome = cli.command("report", name, "--db", str(cli.db), status=2)
+    assert "end it with .html, .json, .md, .xml, or give --format" in outcome.err
+    assert "there is no crawl" in cli.command("report", name, "--format", "html", "--db", str(cli.db), status=6).err
+    assert "there is no crawl" in cli.command("report", "r.htm", "--db", str(cli.db), status=6).err
+
+
 # --- how it is written ------------------------------------------------------------------------------------------------
 
 
@@ -399,7 +407,7 @@ def test_a_report_stands_beside_the_database_and_its_name_tells_the_format(days:
     page = days.days[1].parent / "report.html"
     assert outcome.out.startswith(f"wrote {page}, ")
     assert page.read_text().startswith("<!doctype html>")
-    for name, begin in (("r.json", "{"), ("r.md", "# "), ("r.xml", "<?xml"), ("r.txt", "<!doctype")):
+    for name, begin in (("r.json", "{"), ("r.md", "# "), ("r.xml", "<?xml"), ("r.htm", "<!doctype")):
         days.cli.command("report", str(tmp_path / name), "--db", str(days.days[1]))
         assert (tmp_path / name).read_text().startswith(begin)
     days.cli.command("report", "--format", "markdown", "--db", str(days.days[1]))

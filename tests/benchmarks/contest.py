@@ -20,6 +20,7 @@ class Setup:
     """The wishes of who runs the benchmarks. `work` is a folder that is thrown away at the end.
 
     `others` names further installations of the crawler, by their Python: of another build, or of another version.
+    With `only`, nobody else runs than who has this text in the name.
     `ends_at` is the monotonic time after which nobody starts any more.
     """
 
@@ -31,6 +32,7 @@ class Setup:
     node_modules: Path | None
     pending: int | None
     others: Mapping[str, str] = field(default_factory=dict)
+    only: str | None = None
     ends_at: float = float("inf")
 
 
@@ -120,10 +122,9 @@ class ContenderFailedError(Exception):
 
 def in_turn(setup: Setup, case: str, contenders: Sequence[Contender]) -> list[Score]:
     """Run everybody once a round, so that whatever disturbs the machine disturbs all of them."""
-    scores = [Score(contender=contender) for contender in contenders]
-    for contender in contenders:
-        if contender.missing is not None:
-            say(f"MISSING in {case}: {contender.name} is left out; to have it: {contender.missing}")
+    scores = [Score(contender=contender) for contender in contenders if (setup.only or "") in contender.name]
+    for absent in (score.contender for score in scores if score.contender.missing is not None):
+        say(f"MISSING in {case}: {absent.name} is left out; to have it: {absent.missing}")
     for number in range(1, setup.rounds + 1):
         for place, score in enumerate(scores):
             if not score.is_out and number <= (score.contender.most_rounds or setup.rounds):

@@ -16,7 +16,7 @@ from tests.benchmarks.servers import LOOPBACK, LateServer, late_server
 
 _LATENCY_S = 0.2
 _CONCURRENCIES = (64, 128, 256, 512)
-_STEADY_S, _QUICK_STEADY_S = 12.0, 4.0
+_STEADY_S, _QUICK_STEADY_S = 8.0, 4.0
 _FIGURES = (
     Figure(key="share", title="share of the possible", digits=3, panel="share of concurrency / latency"),
     Figure(key="requests_per_s", title="requests/s", panel="requests a second, steady state"),

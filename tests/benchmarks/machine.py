@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import re
 import sqlite3
 import ssl
 import subprocess
@@ -28,11 +30,12 @@ else:
     build = f"{'with' if pgo else 'without'} PGO, {'with' if lto else 'without'} LTO"
 print(f"{platform.python_implementation()} {platform.python_version()} ({build})")
 """
+_VERSION = re.compile(r"\d+(?:[.]\d+)+")
 _PACKAGES = ("crawler", "aiohttp", "uvloop", "selectolax", "orjson")
 
 
-def machine(peers_python: str, others: Mapping[str, str]) -> dict[str, Any]:
-    """Cores, processor, memory, and the versions of all that takes part. `load` is the system's, over one minute."""
+def machine(peers_python: str, node_modules: Path | None, others: Mapping[str, str]) -> dict[str, Any]:
+    """Cores, processor, memory, and the versions of all that takes part."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu(),
@@ -42,22 +45,23 @@ def machine(peers_python: str, others: Mapping[str, str]) -> dict[str, Any]:
         "other pythons": {name: _python(python) for name, python in others.items()},
         "openssl": ssl.OPENSSL_VERSION,
         "sqlite": sqlite3.sqlite_version,
-        "versions": {name: version(name) for name in _PACKAGES} | _programs(peers_python),
+        "versions": {name: version(name) for name in _PACKAGES} | _programs(peers_python, node_modules),
         "commit": _said(["git", "describe", "--always", "--dirty"]),
-        "load": round(os.getloadavg()[0], 2),
     }
 
 
-def _programs(peers_python: str) -> dict[str, str]:
+def _programs(peers_python: str, node_modules: Path | None) -> dict[str, str]:
     ask = "from importlib.metadata import version; print(version('{}'))"
     commands = {
         "nginx": [program("nginx") or "nginx", "-v"],
         "wget2": ["wget2", "--version"],
         "node": ["node", "--version"],
+        "spider": ["node", "-p", f"require({json.dumps(f'{node_modules}/@spider-rs/spider-rs/package.json')}).version"],
         "scrapy": [peers_python, "-c", ask.format("scrapy")],
         "crawlee": [peers_python, "-c", ask.format("crawlee")],
     }
-    return {name: _said(command) for name, command in commands.items()}
+    said = {name: _VERSION.search(_said(command)) for name, command in commands.items()}
+    return {name: found[0] for name, found in said.items() if found}
 
 
 def _python(python: str) -> str:

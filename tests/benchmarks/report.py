@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -68,7 +69,7 @@ def measured_on(data: Report) -> str:
     machine = data["machine"]
     return (
         f"Measured on {data['measured']}: {machine['cores']} cores ({machine['cpu']}), {machine['python']},"
-        f" {_rounds_of(data)}, commit {machine['commit']}."
+        f" {_rounds_of(data)}, commit {machine['commit']}{_versions(data)}."
     )
 
 
@@ -118,3 +119,10 @@ def _rounds_of(data: Report) -> str:
     most = max(rounds.values(), default=0)
     fewer = ", ".join(f"{name}: {count}" for name, count in rounds.items() if count < most)
     return ("one round" if most == 1 else f"medians of {most} rounds") + (f" ({fewer})" if fewer else "")
+
+
+def _versions(data: Report) -> str:
+    """Those of the contenders, as far as they have one of their own."""
+    versions = data["machine"]["versions"]
+    words = {re.split(r"[ ,]", one["name"])[0] for one in data["contenders"] if one["rounds"]}
+    return "".join(f", {word} {versions[word.lower()]}" for word in sorted(words) if word.lower() in versions)

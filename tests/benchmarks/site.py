@@ -19,7 +19,7 @@ _CORPORA = {
     "openjdk-17-doc": Path("/usr/share/doc/openjdk-17-jre-headless/api"),
     "postgresql-doc-15": Path("/usr/share/doc/postgresql-doc-15/html"),
 }
-_LIMIT, _QUICK_LIMIT = 1000, 300  # pages, for those who would take minutes
+_LIMIT, _QUICK_LIMIT = 500, 300  # pages, for those who would take minutes
 _SLOW_ROUNDS = 3
 _FEWEST = 100  # pages; spider, for one, sees no links below an XML declaration, as postgresql-doc-15 has them
 FIGURES = (

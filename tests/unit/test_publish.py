@@ -13,7 +13,13 @@ from tests.benchmarks.contest import Contender, ContenderFailedError, Figure, Ou
 from tests.benchmarks.publish import PAGES, kept, short, whole, with_figures
 from tests.benchmarks.report import report, table, text
 
-MACHINE = {"cores": 2, "cpu": "a processor", "python": "CPython 3.11.2 (with PGO, with LTO)", "commit": "abc"}
+MACHINE = {
+    "cores": 2,
+    "cpu": "a processor",
+    "python": "CPython 3.11.2 (with PGO, with LTO)",
+    "commit": "abc",
+    "versions": {"wget2": "1.99.1", "scrapy": "2.19.0"},
+}
 FIGURES = (
     Figure(key="rate", title="pages/s", panel="pages a second"),
     Figure(key="cpu", title="CPU s", digits=1, published=False),
@@ -101,7 +107,17 @@ def test_the_slow_run_in_fewer_rounds_and_the_page_says_so(tmp_path: Path) -> No
     assert "medians of 3 rounds (slow: 2)" in short(report(_outcome(scores), MACHINE))
 
 
+def test_the_versions_of_those_that_ran_are_named(tmp_path: Path) -> None:
+    scores = _run(tmp_path, _contender("wget2, then selectolax", 2000), _contender("Scrapy", 40, missing="pip"))
+    assert " ".join(short(report(_outcome(scores), MACHINE)).split()).endswith("commit abc, wget2 1.99.1.")
+
+
 def test_nobody_starts_once_the_time_is_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scores = _run(tmp_path, _contender("ours", 2000), ends_at=0.0)
     assert scores[0].rounds == []
     assert "OUT OF TIME in site: round 1 of 3 ends before ours" in capsys.readouterr().err
+
+
+def test_one_contender_can_be_run_alone(tmp_path: Path) -> None:
+    scores = _run(tmp_path, _contender("crawler", 2000), _contender("wget2, then selectolax", 900), only="wget2")
+    assert [score.contender.name for score in scores] == ["wget2, then selectolax"]

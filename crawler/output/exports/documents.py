@@ -7,7 +7,7 @@ the pages that were chosen, and no other of an earlier export, even if that was 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -53,33 +53,34 @@ async def _fill(export: Export, folder: Folder, documents: AsyncIterator[Documen
         if text is None:
             folder.remove(name)
         else:
-            folder.write({"file": str(name), "url": page.page.url}, text.encode("utf-8", "replace"))
+            folder.write({"file": name, "url": page.page.url}, text.encode("utf-8", "replace"))
     await _remove_unwanted(export, folder)
     await folder.finish(_entries(export, folder))
 
 
 async def _remove_unwanted(export: Export, folder: Folder) -> None:
     """What an earlier export has written, perhaps of another format, or of pages that are not chosen any more."""
-    known = ((url, PurePosixPath(entry["file"])) for entry in folder.known() for url in _url_of(entry))
+    known = (entry for entry in folder.known() if _is_ours(entry))
     while some := list(islice(known, _AT_ONCE)):
-        chosen = await export.reader.among([url for url, _file in some])
-        for url, file in some:
-            if url not in chosen or file != file_name(url, export.options.suffix):
-                folder.remove(file)
+        chosen = await export.reader.among([entry["url"] for entry in some])
+        for entry in some:
+            if entry["url"] not in chosen or not entry["file"].endswith(export.options.suffix):
+                folder.remove(entry["file"])
 
 
-def _url_of(entry: Entry) -> Iterator[str]:
-    """Nothing, if the file's name is not the one that we give it: then it is not ours."""
-    url, file = entry.get("url"), PurePosixPath(entry["file"])
-    if isinstance(url, str) and url.startswith(("http://", "https://")) and file == file_name(url, file.suffix):
-        yield url
+def _is_ours(entry: Entry) -> bool:
+    """Whether the file has the name that we would give it. `known` is what stands in a file that anybody may write."""
+    url, file = entry.get("url"), entry["file"]
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        return False
+    return bool(file == file_name(url, PurePosixPath(file).suffix))
 
 
 async def _entries(export: Export, folder: Folder) -> AsyncIterator[Entry]:
     async for url, page_id in export.reader.listing():
         name = file_name(url, export.options.suffix)
         if folder.holds(name):
-            yield {"file": str(name), "url": url, "page_id": page_id}
+            yield {"file": name, "url": url, "page_id": page_id}
 
 
 def _visible(text: str) -> str:

@@ -11,7 +11,7 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -28,11 +28,13 @@ Entry = Mapping[str, Any]
 
 
 class Folder:
-    """A folder that is being filled."""
+    """A folder that is being filled. Files are named as in the manifest: by their path in the folder, with slashes."""
 
     def __init__(self, root: Path, journal: int) -> None:
         self._root, self._journal = root, journal
-        self._made: set[Path] = set()
+        self._earlier = os.fstat(journal).st_size  # bytes of the journal that are not of this export
+        self._temporary = root / _TEMPORARY
+        self._made: set[str] = set()  # folders that are there
 
     @property
     def is_complete(self) -> bool:
@@ -42,20 +44,18 @@ class Folder:
     def write(self, entry: Entry, data: bytes) -> None:
         """Write the file `entry["file"]`, unless it says that already."""
         path = self._announced(entry)
-        if path.exists() and path.stat().st_size == len(data) and path.read_bytes() == data:
-            return
-        temporary = self._root / _TEMPORARY
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        if not _holds(path, data):
+            self._temporary.write_bytes(data)
+            os.replace(self._temporary, path)  # noqa: PTH105 - a million times
 
     @contextmanager
     def temporary(self, entry: Entry) -> Iterator[Path]:
         """A file to write to, which becomes `entry["file"]` once the block has ended without an error."""
         path = self._announced(entry)
-        yield self._root / _TEMPORARY
-        (self._root / _TEMPORARY).replace(path)
+        yield self._temporary
+        self._temporary.replace(path)
 
-    def remove(self, file: PurePosixPath) -> None:
+    def remove(self, file: str) -> None:
         """Remove a file, if it is there, and the folders that are empty then."""
         path = self._root / file
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -65,19 +65,16 @@ class Folder:
                 for folder in path.relative_to(self._root).parents[:-1]:
                     (self._root / folder).rmdir()
 
-    def holds(self, file: PurePosixPath) -> bool:
+    def holds(self, file: str) -> bool:
         """Whether it is there."""
-        return (self._root / file).is_file()
+        return os.path.isfile(self._path(file))  # noqa: PTH113 - a million times
 
     def known(self) -> Iterator[Entry]:
         """What earlier exports have written here, as far as they have come; some of it twice."""
-        for name in (MANIFEST, JOURNAL):
-            with suppress(FileNotFoundError), (self._root / name).open("rb") as lines:
-                for line in lines:
-                    with suppress(ValueError):
-                        entry = orjson.loads(line)
-                        if isinstance(entry, dict) and isinstance(entry.get("file"), str):
-                            yield entry
+        for path, length in ((self._root / MANIFEST, None), (self._root / JOURNAL, self._earlier)):
+            with suppress(FileNotFoundError), path.open("rb") as lines:
+                while (length is None or lines.tell() < length) and (line := lines.readline()):
+                    yield from _entry_of(line)
 
     async def finish(self, entries: AsyncIterator[Entry]) -> None:
         """These are all the files of the export: write the manifest."""
@@ -86,16 +83,37 @@ class Folder:
                 file.write(orjson.dumps(entry) + b"\n")
         (self._root / JOURNAL).unlink()
 
-    def _announced(self, entry: Entry) -> Path:
+    def _announced(self, entry: Entry) -> str:
         """The file's path, whose folder is there; the journal has it from now on."""
         os.write(self._journal, orjson.dumps(entry) + b"\n")
-        path = self._root / str(entry["file"])
-        if path.parent not in self._made:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        path = self._path(entry["file"])
+        folder = os.path.dirname(path)  # noqa: PTH120 - a million times
+        if folder not in self._made:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
             if len(self._made) == _MAX_MADE:
                 self._made.clear()
-            self._made.add(path.parent)
+            self._made.add(folder)
         return path
+
+    def _path(self, file: str) -> str:
+        return f"{self._root}/{file}"
+
+
+def _holds(path: str, data: bytes) -> bool:
+    """Whether the file says exactly that."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a million times
+            return os.fstat(file.fileno()).st_size == len(data) and file.read() == data
+    except FileNotFoundError:
+        return False
+
+
+def _entry_of(line: bytes) -> Iterator[Entry]:
+    """Nothing, where it is none: the last line of a process that was killed, or somebody else's."""
+    with suppress(ValueError):
+        entry = orjson.loads(line)
+        if isinstance(entry, dict) and isinstance(entry.get("file"), str):
+            yield entry
 
 
 @contextmanager

@@ -98,6 +98,8 @@ def _data(values: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return escape(_ILL.sub("\ufffd", value)).replace("\r", "&#13;") if isinstance(value, str) else str(value)
+    if not isinstance(value, str):
+        return str(value).lower()  # a flag is true or false
+    if value.isalnum():
+        return value
+    return escape(_ILL.sub("\ufffd", value)).replace("\r", "&#13;")

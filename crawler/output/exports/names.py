@@ -13,7 +13,6 @@ import re
 from base64 import b32encode
 from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from crawler.urls import authority_of, scheme_of, target_of
@@ -31,16 +30,16 @@ _HARMFUL = re.compile(r"[^a-z0-9_]+")
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{one}{n}" for one in ("com", "lpt") for n in range(10))})
 
 
-def file_name(url: str, suffix: str) -> PurePosixPath:
+def file_name(url: str, suffix: str) -> str:
     """The path of its file within the folder. `url` is as it is stored, normalized; `suffix` has its dot."""
     site = _site(url)
     path, mark, query = target_of(url).partition("?")
     *folders, name = path.split("/")[1:]
     if site is not None and not mark and _is_harmless(folders, name):
-        return PurePosixPath(site, *folders, (name or _INDEX) + suffix)
+        return "/".join([site, *folders, (name or _INDEX) + suffix])
     kept = [part for part in map(_cut, folders) if part][:_KEPT_FOLDERS]
     stem = _cut(f"{name} {query}") or _INDEX
-    return PurePosixPath(site or _cut(authority_of(url)) or "_", *kept, f"{stem}~{_hash(url)}{suffix}")
+    return "/".join([site or _cut(authority_of(url)) or "_", *kept, f"{stem}~{_hash(url)}{suffix}"])
 
 
 def _site(url: str) -> str | None:

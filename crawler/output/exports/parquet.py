@@ -13,21 +13,24 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import pyarrow as pa
-from pyarrow.parquet import ParquetWriter
+from pyarrow.parquet import ParquetWriter, read_schema
 
 from crawler.archive.stored_pages import StoredPage
+from crawler.errors import UsageError
 from crawler.output.exports.columns import NEEDS_BODY, REMOVED, kind_of, values_of
 from crawler.output.exports.export import Export
 from crawler.output.exports.folder import Entry, Folder, open_folder
+from crawler.output.exports.target import FLAG
 from crawler.output.tables import Kind
 from crawler.storage.values import as_json
 
-_MAX_ROWS, _MAX_BYTES = 10_000, 32 * 1024 * 1024  # of a row group; the bytes are those of texts
+_MAX_ROWS, _MAX_BYTES = 10_000, 32 * 1024 * 1024  # of a row group; the bytes are those of texts and lists
+_STRUCT_BYTES = 200  # of a link, say
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_800  # seconds: the years 1 and 10,000, beyond which no calendar goes
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"  # as Hive calls the folder of what has no value
 _MAX_VALUE = 150  # characters in the name of a folder
 _OURS = re.compile(r"([a-z_]+=[^/]+/)+part-[0-9]+\.parquet")
@@ -73,9 +76,13 @@ async def write(export: Export) -> None:
 
 
 async def _write_partitions(export: Export, folder: Folder, pages: AsyncIterator[StoredPage]) -> None:
-    """The pages come partition by partition; two that differ for SQLite may share a folder, and have a file each."""
+    """The pages come partition by partition; two that differ for SQLite may share a folder, and have a file each.
+
+    An increment brings the partitions of the hosts up to date on which anything has changed, and leaves others alone.
+    """
     by, names = export.options.by, [name for name in export.options.columns if name not in export.options.by]
     schema, written, parts = _schema(names), dict[str, int](), Counter[str]()
+    kept = await _kept(export, folder, schema) if export.is_increment else {}
     page = await anext(pages, None)
     while page is not None:
         partition, rows = _partition(page, by), 0
@@ -88,9 +95,31 @@ async def _write_partitions(export: Export, folder: Folder, pages: AsyncIterator
         written[file] = rows
         parts[partition] += 1
     for entry in folder.known():
-        if _OURS.fullmatch(entry["file"]) and entry["file"] not in written:
-            folder.remove(PurePosixPath(entry["file"]))
-    await folder.finish(_entries(written))
+        if _OURS.fullmatch(entry["file"]) and not (entry["file"] in written or entry["file"] in kept):
+            folder.remove(entry["file"])
+    await folder.finish(_entries(kept | written))
+
+
+async def _kept(export: Export, folder: Folder, schema: Any) -> dict[str, int]:
+    """The partitions that an increment leaves alone, and their rows. Raises `UsageError` where it cannot go on."""
+    path = export.target.folder
+    if not folder.is_complete:
+        raise UsageError(f"{FLAG} {path} has no export to bring up to date; leave out --since first")
+    async for _removed in export.removed():
+        pass  # they are counted; their hosts are written anew
+    changed = {f"host={_folder_name(host)}" for host in await export.reader.changed_hosts()}
+    kept = {}
+    for entry in folder.known():
+        *partition, _file = entry["file"].split("/")
+        if not _OURS.fullmatch(entry["file"]) or not folder.holds(entry["file"]):
+            continue
+        if [part.partition("=")[0] for part in partition] != list(export.options.by):
+            raise UsageError(f"{FLAG} {path} is not parted by {','.join(export.options.by)}; leave out --since")
+        if read_schema(path / entry["file"]).names != schema.names:
+            raise UsageError(f"{FLAG} {path} has other columns; leave out --since to write it anew")
+        if changed.isdisjoint(partition):
+            kept[entry["file"]] = int(entry.get("rows", 0))
+    return kept
 
 
 async def _entries(written: Mapping[str, int]) -> AsyncIterator[Entry]:
@@ -128,33 +157,40 @@ class _Table:
 
     def __init__(self, writer: ParquetWriter, schema: Any) -> None:
         self._writer, self._schema = writer, schema
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Mapping[str, Any]] = []
         self._bytes = 0
 
     def add(self, values: Mapping[str, Any]) -> None:
         """One more row; what is missing in it is null."""
-        row = {field.name: _value(field, values.get(field.name)) for field in self._schema}
-        self._rows.append(row)
-        self._bytes += sum(len(value) for value in row.values() if isinstance(value, str))
+        self._rows.append(values)
+        self._bytes += sum(map(_weight, values.values()))
         if len(self._rows) >= _MAX_ROWS or self._bytes >= _MAX_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what there is."""
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            columns = [_array(field.type, [row.get(field.name) for row in self._rows]) for field in self._schema]
             self._rows, self._bytes = [], 0
+            self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
 
 
-def _value(field: Any, value: Any) -> Any:
-    if isinstance(value, float) and pa.types.is_timestamp(field.type):
-        return round(value * 1e6) if _EARLIEST <= value < _LATEST else None
-    if isinstance(value, list | dict) and field.type == _TEXT:
-        return as_json(value)
-    return value
+def _weight(value: Any) -> int:
+    """About the bytes that it takes."""
+    kind = type(value)
+    return len(value) if kind is str else _STRUCT_BYTES * len(value) if kind is list else 0
 
 
-_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_800  # seconds: the years 1 and 10,000, which no calendar goes beyond
+def _array(kind: Any, values: list[Any]) -> Any:
+    if pa.types.is_timestamp(kind):
+        values = [_microseconds(value) for value in values]
+    elif kind == _TEXT:
+        values = [as_json(value) if isinstance(value, list | dict) else value for value in values]
+    return pa.array(values, type=kind)
+
+
+def _microseconds(at: float | None) -> int | None:
+    return None if at is None or not _EARLIEST <= at < _LATEST else round(at * 1e6)
 
 
 class _Sink:
