@@ -176,7 +176,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_walk", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 /* What `walk` returns and `load` takes: another number whenever that changes, so that an older build is not used. */
-enum { INTERFACE = 2 };
+enum { INTERFACE = 1 };
 
 PyMODINIT_FUNC PyInit__walk(void) {
     PyObject *module = PyModule_Create(&definition);
