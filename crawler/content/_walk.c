@@ -74,7 +74,9 @@ static PyObject *text_of(walk_t *walk) {
     walk->lines.length = 0;
     byte_t *start = walk->text.start;
     if (start && !append_lines(&walk->lines, start, start + walk->text.length, walk->has_rows)) return PyErr_NoMemory();
-    return str_of(contents(&walk->lines));
+    PyObject *text = str_of(contents(&walk->lines));
+    if (text && !PyUnicode_AsUTF8AndSize(text, NULL)) Py_CLEAR(text); /* kept with it: it is hashed, and sent */
+    return text;
 }
 
 static PyObject *result_of(walk_t *walk) {

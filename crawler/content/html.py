@@ -269,5 +269,6 @@ def _content_hash(title: str | None, text: str, links: Links, *, noindex: bool, 
     targets = links.urls
     if True in links.nofollows:  # no URL has a space
         targets = [f"{link.url} nofollow" if link.nofollow else link.url for link in links]
-    content = "\0".join((title or "", text, *targets, *(["noindex"] * noindex), *(["nofollow"] * nofollow)))
-    return blake2b(content.encode(), digest_size=CONTENT_HASH_BYTES).digest()
+    others = [*targets, *(["noindex"] * noindex), *(["nofollow"] * nofollow)]
+    content = [(title or "").encode(), text.encode(), *(["\0".join(others).encode()] if others else [])]
+    return blake2b(b"\0".join(content), digest_size=CONTENT_HASH_BYTES).digest()
