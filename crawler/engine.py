@@ -71,6 +71,10 @@ class Crawl:
     def __await__(self) -> Generator[Any, None, Summary]:
         return self._run(None).__await__()
 
+    async def finished(self) -> Summary:
+        """The same as awaiting it, as a coroutine: for `asyncio.run` and `asyncio.create_task`."""
+        return await self
+
     async def __aiter__(self) -> AsyncIterator[Page]:
         async with aclosing(self.batches(1)) as batches:
             async for (page,) in batches:

@@ -23,7 +23,7 @@ from crawler.records import FoundBy, Link, Page, UrlKind
 Decision: TypeAlias = bool | str | None  # False or a text, which says why: leave it out; anything else: go on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class OutgoingRequest:
     """A request that is about to be made. `headers` is to be filled: fields to be sent with it, in the place of the
     crawl's own of that name. `attempts` counts those that failed since the last success; `again`: it was answered
@@ -55,7 +55,7 @@ class IncomingResponse:
     elapsed_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Extras:
     """What `on_page` adds: `fields`, which are stored with the page and have to be JSON, and `links`."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -40,16 +40,17 @@ from crawler.archive.details import details_of
 from crawler.archive.filters import Condition, UrlFilter, where
 from crawler.archive.finding import find, guesses, likeliest
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
-from crawler.archive.listing import Question, listing_of
+from crawler.archive.listing import Listing, Question
 from crawler.archive.lookup import Lookup
 from crawler.archive.markdown import PageMarkdown, open_markdown
 from crawler.archive.moments import check_run
 from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import open_archive, stream
+from crawler.archive.rule_views import any_listing_of
 from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import decompress
 from crawler.content.markdown import Content
-from crawler.errors import DatabaseFailedError
+from crawler.errors import DatabaseFailedError, UsageError
 from crawler.records import Page
 from crawler.storage.sqlite.database import explained
 
@@ -109,8 +110,8 @@ _Answer = TypeVar("_Answer")
 class Archive:
     """What a crawl has stored. It can be read during the crawl, and shows what is committed.
 
-    URLs are given as they are stored: normalized, without a fragment. Every method raises `DatabaseFailedError` if the
-    database cannot be read.
+    URLs may be given as people write them: without a scheme, with a fragment, an IDN (see `find`). Every method raises
+    `DatabaseFailedError` if the database cannot be read.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Archive:
 
     async def page(self, url: str, *, version: int | None = None) -> Page | None:
         """The newest version of the page at `url`, or that `version` (from 1, oldest first); None if none is stored."""
+        url = await self._stored(url)
         if version is None:
             rows = await self._read(_PAGES + "WHERE u.url = ?", url)
         else:
@@ -163,6 +165,7 @@ class Archive:
 
         Content-Encoding is undone. None if no body is stored. `version` is as for `page`.
         """
+        url = await self._stored(url)
         if version is None:
             rows = await self._read(_BODY, url)
         else:
@@ -211,7 +214,7 @@ class Archive:
 
         `max_links_to` None: all links to it.
         """
-        return await details_of(self, self._read, url, version, max_links_to)
+        return await details_of(self, self._read, await self._stored(url), version, max_links_to)
 
     async def why(self, url: str, rules: Rules | None = None, *, now: float | None = None) -> Why:
         """What decides about `url`, which need not be known: how it was found, which rule or bound, and what the rules
@@ -224,12 +227,12 @@ class Archive:
     async def state(self, url: str) -> UrlState | None:
         """The status of `url`, and why; None if it was never seen."""
         found = _select(UrlState, "FROM urls WHERE url = ?")
-        return next((_answer(UrlState, row) for row in await self._read(found, url)), None)
+        return next((_answer(UrlState, row) for row in await self._read(found, await self._stored(url))), None)
 
     async def history(self, url: str) -> list[Version]:
         """Every stored version of the page at `url`, oldest first."""
         found = _select(Version, "FROM page_versions WHERE url = ? ORDER BY page_id")
-        return [_answer(Version, row) for row in await self._read(found, url)]
+        return [_answer(Version, row) for row in await self._read(found, await self._stored(url))]
 
     async def attempts(self, url: str) -> list[Attempt]:
         """Every stored attempt to fetch `url`, oldest first. Uses an index in the derived file, as `links_to` does."""
@@ -244,7 +247,7 @@ class Archive:
     async def links_from(self, url: str) -> list[OutLink]:
         """The links of the newest version of the page at `url`, at most 10,000; none unless it is a current page."""
         found = _select(OutLink, "FROM outlinks WHERE page_url = ?")
-        return [_answer(OutLink, row) for row in await self._read(found, url)]
+        return [_answer(OutLink, row) for row in await self._read(found, await self._stored(url))]
 
     async def links_to(self, url: str, *, limit: int | None = None) -> AsyncGenerator[InLink, None]:
         """The links to `url` from current pages (see views.sql), in the order in which those pages were found.
@@ -297,6 +300,10 @@ class Archive:
             for row in rows:
                 yield _answer(CheckedUrl, row)
 
+    async def listing_of(self, word: str) -> Listing:
+        """The view of that name or alias; also that of an extraction rule. Raises `UsageError` if there is none."""
+        return await any_listing_of(word, self._read)
+
     async def rows(
         self,
         view: str,
@@ -314,7 +321,7 @@ class Archive:
         `sort` is a column, with a `-` before it to have the greatest first. Raises `UsageError` for what the view does
         not have.
         """
-        listing = listing_of(view)
+        listing = await any_listing_of(view, self._read)
         urls = UrlFilter(host=host, glob=url)
         question = Question(listing=listing, columns=columns, urls=urls, run=run, sort=sort, limit=limit)
         async for row in self.answers(question):
@@ -368,19 +375,23 @@ class Archive:
         host: str | None = None,
         language: str | None = None,
         limit: int = 10,
+        content: Content = Content.ALL,
         update_s: float = UPDATE_S,
     ) -> SearchResults:
         """The current pages that match `query`, the best first; words in titles and headings count more.
 
         The query has FTS5's syntax (words, "phrases", prefix*, AND, OR, NOT, NEAR, title: ...), or else it is read as
-        plain words. `host` is a name, in which `*` stands for anything, `language` a tag: `pt` finds pt-BR, too.
+        plain words. `host` is a name, in which `*` stands for anything, `language` a tag: `pt` finds pt-BR, too. With
+        `Content.MAIN`, only main content is searched (see `markdown`), by an index of its own.
 
         Before it answers, the search spends `update_s` seconds at most on bringing the index up to date, a file beside
         the database (`crawl.db.derived`); where that is not enough, `behind` says so, and the next search goes on.
-        Raises `UsageError` if the language is no tag, or the query too long.
+        Raises `UsageError` if the language is no tag, the query too long, or the extra for main content missing.
         """
         with explained(self._path):
-            return await self._search.ask(query, host=host, language=language, limit=limit, update_s=update_s)
+            return await self._search.ask(
+                query, host=host, language=language, limit=limit, content=content, update_s=update_s
+            )
 
     async def _derived(
         self, source: PageDerivation, statement: Condition, limit_s: float = DERIVE_S
@@ -406,8 +417,16 @@ class Archive:
             await discard(self._path)
 
     async def _id_of(self, url: str) -> int | None:
-        rows = await self._read("SELECT id FROM urls WHERE url = ?", url)
+        rows = await self._read("SELECT id FROM urls WHERE url = ?", await self._stored(url))
         return rows[0][0] if rows else None
+
+    async def _stored(self, url: str) -> str:
+        """The URL as it is stored; as it was given, if none is meant."""
+        if await self._read("SELECT 1 FROM urls WHERE url = ?", url):
+            return url
+        with suppress(UsageError):
+            return await self.find(url) or url
+        return url
 
     async def _batches(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Sequence[Any]]]:
         async for rows in stream(self._path, self._connection, sql, parameters, size):

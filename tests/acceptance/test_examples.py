@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from crawler.fakeweb import FakeWeb
+from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import LOOPBACK, Cli, Gate, Serve, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -129,13 +135,73 @@ def test_the_manual_names_each_field_of_the_summary_and_each_metric(cli: Cli, se
 def test_the_examples_in_python_run(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("a.test")
-    site.page("/", title="Window functions", text="What a window function is", links=["/p1"])
-    site.page("/p1", text="Another page")  # a second each
+    site.page("/", title="Window functions", text="What a window function is", links=["/p1", "/gone"])
+    site.page("/p1", text="Another page, for 9.90 EUR")  # a second each
     served = serve(web)
-    network = f"NetworkConfig(dns_server={served.dns!r}, allow_private=['127.0.0.0/8'])"
+    folder = cli.folder
+    told = {  # beside the URL of the site
+        "broken_links": f"{served.url('a.test')} links to {served.url('a.test', '/gone')}: http 404\n",
+        "prices.db": f"{served.url('a.test', '/p1')} None -> 9.9 EUR\n",
+        "fts5": f"('{served.url('a.test')}', 'Window functions')",
+    }
     for example in dict.fromkeys(blocks("python")):  # the first one stands in the README, too
-        code = example.replace("https://example.com/", served.url("a.test"))
-        code = code.replace("CrawlConfig(", f"CrawlConfig(network={network}, ")
-        (cli.folder / "example.py").write_text(f"from crawler import NetworkConfig\n{code}")
+        if "web.run_app" in example or not re.search(r"^from crawler|content_type", example, re.MULTILINE):
+            continue  # a server, or another tool: they have tests of their own
+        cli.folder = folder
+        if (
+            re.search(r"\bcrawl\(\[", example) and (folder / "example.db").exists()
+        ):  # the first one's is for those that read
+            cli.folder = Path(tempfile.mkdtemp(dir=folder))
+        (cli.folder / "example.py").write_text(on_loopback(example, served))
         done = cli.run(["env", f"PYTHONPATH={ROOT}", sys.executable, "example.py"])
-        assert served.url("a.test") in done.out
+        assert served.url("a.test") in done.out, example
+        for part in [text for mark, text in told.items() if mark in example]:
+            assert part in done.out
+            del told[next(mark for mark, text in told.items() if text == part)]
+    assert not told
+
+
+def on_loopback(example: str, served: Served) -> str:
+    """The example, for our web."""
+    network = f"NetworkConfig(dns_server={served.dns!r}, allow_private=['127.0.0.0/8'])"
+    code = example.replace("https://example.com/", served.url("a.test"))
+    code = code.replace("CrawlConfig(", f"CrawlConfig(network={network}, ")
+    return f"from crawler import NetworkConfig\n{code}"
+
+
+@pytest.mark.thorough
+def test_the_example_beside_aiohttp_serves_what_it_crawls(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.site("a.test", pages=2)
+    served = serve(web)
+    (example,) = [block for block in blocks("python") if "web.run_app" in block]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (cli.folder / "example.py").write_text(on_loopback(example, served).replace("port=8080", f"port={port}"))
+    site, here = served.url("a.test"), f"http://127.0.0.1:{port}"
+
+    def answer(path: str, name: str, value: str) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(f"{here}{path}?{urllib.parse.urlencode({name: value})}") as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except urllib.error.URLError:
+            return 0, b""
+
+    command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "example.py"]
+    with subprocess.Popen(
+        command, cwd=cli.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        wait_for(lambda: answer("/crawl", "seed", site)[0] == 202)
+        assert answer("/crawl", "seed", site)[0] == 409
+        wait_for(lambda: answer("/page", "url", site.removeprefix("http://"))[0] == 200)
+        status, body = answer("/page", "url", site)
+        assert (status, json.loads(body)["url"]) == (200, site)
+        assert answer("/page", "url", f"{site}none")[0] == 404
+        running.send_signal(signal.SIGINT)
+        _out, err = running.communicate(timeout=60)
+    assert "Traceback" not in err
+    cli.db = cli.folder / "served.db"
+    assert cli.rows("SELECT count(*) FROM runs WHERE ended_at IS NULL") == [0]

@@ -149,6 +149,11 @@ async def test_a_page_says_where_it_is_from_the_same_when_committed_and_when_rea
         async with open_crawl(config.db) as archive:
             stored = {page.url: page async for page in archive.pages()}
             first = await archive.page(served.url("a.test"), version=1)
+            written = f"{served.url('a.test', '/b').removeprefix('http://')}#part"  # as people do
+            assert await archive.page(written) == stored[served.url("a.test", "/b")]
+            assert (await archive.body(written) or b"").startswith(b"<h2>")
+            assert [link.page_url async for link in archive.links_to(written)] == [served.url("a.test")]
+            assert await archive.page("mailto:me@example.com") is None
     home, other = (committed[served.url("a.test", path)] for path in ("/", "/b"))
     assert (home.page_id, home.run_id, home.status, home.depth, home.truncated) == (1, 1, 200, 0, False)
     assert home.headers["x-twice"] == ["one", "two"]

@@ -121,11 +121,11 @@ def test_what_is_fetched_for_other_ends_is_seen_too_but_not_robots_txt(tmp_path:
 class Adding(Hooks):
     def on_request(self, request: OutgoingRequest) -> None:
         request.headers["X-Depth"] = str(request.depth)
-        request.headers["Accept"] = "text/html"
+        request.headers |= {"Accept": "text/html"}
 
     async def on_page(self, page: Page, extras: Extras) -> None:
         extras.fields["title length"] = len(page.title or "")
-        extras.fields["tuple"] = (1, 2)
+        extras.fields |= {"tuple": (1, 2)}
         if page.url == SEED:
             extras.link("hidden#part", "by script")
             extras.link("mailto:me@example.com")
