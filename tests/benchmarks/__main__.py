@@ -59,6 +59,8 @@ def main() -> None:
     names = options.cases or list(CASES)
     say(f"{', '.join(names)}: about {_minutes(options, names)} minutes on two idle cores")
     facts = machine(options.peers_python, options.node_modules, options.other)  # before publishing changes the checkout
+    if facts["html"] != "C":
+        say(f"SLOW: HTML is read in {facts['html']}; pip install -e . in the checkout builds the walk in C")
     ends_at = time.monotonic() + (options.minutes or float("inf")) * 60
     for name in names:
         if time.monotonic() > ends_at:
