@@ -258,17 +258,23 @@ def _target(form: ExportFormat, file: str, db: Path, *, is_parted: bool) -> Targ
 
 
 def _check(task: _Task) -> None:
+    """Raise `UsageError` for what cannot be combined; where a cursor is kept, on the first night already."""
+    if task.options.by and set(task.options.columns) <= set(task.options.by):
+        raise UsageError("--columns has nothing but what --by parts the rows by; add another column, such as url")
     if task.cursor_file is not None:
         check_writable("--cursor", task.cursor_file)
-    if task.since is None:
-        return
-    given = "--since" if task.cursor_file is None else "a cursor to go on from"
+        if task.target.path is not None and os.path.realpath(task.cursor_file) == os.path.realpath(task.target.path):
+            raise UsageError(f"--cursor {task.cursor_file} is also {FLAG}; name another file")
+    if task.since is not None or task.cursor_file is not None:
+        _check_increment(task, "--since" if task.cursor_file is None else "--cursor")
+
+
+def _check_increment(task: _Task, given: str) -> None:
     if task.pages.run is not None or task.pages.changed_since is not None:
         raise UsageError(f"{given} says what is exported; it cannot be combined with --run or --changed-since")
     if not (task.form.has_removals or (task.target.is_folder and task.form.suffix)):
         where = " in one file; name a folder" if task.form.suffix else "; export all of it, or jsonl"
         raise UsageError(f"{task.form.name} cannot say which pages went, as {given} needs{where}")
-
     if task.options.by and "host" not in task.options.by:
         raise UsageError(f"{given} brings up to date what is parted by host; add it to --by, or export all of it")
     if task.options.columns and "url" not in task.options.columns:

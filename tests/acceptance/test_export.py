@@ -194,6 +194,9 @@ def test_a_status_that_is_none_is_refused(given: str) -> None:
         (("jsonl", "--since", "now", "--run", "1"), "cannot be combined with --run"),
         (("csv", "--since", "now", "--columns", "title"), "add url to --columns"),
         (("parquet", "p", "--since", "now", "--by", "date"), "add it to --by"),
+        (("parquet", "p", "--by", "host", "--columns", "host"), "add another column"),
+        (("sitemap", "s.xml", "--cursor", "c"), "sitemap cannot say which pages went, as --cursor needs"),
+        (("jsonl", "same", "--cursor", "same"), "is also FILE"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(exports: Exports, arguments: tuple[str, ...], why: str) -> None:
