@@ -43,10 +43,10 @@ from crawler.urls import normalize, without_credentials
 _SLOW_S = 0.1  # in which the event loop could have done a hundred other things
 _UNHOOKED = frozenset({UrlKind.ROBOTS, UrlKind.CHECK})
 _NOT_FAILED = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.EXCLUDED})
-AtDepth: TypeAlias = Callable[[Target, int], Target]
-
 _MAX_DEPTH = 1_000_000
 _MAX_MESSAGE = 300  # characters
+
+AtDepth: TypeAlias = Callable[[Target, int], Target]
 
 
 class HookFailedError(Exception):
@@ -89,18 +89,19 @@ class HookCalls:
             return {}, Failure(url=claim.url, kind=FailureKind.HOOK, message=str(error), started_at=now)
         return request.headers, veto
 
-    async def response(self, claim: Claim, response: Response) -> Response | Failure:
-        """The same response, or the failure that the hook has made of it."""
+    async def response(self, claim: Claim, response: Response, found: UrlKind | None) -> Response | Failure:
+        """The same response, or the failure that the hook has made of it. `found`: what its first bytes look like; the
+        body of a sitemap is packed.
+        """
         if self._response is None or claim.kind in _UNHOOKED:
             return response
-        has_page = claim.kind is UrlKind.PAGE and response.read
         seen = IncomingResponse(
             url=response.url,
             kind=claim.kind,
             depth=claim.depth,
             status=response.status_code,
             headers=headers_by_name(readable(response.head)),
-            body=response.body if has_page else b"",
+            body=response.body if found is UrlKind.PAGE else b"",
             content_type=response.content_type,
             truncated=response.truncated,
             elapsed_s=response.elapsed_s,
@@ -123,11 +124,6 @@ class HookCalls:
             return _failed(response, error)
 
     # --- what the frontier asks ---------------------------------------------------------------------------------
-
-    @property
-    def judges_links(self) -> bool:
-        """Whether any link is looked at."""
-        return self._link is not None
 
     async def links(self, page: Page, targets: Sequence[Target], at_depth: AtDepth) -> tuple[Target, ...]:
         """The targets of the page's links, judged once more."""
