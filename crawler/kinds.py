@@ -160,6 +160,12 @@ class Folder(File):
 
     metavar: str = "DIR"
 
+    def parse(self, given: str) -> Path:
+        """The path. Raises `ValueError` for an empty text, which is the working directory to nobody."""
+        if not given.strip():
+            raise ValueError("must name a folder")
+        return Path(given)
+
     def stored(self, value: Any) -> str | None:
         """The absolute path."""
         return None if value is None else str(Path(value).absolute())

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.clock import Clock
@@ -343,7 +344,7 @@ def _open_warc(
     from crawler.warc.warcinfo import About
 
     about = About(user_agent=config.network.user_agent, robots="ignore" if config.politeness.ignore_robots else "obey")
-    return open_warc(config.run.warc, config.run.warc_bytes, store, about, str(config.db.absolute()), notify)
+    return open_warc(Path(config.run.warc), config.run.warc_bytes, store, about, str(config.db.absolute()), notify)
 
 
 @contextmanager

@@ -40,12 +40,13 @@ from crawler.archive.details import details_of
 from crawler.archive.filters import Condition, UrlFilter, where
 from crawler.archive.finding import find, guesses, likeliest
 from crawler.archive.indexes import ATTEMPTS_OF_URL, LINK_SOURCES
-from crawler.archive.listing import Question, listing_of
+from crawler.archive.listing import Listing, Question
 from crawler.archive.lookup import Lookup
 from crawler.archive.markdown import PageMarkdown, open_markdown
 from crawler.archive.moments import check_run
 from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import open_archive, stream
+from crawler.archive.rule_views import any_listing_of
 from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import decompress
 from crawler.content.markdown import Content
@@ -299,6 +300,10 @@ class Archive:
             for row in rows:
                 yield _answer(CheckedUrl, row)
 
+    async def listing_of(self, word: str) -> Listing:
+        """The view of that name or alias; also that of an extraction rule. Raises `UsageError` if there is none."""
+        return await any_listing_of(word, self._read)
+
     async def rows(
         self,
         view: str,
@@ -316,7 +321,7 @@ class Archive:
         `sort` is a column, with a `-` before it to have the greatest first. Raises `UsageError` for what the view does
         not have.
         """
-        listing = listing_of(view)
+        listing = await any_listing_of(view, self._read)
         urls = UrlFilter(host=host, glob=url)
         question = Question(listing=listing, columns=columns, urls=urls, run=run, sort=sort, limit=limit)
         async for row in self.answers(question):
@@ -370,19 +375,23 @@ class Archive:
         host: str | None = None,
         language: str | None = None,
         limit: int = 10,
+        content: Content = Content.ALL,
         update_s: float = UPDATE_S,
     ) -> SearchResults:
         """The current pages that match `query`, the best first; words in titles and headings count more.
 
         The query has FTS5's syntax (words, "phrases", prefix*, AND, OR, NOT, NEAR, title: ...), or else it is read as
-        plain words. `host` is a name, in which `*` stands for anything, `language` a tag: `pt` finds pt-BR, too.
+        plain words. `host` is a name, in which `*` stands for anything, `language` a tag: `pt` finds pt-BR, too. With
+        `Content.MAIN`, only main content is searched (see `markdown`), by an index of its own.
 
         Before it answers, the search spends `update_s` seconds at most on bringing the index up to date, a file beside
         the database (`crawl.db.derived`); where that is not enough, `behind` says so, and the next search goes on.
-        Raises `UsageError` if the language is no tag, or the query too long.
+        Raises `UsageError` if the language is no tag, the query too long, or the extra for main content missing.
         """
         with explained(self._path):
-            return await self._search.ask(query, host=host, language=language, limit=limit, update_s=update_s)
+            return await self._search.ask(
+                query, host=host, language=language, limit=limit, content=content, update_s=update_s
+            )
 
     async def _derived(
         self, source: PageDerivation, statement: Condition, limit_s: float = DERIVE_S

@@ -23,18 +23,19 @@ class Listing:
     """A view, as `crawler list` has it.
 
     `aliases` are its short names, `shown` the columns for people. `about` is the column of the URL that a row is about,
-    by which --host and --url choose; empty if there is none.
+    by which --host and --url choose; empty if there is none. `own_view`: one that only this database has.
     """
 
     name: str
     aliases: tuple[str, ...]
     shown: tuple[str, ...]
     about: str
+    own_view: View | None = None
 
     @property
     def view(self) -> View:
         """Its description and all its columns."""
-        return all_views()[self.name]
+        return self.own_view or all_views()[self.name]
 
     @property
     def summary(self) -> str:
@@ -183,7 +184,7 @@ class Question:
         if self.run is not None:
             conditions.append(Condition("v.run_id = ?", (self.run,)))
         chosen = where(conditions)
-        columns = ", ".join(f"v.{name}" for name in self.selected)
+        columns = ", ".join(f'v."{name}"' for name in self.selected)
         limit, limited = (" LIMIT ?", (self.limit,)) if self.limit is not None else ("", ())
         sql = f"SELECT {columns} FROM {listing.name} AS v{chosen.sql}{self._order()}{limit}"  # noqa: S608 - our names
         return Condition(sql, chosen.parameters + limited)
@@ -191,4 +192,6 @@ class Question:
     def _order(self) -> str:
         if self.sort is None:
             return ""
-        return f" ORDER BY v.{self.sort.removeprefix('-')} {'DESC' if self.sort.startswith('-') else 'ASC'} NULLS LAST"
+        return (
+            f' ORDER BY v."{self.sort.removeprefix("-")}" {"DESC" if self.sort.startswith("-") else "ASC"} NULLS LAST'
+        )

@@ -8,6 +8,7 @@ that fails costs itself only. Where the derived file cannot be used, everything 
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -64,13 +65,45 @@ class PageMarkdown:
     why_not: str | None = None
 
 
+class Kept:
+    """The Markdown that is kept in the derived file of `db`; `progress`: for whoever is writing that file."""
+
+    def __init__(self, db: Path, progress: Progress | None = None) -> None:
+        self._db = db
+        self._progress = progress
+
+    async def read(self, keys: Sequence[bytes]) -> Mapping[bytes, _Row]:
+        """What is kept under these; nothing where it cannot be read: whoever writes it finds out, and repairs it."""
+        path = derived_file(self._db)
+        if not keys or inode_of(path) is None:
+            return {}
+        with suppress(sqlite3.Error):
+            connection = await connect(read_only_uri(path), uri=True, patience_s=_PATIENCE_S)
+            try:
+                sql = _KEPT.format(marks=", ".join("?" * len(keys)))
+                rows = await connection.execute_fetchall(sql, list(keys))
+            finally:
+                await connection.close()
+            return {row[0]: _Row(*row) for row in rows}
+        return {}
+
+    async def write(self, rows: Sequence[_Row]) -> None:
+        """Keep these, if that is possible."""
+        if self._progress is not None:
+            keeping = _Keeping(rows)
+            await keeping.take_in(Progress(self._progress.connection, keeping), math.inf)
+            return
+        with suppress(UnavailableError):
+            await bring_up_to_date(self._db, _Keeping(rows), patience_s=_PATIENCE_S)
+
+
 class MarkdownMaker:
-    """Makes Markdown of the pages of the crawl in `db`. See `open_markdown`."""
+    """Makes Markdown of a crawl's pages. See `open_markdown`."""
 
     def __init__(
-        self, db: Path, content: Content, pool: ExtractionPool, notify: Callable[[str], None], *, retry: bool
+        self, kept: Kept, content: Content, pool: ExtractionPool, notify: Callable[[str], None], *, retry: bool
     ) -> None:
-        self._kept = _Kept(db)
+        self._kept = kept
         self._content = content
         self._pool = pool
         self._notify = notify
@@ -104,17 +137,19 @@ async def open_markdown(
     content: Content,
     *,
     notify: Callable[[str], None] = lambda _message: None,
+    kept: Kept | None = None,
     retry: bool = False,
     timeout_s: float = TIMEOUT_S,
 ) -> AsyncIterator[MarkdownMaker]:
-    """Make Markdown of pages of the crawl in `db`, in processes that are gone when this is left.
+    """Make Markdown of pages of the crawl in `db`, in processes that are gone when this is left; `kept` is where it is
+    kept, in the derived file of `db` unless whoever asks is writing that.
 
     `notify` gets a line for people when what was kept is made anew, because the extractor is another version. `retry`:
     what failed is tried again. A page may take `timeout_s` seconds. Raises `UsageError` if the extra is missing.
     """
     check_extra()
     async with open_extraction(timeout_s) as pool:
-        yield MarkdownMaker(db, content, pool, notify, retry=retry)
+        yield MarkdownMaker(kept or Kept(db), content, pool, notify, retry=retry)
 
 
 def check_extra() -> None:
@@ -175,33 +210,6 @@ def _row(key: bytes, made: Markdown | str) -> _Row:
     if isinstance(made, str):
         return _Row(key, extractor(), 1, None, made)
     return _Row(key, extractor(), made.is_whole, stored_body(made.text.encode("utf-8", "replace")).zstd, None)
-
-
-class _Kept:
-    """What is kept in the derived file of `db`."""
-
-    def __init__(self, db: Path) -> None:
-        self._db = db
-
-    async def read(self, keys: Sequence[bytes]) -> Mapping[bytes, _Row]:
-        """What is kept under these; nothing where it cannot be read: whoever writes it finds out, and repairs it."""
-        path = derived_file(self._db)
-        if not keys or inode_of(path) is None:
-            return {}
-        with suppress(sqlite3.Error):
-            connection = await connect(read_only_uri(path), uri=True, patience_s=_PATIENCE_S)
-            try:
-                sql = _KEPT.format(marks=", ".join("?" * len(keys)))
-                rows = await connection.execute_fetchall(sql, list(keys))
-            finally:
-                await connection.close()
-            return {row[0]: _Row(*row) for row in rows}
-        return {}
-
-    async def write(self, rows: Sequence[_Row]) -> None:
-        """Keep these, if that is possible."""
-        with suppress(UnavailableError):
-            await bring_up_to_date(self._db, _Keeping(rows), patience_s=_PATIENCE_S)
 
 
 class _Keeping:

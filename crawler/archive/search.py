@@ -21,8 +21,11 @@ from crawler.archive.attached import Attached
 from crawler.archive.derived import discard, is_damage
 from crawler.archive.deriving import Deriver
 from crawler.archive.filters import Condition, UrlFilter
+from crawler.archive.main_index import MainIndex
+from crawler.archive.markdown import check_extra
 from crawler.archive.matching import Match, Matcher
 from crawler.archive.search_index import SearchIndex, normalized_language
+from crawler.content.markdown import Content
 from crawler.errors import UsageError
 
 UPDATE_S = 20.0  # for bringing the index up to date, before a search answers from what is there
@@ -33,14 +36,19 @@ _LANGUAGE = re.compile(r"[a-z]{1,8}(-[a-z0-9]{1,8})*")
 # To rank a page costs 1.4 us, so of a word that nearly all pages have, the first are ranked. Ids are given in the
 # order in which pages were stored: those near the seeds come first.
 _RANKED = 200_000
-_MATCHING = """
-FROM derived.search AS s CROSS JOIN derived.documents AS d ON d.id = s.rowid
-WHERE s.search MATCH ? AND d.digest IS NOT NULL{more}
-"""
 _BEST = f"""
-WITH ranked AS MATERIALIZED (SELECT d.url_id, s.rank AS rank {_MATCHING} LIMIT {_RANKED})
+WITH ranked AS MATERIALIZED (SELECT {{matching}}{{more}} LIMIT {_RANKED})
 SELECT url_id, rank, (SELECT count(*) FROM ranked) FROM ranked ORDER BY rank, url_id LIMIT ?
 """  # noqa: S608 - our own names
+_MATCHING = """
+d.url_id, s.rank AS rank FROM derived.search AS s CROSS JOIN derived.documents AS d ON d.id = s.rowid
+WHERE s.search MATCH ? AND d.digest IS NOT NULL
+"""
+_MATCHING_MAIN = """
+d.id AS url_id, s.rank AS rank FROM derived.main_search AS s CROSS JOIN derived.main_documents AS d ON d.id = s.rowid
+    CROSS JOIN urls AS u ON u.id = d.id AND u.page_id = d.page_id
+WHERE s.main_search MATCH ? AND u.status IN ('fetched', 'failed', 'pending')
+"""
 
 _CURRENT = """
 FROM json_each(?) AS wanted CROSS JOIN urls AS u ON u.id = wanted.value CROSS JOIN pages AS p ON p.id = u.page_id
@@ -48,6 +56,12 @@ WHERE u.status IN ('fetched', 'failed', 'pending')
 """
 _TITLES = f"SELECT u.id, p.title {_CURRENT}"
 _PAGES = f"SELECT u.id, u.url, p.language, p.id, p.title, p.headings, p.text {_CURRENT}"
+_MAIN_PAGES = """
+SELECT u.id, u.url, p.language, p.id, p.title, d.headings, d.text
+FROM json_each(?) AS wanted CROSS JOIN urls AS u ON u.id = wanted.value CROSS JOIN pages AS p ON p.id = u.page_id
+    CROSS JOIN derived.main_documents AS d ON d.id = u.id AND d.page_id = p.id
+WHERE u.status IN ('fetched', 'failed', 'pending')
+"""
 _RERANKED = 200  # of the best, by how much of their titles is asked for
 _TITLE_WEIGHT = 2.0  # for all of it
 _READ = 10  # pages together: their texts may be large
@@ -59,6 +73,7 @@ class _Question:
     host: str | None
     language: str | None
     limit: int
+    content: Content
 
 
 class Search:
@@ -67,15 +82,18 @@ class Search:
     def __init__(self, attached: Attached, deriver: Deriver) -> None:
         self._attached = attached
         self._deriver = deriver
+        self._main = MainIndex(attached.db)
 
     async def ask(
-        self, query: str, *, host: str | None, language: str | None, limit: int, update_s: float
+        self, query: str, *, host: str | None, language: str | None, limit: int, content: Content, update_s: float
     ) -> SearchResults:
         """See `Archive.search`."""
+        if content is Content.MAIN:
+            check_extra()
         if language is not None:
             language = checked_language(language)
         with closing(Matcher(query)) as matcher:
-            question = _Question(matcher=matcher, host=host, language=language, limit=limit)
+            question = _Question(matcher=matcher, host=host, language=language, limit=limit, content=content)
             async with self._attached.turn:
                 try:
                     return await self._answered(question, update_s)
@@ -86,9 +104,10 @@ class Search:
                 return await self._answered(question, update_s)
 
     async def _answered(self, question: _Question, update_s: float) -> SearchResults:
-        async with self._deriver.brought_up_to_date(_INDEX, update_s) as index:
-            behind = await self._deriver.behind(index, _INDEX)
-            if await index.upto(_INDEX) is None:
+        derivation = self._main if question.content is Content.MAIN else _INDEX
+        async with self._deriver.brought_up_to_date(derivation, update_s) as index:
+            behind = await self._deriver.behind(index, derivation)
+            if await index.upto(derivation) is None:
                 return SearchResults(hits=(), total=0, is_total_known=False, behind=behind)
             return await _Answering(index, question).results(behind)
 
@@ -100,6 +119,8 @@ class _Answering:
         self._index = index
         self._question = question
         self._matcher = question.matcher
+        is_main = question.content is Content.MAIN
+        self._matching, self._pages = (_MATCHING_MAIN, _MAIN_PAGES) if is_main else (_MATCHING, _PAGES)
         more = _conditions(question)
         self._more = "".join(f" AND {one.sql}" for one in more)
         self._parameters = (self._matcher.expression.fts, *(value for one in more for value in one.parameters))
@@ -108,7 +129,9 @@ class _Answering:
         hits: list[SearchHit] = []
         total, seen, limit = 0, 0, max(_RERANKED, 2 * self._question.limit)
         while len(hits) < self._question.limit:
-            best = await self._index.fetch(_BEST.format(more=self._more), *self._parameters, limit)
+            best = await self._index.fetch(
+                _BEST.format(matching=self._matching, more=self._more), *self._parameters, limit
+            )
             total = best[0][2] if best else 0
             hits += await self._hits(await self._reranked(best[seen:]), self._question.limit - len(hits))
             if len(best) < limit:
@@ -128,7 +151,7 @@ class _Answering:
         hits: list[SearchHit] = []
         for begin in range(0, len(ranked), _READ):
             some = dict(ranked[begin : begin + _READ])
-            rows = await self._index.fetch(_PAGES, orjson.dumps(list(some)).decode())
+            rows = await self._index.fetch(self._pages, orjson.dumps(list(some)).decode())
             matches = await asyncio.to_thread(self._matcher.matches, [(row[0], *row[4:]) for row in rows])
             pages = {row[0]: row for row in rows}
             hits += [_hit(pages[url_id], matches[url_id], some[url_id]) for url_id in some if url_id in matches]

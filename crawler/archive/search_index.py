@@ -24,7 +24,7 @@ from crawler.archive.words import words
 # Marks are letters here: Thai, Khmer and Indian scripts write vowels by them.
 FTS_COLUMNS = "title, headings, text"
 TOKENIZER = "porter unicode61 remove_diacritics 2 categories ''L* N* Co Mn Mc''"
-_RANK = "bm25(10.0, 4.0, 1.0)"
+RANK = "bm25(10.0, 4.0, 1.0)"
 
 _OVERLAP_S = 3600.0  # a response is committed some time after it came
 _LAST_RESPONSE = f"coalesce((SELECT started_at FROM fetches ORDER BY id DESC LIMIT 1), 0) - {_OVERLAP_S}"  # noqa: S608
@@ -43,7 +43,7 @@ CREATE TABLE main.documents (
     digest BLOB     -- of what was indexed; NULL: nothing was, since its page is not current
 );
 CREATE VIRTUAL TABLE main.search USING fts5({FTS_COLUMNS}, content='', tokenize='{TOKENIZER}');
-INSERT INTO search (search, rank) VALUES ('rank', '{_RANK}');
+INSERT INTO search (search, rank) VALUES ('rank', '{RANK}');
 INSERT INTO search (search, rank) VALUES ('pgsz', 4050);
 CREATE TABLE main.search_state (
     checked TEXT,               -- the state of the crawl in which every document was last compared with its URL

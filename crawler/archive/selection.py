@@ -8,7 +8,7 @@ Invariant: all of it is SQL over one snapshot, and SQLite's alone is the memory 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawler.archive.changes import Span
 from crawler.archive.filters import CURRENT, Condition, PageFilter, UrlFilter, language_of, where
@@ -19,6 +19,11 @@ _LAST_OF_RUN = """v.page_id = (
     SELECT max(q.id) FROM pages AS q JOIN fetches AS g ON g.id = q.fetch_id WHERE q.url_id = v.url_id AND g.run_id = ?
 )"""
 _CHANGED = "{column} IN (SELECT url_id FROM change_log WHERE id > ? AND id <= ?)"
+_HOSTS = """
+SELECT name FROM hosts WHERE id IN (
+    SELECT host_id FROM urls WHERE id IN (SELECT url_id FROM change_log WHERE id > ? AND id <= ?)
+)
+"""
 _WENT = """
 SELECT u.url, coalesce(CASE WHEN u.status NOT IN ({current}) THEN (
     SELECT l.change FROM change_log AS l
@@ -40,10 +45,13 @@ PARTED_BY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The pages that pass a filter; `span`: only those that these changes speak of."""
+    """The pages that pass a filter; `span`: only those that these changes speak of; with `whole_hosts` all of the hosts
+    that they speak of.
+    """
 
     pages: PageFilter = field(default_factory=PageFilter)
     span: Span | None = None
+    whole_hosts: bool = False
 
     def chosen(self, by: Sequence[str] = ()) -> Condition:
         """A query for `url_id` and `page_id` of each page, each once; `by`: ordered by these (see `PARTED_BY`)."""
@@ -51,7 +59,7 @@ class Selection:
         if self.pages.run is not None:
             conditions.append(Condition(_LAST_OF_RUN, (self.pages.run,)))
         if self.span is not None:
-            conditions.append(_changed("v.url_id", self.span))
+            conditions.append(_of_changed_hosts(self.span) if self.whole_hosts else _changed("v.url_id", self.span))
         found = where(conditions)
         order = f" ORDER BY {', '.join([*(PARTED_BY[name] for name in by), 'v.url_id'])}" if by else ""
         sql = f"SELECT url_id, page_id FROM ({self._versions()}) AS v{found.sql}{order}"  # noqa: S608 - our own names
@@ -70,15 +78,23 @@ class Selection:
             raise ValueError("nothing can be said to have gone without a time since when")
         by_url = UrlFilter(host=self.pages.urls.host, glob=self.pages.urls.glob)
         spoken_of = where([_changed("u.id", self.span), *by_url.conditions("+u.url")])
-        taken = self.chosen()
+        taken = replace(self, whole_hosts=False).chosen()
         current = ", ".join(f"'{one}'" for one in CURRENT)
         sql = _WENT.format(current=current, chosen=spoken_of.sql, taken=f"SELECT url_id FROM ({taken.sql})")  # noqa: S608
         return Condition(sql, spoken_of.parameters + taken.parameters)
+
+    def changed_hosts(self) -> Condition:
+        """A query for the hosts that these changes speak of. `span` must be given."""
+        return Condition(_HOSTS, (self.span.first, self.span.last) if self.span is not None else (0, 0))
 
     def _versions(self) -> str:
         """The query of the view `stored_pages`; where a run is asked for, of all versions."""
         newest = views()["stored_pages"].sql.partition(" AS\n")[2]
         return newest if self.pages.run is None else newest.replace(_NEWEST, _ANY)
+
+
+def _of_changed_hosts(span: Span) -> Condition:
+    return Condition(f"+v.host IN ({_HOSTS})", (span.first, span.last))
 
 
 def _changed(column: str, span: Span) -> Condition:

@@ -106,7 +106,7 @@ class PageReader:
 
     def __init__(self, path: Path, connection: aiosqlite.Connection, selection: Selection, cursor: str) -> None:
         self.connection, self.selection, self.cursor = connection, selection, cursor
-        self.path, self._whole = path, replace(selection, span=None)
+        self.path, self._whole = path, replace(selection, span=None, whole_hosts=False)
 
     async def count(self) -> int:
         """How many pages there are. Takes some seconds where there are a million."""
@@ -156,6 +156,11 @@ class PageReader:
             found = await self._read(_AMONG.format(chosen=chosen.sql), orjson.dumps(urls).decode(), *chosen.parameters)
         return {row[0] for row in found}
 
+    async def changed_hosts(self) -> list[str]:
+        """The hosts of which the span of the selection speaks."""
+        query = self.selection.changed_hosts()
+        return [row[0] for row in await self._read(query.sql, *query.parameters)]
+
     async def removed(self) -> AsyncGenerator[Removed]:
         """What the span of the selection speaks of, and is not among its pages."""
         async with aclosing(self._batches(self.selection.went())) as batches:
@@ -194,8 +199,11 @@ class PageReader:
 
 
 @asynccontextmanager
-async def open_pages(path: Path, chosen: PageFilter, since: str | None = None) -> AsyncIterator[PageReader]:
-    """Read the pages that pass the filter; `since`: only what has happened after this cursor.
+async def open_pages(
+    path: Path, chosen: PageFilter, since: str | None = None, *, whole_hosts: bool = False
+) -> AsyncIterator[PageReader]:
+    """Read the pages that pass the filter; `since`: only what has happened after this cursor; with `whole_hosts` all of
+    the hosts where anything has.
 
     Raises `UsageError` for a run that does not exist, a condition that cannot be used, and what is no cursor of this
     database; `DatabaseFailedError` if there is no crawl database.
@@ -210,5 +218,5 @@ async def open_pages(path: Path, chosen: PageFilter, since: str | None = None) -
                 selection, cursor = Selection(pages=chosen), await newest_cursor(path, connection)
             else:
                 span = await span_since(path, connection, since)
-                selection, cursor = Selection(pages=chosen, span=span), span.cursor
+                selection, cursor = Selection(pages=chosen, span=span, whole_hosts=whole_hosts), span.cursor
             yield PageReader(path, connection, selection, cursor)

@@ -271,15 +271,15 @@ def _check(task: _Task) -> None:
         where = " in one file; name a folder" if task.form.suffix else "; export all of it, or jsonl"
         raise UsageError(f"{task.form.name} cannot say which pages went, as {given} needs{where}")
 
-    if task.options.by:
-        raise UsageError(f"--by cannot be combined with {given}")
+    if task.options.by and "host" not in task.options.by:
+        raise UsageError(f"{given} brings up to date what is parted by host; add it to --by, or export all of it")
     if task.options.columns and "url" not in task.options.columns:
         raise UsageError(f"{given} tells of pages by their URLs; add url to --columns")
 
 
 async def _export(db: Path, task: _Task) -> None:
     write, began = task.form.load(), time.monotonic()
-    async with open_pages(db, task.pages, task.since) as reader:
+    async with open_pages(db, task.pages, task.since, whole_hosts=bool(task.options.by)) as reader:
         with _progress(await _total(reader, task.target)) as tell:
             async with Export(reader, task.target, task.options, tell, _notify) as export:
                 await write(export)

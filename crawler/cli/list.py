@@ -22,6 +22,7 @@ from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.output.tables import Format, column, write_rows
+from crawler.storage.location import database_at
 
 _PATIENCE_S = 1.0  # then somebody may think that nothing happens
 _MAX_WIDTH = 100  # columns; longer lines are hard to read
@@ -58,22 +59,33 @@ def list_rows(
     if view is None:
         asyncio.run(_list_views(form))
         return
-    listing = _listing(view)
+    listing = _listing(view, db)
     names = [name.strip() for name in columns.split(",")] if columns is not None else _columns(listing, form)
     filters = UrlFilter(host=host, glob=url)
     question = Question(listing=listing, columns=names, urls=filters, run=run, sort=sort, limit=limit)
     asyncio.run(_list(db, question, form))
 
 
-def _listing(word: str) -> Listing:
+def _listing(word: str, db: Path) -> Listing:
     """Raises `UsageError`, which says what may have been meant."""
     try:
         return listing_of(word)
     except UsageError:
+        if database_at(db).exists() and (of_rule := asyncio.run(_of_rule(word, db))) is not None:
+            return of_rule
         near = nearest(word.lower().replace("-", "_"), words())
         if near is None:
             raise
         raise UsageError(f"there is no view {word!r}; did you mean {near}? `crawler list` shows them all") from None
+
+
+async def _of_rule(word: str, db: Path) -> Listing | None:
+    """The view of an extraction rule, which only this database has."""
+    async with open_crawl(db) as archive:
+        try:
+            return await archive.listing_of(word)
+        except UsageError:
+            return None
 
 
 def _columns(listing: Listing, form: Format) -> Sequence[str]:

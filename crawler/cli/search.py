@@ -15,6 +15,7 @@ from crawler.archive.search import UPDATE_S
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.cli.rows import AsJson, OnHost, OutputFormat, chosen
 from crawler.config import DEFAULT_DB
+from crawler.content.markdown import Content
 from crawler.errors import UsageError
 from crawler.output.figures import amount
 from crawler.output.found import print_hits, write_hits
@@ -40,6 +41,10 @@ def search(
         typer.Option("--lang", metavar="TAG", help="Only pages that declare this language: de, or pt-BR; pt is both."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Print the N best pages.")] = _LIMIT,
+    content: Annotated[
+        Content,
+        typer.Option(metavar="main|all", help="Search main content only, without menus and the like, or whole pages."),
+    ] = Content.ALL,
     update_for: Annotated[
         float | None,
         typer.Option(
@@ -56,7 +61,7 @@ def search(
     form, words = chosen(form, as_json=as_json), " ".join(query)
     if not words.strip():
         raise UsageError("the query is empty; give words to search for")
-    results = asyncio.run(_results(db, words, host, language, limit, UPDATE_S if update_for is None else update_for))
+    results = asyncio.run(_results(db, words, host, language, limit, content, update_for))
     if form is Format.TABLE and sys.stdout.isatty():
         print_hits(results)
     else:
@@ -66,10 +71,19 @@ def search(
 
 
 async def _results(
-    db: Path, query: str, host: str | None, language: str | None, limit: int, update_s: float
+    db: Path,
+    query: str,
+    host: str | None,
+    language: str | None,
+    limit: int,
+    content: Content,
+    update_for: float | None,
 ) -> SearchResults:
+    update_s = UPDATE_S if update_for is None else update_for
     async with open_crawl(db, notify=lambda message: typer.echo(message, err=True)) as archive:
-        return await archive.search(query, host=host, language=language, limit=limit, update_s=update_s)
+        return await archive.search(
+            query, host=host, language=language, limit=limit, content=content, update_s=update_s
+        )
 
 
 def _remarks(results: SearchResults, query: str) -> list[str]:

@@ -67,8 +67,8 @@ def chosen_text(html: str) -> str:
 
 
 def cut_down(tree: LexborHTMLParser, chosen: str) -> bool:
-    """Remove from the tree what is not among the words of `chosen`. If none of them is there, it stays as it is, and
-    the answer is no.
+    """Remove from the tree what is not among the words of `chosen`, or, where those are all or none, what is not within
+    the element that the document declares to be its main one. Were nothing left, it stays as it is: the answer is no.
     """
     body = tree.body
     if body is None:
@@ -77,9 +77,12 @@ def cut_down(tree: LexborHTMLParser, chosen: str) -> bool:
     is_chosen = _subsequence(words, _words_of(chosen))
     for block in blocks:
         block.stays = sum(is_chosen[block.begin : block.end]) >= _SHARE * (block.end - block.begin)
+    if len({block.stays for block in blocks}) == 1:
+        _choose_declared(body, blocks)
+    else:
+        _Holes(body, blocks).fill()
     if not any(block.stays for block in blocks):
         return False
-    _Holes(body, blocks).fill()
     _remove_others(body, blocks)
     return True
 
@@ -238,6 +241,12 @@ def _declared_main(body: LexborNode) -> set[int]:
         inside.add(node.mem_id)
         waiting += (child for child in node.iter() if child.tag not in _FURNITURE)
     return inside
+
+
+def _choose_declared(body: LexborNode, blocks: Sequence[_Block]) -> None:
+    if main := _declared_main(body):
+        for block in blocks:
+            block.stays = block.node.mem_id in main
 
 
 def _remove_others(body: LexborNode, blocks: Sequence[_Block]) -> None:

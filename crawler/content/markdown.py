@@ -43,6 +43,13 @@ _VERBATIM = frozenset({"pre", "code", "kbd", "samp", "tt"})
 # converter escapes by itself.
 _MARKUP = re.compile(r"`|(?<!\s)\*|\*(?!\s)|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#?\w+;)|~(?=~)")
 _ESCAPE, _BACKSLASH = "\ue000", "\ue001"  # not to be escaped once more by the converter: private use, nobody's text
+_PREFIX = re.compile(r"^(?:[ >]|[-+*] (?=\S)|\d+\. (?=\S))*")  # of quotations and lists
+_FENCE = re.compile(r"`{3,}|~{3,}")
+_HEADING = re.compile(r"(#{1,6}) ")
+_TABLE_RULE = re.compile(r"\|(?: ?:?-+:? ?\|)+")
+_TARGET = re.compile(r"(?<=\])\((?:<[^>]*>|[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?: \"[^\"]*\")?\)")
+_MARKS = re.compile(r"\\([!-/:-@\[-`{-~])|[*`\[\]]")
+_CELL_MARKS = re.compile(rf"{_MARKS.pattern}|\|")
 _NOBODYS = dict.fromkeys(map(ord, (_ESCAPE, _BACKSLASH)))
 
 
@@ -103,6 +110,32 @@ def markdown_of(html: str, url: str, content: Content) -> Markdown:
         _name_language(block)
     _escape(tree.body)
     return Markdown(text=_converted(tree.body.html or ""), is_whole=not is_cut)
+
+
+def outline_of(markdown: str) -> tuple[list[tuple[int, str]], str]:
+    """The headings (level, text) and the text of Markdown that `markdown_of` made, as a reader sees them."""
+    headings: list[tuple[int, str]] = []
+    lines: list[str] = []
+    fence = ""
+    for line in markdown.splitlines():
+        bare = _PREFIX.sub("", line)
+        if found := _FENCE.match(bare):
+            fence = "" if fence and bare == fence else fence or found[0]
+        elif fence:
+            lines.append(line)
+        elif not _TABLE_RULE.fullmatch(bare):
+            text = _plain(_HEADING.sub("", bare))
+            if heading := _HEADING.match(bare):
+                headings.append((len(heading[1]), text))
+            lines.append(text)
+    return headings, "\n".join(line for line in lines if line)
+
+
+def _plain(line: str) -> str:
+    """Text without links' targets, emphasis and escapes; the cells of a row are parted by tabs."""
+    line = _TARGET.sub("", line).replace("![", "[")
+    marks = _CELL_MARKS if line.startswith("|") else _MARKS
+    return marks.sub(lambda found: found[1] or ("\t" if found[0] == "|" else ""), line).strip()
 
 
 def _resolve_links(tree: LexborHTMLParser, url: str) -> None:

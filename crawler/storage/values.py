@@ -1,7 +1,8 @@
 """Records <-> values by column name, the same in every store, and what no database can keep replaced.
 
 Each function here is the one description of a table's columns: a store makes its statements from the names.
-Invariant: whatever the web sent, what comes out of here can be stored and read again.
+Invariant: whatever the web sent, what comes out of here can be stored and read again. Words and flags are plain `str`
+and `int`: sqlite3 asks for an adapter of an enum or a bool each time, which takes ten times as long as to bind it.
 """
 
 from __future__ import annotations
@@ -75,14 +76,14 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
         "started_at": attempt.started_at,
         "elapsed_s": attempt.elapsed_s,
         "status_code": response.status_code if response is not None else None,
-        "failure": failure.kind if failure is not None else None,
+        "failure": failure.kind.value if failure is not None else None,
         "message": storable(failure.message) if failure is not None else result.cut,
         "content_type": storable(response.content_type) if response is not None else None,
         "bytes": stored_size(response.size) if response is not None else None,
-        "truncated": response is not None and (response.truncated or result.cut is not None),
+        "truncated": int(response is not None and (response.truncated or result.cut is not None)),
         "redirect_url": result.redirect_url,
         "address": attempt.address,
-        "reused": attempt.reused,
+        "reused": int(attempt.reused),
         "body_hash": result.body.digest if failure is not None and result.body is not None else None,
         "first_byte_s": attempt.first_byte_s,
     }
@@ -124,7 +125,7 @@ def page_values(result: Result, page: Page, target_ids: Sequence[int | None]) ->
     its details name its target.)
     """
     values = _field_values(page, target_ids)
-    values["truncated"] = isinstance(result.attempt, Response) and result.attempt.truncated
+    values["truncated"] = int(isinstance(result.attempt, Response) and result.attempt.truncated)
     values["body_hash"] = result.body.digest if result.body is not None else None
     return values
 
@@ -151,6 +152,8 @@ def _field_values(page: Page, target_ids: Sequence[int | None]) -> dict[str, Any
         for link, position, anchor, fragment in (page.link_details if target_ids else ())
         if (target_id := target_ids[link]) is not None
     ]
+    for name in _FLAGS:
+        values[name] = int(values[name])
     for name in ("alternates", "resources"):
         values[name] = list(map(tuple, values[name]))  # as JSON has them, without the names of their parts
     for name in _AS_JSON:
@@ -184,7 +187,7 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
     etag, last_modified = _validators(result, response)
     return {
         "id": url_id,
-        "status": result.keeps or verdict.status,
+        "status": (result.keeps or verdict.status).value,
         "reason": reason and storable(reason),
         "cause": reason and reason.cause,
         "detail": reason and storable(reason.detail),
@@ -201,7 +204,7 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
         "failing_since": failing.since if failing else None,
         "failing_reason": failing.reason if failing else None,
         "unread_type": _unread_type(result, response),
-        "kind": result.kind,
+        "kind": result.kind and result.kind.value,
     }
 
 

@@ -7,7 +7,7 @@ archive whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -63,16 +63,14 @@ class Capture:
 def read_capture(exchange: Exchange, *, url_id: int, depth: int) -> Capture:
     """Look at what came. It takes its time: it is for a thread."""
     message = read_message(b"".join(exchange.response))
-    body = message.body
-    if exchange.body_bytes is not None and message.status is not None and exchange.body_bytes < len(body):
-        body = body[: exchange.body_bytes]
-        message = Message(head=message.head, body=body, status=message.status, version=message.version)
+    if exchange.body_bytes is not None and message.status is not None and exchange.body_bytes < len(message.body):
+        message = replace(message, body=message.body[: exchange.body_bytes])
+    digest = digest_of(message.body)
     key = None
-    if body and message.status is not None and exchange.cut is None:
-        payload = unchunked(body) if message.is_chunked else body
-        coding = f"{message.is_chunked} {message.field(b'content-encoding')}\n".encode()
-        key = digest_of(coding + payload)
-    return Capture(exchange=exchange, message=message, digest=digest_of(body), key=key, url_id=url_id, depth=depth)
+    if message.body and message.status is not None and exchange.cut is None:
+        of_payload = digest_of(unchunked(message.body)) if message.is_chunked else digest
+        key = digest_of(f"{message.is_chunked} {message.field(b'content-encoding')} ".encode() + of_payload)
+    return Capture(exchange=exchange, message=message, digest=digest, key=key, url_id=url_id, depth=depth)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

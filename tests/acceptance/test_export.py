@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
+import re
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -16,11 +18,14 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from crawler import open_crawl
-from crawler.archive.filters import PageFilter
+from crawler.archive.filters import PageFilter, UrlFilter, parse_statuses
 from crawler.archive.stored_pages import open_pages
+from crawler.errors import UsageError
 from crawler.fakeweb import FakeWeb
-from crawler.output.exports.columns import COLUMNS
+from crawler.output.exports.columns import COLUMNS, chosen_columns
+from crawler.output.exports.formats import FORMATS
 from crawler.output.exports.names import file_name
+from crawler.records import UrlStatus
 from tests.acceptance.conftest import COMMAND, Cli, on_a_terminal
 from tests.acceptance.known_web import SITE, crawl_known_web, known_web, second_night
 from tests.benchmarks.million import make
@@ -75,60 +80,132 @@ async def asdicts(db: Path) -> list[dict[str, Any]]:
 # --- which pages ------------------------------------------------------------------------------------------------------
 
 
+async def paths_of(db: Path, chosen: PageFilter) -> list[str]:
+    """The pages that are chosen, without the site."""
+    async with open_pages(db, chosen) as reader:
+        pages = [page.page.url.removeprefix(SITE) async for page in reader.pages(())]
+        assert await reader.count() == len(pages)
+        assert [url.removeprefix(SITE) async for url, _page_id in reader.listing()] == pages
+        return pages
+
+
+OF_RUN_1 = [*CURRENT[:6], "/leaving", "/orphan", "/docs/a"]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("chosen", "expected"),
     [
-        ((), CURRENT),
-        (("--host", "*.com"), CURRENT),
-        (("--host", "other.test"), []),
-        (("--url", f"{SITE}/docs/*"), ["/docs/", "/docs/a"]),
-        (("--run", "1"), ["/", "/docs/", "/evil", "/same-1", "/same-2", "/shaky", "/leaving", "/orphan", "/docs/a"]),
-        (("--run", "2"), ["/docs/a"]),
-        (("--run", "1", "--status", "fetched", "--url", "*/s*"), ["/same-1", "/same-2", "/shaky"]),
-        (("--status", "gone"), ["/leaving"]),
-        (("--status", "GONE, failed"), ["/leaving"]),
-        (("--status", "200"), [*CURRENT[:6], "/leaving", *CURRENT[6:]]),
-        (("--status", "404"), []),
-        (("--lang", "EN"), CURRENT),
-        (("--lang", "de"), []),
-        (("--changed-since", "2023-11-15T12:00"), ["/docs/a"]),
-        (("--changed-since", "1s"), []),
-        (("--where", "depth = 2"), ["/docs/a"]),
-        (("--where", "title = 'Same' OR url GLOB '*/evil' -- both"), ["/evil", "/same-1", "/same-2"]),
-        (("--where", "title LIKE '%a%'", "--url", "*/docs*"), ["/docs/a"]),
-        (("--where", "url_id IN (SELECT url_id FROM missing_descriptions)", "--host", "example.com"), CURRENT[1:]),
+        (PageFilter(), CURRENT),
+        (PageFilter(urls=UrlFilter(host="*.com")), CURRENT),
+        (PageFilter(urls=UrlFilter(host="other.test")), []),
+        (PageFilter(urls=UrlFilter(glob=f"{SITE}/docs/*")), ["/docs/", "/docs/a"]),
+        (PageFilter(run=1), OF_RUN_1),
+        (PageFilter(run=2), ["/docs/a"]),
+        (PageFilter(run=1, statuses=(UrlStatus.FETCHED,), urls=UrlFilter(glob="*/l*")), []),
+        (PageFilter(statuses=(UrlStatus.GONE,)), ["/leaving"]),
+        (PageFilter(statuses=(UrlStatus.GONE, UrlStatus.FAILED)), ["/leaving"]),
+        (PageFilter(statuses=(200,)), OF_RUN_1),
+        (PageFilter(statuses=(404, UrlStatus.GONE)), ["/leaving"]),
+        (PageFilter(language="en"), CURRENT),
+        (PageFilter(language="e"), []),
+        (PageFilter(changed_since=NIGHT + DAY_S - 1), ["/docs/a"]),
+        (PageFilter(changed_since=NIGHT + DAY_S + 1), []),
+        (PageFilter(where="depth = 2"), ["/docs/a"]),
+        (PageFilter(where="title = 'Same' OR url GLOB '*/evil' -- both"), ["/evil", "/same-1", "/same-2"]),
+        (PageFilter(where="1) OR (1", language="de"), []),
+        (PageFilter(where="url_id IN (SELECT url_id FROM missing_descriptions)"), CURRENT[1:]),
+        (PageFilter(where="seen_at > 1700000001 AND run_id = 2"), ["/docs/a"]),
     ],
 )
-def test_filters_choose_the_pages(exports: Exports, arguments: tuple[str, ...], expected: list[str]) -> None:
-    assert exports.paths(*arguments) == expected
+async def test_filters_choose_the_pages(known: Path, chosen: PageFilter, expected: list[str]) -> None:
+    assert await paths_of(known, chosen) == expected
+
+
+async def test_what_a_run_stored_is_written_as_it_stored_it(known: Path) -> None:
+    async with open_pages(known, PageFilter(run=1, urls=UrlFilter(glob="*/docs/a"))) as reader:
+        (page,) = [page async for page in reader.pages(["text"])]
+    assert "The first version" in page.page.text
+    assert page.url_status == "fetched"
+
+
+def test_the_options_of_the_command_are_these_filters(exports: Exports) -> None:
+    assert exports.paths("--host", "EXAMPLE.com", "--url", "*/docs/*", "--lang", "EN", "--status", "fetched,200") == [
+        "/docs/",
+        "/docs/a",
+    ]
+    assert exports.paths("--run", "1", "--where", "title = 'Leaving'") == ["/leaving"]
+    assert exports.paths("--changed-since", "2023-11-15T12:00") == ["/docs/a"]
+    assert exports.paths("--changed-since", "1s") == []
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("titel = 1", "no such column: titel"),
+        ("1) UNION SELECT 1, 2 WHERE (1", "cannot be run"),
+        ("1)) UNION SELECT 1, 2 WHERE ((1", "cannot be run"),
+        ("1; DELETE FROM urls", "cannot be run"),
+        ("", "cannot be run"),
+        ("load_extension('x')", "only reading is allowed"),
+        ("url_id IN (SELECT 1 FROM pragma_database_list)", "only reading is allowed"),
+        ("json_extract(text, '$')", "--where: malformed JSON"),
+    ],
+)
+async def test_a_condition_that_cannot_be_used_is_refused(known: Path, where: str, why: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(why)):
+        await paths_of(known, PageFilter(where=where))
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("titel", "did you mean title?"),
+        ("url,+html", "a + or - before each"),
+        (",", "--columns is empty"),
+        ("-all", "leaves nothing"),
+    ],
+)
+def test_columns_that_a_page_does_not_have_are_refused(given: str, why: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(why)):
+        chosen_columns(given, ("all",))
+
+
+@pytest.mark.parametrize("given", ["lost", ",", "20", "2000"])
+def test_a_status_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(UsageError, match="--status"):
+        parse_statuses(given)
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (("jsonl", "--run", "99"), "has no run 99; there are runs 1 to 2"),
-        (("jsonl", "--status", "lost"), "--status takes pending, fetched"),
-        (("jsonl", "--status", ","), "--status is empty"),
-        (("jsonl", "--lang", "no language"), "is no language"),
         (("jsonl", "--changed-since", "yesterday"), "--changed-since takes an age such as 7d, or a time"),
-        (("jsonl", "--where", "titel = 1"), "no such column: titel"),
-        (("jsonl", "--where", "1) UNION SELECT 1, 2 WHERE (1"), "cannot be run"),
-        (("jsonl", "--where", "1)) UNION SELECT 1, 2 WHERE ((1"), "cannot be run"),
-        (("jsonl", "--where", "load_extension('x')"), "only reading is allowed"),
-        (("jsonl", "--where", "json_extract(text, '$')"), "--where: malformed JSON"),
-        (("jsonl", "--columns", "titel"), "did you mean title?"),
-        (("jsonl", "--columns", "url,+html"), "a + or - before each"),
-        (("jsonl", "--columns", ","), "--columns is empty"),
-        (("jsonl", "--columns=-all"), "leaves nothing"),
         (("text", "--columns", "url"), "text has no columns"),
+        (("csv", "--by", "host"), "--by is for parquet"),
+        (("parquet", "p", "--by", "title"), "--by takes host, date"),
+        (("jsonl", "--base-url", "http://a.test/"), "--base-url is for sitemap"),
+        (("sitemap", "--base-url", "nowhere"), "--base-url takes the http(s) URL of a folder"),
         (("json",), "there is no format 'json'; did you mean jsonl?"),
         (("jsonl", "--since", "nonsense"), "is no cursor"),
         (("text", "--since", "now"), "text cannot say which pages went"),
+        (("sitemap", "--since", "now"), "sitemap cannot say which pages went"),
         (("jsonl", "--since", "now", "--run", "1"), "cannot be combined with --run"),
+        (("csv", "--since", "now", "--columns", "title"), "add url to --columns"),
+        (("parquet", "p", "--since", "now", "--by", "date"), "add it to --by"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(exports: Exports, arguments: tuple[str, ...], why: str) -> None:
     assert why in exports.refused(*arguments)
+
+
+def test_the_manual_explains_every_column_and_every_format(exports: Exports) -> None:
+    page = (Path(__file__).parents[2] / "crawler/manual/export.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| (`.+?) \|", page, re.MULTILINE)
+    names = {name for cell in explained for name in re.findall(r"`([a-z_]+)`", cell)}
+    assert set(COLUMNS) <= names
+    assert set(FORMATS) <= names
+    assert [line.split()[0] for line in exports._cli.command("export").out.splitlines()] == list(FORMATS)
 
 
 def test_the_database_and_its_companions_are_never_written_over(exports: Exports) -> None:
@@ -205,6 +282,24 @@ def test_a_terminal_is_not_obeyed_by(known: Path) -> None:
         assert "\x9b" not in shown
 
 
+def test_a_person_who_waits_sees_how_far_it_is(known: Path, tmp_path: Path) -> None:
+    command = [*COMMAND, "export", "jsonl", str(tmp_path / "pages.jsonl"), "--db", str(known)]
+    shown = on_a_terminal(command)
+    assert "8/8" in shown
+    assert "wrote " in shown
+
+
+def test_a_pipe_with_a_name_is_written_to_as_it_is(known: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with subprocess.Popen(
+        [*COMMAND, "export", "jsonl", str(pipe), "--db", str(known)], stdout=subprocess.PIPE
+    ) as process:
+        assert len(pipe.read_text().splitlines()) == len(CURRENT)
+        assert process.wait(60) == 0
+    assert pipe.is_fifo()
+
+
 # --- increments -------------------------------------------------------------------------------------------------------
 
 
@@ -246,7 +341,6 @@ def test_what_is_no_longer_chosen_is_filtered(cli: Cli, known: Path) -> None:
     lines = [json.loads(line) for line in exports("jsonl", "--since", beginning, "--where", "depth < 2").splitlines()]
     removed = {line["url"]: line["removed"] for line in lines if "removed" in line}
     assert removed == {f"{SITE}/docs/a": "filtered", f"{SITE}/leaving": "gone"}
-    assert exports.paths("--url", "*/docs/*", "--columns", "url")
     only = [json.loads(line) for line in exports("jsonl", "--since", beginning, "--url", "*/docs/*").splitlines()]
     assert {line["url"] for line in only if "url" in line} == {f"{SITE}/docs/", f"{SITE}/docs/a"}
 

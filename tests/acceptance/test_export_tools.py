@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 
 from crawler import open_crawl
+from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import COMMAND, LOOPBACK
 from tests.acceptance.known_web import crawl_known_web
 from tests.acceptance.test_search import MANUAL
 from tests.benchmarks.servers import nginx
+from tests.frontier.crawls import DAY_S, NIGHT, crawled
 
 pytestmark = pytest.mark.system
 
@@ -57,7 +59,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         ("graphml", "links.graphml"), ("text", "texts"),
     ):  # fmt: skip
         run("export", form, str(made / file), "--db", str(db))
-    run("export", "parquet", str(made / "pages"), "--by", "host,date", "--db", str(db))
+    run("export", "parquet", str(made / "parted"), "--by", "host,date", "--db", str(db))
     return made
 
 
@@ -140,15 +142,37 @@ def test_duckdb_and_pandas_read_the_partitions(folder: Path, stored: list[dict[s
 
     expected = sorted((page["url"], page["text"], page["depth"], page["links_total"]) for page in stored)
     names = ["url", "text", "depth", "links_total"]
-    found = duckdb.sql(f"SELECT {', '.join(names)} FROM '{folder}/pages/**/*.parquet'").fetchall()
+    found = duckdb.sql(f"SELECT {', '.join(names)} FROM '{folder}/parted/**/*.parquet'").fetchall()
     assert sorted(found) == expected
-    frame = pd.read_parquet(folder / "pages")
+    frame = pd.read_parquet(folder / "parted")
     assert sorted(frame[names].itertuples(index=False, name=None)) == expected
-    by_date = duckdb.sql(f"SELECT url, host, strftime(date, '%Y-%m-%d') FROM '{folder}/pages/**/*.parquet'").fetchall()
+    by_date = duckdb.sql(f"SELECT url, host, strftime(date, '%Y-%m-%d') FROM '{folder}/parted/**/*.parquet'").fetchall()
     with closing(sqlite3.connect(folder / "crawl.db")) as connection:
         dated = "SELECT url, host, date(CAST(seen_at AS INTEGER), 'unixepoch') FROM current_pages"
         assert sorted(by_date) == sorted(connection.execute(dated).fetchall())
-    assert dataset(folder / "pages", partitioning="hive").count_rows() == len(stored)
+    assert dataset(folder / "parted", partitioning="hive").count_rows() == len(stored)
+
+
+def test_partitions_are_brought_up_to_date_host_by_host(tmp_path: Path) -> None:
+    import duckdb
+
+    db, folder, web = tmp_path / "crawl.db", tmp_path / "parted", FakeWeb()
+    for name in ("a.test", "b.test", "c.test"):
+        web.host(name).page("/", title="first", links=[f"http://{other}.test/" for other in "abc"])
+    arguments = ["parquet", str(folder), "--by", "host,date", "--db", str(db), "--cursor", str(tmp_path / "cursor")]
+    crawled(web, db, *(f"http://{other}.test/" for other in "abc"), retries=0)
+    run("export", *arguments)
+    kept = (folder / "host=c.test/date=2023-11-14/part-0.parquet").stat().st_ino
+    web.sites["a.test"].page("/", title="second")
+    web.sites["b.test"].status("/", 410)
+    crawled(web, db, at=NIGHT + DAY_S, max_age_s=0, retries=0)
+    run("export", *arguments)
+    found = duckdb.sql(f"SELECT url, title, strftime(date, '%d') FROM '{folder}/**/*.parquet' ORDER BY url").fetchall()
+    assert found == [("http://a.test/", "second", "15"), ("http://c.test/", "first", "14")]
+    with (folder / "_manifest.jsonl").open() as lines:
+        files = {json.loads(line)["file"] for line in lines}
+    assert files == {str(file.relative_to(folder)) for file in folder.rglob("*.parquet")}
+    assert (folder / "host=c.test/date=2023-11-14/part-0.parquet").stat().st_ino == kept
 
 
 def test_lxml_reads_the_sitemap(folder: Path, stored: list[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from crawler.archive.markdown import PageMarkdown
 from crawler.content.markdown import Content, extractor
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import Cli
-from tests.frontier.crawls import crawled
+from tests.frontier.crawls import DAY_S, NIGHT, crawled
 from tests.gold.documents import own_documents
 
 SITE = "https://example.com"
@@ -175,3 +175,39 @@ def test_content_is_for_markdown(cli: Cli, db: Path) -> None:
 def pages_in(db: Path) -> set[str]:
     with sqlite3.connect(db) as connection:
         return {row[0] for row in connection.execute("SELECT url FROM current_pages")}
+
+
+def found(cli: Cli, db: Path, *arguments: str) -> list[str]:
+    lines = cli.command("search", *arguments, "--json", "--db", str(db)).out.splitlines()
+    return sorted(json.loads(line)["url"].removeprefix(SITE) for line in lines)
+
+
+def test_search_finds_main_content_alone(cli: Cli, db: Path) -> None:
+    documentation = ["/docs/docs-api", "/docs/docs-install", "/docs/docs-windows"]
+    assert found(cli, db, "Changelog") == documentation  # in their menus
+    assert found(cli, db, "Changelog", "--content", "main") == []
+    assert found(cli, db, "compiler", "--content", "main") == ["/docs/docs-install"]
+    assert found(cli, db, "headings: options", "--content", "main") == ["/docs/docs-windows"]
+    assert found(cli, db, '"as it is"', "--content", "main") == ["/plain.txt"]
+    hits = cli.command("search", "predicate", "--content", "main", "--json", "--db", str(db)).out
+    assert "Keep those events for which predicate is true." in json.loads(hits)["snippet"]
+
+
+def test_search_follows_the_crawl(cli: Cli, tmp_path: Path) -> None:
+    db, web = tmp_path / "crawl.db", FakeWeb()
+    site = web.host("example.com", tls=True)
+    site.page("/", body=article("The old harbour is to be closed in spring, and the boats have to leave by then."))
+    site.page("/b", body=article("A ferry goes from here to the islands, three times a week, in any weather."))
+    site.page("/c", title="C", links=["/", "/b"])
+    crawled(web, db, f"{SITE}/c")
+    assert found(cli, db, "harbour", "--content", "main") == ["/"]
+    site.page("/", body=article("The new harbour is open, and all of the boats have found a place in it again."))
+    site.status("/b", 410)
+    crawled(web, db, at=NIGHT + DAY_S, max_age_s=0.0)
+    assert found(cli, db, "closed", "--content", "main") == []
+    assert found(cli, db, "open harbour", "--content", "main") == ["/"]
+    assert found(cli, db, "ferry", "--content", "main") == []
+
+
+def article(text: str) -> str:
+    return f"<title>T</title><nav><a href=/>Home</a></nav><main><h1>T</h1><p>{text}</p></main>"

@@ -342,7 +342,21 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(cli: Cli, serve: Serve) -
     served = serve(web)
     outcome = cli.crawl(served, served.url("a.test"), *FAST, "--warc", "/dev/null/warc", status=2)
     assert outcome.err.splitlines()[-1] == "crawler: --warc /dev/null/warc: Not a directory; name another folder"
+    outcome = cli.crawl(served, served.url("a.test"), *FAST, "--warc", "", status=2)
+    assert outcome.err.splitlines()[-1] == "crawler: --warc must name a folder"
     assert served.log == []
+
+
+def test_a_resumed_run_goes_on_with_the_folder_until_told_otherwise(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/", title="home")
+    served = serve(web)
+    cli.crawl(served, served.url("a.test"), *FAST, "--warc", "warc")  # relative to where it was started
+    files = len(list((cli.folder / "warc").glob("*.gz")))
+    cli.crawl(served, "--max-age", "0s")
+    assert len(list((cli.folder / "warc").glob("*.gz"))) == files + 1
+    cli.crawl(served, "--max-age", "0s", "--warc", "none")
+    assert len(list((cli.folder / "warc").glob("*.gz"))) == files + 1
 
 
 def test_a_file_that_a_killed_crawl_has_lost_ends_the_next_one_at_its_start(cli: Cli, serve: Serve) -> None:

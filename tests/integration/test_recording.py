@@ -192,6 +192,28 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+def test_what_a_response_is_cut_to_keeps_what_came_before_it() -> None:
+    exchange = Exchange("http://a.test/", "GET", MemoryBudget(1000).share())
+    exchange.hear(b"HTTP/1.1 103 E\r\n\r\n" + ok(b"body") + b"behind")
+    exchange.body_bytes = 4
+    capture = read_capture(exchange, url_id=0, depth=0)
+    assert (capture.message.body, capture.message.interim) == (b"body", 1)
+
+
+def test_equal_payloads_in_other_chunks_are_equal_and_in_another_coding_are_not() -> None:
+    def key(head: bytes, body: bytes) -> bytes | None:
+        exchange = Exchange("http://a.test/", "GET", MemoryBudget(1000).share())
+        exchange.hear(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body)
+        return read_capture(exchange, url_id=0, depth=0).key
+
+    chunked = b"Transfer-Encoding: chunked\r\n"
+    assert key(chunked, b"4\r\nbody\r\n0\r\n\r\n") == key(chunked, b"2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n")
+    assert (
+        len({key(chunked, b"4\r\nbody\r\n0\r\n\r\n"), key(b"", b"body"), key(b"Content-Encoding: br\r\n", b"body")})
+        == 3
+    )
+
+
 @given(st.lists(_PIECES | st.binary(max_size=9)), st.sampled_from([None, *Cut]), st.none() | st.integers(0, 99))
 def test_whatever_comes_makes_records(pieces: list[bytes], cut: Cut | None, body_bytes: int | None) -> None:
     exchange = Exchange("http://a.test/", "GET", MemoryBudget(1000).share())

@@ -6,18 +6,30 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crawler.errors import DatabaseFailedError
-from crawler.records import Page, SeedMark
+from crawler.records import FoundBy, Page, SeedMark
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.database import open_reader, open_writer
 from crawler.storage.sqlite.store import SqliteStore
 from tests.contract.batches import Batches, some_batches, store_batches
-from tests.contract.results import NOW, a_body, a_result, a_store, a_target, claims_of, robots_claim, row_of, rows
+from tests.contract.results import (
+    NOW,
+    a_body,
+    a_listed,
+    a_result,
+    a_store,
+    a_target,
+    claims_of,
+    robots_claim,
+    row_of,
+    rows,
+)
 
 A, B, C = "http://a.test/", "http://a.test/b", "http://c.test/"
 
@@ -154,3 +166,34 @@ async def test_the_cache_changes_nothing(batches: Batches, max_known: int) -> No
         for table in ("urls", "hosts", "links", "pages"):
             everything = f"SELECT * FROM {table} ORDER BY 1, 2"
             assert rows(small, everything) == rows(large, everything)
+
+
+@pytest.mark.parametrize("number", [3, 1_500])
+async def test_many_new_links_are_stored_in_the_order_of_their_urls(path: Path, number: int) -> None:
+    """So that neighbours share pages of the index. Few links, and what sitemaps name, stay in the order found."""
+    links = [f"{A}{place * 7919 % 10_007}" for place in range(number)]
+    listed = [f"{A}listed/{place}" for place in (3, 1, 2)]
+    async with a_store(path, A) as store:
+        claim = (await claims_of(store))[A]
+        targets = [a_target(url, depth=1, found_by=FoundBy.LINK) for url in links]
+        await store.commit([a_result(claim, links=targets, listed=[a_listed(url) for url in listed])], NOW)
+    stored = [row[0] for row in rows(path, "SELECT url FROM urls WHERE url <> ? ORDER BY id", A)]
+    assert stored == ([*links, *listed] if number == 3 else [*listed, *sorted(links)])
+    assert (
+        rows(path, "SELECT target_id FROM links l JOIN urls u ON u.id = target_id WHERE anchor <> 'to ' || url") == []
+    )
+
+
+@pytest.mark.thorough
+async def test_the_write_ahead_log_has_a_bound(path: Path) -> None:
+    """Every page of it is written into the database at the latest when it holds 128 MiB, and its file is used again."""
+    limit, body = 128 * 1024 * 1024, 8 * 1024 * 1024
+    noise = Random(1)
+    sizes: list[int] = []
+    async with a_store(path, A) as store:
+        claim = (await claims_of(store))[A]
+        for _ in range(limit // body + 4):
+            await store.commit([a_result(claim, body=a_body(noise.randbytes(body)))], NOW)
+            sizes.append(path.with_name("crawl.db-wal").stat().st_size)
+    assert limit // 2 < max(sizes) < limit + 2 * body
+    assert not path.with_name("crawl.db-wal").exists()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from crawler.content.markdown import Content, extractor, markdown_of
+from crawler.content.markdown import Content, Markdown, extractor, markdown_of, outline_of
 from tests.gold.documents import own_documents
 from tests.gold.scoring import structure_score, text_of_html, text_of_markdown, words_score
 
@@ -91,6 +91,11 @@ def test_where_no_main_content_is_found_the_whole_page_is_given() -> None:
     assert found.text == "[![A](https://docs.example/i.png)](https://docs.example/a)\n"
 
 
+def test_a_page_too_short_to_be_judged_has_the_main_content_that_it_declares() -> None:
+    found = markdown_of("<nav><a href=/>Home</a></nav><main><p>Closed on Monday.</p></main>", URL, Content.MAIN)
+    assert found == Markdown(text="Closed on Monday.\n", is_whole=False)
+
+
 def test_equal_documents_give_equal_markdown() -> None:
     [one, *_] = own_documents()
     assert len({markdown_of(one.html, one.url, Content.MAIN).text for _ in range(3)}) == 1
@@ -100,3 +105,23 @@ def test_the_extractor_is_named_with_all_that_has_a_say() -> None:
     assert re.fullmatch(
         r"crawler \d+\.\d+, html-to-markdown [\d.]+, trafilatura [\d.]+, selectolax [\d.]+", extractor()
     )
+
+
+def test_the_outline_of_markdown_is_its_headings_and_its_text() -> None:
+    markdown = whole(
+        "<h2>A <a href=/x(y)>link</a> &amp; *</h2><p>__b__ <img src=/i.png alt=tree> <b>bold</b> a|b"
+        "<ul><li>one<ul><li>two</ul></ul><table><tr><th>h<th>i<tr><td>c<td>d</table><pre># no *heading*</pre>"
+        "<blockquote>quoted</blockquote>"
+    )
+    headings, text = outline_of(markdown)
+    assert headings == [(2, "A link & *")]
+    assert text.splitlines() == [
+        "A link & *",
+        "__b__ tree bold a|b",
+        "one",
+        "two",
+        "h \t i",
+        "c \t d",
+        "# no *heading*",
+        "quoted",
+    ]

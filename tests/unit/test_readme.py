@@ -54,7 +54,7 @@ def _table(text: str, head: str) -> str:
 
 
 def test_the_readme_stays_a_front_page() -> None:
-    assert len(TEXTS["README.md"].splitlines()) < 250
+    assert len(TEXTS["README.md"].splitlines()) < 260
 
 
 @pytest.mark.parametrize("name", sorted(_commands()))

@@ -17,12 +17,14 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import pyarrow as pa
-from pyarrow.parquet import ParquetWriter
+from pyarrow.parquet import ParquetWriter, read_schema
 
 from crawler.archive.stored_pages import StoredPage
+from crawler.errors import UsageError
 from crawler.output.exports.columns import NEEDS_BODY, REMOVED, kind_of, values_of
 from crawler.output.exports.export import Export
 from crawler.output.exports.folder import Entry, Folder, open_folder
+from crawler.output.exports.target import FLAG
 from crawler.output.tables import Kind
 from crawler.storage.values import as_json
 
@@ -74,9 +76,13 @@ async def write(export: Export) -> None:
 
 
 async def _write_partitions(export: Export, folder: Folder, pages: AsyncIterator[StoredPage]) -> None:
-    """The pages come partition by partition; two that differ for SQLite may share a folder, and have a file each."""
+    """The pages come partition by partition; two that differ for SQLite may share a folder, and have a file each.
+
+    An increment brings the partitions of the hosts up to date on which anything has changed, and leaves others alone.
+    """
     by, names = export.options.by, [name for name in export.options.columns if name not in export.options.by]
     schema, written, parts = _schema(names), dict[str, int](), Counter[str]()
+    kept = await _kept(export, folder, schema) if export.is_increment else {}
     page = await anext(pages, None)
     while page is not None:
         partition, rows = _partition(page, by), 0
@@ -89,9 +95,31 @@ async def _write_partitions(export: Export, folder: Folder, pages: AsyncIterator
         written[file] = rows
         parts[partition] += 1
     for entry in folder.known():
-        if _OURS.fullmatch(entry["file"]) and entry["file"] not in written:
+        if _OURS.fullmatch(entry["file"]) and not (entry["file"] in written or entry["file"] in kept):
             folder.remove(entry["file"])
-    await folder.finish(_entries(written))
+    await folder.finish(_entries(kept | written))
+
+
+async def _kept(export: Export, folder: Folder, schema: Any) -> dict[str, int]:
+    """The partitions that an increment leaves alone, and their rows. Raises `UsageError` where it cannot go on."""
+    path = export.target.folder
+    if not folder.is_complete:
+        raise UsageError(f"{FLAG} {path} has no export to bring up to date; leave out --since first")
+    async for _removed in export.removed():
+        pass  # they are counted; their hosts are written anew
+    changed = {f"host={_folder_name(host)}" for host in await export.reader.changed_hosts()}
+    kept = {}
+    for entry in folder.known():
+        *partition, _file = entry["file"].split("/")
+        if not _OURS.fullmatch(entry["file"]) or not folder.holds(entry["file"]):
+            continue
+        if [part.partition("=")[0] for part in partition] != list(export.options.by):
+            raise UsageError(f"{FLAG} {path} is not parted by {','.join(export.options.by)}; leave out --since")
+        if read_schema(path / entry["file"]).names != schema.names:
+            raise UsageError(f"{FLAG} {path} has other columns; leave out --since to write it anew")
+        if changed.isdisjoint(partition):
+            kept[entry["file"]] = int(entry.get("rows", 0))
+    return kept
 
 
 async def _entries(written: Mapping[str, int]) -> AsyncIterator[Entry]:

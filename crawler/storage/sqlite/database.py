@@ -29,12 +29,16 @@ _MIN_SIZE = 512  # bytes: the smallest page; SQLite takes a file of one byte for
 _WRITER_PATIENCE_S = 30.0  # while another program writes: a crawl has time
 _READER_PATIENCE_S = 10.0
 
-_WRITER_PRAGMAS = """
+# New URLs change pages all over their index. What several commits change in the same page goes into the database once,
+# when the log is full: so that is not small. Its file is overwritten then, and not made anew.
+_MAX_LOG_BYTES = 128 * 1024 * 1024
+_WRITER_PRAGMAS = f"""
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA cache_size = -65536;
 PRAGMA temp_store = MEMORY;
-PRAGMA journal_size_limit = 67108864;
+PRAGMA journal_size_limit = {_MAX_LOG_BYTES};
+PRAGMA wal_autocheckpoint = {_MAX_LOG_BYTES // 4096};
 """
 
 

@@ -2,26 +2,32 @@
 
 What is known is improved by being found again: it gets nearer, becomes a seed's, or is admitted. Part of the writer's
 transaction.
-Invariant: a cache of what is stored answers first, so that a link that is known costs no statement.
+Invariant: a cache of what is stored answers first, so that a link that is known costs no statement. What is new takes
+one look into the index of URLs, in the statement that inserts it; only what was there is looked up and improved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
-from crawler.records import ExclusionReason, Reason, Target
+from crawler.records import LISTINGS, ExclusionReason, FoundBy, Reason, SeedMark, Target
 from crawler.storage.known import KnownUrls, nearest
 from crawler.storage.sqlite.columns import IS_LIFTABLE, MADE_PENDING, Execute, JsonStatement
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, HostLimit
+from crawler.storage.sqlite.rows import execute_storable, flat_values
 from crawler.storage.sqlite.url_limit import UrlLimit
-from crawler.storage.values import as_json
+from crawler.storage.values import as_json, storable
 
 _NOWHERE: Mapping[str, int] = MappingProxyType({})
 _URLS_AT_ONCE = 8_000  # in one statement; a sitemap has 50,000, which would hold up the event loop for 0.1 s
+
+_MANY_LINKS = 1_000  # new ones in one transaction
+_url_of, _depth_of = attrgetter("url"), attrgetter("depth")
 
 _ADD_HOSTS = "INSERT OR IGNORE INTO hosts (name) SELECT DISTINCT value FROM json_each(?)"
 
@@ -90,11 +96,11 @@ WHERE urls.url = {url} AND status = 'pending' AND attempts = 0 AND next_fetch_at
 _pending_values = attrgetter(*_OF_TARGET)
 _excluded_values = attrgetter(*_OF_TARGET, "reason", "reason.cause", "reason.detail")
 
-# The last column: whether being found again may let it in. Of what is full (a domain, a host) it is not asked for each
-# link.
+# Whether being found again may let it in. Of what is full (a domain, a host) it is not asked for each link.
 _OF_FULL_HOST = f"cause = '{ExclusionReason.URLS_OF_HOST}'"
+_MAY_ENTER = f"{IS_LIFTABLE} AND NOT ({OF_FULL_DOMAIN}) AND NOT ({_OF_FULL_HOST})"
 _URL_IDS = f"""
-SELECT u.url, u.id, u.depth, u.seed, {IS_LIFTABLE} AND NOT ({OF_FULL_DOMAIN}) AND NOT ({_OF_FULL_HOST})
+SELECT u.url, u.id, u.depth, u.seed, {_MAY_ENTER}, {IS_LIFTABLE}
 FROM json_each(?) AS t CROSS JOIN urls AS u ON u.url = t.value
 """  # noqa: S608 - our own names
 
@@ -102,6 +108,29 @@ _READMIT = f"""
 UPDATE urls SET {MADE_PENDING}, next_fetch_at = ?2
 WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'excluded' RETURNING host_id
 """  # noqa: S608 - our own names
+# OR ROLLBACK and DO NOTHING: a statement that may fail half-way, to be undone alone, first copies each page that it
+# changes. Whoever runs these rolls back anyhow.
+_NEW_PENDING = """
+WITH v (host, url, kind, depth, hops, seed, found_by, found_on) AS ({})
+INSERT OR ROLLBACK INTO urls (
+    host_id, url, kind, status, depth, hops, seed, discovered_at, next_fetch_at, found_by, found_on
+)
+SELECT h.id, v.url, v.kind, 'pending', v.depth, v.hops, v.seed, ?, ?, v.found_by, v.found_on
+FROM v CROSS JOIN hosts AS h ON h.name = v.host
+WHERE true ON CONFLICT (url) DO NOTHING RETURNING url, id, 0
+"""
+_NEW_EXCLUDED = f"""
+WITH v (host, url, kind, depth, hops, seed, found_by, found_on, reason, cause, detail) AS ({{}})
+INSERT OR ROLLBACK INTO urls (
+    host_id, url, kind, status, reason, cause, detail, depth, hops, seed, discovered_at, found_by, found_on
+)
+SELECT
+    h.id, v.url, v.kind, 'excluded', v.reason, v.cause, v.detail, v.depth, v.hops, v.seed, ?, v.found_by,
+    v.found_on
+FROM v CROSS JOIN hosts AS h ON h.name = v.host
+WHERE true ON CONFLICT (url) DO NOTHING RETURNING url, id, {_MAY_ENTER}
+"""  # noqa: S608 - our own names
+
 _HOSTS_OF = """
 SELECT u.id, h.name, u.seed > 0 FROM json_each(?) AS t
 CROSS JOIN urls AS u ON u.url = t.value CROSS JOIN hosts AS h ON h.id = u.host_id
@@ -137,28 +166,56 @@ class Intake:
 
         `found_on`: the rows of the documents that name the URLs, of those that a document names.
         """
-        news = nearest(self._known.unsettled(targets))
+        news = _in_order(nearest(self._known.unsettled(targets)))
         if not news:
             return set()
         await self._execute(_ADD_HOSTS, as_json(sorted({target.host for target in news})))
         admitted: set[str] = set()
         for start in range(0, len(news), _URLS_AT_ONCE):
             part = await self._within_limits(news[start : start + _URLS_AT_ONCE])
-            pending = [(*_pending_values(t), found_on.get(t.url)) for t in part if t.reason is None]
-            excluded = [(*_excluded_values(t), found_on.get(t.url)) for t in part if t.reason is not None]
-            await self._insert(_ADD_PENDING, pending, now)
-            await self._insert(_ADD_EXCLUDED, excluded, now)
+            await self._improve(await self._insert_new(part, now, found_on), now, found_on)
             first = [(t.url, t.priority_s) for t in part if t.priority_s and t.reason is None]
-            await self._insert(_BRING_FORWARD, first, now)
-            self._known.learn(await self._execute(_URL_IDS, as_json([target.url for target in part])))
+            if first:
+                await self._execute(_BRING_FORWARD.sql, as_json(first), now)
             admitted.update(target.host for target in part if target.reason is None)
         gained = as_json(sorted(admitted))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}
 
-    async def _insert(self, statement: JsonStatement, rows: Sequence[Sequence[Any]], now: float) -> None:
-        if rows:
-            await self._execute(statement.sql, as_json(rows), now)
+    async def _insert_new(self, targets: Iterable[Target], now: float, found_on: Mapping[str, int]) -> list[Target]:
+        """Give rows to those that have none; returns the others."""
+        pending, excluded = _by_admission(targets)
+        rest = await self._insert(_NEW_PENDING, pending, now, found_on)
+        return rest + await self._insert(_NEW_EXCLUDED, excluded, now, found_on)
+
+    async def _insert(
+        self, sql: str, targets: Sequence[Target], now: float, found_on: Mapping[str, int]
+    ) -> list[Target]:
+        """The same for those of one admission."""
+        flat = [value for target in targets for value in _new_row(target, found_on.get(target.url))]
+        times = [now] * sql.count("?")
+        inserted: list[Any] = []
+        for values, parameters in flat_values(flat, len(flat) // len(targets) if targets else 1):
+            inserted += await execute_storable(sql.format(values), parameters + times, self._execute)
+        new = {url: (row_id, may_enter) for url, row_id, may_enter in inserted}
+        self._known.learn((t.url, new[t.url][0], t.depth, t.seed, new[t.url][1]) for t in targets if t.url in new)
+        return [target for target in targets if target.url not in new]
+
+    async def _improve(self, targets: Sequence[Target], now: float, found_on: Mapping[str, int]) -> None:
+        """Change the rows of these, which have one, as far as a further way to them changes anything."""
+        if not targets:
+            return
+        rows = {row[0]: row for row in await self._execute(_URL_IDS, as_json([target.url for target in targets]))}
+        better = [target for target in targets if _may_improve(target, rows[target.url])]
+        pending, excluded = _by_admission(better)
+        if pending:
+            values = [(*_pending_values(target), found_on.get(target.url)) for target in pending]
+            await self._execute(_ADD_PENDING.sql, as_json(values), now)
+        if excluded:
+            values = [(*_excluded_values(target), found_on.get(target.url)) for target in excluded]
+            await self._execute(_ADD_EXCLUDED.sql, as_json(values), now)
+        improved = await self._execute(_URL_IDS, as_json([target.url for target in better])) if better else ()
+        self._known.learn(row[:5] for row in chain(rows.values(), improved))
 
     async def ids_of(self, urls: Iterable[str]) -> dict[str, int]:
         """The row ids of URLs that are stored. A batch may hold more of them than the cache, which then forgot some."""
@@ -207,3 +264,47 @@ class Intake:
         for host, seed in hosts:
             seeds[host] = seed or seeds.get(host, False)
         return await self._limits.hosts.turn_away(seeds, self._execute)
+
+
+def _in_order(targets: list[Target]) -> list[Target]:
+    """Many links by depth and URL, as the index of URLs has them: neighbours then share the pages that are looked up
+    and changed. What people, sitemaps and redirects name comes before, in their order; and few links stay in theirs.
+    """
+    links = [target for target in targets if target.found_by is FoundBy.LINK]
+    if len(links) < _MANY_LINKS:
+        return targets
+    links.sort(key=_url_of)
+    links.sort(key=_depth_of)
+    return [*(target for target in targets if target.found_by is not FoundBy.LINK), *links]
+
+
+def _by_admission(targets: Iterable[Target]) -> tuple[list[Target], list[Target]]:
+    """Those that are pending, and those that are excluded."""
+    parts: tuple[list[Target], list[Target]] = ([], [])
+    for target in targets:
+        parts[target.reason is not None].append(target)
+    return parts
+
+
+def _new_row(target: Target, found_on: int | None) -> tuple[Any, ...]:
+    """For `_NEW_PENDING` or, with the last three, for `_NEW_EXCLUDED`. Plain words, as in `values`."""
+    found_by, reason = target.found_by, target.reason
+    row = (
+        target.host,
+        target.url,
+        target.kind._value_,
+        target.depth,
+        target.hops,
+        target.seed._value_,
+        found_by and found_by._value_,
+        found_on,
+    )
+    return row if reason is None else (*row, storable(reason), str(reason.cause), storable(reason.detail))
+
+
+def _may_improve(target: Target, row: Sequence[Any]) -> bool:
+    """Whether `_IMPROVE` may change this row of `_URL_IDS`."""
+    _url, _row_id, depth, seed, _may_enter, is_liftable = row
+    return target.seed is not SeedMark.GUESS and (
+        target.depth < depth or target.seed > seed or (is_liftable and target.reason is None) or target.kind in LISTINGS
+    )

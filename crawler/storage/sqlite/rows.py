@@ -28,16 +28,16 @@ async def insert(table: str, rows: Sequence[Mapping[str, Any]], execute: Execute
 
 async def insert_flat(table: str, columns: str, flat: list[Any], execute: Execute, statement: str = INSERT) -> None:
     """Insert rows whose values stand one after the other, in the order of `columns`."""
-    for values, parameters in _values(flat, len(columns.split(", "))):
+    for values, parameters in flat_values(flat, len(columns.split(", "))):
         await execute_storable(statement.format(table, columns, values), parameters, execute)
 
 
-async def execute_storable(sql: str, parameters: Sequence[Any], execute: Execute) -> None:
+async def execute_storable(sql: str, parameters: Sequence[Any], execute: Execute) -> list[Any]:
     """Execute it, where a parameter may hold what no database can keep."""
     try:
-        await execute(sql, *parameters)
+        return await execute(sql, *parameters)
     except UnicodeEncodeError:  # a lone surrogate: too rare to look for in every text
-        await execute(sql, *storable(parameters))
+        return await execute(sql, *storable(parameters))
 
 
 async def next_id_of(table: str, execute: Execute) -> int:
@@ -50,11 +50,11 @@ def named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str,
     """Rows of values by name, which all have the same names: these, a SELECT of VALUES, and its parameters."""
     if rows:
         columns = tuple(rows[0])
-        for values, parameters in _values([*chain.from_iterable(map(itemgetter(*columns), rows))], len(columns)):
+        for values, parameters in flat_values([*chain.from_iterable(map(itemgetter(*columns), rows))], len(columns)):
             yield columns, values, parameters
 
 
-def _values(flat: list[Any], width: int) -> Iterator[tuple[str, list[Any]]]:
+def flat_values(flat: list[Any], width: int) -> Iterator[tuple[str, list[Any]]]:
     """Rows of so many values, one after the other, as a SELECT of VALUES and its parameters; as many as one may have.
 
     So that few statements occur, the last row stands there more than once, and the limit leaves the others of it out.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, repeat
+from operator import pos
 from typing import Any
 
 from crawler.records import Difference, Result, columns_of
@@ -90,7 +91,8 @@ async def add_links(
         if page is None or not linked:
             continue
         links = columns_of(page.links)
-        rows = zip(repeat(page_id, len(linked)), linked, links.anchors, links.rels, links.nofollows, strict=True)
+        nofollows = map(pos, links.nofollows)  # sqlite3 binds an int in a tenth of the time of a bool
+        rows = zip(repeat(page_id, len(linked)), linked, links.anchors, links.rels, nofollows, strict=True)
         flat.extend(chain.from_iterable(rows if all(linked) else (row for row in rows if row[1] is not None)))
     await insert_flat("links", _LINK_COLUMNS, flat, execute, INSERT_ONCE)
 

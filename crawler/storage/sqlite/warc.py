@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from operator import attrgetter
+
 from crawler.storage.interface import Archived
 from crawler.storage.sqlite.columns import Execute
+from crawler.storage.sqlite.rows import INSERT_ONCE, REPLACE, insert_flat
 
 _SET_FILE = """
 INSERT INTO warc_files (name, folder, bytes, index_bytes) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT (name) DO UPDATE SET folder = ?2, bytes = ?3, index_bytes = ?4
 """
-_ADD_PAYLOAD = """
-INSERT INTO warc_payloads (key, digest, record_id, url, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
-"""
-_SET_URL = "INSERT OR REPLACE INTO warc_urls (url_id, key) VALUES (?, ?)"
+_PAYLOAD = ("key", "digest", "record_id", "url", "at")  # columns, and fields of `WarcPayload`
+_values_of = attrgetter(*_PAYLOAD)
 
 
 async def store_archived(archived: Archived, execute: Execute) -> None:
     """In the transaction of the results that it was written for."""
     for file in archived.files:
         await execute(_SET_FILE, file.name, file.folder, file.size, file.index_size)
-    for one in archived.payloads:
-        await execute(_ADD_PAYLOAD, one.key, one.digest, one.record_id, one.url, one.at)
-    for url_id, key in archived.payload_of:
-        await execute(_SET_URL, url_id, key)
+    payloads = [*chain.from_iterable(map(_values_of, archived.payloads))]
+    await insert_flat("warc_payloads", ", ".join(_PAYLOAD), payloads, execute, INSERT_ONCE)
+    await insert_flat("warc_urls", "url_id, key", [*chain.from_iterable(archived.payload_of)], execute, REPLACE)
