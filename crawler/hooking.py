@@ -10,8 +10,9 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias
 
 import orjson
@@ -27,6 +28,7 @@ from crawler.records import (
     Link,
     Links,
     Page,
+    PreferredTarget,
     Reason,
     Response,
     Result,
@@ -157,7 +159,16 @@ class HookCalls:
             return replace(target, reason=veto)
         if found.depth != target.depth:
             target = at_depth(target, found.depth)
-        return replace(target, priority_s=float(found.priority)) if found.priority else target
+        if not found.priority:
+            return target
+        known = {one.name: getattr(target, one.name) for one in fields(Target)}
+        return PreferredTarget(**known, priority_s=float(found.priority))
+
+    def with_preferred(self, result: Result) -> Result:
+        """The result with those of its targets that have a priority, if there are any."""
+        targets = chain(result.link_targets, result.targets, (one.target for one in result.listed))
+        preferred = [one for one in targets if isinstance(one, PreferredTarget) and one.reason is None]
+        return replace(result, preferred=preferred) if preferred else result
 
     async def failed(self, visit: Visit, result: Result) -> None:
         """Tell of an attempt that brought nothing. What the hook raises is told, since the URL has failed already."""
