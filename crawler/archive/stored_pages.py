@@ -29,7 +29,7 @@ from crawler.records import Page
 from crawler.storage.sqlite.database import explained
 from crawler.urls import host_of
 
-_BATCH = 64  # pages that are read together: a text may be megabytes
+_BATCH, _BATCH_OF_BODIES = 64, 16  # pages that are read together: each may be megabytes
 
 _READ = """
 SELECT c.url_id, c.page_id, u.status, {body}, {columns} FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.url_id
@@ -131,7 +131,8 @@ class PageReader:
             bodies=_BODIES if with_bodies else "",
         )
         with_links = "links" in fields or "link_details" in fields
-        async with aclosing(self._batches(Condition(sql, chosen.parameters))) as batches:
+        size = _BATCH_OF_BODIES if with_bodies else _BATCH
+        async with aclosing(self._batches(Condition(sql, chosen.parameters), size)) as batches:
             async for rows in batches:
                 pages = await pages_of([row[4:] for row in rows], self._read, with_links=with_links)
                 for (url_id, page_id, status, zstd, *_more), page in zip(rows, pages, strict=True):
@@ -175,9 +176,9 @@ class PageReader:
         await self._read(f"CREATE TEMP TABLE parted AS {query.sql}", *query.parameters)
         return Condition("SELECT url_id, page_id, rowid AS place FROM temp.parted", ())
 
-    async def _batches(self, query: Condition) -> AsyncGenerator[Sequence[Sequence[Any]]]:
+    async def _batches(self, query: Condition, size: int = _BATCH) -> AsyncGenerator[Sequence[Sequence[Any]]]:
         with self._explained():
-            rows_of = stream(self.path, self.connection, query.sql, query.parameters, _BATCH)
+            rows_of = stream(self.path, self.connection, query.sql, query.parameters, size)
             async with aclosing(rows_of) as batches:
                 async for rows in batches:
                     yield rows

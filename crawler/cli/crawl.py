@@ -246,7 +246,6 @@ def run_crawl(crawl: Crawl, jsonl: Path | None = None) -> Summary:
         return await stream(crawl, jsonl)
 
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)  # hardly anything here is in a cycle, and looking for them costs 4 %
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(run())
 

@@ -6,8 +6,6 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,13 +23,13 @@ from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
 from crawler.content.markdown import Content
 from crawler.errors import UsageError
+from crawler.output.exports.bar import bar
 from crawler.output.exports.columns import COLUMNS, chosen_columns
 from crawler.output.exports.export import Export, ExportOptions
 from crawler.output.exports.formats import FORMATS, ExportFormat
 from crawler.output.exports.target import FLAG, Target
 from crawler.output.figures import amount, counted, rate, span
 from crawler.output.files import check_writable, write_file
-from crawler.output.streams import lasting_stream
 from crawler.quantities import Age
 from crawler.storage.location import database_at
 from crawler.urls import normalize
@@ -280,7 +278,7 @@ def _check(task: _Task) -> None:
 async def _export(db: Path, task: _Task) -> None:
     write, began = task.form.load(), time.monotonic()
     async with open_pages(db, task.pages, task.since, whole_hosts=bool(task.options.by)) as reader:
-        with _progress(await _total(reader, task.target)) as tell:
+        with bar(await _total(reader, task.target)) as tell:
             async with Export(reader, task.target, task.options, tell, _notify) as export:
                 await write(export)
     _flush(task.target)
@@ -306,31 +304,6 @@ async def _total(reader: PageReader, target: Target) -> int | None:
 
 def _is_watched(target: Target) -> bool:
     return sys.stderr.isatty() and not target.is_terminal
-
-
-@contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    if total is None:
-        yield lambda _done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("exporting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(file=lasting_stream(2)), transient=True) as progress:
-        task, began = progress.add_task("", total=total, rate=""), time.monotonic()
-
-        def tell(done: int) -> None:
-            if done % 100 == 0 or done == total:
-                progress.update(task, completed=done, rate=rate(done / max(time.monotonic() - began, 0.001)))
-
-        yield tell
 
 
 def _tell(task: _Task, export: Export, elapsed_s: float) -> None:

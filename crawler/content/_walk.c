@@ -74,11 +74,13 @@ static PyObject *text_of(walk_t *walk) {
     walk->lines.length = 0;
     byte_t *start = walk->text.start;
     if (start && !append_lines(&walk->lines, start, start + walk->text.length, walk->has_rows)) return PyErr_NoMemory();
-    return str_of(contents(&walk->lines));
+    PyObject *text = str_of(contents(&walk->lines));
+    if (text && !PyUnicode_AsUTF8AndSize(text, NULL)) Py_CLEAR(text); /* kept with it: it is hashed, and sent */
+    return text;
 }
 
-static PyObject *result_of(walk_t *walk, node_t *root) {
-    PyObject *text = text_of(walk), *result = text ? PyTuple_New(LISTS + 3) : NULL;
+static PyObject *result_of(walk_t *walk) {
+    PyObject *text = text_of(walk), *result = text ? PyTuple_New(LISTS + 2) : NULL;
     if (!result) {
         Py_XDECREF(text);
         return NULL;
@@ -86,8 +88,6 @@ static PyObject *result_of(walk_t *walk, node_t *root) {
     int failed = PyTuple_SetItem(result, 0, text);
     for (int i = 0; i < LISTS; i++) failed |= PyTuple_SetItem(result, i + 1, Py_NewRef(walk->lists[i]));
     failed |= PyTuple_SetItem(result, LISTS + 1, Py_NewRef(walk->base_href ? walk->base_href : Py_None));
-    PyObject *attributes = attributes_of(root);
-    failed |= !attributes || PyTuple_SetItem(result, LISTS + 2, attributes);
     if (failed) Py_CLEAR(result);
     return result;
 }
@@ -113,9 +113,7 @@ static PyObject *walk_root(PyObject *module, PyObject *root) {
         if (!(walk.lists[i] = PyList_New(0))) outcome = FAILED;
     if (!(walk.settled_hrefs = PySet_New(NULL))) outcome = FAILED;
     if (outcome == DONE) outcome = walk_over(&walk, (node_t *)address);
-    PyObject *result = NULL;
-    if (outcome == DONE) result = result_of(&walk, (node_t *)address);
-    if (outcome == LEFT_TO_PYTHON) result = Py_NewRef(Py_None);
+    PyObject *result = outcome == DONE ? result_of(&walk) : outcome == LEFT_TO_PYTHON ? Py_NewRef(Py_None) : NULL;
     for (int i = 0; i < LISTS; i++) Py_XDECREF(walk.lists[i]);
     Py_XDECREF(walk.base_href);
     Py_XDECREF(walk.settled_hrefs);
@@ -180,7 +178,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_walk", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 /* What `walk` returns and `load` takes: another number whenever that changes, so that an older build is not used. */
-enum { INTERFACE = 2 };
+enum { INTERFACE = 1 };
 
 PyMODINIT_FUNC PyInit__walk(void) {
     PyObject *module = PyModule_Create(&definition);

@@ -85,17 +85,6 @@ static outcome_t add_link(walk_t *walk, node_t *element, role_t role) {
     return add(walk->lists[LINKS], link ? link : Py_NewRef(Py_None));
 }
 
-/* A title in the head; one elsewhere is only asked for where there is none. */
-static outcome_t add_title(walk_t *walk, node_t *element) {
-    node_t *around = parent(element);
-    if (!around || !(role_of(around) & is_head)) return DONE;
-    int kinds = 0;
-    walk->label.length = 0;
-    for (node_t *child = first_child(element); child; child = next(child))
-        if (node_type(child) == TEXT) TRY(append_text(&walk->label, child, &kinds));
-    return add(walk->lists[TITLES], str_of(contents(&walk->label)));
-}
-
 static outcome_t add_script(walk_t *walk, node_t *element) {
     TRY(add(walk->lists[SCRIPTS], attributes_of(element)));
     slice_t type = value_of(attribute_named(element, "type"));
@@ -152,7 +141,6 @@ static outcome_t collect(walk_t *walk, node_t *element, role_t role) {
     if (role & is_script) return add_script(walk, element);
     if (role & is_image) return walk->images++ < MAX_IMAGES ? add(walk->lists[IMAGES], attributes_of(element)) : DONE;
     if (role & is_medium) return add_medium(walk, element, role);
-    if (role & is_title) return add_title(walk, element);
     if (role & is_time) return add(walk->lists[TIMES], attributes_of(element));
     return role & is_base ? meet_base(walk, element) : DONE;
 }

@@ -18,7 +18,7 @@ typedef enum { DONE, LEFT_TO_PYTHON, FAILED } outcome_t; /* FAILED: an exception
 static PyObject *lines_of, *collapse; /* Python's, for what `kinds_of` finds */
 
 /* In the order in which they are returned. */
-enum { LINKS, RELATIONS, METAS, SCRIPTS, SCRIPTS_OF_TYPE, IMAGES, MEDIA, TIMES, HEADINGS, REFRESHES, TITLES, LISTS };
+enum { LINKS, RELATIONS, METAS, SCRIPTS, SCRIPTS_OF_TYPE, IMAGES, MEDIA, TIMES, HEADINGS, REFRESHES, LISTS };
 
 typedef struct {
     PyObject *lists[LISTS], *base_href, *settled_hrefs;

@@ -6,8 +6,7 @@ typedef uint64_t role_t;
 #define ROLES(R) \
     R(block) R(parted) R(cut) R(line_break) R(table) R(row) R(cell) R(preformatted) R(reading) R(dialog) R(formula) \
     R(template) R(inline_frame) R(line_beginning) R(document) R(annotation) R(anchor) R(area) R(frame) R(heading) \
-    R(relation) R(base) R(meta) R(script) R(image) R(medium) R(source) R(time) R(drawing) R(html_again) R(noscript) \
-    R(head) R(title)
+    R(relation) R(base) R(meta) R(script) R(image) R(medium) R(source) R(time) R(drawing) R(html_again) R(noscript)
 
 #define NUMBER(name) number_of_##name,
 #define ROLE(name) static const role_t is_##name = (role_t)1 << number_of_##name;

@@ -18,11 +18,11 @@ from crawler.content.hyperlinks import read_links
 from crawler.content.resources import MEDIA_TAGS
 from crawler.content.text_lines import lines_of
 from crawler.content.visible_text import TAGS_BY_ROLE, collapse, tag_ids, take_text
-from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, title_of, walk
+from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, walk
 
 PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, and the walk in C is not used
 
-_INTERFACE = 2  # of the extension
+_INTERFACE = 1  # of the extension
 _ELEMENT = 1  # the DOM's number for elements
 _FLAGS = ("has_rows", "has_preformatted", "has_formulas")
 _LINK_NAMES = {"anchor": "a", "area": "area", "frame": "iframe frame"}
@@ -41,8 +41,6 @@ _ROLES: Mapping[str, Collection[int]] = {
     "drawing": tag_ids("svg math"),
     "html_again": tag_ids("foreignobject"),
     "noscript": tag_ids("noscript"),
-    "head": tag_ids("head"),
-    "title": tag_ids("title"),
 }
 # Something of all that is read, in which the two walks are compared before the one in C is used.
 _SPECIMEN = """<!DOCTYPE html><html lang=en><head><meta charset=utf-8><base href="/b/"><title>T</title>
@@ -76,11 +74,8 @@ def walk_in_c(tree: LexborHTMLParser) -> Walked:
     found = None if root is None else _walk.walk(root)
     if found is None:
         return walk(tree)
-    text, links, relations, metas, scripts, scripts_of_type, images, media, times, headings, *others = found
-    refreshes, titles, base, attributes = others
+    text, links, relations, metas, scripts, scripts_of_type, images, media, times, headings, refreshes, base = found
     return Walked(
-        title=title_of(tree, titles),
-        root=attributes,
         text=text,
         headings=[(int(HEADING_TAGS[tag][1]), label) for tag, label in headings],
         links=links,

@@ -18,12 +18,12 @@ from typing import Any
 
 import orjson
 
-from crawler.content.html import CONTENT_HASH_BYTES
+from crawler.content.html import CONTENT_HASH_BYTES, MAX_FIELD_CHARS
 from crawler.content.hyperlinks import MAX_LINKS
 from crawler.content.metadata import Metadata, metadata_hash
 from crawler.content.pdf import MAX_TEXT_CHARS
 from crawler.content.plain_text import page_of_text
-from crawler.content.visible_text import MAX_FIELD_CHARS, collapse
+from crawler.content.visible_text import collapse
 from crawler.records import Link, Page
 from crawler.urls import normalize, without_credentials
 

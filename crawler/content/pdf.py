@@ -13,9 +13,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from crawler.content.encoding import scalar_text
+from crawler.content.html import MAX_FIELD_CHARS
 from crawler.content.invisible import without_invisible
 from crawler.content.plain_text import page_of_text
-from crawler.content.visible_text import MAX_FIELD_CHARS, collapse
+from crawler.content.visible_text import collapse
 from crawler.records import Page
 
 PDF_TYPE = "application/pdf"

@@ -11,10 +11,10 @@ from hashlib import blake2b
 from typing import Any
 
 from crawler.content.encoding import decode, sniffed
-from crawler.content.html import CONTENT_HASH_BYTES, READER_VERSION
+from crawler.content.html import CONTENT_HASH_BYTES, MAX_FIELD_CHARS, READER_VERSION
 from crawler.content.invisible import without_invisible
 from crawler.content.metadata import Metadata, metadata_hash
-from crawler.content.visible_text import MAX_FIELD_CHARS, collapse
+from crawler.content.visible_text import collapse
 from crawler.records import Page
 
 TEXT_TYPE = "text/plain"

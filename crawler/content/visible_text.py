@@ -38,7 +38,6 @@ from crawler.content.text_lines import (
 )
 
 MAX_LABEL_CHARS = 1_000
-MAX_FIELD_CHARS = 10_000  # title, description
 MAX_BLOCKS = 100_000  # marking costs time and memory; a page with more gets a line per element
 MAX_LABEL_NODES = 500  # labels may be nested in labels: without a bound, reading them all would be quadratic
 EMBEDDED_SHARE = 4  # of the length of a document: so many characters of inline documents are parsed

@@ -6,7 +6,7 @@ it says the same by both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
@@ -15,13 +15,11 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from crawler.content.hyperlinks import LINKING_TAGS, LinkElement, link_element
 from crawler.content.metadata import Attributes
 from crawler.content.resources import MAX_RESOURCES, MEDIA_TAGS
-from crawler.content.visible_text import MAX_FIELD_CHARS, collapse, label_of, tag_ids, take_text
+from crawler.content.visible_text import label_of, tag_ids, take_text
 
 MAX_HEADINGS = 1_000
-MAX_EMPTY_TITLES = 10
 MAX_WALKS = 10  # up the tree from elements of a kind: each may stand deep in it
 
-_TITLE = tag_ids("title")
 _NOSCRIPT = tag_ids("noscript")
 _FOREIGN = tag_ids("svg math foreignobject")  # within the last, HTML goes on
 _DRAWN = frozenset({"svg", "math"})
@@ -44,16 +42,14 @@ _GROUP_OF = {tag: group for group, tags in GROUPS.items() for tag in tags}
 class Walked(NamedTuple):
     """What a document has, each kind in document order, what is hidden too but for the text.
 
-    `root` are the attributes of `<html>`. `links` may leave out, with None in its place, what adds nothing: an href
-    that an earlier element has, too, with a text and without nofollow. `relations` are the `<link>` elements.
-    `scripts_of_type` are the texts of the scripts that have a type with 'ld+json' in it, behind the type; others
-    may be among them. `refreshes` are the contents of the first `<meta http-equiv=refresh>`, each with whether only
-    those see it who run no scripts. `media` are the numbers of the tags (of a `<source>`, of what it stands in)
-    with the attributes. `with_itemprop` finds elements of which the text may be read (`label_of`).
+    `links` may leave out, with None in its place, what adds nothing: an href that an earlier element has, too, with
+    a text and without nofollow. `relations` are the `<link>` elements. `scripts_of_type` are the texts of the
+    scripts that have a type with 'ld+json' in it, behind the type; others may be among them. `refreshes` are the
+    contents of the first `<meta http-equiv=refresh>`, each with whether only those see it who run no scripts.
+    `media` are the numbers of the tags (of a `<source>`, of what it stands in) with the attributes. `with_itemprop`
+    finds elements of which the text may be read (`label_of`).
     """
 
-    title: str | None
-    root: Attributes
     text: str
     headings: Sequence[tuple[int, str]]
     links: Iterable[LinkElement | None]
@@ -74,14 +70,11 @@ Walk: TypeAlias = Callable[[LexborHTMLParser], Walked]
 
 def walk(tree: LexborHTMLParser) -> Walked:
     """The reference: the walk of `take_text`, which modifies the tree."""
-    title, root = title_of(tree, _titles_in_head(tree)), tree.root.attributes if tree.root else {}
     found: dict[str, list[LexborNode]] = {group: [] for group in GROUPS}
     text = take_text(tree.root, {tag: found[group] for tag, group in _GROUP_OF.items()}) if tree.root else ""
     metas = [meta.attributes for meta in found["metas"]]
     scripts = [script.attributes for script in found["scripts"]]
     return Walked(
-        title=title,
-        root=root,
         text=text,
         headings=_headings(found["headings"]),
         links=map(link_element, found["links"]),
@@ -96,30 +89,6 @@ def walk(tree: LexborHTMLParser) -> Walked:
         refreshes=_refreshes(found["metas"], metas),
         with_itemprop=lambda: tree.css("[itemprop]"),
     )
-
-
-def title_of(tree: LexborHTMLParser, in_head: Iterable[str]) -> str | None:
-    """The first that is not empty of the titles in the head, or else elsewhere; of SVG, where it names a part of a
-    drawing, none. Empty ones are taken out.
-    """
-    for text in in_head:
-        if title := collapse(text, MAX_FIELD_CHARS):
-            return title
-    for _ in range(MAX_EMPTY_TITLES):
-        first = tree.css_first("title:not(svg title)")
-        if first is None or (title := collapse(first.text(), MAX_FIELD_CHARS)):
-            return title if first else None
-        first.decompose(recursive=False)
-    return None
-
-
-def _titles_in_head(tree: LexborHTMLParser) -> Iterator[str]:
-    """Without a selector, which takes ten times as long."""
-    node = tree.head.first_child if tree.head else None
-    while node is not None:
-        if node.tag_id in _TITLE:
-            yield node.text()
-        node = node.next
 
 
 def _headings(nodes: Sequence[LexborNode]) -> list[tuple[int, str]]:

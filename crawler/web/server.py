@@ -24,9 +24,12 @@ from crawler.archive.audit.reading import Extent, read_audit
 from crawler.archive.filters import UrlFilter
 from crawler.archive.listing import LISTINGS, Listing, Question, listing_of
 from crawler.content.encoding import decode
+from crawler.content.markdown import can_extract
 from crawler.content.media_type import HTML, XHTML
 from crawler.errors import CrawlerError, UsageError
+from crawler.output.front_matter import markdown_document
 from crawler.output.report.page import as_page
+from crawler.output.safe_text import printable
 from crawler.output.status import read_status
 from crawler.output.why import answer
 from crawler.records import Page
@@ -60,6 +63,7 @@ def application(db: Path, access: Access) -> web.Application:
             web.get("/search", pages.search),
             web.get("/page", pages.page),
             web.get("/body", pages.body),
+            web.get("/markdown", pages.markdown),
             web.get("/compare", pages.compare),
             web.get("/views", pages.views),
             web.get("/views/{name}", pages.view),
@@ -131,6 +135,19 @@ class Pages:
         text = decode(body, page.encoding)  # as the reader took it, whatever it says of itself
         headers = {"Content-Security-Policy": SANDBOX, "Content-Type": "text/html; charset=utf-8"}
         return web.Response(body=text.encode("utf-8", "replace"), headers=headers)
+
+    async def markdown(self, request: web.Request) -> web.Response:
+        """The main content of a page as Markdown, for a browser that shows it as text."""
+        async with open_crawl(self._db) as archive:
+            url, version = await _known(archive, request), _number(request, "version", 0, 1 << 31) or None
+            page, made = await archive.page(url, version=version), await archive.markdown(url, version=version)
+        document = None if page is None or made is None else markdown_document(page, made)
+        if document is None:
+            why = "no page is stored" if made is None else made.why_not
+            return render("error.html", http_status=404, title="No Markdown", message=f"{why}")
+        headers = {"Content-Security-Policy": SANDBOX, "Content-Type": "text/plain; charset=utf-8"}
+        shown = "\n".join(map(printable, document.split("\n")))  # nothing that reorders or hides
+        return web.Response(body=shown.encode("utf-8", "replace"), headers=headers)
 
     async def compare(self, request: web.Request) -> web.Response:
         """What differs between two versions of a page."""
@@ -236,6 +253,7 @@ def _told(details: UrlDetails, why: Why) -> dict[str, Any]:
         "facts": [] if page is None else [(name, value) for name, value in _facts(details, page) if value],
         "text": None if page is None else page.text[:_MAX_TEXT],
         "is_cut": page is not None and len(page.text) > _MAX_TEXT,
+        "has_markdown": page is not None and can_extract(),
         "has_frame": page is not None and _is_html(page.content_type),
         "links_out": out[:_LINKS],
         "more_links_out": len(out) > _LINKS,

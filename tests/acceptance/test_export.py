@@ -144,6 +144,7 @@ def test_the_options_of_the_command_are_these_filters(exports: Exports) -> None:
         ("titel = 1", "no such column: titel"),
         ("1) UNION SELECT 1, 2 WHERE (1", "cannot be run"),
         ("1)) UNION SELECT 1, 2 WHERE ((1", "cannot be run"),
+        ("1)) OR ((1", "cannot be run"),
         ("1; DELETE FROM urls", "cannot be run"),
         ("", "cannot be run"),
         ("load_extension('x')", "only reading is allowed"),

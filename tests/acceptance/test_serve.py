@@ -107,6 +107,14 @@ def test_a_page_is_shown_with_all_that_is_known_of_it(browser: Browser) -> None:
     assert "gone: it returned HTTP 404" in browser.text("/page", url=f"{SITE}/dead")
 
 
+def test_main_content_is_given_as_markdown(browser: Browser) -> None:
+    assert "Main content as Markdown" in browser.text("/page", url=f"{SITE}/docs/a")
+    shown = browser.text("/markdown", url=f"{SITE}/docs/a", version=1)
+    assert shown.startswith(f'--- url: "{SITE}/docs/a" title: "Part A"')
+    assert "# Part A The first version" in shown
+    assert "no page is stored" in browser.text("/markdown", url=f"{SITE}/dead", status=404)
+
+
 def test_a_url_that_was_never_seen_is_told_what_the_rules_would_say(browser: Browser) -> None:
     text = browser.text("/page", url=f"{SITE}/private/else", status=404)
     assert "never seen" in text

@@ -68,7 +68,7 @@ def compete(setup: Setup) -> list[Outcome]:
     with nginx(setup.work / "nginx", _SERVED, wildcard=True) as server, name_server() as dns:
         for pending, database in databases.items():
             started = time.monotonic()
-            asyncio.run(_fill(database, pending, server.port))
+            asyncio.run(fill(database, pending, server.port))
             say(f"frontier: {pending:,} pending URLs stored, {time.monotonic() - started:.0f} s")
         contenders = [
             Contender(
@@ -115,8 +115,8 @@ location / {{ default_type "text/html; charset=utf-8"; return 200 '{page("An art
 """
 
 
-async def _fill(path: Path, pending: int, port: int) -> None:
-    """The triggers count along, as they do in a crawl."""
+async def fill(path: Path, pending: int, port: int) -> None:
+    """A database with so many pending URLs of the hosts of this port. The triggers count along, as in a crawl."""
     now = time.time() - 60
     names = [host_name(number) for number in range(_HOSTS)]
     async with open_writer(path) as connection:

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from crawler.content.accelerated import fastest_walk
 from tests.benchmarks.measure import ROOT
 from tests.benchmarks.servers import program
 
@@ -42,6 +43,7 @@ def machine(peers_python: str, node_modules: Path | None, others: Mapping[str, s
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "system": platform.platform(),
         "python": _python(sys.executable),
+        "html": fastest_walk()[1],
         "other pythons": {name: _python(python) for name, python in others.items()},
         "openssl": ssl.OPENSSL_VERSION,
         "sqlite": sqlite3.sqlite_version,

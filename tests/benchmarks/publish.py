@@ -50,8 +50,8 @@ def whole(data: Report) -> str:
 
 
 def short(data: Report) -> str:
-    """For the README: the table and a line."""
-    return table(data, published=True) + "\n" + textwrap.fill(measured_on(data), _WIDTH) + "\n"
+    """For the README, which is a front page: the table alone."""
+    return table(data, published=True)
 
 
 PAGES = {MANUAL: whole, README: short}

@@ -69,7 +69,7 @@ def measured_on(data: Report) -> str:
     machine = data["machine"]
     return (
         f"Measured on {data['measured']}: {machine['cores']} cores ({machine['cpu']}), {machine['python']},"
-        f" {_rounds_of(data)}, commit {machine['commit']}{_versions(data)}."
+        f" HTML read in {machine['html']}, {_rounds_of(data)}, commit {machine['commit']}{_versions(data)}."
     )
 
 

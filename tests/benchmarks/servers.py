@@ -88,16 +88,17 @@ def program(name: str) -> str | None:
 
 @contextmanager
 def nginx(
-    folder: Path, body: str, *, certificate: Certificate | None = None, wildcard: bool = False
+    folder: Path, body: str, *, certificate: Certificate | None = None, wildcard: bool = False, http: str = ""
 ) -> Iterator[Nginx]:
     """nginx with one worker on a free port; `body` says what it serves, in its own language.
 
     `certificate`: to speak TLS. `wildcard`: at every address of 127/8, each host name having one.
+    `http`: what stands outside of the server.
     """
     folder.mkdir(parents=True, exist_ok=True)
     served = Nginx(port=_free_port("0.0.0.0" if wildcard else LOOPBACK), log=folder / "access.log")
     config = folder / "nginx.conf"
-    config.write_text(_nginx_config(folder, served, body, certificate, wildcard))
+    config.write_text(_nginx_config(folder, served, body, certificate, wildcard, http))
     with _started(
         [program("nginx") or "nginx", "-c", str(config), "-e", str(folder / "error.log")], folder, served.port
     ):
@@ -190,7 +191,9 @@ def _free_port(address: str) -> int:
         return port
 
 
-def _nginx_config(folder: Path, served: Nginx, body: str, certificate: Certificate | None, wildcard: bool) -> str:
+def _nginx_config(
+    folder: Path, served: Nginx, body: str, certificate: Certificate | None, wildcard: bool, http: str
+) -> str:
     temporary = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in _TEMPORARY)
     address = "0.0.0.0" if wildcard else LOOPBACK
     tls = f"ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};" if certificate else ""
@@ -208,6 +211,7 @@ http {{
     log_format hits '$msec $connection $status $host $request_uri $body_bytes_sent $sent_http_content_type';
     access_log {served.log} hits;
     keepalive_requests 100000000; keepalive_timeout 300s; sendfile on; tcp_nopush on;
+    {http}
     server {{
         listen {address}:{served.port} backlog=4096 {"ssl" if certificate else ""};
         {tls}

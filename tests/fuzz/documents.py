@@ -23,7 +23,7 @@ from crawler.charsets.encoder import encode
 from crawler.charsets.labels import NAMES
 from crawler.content import encoding, hyperlinks, sitemap, xhtml
 from crawler.content.encoding import scalar_text
-from crawler.content.html import MAX_JSON_LD_CHARS, read_page
+from crawler.content.html import MAX_FIELD_CHARS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.link_header import with_link_header
 from crawler.content.listing_type import listing_kind
 from crawler.content.metadata import HASH_BYTES, MAX_ALTERNATES, MAX_METAS
@@ -31,7 +31,7 @@ from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.pdf import MAX_TEXT_CHARS, read_pdf
 from crawler.content.plain_text import read_text
 from crawler.content.resources import MAX_RESOURCES
-from crawler.content.visible_text import MAX_FIELD_CHARS, MAX_LABEL_CHARS
+from crawler.content.visible_text import MAX_LABEL_CHARS
 from crawler.content.walk import MAX_HEADINGS
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.policy.robots import MAX_RULE_TEXT, RobotsRules

@@ -2,6 +2,7 @@
 
     python -m tests.gold                        # our own pages: seconds
     python -m tests.gold --packages FOLDER      # and Debian's documentation, downloaded into FOLDER: minutes
+    python -m tests.gold --furniture --packages FOLDER      # an experiment: see `furniture`
 
 It needs `pip install -e '.[test,bench]'`. readability-lxml wants an older chardet than the crawler does, and takes part
 where it is installed without its dependencies: `pip install --no-deps readability-lxml cssselect`.
@@ -29,13 +30,33 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.gold", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--packages", type=Path, metavar="FOLDER", help="Debian's documentation too, unpacked there")
-    folder = parser.parse_args().packages
+    parser.add_argument("--furniture", action="store_true", help="measure what furniture learnt over a host would add")
+    given = parser.parse_args()
+    show = _print_furniture if given.furniture else _print_tables
+    show(given.packages)
+
+
+def _print_tables(folder: Path | None) -> None:
     _print_table("our own pages", list(own_documents()))
     if folder is not None:
         from tests.gold.packages import package_documents, unpack
 
         unpack(folder)
         _print_table("Debian's documentation", list(package_documents(folder)))
+
+
+def _print_furniture(folder: Path | None) -> None:
+    from tests.gold.furniture import compared, hosts_of_our_own, hosts_of_packages
+
+    print("| hosts | pages | F1 of the extractor alone | F1 without learnt furniture |\n|---|---|---|---|")
+    for name, hosts in (
+        ("our own", hosts_of_our_own()),
+        ("Debian's documentation", hosts_of_packages(folder) if folder is not None else ()),
+    ):
+        alone, helped = compared(hosts)
+        if alone:
+            means = [f"{_mean(score.f1 for score in scores):.4f}" for scores in (alone, helped)]
+            print(f"| {name} | {len(alone)} | {' | '.join(means)} |", flush=True)
 
 
 def _print_table(title: str, documents: Sequence[Document]) -> None:

@@ -59,6 +59,11 @@ def package_documents(folder: Path, packages: Sequence[str] = PACKAGES) -> Itera
         yield from documents[::step][:_PER_PACKAGE]
 
 
+def package_pages(folder: Path, package: str) -> list[Path]:
+    """All pages of a package that have a source, in the order of their names."""
+    return sorted({page for page, _source in _pages(folder / package)})
+
+
 def _pages(root: Path) -> Iterator[tuple[Path, Path]]:
     """Pages with their sources."""
     for page in root.rglob("*.html"):

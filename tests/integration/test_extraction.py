@@ -23,9 +23,9 @@ def document(body: bytes) -> Document:
 
 @pytest.mark.thorough
 async def test_a_document_that_stalls_the_extractor_is_given_up_and_the_others_are_made() -> None:
-    async with open_extraction(timeout_s=2) as pool:
+    async with open_extraction(timeout_s=10) as pool:
         bad, good = await asyncio.gather(pool.markdown(document(DEEP)), pool.markdown(document(GOOD)))
-    assert bad == "reading took longer than 2 s"
+    assert bad == "reading took longer than 10 s"
     assert isinstance(good, Markdown)
     assert good.text.startswith("# T\n\nSome text")
 

@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crawler.charsets.encoder import encode
-from crawler.content.html import MAX_JSON_LD_CHARS, read_page
+from crawler.content.html import MAX_FIELD_CHARS, MAX_JSON_LD_CHARS, read_page
 from crawler.content.hyperlinks import MAX_DETAILS, MAX_FRAGMENT_CHARS, MAX_LINKS
 from crawler.content.open_graph import MAX_OPEN_GRAPH
 from crawler.content.robots_meta import robots_directives
-from crawler.content.visible_text import MAX_BLOCKS, MAX_FIELD_CHARS, MAX_LABEL_CHARS
+from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS
 from crawler.content.walk import MAX_HEADINGS
 from crawler.records import Link, LinkDetail, Page
 from tests.fuzz.documents import check_joined_by_folder, check_page

@@ -17,6 +17,7 @@ MACHINE = {
     "cores": 2,
     "cpu": "a processor",
     "python": "CPython 3.11.2 (with PGO, with LTO)",
+    "html": "C",
     "commit": "abc",
     "versions": {"wget2": "1.99.1", "scrapy": "2.19.0"},
 }
@@ -41,6 +42,11 @@ def _run(tmp_path: Path, *contenders: Contender, **changes: Any) -> list[Score]:
     return in_turn(replace(SETUP, work=tmp_path, **changes), "site", contenders)
 
 
+def _told(scores: list[Score]) -> str:
+    """What the manual would say, in one line."""
+    return " ".join(whole(report(_outcome(scores), MACHINE)).split())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_pages_have_the_figures_that_are_kept(page: Path) -> None:
     written = page.read_text(encoding="utf-8")
@@ -61,9 +67,8 @@ def test_a_case_is_written_between_its_marks_and_nothing_else_is_touched(tmp_pat
     assert with_figures(page, {"site": data}, short) == (
         "before\n<!-- site:begin -->\n"
         "| crawler | pages/s | ratio | stores |\n| --- | ---: | ---: | --- |\n"
-        "| ours | 2,000 | | |\n| theirs | 500 | 0.25 | nothing |\n\n"
-        f"Measured on {data['measured']}: 2 cores (a processor), CPython 3.11.2 (with PGO, with LTO), medians of 3"
-        " rounds, commit abc.\n<!-- site:end -->\n<!-- hosts:begin -->\nkept\n<!-- hosts:end -->\nafter\n"
+        "| ours | 2,000 | | |\n| theirs | 500 | 0.25 | nothing |\n"
+        "<!-- site:end -->\n<!-- hosts:begin -->\nkept\n<!-- hosts:end -->\nafter\n"
     )
 
 
@@ -85,7 +90,7 @@ def test_who_fails_is_named_with_what_it_said(tmp_path: Path) -> None:
     scores = _run(tmp_path, Contender(name="broken", settings="", run=fail), _contender("ours", 2000))
     assert [len(score.rounds) for score in scores] == [0, 3]
     assert len(calls) == 2
-    told = " ".join(whole(report(_outcome(scores), MACHINE)).split())
+    told = _told(scores)
     assert "**Left out: broken** (failures: 2; the last: status 1: no route)" in told
 
 
@@ -96,7 +101,7 @@ def test_who_crashes_once_runs_again_and_the_page_says_so(tmp_path: Path) -> Non
         return {"rate": 10, "cpu": 1}
 
     scores = _run(tmp_path, Contender(name="shaky", settings="", run=crash_first))
-    told = " ".join(whole(report(_outcome(scores), MACHINE)).split())
+    told = _told(scores)
     assert "| shaky | 10 |" in told
     assert "**Some rounds are missing: shaky** (failures: 1; the last: status -11)" in told
 
@@ -104,12 +109,14 @@ def test_who_crashes_once_runs_again_and_the_page_says_so(tmp_path: Path) -> Non
 def test_the_slow_run_in_fewer_rounds_and_the_page_says_so(tmp_path: Path) -> None:
     scores = _run(tmp_path, _contender("ours", 2000), _contender("slow", 10, most_rounds=2))
     assert [len(score.rounds) for score in scores] == [3, 2]
-    assert "medians of 3 rounds (slow: 2)" in short(report(_outcome(scores), MACHINE))
+    assert "CPython 3.11.2 (with PGO, with LTO), HTML read in C, medians of 3 rounds (slow: 2), commit abc." in _told(
+        scores
+    )
 
 
 def test_the_versions_of_those_that_ran_are_named(tmp_path: Path) -> None:
     scores = _run(tmp_path, _contender("wget2, then selectolax", 2000), _contender("Scrapy", 40, missing="pip"))
-    assert " ".join(short(report(_outcome(scores), MACHINE)).split()).endswith("commit abc, wget2 1.99.1.")
+    assert _told(scores).endswith("commit abc, wget2 1.99.1.")
 
 
 def test_nobody_starts_once_the_time_is_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ _KINDS: Mapping[Kind, str] = {
     Kind.DURATION: "elapsed_s",
     Kind.FLAG: "truncated noindex nofollow",
     Kind.HASH: "content_hash metadata_hash",
-    Kind.JSON: "headers headings open_graph json_ld links metas alternates resources link_details",
+    Kind.JSON: "headers headings open_graph json_ld links metas alternates resources link_details extracts fields",
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 

@@ -54,8 +54,9 @@ from crawler.storage.values import as_json, fetch_values, place_values, url_valu
 
 _url_of = attrgetter("url")
 
+# OR ROLLBACK: see `intake`.
 _SET_URLS = """
-UPDATE urls SET
+UPDATE OR ROLLBACK urls SET
     kind = coalesce(v.kind, urls.kind),
     status = v.status,
     reason = v.reason,
