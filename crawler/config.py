@@ -490,7 +490,7 @@ class CrawlConfig(Slice):
         """The extraction rules: those of some pages, and the one that `--extract` makes."""
         if not self.extract.fields:
             return self.rules
-        from crawler.extraction_rules import read_rules, rule_of_fields
+        from crawler.rule_tables import read_rules, rule_of_fields
 
         return (*self.rules, *read_rules([rule_of_fields(self.extract.fields)]))
 
@@ -552,13 +552,13 @@ class CrawlConfig(Slice):
 def _restored_rules(stored: Mapping[str, Any]) -> tuple[Rule, ...]:
     if not stored.get("rules"):
         return ()
-    from crawler.extraction_rules import read_rules
+    from crawler.rule_tables import read_rules
 
     return read_rules(stored["rules"], "the stored options: ")
 
 
 def _check_names(rules: tuple[Rule, ...]) -> None:
-    from crawler.extraction_rules import PAGE_RULE
+    from crawler.rule_tables import PAGE_RULE
 
     if any(rule.name == PAGE_RULE for rule in rules):
         raise UsageError(f"--extract makes a rule {PAGE_RULE!r}, and the crawl file has one, too; rename that one")

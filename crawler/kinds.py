@@ -335,7 +335,7 @@ class Fields(Several):
     def check(self, value: tuple[str, ...]) -> None:
         """Together they must make a rule."""
         if value:
-            from crawler.extraction_rules import rule_of_fields  # few commands have any
+            from crawler.rule_tables import rule_of_fields  # few commands have any
 
             rule_of_fields(value)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from crawler.archive.listing import Listing, listing_of
 from crawler.errors import UsageError
-from crawler.extraction_rules import VIEW_PREFIX, Rule, columns_of_field, read_rules
+from crawler.extraction_rules import VIEW_PREFIX, Rule, columns_of_field
+from crawler.rule_tables import read_rules
 from crawler.storage.sqlite.views import View
 
 _SHOWN = 5  # columns of fields that people see

@@ -104,7 +104,7 @@ def read_crawl_file(file: Path, options: Iterable[Option]) -> dict[str, Any]:
     if hosts is not None:
         given[HOSTS] = _hosts(str(file), hosts, file.parent)
     if has_rules:
-        from crawler.extraction_rules import read_rules  # few files have any
+        from crawler.rule_tables import read_rules  # few files have any
 
         given[RULES] = read_rules(rules, f"{file}: ")
     return given

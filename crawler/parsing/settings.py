@@ -45,7 +45,7 @@ class ReaderSettings:
         given = orjson.loads(argument)
         rules: tuple[Rule, ...] = ()
         if given["rules"]:
-            from crawler.extraction_rules import read_rules  # a process starts in 65 ms, and few need this
+            from crawler.rule_tables import read_rules  # a process starts in 65 ms, and few need this
 
             rules = read_rules(given["rules"])
         readers, folders = given.get("readers", {}), tuple(given.get("folders", ()))

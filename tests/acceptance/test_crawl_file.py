@@ -50,7 +50,7 @@ def test_what_init_writes_is_every_option_with_its_default(cli: Cli) -> None:
         if option.default is not None and not option.kind.repeatable:
             value = settings.pop(option.key)
             assert option.parse(value if isinstance(value, bool) else str(value)) == option.default
-    lists = {"seeds", "include", "exclude", "drop-param", "allow-private", "header", "check", "extract"}
+    lists = {"seeds", "include", "exclude", "drop-param", "allow-private", "header", "check", "extract", "reader"}
     assert settings.keys() == lists
     assert not any(settings.values())
 

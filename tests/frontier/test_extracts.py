@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from crawler import open_crawl
-from crawler.extraction_rules import read_rules
 from crawler.fakeweb import FakeWeb
 from crawler.records import Extract, Page
+from crawler.rule_tables import read_rules
 from tests.frontier.crawls import DAY_S, NIGHT, Crawled, crawled, rows
 
 PRODUCT = {

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from crawler.content.extracting import MAX_BYTES, MAX_ROWS, MAX_VALUES, extracts
 from crawler.content.reader import read
-from crawler.extraction_rules import read_rules
 from crawler.records import Extract, Page, UrlKind
+from crawler.rule_tables import read_rules
 
 URL = "http://shop.test/products/5?x=1"
 PAGE = """<!doctype html><html lang=en><head><base href="/shop/">

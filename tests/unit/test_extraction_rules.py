@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.errors import UsageError
-from crawler.extraction_rules import UrlPattern, read_rules, rule_of_fields
+from crawler.extraction_rules import UrlPattern
+from crawler.rule_tables import read_rules, rule_of_fields
 
 FIELDS = {"title": "h1"}
 

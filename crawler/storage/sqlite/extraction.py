@@ -14,8 +14,9 @@ from typing import Any
 
 import aiosqlite
 
-from crawler.extraction_rules import Rule, read_rules
+from crawler.extraction_rules import Rule
 from crawler.records import EarlierBody, Extract
+from crawler.rule_tables import read_rules
 from crawler.storage.interface import StoredPage
 from crawler.storage.sqlite.database import explained, open_reader, open_writer
 from crawler.storage.sqlite.extracts import UNREAD, Found, drop_rule, set_rules, store_extracts
