@@ -10,8 +10,9 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias
 
 import orjson
@@ -27,6 +28,7 @@ from crawler.records import (
     Link,
     Links,
     Page,
+    PreferredTarget,
     Reason,
     Response,
     Result,
@@ -43,10 +45,10 @@ from crawler.urls import normalize, without_credentials
 _SLOW_S = 0.1  # in which the event loop could have done a hundred other things
 _UNHOOKED = frozenset({UrlKind.ROBOTS, UrlKind.CHECK})
 _NOT_FAILED = frozenset({UrlStatus.FETCHED, UrlStatus.REDIRECTED, UrlStatus.EXCLUDED})
-AtDepth: TypeAlias = Callable[[Target, int], Target]
-
 _MAX_DEPTH = 1_000_000
 _MAX_MESSAGE = 300  # characters
+
+AtDepth: TypeAlias = Callable[[Target, int], Target]
 
 
 class HookFailedError(Exception):
@@ -89,18 +91,19 @@ class HookCalls:
             return {}, Failure(url=claim.url, kind=FailureKind.HOOK, message=str(error), started_at=now)
         return request.headers, veto
 
-    async def response(self, claim: Claim, response: Response) -> Response | Failure:
-        """The same response, or the failure that the hook has made of it."""
+    async def response(self, claim: Claim, response: Response, found: UrlKind | None) -> Response | Failure:
+        """The same response, or the failure that the hook has made of it. `found`: what its first bytes look like; the
+        body of a sitemap is packed.
+        """
         if self._response is None or claim.kind in _UNHOOKED:
             return response
-        has_page = claim.kind is UrlKind.PAGE and response.read
         seen = IncomingResponse(
             url=response.url,
             kind=claim.kind,
             depth=claim.depth,
             status=response.status_code,
             headers=headers_by_name(readable(response.head)),
-            body=response.body if has_page else b"",
+            body=response.body if found is UrlKind.PAGE else b"",
             content_type=response.content_type,
             truncated=response.truncated,
             elapsed_s=response.elapsed_s,
@@ -123,11 +126,6 @@ class HookCalls:
             return _failed(response, error)
 
     # --- what the frontier asks ---------------------------------------------------------------------------------
-
-    @property
-    def judges_links(self) -> bool:
-        """Whether any link is looked at."""
-        return self._link is not None
 
     async def links(self, page: Page, targets: Sequence[Target], at_depth: AtDepth) -> tuple[Target, ...]:
         """The targets of the page's links, judged once more."""
@@ -161,7 +159,16 @@ class HookCalls:
             return replace(target, reason=veto)
         if found.depth != target.depth:
             target = at_depth(target, found.depth)
-        return replace(target, priority_s=float(found.priority)) if found.priority else target
+        if not found.priority:
+            return target
+        known = {one.name: getattr(target, one.name) for one in fields(Target)}
+        return PreferredTarget(**known, priority_s=float(found.priority))
+
+    def with_preferred(self, result: Result) -> Result:
+        """The result with those of its targets that have a priority, if there are any."""
+        targets = chain(result.link_targets, result.targets, (one.target for one in result.listed))
+        preferred = [one for one in targets if isinstance(one, PreferredTarget) and one.reason is None]
+        return replace(result, preferred=preferred) if preferred else result
 
     async def failed(self, visit: Visit, result: Result) -> None:
         """Tell of an attempt that brought nothing. What the hook raises is told, since the URL has failed already."""

@@ -692,8 +692,7 @@ class Listing:
 class Target:
     """A URL that was found and judged: either to be fetched (pending) or excluded, with the reason.
 
-    `found_by` None: not known. What it was found on is the document of the `Result` that holds it. `priority_s`: it is
-    due as if it had been found so many seconds earlier.
+    `found_by` None: not known. What it was found on is the document of the `Result` that holds it.
     """
 
     url: str
@@ -704,12 +703,18 @@ class Target:
     seed: SeedMark = SeedMark.NO
     reason: Reason | None = None
     found_by: FoundBy | None = None
-    priority_s: float = 0.0
 
     @property
     def status(self) -> UrlStatus:
         """The status with which the URL is stored."""
         return UrlStatus.EXCLUDED if self.reason else UrlStatus.PENDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferredTarget(Target):
+    """One that is due as if it had been found so many seconds earlier: hardly any crawl has one."""
+
+    priority_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -863,7 +868,8 @@ class Result:
     nothing changes but `next_fetch_at`. `requests` were sent for it: more than one where a connection had been closed,
     a robots.txt redirects, or a HEAD was not believed. `place`: what is known by now of the place of the claim's URL.
     Of a check, all is stored in `checks`; `checked` None: it is not over. With `origin_failed`, `checked` is what
-    becomes of the checks of the origin that are due. `exchanges` are the visit's.
+    becomes of the checks of the origin that are due. `preferred` are those of the targets that have a priority.
+    `exchanges` are the visit's.
     """
 
     claim: Claim
@@ -896,4 +902,5 @@ class Result:
     checked: Checked | None = None
     requests: int = 0
     place: Place | None = None
+    preferred: Sequence[PreferredTarget] = ()
     exchanges: tuple[Exchange, ...] = ()

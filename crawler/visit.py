@@ -176,7 +176,8 @@ class Visitor:
         if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
             attempt = await self._fetcher.fetch(url, fresh=True, **asked)
         if self._hooks is not None and isinstance(attempt, Response):
-            attempt = await self._hooks.response(claim, attempt)
+            look = asked.get("look")
+            attempt = await self._hooks.response(claim, attempt, look.kind if look is not None else None)
         if isinstance(attempt, Response) and not self._config.run.response_headers and claim.kind is not UrlKind.CHECK:
             return replace(attempt, head=())  # of a check, it tells a bot wall, and is not stored
         return attempt

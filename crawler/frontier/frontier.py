@@ -210,6 +210,7 @@ class Frontier:
             self._tell(visit, [result for result in results if not result.is_part])
         if self._hooks is not None:
             await self._hooks.failed(visit, results[-1])
+            results = list(map(self._hooks.with_preferred, results))
         if visit.listing is None:
             results = [*results[1:], results[0]]  # what a robots.txt fails by name, then all else of its origin
         if visit.exchanges:

@@ -105,8 +105,11 @@ def test_what_is_fetched_for_other_ends_is_seen_too_but_not_robots_txt(tmp_path:
     web.sites["a.test"].robots("Sitemap: http://a.test/map.xml")
     web.sites["a.test"].sitemap("/map.xml", ["/listed"])
     web.sites["a.test"].redirect("/listed", "/2")
+    web.sites["a.test"].sitemap("/1", ["/listed"])  # which was linked as if it were a page
     hooks = Listening()
     crawled(web, tmp_path / "crawl.db", SEED, hooks=hooks)
+    bodies = {one.url.rpartition("/")[2]: one.body for one in hooks.of("response") if one.status == 200}
+    assert {name: bool(body) for name, body in bodies.items()} == {"": True, "map.xml": False, "1": False, "2": True}
     kinds = {one.url: one.kind for one in hooks.of("request")}
     assert kinds[f"{SEED}map.xml"] is UrlKind.SITEMAP
     assert f"{SEED}robots.txt" not in kinds
@@ -198,7 +201,11 @@ class NoLinks(Hooks):
 
 
 class NoRequests(Hooks):
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
     async def on_request(self, request: OutgoingRequest) -> bool | str | None:
+        self.asked.append(request.url)
         if request.url.endswith("/1"):
             return "not now"
         return False if request.url.endswith("/gone") else None
@@ -227,7 +234,9 @@ def test_requests_that_a_hook_forbids_are_not_made_and_cost_no_turn(tmp_path: Pa
     web = a_web()
     web.sites["a.test"].page("/2", links=["/1"])
     web.sites["a.test"].page("/", links=["/1", "/gone", "/2"])
-    done = crawled(web, tmp_path / "crawl.db", SEED, hooks=NoRequests(), delay_s=10.0)
+    hooks = NoRequests()
+    done = crawled(web, tmp_path / "crawl.db", SEED, hooks=hooks, delay_s=10.0)
+    assert hooks.asked.count(f"{SEED}1") == 1, "however often it is found again"
     assert done.targets("a.test") == ["/robots.txt", "/", "/2"]
     assert excluded(done) == {f"{SEED}1": "hook on_request: not now", f"{SEED}gone": "hook on_request"}
     assert done.gaps("a.test") == [10.0, 10.0]

@@ -15,7 +15,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
-from crawler.records import LISTINGS, ExclusionReason, FoundBy, Reason, SeedMark, Target
+from crawler.records import LISTINGS, ExclusionReason, FoundBy, PreferredTarget, Reason, SeedMark, Target
 from crawler.storage.known import KnownUrls, nearest
 from crawler.storage.sqlite.columns import IS_LIFTABLE, MADE_PENDING, Execute, JsonStatement
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, HostLimit
@@ -174,13 +174,15 @@ class Intake:
         for start in range(0, len(news), _URLS_AT_ONCE):
             part = await self._within_limits(news[start : start + _URLS_AT_ONCE])
             await self._improve(await self._insert_new(part, now, found_on), now, found_on)
-            first = [(t.url, t.priority_s) for t in part if t.priority_s and t.reason is None]
-            if first:
-                await self._execute(_BRING_FORWARD.sql, as_json(first), now)
             admitted.update(target.host for target in part if target.reason is None)
         gained = as_json(sorted(admitted))
         found = await self._execute("SELECT id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", gained)
         return {row[0] for row in found}
+
+    async def bring_forward(self, preferred: Iterable[PreferredTarget], now: float) -> None:
+        """Those that were added and are pending are due as if they had been found earlier."""
+        if rows := [(target.url, target.priority_s) for target in preferred]:
+            await self._execute(_BRING_FORWARD.sql, as_json(rows), now)
 
     async def _insert_new(self, targets: Iterable[Target], now: float, found_on: Mapping[str, int]) -> list[Target]:
         """Give rows to those that have none; returns the others."""

@@ -281,7 +281,9 @@ class Transaction:
             for target in chain(unsettled, sitemaps):
                 news.append(target)
                 found_on.setdefault(target.url, url_id)
-        return await self._intake.add(news, now, found_on)
+        gained = await self._intake.add(news, now, found_on)
+        await self._intake.bring_forward(chain.from_iterable(result.preferred for result in results), now)
+        return gained
 
     async def _link_ids(self, results: Sequence[Result]) -> list[list[int | None]]:
         """The row ids of the link targets of each result; None where there was no room for a row."""
