@@ -102,11 +102,12 @@ def test_the_example_of_a_crawl_file_runs(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=5)
     served = serve(web)
-    example, tables = blocks("toml")
+    example, tables, rules = blocks("toml")
+    rules = rules[rules.index("[[extract]]") :]
     (cli.folder / "more-seeds.txt").write_text(served.url("a.test", "/p2"))
     (cli.folder / "crawl.toml").write_text(
         example.replace("https://example.com/", served.url("a.test")).replace("delay = 2", "delay = 0")
-        + f'allow-private = ["{LOOPBACK[1]}"]\ndns-server = "{served.dns}"\n{tables}'
+        + f'allow-private = ["{LOOPBACK[1]}"]\ndns-server = "{served.dns}"\n{tables}{rules}'
     )
     cli.command("crawl", "--config", str(cli.folder / "crawl.toml"))
     cli.db = cli.folder / "example.db"

@@ -104,7 +104,9 @@ def test_the_file_that_init_writes_has_a_table_to_begin_with(cli: Cli, served: S
     cli.command("init")
     lines = file.read_text().splitlines()
     start = lines.index("# [[host]]")
-    file.write_text("\n".join([*lines[:start], *(line.removeprefix("# ") for line in lines[start:])]) + "\n")
+    end = lines.index("", start)
+    table = [line.removeprefix("# ") for line in lines[start:end]]
+    file.write_text("\n".join([*lines[:start], *table, *lines[end:]]) + "\n")
     crawl(cli, served, served.url("b.test"), "--config", "crawl.toml")
     (stored,) = cli.rows("SELECT options ->> '$.hosts' FROM runs")
     assert '"match":"*.example.com","delay_s":5.0,"per_host":1,"max_pages":1000,"max_requests":5000' in stored

@@ -23,6 +23,7 @@ from tests.frontier.crawls import NIGHT, crawled
 
 # What depends on what a crawl has seen: no rule says it of a URL alone.
 BY_EXPERIENCE = {
+    ExclusionReason.HOOK,
     ExclusionReason.NOFOLLOW,
     ExclusionReason.SESSION_IDS,
     ExclusionReason.URLS_OF_HOST,

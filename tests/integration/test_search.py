@@ -650,7 +650,7 @@ async def test_it_needs_no_more_time_than_it_is_given(tmp_path: Path) -> None:
     db = tmp_path / "crawl.db"
     await crawl_of(db, *(a_page(f"/{n}", f"word {n} " * 2000) for n in range(300)))
     behind = [(await search(db, "word", update_s=0.01)).behind for _ in range(3)]
-    assert behind[0] > behind[1] > behind[2]
+    assert 300 > behind[0] >= behind[1] >= behind[2]  # a busy machine may do nothing in so short a time
     while (await search(db, "word", update_s=0.2)).behind:
         time.sleep(0)
     assert (await search(db, "word")).total == 300
