@@ -13,7 +13,7 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
-from crawler.errors import DatabaseBusyError, UsageError
+from crawler.errors import DatabaseBusyError, NoCrawlError, UsageError
 from crawler.hooks import Hooks
 from crawler.network.cookies import read_cookies
 from crawler.network.fetcher import check_network
@@ -192,7 +192,12 @@ class Crawl:
     async def _options(self) -> CrawlConfig:
         if self._given is None:
             return self._config
-        earlier = await database_at(self._config.db).last_options()
+        try:
+            earlier = await database_at(self._config.db).last_options()
+        except NoCrawlError:
+            if not self._seeds:
+                raise
+            earlier = None  # such as what a disk has left that was full from the start
         if earlier is None:
             return self._config
         check_own_code(earlier, self._code, self._given)

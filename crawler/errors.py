@@ -5,6 +5,7 @@
     +-- DatabaseBusyError         5  another run holds the database
     +-- DatabaseFailedError       6  disk full, file damaged, not a crawl database, newer schema
         +-- ArchiveFailedError    6  a WARC file cannot be written, or has lost what the database says is in it
+        +-- NoCrawlError          6  there is no crawl in the database, or no database
 
 Each message is one line: what is wrong, and what to do.
 """
@@ -45,6 +46,10 @@ class ArchiveFailedError(DatabaseFailedError):
     """The WARC files cannot be written, or are not what the database says of them."""
 
 
-def no_crawl_in(db: Path) -> DatabaseFailedError:
+class NoCrawlError(DatabaseFailedError):
+    """There is nothing in the database, or it is not there."""
+
+
+def no_crawl_in(db: Path) -> NoCrawlError:
     """The error of a command for a database that is not there."""
-    return DatabaseFailedError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` starts one")
+    return NoCrawlError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` starts one")

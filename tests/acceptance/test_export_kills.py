@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from tests.benchmarks.million import make
 pytestmark = pytest.mark.thorough
 
 PAGES = 4_000
-NEEDS_PYARROW = [] if find_spec("pyarrow") else [pytest.mark.skip(reason="needs the extra `parquet`")]
 OLD = b"what an earlier export has written"
 KILLS = 5
 
@@ -55,7 +53,7 @@ DELAYS = _delays()
 
 
 @pytest.mark.parametrize(
-    "form", ["jsonl", "csv", "sitemap", "graphml", "text", pytest.param("parquet", marks=NEEDS_PYARROW)]
+    "form", ["jsonl", "csv", "sitemap", "graphml", "text", pytest.param("parquet", marks=pytest.mark.system)]
 )
 def test_a_file_is_the_old_one_or_the_new_one(cli: Cli, db: Path, form: str) -> None:
     file = cli.folder / "export.txt"
@@ -91,7 +89,7 @@ def test_a_folder_of_texts_is_completed_by_the_same_command(cli: Cli, db: Path) 
 HELPERS = ("_unfinished.jsonl", ".crawler-export.tmp")
 
 
-@pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra `parquet`")
+@pytest.mark.system  # needs pyarrow
 def test_partitions_are_completed_by_the_same_command(cli: Cli, db: Path) -> None:
     folder = cli.folder / "parted"
     arguments = ["parquet", str(folder), "--by", "host,date", "--columns", "url,title", "--db", str(db)]

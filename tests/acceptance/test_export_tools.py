@@ -37,9 +37,7 @@ AS_JSON = {"headers", "open_graph", "metas", "extracts", "fields"}
     params=[
         "known",
         "demo",
-        pytest.param(
-            "manual", marks=pytest.mark.skipif(not MANUAL.is_dir(), reason="needs Debian's postgresql-doc-15")
-        ),
+        "manual",  # of PostgreSQL, in Debian's postgresql-doc-15
     ],
 )
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

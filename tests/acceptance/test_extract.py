@@ -155,6 +155,16 @@ def test_rules_are_applied_to_what_is_stored(cli: Cli, crawled: Served, rules: P
     assert cli.rows("SELECT name FROM sqlite_schema WHERE name = 'extract_product'") == []
 
 
+def test_a_report_names_the_pages_that_lack_what_a_rule_requires(cli: Cli, crawled: Served, rules: Path) -> None:
+    rules.write_text(RULES.replace('"/products/*"', '["/products/*", "/about"]'))
+    cli.command("extract", "--db", str(cli.db), "--config", str(rules))
+    report = ("report", "-", "--format", "json", "--db", str(cli.db), "--fail-on", "extraction-problems")
+    sections = json.loads(cli.command(*report, status=7).out)["sections"]
+    (found,) = (one for one in sections if one["name"] == "extraction-problems")
+    (row,) = found["rows"]
+    assert (row["url"], row["rule"], row["problem"]) == (crawled.url("shop.test", "/about"), "product", "incomplete")
+
+
 def test_pages_without_a_body_are_said_and_keep_what_they_have(cli: Cli, served: Served, rules: Path) -> None:
     cli.crawl(served, served.url("shop.test"), "--no-bodies", "--config", str(rules), *QUICK)
     done = cli.command("extract", "--db", str(cli.db), "--again")

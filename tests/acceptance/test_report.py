@@ -267,6 +267,7 @@ def test_without_its_derived_file_a_report_has_all_the_rest(days: Shop, tmp_path
 def test_no_section_is_left_untested_and_each_can_be_listed(days: Shop) -> None:
     elsewhere = {
         "broken-links",
+        "extraction-problems",  # in test_extract
         "unverified-links",
         "flaky-links",
         "excluded",

@@ -254,3 +254,13 @@ def test_prune_does_as_asked_while_a_crawl_runs(
     out, _err = waiting.communicate(timeout=50)
     assert (waiting.returncode, out[:8]) == (0, "removed ")
     assert "--if-running takes fail, skip, wait or wait:AGE" in cli.command(*prune, "perhaps", status=2).err
+
+
+def test_an_empty_file_is_a_new_database_for_a_crawl_that_has_seeds(cli: Cli, serve: Serve) -> None:
+    web = FakeWeb()
+    web.host("a.test").page("/")
+    served = serve(web)
+    cli.db.touch()
+    assert "there is no crawl in" in cli.crawl(served, status=6).err
+    cli.crawl(served, served.url("a.test"))
+    assert len(cli.pages()) == 1

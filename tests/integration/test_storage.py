@@ -81,7 +81,7 @@ async def test_a_page_that_cannot_be_stored_is_an_error_and_not_passed_over(path
 
 @pytest.mark.thorough
 async def test_a_batch_may_need_more_parameters_than_a_statement_takes(path: Path) -> None:
-    urls = [f"http://a.test/{number}" for number in range(3000)]
+    urls = [f"http://a.test/{number}" for number in range(6000)]
     statements: list[str] = []
     async with open_writer(path) as writer, open_reader(path) as reader:
         store = SqliteStore(path, writer, reader)
@@ -92,10 +92,10 @@ async def test_a_batch_may_need_more_parameters_than_a_statement_takes(path: Pat
         await store.commit([a_result(claims[url], body=a_body(url.encode()), links=[A]) for url in urls], NOW)
     assert sum(statement.startswith("INSERT INTO pages") for statement in statements) > 1
     assert sum(statement.startswith("INSERT INTO fetches") for statement in statements) == 2
-    assert rows(path, "SELECT count(*) FROM fetches") == [(3000,)]
-    assert rows(path, "SELECT count(*) FROM pages JOIN bodies ON hash = body_hash") == [(3000,)]
+    assert rows(path, "SELECT count(*) FROM fetches") == [(6000,)]
+    assert rows(path, "SELECT count(*) FROM pages JOIN bodies ON hash = body_hash") == [(6000,)]
     agreeing = "SELECT count(*) FROM urls JOIN pages ON pages.id = page_id AND url_id = urls.id"
-    assert rows(path, agreeing) == [(3000,)]
+    assert rows(path, agreeing) == [(6000,)]
 
 
 @pytest.mark.parametrize("max_known", [0, 1, 3, 10, 50, 100_000])
