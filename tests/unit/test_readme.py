@@ -143,7 +143,7 @@ def test_the_architecture_names_every_module() -> None:
 
 def test_what_stands_in_the_readme_and_in_the_manual_is_the_same() -> None:
     front, manual = TEXTS["README.md"], "".join(text for page, text in TEXTS.items() if page != "README.md")
-    head = "| crawler | pages/s |"
+    head = "| crawler | pages/s | CPU ms per page |"
     assert _table(front, head) == _table(manual, head)
     (example,) = re.findall(r"^```python\n.*?^```$", front, re.MULTILINE | re.DOTALL)
     assert example in manual
