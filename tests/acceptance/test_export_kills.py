@@ -20,7 +20,7 @@ pytestmark = pytest.mark.thorough
 
 PAGES = 4_000
 OLD = b"what an earlier export has written"
-KILLS = 5
+KILLS = 10
 
 
 @pytest.fixture(scope="module")
