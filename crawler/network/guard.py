@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TypeAlias
-
-from aiohttp import AddrInfoType
+from typing import TYPE_CHECKING, TypeAlias
 
 from crawler.counters import Counters
 from crawler.network.attempt import current_attempt
 from crawler.urls import host_of
+
+if TYPE_CHECKING:
+    from aiohttp import AddrInfoType  # `crawler why` asks the guard, and connects to nothing
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
