@@ -98,6 +98,12 @@ def derived_file(db: Path) -> Path:
     return companion(db, ".derived")
 
 
+async def create(connection: aiosqlite.Connection, script: str) -> None:
+    """Execute the statements of a script in the transaction under way, which `executescript` would commit first."""
+    for statement in script.split(";\n"):
+        await connection.execute(statement)
+
+
 async def bring_up_to_date(
     db: Path,
     derivation: Derivation,

@@ -21,7 +21,7 @@ import aiosqlite
 import orjson
 
 from crawler.archive.current import NEWEST, PAGE_MARK, STATE
-from crawler.archive.derived import Progress
+from crawler.archive.derived import Progress, create
 from crawler.archive.markdown import Kept, MarkdownMaker, PageMarkdown, open_markdown
 from crawler.archive.search_index import FTS_COLUMNS, RANK, TOKENIZER, heading_words, normalized_language
 from crawler.archive.words import words
@@ -79,8 +79,7 @@ class MainIndex:
 
     async def begin(self, connection: aiosqlite.Connection) -> None:
         """See `Derivation`."""
-        for statement in _CREATE.split(";\n"):
-            await connection.execute(statement)
+        await create(connection, _CREATE)
 
     async def take_in(self, progress: Progress, until: float) -> None:
         """See `Derivation`."""

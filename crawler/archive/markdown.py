@@ -15,22 +15,25 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import aiosqlite
 import orjson
 
 from crawler.archive.current import PAGE_MARK
-from crawler.archive.derived import Progress, UnavailableError, bring_up_to_date, derived_file, inode_of
+from crawler.archive.derived import Progress, UnavailableError, bring_up_to_date, create, derived_file, inode_of
 from crawler.bodies import body_hash, decompress, stored_body
 from crawler.content.markdown import Content, Markdown, can_extract, extractor
 from crawler.content.media_type import HTML, XML_TYPES
 from crawler.errors import UsageError
-from crawler.parsing.extraction import TIMEOUT_S, ExtractionPool, open_extraction
 from crawler.parsing.extraction_wire import Document
 from crawler.records import Page
 from crawler.storage.sqlite.database import connect, read_only_uri
 
+if TYPE_CHECKING:
+    from crawler.parsing.extraction import ExtractionPool
+
+TIMEOUT_S = 20.0  # for a page: nearly all take a twentieth of a second
 _PATIENCE_S = 0.5  # for another process that writes the derived file: what cannot be kept is only made again
 _KEY_BYTES = 16
 _MARKUP = XML_TYPES | {HTML, None}  # None: HTML, by a version that kept no media type
@@ -147,6 +150,8 @@ async def open_markdown(
     `notify` gets a line for people when what was kept is made anew, because the extractor is another version. `retry`:
     what failed is tried again. A page may take `timeout_s` seconds. Raises `UsageError` if the extra is missing.
     """
+    from crawler.parsing.extraction import open_extraction  # which every command that reads a crawl would load
+
     check_extra()
     async with open_extraction(timeout_s) as pool:
         yield MarkdownMaker(kept or Kept(db), content, pool, notify, retry=retry)
@@ -224,8 +229,7 @@ class _Keeping:
 
     async def begin(self, connection: aiosqlite.Connection) -> None:
         """See `Derivation`."""
-        for statement in _CREATE.split(";\n"):
-            await connection.execute(statement)
+        await create(connection, _CREATE)
 
     async def take_in(self, progress: Progress, until: float) -> None:
         """See `Derivation`."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import aiosqlite
 
 from crawler.archive.current import IS_CURRENT, PAGE_MARK, STATE, BatchSize, take_in_versions
-from crawler.archive.derived import Progress
+from crawler.archive.derived import Progress, create
 from crawler.archive.fingerprints import BITS, fingerprint
 
 DISTANCE = 5  # bits
@@ -67,8 +67,7 @@ class NearDuplicates:
 
     async def begin(self, connection: aiosqlite.Connection) -> None:
         """See `Derivation`."""
-        for statement in _CREATE.split(";\n"):
-            await connection.execute(statement)
+        await create(connection, _CREATE)
 
     async def take_in(self, progress: Progress, until: float) -> None:
         """See `Derivation`. `until` bounds the reading of texts; the comparison takes 30 s for a million pages."""

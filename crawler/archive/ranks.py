@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import aiosqlite
 
 from crawler.archive.current import IS_CURRENT, NEWEST, PAGE_MARK, STATE
-from crawler.archive.derived import Progress
+from crawler.archive.derived import Progress, create
 
 _DAMPING = 0.85
 _PRECISE = 1e-4  # of all visits: so few still move in the last iteration
@@ -58,8 +58,7 @@ class Ranks:
 
     async def begin(self, connection: aiosqlite.Connection) -> None:
         """See `Derivation`."""
-        for statement in _CREATE.split(";\n"):
-            await connection.execute(statement)
+        await create(connection, _CREATE)
 
     async def take_in(self, progress: Progress, until: float) -> None:
         """See `Derivation`. All or nothing, whenever that ends."""

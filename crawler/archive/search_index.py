@@ -18,7 +18,7 @@ import aiosqlite
 import orjson
 
 from crawler.archive.current import IS_CURRENT, PAGE_MARK, STATE, BatchSize, take_in_versions
-from crawler.archive.derived import Progress
+from crawler.archive.derived import Progress, create
 from crawler.archive.words import words
 
 # Marks are letters here: Thai, Khmer and Indian scripts write vowels by them.
@@ -105,8 +105,7 @@ class SearchIndex:
 
     async def begin(self, connection: aiosqlite.Connection) -> None:
         """See `Derivation`."""
-        for statement in _CREATE.split(";\n"):
-            await connection.execute(statement)
+        await create(connection, _CREATE)
 
     async def take_in(self, progress: Progress, until: float) -> None:
         """See `Derivation`. New versions come first, then what has become of the pages that are known."""

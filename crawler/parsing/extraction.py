@@ -15,8 +15,6 @@ from crawler.parsing.job import Job
 from crawler.parsing.pool import ProcessPool
 from crawler.parsing.wire import Answer
 
-TIMEOUT_S = 20.0  # for a page: nearly all take a twentieth of a second
-
 
 class ExtractionPool(ProcessPool):
     """A few processes that make Markdown."""
@@ -36,7 +34,7 @@ class _ExtractionJob(Job[Markdown | str]):
 
 
 @asynccontextmanager
-async def open_extraction(timeout_s: float = TIMEOUT_S) -> AsyncIterator[ExtractionPool]:
+async def open_extraction(timeout_s: float) -> AsyncIterator[ExtractionPool]:
     """A pool in the running event loop; its processes start when they are needed, and are gone when this is left."""
     pool = ExtractionPool(timeout_s)
     try:
