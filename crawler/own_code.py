@@ -44,15 +44,15 @@ def check_own_code(earlier: Mapping[str, Any], code: OwnCode, given: Iterable[st
     if earlier.get(HOOKS) and code.hooks is None and HOOKS not in named:
         name = earlier[HOOKS]["name"]
         raise UsageError(
-            f"the last run used hooks, and no code is run because a database names it; give them again"
+            f"the last run used hooks; a run never starts code that only the database names, so give them again"
             f" (--hooks {name}), or --hooks none to go on without them"
         )
     missing = sorted(set(earlier.get(READERS, ())) - code.readers.keys())
     if missing and READERS not in named:
         again = " ".join(f"--reader {one}={earlier[READERS][one]}" for one in missing)
         raise UsageError(
-            f"the last run used readers, and no code is run because a database names it; give them again ({again}), or"
-            " --reader none to go on without them"
+            f"the last run used readers; a run never starts code that only the database names, so give them again"
+            f" ({again}), or --reader none to go on without them"
         )
 
 
