@@ -1,0 +1,75 @@
+"""What this process owns of the crawl, as it knows it. The database decides; the fence of each commit asks it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from crawler.storage.postgres.ids import part_of, row_id
+
+
+class Ownership:
+    """The partitions that this worker owns, each with the epoch of its claim. Only leases change it.
+
+    `boot_clock` gives seconds that also pass while the machine sleeps: a lease ends then, too.
+    """
+
+    def __init__(self, worker: int, parts: int, boot_clock: Callable[[], float]) -> None:
+        self.worker = worker  # the id of this incarnation of the process: random
+        self.parts = parts
+        self._boot_clock = boot_clock
+        self._epochs: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
+        self._leaving: set[int] = set()
+        self._may_send_until = 0.0
+
+    def owned(self) -> list[int]:
+        """All that it owns, in order: what it may store results of."""
+        return sorted(self._epochs)
+
+    def active(self) -> list[int]:
+        """Those of which it takes new URLs up: not those that it is giving away."""
+        return sorted(self._epochs.keys() - self._leaving)
+
+    def owns(self, part: int) -> bool:
+        """Whether it owns this one."""
+        return part in self._epochs
+
+    def keeps(self, host_id: int) -> bool:
+        """Whether this host is its own, and stays it."""
+        part = self.part_of(host_id)
+        return part in self._epochs and part not in self._leaving
+
+    def may_send(self) -> bool:
+        """Whether its leases still hold, for all that it knows."""
+        return self._boot_clock() < self._may_send_until
+
+    def part_of(self, host_id: int) -> int:
+        """The partition of a host."""
+        return part_of(host_id, self.parts)
+
+    def next_id(self, part: int) -> int:
+        """The next id of an attempt, a version or a change in a partition that it owns."""
+        count = self._counts[part] = self._counts[part] + 1
+        return row_id(part, self._epochs[part], count)
+
+    # --- for leases -------------------------------------------------------------------------------------------------
+
+    def gain(self, epochs: Mapping[int, int]) -> None:
+        """Of these partitions it is the owner from now on."""
+        self._epochs.update(epochs)
+        self._counts.update(dict.fromkeys(epochs, 0))
+
+    def leave(self, parts: Iterable[int]) -> None:
+        """Take nothing new up of these."""
+        self._leaving.update(parts)
+
+    def lose(self, parts: Iterable[int]) -> None:
+        """They are not its own any more."""
+        for part in parts:
+            self._epochs.pop(part, None)
+            self._counts.pop(part, None)
+            self._leaving.discard(part)
+
+    def hold_until(self, moment: float) -> None:
+        """Requests may be sent until then, by the boot clock."""
+        self._may_send_until = moment
