@@ -7,19 +7,9 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from crawler.records import Claim, EarlierBody, Horizon, HostRecord, Place, RobotsCopy
+from crawler.storage.columns import CLAIM_COLUMNS, IS_ANSWERED, ORIGIN_COLUMNS, claim, host_record, robots_copy
 from crawler.storage.interface import Batch, Cursor
-from crawler.storage.sqlite.columns import (
-    CLAIM_COLUMNS,
-    HOST_COLUMNS,
-    IS_ANSWERED,
-    IS_OF_OTHERS,
-    ORIGIN_COLUMNS,
-    JsonStatement,
-    claim,
-    host_record,
-    prefixes,
-    robots_copy,
-)
+from crawler.storage.sqlite.columns import HOST_COLUMNS, IS_OF_OTHERS, JsonStatement, prefixes
 from crawler.storage.sqlite.session import Session, at_most, next_cursor, place
 from crawler.storage.values import as_json, place_of
 
