@@ -157,10 +157,12 @@ def _programs(folder: Path, account: pwd.struct_passwd | None) -> Path:
     installed = _from_pypi()
     if account is None:
         return installed / "bin"
-    copy = folder / installed.name
-    if not copy.exists():
-        shutil.copytree(installed, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "pgxs"))
-    return copy / "bin"
+    package = installed.parent
+    for part in (installed, package.with_name(f"{package.name}.libs")):  # which programs find beside their package
+        copy = folder / "pypi" / part.relative_to(package.parent)
+        if part.exists() and not copy.exists():
+            shutil.copytree(part, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "pgxs"))
+    return folder / "pypi" / installed.relative_to(package.parent) / "bin"
 
 
 def _from_pypi() -> Path:
