@@ -48,7 +48,7 @@ from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.rule_views import any_listing_of
 from crawler.archive.search import UPDATE_S, Search
-from crawler.bodies import decompress
+from crawler.bodies import DamagedBodyError, decompress
 from crawler.content.markdown import Content
 from crawler.errors import DatabaseFailedError, UsageError
 from crawler.location import Location, file_at, location
@@ -164,14 +164,20 @@ class Archive:
     async def body(self, url: str, *, version: int | None = None) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
 
-        Content-Encoding is undone. None if no body is stored. `version` is as for `page`.
+        Content-Encoding is undone. None if no body is stored. `version` is as for `page`. Raises `DatabaseFailedError`
+        if the body is damaged.
         """
         url = await self._stored(url)
         if version is None:
             rows = await self._read(_BODY, url)
         else:
             rows = await self._read(_BODY_OF_VERSION, url, version - 1)
-        return decompress(rows[0][0]) if rows else None
+        try:
+            return decompress(rows[0][0]) if rows else None
+        except DamagedBodyError as error:
+            raise DatabaseFailedError(
+                f"the stored body of {url} is damaged; `crawler verify` tells of others"
+            ) from error
 
     async def markdown(
         self, url: str, *, version: int | None = None, content: Content = Content.MAIN
