@@ -1,4 +1,4 @@
-"""The clock of the database, by which all processes of a crawl go: read now and then, and advanced by the boot clock."""
+"""The clock of the database, by which all processes of a crawl go: read now and then, advanced by the boot clock."""
 
 from __future__ import annotations
 

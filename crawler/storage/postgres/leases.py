@@ -22,6 +22,7 @@ _SMALL_HANDFUL = 8
 _TRUSTED = 0.8  # of a lease: clocks may run at different speeds, and what was admitted is yet to be sent
 
 _FREE = "SELECT part, epoch, clean FROM parts WHERE lease_until < now()"
+_ANY_FREE = "SELECT 1 FROM parts WHERE lease_until < now() LIMIT 1"
 # The epoch that was read: so `clean`, which was read with it, is that of the owner before.
 _CLAIM = """
 UPDATE parts AS p SET
@@ -34,7 +35,7 @@ _RENEW = "UPDATE parts SET lease_until = now() + $2::float8 * interval '1 second
 _RELEASE = """
 UPDATE parts SET owner = NULL, lease_until = '-infinity', clean = 1 WHERE owner = $1 AND part = ANY($2::int[])
 """
-# What was claimed by a statement whose answer was lost.
+# All but these, for others to take over at once: as if it had died.
 _DROP = "UPDATE parts SET owner = NULL, lease_until = '-infinity' WHERE owner = $1 AND part <> ALL($2::int[])"
 
 
@@ -74,6 +75,10 @@ class Leases:
             if not await self.claim(lacking):
                 await asyncio.sleep(min(0.25, self._ownership.lease_s / 10))
 
+    async def are_free(self) -> bool:
+        """Whether nobody owns some."""
+        return bool(await self._control.fetch(_ANY_FREE))
+
     async def renew(self) -> None:
         """Own all of them for a whole lease from now on. Raises `LeaseLostError` if one is another's by now."""
         async with self._writing:
@@ -90,6 +95,15 @@ class Leases:
         async with self._writing:
             await self._control.execute(_RELEASE, self._ownership.worker, sorted(parts))
             self._ownership.lose(parts)
+
+    async def give_up(self, *, clean: bool) -> None:
+        """Own nothing any more; `clean`: nothing is under way, and nothing is to be kept of what was."""
+        owned = self._ownership.owned()
+        if clean:
+            await self.release(owned)
+        else:
+            await self._control.execute(_DROP, self._ownership.worker, [])
+            self._ownership.lose(owned)
 
     async def _claim(self, rows: Sequence[Any]) -> int:
         asked_at = self._boot_clock()

@@ -6,9 +6,10 @@ changes nothing: where the worker that took it died, another takes it once its l
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 from crawler.errors import UsageError
 from crawler.seeds import Seed, parse_seeds
@@ -52,9 +53,14 @@ async def leave_note(db: str, texts: Iterable[str | Seed]) -> int:
 class TableInbox:
     """The crawl's side: see `interface.Inbox`."""
 
-    def __init__(self, control: Control, lease_s: float) -> None:
+    def __init__(
+        self, control: Control, lease_s: float, turn: asyncio.Lock, take_work: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`turn` and `take_work`: see `ending`. What a note has brought may be work, and its row says so until then."""
         self._control = control
         self._lease_s = lease_s
+        self._turn = turn
+        self._take_work = take_work
 
     async def notes(self) -> AsyncIterator[Note]:
         """The notes, oldest first, each for one worker; `remove` each once it is committed."""
@@ -63,7 +69,9 @@ class TableInbox:
 
     async def remove(self, note: Note) -> None:
         """The note's URLs are committed."""
-        await self._control.execute(_REMOVE, int(note.name.rpartition(" ")[2]))
+        async with self._turn:
+            await self._take_work()
+            await self._control.execute(_REMOVE, int(note.name.rpartition(" ")[2]))
 
 
 def _name_of(note: int) -> str:

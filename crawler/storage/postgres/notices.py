@@ -37,9 +37,8 @@ _LATER = datetime.max.replace(tzinfo=UTC)
 class Word(StrEnum):
     """What a notice is about. The words are stored as they are."""
 
-    SEED = "seed"  # data: [url, whether it was given without a scheme]
-    ROOT = "root"  # data: a URL to which a seed redirects
-    FULL_HOST = "full_host"  # data: a name
+    ROOT = "root"  # a URL that widens the scope; data: [url, SeedMark]
+    FULL_HOST = "full_host"  # of which no more URLs are accepted; data: its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,7 @@ class Notices:
 
     async def look(self, run_id: int) -> Look:
         """Tell what is to be told, and see what there is."""
-        await self._tell(run_id)
+        await self.publish(run_id)
         rows = await self._control.fetch(_LOOK, run_id, self._kept_s)
         here = [row for row in rows if row["id"] is not None]
         new = [row for row in here if row["id"] not in self._seen]
@@ -92,10 +91,8 @@ class Notices:
         """Remove what everybody has read."""
         await self._control.execute(_FORGET, 4 * self._kept_s)
 
-    def _forget_before(self, moment: datetime) -> None:
-        self._seen = {one: told_at for one, told_at in self._seen.items() if told_at > moment}
-
-    async def _tell(self, run_id: int) -> None:
+    async def publish(self, run_id: int) -> None:
+        """Tell what is to be told."""
         if not self._to_tell:
             return
         telling = {secrets.randbits(62): one for one in self._to_tell}
@@ -105,3 +102,6 @@ class Notices:
         )
         del self._to_tell[: len(telling)]
         self._seen.update(dict.fromkeys(telling, _LATER))  # until it is read back
+
+    def _forget_before(self, moment: datetime) -> None:
+        self._seen = {one: told_at for one, told_at in self._seen.items() if told_at > moment}

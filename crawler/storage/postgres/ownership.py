@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-
 from types import MappingProxyType
 
 from crawler.storage.postgres.ids import part_of, row_id

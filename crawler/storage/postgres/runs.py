@@ -7,6 +7,7 @@ when no other worker of it lives, with what all of them have counted.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,11 @@ import orjson
 
 from crawler.errors import DatabaseFailedError, UsageError
 from crawler.records import EndReason
-from crawler.storage.postgres.setback import set_back, set_back_s
 from crawler.storage.postgres.connection import Connection
 from crawler.storage.postgres.control import Control
 from crawler.storage.postgres.session import Session
+from crawler.storage.postgres.setback import set_back, set_back_s
+from crawler.storage.postgres.share import PostgresShare
 from crawler.storage.postgres.totals import added
 from crawler.storage.postgres.transactions import Execute
 from crawler.storage.postgres.workers import in_turn, summed
@@ -54,8 +56,6 @@ UPDATE hosts SET run_requests = run_requests_noted WHERE run_id = $1 AND run_req
 
 # --- while it lasts
 
-_OPEN = "UPDATE runs SET is_open = 1 WHERE id = $1"
-_LET_IN = "UPDATE workers SET alone = 0 WHERE id = $1"
 _JOIN = "SELECT id, options FROM runs WHERE ended_at IS NULL AND is_open = 1 ORDER BY id DESC LIMIT 1 FOR UPDATE"
 _NOTED = "SELECT requests_noted FROM runs WHERE id = $1"
 _NOTE_RUN = "UPDATE runs SET requests_noted = $2 WHERE id = $1"
@@ -74,14 +74,21 @@ _STOP = "UPDATE runs SET stop = $1 WHERE ended_at IS NULL RETURNING id"
 # --- how it ends
 
 _LOCK = "SELECT ended_at, figures FROM runs WHERE id = $1 FOR UPDATE"
-_OTHERS = "SELECT name, figures, alive_until > now() AS lives FROM workers WHERE run_id = $1 AND id <> $2"
+_OTHERS = """
+SELECT figures, alive_until > now() AND leaves = 0 AS lives FROM workers WHERE run_id = $1 AND id <> $2
+"""
 _LEAVE_FIGURES = "UPDATE runs SET figures = $2 WHERE id = $1"
 _TAKE_LEAVE = "UPDATE workers SET leaves = 1, figures = NULL WHERE id = $1"
 _END = """
 UPDATE runs SET ended_at = $2, end_reason = $3, summary = $4, is_open = 0, pages = $5, requests = $6, figures = NULL
 WHERE id = $1 AND ended_at IS NULL
 """
+_ENDED = "SELECT summary, stop FROM runs WHERE id = $1"
 _FORGET_NOTICES = "DELETE FROM notices WHERE run_id <= $1"
+
+_ENDS_OF_ALL = frozenset({EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS})
+_OTHERS_END_S = 15.0  # more than the seconds of grace that what is under way has
+_POLL_S = 0.25
 
 # Of a summary, what is this process's own.
 _OWN_FIGURES = (
@@ -94,6 +101,7 @@ class Runs(Session):
     """See `interface.RunLog` for what each operation is for."""
 
     control: Control
+    share: PostgresShare
 
     async def last_options(self) -> dict[str, Any] | None:
         """The options of the newest run; None where there was none."""
@@ -139,13 +147,6 @@ class Runs(Session):
         pages: int = (await connection.fetchrow(_STORED, run_id))["pages"]
         await connection.execute(_RESUME, run_id, json.dumps(options), pages)
         return run_id, pages
-
-    async def open_run(self) -> None:
-        """All is done that is done once: other workers may join."""
-        async with self.control.transaction() as connection:
-            await in_turn(connection, self.ownership.worker)
-            await connection.execute(_OPEN, self.run_id)
-            await connection.execute(_LET_IN, self.ownership.worker)
 
     async def join_run(self) -> dict[str, Any] | None:
         """Work on the run that is open; returns its options, None where there is none.
@@ -194,6 +195,8 @@ class Runs(Session):
         """
         if decided and len(self.ownership.owned()) < self.ownership.parts:
             return
+        if not decided:
+            await self.share.publish()  # before anything is stored that others would judge without it
 
         async def set_option(execute: Execute) -> None:
             options = json.loads((await execute(_LOCK_OPTIONS, self.run_id))[0]["options"])
@@ -201,20 +204,26 @@ class Runs(Session):
 
         await self._transact(set_option)
 
-    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> dict[str, Any]:
-        """Record why and when the run ended, and what it reports, unless other workers go on with it: then they get
-        what this one has counted. Returns its summary: with what all have counted, where this is the last one.
+    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> dict[str, Any] | None:
+        """Record why and when the run ended, and what it reports, where no other worker is left; returns the summary
+        with what all have counted. Where others are about to end it, too, it is theirs. None: they go on with it.
         """
+        ended = await self._end_or_leave(reason, summary, now)
+        self.share.has_ended = True
+        return ended if ended is not None else await self._summary_of_others(reason)
+
+    async def _end_or_leave(self, reason: EndReason, summary: dict[str, Any], now: float) -> dict[str, Any] | None:
+        """None: there are others, who get what this worker has counted."""
         own = {name: summary[name] for name in _OWN_FIGURES if name in summary}
         async with self.control.transaction() as connection:
             run = await connection.fetchrow(_LOCK, self.run_id)
-            others = await connection.fetch(_OTHERS, self.run_id, self.ownership.worker)
             if run is None or run["ended_at"] is not None:
                 raise DatabaseFailedError(f"run {self.run_id} was ended by somebody else")
+            others = await connection.fetch(_OTHERS, self.run_id, self.ownership.worker)
             await connection.execute(_TAKE_LEAVE, self.ownership.worker)
             if any(other["lives"] for other in others):
                 await connection.execute(_LEAVE_FIGURES, self.run_id, summed(run["figures"], json.dumps(own)))
-                return summary
+                return None
             left = [json.loads(text) for text in (run["figures"], *(other["figures"] for other in others)) if text]
             stored = await connection.fetchrow(_STORED, self.run_id)
             summary = _of_all(summary, own, left, stored["pages"])
@@ -222,6 +231,18 @@ class Runs(Session):
             await connection.execute(_END, self.run_id, now, reason, text, stored["pages"], stored["requests"])
             await connection.execute(_FORGET_NOTICES, self.run_id)
             return summary
+
+    async def _summary_of_others(self, reason: EndReason) -> dict[str, Any] | None:
+        """What the last one records, who is about to."""
+        ends_for_all = reason in _ENDS_OF_ALL
+        for _ in range(int(_OTHERS_END_S / _POLL_S)):
+            row = (await self.control.fetch(_ENDED, self.run_id))[0]
+            if row["summary"] is not None:
+                return dict(json.loads(row["summary"]))
+            if not (ends_for_all or row["stop"] is not None):
+                break
+            await asyncio.sleep(_POLL_S)
+        return None
 
 
 async def stop_run(control: Control, reason: EndReason) -> bool:

@@ -129,6 +129,11 @@ class Workers:
             await connection.execute(_TAKE_OVER, run_id, unused, summed(run["figures"], figures))
 
 
+async def live_workers(connection: Connection) -> list[str]:
+    """The names of those that live, the oldest first, by one who is none of them."""
+    return [row["name"] for row in await connection.fetch(_ALIVE, 0) if not is_dead(row["process"])]
+
+
 async def in_turn(connection: Connection, worker: int) -> None:
     """First in a transaction of a worker: its row is there until it ends, and it counts as one that has work.
 
