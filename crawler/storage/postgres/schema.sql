@@ -55,6 +55,7 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
+    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
     stale_run int               -- the run in which all that was to be fetched again has been asked for
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -119,7 +120,9 @@ CREATE TABLE arrivals (
     part int NOT NULL,
     host_id bigint NOT NULL,
     pending int NOT NULL,
-    excluded int NOT NULL
+    excluded int NOT NULL,
+    fetched int NOT NULL DEFAULT 0,         -- -1: it turned out to be a sitemap, and is pending again
+    unstored_links int NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0.01);
 CREATE INDEX arrivals_of_part ON arrivals (part);
 
