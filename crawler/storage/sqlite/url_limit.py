@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.records import Reason, Result, Target
-from crawler.storage.columns import TAKEN_IN
+from crawler.storage.columns import IS_LIFTABLE, TAKEN_IN
 from crawler.storage.room import Judge, Tally, ToldOnce, cuts, unstored_of_hosts, wanted_rows
-from crawler.storage.sqlite.columns import IS_LIFTABLE, Execute, JsonStatement
+from crawler.storage.sqlite.columns import Execute, JsonStatement
 from crawler.storage.values import as_json
 
 _MAX_REMEMBERED = 65_536  # hosts
