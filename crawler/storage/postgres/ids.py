@@ -34,8 +34,9 @@ def head_id_of(digest: bytes) -> int:
 
 
 def row_id(part: int, epoch: int, count: int) -> int:
-    """Of the row that its partition's owner makes as its `count`th since it claimed it. Epoch 0 is nobody's: it has what
-    was copied from SQLite, whose ids are the counts.
+    """Of the row that its partition's owner makes as its `count`th since it claimed it.
+
+    Epoch 0 is nobody's: it has what was copied from SQLite, whose ids are the counts.
     """
     return epoch << (_COUNTER_BITS + _PART_BITS) | part << _COUNTER_BITS | count
 
