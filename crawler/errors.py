@@ -6,6 +6,7 @@
     +-- DatabaseFailedError       6  disk full, file damaged, not a crawl database, newer schema
         +-- ArchiveFailedError    6  a WARC file cannot be written, or has lost what the database says is in it
         +-- NoCrawlError          6  there is no crawl in the database, or no database
+        +-- LeaseLostError        6  of several processes, another one has taken over what this one was about to store
 
 Each message is one line: what is wrong, and what to do.
 """
@@ -50,6 +51,12 @@ class NoCrawlError(DatabaseFailedError):
     """There is nothing in the database, or it is not there."""
 
 
-def no_crawl_in(db: Path) -> NoCrawlError:
+class LeaseLostError(DatabaseFailedError):
+    """Another process owns hosts of which this one was about to store results. Nothing of these was stored; all that
+    the process holds in memory may be out of date, so it has to begin anew.
+    """
+
+
+def no_crawl_in(db: Path | str) -> NoCrawlError:
     """The error of a command for a database that is not there."""
     return NoCrawlError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` starts one")

@@ -24,7 +24,7 @@ from crawler.policy.rate import DAY_S, unchanged
 from crawler.policy.recrawl import rhythm
 from crawler.policy.robots import MAX_CRAWL_DELAY_S, RobotsRules
 from crawler.records import ChangeRate
-from crawler.storage.sqlite.columns import IS_ANSWERED
+from crawler.storage.columns import IS_ANSWERED
 from crawler.storage.sqlite.database import explained
 
 _CLASSES = 4.0  # of rates and intervals, a doubling

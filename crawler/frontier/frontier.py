@@ -286,7 +286,7 @@ class Frontier:
 
     async def stored_body(self, claim: Claim) -> EarlierBody | None:
         """The body of the version that is stored of the claim's URL; None where that was not kept."""
-        return await self._store.stored_body(claim.url_id)
+        return await self._store.stored_body(claim)
 
     def turn_in_s(self, claim: Claim) -> float | None:
         """Seconds until the claim's visit may make another request; None where its host is left alone for now, or no

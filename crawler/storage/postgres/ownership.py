@@ -6,16 +6,22 @@ from collections.abc import Callable, Iterable, Mapping
 
 from crawler.storage.postgres.ids import part_of, row_id
 
+DEFAULT_LEASE_S = 30.0  # at least 20 commits
+
 
 class Ownership:
     """The partitions that this worker owns, each with the epoch of its claim. Only leases change it.
 
-    `boot_clock` gives seconds that also pass while the machine sleeps: a lease ends then, too.
+    `boot_clock` gives seconds that also pass while the machine sleeps: a lease ends then, too. `lease_s` is for how
+    long a partition is its own from each claim, renewal and commit on.
     """
 
-    def __init__(self, worker: int, parts: int, boot_clock: Callable[[], float]) -> None:
+    def __init__(
+        self, worker: int, parts: int, boot_clock: Callable[[], float], lease_s: float = DEFAULT_LEASE_S
+    ) -> None:
         self.worker = worker  # the id of this incarnation of the process: random
         self.parts = parts
+        self.lease_s = lease_s
         self._boot_clock = boot_clock
         self._epochs: dict[int, int] = {}
         self._counts: dict[int, int] = {}

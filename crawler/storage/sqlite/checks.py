@@ -9,7 +9,8 @@ from collections.abc import Sequence, Set
 from typing import Any
 
 from crawler.records import Checked, CheckVerdict, Failure, HostRecord, Response, Result, UrlKind
-from crawler.storage.sqlite.columns import HOST_COLUMNS, Execute, JsonStatement, host_record
+from crawler.storage.columns import host_record
+from crawler.storage.sqlite.columns import HOST_COLUMNS, Execute, JsonStatement
 from crawler.storage.values import as_json, storable
 from crawler.urls import host_of
 

@@ -7,19 +7,9 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from crawler.records import Claim, EarlierBody, Horizon, HostRecord, Place, RobotsCopy
+from crawler.storage.columns import CLAIM_COLUMNS, IS_ANSWERED, ORIGIN_COLUMNS, claim, host_record, robots_copy
 from crawler.storage.interface import Batch, Cursor
-from crawler.storage.sqlite.columns import (
-    CLAIM_COLUMNS,
-    HOST_COLUMNS,
-    IS_ANSWERED,
-    IS_OF_OTHERS,
-    ORIGIN_COLUMNS,
-    JsonStatement,
-    claim,
-    host_record,
-    prefixes,
-    robots_copy,
-)
+from crawler.storage.sqlite.columns import HOST_COLUMNS, IS_OF_OTHERS, JsonStatement, prefixes
 from crawler.storage.sqlite.session import Session, at_most, next_cursor, place
 from crawler.storage.values import as_json, place_of
 
@@ -179,9 +169,9 @@ class DueReads(Session):
         rows = await self._read(_STALE_URLS, (hosts, *bounds, limit, horizon.started_at, lent, others))
         return [claim(row) for row in rows]
 
-    async def stored_body(self, url_id: int) -> EarlierBody | None:
-        """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
-        rows = await self._read(_STORED_BODY, (url_id,))
+    async def stored_body(self, claim: Claim) -> EarlierBody | None:
+        """The body of the newest version of the claim's URL, which may have been read by an earlier release; None: not kept."""
+        rows = await self._read(_STORED_BODY, (claim.url_id,))
         return EarlierBody(digest=rows[0][0], zstd=rows[0][1], content_type=rows[0][2]) if rows else None
 
     async def answered_since(self, host_id: int, moment: float) -> bool:

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from crawler.records import ExclusionReason, Reason
-from crawler.storage.sqlite.columns import MADE_PENDING, TAKEN_IN, Execute, JsonStatement
+from crawler.storage.columns import MADE_PENDING, TAKEN_IN
+from crawler.storage.sqlite.columns import Execute, JsonStatement
 from crawler.storage.values import as_json
 
 OF_FULL_DOMAIN = f"cause = '{ExclusionReason.HOSTS_OF_DOMAIN}'"

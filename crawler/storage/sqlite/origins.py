@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from crawler.records import Blame, Result, RobotsCopy
+from crawler.storage.columns import IS_FORBIDDEN, MADE_PENDING, ROBOTS_COLUMNS
 from crawler.storage.sqlite.change_log import LOG_BROKEN
 from crawler.storage.sqlite.checks import conclude_origin
-from crawler.storage.sqlite.columns import IS_FORBIDDEN, MADE_PENDING, ROBOTS_COLUMNS, Execute
+from crawler.storage.sqlite.columns import Execute
 from crawler.storage.sqlite.intake import Limits
 
 # An attempt that failed says nothing about the rules: the copy that was read last stays, with the time of its reading.

@@ -18,10 +18,11 @@ import orjson
 
 from crawler.extraction_rules import Rule
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
+from crawler.storage.columns import IS_ANSWERED, MADE_PENDING
 from crawler.storage.interface import Archived
 from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
-from crawler.storage.sqlite.columns import IS_ANSWERED, MADE_PENDING, JsonStatement
+from crawler.storage.sqlite.columns import JsonStatement
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions

@@ -28,12 +28,13 @@ from crawler.records import (
     UrlKind,
     UrlStatus,
 )
+from crawler.storage.columns import IS_ANSWERED, MADE_PENDING, host_record
 from crawler.storage.heads import Heads
 from crawler.storage.interface import Archived
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, change_rows
 from crawler.storage.sqlite.checks import is_check, store_checks
-from crawler.storage.sqlite.columns import HOST_COLUMNS, IS_ANSWERED, MADE_PENDING, JsonStatement, host_record
+from crawler.storage.sqlite.columns import HOST_COLUMNS, JsonStatement
 from crawler.storage.sqlite.extracts import found_by, set_rules, store_extracts
 from crawler.storage.sqlite.heads import head_columns
 from crawler.storage.sqlite.intake import Intake, Limits

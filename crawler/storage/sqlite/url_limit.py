@@ -19,7 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crawler.records import ANSWERED, ExclusionReason, Reason, Result, Target, UrlKind
-from crawler.storage.sqlite.columns import IS_LIFTABLE, TAKEN_IN, Execute, JsonStatement
+from crawler.storage.columns import TAKEN_IN
+from crawler.storage.sqlite.columns import IS_LIFTABLE, Execute, JsonStatement
 from crawler.storage.values import as_json
 
 _FULL = Reason(ExclusionReason.URLS_OF_HOST)

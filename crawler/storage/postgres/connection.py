@@ -1,0 +1,180 @@
+"""Connections to the server: the settings with which each begins, and errors of the server in one line each.
+
+Invariants: no message holds the password. What the crawl relies on is a start-up parameter of the session, which no
+RESET takes away; where something between us and the server (PgBouncer) does not pass it on, nothing begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+import asyncpg
+
+from crawler.errors import DatabaseFailedError
+
+# asyncpg's classes are generic at check time alone.
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+MIN_SERVER = 15  # the oldest that was tried
+
+_CONNECT_S = 15.0
+_MOST_CONNECTIONS = 4  # of one process: one for commits, the others for reads beside them
+
+# A statement prepared while the tables were empty would be planned once for all, to read them from end to end; and the
+# planner, which knows nothing of how they grow, is to go by their indexes. Compiling (jit) is for reports.
+CRAWL_SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "plan_cache_mode": "force_custom_plan",
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "jit": "off",
+    }
+)
+
+
+async def connect(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection, for whoever closes it. Raises errors of asyncpg: see `explained`."""
+    with _understood(db):
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(db, **_parameters(db, settings))
+    try:
+        await _check(connection, settings)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+@asynccontextmanager
+async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> AsyncIterator[Pool]:
+    """Connections, opened as they are needed. Raises `DatabaseFailedError` if there is no way to one."""
+
+    async def check(connection: Connection) -> None:
+        await _check(connection, settings)
+
+    async def keep(_connection: Connection) -> None:
+        """Leave the session as it is: nothing is ever set in one, and to ask for that takes a round trip a use."""
+
+    with explained(db), _understood(db):
+        pool: Pool = await asyncpg.create_pool(
+            db, min_size=1, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
+        )
+    try:
+        yield pool
+    finally:
+        pool.terminate()  # nothing is under way; to say goodbye to a server that has gone would take a minute
+
+
+def worker_settings(name: str, lease_s: float) -> dict[str, str]:
+    """Of a worker's connections: one that stands still in a transaction is ended long before others may wait for it."""
+    idle_ms = max(1, int(lease_s * 500))
+    return {**CRAWL_SETTINGS, "application_name": name, "idle_in_transaction_session_timeout": f"{idle_ms}ms"}
+
+
+@contextmanager
+def explained(db: str) -> Iterator[None]:
+    """Turn errors of the server, of the way to it and of asyncpg into one line that names the cause."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        raise DatabaseFailedError(f"{shown(db)}: {_explanation(error)}") from error
+
+
+def shown(db: str) -> str:
+    """The URL of a database as people may see it: without its password, wherever that stands."""
+    parts = urlsplit(db)
+    name, at, host = parts.netloc.rpartition("@")
+    query = "&".join(pair for pair in parts.query.split("&") if not pair.startswith(("password=", "sslpassword=")))
+    return urlunsplit(parts._replace(netloc=f"{name.partition(':')[0]}{at}{host}", query=query))
+
+
+@contextmanager
+def _understood(db: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise DatabaseFailedError(f"{shown(db)} is not the URL of a database: {_one_line(error)}") from error
+
+
+def _parameters(db: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    given = dict(parse_qsl(urlsplit(db).query))
+    of_server = {} if "target_session_attrs" in given else {"target_session_attrs": "primary"}
+    return {"server_settings": {"application_name": "crawler", **settings}, "timeout": _CONNECT_S, **of_server}
+
+
+async def _check(connection: Connection, settings: Mapping[str, str]) -> None:
+    """That the server is one that we know, and that all settings have arrived there."""
+    version = connection.get_server_version().major
+    if version < MIN_SERVER:
+        raise DatabaseFailedError(f"the server is PostgreSQL {version}; version {MIN_SERVER} or newer is needed")
+    sql = "SELECT n, current_setting(n) FROM unnest($1::text[]) AS n"
+    for name, value in await connection.fetch(sql, list(CRAWL_SETTINGS.keys() & settings.keys())):
+        if value != settings[name]:
+            raise DatabaseFailedError(
+                f"the server says {name} = {value}, as behind a PgBouncer that ignores what it is asked; connect to the"
+                f" server itself, or run ALTER ROLE ... SET {name} = {settings[name]} there"
+            )
+
+
+# By the class of the error, the most special first (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (
+        (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
+        "{}; check the user and the password (PGPASSFILE, PGPASSWORD, or in the URL)",
+    ),
+    (asyncpg.InvalidCatalogNameError, "{}; make it (`createdb`), or name another in --db"),
+    (asyncpg.InvalidSchemaNameError, "{}; make it (CREATE SCHEMA), or name another with ?search_path= in --db"),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "{}; the user of --db must own the crawl's tables, or be allowed to make them",
+    ),
+    (asyncpg.DiskFullError, "the server's disk is full; committed data is safe; free some space and run it again"),
+    (asyncpg.TooManyConnectionsError, "{}; raise max_connections, or run fewer workers"),
+    (
+        (asyncpg.ReadOnlySQLTransactionError, asyncpg.TargetServerAttributeNotMatched),
+        "the server is a standby, or read-only; name the primary in --db",
+    ),
+    (asyncpg.OutOfMemoryError, "the server is out of memory"),
+    (asyncpg.CannotConnectNowError, "{}; try again in a moment"),
+    (
+        (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),
+        "the server is going away; committed data is safe; run the same command again once it is back",
+    ),
+    (asyncpg.IdleInTransactionSessionTimeoutError, "the server ended a transaction that this process had left open"),
+    (asyncpg.LockNotAvailableError, "another process holds what this one waited for; try again in a moment"),
+    (asyncpg.QueryCanceledError, "the server ended a statement that took too long ({})"),
+    (
+        (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError),
+        "{}; a PgBouncer in transaction mode must be 1.21 or newer and have max_prepared_statements set",
+    ),
+    ((asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError), "{}; the database is damaged; restore a backup"),
+    (
+        (asyncpg.PostgresConnectionError, ConnectionError, asyncpg.InterfaceError),
+        "the connection was lost ({}); committed data is safe; run the same command again once the server is back",
+    ),
+)
+
+
+def _explanation(error: BaseException) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "there is no server that answers; is it running, and are host and port right?"
+    if isinstance(error, TimeoutError):
+        return "the server does not answer"
+    text = _one_line(error)
+    if "unsupported startup parameter" in text:
+        return f"{text}: PgBouncer's ignore_startup_parameters must name it; see the manual on several machines"
+    for kinds, explanation in _CAUSES:
+        if isinstance(error, kinds):
+            return explanation.format(text)
+    return text
+
+
+def _one_line(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines: list[str] = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,123 @@
+"""What the store's slices share: connections, what this process owns, and how it changes what is stored.
+
+Reads take any connection of the pool, and never wait for a commit. What changes rows that only their owner may change
+takes turns with the commits of this process, behind a fence (see transactions.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar
+
+import orjson
+
+from crawler.records import HostRecord
+from crawler.storage.columns import host_columns, host_record
+from crawler.storage.heads import Heads
+from crawler.storage.interface import Cursor
+from crawler.storage.known import KnownUrls
+from crawler.storage.postgres.connection import Pool, explained
+from crawler.storage.postgres.hosts import HostChanges
+from crawler.storage.postgres.limits import Limits
+from crawler.storage.postgres.ownership import Ownership
+from crawler.storage.postgres.transactions import Execute, Tally, fence, in_transaction
+from crawler.storage.values import as_json
+
+_T = TypeVar("_T")
+
+MOST = (1 << 31) - 1  # of an int
+
+
+class Session:
+    """`db` is the URL, for messages: see `connection.shown`."""
+
+    def __init__(self, db: str, pool: Pool, ownership: Ownership, known: KnownUrls | None = None) -> None:
+        self.db = db
+        self.ownership = ownership
+        self.run_id = 0
+        self._pool = pool
+        self._known = known if known is not None else KnownUrls()
+        self._heads = Heads()
+        self._limits = Limits()
+        self._writing = asyncio.Lock()
+
+    async def _read(self, sql: str, *parameters: Any) -> list[Any]:
+        with explained(self.db):
+            rows: list[Any] = await self._pool.fetch(sql, *parameters)
+            return rows
+
+    async def _write(self, sql: str, *parameters: Any) -> list[Any]:
+        """One statement that changes nothing that only an owner may change."""
+        return await self._transact(lambda execute: execute(sql, *parameters))
+
+    async def _transact(self, work: Callable[[Execute], Awaitable[_T]]) -> _T:
+        """What `work` does, in one transaction, unfenced; it may be begun again."""
+        with explained(self.db):
+            return await in_transaction(self._pool, work)
+
+    async def _transact_fenced(self, parts: Collection[int], work: Callable[[Execute], Awaitable[_T]]) -> _T:
+        """The same for what only the owner of these partitions may change, in turn with commits.
+
+        Raises `LeaseLostError` if another process owns one of them by now.
+        """
+
+        async def fenced(execute: Execute) -> _T:
+            await fence(dict.fromkeys(parts, Tally()), self.ownership, self.run_id, execute)
+            return await work(execute)
+
+        async with self._writing:
+            return await self._transact(fenced)
+
+    async def _change(self, parts: Collection[int], sql: str, *parameters: Any) -> list[Any]:
+        """One statement that changes URLs of own partitions past the cache; their hosts' counts and times follow.
+
+        It returns (part, host_id, the status that it had, the status that it has) of each URL that it has changed but
+        robots.txt; so does this.
+        """
+
+        async def work(execute: Execute) -> list[Any]:
+            rows = await execute(sql, *parameters)
+            changes = HostChanges()
+            changes.count(rows)
+            await changes.store(self.run_id, execute)
+            return rows
+
+        changed = await self._transact_fenced(parts, work)
+        self._forget()
+        return changed
+
+    def _forget(self) -> None:
+        """What was remembered of stored URLs is true no longer."""
+        self._known.clear()
+        if self._limits.urls is not None:
+            self._limits.urls.forget()
+
+    def _hosts(self, rows: Iterable[Sequence[Any]]) -> list[HostRecord]:
+        """The hosts that have something planned and are, and stay, this process's own."""
+        keeps = self.ownership.keeps
+        return [host for host in map(host_record, rows) if host.next_due_at is not None and keeps(host.host_id)]
+
+    def _parts_of(self, host_ids: Iterable[int]) -> list[int]:
+        """The partition of each, in their order."""
+        return [self.ownership.part_of(host_id) for host_id in host_ids]
+
+
+def columns_of_hosts(run: int, table: str = "h") -> str:
+    """What `host_record` reads, in a statement that calls the hosts `table` and has the run as its `$run`."""
+    return host_columns(f"{table}.run_id = ${run}", table)
+
+
+def at_most(limit: int | None) -> int:
+    """A limit as SQL compares with it; None: no number reaches it."""
+    return MOST if limit is None else limit
+
+
+def place(cursor: Cursor | None, first: tuple[Any, ...]) -> tuple[Any, ...]:
+    """After which row of an index to read on; `first` comes before all of them."""
+    return first if cursor is None else tuple(orjson.loads(cursor))
+
+
+def next_cursor(rows: Sequence[_T], limit: int, place_of: Callable[[_T], Sequence[Any]]) -> Cursor | None:
+    """The cursor after the last row; None if there are fewer rows than were asked for, so that this is the end."""
+    return Cursor(as_json(place_of(rows[-1]))) if len(rows) == limit else None
