@@ -15,6 +15,20 @@ settings.register_profile("untimed", deadline=None)  # machines are noisy, and t
 settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which store the tests marked `any_store` run on; all others are left out for another than SQLite."""
+    parser.addoption("--store", choices=["sqlite", "postgres"], default="sqlite", help="run what is marked any_store")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about SQLite alone, where another store was asked for."""
+    if config.getoption("store") == "sqlite":
+        return
+    left_out = [item for item in items if item.get_closest_marker("any_store") is None]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A PostgreSQL server, one for all processes that run the tests. Without one, the test fails."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from crawler.records import Claim, FailureKind, Reason, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
 from crawler.storage.interface import Store
 from crawler.urls import origin_of
-from tests.contract.results import NOW, Location, a_result, a_target, closed, of_run, robots_claim, rows
+from tests.contract.results import NOW, a_result, a_target, closed, of_run, robots_claim
+from tests.stores import Location, rows
 
 Batches: TypeAlias = list[list[dict[str, Any]]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.results import Location
 from tests.postgres.server import Server
+from tests.stores import Location
 
 
 def _sqlite(request: pytest.FixtureRequest) -> Iterator[Location]:

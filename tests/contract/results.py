@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from crawler.bodies import body_hash, compress
 from crawler.records import (
@@ -33,9 +32,7 @@ from crawler.records import (
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
 from crawler.urls import host_of
-from tests.postgres import sql as postgres
-
-Location: TypeAlias = Path | str  # of a SQLite file, or the URL of a PostgreSQL database
+from tests.stores import Location, rows
 
 NOW = 1_700_000_000.0
 
@@ -107,22 +104,6 @@ async def claims_of(store: Store, now: float = NOW) -> dict[str, Claim]:
     """All that is due, by URL."""
     hosts = (await store.due_hosts(now, None, 10_000)).rows
     return {claim.url: claim for claim in await store.due_urls([host.host_id for host in hosts], 10_000, now)}
-
-
-def rows(location: Location, sql: str, *parameters: Any) -> list[Any]:
-    """What another program sees: the tables and columns are the same in every store."""
-    if not isinstance(location, Path):
-        return postgres.rows(location, sql, *parameters)
-    with closing(sqlite3.connect(location)) as connection:
-        return connection.execute(sql, parameters).fetchall()
-
-
-def rows_changed(location: Location, sql: str) -> int:
-    """Run another program's statement; returns how many rows it has changed."""
-    if not isinstance(location, Path):
-        return postgres.execute(location, sql)
-    with closing(sqlite3.connect(location)) as connection, connection:
-        return connection.execute(sql).rowcount
 
 
 def of_run(location: Location) -> tuple[int, int]:

@@ -26,18 +26,8 @@ from crawler.records import (
 )
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
-from tests.contract.results import (
-    NOW,
-    Location,
-    a_body,
-    a_result,
-    a_store,
-    a_target,
-    claims_of,
-    robots_claim,
-    rows,
-    rows_changed,
-)
+from tests.contract.results import NOW, a_body, a_result, a_store, a_target, claims_of, robots_claim
+from tests.stores import Location, rows, rows_changed
 
 A, B, C, D = "http://a.test/", "http://a.test/b", "http://c.test/", "http://d.test/"
 ODD = "a\0b\ud800c\x1b"

@@ -22,18 +22,8 @@ from crawler.records import (
     Verdict,
 )
 from crawler.storage.interface import Store
-from tests.contract.results import (
-    NOW,
-    Location,
-    a_failure,
-    a_result,
-    a_store,
-    a_target,
-    claims_of,
-    robots_claim,
-    row_of,
-    rows,
-)
+from tests.contract.results import NOW, a_failure, a_result, a_store, a_target, claims_of, robots_claim, row_of
+from tests.stores import Location, rows
 
 A, B, C = "http://a.test/", "http://a.test/b", "http://c.test/"
 COLUMNS = "status, reason, cause, failing_since, failing_reason, next_fetch_at"

@@ -7,7 +7,8 @@ import pytest
 from crawler.records import SeedMark, Target, UrlKind, UrlStatus, Verdict
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
-from tests.contract.results import NOW, Location, a_result, a_store, a_target, claims_of, row_of, rows
+from tests.contract.results import NOW, a_result, a_store, a_target, claims_of, row_of
+from tests.stores import Location, rows
 
 A = "http://a.test/"
 TAKEN_IN = "SELECT count(*) FROM hosts WHERE domain = 'trap.test'"

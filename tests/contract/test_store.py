@@ -42,7 +42,6 @@ from crawler.storage.location import database_at
 from tests.contract.batches import Batches, some_batches, store_batches
 from tests.contract.results import (
     NOW,
-    Location,
     a_body,
     a_failure,
     a_listed,
@@ -55,8 +54,8 @@ from tests.contract.results import (
     of_run,
     robots_claim,
     row_of,
-    rows,
 )
+from tests.stores import Location, rows
 
 A, B, C = "http://a.test/", "http://a.test/b", "http://c.test/"
 

@@ -26,7 +26,8 @@ from crawler.records import (
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
 from tests.contract.batches import Batches, some_batches, store_batches
-from tests.contract.results import NOW, Location, a_result, a_store, a_target, claims_of, robots_claim, row_of, rows
+from tests.contract.results import NOW, a_result, a_store, a_target, claims_of, robots_claim, row_of
+from tests.stores import Location, rows
 
 A, B = "http://a.test/", "http://b.test/"
 FULL = "trap: URLs of the host"
