@@ -27,7 +27,7 @@ from crawler.storage.sqlite.database import check_file, explained, open_reader, 
 from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.sqlite.extracts import LOST, UNREAD
-from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
+from crawler.storage.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most
 from crawler.storage.sqlite.warc_log import WarcLog
 from crawler.storage.values import as_json
