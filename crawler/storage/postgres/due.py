@@ -35,13 +35,17 @@ SELECT min(h.next_due_at) FROM parts AS p CROSS JOIN LATERAL (
 # Also of a URL that is none of these origins': an array that is mostly empty.
 IS_OF_OTHERS = "NOT url ^@ ANY({}::text[])"
 
+# The planner takes partition, host and id for independent of each other, so that it expects one row of any of them, and
+# would read all of a host's URLs first. A limit makes it look up what it is told to.
+VERSION_OF_U = "LEFT JOIN LATERAL (SELECT * FROM pages WHERE part = h.part AND id = u.page_id LIMIT 1) AS p ON true"
+
 # Those that fall due at one moment come in the order in which the index has them: to sort them, all would be read.
 _DUE_URLS = f"""
 SELECT {CLAIM_COLUMNS} FROM hosts AS h CROSS JOIN LATERAL (
     SELECT * FROM urls WHERE urls.part = h.part AND urls.host_id = h.id AND next_fetch_at <= $3
         AND {IS_OF_OTHERS.format("$5")}
     ORDER BY next_fetch_at LIMIT $4
-) AS u LEFT JOIN pages AS p ON p.part = h.part AND p.id = u.page_id
+) AS u {VERSION_OF_U}
 WHERE h.part = ANY($1::int[]) AND h.id = ANY($2::bigint[]) ORDER BY u.next_fetch_at
 """  # noqa: S608 - our own names
 
@@ -95,12 +99,12 @@ class DueReads(Session):
     ) -> Batch[HostRecord]:
         """Hosts that have a URL due and have not reached their number of pages, longest due first."""
         hosts: list[HostRecord] = []
-        batch = Batch[HostRecord](rows=[], next=after)
         while True:
-            batch = await self._some_due_hosts(now, max_pages_per_host, limit - len(hosts), batch.next)
+            batch = await self._some_due_hosts(now, max_pages_per_host, limit - len(hosts), after)
             hosts += batch.rows
-            if batch.next is None or len(hosts) == limit:
-                return Batch(rows=hosts, next=batch.next)
+            after = batch.next
+            if after is None or len(hosts) == limit:
+                return Batch(rows=hosts, next=after)
 
     async def _some_due_hosts(
         self, now: float, max_pages_per_host: int | None, limit: int, after: Cursor | None
@@ -115,7 +119,8 @@ class DueReads(Session):
         hosts = list(map(host_record, rows))
         seen: Counter[int] = Counter()
         for number, host in enumerate(hosts, start=1):
-            seen[part] = seen[part := self.ownership.part_of(host.host_id)] + 1
+            part = self.ownership.part_of(host.host_id)
+            seen[part] += 1
             if seen[part] == of_each and number < limit:  # what it has next may come before the others
                 return Batch(rows=hosts[:number], next=next_cursor(hosts[:number], number, _due_place))
         return Batch(rows=hosts, next=next_cursor(hosts, limit, _due_place))

@@ -105,7 +105,7 @@ class Exclusions(Session):
         return readmitted
 
     async def _turned_away(self, urls: Mapping[int, tuple[str, bool]], execute: Execute) -> dict[int, Reason]:
-        """Those of these excluded URLs (by id: the host, 'it is a seed') for which there is no room, with the reason."""
+        """Those of excluded URLs (by id: the host, 'it is a seed') for which there is no room, with the reason."""
         away: dict[int, Reason] = {}
         if self._limits.hosts is not None:
             seeds: dict[str, bool] = {}

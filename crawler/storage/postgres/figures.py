@@ -53,7 +53,7 @@ SELECT name, blame, until, why FROM (
 _FAILED_SEEDS = "FROM urls WHERE seed > 0 AND status NOT IN ('fetched', 'redirected')"
 _SOME_FAILED_SEEDS = f"""
 SELECT url, status, reason {_FAILED_SEEDS} ORDER BY seed DESC, discovered_at, url COLLATE "C" LIMIT $1
-"""  # noqa: S608 - our own names
+"""
 
 # Of the partition's newest attempts alone: a URL's are found by no index, and a run that had no seed to fetch has made
 # few.

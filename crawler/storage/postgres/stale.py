@@ -9,7 +9,7 @@ import orjson
 from crawler.records import Claim, Horizon, HostRecord
 from crawler.storage.columns import CLAIM_COLUMNS, IS_ANSWERED, claim, host_record
 from crawler.storage.interface import Batch, Cursor
-from crawler.storage.postgres.due import IS_OF_OTHERS, SMALLEST_ID, DueReads, prefixes
+from crawler.storage.postgres.due import IS_OF_OTHERS, SMALLEST_ID, VERSION_OF_U, DueReads, prefixes
 from crawler.storage.postgres.session import at_most, columns_of_hosts
 from crawler.storage.values import as_json
 
@@ -56,8 +56,7 @@ SELECT {CLAIM_COLUMNS} FROM hosts AS h CROSS JOIN LATERAL (
         UNION ALL (SELECT id, 0, 0, revisit_at FROM urls
             WHERE {_OF_HOST} AND {_IS_RETRIED.format("$6")} AND {_IS_FREE} ORDER BY revisit_at LIMIT $5)
     ) AS found GROUP BY id ORDER BY max(hub) DESC, max(hinted) DESC, min(planned) LIMIT $5
-) AS chosen JOIN urls AS u ON u.part = h.part AND u.host_id = h.id AND u.id = chosen.id
-LEFT JOIN pages AS p ON p.part = h.part AND p.id = u.page_id
+) AS chosen CROSS JOIN LATERAL (SELECT * FROM urls WHERE {_OF_HOST} AND id = chosen.id LIMIT 1) AS u {VERSION_OF_U}
 WHERE h.part = ANY($1::int[]) AND h.id = ANY($2::bigint[])
 ORDER BY u.hinted DESC, coalesce(u.revisit_at, u.fetched_at), u.id
 """  # noqa: S608 - our own names
