@@ -13,7 +13,8 @@ CREATE TABLE meta (
     id smallint PRIMARY KEY CHECK (id = 1),
     schema int NOT NULL,
     parts int NOT NULL,         -- a power of two, at most 4,096; can never change, since ids contain partitions
-    program text NOT NULL       -- the version of crawler that made it
+    program text NOT NULL,      -- the version of crawler that made it
+    copied_from text            -- while `crawler copy` fills it: what from; NULL: it is whole
 );
 
 CREATE TABLE runs (
@@ -29,7 +30,8 @@ CREATE TABLE runs (
     is_open smallint NOT NULL DEFAULT 0,    -- 1: its beginning is done, workers may join
     stop text,                              -- why it is to end; NULL: nobody has said so
     max_pages bigint,                       -- NULL: any number
-    granted bigint NOT NULL DEFAULT 0       -- pages that workers may store, or have stored
+    granted bigint NOT NULL DEFAULT 0,      -- pages that workers may store, or have stored
+    figures text                            -- JSON: those of the workers that have left it, added up
 );
 
 CREATE TABLE workers (
@@ -37,9 +39,13 @@ CREATE TABLE workers (
     name text NOT NULL,         -- for people: host:pid, or --name
     program text NOT NULL,      -- its version of crawler
     run_id int,
+    process text NOT NULL,      -- which process of which machine: whoever is on the same one sees that it is dead
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
+    alive_until timestamptz NOT NULL,       -- from then on, others take it for dead
+    alone smallint NOT NULL DEFAULT 0,      -- 1: nobody else may enter: it begins a run, or removes old versions
     leaves smallint NOT NULL DEFAULT 0,     -- 1: it drains
+    idle_at timestamptz,                    -- of all that was known then, nothing is left to it; NULL: it has work
     granted bigint NOT NULL DEFAULT 0,      -- of runs.granted
     figures text                            -- JSON: what it has counted, for `status` and the run's summary
 );
@@ -55,7 +61,6 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
-    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
     stale_run int               -- the run in which all that was to be fetched again has been asked for
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -82,6 +87,7 @@ CREATE TABLE notices (
     kind text NOT NULL,
     data text NOT NULL          -- JSON
 );
+CREATE INDEX notices_told ON notices (run_id, told_at);
 
 -- --- hosts and URLs ---------------------------------------------------------------------------------------------------
 
