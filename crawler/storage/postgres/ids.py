@@ -41,6 +41,11 @@ def row_id(part: int, epoch: int, count: int) -> int:
     return epoch << (_COUNTER_BITS + _PART_BITS) | part << _COUNTER_BITS | count
 
 
+def part_of_row(row: int) -> int:
+    """The partition of a row that has such an id."""
+    return row >> _COUNTER_BITS & (MAX_PARTS - 1)
+
+
 def copied_count(row: int) -> int | None:
     """The count of a row that was copied from SQLite: its id there; None: it was made here."""
     return row & (COPIED_MOST - 1) if row >> (_COUNTER_BITS + _PART_BITS) == 0 else None

@@ -94,10 +94,10 @@ class Session:
         """
         ((changed,),) = await self._write(sql, *parameters)
         self._forget()
-        await self.fold_arrivals()
+        await self.take_arrivals()
         return int(changed)
 
-    async def fold_arrivals(self) -> list[HostRecord]:
+    async def take_arrivals(self) -> list[HostRecord]:
         """Count what has arrived at the hosts of own partitions; returns those of them that have something planned.
 
         Before a run has begun, nothing is counted: it would take what a killed run has counted for another's.
