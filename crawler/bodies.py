@@ -40,6 +40,14 @@ def decompress(data: bytes) -> bytes:
     return zstd.decompress(data)
 
 
+def decompress_or_none(data: bytes | None) -> bytes | None:
+    """The same; None where no body is kept, or it is damaged, of which `crawler verify` tells."""
+    try:
+        return None if data is None else decompress(data)
+    except DamagedBodyError:
+        return None
+
+
 # --- bodies that are long, on their way -------------------------------------------------------------------------------
 
 _MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1

@@ -12,12 +12,12 @@ MAX_TURN_S = 0.025  # for which one step of our work may occupy the event loop
 
 if sys.platform == "linux":
 
-    def _since_boot() -> float:
+    def since_boot() -> float:
         """Seconds since boot, including suspension, which `monotonic` leaves out on Linux."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 else:
-    _since_boot = time.monotonic
+    since_boot = time.monotonic
 
 
 def _steady_wall() -> Callable[[], float]:
@@ -26,8 +26,8 @@ def _steady_wall() -> Callable[[], float]:
     What is due is decided by stored times: if somebody sets the clock back by a day, what was planned an hour ago must
     not wait until tomorrow.
     """
-    start = time.time() - _since_boot()
-    return lambda: start + _since_boot()
+    start = time.time() - since_boot()
+    return lambda: start + since_boot()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from crawler.bodies import DamagedBodyError, decompress
+from crawler.bodies import decompress_or_none
 from crawler.extraction_rules import Rule
 from crawler.frontier.extracts import count_extract
 from crawler.parsing.parser import Parser
@@ -101,11 +101,7 @@ def _parts(pages: Sequence[StoredPage]) -> Iterator[list[StoredPage]]:
 async def _read(page: StoredPage, bodies: Mapping[int, EarlierBody], parser: Parser) -> Sequence[Extract] | None:
     """None where the body is damaged, or cannot be read in time."""
     stored = bodies.get(page.page_id)
-    if stored is None:
-        return None
-    try:
-        body = decompress(stored.zstd)
-    except DamagedBodyError:
+    if stored is None or (body := decompress_or_none(stored.zstd)) is None:
         return None
     answer = Response(url=page.url, status_code=200, content_type=stored.content_type, body=body, size=len(body))
     reading = await parser.read(UrlKind.PAGE, answer, keep_body=False)

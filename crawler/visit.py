@@ -13,7 +13,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
-from crawler.bodies import DamagedBodyError, decompress, stored_body
+from crawler.bodies import decompress_or_none, stored_body
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.document_text import MAX_DECODED_BYTES, TOO_LONG
@@ -262,9 +262,8 @@ class Visitor:
             return None
         if body is not None and body.digest == stored.digest:
             return page
-        try:
-            raw = await asyncio.to_thread(decompress, stored.zstd)
-        except DamagedBodyError:
+        raw = await asyncio.to_thread(decompress_or_none, stored.zstd)
+        if raw is None:
             return None
         before = Response(url=claim.url, status_code=200, content_type=stored.content_type, body=raw, size=len(raw))
         reading = await self._parser.read(claim.kind, before, keep_body=False)

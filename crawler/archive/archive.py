@@ -48,9 +48,10 @@ from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.rule_views import any_listing_of
 from crawler.archive.search import UPDATE_S, Search
-from crawler.bodies import decompress
+from crawler.bodies import DamagedBodyError, decompress
 from crawler.content.markdown import Content
 from crawler.errors import DatabaseFailedError, UsageError
+from crawler.location import Location, file_at, location
 from crawler.records import Page
 from crawler.storage.sqlite.database import explained
 
@@ -163,14 +164,20 @@ class Archive:
     async def body(self, url: str, *, version: int | None = None) -> bytes | None:
         """The body that page was read from, or the newest one that could not be read (`parse_timeout`).
 
-        Content-Encoding is undone. None if no body is stored. `version` is as for `page`.
+        Content-Encoding is undone. None if no body is stored. `version` is as for `page`. Raises `DatabaseFailedError`
+        if the body is damaged.
         """
         url = await self._stored(url)
         if version is None:
             rows = await self._read(_BODY, url)
         else:
             rows = await self._read(_BODY_OF_VERSION, url, version - 1)
-        return decompress(rows[0][0]) if rows else None
+        try:
+            return decompress(rows[0][0]) if rows else None
+        except DamagedBodyError as error:
+            raise DatabaseFailedError(
+                f"the stored body of {url} is damaged; `crawler verify` tells of others"
+            ) from error
 
     async def markdown(
         self, url: str, *, version: int | None = None, content: Content = Content.MAIN
@@ -439,14 +446,15 @@ class Archive:
 
 @asynccontextmanager
 async def open_crawl(
-    path: Path | str, *, notify: Callable[[str], None] = lambda _message: None
+    db: Location | str, *, notify: Callable[[str], None] = lambda _message: None
 ) -> AsyncIterator[Archive]:
     """Open a crawl database to read it. Raises `DatabaseFailedError` if there is none.
 
     `notify` gets a line for people when a question takes longer than usual: an index is being built, or cannot be.
     """
-    async with open_archive(Path(path)) as connection:
-        yield Archive(Path(path), connection, notify)
+    path = file_at(location(db), "open_crawl")
+    async with open_archive(path) as connection:
+        yield Archive(path, connection, notify)
 
 
 _COLUMNS = {

@@ -25,7 +25,7 @@ from crawler.archive.derived import Progress, create
 from crawler.archive.markdown import Kept, MarkdownMaker, PageMarkdown, open_markdown
 from crawler.archive.search_index import FTS_COLUMNS, RANK, TOKENIZER, heading_words, normalized_language
 from crawler.archive.words import words
-from crawler.bodies import decompress
+from crawler.bodies import decompress_or_none
 from crawler.content.markdown import Content, extractor, outline_of
 from crawler.records import Page
 
@@ -97,7 +97,7 @@ async def _take_in(progress: Progress, maker: MarkdownMaker, after: int) -> int:
     """Index the pages after this row; returns the last one."""
     rows = list(await progress.connection.execute_fetchall(_NEW, (after, _PAGES)))
     newest = [row for row in rows if row[4]]
-    made = await maker.of([(_page_of(row), row[11] and decompress(row[11])) for row in newest])
+    made = await maker.of([(_page_of(row), decompress_or_none(row[11])) for row in newest])
     documents = await asyncio.to_thread(lambda: [_document(row, one) for row, one in zip(newest, made, strict=True)])
     async with progress.transaction():
         await _forget(progress.connection, [row[1] for row in newest])

@@ -22,7 +22,7 @@ from crawler.archive.moments import check_run, snapshot
 from crawler.archive.pages import OF_ATTEMPT, page_columns, pages_of
 from crawler.archive.reading import open_archive, stream
 from crawler.archive.selection import Selection
-from crawler.bodies import DamagedBodyError, decompress
+from crawler.bodies import decompress_or_none
 from crawler.content.encoding import decode
 from crawler.errors import DatabaseFailedError, UsageError
 from crawler.records import Page
@@ -71,10 +71,7 @@ class StoredPage:
 
     def body(self) -> bytes | None:
         """The bytes that it was read from; None also where they are damaged, of which `crawler verify` tells."""
-        try:
-            return None if self.zstd is None else decompress(self.zstd)
-        except DamagedBodyError:
-            return None
+        return decompress_or_none(self.zstd)
 
     def html(self) -> str | None:
         """The body as text; None where there is none, or where it is no text, such as PDF."""

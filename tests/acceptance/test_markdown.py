@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,12 @@ def test_search_follows_the_crawl(cli: Cli, tmp_path: Path) -> None:
 
 def article(text: str) -> str:
     return f"<title>T</title><nav><a href=/>Home</a></nav><main><h1>T</h1><p>{text}</p></main>"
+
+
+def test_a_damaged_body_is_one_line_where_it_was_asked_for_and_costs_a_search_nothing(cli: Cli, db: Path) -> None:
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE bodies SET zstd = x'28b52ffd00'")
+    for options in (["--html"], ["--content", "main"]):
+        outcome = cli.command("show", SHOWN, *options, "--db", str(db), status=6)
+        assert outcome.err == f"crawler: the stored body of {SHOWN} is damaged; `crawler verify` tells of others\n"
+    assert SHOWN in cli.command("search", "windows", "--content", "main", "--db", str(db)).out

@@ -13,7 +13,8 @@ CREATE TABLE meta (
     id smallint PRIMARY KEY CHECK (id = 1),
     schema int NOT NULL,
     parts int NOT NULL,         -- a power of two, at most 4,096; can never change, since ids contain partitions
-    program text NOT NULL       -- the version of crawler that made it
+    program text NOT NULL,      -- the version of crawler that made it
+    copied_from text            -- while `crawler copy` fills it: what from; NULL: it is whole
 );
 
 CREATE TABLE runs (
@@ -29,7 +30,8 @@ CREATE TABLE runs (
     is_open smallint NOT NULL DEFAULT 0,    -- 1: its beginning is done, workers may join
     stop text,                              -- why it is to end; NULL: nobody has said so
     max_pages bigint,                       -- NULL: any number
-    granted bigint NOT NULL DEFAULT 0       -- pages that workers may store, or have stored
+    granted bigint NOT NULL DEFAULT 0,      -- pages that workers may store, or have stored
+    figures text                            -- JSON: those of the workers that have left it, added up
 );
 
 CREATE TABLE workers (
@@ -37,9 +39,13 @@ CREATE TABLE workers (
     name text NOT NULL,         -- for people: host:pid, or --name
     program text NOT NULL,      -- its version of crawler
     run_id int,
+    process text NOT NULL,      -- which process of which machine: whoever is on the same one sees that it is dead
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
+    alive_until timestamptz NOT NULL,       -- from then on, others take it for dead
+    alone smallint NOT NULL DEFAULT 0,      -- 1: nobody else may enter: it begins a run, or removes old versions
     leaves smallint NOT NULL DEFAULT 0,     -- 1: it drains
+    idle_at timestamptz,                    -- of all that was known then, nothing is left to it; NULL: it has work
     granted bigint NOT NULL DEFAULT 0,      -- of runs.granted
     figures text                            -- JSON: what it has counted, for `status` and the run's summary
 );
@@ -55,7 +61,6 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
-    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
     stale_run int               -- the run in which all that was to be fetched again has been asked for
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -82,6 +87,7 @@ CREATE TABLE notices (
     kind text NOT NULL,
     data text NOT NULL          -- JSON
 );
+CREATE INDEX notices_told ON notices (run_id, told_at);
 
 -- --- hosts and URLs ---------------------------------------------------------------------------------------------------
 
@@ -114,17 +120,19 @@ CREATE TABLE hosts (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
 CREATE INDEX hosts_due ON hosts (part, next_due_at, id) WHERE next_due_at IS NOT NULL;
 
--- What was added to a host by whoever found it, for its owner to fold: were the finder to set next_due_at itself, it
--- could miss what the owner is about to set, and the URL would never be fetched.
+-- What was added to a host, or changed of it, by whoever is not its owner, or does not know: for its owner to fold. Were
+-- the finder to set next_due_at itself, it could miss what the owner is about to set, and the URL would never be fetched.
+-- A row of zeros says that something may be due: whoever folds it computes next_due_at anew.
 CREATE TABLE arrivals (
     part int NOT NULL,
     host_id bigint NOT NULL,
-    pending int NOT NULL,
+    pending int NOT NULL,       -- to be added to the host's counts; negative where URLs have left them
     excluded int NOT NULL,
-    fetched int NOT NULL DEFAULT 0,         -- -1: it turned out to be a sitemap, and is pending again
+    fetched int NOT NULL DEFAULT 0,
+    failed int NOT NULL DEFAULT 0,
     unstored_links int NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0.01);
-CREATE INDEX arrivals_of_part ON arrivals (part);
+CREATE INDEX arrivals_of_host ON arrivals (part, host_id);
 
 -- Places of hosts within their domain (--max-hosts-per-domain); `part` by the domain's hash.
 CREATE TABLE domains (
@@ -186,13 +194,14 @@ CREATE TABLE urls (
 ) WITH (fillfactor = 90);
 CREATE INDEX urls_due ON urls (part, host_id, next_fetch_at) WHERE next_fetch_at IS NOT NULL;
 CREATE INDEX urls_seeds ON urls (seed) WHERE seed > 0;
-CREATE INDEX urls_excluded ON urls (part, host_id, cause, reason) WHERE status = 'excluded';
+CREATE INDEX urls_excluded ON urls (part, host_id, cause, reason, id) WHERE status = 'excluded';
 CREATE INDEX urls_failed ON urls (part, reason) WHERE status = 'failed' AND kind <> 'robots';
 CREATE INDEX urls_answered ON urls (part, host_id, fetched_at)
     WHERE status IN ('fetched', 'redirected', 'gone') AND kind <> 'robots' AND next_fetch_at IS NULL;
 CREATE INDEX urls_revisit ON urls (part, host_id, revisit_at) WHERE revisit_at IS NOT NULL;
 CREATE INDEX urls_cut ON urls (part, links_cut_at) WHERE links_cut_at IS NOT NULL;
-CREATE INDEX urls_hubs ON urls (part, host_id, revisit_at) WHERE seed > 0 OR new_links >= 0.25;
+-- As SQLite has it: what has no plan comes first.
+CREATE INDEX urls_hubs ON urls (part, host_id, revisit_at NULLS FIRST) WHERE seed > 0 OR new_links >= 0.25;
 CREATE INDEX urls_hinted ON urls (part, host_id) WHERE hinted = 1;
 CREATE INDEX urls_retried ON urls (part, host_id, revisit_at) WHERE status = 'failed' AND revisit_at IS NOT NULL;
 CREATE INDEX urls_failing ON urls (part, failing_since)

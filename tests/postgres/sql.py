@@ -1,0 +1,59 @@
+"""SQL in a PostgreSQL database, for tests: it waits for the answer, also where an event loop runs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Coroutine
+from functools import cache
+from typing import Any, TypeVar
+
+import asyncpg
+
+T = TypeVar("T")
+
+
+def rows(dsn: str, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """What a query gives; its parameters are SQLite's (`?` and `?1`), so that one query does for both stores."""
+    return _waited_for(_rows(dsn, _with_dollars(sql), parameters))
+
+
+def execute(dsn: str, sql: str, *parameters: Any) -> int:
+    """Run one statement; returns how many rows it has changed."""
+    return _waited_for(_execute(dsn, _with_dollars(sql), parameters))
+
+
+async def _rows(dsn: str, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [tuple(row) for row in await connection.fetch(sql, *parameters)]
+    finally:
+        await connection.close()
+
+
+async def _execute(dsn: str, sql: str, parameters: tuple[Any, ...]) -> int:
+    connection = await asyncpg.connect(dsn)
+    try:
+        words = (await connection.execute(sql, *parameters)).split()
+        return int(words[-1]) if words[-1].isdigit() else 0
+    finally:
+        await connection.close()
+
+
+def _with_dollars(sql: str) -> str:
+    """SQLite's parameters in PostgreSQL's words; no query of ours has a question mark in a text."""
+    numbers = iter(range(1, sql.count("?") + 1))
+    return re.sub(r"\?(\d*)", lambda found: f"${found[1] or next(numbers)}", sql)
+
+
+def _waited_for(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Of a thread of its own: tests ask from within their own loop, too."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
