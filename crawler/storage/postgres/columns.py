@@ -6,31 +6,28 @@ frozen within it cannot be ended by the server, and would hold what it has locke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from crawler.records import ExclusionReason
+from crawler.storage.columns import IS_LIFTABLE
 from crawler.storage.postgres.transactions import Execute
 
 
-def is_judged(table: str) -> str:
-    """Excluded by what a newer robots.txt alone does not lift. `table` is what the statement calls the URLs."""
-    return f"{table}.status = 'excluded' AND {table}.cause <> '{ExclusionReason.ROBOTS}'"
-
-
 def is_liftable(table: str) -> str:
-    """Excluded, but for being found again: not what a hook refused to ask for, however it was found."""
-    refused = f"{table}.cause = '{ExclusionReason.HOOK}' AND starts_with(coalesce({table}.detail, ''), 'on_request')"
-    return f"{is_judged(table)} AND NOT ({refused})"
+    """`crawler.storage.columns.IS_LIFTABLE` in a statement that calls the URLs `table`."""
+    return _COLUMN.sub(rf"{table}.\1", IS_LIFTABLE)
 
+
+_COLUMN = re.compile(r"\b(status|cause|detail)\b")
 
 # The types of columns, by name, of those that are no texts. A name has the same type in every table.
 _TYPES = {
     name: kind
     for kind, names in {
         "int": "part attempts depth run_id status_code links_cut_at n links_total reader_version size found"
-        " robots_status robots_failures pending excluded fetched unstored_links",
+        " robots_status robots_failures pending excluded fetched",
         "smallint": "hops seed truncated reused noindex nofollow cut lost",
         "bigint": "id host_id url_id page_id fetch_id head_id found_on_host found_on sitemap_id url_host_id bytes",
         "float8": "started_at elapsed_s first_byte_s next_fetch_at fetched_at revisit_at changes watched_s promise_s"

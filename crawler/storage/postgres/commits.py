@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from crawler.records import LISTINGS, HostRecord, Place, Result, SeedMark, Target, UrlKind
+from crawler.records import LISTINGS, HostRecord, Result, SeedMark, Target, UrlKind
 from crawler.storage.interface import Archived
 from crawler.storage.known import KnownUrls
 from crawler.storage.postgres.batch import Placed, placed
@@ -31,7 +31,6 @@ _HOSTS = f"""
 SELECT {columns_of_hosts(1)} FROM {rows_of(("part", "host_id"), 2)}
 JOIN hosts AS h ON h.part = v.part AND h.id = v.host_id
 """  # noqa: S608 - our own names
-_ANY_ARRIVAL = "SELECT 1 FROM arrivals WHERE part = ANY($1::int[]) LIMIT 1"
 
 
 class _Found(NamedTuple):
@@ -58,6 +57,8 @@ class Commits(Session):
         """
         if archived is not None:
             raise ValueError("WARC files are written beside a SQLite database only")
+        if not results:
+            return []
         batch = placed(results, self.ownership)
         async with self._writing:
             with explained(self.db):
@@ -69,16 +70,7 @@ class Commits(Session):
         """Add URLs that no visit found (seeds)."""
         with explained(self.db):
             await self._steadily(lambda: self._add(lambda news: news.add(targets, now)))
-        await self.collect()
-
-    async def collect(self) -> list[HostRecord]:
-        """Count what others have found for own hosts, when there is nothing to commit; returns these hosts."""
-        owned = self.ownership.owned()
-        if not owned or not await self._read(_ANY_ARRIVAL, owned):
-            return []
-        async with self._writing:
-            with explained(self.db):
-                return self._hosts(await self._steadily(lambda: self._results((), _Found(set(), set()), 0.0, None)))
+        await self.fold_arrivals()
 
     def stored_pages(self) -> tuple[int, Sequence[int]]:
         """The run, and the ids of the versions that the last commit has stored."""
@@ -89,17 +81,6 @@ class Commits(Session):
         number, self._failed_with_origins = self._failed_with_origins, 0
         return number
 
-    async def redesigned(self, host_id: int, at: float, places: Sequence[Place]) -> None:
-        """Record that all of the host has changed at once, and take back what the looks since have told of places."""
-        part = self.ownership.part_of(host_id)
-
-        async def work(execute: Execute) -> None:
-            await execute("UPDATE hosts SET redesigned_at = $3 WHERE part = $1 AND id = $2", part, host_id, at)
-            await execute("DELETE FROM places WHERE part = $1 AND host_id = $2", part, host_id)
-            await self._results_of(execute).set_places(places)
-
-        await self._transact_fenced([part], work)
-
     async def _store(self, batch: Sequence[Placed], now: float) -> list[Any]:
         """Rows of the hosts touched."""
         results = [one.result for one in batch]
@@ -109,7 +90,7 @@ class Commits(Session):
 
         async def stored() -> list[Any]:
             nonlocal tried
-            if tried and batch and await self._was_stored(batch[0].part, commit_id):
+            if tried and await self._was_stored(batch[0].part, commit_id):
                 keys = sorted({(one.part, one.host_id) for one in batch})
                 return [*await self._pool.fetch(_HOSTS, self.run_id, *arrays(keys))]
             tried = True
@@ -159,15 +140,14 @@ class Commits(Session):
 
         return await in_transaction(self._pool, add, self._forget)
 
-    async def _results(self, batch: Sequence[Placed], found: _Found, now: float, commit_id: int | None) -> list[Any]:
+    async def _results(self, batch: Sequence[Placed], found: _Found, now: float, commit_id: int) -> list[Any]:
         """In the fenced transaction; rows of the hosts touched."""
 
         async def store(execute: Execute) -> tuple[Results, list[Any]]:
-            results = self._results_of(execute)
-            if not await results.begin(batch, found.unstored, commit_id):
-                return results, []
-            if batch:
-                await results.store(batch, found.unstored, found.new, now)
+            known, hosts, heads = self._known, self._host_keys, self._head_rows
+            results = Results(self.ownership, known, hosts, heads, self.run_id, execute)
+            await results.begin(batch, found.unstored, commit_id)
+            await results.store(batch, found.unstored, found.new, now)
             if self._limits.urls is not None:
                 await results.cut(batch, found.unstored, self._limits.urls.most)
             return results, await results.finish(batch)
@@ -177,10 +157,6 @@ class Commits(Session):
         if results.has_new_rules and self._limits.urls is not None:
             self._limits.urls.forget()
         return hosts
-
-    def _results_of(self, execute: Execute) -> Results:
-        known, hosts, heads = self._known, self._host_keys, self._head_rows
-        return Results(self.ownership, known, hosts, heads, self.run_id, execute)
 
     async def _was_stored(self, part: int, commit_id: int) -> bool:
         """Whether the server has committed it, though its answer was lost."""

@@ -13,6 +13,7 @@ from crawler.records import Response, Result
 from crawler.storage.heads import Heads, Template
 from crawler.storage.postgres.batch import Placed
 from crawler.storage.postgres.columns import insert
+from crawler.storage.postgres.ids import head_id_of
 from crawler.storage.postgres.transactions import Execute
 from crawler.storage.values import as_json
 
@@ -55,7 +56,7 @@ class HeadRows:
     def _id(self, template: Template) -> int:
         known = self._heads.ids.get(template)
         if known is None:
-            known = self._heads.ids[template] = _id_of(_hash(as_json(template)))
+            known = self._heads.ids[template] = head_id_of(_hash(as_json(template)))
         return known
 
 
@@ -66,7 +67,7 @@ def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
 def _row(part: int, template: Template) -> dict[str, Any]:
     fields = as_json(template)
     digest = _hash(fields)
-    return {"part": part, "id": _id_of(digest), "hash": digest, "fields": fields}
+    return {"part": part, "id": head_id_of(digest), "hash": digest, "fields": fields}
 
 
 def _key_of(row: dict[str, Any]) -> tuple[int, int]:
@@ -75,7 +76,3 @@ def _key_of(row: dict[str, Any]) -> tuple[int, int]:
 
 def _hash(fields: str) -> bytes:
     return blake2b(fields.encode(), digest_size=_HASH_BYTES).digest()
-
-
-def _id_of(digest: bytes) -> int:
-    return int.from_bytes(digest[:8], "big", signed=True)

@@ -282,9 +282,9 @@ def _may_enter(reason: Reason | None) -> bool:
 
 def _is_liftable(cause: str | None, detail: str | None) -> bool:
     """As `is_liftable` of what is excluded."""
-    if cause == ExclusionReason.ROBOTS:
-        return False
-    return not (cause == ExclusionReason.HOOK and (detail or "").startswith("on_request"))
+    if cause == ExclusionReason.HOOK:
+        return detail is not None and not detail.startswith("on_request")
+    return cause != ExclusionReason.ROBOTS
 
 
 def _improves(target: Target, row: _Stored) -> bool:

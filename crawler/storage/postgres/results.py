@@ -14,6 +14,7 @@ import asyncpg
 from crawler.records import Blame, Place, Response, Result, SeedMark, UrlKind, UrlStatus
 from crawler.storage.columns import MADE_PENDING
 from crawler.storage.known import KnownUrls
+from crawler.storage.postgres.arrivals import ARRIVED, take_arrivals
 from crawler.storage.postgres.batch import Placed, requests_of, tallies
 from crawler.storage.postgres.change_log import log_changes
 from crawler.storage.postgres.columns import arrays, insert, rows_of
@@ -25,7 +26,7 @@ from crawler.storage.postgres.listings import add_listed
 from crawler.storage.postgres.origins import Origins
 from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.transactions import Execute, Tally, fence
-from crawler.storage.postgres.unstored import count_unstored, mark_cut, named
+from crawler.storage.postgres.url_limit import record_unstored
 from crawler.storage.postgres.versions import (
     TargetIds,
     add_bodies,
@@ -36,12 +37,8 @@ from crawler.storage.postgres.versions import (
     target_ids,
     update_pages,
 )
+from crawler.storage.room import unstored_of_hosts
 from crawler.storage.values import fetch_values, place_values, url_values
-
-_TAKE_ARRIVALS = """
-DELETE FROM arrivals WHERE part = ANY($1::int[])
-RETURNING part, host_id, pending, excluded, fetched, unstored_links
-"""
 
 _KEY = ("part", "host_id", "id")
 _STATE: tuple[str, ...] = (
@@ -124,26 +121,20 @@ class Results:
         self._run_id = run_id
         self._execute = execute
         self._changes = HostChanges()
+        self._fenced: dict[int, Tally] = {}
         self.failed_with_origins = 0  # pages that had not failed before, without a result of their own
         self.has_new_rules = False
 
-    async def begin(self, batch: Sequence[Placed], unstored: set[str], commit_id: int | None) -> bool:
-        """Take what others have found for the hosts of own partitions, and the fence; whether there is anything to do.
-
-        Raises `LeaseLostError` if a partition that this concerns is another's by now.
-        """
-        counts = tallies(batch)
-        for target in named(batch, unstored):
-            if self._ownership.owns(part := self._hosts[target.host][0]):
-                counts.setdefault(part, Tally())
-        for part, host_id, *more in await self._execute(_TAKE_ARRIVALS, self._ownership.owned()):
-            counts.setdefault(part, Tally())
-            pending, excluded, fetched, unstored_links = more
-            self._changes.add(part, host_id, {"pending": pending, "excluded": excluded, "fetched": fetched})
-            self._changes.of(part, host_id).unstored_links += unstored_links
-        if counts:
-            await fence(counts, self._ownership, self._run_id, self._execute, commit_id)
-        return bool(counts)
+    async def begin(self, batch: Sequence[Placed], unstored: set[str], commit_id: int) -> None:
+        """The fence. Raises `LeaseLostError` if a partition that is written to is another's by now."""
+        self._fenced = tallies(batch)
+        arrived = {row[0] for row in await self._execute(ARRIVED, self._ownership.owned())}
+        if unstored:
+            hosts = [host for host, _number in unstored_of_hosts([one.result for one in batch], unstored)]
+            arrived |= {part for host in hosts if self._ownership.owns(part := self._hosts[host][0])}
+        for part in arrived:
+            self._fenced.setdefault(part, Tally())
+        await fence(self._fenced, self._ownership, self._run_id, self._execute, commit_id)
 
     async def store(self, batch: Sequence[Placed], unstored: set[str], new: set[int], now: float) -> None:
         """All but what concerns the hosts."""
@@ -155,21 +146,21 @@ class Results:
         await log_changes(batch, self._run_id, now, self._ownership, self._execute)
         await self._set_urls(batch, now)
         await self._set_origins(batch, now)
-        await self.set_places([one.result.place for one in batch if one.result.place is not None])
+        await self._set_places([one.result.place for one in batch if one.result.place is not None])
 
     async def cut(self, batch: Sequence[Placed], unstored: set[str], limit: int) -> None:
         """What there was no room for is counted, and the documents that name it remember the limit."""
-        if unstored:
-            await count_unstored(batch, unstored, self._hosts, self._ownership, self._changes, self._execute)
-        await mark_cut(batch, unstored, limit, self._execute)
+        results, ids = [one.result for one in batch], [one.url_id for one in batch]
+        await record_unstored(results, ids, unstored, limit, self._ownership.part_of, self._execute)
 
     async def finish(self, batch: Sequence[Placed]) -> list[Any]:
-        """The hosts' rows follow; returns those that have changed."""
+        """The hosts' rows follow, also with what others have found; returns those that have changed."""
+        await take_arrivals(self._fenced, self._changes, self._execute)
         for one in batch:
             self._change_host(one)
         return await self._changes.store(self._run_id, self._execute)
 
-    async def set_places(self, places: Iterable[Place]) -> None:
+    async def _set_places(self, places: Iterable[Place]) -> None:
         """The last of each counts."""
         last = {(self._ownership.part_of(place.host_id), place.host_id, place.name): place for place in places}
         rows = [{"part": key[0], "run_id": self._run_id, **place_values(last[key])} for key in sorted(last)]
@@ -193,7 +184,9 @@ class Results:
         current = [one.page_id or old for one, old in zip(batch, stored, strict=True)]
         await add_links(batch, current, linked, self._hosts, self._execute)
         await update_pages(batch, stored, linked, self._execute)
-        if found := found_by(batch, stored):
+        rows = [(one.part, one.url_id, one.page_id) for one in batch]
+        parts, ids, page_ids = zip(*rows, strict=True)
+        if found := found_by([one.result for one in batch], parts, ids, page_ids, stored):
             await store_extracts(found, self._run_id, self._execute)
 
     async def _set_urls(self, batch: Sequence[Placed], now: float) -> None:

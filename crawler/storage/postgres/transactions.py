@@ -79,7 +79,7 @@ UPDATE parts AS p SET
     run_pages = CASE WHEN p.run_id = $5 THEN p.run_pages ELSE 0 END + v.pages,
     run_requests = CASE WHEN p.run_id = $5 THEN p.run_requests ELSE 0 END + v.requests,
     run_id = $5,
-    lease_until = now() + $6::float8 * interval '1 second',
+    lease_until = greatest(p.lease_until, now() + $6::float8 * interval '1 second'),
     commit_id = $7
 FROM v WHERE p.part = v.part AND p.owner = $4
 RETURNING p.part
