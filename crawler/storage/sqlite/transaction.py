@@ -307,8 +307,10 @@ class Transaction:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
-            rows.append(own | head | fetch_values(result, result.attempt))
+            row = fetch_values(result, result.attempt)
+            row["id"], row["url_id"], row["run_id"] = next_id, url_id, self._run_id
+            row["head_id"], row["head_values"] = head
+            rows.append(row)
             next_id += 1
         await insert("fetches", rows, self._execute)
         return fetch_ids
