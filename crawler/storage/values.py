@@ -187,7 +187,7 @@ def url_values(result: Result, url_id: int, page_id: int | None) -> dict[str, An
     etag, last_modified = _validators(result, response)
     return {
         "id": url_id,
-        "status": (result.keeps or verdict.status).value,
+        "status": (result.keeps or verdict.status)._value_,  # `value` is found by a function in Python
         "reason": reason and storable(reason),
         "cause": reason and reason.cause,
         "detail": reason and storable(reason.detail),
@@ -239,7 +239,7 @@ _STATUSES = {status.value: status for status in UrlStatus}
 def claim_of(row: Sequence[Any]) -> Claim:
     """From the values of a claim, then those of its previous visit, in the order of `columns.CLAIM_COLUMNS`."""
     # Each by its place: by names, from dicts, a claim would take twice as long.
-    (url_id, url, host_id, host, kind, depth, hops, attempts, seed, has_failed, failing_since, failing_reason) = row[:12]
+    url_id, url, host_id, host, kind, depth, hops, attempts, seed, has_failed, failing_since, failing_reason = row[:12]
     return Claim(
         url_id=url_id,
         url=url,
@@ -259,10 +259,10 @@ def claim_of(row: Sequence[Any]) -> Claim:
 
 def _previous_of(row: Sequence[Any]) -> PreviousVisit | None:
     """`fetched_at`, which comes first, is None where there was no answer."""
-    (fetched_at, status, content_hash, metadata_hash, reader_version, truncated, has_body, *of_url) = row
+    fetched_at, status, content_hash, metadata_hash, reader_version, truncated, has_body, *of_url = row
     if fetched_at is None:
         return None
-    (unread_type, etag, last_modified, changes, watched_s, new_links, promise_s, hinted, links_cut_at) = of_url
+    unread_type, etag, last_modified, changes, watched_s, new_links, promise_s, hinted, links_cut_at = of_url
     return PreviousVisit(
         status=_STATUSES[status],
         fetched_at=fetched_at,

@@ -29,7 +29,9 @@ async def head_columns(results: Sequence[Result], heads: Heads, execute: Execute
     parted = [heads.part(fields) if (fields := _head(result)) else None for result in results]
     if len(heads.ids) > _MAX_IDS:
         heads.forget()
-    await _add({head.template for head in parted if head is not None and head.template not in heads.ids}, heads, execute)
+    new = {head.template for head in parted if head is not None and head.template not in heads.ids}
+    if new:
+        await _add(new, heads, execute)
     return [_NONE if head is None else (heads.ids[head.template], as_json(head.values)) for head in parted]
 
 

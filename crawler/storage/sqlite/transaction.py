@@ -276,6 +276,8 @@ class Transaction:
         """Add what was found, with the document that named it first; returns the hosts that may have gained a URL."""
         news, found_on = list(targets), dict[str, int]()
         for result, url_id in zip(results, ids, strict=True):
+            if not (result.link_targets or result.targets or result.listed):
+                continue
             listed = [one.target for one in result.listed]
             unsettled = self._known.unsettled(chain(result.link_targets, result.targets, listed))
             sitemaps = (target for target in chain(result.targets, listed) if target.kind in LISTINGS)
@@ -289,7 +291,7 @@ class Transaction:
     async def _link_ids(self, results: Sequence[Result]) -> list[list[int | None]]:
         """The row ids of the link targets of each result; None where there was no room for a row."""
         known = self._known.id_of.get
-        found = [list(map(known, map(_url_of, result.link_targets))) for result in results]
+        found = [[*map(known, map(_url_of, targets))] if (targets := result.link_targets) else [] for result in results]
         if all(map(all, found)):  # as a rule
             return found
         unstored = self._intake.unstored
