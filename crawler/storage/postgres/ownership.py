@@ -39,6 +39,10 @@ class Ownership:
         """Those of which it takes new URLs up: not those that it is giving away."""
         return sorted(self._epochs.keys() - self._leaving)
 
+    def active_epochs(self) -> dict[int, int]:
+        """The same, each with the epoch of its claim."""
+        return {part: self._epochs[part] for part in self.active()}
+
     def owns(self, part: int) -> bool:
         """Whether it owns this one."""
         return part in self._epochs
@@ -62,13 +66,18 @@ class Ownership:
         """Whether its leases still hold, for all that it knows."""
         return self._boot_clock() < self._may_send_until
 
+    def remaining_s(self) -> float:
+        """For how long its leases still hold, for all that it knows; seconds, 0: they do not."""
+        return max(0.0, self._may_send_until - self._boot_clock())
+
     def part_of(self, host_id: int) -> int:
         """The partition of a host."""
         return part_of(host_id, self.parts)
 
-    def next_id(self, part: int) -> int:
-        """The next id of an attempt, a version or a change in a partition that it owns."""
-        count = self._counts[part] = self._counts[part] + 1
+    def next_id(self, part: int, number: int = 1) -> int:
+        """The next id of an attempt, a version or a change in a partition that it owns; the first of so many."""
+        count = self._counts[part] + 1
+        self._counts[part] += number
         return row_id(part, self._epochs[part], count)
 
     # --- for leases -------------------------------------------------------------------------------------------------

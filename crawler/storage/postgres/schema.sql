@@ -62,6 +62,7 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
+    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
     stale_run int               -- the run in which all that was to be fetched again has been asked for
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -352,8 +353,16 @@ CREATE TABLE change_log_pruned (
 
 CREATE TABLE extraction_rules (
     name text PRIMARY KEY,
-    definition text NOT NULL,
-    changed_at double precision NOT NULL DEFAULT 0  -- versions of attempts before it were not read by the rule as it is
+    definition text NOT NULL
+);
+-- How far a rule has read in each partition that had versions when the rule was new, or became another: those after
+-- read_upto, up to unread_upto, were not read by the rule as it is.
+CREATE TABLE extraction_reads (
+    part int NOT NULL,
+    rule text NOT NULL,
+    read_upto bigint NOT NULL,
+    unread_upto bigint NOT NULL,
+    PRIMARY KEY (part, rule)
 );
 CREATE TABLE extracts (
     part int NOT NULL,

@@ -10,13 +10,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from crawler.clock import since_boot
-from crawler.records import HostRecord
+from crawler.storage.postgres.commits import Commits
 from crawler.storage.postgres.connection import explained, open_pool, worker_settings
 from crawler.storage.postgres.control import Control
 from crawler.storage.postgres.database import prepared
+from crawler.storage.postgres.exclusions import Exclusions
+from crawler.storage.postgres.figures import Figures
 from crawler.storage.postgres.ownership import DEFAULT_LEASE_S, Ownership
+from crawler.storage.postgres.rules import Rules
 from crawler.storage.postgres.runs import Runs
+from crawler.storage.postgres.seeds import SeedReads
 from crawler.storage.postgres.share import open_share
+from crawler.storage.postgres.stale import StaleReads
+from crawler.storage.postgres.unavailable import Unavailable
 
 _CLAIM_ALL = """
 UPDATE parts SET owner = $1, epoch = epoch + 1, clean = 0, lease_until = now() + $2::float8 * interval '1 second'
@@ -25,17 +31,13 @@ RETURNING part, epoch
 _ALONE_S = 7 * 24 * 3600.0
 
 
-class PostgresStore(Runs):
+class PostgresStore(Runs, Commits, StaleReads, Exclusions, SeedReads, Rules, Figures, Unavailable):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
     @property
     def writing(self) -> asyncio.Lock:
         """The turn of its commits."""
         return self._writing
-
-    async def take_arrivals(self) -> list[HostRecord]:
-        """Count what others have found for what it owns; returns the hosts that have something planned."""
-        return []
 
     async def claim_all(self) -> None:
         """Own all partitions for a week, whoever owned them, without leases to renew: for whoever is alone with the
