@@ -17,11 +17,11 @@ from crawler.errors import UsageError
 from crawler.host_settings import HostSettings, restored
 from crawler.kinds import (
     Fields,
-    File,
     Flag,
     Folder,
     Headers,
     Networks,
+    Place,
     Proxy,
     Regexes,
     SecretFile,
@@ -31,6 +31,7 @@ from crawler.kinds import (
     choice,
     choices,
 )
+from crawler.location import Location, file_at, location
 from crawler.options import Slice, option, options_of, slices_of
 from crawler.proxy import ProxyServer, parse_proxy
 from crawler.quantities import Age, Count, Seconds, Size, Waiting
@@ -468,7 +469,7 @@ class CrawlConfig(Slice):
     Raises `UsageError`, from whichever slice is wrong, when a value cannot be used.
     """
 
-    db: Path = option(DEFAULT_DB, "--db", File("PATH"), "The crawl database: created if missing, resumed otherwise.")
+    db: Location = option(DEFAULT_DB, "--db", Place(), "The crawl database: created if missing, resumed otherwise.")
     scope: ScopeConfig = field(default_factory=ScopeConfig)
     politeness: PolitenessConfig = field(default_factory=PolitenessConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -481,7 +482,10 @@ class CrawlConfig(Slice):
     rules: tuple[Rule, ...] = ()  # of some pages; see `extraction_rules`
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "db", Path(self.db))  # a str is as good
+        object.__setattr__(self, "db", location(self.db))  # a str is as good
+        for flag, is_given in (("--check", self.check.check), ("--warc", self.run.warc)):
+            if is_given:
+                file_at(self.db, flag)
         if self.rules and self.extract.fields:
             _check_names(self.rules)
 

@@ -15,6 +15,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.errors import DatabaseBusyError, NoCrawlError, UsageError
 from crawler.hooks import Hooks
+from crawler.location import Location
 from crawler.network.cookies import read_cookies
 from crawler.network.fetcher import check_network
 from crawler.output.observer import Observer
@@ -101,7 +102,7 @@ class Crawl:
             await self.aclose()
 
     @property
-    def db(self) -> Path:
+    def db(self) -> Location:
         """The database that it crawls into."""
         return self._config.db
 

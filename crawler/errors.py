@@ -13,11 +13,6 @@ Each message is one line: what is wrong, and what to do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 class CrawlerError(Exception):
     """The base class of all of them; `exit_status` is the exit status of the command line."""
@@ -57,6 +52,6 @@ class LeaseLostError(DatabaseFailedError):
     """
 
 
-def no_crawl_in(db: Path | str) -> NoCrawlError:
-    """The error of a command for a database that is not there."""
+def no_crawl_in(db: object) -> NoCrawlError:
+    """The error of a command for a database (a `Location`, or its text) that is not there."""
     return NoCrawlError(f"there is no crawl in {db}; `crawler crawl SEED --db {db}` starts one")

@@ -14,6 +14,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, ClassVar
 
+from crawler.location import location
 from crawler.proxy import parse_proxy
 from crawler.user_agent import is_default
 
@@ -108,6 +109,17 @@ class File(Text):
     def parse(self, given: str) -> Path | str:
         """The path."""
         return Path(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Place(File):
+    """Where a crawl is stored: a path, or the URL of a PostgreSQL database."""
+
+    metavar: str = "PATH|URL"
+
+    def parse(self, given: str) -> Any:
+        """The path, or the URL without its password in sight. Raises `UsageError`."""
+        return location(given)
 
 
 @dataclass(frozen=True, slots=True)

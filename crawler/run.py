@@ -25,6 +25,7 @@ from crawler.frontier.frontier import Frontier
 from crawler.frontier.supply import most_pages_of_any
 from crawler.hooking import HookCalls
 from crawler.inbox_watcher import InboxWatcher
+from crawler.location import file_at
 from crawler.network.cookies import CookieFile
 from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
@@ -344,7 +345,8 @@ def _open_warc(
     from crawler.warc.warcinfo import About
 
     about = About(user_agent=config.network.user_agent, robots="ignore" if config.politeness.ignore_robots else "obey")
-    return open_warc(Path(config.run.warc), config.run.warc_bytes, store, about, str(config.db.absolute()), notify)
+    db = file_at(config.db, "--warc").absolute()
+    return open_warc(Path(config.run.warc), config.run.warc_bytes, store, about, str(db), notify)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ named carry no credentials, and reach no private address.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +15,7 @@ from crawler.config import CrawlConfig
 from crawler.errors import UsageError
 from crawler.fetching import OriginAccess
 from crawler.frontier.frontier import Frontier
+from crawler.location import Location
 from crawler.output.ending import names
 from crawler.output.figures import counted
 from crawler.own_code import HOOKS
@@ -152,7 +152,7 @@ def tell_unread(pages: Mapping[str, int], notify: Callable[[str], None]) -> None
         notify(f"[[extract]] {rule}: {counted(number, 'stored page')} not read by it yet; `crawler extract` does that")
 
 
-def other_sites(roots: Iterable[str], seeds: Sequence[Seed], db: Path) -> str | None:
+def other_sites(roots: Iterable[str], seeds: Sequence[Seed], db: Location) -> str | None:
     """Whose crawl is in the database already, in a line; None if one of the seeds belongs to it, or it is new."""
     hosts = dict.fromkeys(host_of(seed.url) for seed in seeds)
     known = dict.fromkeys(map(host_of, roots))

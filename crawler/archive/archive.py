@@ -51,6 +51,7 @@ from crawler.archive.search import UPDATE_S, Search
 from crawler.bodies import DamagedBodyError, decompress
 from crawler.content.markdown import Content
 from crawler.errors import DatabaseFailedError, UsageError
+from crawler.location import Location, file_at, location
 from crawler.records import Page
 from crawler.storage.sqlite.database import explained
 
@@ -445,14 +446,15 @@ class Archive:
 
 @asynccontextmanager
 async def open_crawl(
-    path: Path | str, *, notify: Callable[[str], None] = lambda _message: None
+    db: Location | str, *, notify: Callable[[str], None] = lambda _message: None
 ) -> AsyncIterator[Archive]:
     """Open a crawl database to read it. Raises `DatabaseFailedError` if there is none.
 
     `notify` gets a line for people when a question takes longer than usual: an index is being built, or cannot be.
     """
-    async with open_archive(Path(path)) as connection:
-        yield Archive(Path(path), connection, notify)
+    path = file_at(location(db), "open_crawl")
+    async with open_archive(path) as connection:
+        yield Archive(path, connection, notify)
 
 
 _COLUMNS = {

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.cli.seeds import read_seeds
 from crawler.config import DEFAULT_DB
 from crawler.errors import no_crawl_in
@@ -21,7 +21,7 @@ def add(
             metavar="SEED", help="A URL, a host name, a file with one URL per line, or - for standard input."
         ),
     ],
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
 ) -> None:
     """Add SEEDs to a crawl. A running crawl picks them up within about a second; otherwise the next run does."""

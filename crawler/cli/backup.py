@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.config import DEFAULT_DB
 from crawler.output.figures import size
 from crawler.output.streams import lasting_stream
@@ -20,7 +20,7 @@ from crawler.storage.location import database_at
 
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy, a new file.")],
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
 ) -> None:
     """Copy a crawl database to a new FILE, consistently even while a crawl is running, and verify the copy."""

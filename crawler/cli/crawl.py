@@ -18,9 +18,10 @@ from crawler.cli.command import Command
 from crawler.cli.crawl_file import CONFIG, HOSTS, RULES, SEEDS, read_crawl_file
 from crawler.cli.options import given_fields, read_options, table_of, taking
 from crawler.cli.seeds import read_seeds
-from crawler.config import CrawlConfig, RunConfig
+from crawler.config import DEFAULT_DB, CrawlConfig, RunConfig
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.kinds import File, FileOrStream, Flag, ImportName, Readers, choice
+from crawler.location import Location, location
 from crawler.options import Slice, option
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
@@ -199,11 +200,19 @@ class CrawlCommand(Command):
             return super().invoke(ctx)
         except CrawlerError as error:
             log_format = LogFormat.JSON if ctx.params["log_format"] == LogFormat.JSON else None
-            observer = observer_for(Path(ctx.params["db"]), quiet=True, log_format=log_format)
+            observer = observer_for(_place(ctx.params["db"]), quiet=True, log_format=log_format)
             if not isinstance(observer, JsonLines):
                 raise
             observer.failed(error)
             return error.exit_status
+
+
+def _place(db: Any) -> Location:
+    """The database that is named, for whoever tells an error: nothing is shown of what cannot be read."""
+    try:
+        return location(db)
+    except UsageError:
+        return DEFAULT_DB
 
 
 def _own_code(options: CodeOptions, config_file: str | None) -> OwnCode:
@@ -214,13 +223,13 @@ def _own_code(options: CodeOptions, config_file: str | None) -> OwnCode:
     return OwnCode(hooks=hooks, readers=options.readers, folders=folders)
 
 
-def _check_database(db: Path, *, goes_on: bool) -> None:
+def _check_database(db: Location, *, goes_on: bool) -> None:
     """What can be known before anything is made or fetched."""
     if not database_at(db).exists() and goes_on:
         raise UsageError(f"nothing to crawl: {db} does not exist yet; give a seed, such as https://example.com/")
 
 
-def _check_outputs(db: Path, outputs: Mapping[str, Path | None]) -> None:
+def _check_outputs(db: Location, outputs: Mapping[str, Path | None]) -> None:
     """None may take the place of the database or of another one, and each can be written."""
     taken = {str(file): "the database" for file in database_at(db).files()}
     for flag, path in outputs.items():

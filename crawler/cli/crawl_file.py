@@ -19,7 +19,8 @@ from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
 from crawler.host_settings import HostSettings
-from crawler.kinds import File, Flag, Several
+from crawler.kinds import File, Flag, Place, Several
+from crawler.location import DatabaseUrl, location
 from crawler.options import Option, options_of
 from crawler.quantities import Count, Seconds
 from crawler.seeds import names_scheme
@@ -236,4 +237,9 @@ def _text(where: str, value: Any, option: Option, folder: Path) -> str:
     if option.kind.takes_dash and text == "-":
         return text
     is_list_of_seeds = option is SEEDS and not names_scheme(text) and (folder / text).is_file()
-    return str(folder / text) if isinstance(value, str) and text and (option.kind.is_path or is_list_of_seeds) else text
+    is_path = is_list_of_seeds or (option.kind.is_path and not _is_url(option, text))
+    return str(folder / text) if isinstance(value, str) and text and is_path else text
+
+
+def _is_url(option: Option, text: str) -> bool:
+    return isinstance(option.kind, Place) and isinstance(location(text), DatabaseUrl)

@@ -1,4 +1,7 @@
-"""Which database a command works on: `--db`, or that of a crawl file; and how one that writes gets it for itself."""
+"""Which database a command works on: `--db`, or that of a crawl file; and how one that writes gets it for itself.
+
+A command takes a `DatabasePlace`; one that cannot work on PostgreSQL takes a `DatabasePath`, and so refuses a URL.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from crawler.cli.crawl_file import CONFIG, read_crawl_file
 from crawler.config import StartConfig
 from crawler.errors import DatabaseBusyError
+from crawler.kinds import Place
+from crawler.location import Location, file_at, location
 from crawler.options import options_of
 from crawler.storage.interface import Database
 
@@ -27,7 +32,16 @@ def _take_database(context: typer.Context, file: str | None) -> str | None:
     return file
 
 
-DatabasePath = Annotated[Path, typer.Option("--db", metavar="PATH", help="The crawl database.")]
+def _refuse_url(context: typer.Context, db: Location) -> Path:
+    return file_at(db, f"`crawler {context.info_name}`")
+
+
+DatabasePlace = Annotated[  # a `Location`, but Typer knows no unions
+    Any, typer.Option("--db", metavar=Place().metavar, help="The crawl database.", parser=location)
+]
+DatabasePath = Annotated[  # of a command that works on files only
+    Path, typer.Option("--db", metavar="PATH", help="The crawl database.", parser=location, callback=_refuse_url)
+]
 ConfigFile = Annotated[
     str | None,
     typer.Option(

@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 
 from crawler.cli.crawl_file import CONFIG, RULES, read_crawl_file
-from crawler.cli.database import IF_RUNNING, DatabasePath, IfRunning, held
+from crawler.cli.database import IF_RUNNING, DatabasePlace, IfRunning, held
 from crawler.config import DEFAULT_DB, CrawlConfig, ExtractConfig, RunConfig
 from crawler.errors import DatabaseBusyError, UsageError
 from crawler.extraction import Extracted, extract_stored
 from crawler.extraction_rules import Rule
+from crawler.location import Location
 from crawler.options import options_of
 from crawler.output.ending import found_by_rule
 from crawler.output.figures import amount, counted
@@ -61,7 +62,7 @@ ParseTimeout = Annotated[
 
 def extract(
     context: typer.Context,
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: RulesFile = None,
     extract: ExtractedFields = None,
     again: Annotated[bool, typer.Option("--again", help="Also read again what the rules have read.")] = False,
@@ -102,7 +103,7 @@ def rules_given(context: typer.Context, fields: Sequence[str] | None) -> tuple[R
 
 
 @contextmanager
-def _nothing_there(db: Path) -> Iterator[None]:
+def _nothing_there(db: Location) -> Iterator[None]:
     raise UsageError(f"{db} does not exist; `crawler crawl` makes it")
     yield
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crawler.archive.pruning import after_prune, before_prune
-from crawler.cli.database import IF_RUNNING, ConfigFile, DatabasePath, IfRunning, held
+from crawler.cli.database import IF_RUNNING, ConfigFile, DatabasePlace, IfRunning, held
 from crawler.config import DEFAULT_DB
 from crawler.errors import DatabaseBusyError, UsageError
 from crawler.output.figures import counted, size
@@ -22,7 +23,7 @@ _ALL = 1 << 62  # versions of a page
 
 
 def prune(
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     keep_versions: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Keep the N newest versions of each page.")
@@ -50,11 +51,12 @@ def prune(
     database = database_at(db)
     try:
         with held(database, wait_s) if database.exists() else nullcontext():  # do not create one
-            if not dry_run:
-                asyncio.run(before_prune(db))
+            derived = db if isinstance(db, Path) and not dry_run else None  # there are indexes beside a file only
+            if derived is not None:
+                asyncio.run(before_prune(derived))
             pruned = asyncio.run(database.prune(keep_versions=keep, before=before, vacuum=vacuum, dry_run=dry_run))
-            if not dry_run and (pruned.links or pruned.fetches):
-                asyncio.run(after_prune(db))
+            if derived is not None and (pruned.links or pruned.fetches):
+                asyncio.run(after_prune(derived))
     except DatabaseBusyError as busy:
         if if_running.strip() != "skip":
             raise

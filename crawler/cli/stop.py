@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.config import DEFAULT_DB
 from crawler.errors import no_crawl_in
 from crawler.storage.location import database_at
@@ -16,7 +16,7 @@ _POLL_S = 0.1
 
 
 def stop(
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     wait: Annotated[bool, typer.Option("--wait", help="Return only once the crawl has ended.")] = False,
 ) -> None:

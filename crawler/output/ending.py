@@ -7,12 +7,12 @@ lines.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crawler.location import Location
 from crawler.output.figures import amount, counted, lookups, moment, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.suggestions import suggestions
@@ -38,7 +38,7 @@ _AGES_S = (7 * 86400.0, 86400.0, 43200.0, 3600.0, 600.0, 60.0)
 _SPACE = "   "
 
 
-def print_ending(console: Console, summary: Summary, db: Path) -> None:
+def print_ending(console: Console, summary: Summary, db: Location) -> None:
     """Print the summary of a run into `db`; on a terminal, also what can be done with that now."""
     tries = suggestions(summary, db) if console.is_terminal else []
     width = max((len(command) for command, _what in tries), default=0)
@@ -65,7 +65,7 @@ def nothing_due(pages: int, newest: float | None, next_at: float | None, *, now:
     return f"nothing is due: {stored}; --max-age {limit} refetches {what}{_auto(next_at, now)}"
 
 
-def one_line(summary: Summary, db: Path) -> str:
+def one_line(summary: Summary, db: Location) -> str:
     """The whole summary in one line, for mails and logs."""
     parts = [
         _ended(summary).plain,
@@ -182,7 +182,7 @@ def _auto(next_at: float | None, now: float) -> str:
     return f"; with --max-age auto, {due}"
 
 
-def _rows(summary: Summary, db: Path) -> list[tuple[str, Text]]:
+def _rows(summary: Summary, db: Location) -> list[tuple[str, Text]]:
     rows = [
         (f"run {summary.run_id}", _ended(summary)),
         *(("seed", Text(f"{url}: {why}", style="red")) for url, why in _failed_seeds(summary)),

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,6 +21,7 @@ from rich.console import Console
 from crawler.clock import Clock
 from crawler.counters import Counters
 from crawler.errors import CrawlerError
+from crawler.location import Location
 from crawler.output.events import events_of
 from crawler.output.meter import HostSource, Meter, Reading
 from crawler.output.observer import Observer
@@ -42,7 +42,9 @@ class LogFormat(StrEnum):
 class JsonLines(Observer):
     """One event per line; figures every five seconds, every thirty after the first minute."""
 
-    def __init__(self, db: Path, screen: Console, clock: Clock, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self, db: Location, screen: Console, clock: Clock, *, quiet: bool = False, verbose: bool = False
+    ) -> None:
         self._db = db
         self._screen = screen
         self._clock = clock

@@ -22,6 +22,7 @@ from pathlib import Path
 from crawler.clock import Clock
 from crawler.counters import Counters
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
+from crawler.location import Location
 from crawler.output.files import write_file
 from crawler.output.meter import HostSource, queued
 from crawler.output.observer import Observer
@@ -57,7 +58,7 @@ class _Family:
 class Metrics(Observer):
     """An observer that exports metrics and passes everything on to another one."""
 
-    def __init__(self, watcher: Observer, db: Path, clock: Clock, file: Path | None) -> None:
+    def __init__(self, watcher: Observer, db: Location, clock: Clock, file: Path | None) -> None:
         self._watcher = watcher
         self._db = db
         self._clock = clock
@@ -179,7 +180,8 @@ class Metrics(Observer):
         return float(found[1]) if found else None
 
     def _db_label(self) -> str:
-        return f'db="{_escaped(str(self._db.absolute()))}"'
+        db = self._db.absolute() if isinstance(self._db, Path) else self._db
+        return f'db="{_escaped(str(db))}"'
 
     def _lines(self, family: _Family) -> str:
         name = f"crawler_{family.name}"
@@ -204,7 +206,7 @@ class Metrics(Observer):
 
 
 @contextmanager
-def metered(watcher: Observer, db: Path, file: Path | None) -> Iterator[Metrics]:
+def metered(watcher: Observer, db: Location, file: Path | None) -> Iterator[Metrics]:
     """An observer that also writes metrics to `file`, if there is one, and serves them where it is told to `listen`.
 
     A start that fails is told, too, unless another run holds the database: then the file is that run's. Raises

@@ -22,6 +22,7 @@ import orjson
 
 from crawler.archive.archive import Archive, open_crawl
 from crawler.errors import DatabaseFailedError, UsageError
+from crawler.location import Location
 from crawler.output.page_lines import page_line
 from crawler.records import Page
 from crawler.storage.location import database_at
@@ -52,7 +53,7 @@ class PageStream(Protocol):
         """Nothing more will come."""
 
 
-def page_stream(path: Path, db: Path, given_up: Callable[[], bool]) -> PageStream:
+def page_stream(path: Path, db: Location, given_up: Callable[[], bool]) -> PageStream:
     """For `path`, '-' being standard output; `given_up` says whether to wait for its reader no longer."""
     if str(path) == "-":
         return _Pipe(path, given_up, _STDOUT)
@@ -64,7 +65,7 @@ class _File:
     Its lock keeps out a crawl that has another database.
     """
 
-    def __init__(self, path: Path, db: Path) -> None:
+    def __init__(self, path: Path, db: Location) -> None:
         self._path = path
         self._db = db
         self._file: BinaryIO | None = None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -19,6 +18,7 @@ from rich.text import Text
 
 from crawler.clock import Clock
 from crawler.counters import Counters
+from crawler.location import Location
 from crawler.output.ending import no_seed, one_line, print_ending
 from crawler.output.events import events_of
 from crawler.output.figures import amount, rate, stopwatch
@@ -37,7 +37,7 @@ _REFRESH_S = 0.25
 class LiveView(Observer):
     """A region at the bottom of the terminal that is redrawn four times a second; notices scroll by above it."""
 
-    def __init__(self, db: Path, screen: Console, results: Console, clock: Clock, *, verbose: bool = False) -> None:
+    def __init__(self, db: Location, screen: Console, results: Console, clock: Clock, *, verbose: bool = False) -> None:
         self._db = db
         self._screen = screen
         self._results = results
@@ -96,7 +96,7 @@ class LiveView(Observer):
 class PlainLines(Observer):
     """A line every five seconds, every thirty after the first minute: for logs and pipes."""
 
-    def __init__(self, db: Path, screen: Console, results: Console, clock: Clock, *, verbose: bool = False) -> None:
+    def __init__(self, db: Location, screen: Console, results: Console, clock: Clock, *, verbose: bool = False) -> None:
         self._db = db
         self._screen = screen
         self._results = results
@@ -144,7 +144,7 @@ class PlainLines(Observer):
 class OneLine(Observer):
     """One line at the end, and anything that needs a person: for cron, which mails whatever is printed."""
 
-    def __init__(self, db: Path, screen: Console, results: Console) -> None:
+    def __init__(self, db: Location, screen: Console, results: Console) -> None:
         self._db = db
         self._screen = screen
         self._results = results
@@ -174,7 +174,7 @@ class Quiet(Observer):
 
 
 def observer_for(
-    db: Path,
+    db: Location,
     quiet: bool,
     *,
     log_format: LogFormat | None = None,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from itertools import islice
-from pathlib import Path
 
 from crawler.config import DEFAULT_DB
+from crawler.location import Location
 from crawler.output.summary import Summary
 from crawler.records import Change, UrlStatus
 
@@ -19,7 +19,7 @@ _MOST = 3
 _MANY_PAGES = 20  # more than fit on a screen
 
 
-def suggestions(summary: Summary, db: Path) -> list[tuple[str, str]]:
+def suggestions(summary: Summary, db: Location) -> list[tuple[str, str]]:
     """At most three command lines, each with what it shows or does, the most useful first."""
     named = "" if db == DEFAULT_DB else f" --db {shlex.quote(str(db))}"
     fitting = ((f"crawler {words}{named}", what) for applies, words, what in _all(summary) if applies)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
+from crawler.clock import Clock
 from crawler.config import CheckKind
 from crawler.extraction_rules import Rule
 from crawler.records import (
@@ -169,8 +170,10 @@ class RunLog(Protocol):
         next run does it.
         """
 
-    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
-        """Record why and when the run ended, and what it reports."""
+    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> dict[str, Any] | None:
+        """Record why and when the run ended, and what it reports; returns what is recorded, which counts what all
+        processes have done. None: others go on with the run.
+        """
 
 
 class Rules(Protocol):
@@ -298,7 +301,7 @@ class DueReads(DueQueue, Protocol):
         """
 
     async def stored_body(self, claim: Claim) -> EarlierBody | None:
-        """The body of the newest version of the claim's URL, which may have been read by an earlier release; None: not kept."""
+        """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host, robots.txt aside, has been answered since that moment and does not fail now."""
@@ -414,8 +417,90 @@ class Figures(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What a process is to know of those that crawl with it, since it last asked."""
+
+    hosts: Sequence[HostRecord] = ()  # of its share: others found URLs of them, or it has just taken them over
+    gained: bool = False  # its share has grown: what was asked for to the end, so far, is to be asked for once more
+    roots: Sequence[tuple[str, SeedMark]] = ()  # that widen the scope; those that the user named may be trusted, too
+    full_hosts: Sequence[str] = ()  # of which the store accepts no more URLs
+    end: EndReason | None = None  # the run is to end, and why
+    workers: int = 1  # processes that crawl, this one included
+
+
+class Share(Protocol):
+    """Which part of the crawl is this process's, and what it tells the others and hears of them.
+
+    Where several processes share a store, each owns some of the hosts, for as long as it renews that. All is advice:
+    whether a result counts is decided where it is committed (`LeaseLostError`).
+    """
+
+    @property
+    def workers(self) -> int:
+        """How many processes crawl, this one included, as far as it has heard."""
+
+    def clock(self, own: Clock) -> Clock:
+        """The clock that all of them go by; it may be `own`, that of this process."""
+
+    def may_send(self) -> bool:
+        """Whether a request may be sent at this moment: False while it is unsure who owns its hosts. Asked often."""
+
+    def keeps(self, host_id: int) -> bool:
+        """Whether the host is in its share and stays there; False: nothing more is to be begun of it."""
+
+    def taken_over_at(self, host_id: int) -> float | None:
+        """When the host was taken from a process that did not give it back, and may have sent a request to it until
+        then (Unix seconds, by `clock`); None where it was given back, or was never another's.
+        """
+
+    @property
+    def draws_pages(self) -> bool:
+        """Whether the run's pages (`--max-pages`) are drawn from what all may store; if not, it counts for itself."""
+
+    async def draw(self, pages: int) -> int:
+        """So many pages more may be stored by this process, at most as many as asked for; 0: none, for now."""
+
+    async def give_back(self, pages: int) -> None:
+        """So many of those that were drawn are not needed, or not now."""
+
+    async def are_pages_spent(self) -> bool:
+        """Whether all that may be stored is stored, so that nobody can give anything back."""
+
+    async def opened(self) -> None:
+        """The run has begun: others may take part."""
+
+    async def is_over(self) -> bool:
+        """Whether nobody has anything left, asked by who has nothing left himself. A no comes as soon as something has
+        changed, or after a moment.
+        """
+
+    async def news(self) -> News | None:
+        """What it has heard since the last call; None: nothing. Asked every second. Raises `LeaseLostError` once the
+        share is lost.
+        """
+
+    def tell_root(self, url: str, mark: SeedMark) -> None:
+        """Tell the others that this URL widens the scope."""
+
+    def tell_full(self, host: str) -> None:
+        """Tell the others that the store accepts no more URLs of this host."""
+
+    def tell_end(self, reason: EndReason) -> None:
+        """Tell the others that the run is to end."""
+
+    def attach(self, held: Callable[[], Collection[int]]) -> None:
+        """`held` says of which hosts (ids) something is in memory, under way or not committed yet: these are not given
+        away until nothing is. One that `keeps` denies is held no longer than it takes to finish what is under way.
+        """
+
+
 class Store(RunLog, Rules, Seeds, Exclusions, DueReads, Checks, Commits, WarcLog, Figures, Protocol):
     """A crawl database, open for one run."""
+
+    @property
+    def share(self) -> Share:
+        """What of the crawl is this process's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,22 @@ def part_of(host_id: int, parts: int) -> int:
     return host_id & (parts - 1)
 
 
+def head_id_of(digest: bytes) -> int:
+    """Of header fields, from their hash: the first half of it."""
+    return int.from_bytes(digest[:8], "big", signed=True) or 1
+
+
 def row_id(part: int, epoch: int, count: int) -> int:
-    """Of the row that its partition's owner makes as its `count`th since it claimed it."""
+    """Of the row that its partition's owner makes as its `count`th since it claimed it.
+
+    Epoch 0 is nobody's: it has what was copied from SQLite, whose ids are the counts.
+    """
     return epoch << (_COUNTER_BITS + _PART_BITS) | part << _COUNTER_BITS | count
+
+
+def copied_count(row: int) -> int | None:
+    """The count of a row that was copied from SQLite: its id there; None: it was made here."""
+    return row & (COPIED_MOST - 1) if row >> (_COUNTER_BITS + _PART_BITS) == 0 else None
+
+
+COPIED_MOST = 1 << _COUNTER_BITS  # such a count is below it

@@ -13,7 +13,8 @@ CREATE TABLE meta (
     id smallint PRIMARY KEY CHECK (id = 1),
     schema int NOT NULL,
     parts int NOT NULL,         -- a power of two, at most 4,096; can never change, since ids contain partitions
-    program text NOT NULL       -- the version of crawler that made it
+    program text NOT NULL,      -- the version of crawler that made it
+    copied_from text            -- while `crawler copy` fills it: what from; NULL: it is whole
 );
 
 CREATE TABLE runs (

@@ -29,6 +29,7 @@ from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.sqlite.extracts import LOST, UNREAD
 from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most
+from crawler.storage.sqlite.share import Whole
 from crawler.storage.sqlite.warc_log import WarcLog
 from crawler.storage.values import as_json
 from crawler.urls import origin_of
@@ -132,6 +133,8 @@ _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
+    share = Whole()
+
     # --- the record of runs -----------------------------------------------------------------------------------------
 
     async def last_options(self) -> dict[str, Any] | None:
@@ -194,12 +197,13 @@ class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
         async with self._writing:  # a crawl that runs may have a transaction open
             await self._write(sql, (as_json(decided), self.run_id))
 
-    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> None:
-        """Record why and when the run ended, and what it reports."""
+    async def end_run(self, reason: EndReason, summary: dict[str, Any], now: float) -> dict[str, Any] | None:
+        """Record why and when the run ended, and what it reports; returns that."""
         await self._write(
             "UPDATE runs SET ended_at = ?, end_reason = ?, summary = ? WHERE id = ?",
             (now, reason, orjson.dumps(summary).decode(), self.run_id),
         )
+        return summary
 
     # --- extraction rules -------------------------------------------------------------------------------------------
 

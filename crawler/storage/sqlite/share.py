@@ -1,0 +1,66 @@
+"""The share of the one process that crawls into a file: all of the crawl."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from crawler.clock import Clock
+from crawler.records import EndReason, SeedMark
+from crawler.storage.interface import News
+
+
+class Whole:
+    """Nobody else takes part; see `interface.Share` for what each operation is for."""
+
+    workers = 1
+    draws_pages = False
+
+    def clock(self, own: Clock) -> Clock:
+        """Its own."""
+        return own
+
+    def may_send(self) -> bool:
+        """Always."""
+        return True
+
+    def keeps(self, host_id: int) -> bool:
+        """Every host."""
+        return True
+
+    def taken_over_at(self, host_id: int) -> float | None:
+        """None ever was."""
+        return None
+
+    async def draw(self, pages: int) -> int:
+        """As many as are asked for: the process counts for itself."""
+        return pages
+
+    async def give_back(self, pages: int) -> None:
+        """Nobody wants them."""
+
+    async def are_pages_spent(self) -> bool:
+        """The process knows for itself."""
+        return True
+
+    async def opened(self) -> None:
+        """Nobody waits for it."""
+
+    async def is_over(self) -> bool:
+        """What has nothing left is all there is."""
+        return True
+
+    async def news(self) -> News | None:
+        """There is nobody to have any of."""
+        return None
+
+    def tell_root(self, url: str, mark: SeedMark) -> None:
+        """Nobody listens."""
+
+    def tell_full(self, host: str) -> None:
+        """Nobody listens."""
+
+    def tell_end(self, reason: EndReason) -> None:
+        """Nobody listens."""
+
+    def attach(self, held: Callable[[], Collection[int]]) -> None:
+        """Nothing is given away."""
