@@ -114,7 +114,7 @@ async def test_each_statement_of_the_hot_path_looks_its_rows_up(server: Instance
 
 
 async def test_what_is_asked_of_one_host_touches_its_partition_alone(server: Instance) -> None:
-    """On a copy with a table a partition, as Citus has one a shard, and for all tables but those that hold what is due."""
+    """On a copy with a table a partition, as Citus has one a shard; but for the tables of what is due."""
     url = database(server, "partitioned", is_partitioned=True)
     await fill(url, 5_000)
     statements = await statements_of(server, url, crawl_one_host)

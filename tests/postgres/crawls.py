@@ -31,9 +31,5 @@ def _partitioned(schema: str, parts: int) -> str:
         )
         return f"CREATE TABLE {name} (\n{columns}\n) PARTITION BY LIST (part);\n{each}"
 
-    return re.sub(
-        r"^CREATE TABLE (\w+) \(\n(    part int.*?)\n\)(?: WITH \([^)]*\))?;$",
-        declared,
-        schema,
-        flags=re.DOTALL | re.MULTILINE,
-    )
+    table = r"^CREATE TABLE (\w+) \(\n(    part int.*?)\n\)(?: WITH \([^)]*\))?;$"
+    return re.sub(table, declared, schema, flags=re.DOTALL | re.MULTILINE)
