@@ -28,7 +28,7 @@ class Node:
 
     kind: str
     table: str
-    is_looked_up: bool  # by a condition on its index
+    is_looked_up: bool  # by a condition on its index: all lead with `part`, but that of the few seeds
     runs: int
 
 
