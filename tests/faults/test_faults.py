@@ -55,7 +55,7 @@ def crawled(
     cluster.say(f"over; taken over after {', '.join(f'{s:.1f}' for s in cluster.take_overs)} s; {found}")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_nothing_happens_to_three_workers_and_each_page_is_asked_for_once(server: Instance, tmp_path: Path) -> None:
     with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=24, pages_each=20) as cluster:
         crawled(cluster, [], workers=3)
@@ -86,7 +86,7 @@ def test_the_server_crashes(server: Instance, tmp_path: Path) -> None:
         crawled(cluster, [partial(happens.restart, server=server)], workers=3)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_several_things_happen(server: Instance, tmp_path: Path) -> None:
     faults: list[Callable[[Cluster], None]] = [
         happens.lose_a_commit_s_answer,
@@ -130,7 +130,7 @@ def test_a_synchronous_standby_takes_over_and_nothing_that_was_committed_is_lost
         crawled(cluster, [partial(happens.promote, primary=server, standby=standby)], workers=3)
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_worker_s_clock_is_off_by_an_hour(server: Instance, tmp_path: Path) -> None:
     """Up or down: nothing is sent too early, stored with a false time, or left for an hour."""
 
@@ -158,7 +158,7 @@ ignore_startup_parameters = {settings}
 """
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_behind_pgbouncer_the_role_has_the_settings_or_nothing_begins(server: Instance, tmp_path: Path) -> None:
     """It drops what a session asks for, as `ignore_startup_parameters` tells it to."""
     db = a_crawl(server, SMALL_PARTS)
