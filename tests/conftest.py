@@ -8,10 +8,25 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.postgres.crawls import PARTS, create_crawl
 from tests.postgres.server import Server, shared_server
 
 settings.register_profile("untimed", deadline=None)  # machines are noisy, and the one that runs this may be busy
 settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which store the tests marked `any_store` run on; all others are left out for another than SQLite."""
+    parser.addoption("--store", choices=["sqlite", "postgres"], default="sqlite", help="run what is marked any_store")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about SQLite alone, where another store was asked for."""
+    if config.getoption("store") == "sqlite":
+        return
+    left_out = [item for item in items if item.get_closest_marker("any_store") is None]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +40,20 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def empty_database(postgres: Server) -> Iterator[str]:
     """The URL of a PostgreSQL database with nothing in it."""
-    url = postgres.new_database()
-    yield url
-    postgres.drop(url)
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def crawl_template(postgres: Server) -> Iterator[str]:
+    """The name of a database for `Server.database` to copy: of an empty crawl with few partitions."""
+    with postgres.database() as url:
+        create_crawl(url, PARTS)
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def crawl_database(postgres: Server, crawl_template: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database with an empty crawl in few partitions."""
+    with postgres.database(crawl_template) as url:
+        yield url

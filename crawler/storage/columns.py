@@ -55,6 +55,8 @@ def claim(row: Sequence[Any]) -> Claim:
 
 IS_FORBIDDEN = f"status = 'excluded' AND cause = '{ExclusionReason.ROBOTS}'"
 IS_JUDGED = f"status = 'excluded' AND cause <> '{ExclusionReason.ROBOTS}'"  # only a new robots.txt lifts the others
+# By being found again: not what a hook refused to ask for, however it was found.
+IS_LIFTABLE = f"{IS_JUDGED} AND NOT (cause = '{ExclusionReason.HOOK}' AND substr(detail, 1, 10) = 'on_request')"
 MADE_PENDING = "status = 'pending', reason = NULL, cause = NULL, detail = NULL"
 
 # Also of urls_answered: what fails is planned for a time of its own, and leaves that index.

@@ -301,9 +301,7 @@ class DueReads(DueQueue, Protocol):
         """
 
     async def stored_body(self, claim: Claim) -> EarlierBody | None:
-        """The body of the newest version of the claim's URL, which may have been read by an earlier release; None: not
-        kept.
-        """
+        """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host, robots.txt aside, has been answered since that moment and does not fail now."""

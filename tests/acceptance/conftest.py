@@ -23,6 +23,7 @@ import pytest
 from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, ScopeConfig
 from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
 from tests.acceptance.forkserver import fork_server
+from tests.stores import Location, rows, rows_changed
 
 OPTIONS = ("-W", "error::ResourceWarning")
 COMMAND = (sys.executable, *OPTIONS, "-m", "crawler")
@@ -53,8 +54,10 @@ class Outcome:
 class Cli:
     """Runs the command line on one database, with the web's own DNS server."""
 
-    def __init__(self, folder: Path) -> None:
-        self.db = folder / "crawl.db"
+    db: Path  # or, with --store postgres, a database's URL
+
+    def __init__(self, folder: Path, db: Location | None = None) -> None:
+        self.db = folder / "crawl.db" if db is None else db  # type: ignore[assignment]
         self.summary_file = folder / "summary.json"
         self.folder = folder
 
@@ -109,9 +112,17 @@ class Cli:
 
     def rows(self, sql: str, *parameters: Any) -> list[Any]:
         """What a query gives on the database; single columns as plain values."""
-        with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(sql, parameters).fetchall()
-        return [row[0] if len(row) == 1 else row for row in rows]
+        return [row[0] if len(row) == 1 else row for row in rows(self.db, sql, *parameters)]
+
+    def change(self, sql: str, *parameters: Any) -> None:
+        """Run a statement on the database."""
+        rows_changed(self.db, sql, *parameters)
+
+    def has_begun(self) -> bool:
+        """Whether there is a crawl in the database."""
+        if isinstance(self.db, Path):
+            return self.db.exists()
+        return bool(self.rows("SELECT count(*) FROM runs")[0])
 
     def pauses(self, host: str) -> list[float]:
         """Seconds between the requests to a host, by the crawl's own clock: a busy server notices some of them late."""
@@ -160,19 +171,13 @@ def library_config(served: Served, db: Path) -> CrawlConfig:
     )
 
 
-def let_pass(db: Path, seconds: float) -> None:
+def let_pass(db: Location, seconds: float) -> None:
     """As if so much time had passed for a database that no crawl holds."""
-    with closing(sqlite3.connect(db)) as connection, connection:
-        connection.execute("UPDATE runs SET started_at = started_at - ?", (seconds,))
-        connection.execute(
-            "UPDATE urls SET next_fetch_at = next_fetch_at - ?1, revisit_at = revisit_at - ?1,"
-            " failing_since = failing_since - ?1",
-            (seconds,),
-        )
-        connection.execute(
-            "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", (seconds,)
-        )
-        connection.execute("UPDATE origins SET paused_until = paused_until - ?", (seconds,))
+    rows_changed(db, "UPDATE runs SET started_at = started_at - ?", seconds)
+    urls = "next_fetch_at = next_fetch_at - ?1, revisit_at = revisit_at - ?1, failing_since = failing_since - ?1"
+    rows_changed(db, f"UPDATE urls SET {urls}", seconds)
+    rows_changed(db, "UPDATE hosts SET next_due_at = next_due_at - ?1, back_off_until = back_off_until - ?1", seconds)
+    rows_changed(db, "UPDATE origins SET paused_until = paused_until - ?", seconds)
 
 
 def slow_site(web: FakeWeb, *, pages: int, delay_s: float, name: str = "a.test") -> Site:
@@ -212,8 +217,10 @@ def wait_for_requests(served: Served, number: int) -> None:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """The command line with an empty folder."""
+def cli(tmp_path: Path, request: pytest.FixtureRequest) -> Cli:
+    """The command line with an empty folder, and with `--store postgres` with an empty database."""
+    if request.config.getoption("store") == "postgres":
+        return Cli(tmp_path, request.getfixturevalue("crawl_database"))
     return Cli(tmp_path)
 
 

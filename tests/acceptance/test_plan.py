@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -23,9 +21,8 @@ def a_crawl(cli: Cli, serve: Serve, *options: str) -> None:
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *FAST, *options)
     cli.let_pass(PASSED_S)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE urls SET fetched_at = fetched_at - ?", (PASSED_S,))
-        connection.execute("UPDATE origins SET robots_expires_at = robots_expires_at - ?", (PASSED_S,))
+    cli.change("UPDATE urls SET fetched_at = fetched_at - ?", PASSED_S)
+    cli.change("UPDATE origins SET robots_expires_at = robots_expires_at - ?", PASSED_S)
 
 
 def test_it_says_what_is_due_how_long_it_takes_and_what_a_budget_buys(cli: Cli, serve: Serve) -> None:

@@ -227,10 +227,7 @@ def test_an_age_takes_only_what_is_older(cli: Cli, serve: Serve) -> None:
 
 def age(cli: Cli, seconds: float, where: str = "true") -> None:
     """As if so much time had passed."""
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute(
-            f"UPDATE urls SET fetched_at = fetched_at - ?1, revisit_at = revisit_at - ?1 WHERE {where}", (seconds,)
-        )
+    cli.change(f"UPDATE urls SET fetched_at = fetched_at - ?1, revisit_at = revisit_at - ?1 WHERE {where}", seconds)
 
 
 @pytest.mark.thorough
@@ -281,9 +278,8 @@ def test_a_stored_page_that_fails_once_is_tried_again_a_day_later(cli: Cli, serv
     assert (status, why) == ("fetched", "http 403")
     assert 86_000 < wait_s <= DAY_S
     declare(site, "/p2", 1)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE urls SET next_fetch_at = 1 WHERE next_fetch_at IS NOT NULL")
-        connection.execute("UPDATE hosts SET next_due_at = 1 WHERE next_due_at IS NOT NULL")
+    cli.change("UPDATE urls SET next_fetch_at = 1 WHERE next_fetch_at IS NOT NULL")
+    cli.change("UPDATE hosts SET next_due_at = 1 WHERE next_due_at IS NOT NULL")
     assert cli.crawl(served, *FAST).summary["by_status"] == {"304": 1}
     assert cli.rows("SELECT status FROM urls WHERE url LIKE '%/p2'") == ["fetched"]
     assert cli.rows(VERSIONS, "/p2") == [1]
@@ -312,10 +308,10 @@ def test_a_site_that_is_down_for_a_night_is_not_lost(cli: Cli, serve: Serve) -> 
         site.status(path, 503)
     cli.crawl(served, *EVERYTHING, "--retries", "0", "--max-wait", "0s", status=4)
     a_site(web, 30)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:  # a day later
-        connection.execute("UPDATE urls SET next_fetch_at = 1 WHERE next_fetch_at IS NOT NULL")
-        connection.execute("UPDATE hosts SET back_off_until = 0, next_due_at = iif(next_due_at > 0, 1, NULL)")
-        connection.execute("UPDATE origins SET paused_until = 0")
+    # a day later
+    cli.change("UPDATE urls SET next_fetch_at = 1 WHERE next_fetch_at IS NOT NULL")
+    cli.change("UPDATE hosts SET back_off_until = 0, next_due_at = CASE WHEN next_due_at > 0 THEN 1 END")
+    cli.change("UPDATE origins SET paused_until = 0")
     cli.crawl(served, *EVERYTHING)
     assert cli.rows("SELECT count(*) FROM urls WHERE status = 'fetched' AND kind = 'page'") == [30]
     assert cli.rows("SELECT count(*) FROM pages") == [30]
@@ -382,13 +378,12 @@ def test_with_a_budget_seeds_and_hubs_come_first_then_what_a_sitemap_announced_t
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *FAST)
     a_site(web, 40, version=2)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE urls SET changes = 1, watched_s = 100000000, fetched_at = fetched_at - 100000")
-        connection.execute("UPDATE urls SET revisit_at = fetched_at + 50000")
-        connection.execute("UPDATE urls SET watched_s = 100000 WHERE url LIKE '%/p3_'")  # the likeliest changes
-        connection.execute("UPDATE urls SET revisit_at = fetched_at + 1000 * substr(url, -1) WHERE url LIKE '%/p1_'")
-        connection.execute("UPDATE urls SET hinted = 1 WHERE url LIKE '%/p5'")
-        connection.execute("UPDATE urls SET new_links = 1 WHERE url LIKE '%/p25'")
+    cli.change("UPDATE urls SET changes = 1, watched_s = 100000000, fetched_at = fetched_at - 100000")
+    cli.change("UPDATE urls SET revisit_at = fetched_at + 50000")
+    cli.change("UPDATE urls SET watched_s = 100000 WHERE url LIKE '%/p3_'")  # the likeliest changes
+    cli.change("UPDATE urls SET revisit_at = fetched_at + 1000 * substr(url, -1) WHERE url LIKE '%/p1_'")
+    cli.change("UPDATE urls SET hinted = 1 WHERE url LIKE '%/p5'")
+    cli.change("UPDATE urls SET new_links = 1 WHERE url LIKE '%/p25'")
     before = len(served.log)
     options = ("--delay", "0", "--per-host", "1", "--concurrency", "1", "--max-age", "0s")
     cli.crawl(served, *options, "--max-pages", "12")
@@ -432,11 +427,11 @@ def test_a_sitemap_is_believed_while_its_dates_prove_true(cli: Cli, serve: Serve
     cli.crawl(served, host, *FAST)
     asked = []
     for night in range(4):
-        with closing(sqlite3.connect(cli.db)) as connection, connection:  # only seeds and sitemaps are due by plan
-            connection.execute(
-                "UPDATE urls SET fetched_at = fetched_at - 86400,"
-                " revisit_at = CASE WHEN kind = 'sitemap' THEN 1 ELSE revisit_at + 1e7 END"
-            )
+        # only seeds and sitemaps are due by plan
+        cli.change(
+            "UPDATE urls SET fetched_at = fetched_at - 86400,"
+            " revisit_at = CASE WHEN kind = 'sitemap' THEN 1 ELSE revisit_at + 1e7 END"
+        )
         publish(dated=["/p1", "/p2", "/p3", "/p4"])
         if not night:
             declare(site, "/p1", 2)
@@ -486,9 +481,9 @@ def test_stored_pages_outlive_a_host_that_vanishes_however_many_were_pending(cli
     site = a_site(web, 1300)
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *FAST)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:  # many at once that are to be tried again
-        connection.execute("UPDATE urls SET status = 'failed', reason = 'http 403' WHERE kind = 'page'")
-        connection.execute("UPDATE origins SET robots_expires_at = 0")
+    # many at once that are to be tried again
+    cli.change("UPDATE urls SET status = 'failed', reason = 'http 403' WHERE kind = 'page'")
+    cli.change("UPDATE origins SET robots_expires_at = 0")
     site.dns = "nxdomain"
     cli.crawl(served, *FAST, "--retry-failed", "--retries", "0", status=None)
     assert cli.rows("SELECT count(*) FROM urls WHERE kind = 'page' AND next_fetch_at IS NULL") == [0]
@@ -518,8 +513,7 @@ def test_that_nothing_is_due_is_said_of_runs_that_tried_nothing_and_of_no_others
     site.page("/", links=["/private"])
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *FAST)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE origins SET robots_expires_at = 0")
+    cli.change("UPDATE origins SET robots_expires_at = 0")
     outcome = cli.crawl(served, *FAST)
     assert outcome.summary["requests"] == 1  # what it forbade is judged again by a robots.txt of today
     assert re.search(r"nothing is due: 1 page stored, newest [^;]+ ago; --max-age 0s refetches it;", outcome.err)
@@ -631,8 +625,7 @@ def test_pages_that_an_unreachable_robots_txt_keeps_from_being_fetched_again_are
     site.page("/")
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *FAST)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE origins SET robots_expires_at = 0, robots_fetched_at = 0")  # too old to be obeyed
+    cli.change("UPDATE origins SET robots_expires_at = 0, robots_fetched_at = 0")  # too old to be obeyed
     site.status("/robots.txt", 500)
     for _ in range(2):
         outcome = cli.crawl(served, *EVERYTHING, "--retries", "0")

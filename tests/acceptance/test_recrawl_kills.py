@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,8 +116,7 @@ def test_kill_9_in_a_recrawl_loses_nothing_and_stores_no_version_twice(cli: Cli,
     served = serve(web)
     publish(site, served, dict.fromkeys(range(PAGES), 1))
     cli.crawl(served, served.url(HOST), *EVERYTHING)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE origins SET robots_expires_at = 1")
+    cli.change("UPDATE origins SET robots_expires_at = 1")
     versions = {number: 1 + (number % 3 == 1) for number in range(PAGES)}
     slow = {"robots.txt": "robots", "the sitemap": "sitemap"}.get(phase, "pages")
     publish(site, served, versions, **{slow: 2.0 if slow != "pages" else 0.05})

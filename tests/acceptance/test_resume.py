@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import random
 import signal
-import sqlite3
 import subprocess
 import time
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -302,8 +300,7 @@ def test_an_option_that_no_run_has_stored_has_its_default(cli: Cli, serve: Serve
     """As in a database that an older version has made."""
     served = serve(_web())
     cli.crawl(served, served.url("a.test"), *OPTIONS, "--max-pages", "5", "--grace", "7s")
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE runs SET options = json_remove(options, '$.run.grace_s', '$.politeness.per_ip')")
+    cli.change("UPDATE runs SET options = json_remove(options, '$.run.grace_s', '$.politeness.per_ip')")
     cli.command("crawl", "--db", str(cli.db))
     assert (_options(cli)["run"]["grace_s"], _options(cli)["politeness"]["per_ip"]) == (5.0, 16)
     assert len(cli.pages()) == 10
@@ -355,13 +352,12 @@ def test_an_end_while_exclusions_are_judged_anew_leaves_none_behind(
     web.host("b.test").page("*")
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *OPTIONS)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-            " INSERT INTO urls (url, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at)"
-            " SELECT url || i, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at FROM urls, n"
-            " WHERE reason = 'scope'"
-        )
+    cli.change(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " INSERT INTO urls (url, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at)"
+        " SELECT url || i, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at FROM urls, n"
+        " WHERE reason = 'scope'"
+    )
     options = [served.with_ports(one) for one in wider]
     crawler = cli.start(served, *OPTIONS, *options, "--max-pages", "1")
     seeds = 1 + wider[0].startswith("http")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -245,8 +243,7 @@ def test_what_robots_txt_forbade_is_decided_again_once_its_copy_has_expired_or_i
     cli.crawl(served, served.url("a.test"), *FAST, status=4)
     site.robots("User-agent: *\nDisallow: /private\n")
     cli.crawl(served, served.url("a.test"), *FAST, status=4)  # the copy is believed for a day
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE origins SET robots_expires_at = 1")
+    cli.change("UPDATE origins SET robots_expires_at = 1")
     cli.crawl(served, served.url("a.test"), *FAST)
     assert len(cli.pages()) == 2
     cli.crawl(served, *FAST, "--ignore-robots")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 
@@ -67,9 +65,8 @@ def test_status_tells_what_waits_what_is_slowed_and_which_copy_rules(cli: Cli, s
     cli.crawl(served, "--delay", "0")
     served.sites["a.test"].ports[8081].status("/robots.txt", 500)
     cli.let_pass(7200)
-    with closing(sqlite3.connect(cli.db)) as connection, connection:
-        connection.execute("UPDATE origins SET robots_expires_at = 0")
-        connection.execute("UPDATE hosts SET pace_s = 2.5")
+    cli.change("UPDATE origins SET robots_expires_at = 0")
+    cli.change("UPDATE hosts SET pace_s = 2.5")
     done = cli.crawl(served, "--delay", "0", "--max-age", "0s", "--no-adaptive-pace")
     told = f"{origin}: robots.txt is unavailable (http 500); obeying the last copy, read less than a day ago"
     assert told in done.err

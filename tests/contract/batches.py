@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
@@ -10,7 +9,8 @@ from hypothesis import strategies as st
 from crawler.records import Claim, FailureKind, Reason, Result, RobotsCopy, SeedMark, UrlStatus, Verdict
 from crawler.storage.interface import Store
 from crawler.urls import origin_of
-from tests.contract.results import NOW, a_result, a_target, closed, robots_claim, rows
+from tests.contract.results import NOW, a_result, a_target, closed, of_run, robots_claim
+from tests.stores import Location, rows
 
 Batches: TypeAlias = list[list[dict[str, Any]]]
 
@@ -69,7 +69,7 @@ def _result(claims: dict[str, Claim], changes: dict[str, Any]) -> Result | None:
     return a_result(claim, **(fields | {"origin_failed": None}))
 
 
-async def store_batches(store: Store, location: Path, batches: Batches) -> None:
+async def store_batches(store: Store, location: Location, batches: Batches) -> None:
     """Commit them one after the other, and look after each whether all agrees; a run has begun."""
     await store.add([a_target(URLS[0]), a_target(URLS[3])], NOW)
     for batch in batches:
@@ -87,12 +87,12 @@ async def store_batches(store: Store, location: Path, batches: Batches) -> None:
 _ALL = "SELECT u.id, u.url, h.id, h.name FROM urls u JOIN hosts h ON h.id = host_id WHERE kind <> 'robots'"
 
 
-def _count(location: Path, status: UrlStatus) -> int:
+def _count(location: Location, status: UrlStatus) -> int:
     [(count,)] = rows(location, "SELECT count(*) FROM urls WHERE status = ? AND kind <> 'robots'", status)
     return int(count)
 
 
-def _check(location: Path) -> None:
+def _check(location: Location) -> None:
     """The tallies, the due times and the run's counts agree with what they sum up."""
     for status in UrlStatus:
         wrong = rows(
@@ -108,12 +108,10 @@ def _check(location: Path) -> None:
     )
     for next_due_at, back_off_until, first in planned:
         assert next_due_at == (None if first is None else max(first, back_off_until))
-    [(pages, run_pages, host_pages)] = rows(
-        location,
-        "SELECT (SELECT count(*) FROM pages), (SELECT pages FROM runs), (SELECT sum(run_pages) FROM hosts)",
-    )
-    assert pages == run_pages == host_pages
-    assert rows(location, "SELECT requests FROM runs") == rows(location, "SELECT count(*) FROM fetches")
+    counted = "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM fetches), (SELECT sum(run_pages) FROM hosts)"
+    [(pages, fetches, host_pages)] = rows(location, counted)
+    assert of_run(location) == (pages, fetches)
+    assert pages == host_pages
     assert not rows(location, "SELECT url FROM urls WHERE status = 'excluded' AND next_fetch_at IS NOT NULL")
     unplanned = "SELECT url FROM urls WHERE status = 'pending' AND next_fetch_at IS NULL AND kind = 'page'"
     assert not rows(location, unplanned)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from crawler.records import (
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
 from crawler.urls import host_of
+from tests.stores import Location, rows
 
 NOW = 1_700_000_000.0
 
@@ -92,7 +92,7 @@ def robots_claim(claim: Claim) -> Claim:
 
 
 @asynccontextmanager
-async def a_store(location: Path, *urls: str) -> AsyncIterator[Store]:
+async def a_store(location: Location, *urls: str) -> AsyncIterator[Store]:
     """A crawl database in which a run has begun and these URLs are pending."""
     async with database_at(location).open_store() as store:
         await store.begin_run({"scope": {"max_pages": None}}, NOW)
@@ -106,13 +106,17 @@ async def claims_of(store: Store, now: float = NOW) -> dict[str, Claim]:
     return {claim.url: claim for claim in await store.due_urls([host.host_id for host in hosts], 10_000, now)}
 
 
-def rows(location: Path, sql: str, *parameters: Any) -> list[Any]:
-    """What another program sees: the tables and columns are the same in every store."""
-    with closing(sqlite3.connect(location)) as connection:
-        return connection.execute(sql, parameters).fetchall()
+def of_run(location: Location) -> tuple[int, int]:
+    """The pages and requests of the newest run, which need not have ended."""
+    newest = "(SELECT max(id) FROM runs)"
+    counted = f"SELECT sum(run_pages), sum(run_requests) FROM parts WHERE run_id = {newest}"
+    if isinstance(location, Path):
+        counted = f"SELECT pages, requests FROM runs WHERE id = {newest}"
+    [(pages, requests)] = rows(location, counted)
+    return int(pages or 0), int(requests or 0)
 
 
-def row_of(location: Path, url: str, columns: str = "status, reason, next_fetch_at") -> Any:
+def row_of(location: Location, url: str, columns: str = "status, reason, next_fetch_at") -> Any:
     """Some columns of one URL."""
     [row] = rows(location, f"SELECT {columns} FROM urls WHERE url = ?", url)
     return row

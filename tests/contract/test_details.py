@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,8 @@ from crawler.records import (
 )
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
-from tests.contract.results import NOW, a_body, a_result, a_store, a_target, claims_of, robots_claim, rows
+from tests.contract.results import NOW, a_body, a_result, a_store, a_target, claims_of, robots_claim
+from tests.stores import Location, rows, rows_changed
 
 A, B, C, D = "http://a.test/", "http://a.test/b", "http://c.test/", "http://d.test/"
 ODD = "a\0b\ud800c\x1b"
@@ -63,7 +62,7 @@ FULL = Page(
 )
 
 
-async def test_a_page_comes_back_with_all_that_was_read_of_it(location: Path) -> None:
+async def test_a_page_comes_back_with_all_that_was_read_of_it(location: Location) -> None:
     async with a_store(location, A) as store:
         targets = (a_target(B), a_target(C))
         await store.commit([a_result((await claims_of(store))[A], page=FULL, link_targets=targets)], NOW)
@@ -71,7 +70,7 @@ async def test_a_page_comes_back_with_all_that_was_read_of_it(location: Path) ->
         assert await archive.page(A) == FULL
 
 
-async def test_details_of_links_name_their_targets(location: Path) -> None:
+async def test_details_of_links_name_their_targets(location: Location) -> None:
     async with a_store(location, A) as store:
         targets = (a_target(B), a_target(C))
         await store.commit([a_result((await claims_of(store))[A], page=FULL, link_targets=targets)], NOW)
@@ -83,7 +82,7 @@ async def test_details_of_links_name_their_targets(location: Path) -> None:
     assert json.loads(details) == [[ids[C], 2, "again", None], [ids[B], 5, "", "top"]]
 
 
-async def test_what_an_older_version_did_not_keep_is_unknown_and_not_empty(location: Path) -> None:
+async def test_what_an_older_version_did_not_keep_is_unknown_and_not_empty(location: Location) -> None:
     async with a_store(location, A) as store:
         await store.commit([a_result((await claims_of(store))[A], page=FULL, link_targets=(a_target(B),) * 2)], NOW)
         unknown = ", ".join(f"{name} = NULL" for name in LATER_COLUMNS)
@@ -102,7 +101,7 @@ async def test_what_an_older_version_did_not_keep_is_unknown_and_not_empty(locat
         assert (previous.content_hash, previous.metadata_hash, previous.reader_version) == (b"h" * 16, None, 1)
 
 
-async def test_odd_texts_are_replaced_wherever_they_stand(location: Path) -> None:
+async def test_odd_texts_are_replaced_wherever_they_stand(location: Location) -> None:
     page = replace(
         FULL,
         metas={ODD: [ODD]},
@@ -124,7 +123,7 @@ async def test_odd_texts_are_replaced_wherever_they_stand(location: Path) -> Non
     assert kept.link_details == (LinkDetail(0, 0, CLEAN, CLEAN),)
 
 
-async def test_a_visit_that_makes_no_version_brings_its_details_up_to_date(location: Path) -> None:
+async def test_a_visit_that_makes_no_version_brings_its_details_up_to_date(location: Location) -> None:
     """And its links' only where they were looked at; nothing is written where all is as it was."""
     async with a_store(location, A) as store:
         claim, targets = (await claims_of(store))[A], (a_target(B), a_target(C))
@@ -137,8 +136,7 @@ async def test_a_visit_that_makes_no_version_brings_its_details_up_to_date(locat
         assert rows(location, "SELECT metas, resources, title FROM pages") == [
             (f'{{"csrf":"{CLEAN_JSON}"}}', "[]", "T")
         ]
-        rows_changed(location, "CREATE TABLE written (id)")
-        rows_changed(location, "CREATE TRIGGER t AFTER UPDATE ON pages BEGIN INSERT INTO written VALUES (1); END")
+        note_updates_of_pages(location)
         await store.commit([a_result(claim, **again), a_result(claim, **again)], NOW)
         assert rows(location, "SELECT * FROM written") == []
         await store.commit([a_result(claim, **again, link_targets=targets)], NOW)
@@ -149,7 +147,7 @@ async def test_a_visit_that_makes_no_version_brings_its_details_up_to_date(locat
 # --- who named a URL --------------------------------------------------------------------------------------------------
 
 
-async def test_a_url_knows_what_named_it_first(location: Path) -> None:
+async def test_a_url_knows_what_named_it_first(location: Location) -> None:
     """A seed is named by nobody, and what is found again keeps who came first."""
     async with a_store(location) as store:
         await store.add([a_target(A, found_by=FoundBy.SEED)], NOW)
@@ -162,7 +160,7 @@ async def test_a_url_knows_what_named_it_first(location: Path) -> None:
     assert named(location) == {A: ("seed", None), B: ("link", A), C: ("redirect", A), D: ("link", B)}
 
 
-async def test_a_sitemap_is_named_by_a_robots_txt_that_had_no_row_before(location: Path) -> None:
+async def test_a_sitemap_is_named_by_a_robots_txt_that_had_no_row_before(location: Location) -> None:
     sitemap = "http://a.test/sitemap.xml"
     async with a_store(location, A) as store:
         robots = robots_claim((await claims_of(store))[A])
@@ -171,7 +169,7 @@ async def test_a_sitemap_is_named_by_a_robots_txt_that_had_no_row_before(locatio
     assert named(location)[sitemap] == ("robots", robots.url)
 
 
-async def test_what_is_excluded_knows_what_named_it(location: Path) -> None:
+async def test_what_is_excluded_knows_what_named_it(location: Location) -> None:
     async with a_store(location, A) as store:
         away = a_target(C, reason="scope", found_by=FoundBy.LINK)
         await store.commit([a_result((await claims_of(store))[A], links=[away])], NOW)
@@ -183,7 +181,7 @@ async def test_what_is_excluded_knows_what_named_it(location: Path) -> None:
 HEAD = ((b"Server", b"nginx"), (b"Date", b"Sat, 28 Nov 2026 07:00:00 GMT"), (b"X-Id", b"1"), (b"Server", b"again"))
 
 
-async def test_the_header_fields_of_each_visit_come_back_in_their_order(location: Path) -> None:
+async def test_the_header_fields_of_each_visit_come_back_in_their_order(location: Location) -> None:
     heads: list[tuple[tuple[bytes, bytes], ...]] = [
         (*HEAD[:2], (b"X-Id", str(number).encode()), HEAD[3]) for number in range(5)
     ]
@@ -192,8 +190,8 @@ async def test_the_header_fields_of_each_visit_come_back_in_their_order(location
     )
     async with a_store(location, A) as store:
         for head in heads:
-            await visit_with(store, head)
-        await visit_with(store, ())
+            await visit_with(location, store, head)
+        await visit_with(location, store, ())
     *found, last = list(heads_of(location).values())
     assert found[:5] == [[[name.decode(), value.decode()] for name, value in head] for head in heads[:5]]
     assert found[5:] == []
@@ -202,7 +200,7 @@ async def test_the_header_fields_of_each_visit_come_back_in_their_order(location
     assert rows(location, "SELECT head_id, head_values FROM fetches ORDER BY id DESC LIMIT 1") == [(None, None)]
 
 
-async def test_heads_of_a_transaction_that_failed_are_stored_by_the_next_one(location: Path) -> None:
+async def test_heads_of_a_transaction_that_failed_are_stored_by_the_next_one(location: Location) -> None:
     async with a_store(location, A) as store:
         claim = (await claims_of(store))[A]
         answer = Response(url=A, status_code=200, head=HEAD, started_at=NOW)
@@ -212,10 +210,12 @@ async def test_heads_of_a_transaction_that_failed_are_stored_by_the_next_one(loc
     assert list(heads_of(location).values()) == [[[name.decode(), value.decode()] for name, value in HEAD]]
 
 
-async def test_pruned_attempts_take_their_heads_along(location: Path) -> None:
+async def test_pruned_attempts_take_their_heads_along(location: Location) -> None:
     async with a_store(location, A) as store:
         for number in range(3):
-            await visit_with(store, ((b"X-Number", str(number).encode()),), started_at=NOW + number, page=not number)
+            await visit_with(
+                location, store, ((b"X-Number", str(number).encode()),), started_at=NOW + number, page=not number
+            )
     database = database_at(location)
     before = rows(location, "SELECT count(*) FROM heads")
     await database.prune(keep_versions=1, before=NOW + 1.5, dry_run=True)
@@ -231,16 +231,28 @@ PAGE_FIELDS = [field.name for field in fields(Page)]
 LATER_COLUMNS = PAGE_FIELDS[PAGE_FIELDS.index("content_hash") + 1 :]
 
 
-def rows_changed(location: Path, sql: str) -> int:
-    with closing(sqlite3.connect(location)) as connection, connection:
-        return connection.execute(sql).rowcount
+def note_updates_of_pages(location: Location) -> None:
+    """A row in the table `written` for each row of a page that is written again."""
+    rows_changed(location, "CREATE TABLE written (id int)")
+    trigger = "CREATE TRIGGER t AFTER UPDATE ON pages"
+    if isinstance(location, Path):
+        rows_changed(location, f"{trigger} BEGIN INSERT INTO written VALUES (1); END")
+        return
+    body = "BEGIN INSERT INTO written VALUES (1); RETURN NULL; END"
+    rows_changed(location, f"CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
+    rows_changed(location, f"{trigger} FOR EACH ROW EXECUTE FUNCTION note()")
 
 
 async def visit_with(
-    store: Store, head: tuple[tuple[bytes, bytes], ...], *, started_at: float = NOW, page: bool = False
+    location: Location,
+    store: Store,
+    head: tuple[tuple[bytes, bytes], ...],
+    *,
+    started_at: float = NOW,
+    page: bool = False,
 ) -> None:
     """One more visit of `A`, by the claim of its first."""
-    [(url_id, host_id)] = rows(store.path, "SELECT id, host_id FROM urls WHERE url = ?", A)  # type: ignore[attr-defined]
+    [(url_id, host_id)] = rows(location, "SELECT id, host_id FROM urls WHERE url = ?", A)
     claim = Claim(url_id=url_id, url=A, host_id=host_id, host="a.test", origin="http://a.test")
     answer = Response(url=A, status_code=200, head=head, started_at=started_at)
     await store.commit([a_result(claim, attempt=answer, page=page)], NOW)
@@ -254,13 +266,13 @@ async def previous_of(store: Store) -> PreviousVisit | None:
     return claim.previous
 
 
-def named(location: Path) -> dict[str, tuple[str | None, str | None]]:
+def named(location: Location) -> dict[str, tuple[str | None, str | None]]:
     """By URL: how it was found first, and on what."""
     found = rows(location, "SELECT u.url, u.found_by, f.url FROM urls AS u LEFT JOIN urls AS f ON f.id = u.found_on")
     return {url: (found_by, on) for url, found_by, on in found}
 
 
-def heads_of(location: Path) -> dict[int, list[list[str]]]:
+def heads_of(location: Location) -> dict[int, list[list[str]]]:
     """The header fields of each attempt, in the order of the attempts."""
     heads: dict[int, list[list[str]]] = {}
     for fetch_id, name, value in rows(location, "SELECT fetch_id, name, value FROM response_headers ORDER BY 1, place"):

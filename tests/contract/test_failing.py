@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,8 @@ from crawler.records import (
     Verdict,
 )
 from crawler.storage.interface import Store
-from tests.contract.results import NOW, a_failure, a_result, a_store, a_target, claims_of, robots_claim, row_of, rows
+from tests.contract.results import NOW, a_failure, a_result, a_store, a_target, claims_of, robots_claim, row_of
+from tests.stores import Location, rows
 
 A, B, C = "http://a.test/", "http://a.test/b", "http://c.test/"
 COLUMNS = "status, reason, cause, failing_since, failing_reason, next_fetch_at"
@@ -50,7 +50,7 @@ def fails(claim: Claim, **fields: Any) -> Result:
     return a_failure(claim, **(usual | fields))
 
 
-async def test_what_fails_keeps_its_status_and_is_known_to_fail(location: Path) -> None:
+async def test_what_fails_keeps_its_status_and_is_known_to_fail(location: Location) -> None:
     async with a_store(location, A) as store:
         claim = (await fetched(store, A))[A]
         assert claim.failing is None
@@ -66,7 +66,7 @@ async def test_what_fails_keeps_its_status_and_is_known_to_fail(location: Path) 
         assert row_of(location, A, COLUMNS) == ("fetched", None, None, None, None, None)
 
 
-async def test_a_visit_that_goes_on_keeps_the_status_too(location: Path) -> None:
+async def test_a_visit_that_goes_on_keeps_the_status_too(location: Location) -> None:
     async with a_store(location, A) as store:
         claim = (await fetched(store, A))[A]
         again = Verdict(status=UrlStatus.PENDING, reason=Reason("http", "500"), attempts=1)
@@ -76,7 +76,7 @@ async def test_a_visit_that_goes_on_keeps_the_status_too(location: Path) -> None
         assert row_of(location, A, "fetched_at") == (NOW,)  # a 500 is no answer
 
 
-async def test_what_fails_is_not_fetched_again_but_when_it_is_due(location: Path) -> None:
+async def test_what_fails_is_not_fetched_again_but_when_it_is_due(location: Location) -> None:
     async with a_store(location, A, C) as store:
         claims = await fetched(store, A, C)
         await store.commit([fails(claims[A])], NOW)
@@ -86,7 +86,7 @@ async def test_what_fails_is_not_fetched_again_but_when_it_is_due(location: Path
         assert set(await claims_of(store, NOW + 900)) == {A}
 
 
-async def test_whether_a_host_has_answered_others_meanwhile(location: Path) -> None:
+async def test_whether_a_host_has_answered_others_meanwhile(location: Location) -> None:
     async with a_store(location, A, B, C) as store:
         claims = await fetched(store, A, B, C)
         await store.commit([fails(claims[A])], NOW)
@@ -102,7 +102,7 @@ async def test_whether_a_host_has_answered_others_meanwhile(location: Path) -> N
         assert not await store.answered_since(claims[C].host_id, SINCE)
 
 
-async def test_what_was_never_answered_is_due_with_an_age_once_its_time_has_come(location: Path) -> None:
+async def test_what_was_never_answered_is_due_with_an_age_once_its_time_has_come(location: Location) -> None:
     async with a_store(location, A, B) as store:
         claims = await claims_of(store)
         failing = Failing(since=NOW, reason=TIMEOUT)
@@ -120,7 +120,7 @@ async def test_what_was_never_answered_is_due_with_an_age_once_its_time_has_come
         assert await store.stale_urls([host_id], 9, early) == []
 
 
-async def test_an_origin_that_failed_plans_all_of_its_urls_that_are_due_and_no_other(location: Path) -> None:
+async def test_an_origin_that_failed_plans_all_of_its_urls_that_are_due_and_no_other(location: Location) -> None:
     due, waiting, other = f"{A}due", f"{A}waiting", "http://a.test:8080/"
     async with a_store(location, A, due, waiting, other) as store:
         claims = await claims_of(store)
@@ -138,7 +138,7 @@ async def test_an_origin_that_failed_plans_all_of_its_urls_that_are_due_and_no_o
         assert row_of(location, f"{A}robots.txt", "revisit_at") == (None,)
 
 
-async def test_what_fails_with_its_origin_is_counted_where_no_result_says_so(location: Path) -> None:
+async def test_what_fails_with_its_origin_is_counted_where_no_result_says_so(location: Location) -> None:
     urls = [f"{A}{number}" for number in range(4)]
     async with a_store(location, *urls) as store:
         await store.add([a_target(f"{A}sitemap.xml", kind=UrlKind.SITEMAP)], NOW)
@@ -155,7 +155,7 @@ async def test_what_fails_with_its_origin_is_counted_where_no_result_says_so(loc
 
 
 @pytest.mark.parametrize("by_name", [True, False])
-async def test_what_is_retried_is_due_and_keeps_its_status_if_it_had_one(location: Path, by_name: bool) -> None:
+async def test_what_is_retried_is_due_and_keeps_its_status_if_it_had_one(location: Location, by_name: bool) -> None:
     async with a_store(location, A, B, C) as store:
         claims = await claims_of(store)
         await store.commit([a_failure(claims[B], failing=Failing(since=SINCE, reason=TIMEOUT))], NOW)
@@ -172,7 +172,7 @@ async def test_what_is_retried_is_due_and_keeps_its_status_if_it_had_one(locatio
         assert row_of(location, B, "status, reason, attempts") == ("pending", None, 0)
 
 
-async def test_a_seed_that_fails_was_not_fetched_when_it_was_last_tried(location: Path) -> None:
+async def test_a_seed_that_fails_was_not_fetched_when_it_was_last_tried(location: Location) -> None:
     async with a_store(location) as store:
         await store.add([a_target(A, seed=SeedMark.YES)], NOW)
         claim = (await fetched(store, A))[A]

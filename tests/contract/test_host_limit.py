@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from crawler.records import SeedMark, Target, UrlKind, UrlStatus, Verdict
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
-from tests.contract.results import NOW, a_result, a_store, a_target, claims_of, row_of, rows
+from tests.contract.results import NOW, a_result, a_store, a_target, claims_of, row_of
+from tests.stores import Location, rows
 
 A = "http://a.test/"
 TAKEN_IN = "SELECT count(*) FROM hosts WHERE domain = 'trap.test'"
@@ -20,7 +19,7 @@ def trap(number: int, path: str = "/") -> str:
     return f"http://h{number}.trap.test{path}"
 
 
-def pending(location: Path) -> list[str]:
+def pending(location: Location) -> list[str]:
     return sorted(row[0] for row in rows(location, "SELECT url FROM urls WHERE status = 'pending'"))
 
 
@@ -31,7 +30,7 @@ async def find(store: Store, *links: str | Target) -> None:
     await store.commit([a_result(claim, links=links, verdict=again, next_fetch_at=NOW)], NOW)
 
 
-async def test_one_page_with_many_new_hosts(location: Path) -> None:
+async def test_one_page_with_many_new_hosts(location: Location) -> None:
     """A page with many new hosts brings no more of them than there is room for."""
     async with a_store(location, A) as store:
         await store.limit_hosts(3)
@@ -44,7 +43,7 @@ async def test_one_page_with_many_new_hosts(location: Path) -> None:
         assert rows(location, "SELECT count(*) FROM hosts WHERE next_due_at IS NOT NULL") == [(5,)]
 
 
-async def test_full_domain_is_told_once(location: Path) -> None:
+async def test_full_domain_is_told_once(location: Location) -> None:
     """Hosts that were taken in go on, and their full domain is told once."""
     async with a_store(location, A) as store:
         await store.limit_hosts(2)
@@ -57,7 +56,7 @@ async def test_full_domain_is_told_once(location: Path) -> None:
         assert pending(location) == sorted([A, trap(0), trap(1), trap(0, "/new"), trap(1, "/new")])
 
 
-async def test_limit_holds_in_the_next_run(location: Path) -> None:
+async def test_limit_holds_in_the_next_run(location: Location) -> None:
     """The limit holds in the next run, and for hosts that were stored without a domain.
 
     By a run that asks for no domains, or by an older program.
@@ -78,7 +77,7 @@ async def test_limit_holds_in_the_next_run(location: Path) -> None:
         assert pending(location) == sorted([A, trap(0), trap(1), trap(2)])
 
 
-async def test_redirects_and_sitemaps_lead_to_no_further_host_either(location: Path) -> None:
+async def test_redirects_and_sitemaps_lead_to_no_further_host_either(location: Location) -> None:
     async with a_store(location, A, trap(0)) as store:
         await store.limit_hosts(1)
         claim = (await claims_of(store))[trap(0)]
@@ -90,7 +89,7 @@ async def test_redirects_and_sitemaps_lead_to_no_further_host_either(location: P
 
 
 @pytest.mark.parametrize("mark", [SeedMark.SEED_REDIRECT, SeedMark.YES, SeedMark.BARE])
-async def test_seeds_are_exempt_and_open_their_host(location: Path, mark: SeedMark) -> None:
+async def test_seeds_are_exempt_and_open_their_host(location: Location, mark: SeedMark) -> None:
     async with a_store(location, A, trap(0)) as store:
         await store.limit_hosts(1)
         await find(store, trap(1, "/x"))
@@ -102,7 +101,7 @@ async def test_seeds_are_exempt_and_open_their_host(location: Path, mark: SeedMa
         assert rows(location, TAKEN_IN) == [(2,)]
 
 
-async def test_higher_limit_lets_more_in(location: Path) -> None:
+async def test_higher_limit_lets_more_in(location: Location) -> None:
     """A higher limit lets in as many hosts as there is room for then."""
     async with a_store(location, A) as store:
         await store.limit_hosts(2)
@@ -116,7 +115,7 @@ async def test_higher_limit_lets_more_in(location: Path) -> None:
         assert row_of(location, trap(8)) == ("excluded", REASON, None)  # no more out of scope, but one too many
 
 
-async def test_hosts_without_a_domain(location: Path) -> None:
+async def test_hosts_without_a_domain(location: Location) -> None:
     """Hosts without a domain are not bounded; IPv6 addresses are, by their network."""
     async with a_store(location, A) as store:
         await store.limit_hosts(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from crawler.records import (
 from crawler.storage.interface import Store
 from crawler.storage.location import database_at
 from tests.contract.batches import Batches, some_batches, store_batches
-from tests.contract.results import NOW, a_result, a_store, a_target, claims_of, robots_claim, row_of, rows
+from tests.contract.results import NOW, a_result, a_store, a_target, claims_of, robots_claim, row_of
+from tests.stores import Location, rows
 
 A, B = "http://a.test/", "http://b.test/"
 FULL = "trap: URLs of the host"
@@ -37,18 +38,18 @@ def trap(number: int) -> str:
     return f"http://trap.test/{number}"
 
 
-def tally(location: Path, host: str = "trap.test") -> tuple[int, int]:
+def tally(location: Location, host: str = "trap.test") -> tuple[int, int]:
     """The host's URLs that were taken in, and those that are excluded."""
     [found] = rows(
         location,
-        "SELECT total(status <> 'excluded'), total(status = 'excluded') FROM urls"
+        "SELECT count(*) FILTER (WHERE status <> 'excluded'), count(*) FILTER (WHERE status = 'excluded') FROM urls"
         " WHERE kind <> 'robots' AND host_id = (SELECT id FROM hosts WHERE name = ?)",
         host,
     )
     return int(found[0]), int(found[1])
 
 
-def pending(location: Path) -> list[str]:
+def pending(location: Location) -> list[str]:
     return sorted(row[0] for row in rows(location, "SELECT url FROM urls WHERE status = 'pending'"))
 
 
@@ -60,7 +61,7 @@ async def find(store: Store, *links: str | Target, start: str = A, now: float = 
     )
 
 
-async def test_one_page_with_a_thousand_links_brings_no_more_than_there_is_room_for(location: Path) -> None:
+async def test_one_page_with_a_thousand_links_brings_no_more_than_there_is_room_for(location: Location) -> None:
     async with a_store(location, A) as store:
         await store.limit_urls(30, NOW)
         await find(store, *map(trap, range(1000)), B)
@@ -74,7 +75,7 @@ async def test_one_page_with_a_thousand_links_brings_no_more_than_there_is_room_
         assert row_of(location, A, "links_cut_at") == (30,)
 
 
-async def test_many_pages_in_one_commit_bring_no_more_either(location: Path) -> None:
+async def test_many_pages_in_one_commit_bring_no_more_either(location: Location) -> None:
     starts = [f"http://a.test/{number}" for number in range(50)]
     async with a_store(location, *starts) as store:
         await store.limit_urls(100, NOW)
@@ -91,7 +92,7 @@ async def test_many_pages_in_one_commit_bring_no_more_either(location: Path) -> 
         assert store.full_hosts() == []
 
 
-async def test_rows_of_what_is_excluded_are_bounded_whatever_excludes_it(location: Path) -> None:
+async def test_rows_of_what_is_excluded_are_bounded_whatever_excludes_it(location: Location) -> None:
     """They leave the room for what is taken in as it was."""
     async with a_store(location, A) as store:
         await store.limit_urls(5, NOW)
@@ -103,7 +104,7 @@ async def test_rows_of_what_is_excluded_are_bounded_whatever_excludes_it(locatio
         assert rows(location, UNSTORED) == [("trap.test", 35 + 35)]
 
 
-async def test_what_is_excluded_later_makes_no_endless_room(location: Path) -> None:
+async def test_what_is_excluded_later_makes_no_endless_room(location: Location) -> None:
     """Whole hosts are forbidden by their robots.txt, which is known only once their URLs are stored."""
     async with a_store(location, A) as store:
         await store.limit_urls(4, NOW)
@@ -116,7 +117,7 @@ async def test_what_is_excluded_later_makes_no_endless_room(location: Path) -> N
         assert tally(location) == (0, 8)
 
 
-async def test_known_urls_and_seeds_and_robots_txt_are_not_turned_away(location: Path) -> None:
+async def test_known_urls_and_seeds_and_robots_txt_are_not_turned_away(location: Location) -> None:
     async with a_store(location, A, trap(0), trap(1)) as store:
         await store.limit_urls(2, NOW)
         await find(store, a_target(trap(0), depth=1), trap(2), trap(3), trap(4), trap(5))
@@ -130,7 +131,7 @@ async def test_known_urls_and_seeds_and_robots_txt_are_not_turned_away(location:
         assert len(rows(location, "SELECT 1 FROM links")) == 3
 
 
-async def test_redirects_and_sitemaps_are_bounded_and_counted_too(location: Path) -> None:
+async def test_redirects_and_sitemaps_are_bounded_and_counted_too(location: Location) -> None:
     async with a_store(location, A, B, trap(0)) as store:
         await store.limit_urls(1, NOW)
         claims = await claims_of(store)
@@ -143,7 +144,7 @@ async def test_redirects_and_sitemaps_are_bounded_and_counted_too(location: Path
         assert row_of(location, B, "links_cut_at") == (None,)
 
 
-async def test_the_next_run_counts_what_is_stored(location: Path) -> None:
+async def test_the_next_run_counts_what_is_stored(location: Location) -> None:
     async with a_store(location, A) as store:
         await store.limit_urls(3, NOW)
         await find(store, *map(trap, range(9)))
@@ -155,7 +156,7 @@ async def test_the_next_run_counts_what_is_stored(location: Path) -> None:
         assert store.full_hosts() == ["trap.test"]
 
 
-async def test_a_higher_limit_readmits_as_many_as_there_is_room_for(location: Path) -> None:
+async def test_a_higher_limit_readmits_as_many_as_there_is_room_for(location: Location) -> None:
     async with a_store(location, A) as store:
         await store.limit_urls(6, NOW)
         await find(store, *map(trap, range(12)))
@@ -170,7 +171,7 @@ async def test_a_higher_limit_readmits_as_many_as_there_is_room_for(location: Pa
         assert tally(location) == (8, 4)
 
 
-async def test_a_higher_limit_makes_documents_due_whose_links_were_not_all_stored(location: Path) -> None:
+async def test_a_higher_limit_makes_documents_due_whose_links_were_not_all_stored(location: Location) -> None:
     async with a_store(location, A, B) as store:
         await store.limit_urls(2, NOW)
         claims = await claims_of(store)
@@ -188,7 +189,7 @@ async def test_a_higher_limit_makes_documents_due_whose_links_were_not_all_store
 
 @pytest.mark.parametrize(("limit", "cut_at", "left"), [(4, 4, 1), (9, None, 0)])
 async def test_what_was_read_again_completes_the_version_that_is_stored(
-    location: Path, limit: int, cut_at: int | None, left: int
+    location: Location, limit: int, cut_at: int | None, left: int
 ) -> None:
     links = [*map(trap, range(9))]
     async with a_store(location, A) as store:
@@ -205,7 +206,7 @@ async def test_what_was_read_again_completes_the_version_that_is_stored(
         assert A not in await claims_of(store, NOW + 2)
 
 
-async def test_what_is_postponed_is_still_to_be_read_again(location: Path) -> None:
+async def test_what_is_postponed_is_still_to_be_read_again(location: Location) -> None:
     async with a_store(location, A) as store:
         await store.limit_urls(2, NOW)
         await store.commit([a_result((await claims_of(store))[A], links=map(trap, range(9)))], NOW)
@@ -223,19 +224,25 @@ def reread(claim: Claim, links: list[str]) -> Result:
 
 
 @pytest.mark.thorough
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],  # each example has its place
+)
 @given(batches=some_batches(), most=st.integers(1, 3))
-async def test_whatever_is_committed_the_numbers_hold(batches: Batches, most: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        location = Path(folder, "crawl.db")
-        async with a_store(location) as store:
-            await store.limit_urls(most, NOW)
-            await store_batches(store, location, batches)
-        for host in ("a.test", "b.test", "c.test"):
-            [(seeds,)] = rows(
-                location,
-                "SELECT count(*) FROM urls AS u JOIN hosts AS h ON h.id = u.host_id WHERE h.name = ? AND u.seed > 0",
-                host,
-            )
-            assert sum(tally(location, host)) <= 2 * most + seeds
+async def test_whatever_is_committed_the_numbers_hold(
+    new_location: Callable[[], Location], batches: Batches, most: int
+) -> None:
+    location = new_location()
+    async with a_store(location) as store:
+        await store.limit_urls(most, NOW)
+        await store_batches(store, location, batches)
+    for host in ("a.test", "b.test", "c.test"):
+        [(seeds,)] = rows(
+            location,
+            "SELECT count(*) FROM urls AS u JOIN hosts AS h ON h.id = u.host_id WHERE h.name = ? AND u.seed > 0",
+            host,
+        )
+        assert sum(tally(location, host)) <= 2 * most + seeds
+    if isinstance(location, Path):
         assert not rows(location, "PRAGMA foreign_key_check")

@@ -34,7 +34,8 @@ from crawler.storage.interface import Store
 from crawler.storage.sqlite.companions import COMPANIONS
 from crawler.storage.sqlite.prune import prune
 from tests.benchmarks.archive import make
-from tests.contract.results import NOW, a_result, a_store, claims_of, rows
+from tests.contract.results import NOW, a_result, a_store, claims_of
+from tests.stores import rows
 
 HUB = "http://a.test/hub"
 OTHER = "http://a.test/other"

@@ -34,8 +34,9 @@ from crawler.errors import UsageError
 from crawler.records import Page, Reason, Response, UrlStatus, Verdict
 from crawler.storage.interface import Store
 from crawler.storage.sqlite.prune import prune
-from tests.contract.results import NOW, a_result, a_store, claims_of, rows
+from tests.contract.results import NOW, a_result, a_store, claims_of
 from tests.integration.test_derived import unable_to_write
+from tests.stores import rows
 
 SITE = "http://a.test"
 

@@ -18,18 +18,8 @@ from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.database import open_reader, open_writer
 from crawler.storage.sqlite.store import SqliteStore
 from tests.contract.batches import Batches, some_batches, store_batches
-from tests.contract.results import (
-    NOW,
-    a_body,
-    a_listed,
-    a_result,
-    a_store,
-    a_target,
-    claims_of,
-    robots_claim,
-    row_of,
-    rows,
-)
+from tests.contract.results import NOW, a_body, a_listed, a_result, a_store, a_target, claims_of, robots_claim, row_of
+from tests.stores import rows
 
 A, B, C = "http://a.test/", "http://a.test/b", "http://c.test/"
 

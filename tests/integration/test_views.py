@@ -17,7 +17,7 @@ from crawler.archive.reference import MANUAL, reference
 from crawler.fakeweb import FakeWeb, Served, Site
 from crawler.storage.sqlite.database import open_writer
 from crawler.storage.sqlite.views import drop_views, views
-from tests.contract.results import rows
+from tests.stores import rows
 
 FIRST = [
     ("/ok", "fine"), ("/dead", "the dead"), ("/forbidden", "no entry"), ("/old", "moved"), ("/to-dead", "moved away"),

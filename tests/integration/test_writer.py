@@ -14,7 +14,8 @@ from crawler.errors import DatabaseFailedError
 from crawler.records import Claim, HostRecord, Page, Result, StoredBody
 from crawler.storage.interface import Store
 from crawler.storage.writer import MAX_BATCH, MAX_WAITING_BYTES, Writer
-from tests.contract.results import NOW, a_result, a_store, claims_of, rows
+from tests.contract.results import NOW, a_result, a_store, claims_of
+from tests.stores import rows
 
 URLS = [f"http://a.test/{number}" for number in range(4 * MAX_BATCH)]
 

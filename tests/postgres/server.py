@@ -26,15 +26,15 @@ class Server:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
 
-    def new_database(self, template: str = "template0") -> str:
-        """A new database, a copy of the template (a name); returns its URL."""
+    @contextmanager
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """The URL of a new database, a copy of the template (a name); it is dropped in the end, whoever uses it."""
         name = f"test_{secrets.token_hex(8)}"
         execute(self._dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
-        return self.url(name)
-
-    def drop(self, url: str) -> None:
-        """Remove a database, whoever is connected to it."""
-        execute(self._dsn, f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
+        try:
+            yield self.url(name)
+        finally:
+            execute(self._dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
     def url(self, database: str) -> str:
         """Of one of its databases."""

@@ -13,7 +13,8 @@ CREATE TABLE meta (
     id smallint PRIMARY KEY CHECK (id = 1),
     schema int NOT NULL,
     parts int NOT NULL,         -- a power of two, at most 4,096; can never change, since ids contain partitions
-    program text NOT NULL       -- the version of crawler that made it
+    program text NOT NULL,      -- the version of crawler that made it
+    copied_from text            -- while `crawler copy` fills it: what from; NULL: it is whole
 );
 
 CREATE TABLE runs (
@@ -30,6 +31,7 @@ CREATE TABLE runs (
     stop text,                              -- why it is to end; NULL: nobody has said so
     max_pages bigint,                       -- NULL: any number
     granted bigint NOT NULL DEFAULT 0,      -- pages that workers may store, or have stored
+    over_at timestamptz,                    -- nothing was left to any worker then; NULL: as far as is known, there is
     figures text                            -- JSON: those of the workers that have left it, added up
 );
 
@@ -60,6 +62,7 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
+    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
     stale_run int               -- the run in which all that was to be fetched again has been asked for
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -77,7 +80,8 @@ CREATE TABLE tallies (
 CREATE TABLE notes (
     id bigint PRIMARY KEY,      -- random
     left_at timestamptz NOT NULL DEFAULT now(),
-    seeds text NOT NULL         -- JSON
+    taken_until timestamptz NOT NULL DEFAULT '-infinity',   -- a worker is adding them; if it dies, another will
+    seeds text NOT NULL         -- JSON: as people give them, [url, ...]
 );
 CREATE TABLE notices (
     id bigint PRIMARY KEY,      -- random
@@ -349,8 +353,16 @@ CREATE TABLE change_log_pruned (
 
 CREATE TABLE extraction_rules (
     name text PRIMARY KEY,
-    definition text NOT NULL,
-    changed_at double precision NOT NULL DEFAULT 0  -- versions of attempts before it were not read by the rule as it is
+    definition text NOT NULL
+);
+-- How far a rule has read in each partition that had versions when the rule was new, or became another: those after
+-- read_upto, up to unread_upto, were not read by the rule as it is.
+CREATE TABLE extraction_reads (
+    part int NOT NULL,
+    rule text NOT NULL,
+    read_upto bigint NOT NULL,
+    unread_upto bigint NOT NULL,
+    PRIMARY KEY (part, rule)
 );
 CREATE TABLE extracts (
     part int NOT NULL,

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from crawler.records import ExclusionReason
-from crawler.storage.columns import IS_JUDGED, host_columns
+from crawler.storage.columns import host_columns
 from crawler.storage.values import as_json
 
 Execute = Callable[..., Awaitable[list[Any]]]  # a statement with its parameters, in the transaction
@@ -34,10 +33,6 @@ class JsonStatement:
         return as_json(list(map(self._in_order, rows)))
 
 
-# By being found again: not what a hook refused to ask for, however it was found.
-IS_LIFTABLE = (
-    f"{IS_JUDGED} AND NOT (cause = '{ExclusionReason.HOOK}' AND detail BETWEEN 'on_request' AND 'on_request~')"
-)
 # Of no origin that is named there: a list that is mostly empty (see `prefixes`).
 IS_OF_OTHERS = """(
     {0} = '[]' OR NOT EXISTS (SELECT 1 FROM json_each({0}) AS w WHERE substr(url, 1, length(w.value)) = w.value)

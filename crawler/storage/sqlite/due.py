@@ -170,9 +170,7 @@ class DueReads(Session):
         return [claim(row) for row in rows]
 
     async def stored_body(self, claim: Claim) -> EarlierBody | None:
-        """The body of the newest version of the claim's URL, which may have been read by an earlier release; None: not
-        kept.
-        """
+        """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
         rows = await self._read(_STORED_BODY, (claim.url_id,))
         return EarlierBody(digest=rows[0][0], zstd=rows[0][1], content_type=rows[0][2]) if rows else None
 

@@ -8,11 +8,11 @@ Invariant: `hosts.domain` is set in the transaction that takes in a host's first
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from crawler.records import ExclusionReason, Reason
 from crawler.storage.columns import MADE_PENDING, TAKEN_IN
+from crawler.storage.room import ToldOnce, admit_hosts
 from crawler.storage.sqlite.columns import Execute, JsonStatement
 from crawler.storage.values import as_json
 
@@ -44,8 +44,7 @@ class HostLimit:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._full: set[str] = set()
-        self._untold: list[str] = []
+        self._full = ToldOnce()
 
     async def turn_away(self, hosts: Mapping[str, bool], execute: Execute) -> dict[str, Reason]:
         """Take in those of these (stored) hosts that there is room for, and those that seeds have: True. URLs of
@@ -56,30 +55,14 @@ class HostLimit:
         domains = {row[0]: row[1] for row in await execute(_NEW, as_json(list(hosts)))}
         if not domains:
             return {}
-        unsure = as_json(sorted(set(domains.values()) - self._full))  # to count 10,000 hosts takes 0.8 ms
-        counts = Counter({row[0]: row[1] for row in await execute(_COUNT, unsure)})
-        away: dict[str, Reason] = {}
-        opened: list[str] = []
-        for host, domain in domains.items():
-            if domain not in self._full and counts[domain] < self._most:
-                counts[domain] += 1
-            elif hosts[host]:
-                opened.append(host)
-            else:
-                away[host] = Reason(ExclusionReason.HOSTS_OF_DOMAIN, domain)
-                self._note_full(domain)
-        taken = [(host, domain) for host, domain in domains.items() if host not in away]
-        await execute(_TAKE_IN.sql, as_json(taken))
-        if opened:
-            await execute(_OPEN, as_json(opened))
-        return away
+        unsure = sorted({domain for domain in domains.values() if domain not in self._full})
+        counts = {row[0]: row[1] for row in await execute(_COUNT, as_json(unsure))}  # 10,000 hosts take 0.8 ms
+        admitted = admit_hosts(domains, hosts, counts, self._most, self._full)
+        await execute(_TAKE_IN.sql, as_json(list(admitted.taken.items())))
+        if admitted.opened:
+            await execute(_OPEN, as_json(admitted.opened))
+        return admitted.away
 
     def take_full(self) -> list[str]:
         """The domains found to be full since the last call; each is returned once."""
-        untold, self._untold = self._untold, []
-        return untold
-
-    def _note_full(self, domain: str) -> None:
-        if domain not in self._full:
-            self._full.add(domain)
-            self._untold.append(domain)
+        return self._full.take()

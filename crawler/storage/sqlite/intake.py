@@ -16,9 +16,9 @@ from types import MappingProxyType
 from typing import Any
 
 from crawler.records import LISTINGS, ExclusionReason, FoundBy, PreferredTarget, Reason, SeedMark, Target
-from crawler.storage.columns import MADE_PENDING
+from crawler.storage.columns import IS_LIFTABLE, MADE_PENDING
 from crawler.storage.known import KnownUrls, nearest
-from crawler.storage.sqlite.columns import IS_LIFTABLE, Execute, JsonStatement
+from crawler.storage.sqlite.columns import Execute, JsonStatement
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN, HostLimit
 from crawler.storage.sqlite.rows import execute_storable, flat_values
 from crawler.storage.sqlite.url_limit import UrlLimit

@@ -1,10 +1,4 @@
-"""How many rows a host may have, and which of its further URLs get none.
-
-With a limit of N, a host has N URLs that were taken in, and 2 N rows with those that are excluded, whatever excluded
-them. Of what is one too many, the first are stored as excluded, so that people see examples and a higher limit has
-something to begin with; once there is no room for those either, a URL gets no row. It is counted in
-`hosts.unstored_links`, and the document that named it remembers the limit (`urls.links_cut_at`): when a later run has
-a higher one, that document is read once more.
+"""How many rows a host may have, and which of its further URLs get none: see `crawler.storage.room`.
 
 Like the number of hosts, this is decided in the transaction that adds the rows. Checked after a commit it would be no
 bound: a commit holds 256 pages, and a page has up to 10,000 links.
@@ -14,16 +8,14 @@ robots.txt allows that an older one forbade.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
-from crawler.records import ANSWERED, ExclusionReason, Reason, Result, Target, UrlKind
-from crawler.storage.columns import TAKEN_IN
-from crawler.storage.sqlite.columns import IS_LIFTABLE, Execute, JsonStatement
+from crawler.records import Reason, Result, Target
+from crawler.storage.columns import IS_LIFTABLE, TAKEN_IN
+from crawler.storage.room import Judge, Tally, ToldOnce, cuts, unstored_of_hosts, wanted_rows
+from crawler.storage.sqlite.columns import Execute, JsonStatement
 from crawler.storage.values import as_json
 
-_FULL = Reason(ExclusionReason.URLS_OF_HOST)
 _MAX_REMEMBERED = 65_536  # hosts
 
 _TALLIES = f"SELECT name, {TAKEN_IN}, excluded FROM hosts WHERE name IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own names
@@ -50,52 +42,20 @@ WHERE links_cut_at < ?1 AND status IN ('fetched', 'redirected') RETURNING host_i
 """
 
 
-@dataclass(slots=True)
-class _Tally:
-    """The rows of one host."""
-
-    taken: int
-    excluded: int
-
-    def room(self, most: int) -> int:
-        """So many more rows fit, of whatever kind they are."""
-        return most - max(self.taken, self.excluded)
-
-    def take_in(self, most: int) -> bool:
-        """One more URL, where there is room for it."""
-        has_room = self.taken < most and self.taken + self.excluded < 2 * most
-        self.taken += has_room
-        return has_room
-
-    def lift(self, most: int) -> bool:
-        """One that was excluded is taken in, where there is room for it."""
-        has_room = self.taken < most
-        self.taken += has_room
-        self.excluded -= has_room
-        return has_room
-
-    def exclude(self, most: int) -> bool:
-        """One more that is excluded, where there is room for it."""
-        has_room = self.excluded < most and self.taken + self.excluded < 2 * most
-        self.excluded += has_room
-        return has_room
-
-
 class UrlLimit:
     """Limits how many URLs a host may have over all runs; seeds are exempt."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._room: dict[str, int] = {}  # by host: so many more rows fit for certain
-        self._full: set[str] = set()
-        self._untold: list[str] = []
+        self._full = ToldOnce()
 
     async def fit(self, targets: Sequence[Target], execute: Execute) -> Sequence[Target]:
         """Those of the targets, each of a host that is stored, that may have a row; what is one too many is excluded.
 
         Most hosts are far from their limit: they are asked for once.
         """
-        wanted = Counter(target.host for target in targets if target.kind is not UrlKind.ROBOTS)
+        wanted = wanted_rows(targets)
         unsure = [host for host, number in wanted.items() if self._room.get(host, 0) < number]
         tallies = await self._tallies(unsure, execute) if unsure else {}
         tight = {host: tally for host, tally in tallies.items() if tally.room(self.most) < wanted[host]}
@@ -106,22 +66,14 @@ class UrlLimit:
             return targets
         urls = [target.url for target in targets if target.host in tight]
         stored = {row[0]: bool(row[1]) for row in await execute(_STORED, as_json(urls))}
-        judged = (
-            self._judge(target, stored, tight[target.host]) if _is_bounded(target, tight) else target
-            for target in targets
-        )
-        return [target for target in judged if target is not None]
+        return Judge(tight, self.most, self._full).fitting(targets, stored)
 
     async def turn_away(self, urls: Mapping[int, tuple[str, bool]], execute: Execute) -> dict[int, Reason]:
         """Of excluded URLs that are to be taken in (by id: the host, 'it is a seed'), those that are too many."""
         hosts = sorted({host for host, _seed in urls.values()})
         tallies = await self._tallies(hosts, execute)
         self.forget()
-        away: dict[int, Reason] = {}
-        for url_id, (host, seed) in urls.items():
-            if not tallies[host].lift(self.most) and not seed:
-                away[url_id] = self._turned_away(host)
-        return away
+        return Judge(tallies, self.most, self._full).turned_away(urls)
 
     def forget(self) -> None:
         """Rows have changed past this: ask for all hosts again."""
@@ -129,39 +81,15 @@ class UrlLimit:
 
     def take_full(self) -> list[str]:
         """The hosts of which URLs were turned away since this was asked last; each is told once."""
-        untold, self._untold = self._untold, []
-        return untold
+        return self._full.take()
 
-    def _judge(self, target: Target, stored: Mapping[str, bool], tally: _Tally) -> Target | None:
-        """The target as it is stored; None where it gets no row."""
-        if target.url in stored:
-            would_enter = stored[target.url] and target.reason is None
-            if not would_enter or tally.lift(self.most) or target.seed:
-                return target
-            return replace(target, reason=self._turned_away(target.host))
-        if target.reason is None:
-            if tally.take_in(self.most) or target.seed:
-                return target
-            target = replace(target, reason=self._turned_away(target.host))
-        return target if tally.exclude(self.most) or target.seed else None
-
-    async def _tallies(self, hosts: Iterable[str], execute: Execute) -> dict[str, _Tally]:
-        return {row[0]: _Tally(row[1], row[2]) for row in await execute(_TALLIES, as_json(list(hosts)))}
+    async def _tallies(self, hosts: Iterable[str], execute: Execute) -> dict[str, Tally]:
+        return {row[0]: Tally(row[1], row[2]) for row in await execute(_TALLIES, as_json(list(hosts)))}
 
     def _remember(self, rooms: Mapping[str, int]) -> None:
         if len(self._room) > _MAX_REMEMBERED:
             self._room = {host: room for host, room in self._room.items() if room < self.most // 2}
         self._room.update(rooms)
-
-    def _turned_away(self, host: str) -> Reason:
-        if host not in self._full:
-            self._full.add(host)
-            self._untold.append(host)
-        return _FULL
-
-
-def _is_bounded(target: Target, tight: Mapping[str, _Tally]) -> bool:
-    return target.host in tight and target.kind is not UrlKind.ROBOTS
 
 
 async def record_unstored(
@@ -169,31 +97,6 @@ async def record_unstored(
 ) -> None:
     """Count what these results name and no row was made for, and mark the documents that name it, or no longer do."""
     if unstored:
-        counts = Counter(target.host for result in results for target in _named(result) if target.url in unstored)
-        await execute(_COUNT_UNSTORED.sql, as_json(list(counts.items())))
-    cuts: list[tuple[int, int | None]] = []
-    for result, url_id in zip(results, ids, strict=True):
-        if unstored and any(target.url in unstored for target in _named(result)):
-            cuts.append((url_id, limit))
-        elif _was_read_whole(result):
-            cuts.append((url_id, None))
-    if cuts:
-        await execute(_SET_CUT.sql, as_json(cuts))
-
-
-def _named(result: Result) -> Iterable[Target]:
-    return (*result.link_targets, *result.targets, *(one.target for one in result.listed))
-
-
-def _was_read_whole(result: Result) -> bool:
-    """Whether all that a document names was stored just now, and was not before. Of a long sitemap, so it is from its
-    first part on, until another part says otherwise.
-    """
-    previous = result.claim.previous
-    if previous is None or previous.links_cut_at is None:
-        return False
-    if result.forgets_listed or result.listed:
-        return result.forgets_listed
-    if result.verdict.status not in ANSWERED:
-        return False
-    return result.page is not None or previous.lacks_links
+        await execute(_COUNT_UNSTORED.sql, as_json(unstored_of_hosts(results, unstored)))
+    if found := cuts(results, ids, unstored, limit):
+        await execute(_SET_CUT.sql, as_json([(url_id, cut) for _result, url_id, cut in found]))
