@@ -134,7 +134,7 @@ class Commits(Session):
         """In a transaction of its own."""
 
         async def add(execute: Execute) -> News:
-            news = News(execute, self._known, self._limits, self._host_keys)
+            news = News(execute, self._known, self._limits, self._host_keys, self.ownership.owns)
             await work(news)
             return news
 

@@ -62,6 +62,7 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
+    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
     stale_run int               -- the run in which all that was to be fetched again has been asked for
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
