@@ -34,6 +34,7 @@ _COMMANDS = {
     "stop": ("crawler.cli.stop", "stop"),
     "prune": ("crawler.cli.prune", "prune"),
     "backup": ("crawler.cli.backup", "backup"),
+    "copy": ("crawler.cli.copy", "copy"),
     "verify": ("crawler.cli.verify", "verify_database"),
     "serve": ("crawler.cli.serve", "serve"),
     "mcp": ("crawler.cli.mcp", "mcp"),

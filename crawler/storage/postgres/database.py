@@ -17,7 +17,7 @@ from crawler.storage.postgres.ids import MAX_PARTS, PARTS
 
 SCHEMA = 1  # that this program writes
 
-_META = "SELECT schema, parts FROM meta"
+_META = "SELECT schema, parts, copied_from FROM meta"
 _NEW_META = "INSERT INTO meta (id, schema, parts, program) VALUES (1, $1, $2, $3)"
 _NEW_PARTS = "INSERT INTO parts (part) SELECT generate_series(0, $1::int - 1)"
 
@@ -30,13 +30,14 @@ ORDER BY c.relname LIMIT 1
 """
 
 
-async def prepared(connection: Connection, db: str, parts: int | None = None) -> int:
+async def prepared(connection: Connection, db: str, parts: int | None = None, *, is_copied: bool = False) -> int:
     """Create the crawl database where there is nothing; returns its number of partitions.
 
-    `parts`: as many are asked for; None: as many as there are, `PARTS` in a new one. Raises `DatabaseFailedError` where
-    something else is stored there, or with another number of partitions.
+    `parts`: as many are asked for; None: as many as there are, `PARTS` in a new one. `is_copied`: it may be half of a
+    copy, with which the caller goes on. Raises `DatabaseFailedError` where something else is stored there, or with
+    another number of partitions.
     """
-    found = await _parts(connection, db)
+    found = await _parts(connection, db, is_copied=is_copied)
     if found is None:
         with suppress(asyncpg.DuplicateTableError, asyncpg.UniqueViolationError):  # another process was quicker
             await _create(connection, PARTS if parts is None else parts)
@@ -54,7 +55,7 @@ async def checked(connection: Connection, db: str) -> int:
     return found
 
 
-async def _parts(connection: Connection, db: str) -> int | None:
+async def _parts(connection: Connection, db: str, *, is_copied: bool = False) -> int | None:
     """None where nothing is stored."""
     here = shown(db)
     other = DatabaseFailedError(f"{here} is not a crawl database: name another, or another schema by ?search_path=")
@@ -69,11 +70,15 @@ async def _parts(connection: Connection, db: str) -> int | None:
         raise other from None
     if len(rows) != 1 or not 0 < rows[0]["parts"] <= MAX_PARTS:
         raise other
-    schema, parts = rows[0]
+    schema, parts, copied_from = rows[0]
     if schema > SCHEMA:
         raise DatabaseFailedError(f"{here} was written by a newer version of crawler; upgrade crawler")
     if schema < SCHEMA:
         raise DatabaseFailedError(f"{here} has an older schema; `crawler crawl --db {here}` upgrades it")
+    if copied_from is not None and not is_copied:
+        raise DatabaseFailedError(
+            f"{here} is only half of a copy of {copied_from}; `crawler copy {copied_from} {here}` goes on with it"
+        )
     return int(parts)
 
 

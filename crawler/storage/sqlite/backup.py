@@ -69,8 +69,7 @@ def _new_file(path: Path, original: Path) -> Iterator[Path]:
 
     Nobody may read the copy who may not read the original.
     """
-    if path.exists() or path.is_symlink():
-        raise _exists(path)
+    refuse_existing(path)
     with ExitStack() as until_published:
         try:
             mode = original.stat().st_mode & 0o777
@@ -79,11 +78,19 @@ def _new_file(path: Path, original: Path) -> Iterator[Path]:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
         yield temporary
         with explained(path):
-            _publish(temporary, path)
+            publish(temporary, path)
 
 
-def _publish(temporary: Path, path: Path) -> None:
-    """Give it its name, unless somebody else has taken that meanwhile; where there are no hard links, look again."""
+def refuse_existing(path: Path) -> None:
+    """Raise `UsageError` if there is something of that name."""
+    if path.exists() or path.is_symlink():
+        raise _exists(path)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a whole file its name, unless somebody else has taken that meanwhile; where there are no hard links, look
+    again. Raises `UsageError`, `OSError`.
+    """
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     try:
