@@ -271,7 +271,7 @@ class Frontier:
         This run, which began at `started_at` (Unix seconds), has stored so many pages before it was killed; `rhythm`
         says what is to be fetched again.
         """
-        if self._share.draws_pages:
+        if self._share.draws_pages and self._config.scope.max_pages is not None:
             self._workbench.allowance.draw_parts()
         else:
             self._workbench.allowance.spend(pages_stored)

@@ -242,7 +242,7 @@ def test_no_two_owners_store_and_no_grant_is_lost_or_used_twice(crawl_database: 
     LeasesAndGrants.url = crawl_database
     LeasesAndGrants.loop = asyncio.new_event_loop()
     try:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             LeasesAndGrants,
             settings=settings(
                 max_examples=40,
