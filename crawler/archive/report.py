@@ -21,10 +21,10 @@ import orjson
 
 from crawler.archive.reading import open_archive
 from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, FailingUrls, UrlStatus
+from crawler.storage.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.check_tally import CHECK_TALLY, tallied
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.database import explained
-from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN
 
 _RUNS = """

@@ -36,6 +36,10 @@ class Ownership:
         """Those of which it takes new URLs up: not those that it is giving away."""
         return sorted(self._epochs.keys() - self._leaving)
 
+    def active_epochs(self) -> dict[int, int]:
+        """The same, each with the epoch of its claim."""
+        return {part: self._epochs[part] for part in self.active()}
+
     def owns(self, part: int) -> bool:
         """Whether it owns this one."""
         return part in self._epochs

@@ -350,8 +350,16 @@ CREATE TABLE change_log_pruned (
 
 CREATE TABLE extraction_rules (
     name text PRIMARY KEY,
-    definition text NOT NULL,
-    changed_at double precision NOT NULL DEFAULT 0  -- versions of attempts before it were not read by the rule as it is
+    definition text NOT NULL
+);
+-- How far a rule has read in each partition that had versions when the rule was new, or became another: those after
+-- read_upto, up to unread_upto, were not read by the rule as it is.
+CREATE TABLE extraction_reads (
+    part int NOT NULL,
+    rule text NOT NULL,
+    read_upto bigint NOT NULL,
+    unread_upto bigint NOT NULL,
+    PRIMARY KEY (part, rule)
 );
 CREATE TABLE extracts (
     part int NOT NULL,

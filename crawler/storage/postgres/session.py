@@ -17,6 +17,7 @@ from crawler.storage.columns import host_columns, host_record
 from crawler.storage.heads import Heads
 from crawler.storage.interface import Cursor
 from crawler.storage.known import KnownUrls
+from crawler.storage.postgres.arrivals import ARRIVED, take_arrivals
 from crawler.storage.postgres.connection import Pool, explained
 from crawler.storage.postgres.hosts import HostChanges
 from crawler.storage.postgres.limits import Limits
@@ -86,6 +87,29 @@ class Session:
         changed = await self._transact_fenced(parts, work)
         self._forget()
         return changed
+
+    async def _change_any(self, sql: str, *parameters: Any) -> int:
+        """One statement, made by `arrivals.telling`, that changes URLs of any partitions past the cache; returns how
+        many. What that means for hosts of this process is in their rows then; others do the same with theirs.
+        """
+        ((changed,),) = await self._write(sql, *parameters)
+        self._forget()
+        await self.fold_arrivals()
+        return int(changed)
+
+    async def fold_arrivals(self) -> list[HostRecord]:
+        """Count what has arrived at the hosts of own partitions; returns those of them that have something planned.
+
+        Before a run has begun, nothing is counted: it would take what a killed run has counted for another's.
+        """
+        parts = [row[0] for row in await self._read(ARRIVED, self.ownership.owned())] if self.run_id else []
+
+        async def work(execute: Execute) -> list[Any]:
+            changes = HostChanges()
+            await take_arrivals(parts, changes, execute)
+            return await changes.store(self.run_id, execute)
+
+        return self._hosts(await self._transact_fenced(parts, work)) if parts else []
 
     def _forget(self) -> None:
         """What was remembered of stored URLs is true no longer."""

@@ -9,8 +9,13 @@ from time import CLOCK_BOOTTIME, clock_gettime
 
 from crawler.storage.postgres.connection import explained, open_pool, worker_settings
 from crawler.storage.postgres.database import prepared
+from crawler.storage.postgres.exclusions import Exclusions
+from crawler.storage.postgres.figures import Figures
 from crawler.storage.postgres.ownership import DEFAULT_LEASE_S, Ownership
-from crawler.storage.postgres.session import Session
+from crawler.storage.postgres.rules import Rules
+from crawler.storage.postgres.seeds import SeedReads
+from crawler.storage.postgres.stale import StaleReads
+from crawler.storage.postgres.unavailable import Unavailable
 
 _CLAIM_ALL = """
 UPDATE parts SET owner = $1, epoch = epoch + 1, clean = 0, lease_until = now() + $2::float8 * interval '1 second'
@@ -19,7 +24,7 @@ RETURNING part, epoch
 _ALONE_S = 7 * 24 * 3600.0
 
 
-class PostgresStore(Session):
+class PostgresStore(StaleReads, Exclusions, SeedReads, Rules, Figures, Unavailable):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
     async def claim_all(self) -> None:

@@ -19,6 +19,7 @@ import orjson
 from crawler.extraction_rules import Rule
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
 from crawler.storage.columns import IS_ANSWERED, MADE_PENDING
+from crawler.storage.failing import IS_FAILING, failing_urls
 from crawler.storage.interface import Archived
 from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
@@ -27,7 +28,6 @@ from crawler.storage.sqlite.database import check_file, explained, open_reader, 
 from crawler.storage.sqlite.due import DueReads
 from crawler.storage.sqlite.exclusions import Exclusions
 from crawler.storage.sqlite.extracts import LOST, UNREAD
-from crawler.storage.sqlite.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.session import at_most
 from crawler.storage.sqlite.share import Whole
 from crawler.storage.sqlite.warc_log import WarcLog

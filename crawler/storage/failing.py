@@ -1,4 +1,4 @@
-"""Which URLs fail though they responded before, counted: what a run and `crawler status` report."""
+"""Which URLs fail though they responded before, counted: what a run and `crawler status` report, of any store."""
 
 from __future__ import annotations
 
