@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, fields
-from enum import Enum, IntEnum, StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class FoundBy(StrEnum):
     GUESS = "guess"  # nobody named it: another scheme of a seed, a place where a sitemap usually stands
 
 
-class Difference(Enum):
+class Difference(StrEnum):  # whose hash is that of its text: an Enum's own is computed in Python
     """How a page that was read differs from the version of it that is stored; see `policy.change.difference`."""
 
     NOTHING = "nothing"

@@ -16,7 +16,7 @@ from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
 from crawler.policy.change import difference, is_metadata_alone, is_version
-from crawler.policy.outcome import NO_SITEMAP, decide, is_wrong_guess
+from crawler.policy.outcome import FETCHED, NO_SITEMAP, decide, is_unchanged, is_wrong_guess
 from crawler.records import (
     ANSWERED,
     LISTINGS,
@@ -87,10 +87,17 @@ class Conclusion:
         result = self._returning.take_back(visit, Verdict(status=UrlStatus.EXCLUDED, reason=veto))
         return replace(result, attempt=None)
 
+    def _of_unchanged(self, visit: Visit) -> Result:
+        """All that a document says was stored when it was fetched: each night, this is what most visits bring."""
+        self._returning.count(visit, will_retry=False)
+        return self._returning.take_back(visit, FETCHED)
+
     async def _of_document(self, visit: Visit) -> Result:
         claim = visit.claim
         if visit.veto is not None:
             return self._of_veto(visit, visit.veto)
+        if is_unchanged(visit.attempt, conditional=visit.conditional):
+            return self._of_unchanged(visit)
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
         found = _difference(visit)
@@ -123,10 +130,10 @@ class Conclusion:
             difference=found,
             link_targets=link_targets,
             targets=tuple(targets),
-            forgets_listed=_lists_no_more(claim, verdict, visit.attempt),
+            forgets_listed=_lists_no_more(claim, verdict),
         )
         has_entries = visit.listing is not None and bool(visit.listing.entries)
-        if is_wrong_guess(claim, visit.attempt, verdict, has_entries=has_entries):
+        if is_wrong_guess(claim, verdict, has_entries=has_entries):
             return replace(result, verdict=Verdict(status=UrlStatus.EXCLUDED, reason=NO_SITEMAP), revisit=None)
         return result if consequences is None else replace(result, **consequences)
 
@@ -209,10 +216,9 @@ def _completes(visit: Visit, found: Difference) -> bool:
     return lacks or found is Difference.READER
 
 
-def _lists_no_more(claim: Claim, verdict: Verdict, attempt: Response | Failure) -> bool:
+def _lists_no_more(claim: Claim, verdict: Verdict) -> bool:
     """Whether what the URL named as a sitemap or feed is no longer so: it answers otherwise now."""
-    unchanged = isinstance(attempt, Response) and attempt.status_code == 304
-    return claim.kind in LISTINGS and verdict.status in ANSWERED and not unchanged
+    return claim.kind in LISTINGS and verdict.status in ANSWERED
 
 
 def _in_parts(result: Result, listing: Listing, listed: Sequence[Listed]) -> list[Result]:

@@ -6,6 +6,7 @@ Invariant: no string leaves this module with control characters or lone surrogat
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TypedDict
 
 from aiohttp.http_exceptions import ContentEncodingError
@@ -72,6 +73,8 @@ def described(headers: MultiMapping[str]) -> Described:
 
 def kept_head(head: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
     """The fields of a head, as they came, as far as they are kept: whole fields from the first on."""
+    if len(head) <= MAX_KEPT_FIELDS and sum(map(len, chain.from_iterable(head))) <= MAX_KEPT_BYTES:  # nearly all
+        return head
     room = MAX_KEPT_BYTES
     for place, (name, value) in enumerate(head):
         room -= len(name) + len(value)

@@ -38,31 +38,34 @@ _KEPT = 0.95  # of what is known, from run to run
 
 @dataclass(slots=True)
 class Looks:
-    """What the looks at the pages of a place have shown: of each candidate, how well it foretold them."""
+    """What the looks at the pages of a place have shown: of each candidate, how well it foretold them.
 
-    scores: list[float] = field(default_factory=lambda: [0.0] * len(CANDIDATES))
+    `scores` is another list after each look, so that one that was handed out stays as it is.
+    """
+
+    scores: Sequence[float] = field(default_factory=lambda: [0.0] * len(CANDIDATES))
     looks: float = 0.0
 
     def note(self, rate: ChangeRate, elapsed_s: float, *, changed: bool) -> None:
         """One look more, `elapsed_s` after the one before it; `rate` is what was known of the page until then."""
         own_a, own_b = rate.changes - PRIOR.changes, rate.watched_s - PRIOR.watched_s
-        if own_b > _LEAST_OWN_S and own_a > _LEAST_OWN:
-            unlikely = [(own_a + a) * log1p(elapsed_s / (own_b + b)) for a, b in _NUMBERS]
-        else:  # older changes have faded, and have left less than some candidates take
+        if not changed and own_b > _LEAST_OWN_S and own_a > _LEAST_OWN:  # nearly every look at nearly every page
+            self.scores = [
+                score - (own_a + a) * log1p(elapsed_s / (own_b + b))
+                for score, (a, b) in zip(self.scores, _NUMBERS, strict=True)
+            ]
+        else:  # `max`: older changes have faded, and may have left less than some candidates take
+            # minus the logarithm of the probability that nothing had changed
             unlikely = [
                 max(own_a + a, LEAST_CHANGES) * log1p(elapsed_s / max(own_b + b, LEAST_WATCHED_S)) for a, b in _NUMBERS
             ]
-        # `unlikely`: minus the logarithm of the probability that nothing had changed
-        if changed:
-            news = [log(_ALL_BUT_IMPOSSIBLE - expm1(-one)) for one in unlikely]
+            news = [log(_ALL_BUT_IMPOSSIBLE - expm1(-one)) if changed else -one for one in unlikely]
             self.scores = [score + one for score, one in zip(self.scores, news, strict=True)]
-        else:
-            self.scores = [score - one for score, one in zip(self.scores, unlikely, strict=True)]
         self.looks += 1
 
     def as_place(self, host_id: int, name: str) -> Place:
         """As it is stored."""
-        return Place(host_id=host_id, name=name, looks=self.looks, scores=tuple(self.scores))
+        return Place(host_id=host_id, name=name, looks=self.looks, scores=self.scores)
 
     def faded(self, kept: float = _KEPT) -> Looks:
         """What a later run keeps of it."""

@@ -77,7 +77,7 @@ class InARow:
 
 
 NOTHING_YET = InARow()
-_FETCHED = Verdict(status=UrlStatus.FETCHED)
+FETCHED = Verdict(status=UrlStatus.FETCHED)
 
 
 def decide(
@@ -97,23 +97,29 @@ def decide(
     """
     if isinstance(attempt, Failure):
         return _after_failure(claim, attempt, retries, before, jitter)
-    if conditional and attempt.status_code == 304:
-        return _FETCHED
+    if is_unchanged(attempt, conditional=conditional):
+        return FETCHED
     return _after_response(claim, attempt, retries, before, jitter, now)
+
+
+def is_unchanged(attempt: Response | Failure, *, conditional: bool) -> bool:
+    """Whether it says that the document is the one that is stored: for `conditional`, see `decide`."""
+    return conditional and isinstance(attempt, Response) and attempt.status_code == 304
 
 
 NO_SITEMAP = Reason(ExclusionReason.NO_SITEMAP)
 
 
-def is_wrong_guess(claim: Claim, attempt: Response | Failure, verdict: Verdict, *, has_entries: bool) -> bool:
-    """Whether the claim is of a sitemap that nobody had named and that is not there, whatever there is instead.
+def is_wrong_guess(claim: Claim, verdict: Verdict, *, has_entries: bool) -> bool:
+    """Whether the claim, which was not unchanged, is of a sitemap that nobody had named and that is not there, whatever
+    there is instead.
 
     One that was there before is a sitemap like others: a failed visit does not prove that it is gone.
     """
     if claim.seed is not SeedMark.GUESS:
         return False
     if verdict.status is UrlStatus.FETCHED:
-        return not (has_entries or (isinstance(attempt, Response) and attempt.status_code == 304))
+        return not has_entries
     return verdict.status is UrlStatus.GONE or (verdict.status is UrlStatus.FAILED and claim.previous is None)
 
 
@@ -129,7 +135,7 @@ def _after_response(
 ) -> Verdict:
     status = response.status_code
     if 200 <= status < 300:
-        return _FETCHED
+        return FETCHED
     if status in REDIRECTS and response.location:
         return Verdict(status=UrlStatus.REDIRECTED)
     if status in _GONE:

@@ -129,8 +129,11 @@ def plan(
     """
     previous = claim.previous
     changed = previous is not None and has_changed(previous, status, news=news)
-    tells = previous is None or is_evidence(previous, changed=changed, redesigned_at=redesigned_at)
-    rate = _rate_after(previous, response, changed=changed, tells=tells)
+    if previous is not None and previous.rate is not None and not changed:  # as most looks find it
+        rate = observe(previous.rate, response.started_at - previous.fetched_at, changed=False)
+    else:
+        tells = previous is None or is_evidence(previous, changed=changed, redesigned_at=redesigned_at)
+        rate = _rate_after(previous, response, tells=tells)
     promise_s = _promise(previous, response, changed=changed)
     interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate, prior)
     if promise_s is not None and promise_s > interval_s:
@@ -195,10 +198,9 @@ def interval_s_of(rate: ChangeRate, prior: ChangeRate = PRIOR) -> float:
     return x * REQUEST_PRICE_S / worth
 
 
-def _rate_after(previous: PreviousVisit | None, response: Response, *, changed: bool, tells: bool) -> ChangeRate:
+def _rate_after(previous: PreviousVisit | None, response: Response, *, tells: bool) -> ChangeRate:
+    """Of what has changed, or has no rate yet."""
     elapsed_s = 0.0 if previous is None else response.started_at - previous.fetched_at
-    if previous is not None and previous.rate is not None and not changed:
-        return observe(previous.rate, elapsed_s, changed=False)
     if previous is not None and previous.rate is not None and not tells:
         return previous.rate
     modified_at = _modified_at(response)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from crawler.config import ScopeConfig
 from crawler.records import ExclusionReason, Reason
@@ -71,12 +72,18 @@ def pattern_of(url: str) -> str:
     its two first folders, '/blog/#/'.
     """
     path, _, query = url.partition("?")
-    segments = path.split("/", 7)[3:]
     if not query:
-        return "/" + "".join(f"{_VARIABLE.sub('#', segment)}/" for segment in segments[:-1][:2])
+        return _pattern_of_folder(path[: path.rindex("/")])
+    segments = path.split("/", 7)[3:]
     names = sorted({part.partition("=")[0] for part in query.split("&")})[:8]
     place = "/".join(_VARIABLE.sub("#", segment.partition(";")[0]) for segment in segments[:3])
     return f"/{place}?{_VARIABLE.sub('#', '&'.join(names))}"
+
+
+@lru_cache(maxsize=4096)  # a folder has many documents
+def _pattern_of_folder(url: str) -> str:
+    """`url` goes without its last slash."""
+    return "/" + "".join(f"{_VARIABLE.sub('#', segment)}/" for segment in url.split("/", 5)[3:5])
 
 
 def _repeats_segments(segments: Sequence[str]) -> bool:

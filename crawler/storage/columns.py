@@ -12,7 +12,8 @@ from typing import Any
 from crawler.records import Claim, ExclusionReason, HostRecord, RobotsCopy
 from crawler.storage.values import claim_of
 
-# A field of a claim, or of its previous visit: its column of the hosts, URLs and pages h, u and p.
+# A field of a claim, or of its previous visit: its column of the hosts, URLs and pages h, u and p. The order is that of
+# `claim_of`.
 _CLAIM = {
     "url_id": "u.id",
     "url": "u.url",
@@ -50,7 +51,7 @@ CLAIM_COLUMNS = ", ".join([*_CLAIM.values(), *_PREVIOUS.values()])
 
 def claim(row: Sequence[Any]) -> Claim:
     """From a row of `CLAIM_COLUMNS`."""
-    return claim_of(dict(zip(_CLAIM, row, strict=False)), dict(zip(_PREVIOUS, row[len(_CLAIM) :], strict=True)))
+    return claim_of(row)
 
 
 IS_FORBIDDEN = f"status = 'excluded' AND cause = '{ExclusionReason.ROBOTS}'"

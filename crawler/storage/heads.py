@@ -45,7 +45,7 @@ class Heads:
     def __init__(self, max_seen: int = _MAX_SEEN) -> None:
         self._max_seen = max_seen
         self._seen: dict[tuple[bytes, bytes], tuple[str, str]] = {}
-        self._names: dict[bytes, tuple[str, bool]] = {}  # as text; whether its values differ
+        self._names: dict[bytes, tuple[str, bool, bool]] = {}  # as text; whether its values differ, and are cookies
         self.ids: dict[Template, int] = {}
 
     def part(self, head: Sequence[tuple[bytes, bytes]]) -> PartedHead:
@@ -61,16 +61,17 @@ class Heads:
                 template.append(seen)
                 continue
             name, value = field
-            known = self._names.get(name)
-            if known is None:
-                known = self._names[name] = _text(name), name.lower() in _DIFFERING
-            text, differs = known
-            kept = _kept(name, value)
+            text, differs, is_cookie = self._names.get(name) or self._learn(name)
+            kept = _kept(value, is_cookie=is_cookie)
             template.append((text, len(values)))
             values.append(kept)
             if not differs:
                 self._seen[field] = (text, kept)
         return PartedHead(tuple(template), values)
+
+    def _learn(self, name: bytes) -> tuple[str, bool, bool]:
+        known = self._names[name] = _text(name), name.lower() in _DIFFERING, _is_cookie(name)
+        return known
 
     def forget(self) -> None:
         """Forget the ids: after a rollback, their rows may not exist."""
@@ -79,12 +80,16 @@ class Heads:
 
 def readable(head: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
     """The names and values of a head, as they are kept."""
-    return ((_text(name), _kept(name, value)) for name, value in head)
+    return ((_text(name), _kept(value, is_cookie=_is_cookie(name))) for name, value in head)
 
 
-def _kept(name: bytes, value: bytes) -> str:
+def _is_cookie(name: bytes) -> bool:
+    return name.lower() == b"set-cookie"
+
+
+def _kept(value: bytes, *, is_cookie: bool) -> str:
     text = _text(value)
-    if name.lower() == b"set-cookie":
+    if is_cookie:
         text = _without_cookie(text)
     return _CREDENTIALS.sub("", text) if "@" in text else text
 

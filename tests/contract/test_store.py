@@ -58,6 +58,7 @@ from tests.contract.results import (
 from tests.stores import Location, rows
 
 A, B, C = "http://a.test/", "http://a.test/b", "http://c.test/"
+D = "http://a.test/d"
 
 
 # --- a visit ----------------------------------------------------------------------------------------------------------
@@ -115,11 +116,11 @@ async def test_what_a_later_answer_does_not_say_is_kept(location: Location) -> N
 
 
 async def test_equal_bodies_are_kept_once(location: Location) -> None:
-    async with a_store(location, A, B, C) as store:
+    async with a_store(location, A, B, D) as store:
         claims = await claims_of(store)
         same = [a_result(claims[url], body=a_body(b"same" * 100)) for url in (A, B)]
         await store.commit(same, NOW)
-        await store.commit([a_result(claims[C], body=a_body(b"same" * 100))], NOW)
+        await store.commit([a_result(claims[D], body=a_body(b"same" * 100))], NOW)
         assert rows(location, "SELECT hash, size FROM bodies") == [(body_hash(b"same" * 100), 400)]
         assert rows(location, "SELECT count(*) FROM pages WHERE body_hash IS NOT NULL") == [(3,)]
 

@@ -85,6 +85,13 @@ def explained(db: str) -> Iterator[None]:
         raise DatabaseFailedError(f"{shown(db)}: {_explanation(error)}") from error
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether the way to the server is lost, or the server is going away, so that it may be back in a moment."""
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error)
+    return isinstance(error, _LOST)
+
+
 def shown(db: str) -> str:
     """The URL of a database as people may see it: without its password, wherever that stands."""
     parts = urlsplit(db)
@@ -121,6 +128,9 @@ async def _check(connection: Connection, settings: Mapping[str, str]) -> None:
             )
 
 
+_GOING = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, *_GOING, OSError)
+
 # By the class of the error, the most special first (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     (
@@ -142,7 +152,7 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str]
     (asyncpg.OutOfMemoryError, "the server is out of memory"),
     (asyncpg.CannotConnectNowError, "{}; try again in a moment"),
     (
-        (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),
+        _GOING,
         "the server is going away; committed data is safe; run the same command again once it is back",
     ),
     (asyncpg.IdleInTransactionSessionTimeoutError, "the server ended a transaction that this process had left open"),

@@ -101,7 +101,7 @@ class Exclusions(Session):
 
         readmitted = await self._transact(work)
         self._forget()
-        await self.fold_arrivals()
+        await self.take_arrivals()
         return readmitted
 
     async def _turned_away(self, urls: Mapping[int, tuple[str, bool]], execute: Execute) -> dict[int, Reason]:

@@ -64,11 +64,16 @@ ON CONFLICT (part, page_id, rule) DO UPDATE SET
     run_id = excluded.run_id, found = excluded.found, lacking = excluded.lacking, cut = excluded.cut,
     lost = excluded.lost
 """  # noqa: S608 - our own names
-FORGET = """
+_FORGET = """
 DELETE FROM {} AS e USING unnest($1::int[], $2::bigint[], $3::text[]) AS v (part, page_id, rule)
 WHERE e.part = v.part AND e.page_id = v.page_id AND e.rule = v.rule
 """
-_FORGET_ROWS, _FORGET_MISSES = FORGET.format("extracts"), FORGET.format("extract_misses")
+_FORGET_ROWS, _FORGET_MISSES = _FORGET.format("extracts"), _FORGET.format("extract_misses")
+# Of these versions, $2, by these rules.
+FORGET_OF_PAGES = tuple(
+    f"DELETE FROM {table} WHERE part = $1 AND page_id = ANY($2::bigint[]) AND rule = ANY($3::text[])"  # noqa: S608
+    for table in ("extracts", "extract_misses")
+)
 _ADD_ROWS = """
 INSERT INTO extracts (part, page_id, rule, n, data)
 SELECT * FROM unnest($1::int[], $2::bigint[], $3::text[], $4::int[], $5::text[])

@@ -10,6 +10,7 @@ They can never change: they are stored, and those of hosts say in which partitio
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 MAX_PARTS = 4096
@@ -39,6 +40,37 @@ def row_id(part: int, epoch: int, count: int) -> int:
     Epoch 0 is nobody's: it has what was copied from SQLite, whose ids are the counts.
     """
     return epoch << (_COUNTER_BITS + _PART_BITS) | part << _COUNTER_BITS | count
+
+
+def part_of_row(row: int) -> int:
+    """The partition of a row that has such an id."""
+    return row >> _COUNTER_BITS & (MAX_PARTS - 1)
+
+
+class HostKeys:
+    """Partitions and ids of hosts by name, as they are needed again and again; and which are known to be stored."""
+
+    def __init__(self, parts: int, max_names: int = 131_072) -> None:
+        self._parts = parts
+        self._max_names = max_names
+        self._keys: dict[str, tuple[int, int]] = {}
+        self.stored: set[str] = set()
+
+    def __getitem__(self, name: str) -> tuple[int, int]:
+        """The partition and the id of a host."""
+        key = self._keys.get(name)
+        if key is None:
+            if len(self._keys) >= self._max_names:
+                self._keys.clear()
+                self.stored.clear()
+            host_id = id_of(name)
+            key = self._keys[name] = (part_of(host_id, self._parts), host_id)
+        return key
+
+    def ids_of(self, names: Iterable[str]) -> list[int]:
+        """The ids of these hosts, in their order."""
+        get = self._keys.get
+        return [(get(name) or self[name])[1] for name in names]
 
 
 def copied_count(row: int) -> int | None:

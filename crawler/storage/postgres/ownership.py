@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from crawler.storage.postgres.ids import part_of, row_id
 
+NONE: Mapping[int, float] = MappingProxyType({})
 DEFAULT_LEASE_S = 30.0  # at least 20 commits
 
 
@@ -26,6 +28,7 @@ class Ownership:
         self._epochs: dict[int, int] = {}
         self._counts: dict[int, int] = {}
         self._leaving: set[int] = set()
+        self._taken_over: dict[int, float] = {}
         self._may_send_until = 0.0
 
     def owned(self) -> list[int]:
@@ -49,24 +52,40 @@ class Ownership:
         part = self.part_of(host_id)
         return part in self._epochs and part not in self._leaving
 
+    def leaving(self) -> set[int]:
+        """Those that it owns and is giving away."""
+        return set(self._leaving)
+
+    def taken_over_at(self, host_id: int) -> float | None:
+        """When its partition was taken from a worker that had not given it back (Unix seconds, by the database): until
+        then, that one may have sent requests to the host. None: nobody has.
+        """
+        return self._taken_over.get(self.part_of(host_id))
+
     def may_send(self) -> bool:
         """Whether its leases still hold, for all that it knows."""
         return self._boot_clock() < self._may_send_until
+
+    def remaining_s(self) -> float:
+        """For how long its leases still hold, for all that it knows; seconds, 0: they do not."""
+        return max(0.0, self._may_send_until - self._boot_clock())
 
     def part_of(self, host_id: int) -> int:
         """The partition of a host."""
         return part_of(host_id, self.parts)
 
-    def next_id(self, part: int) -> int:
-        """The next id of an attempt, a version or a change in a partition that it owns."""
-        count = self._counts[part] = self._counts[part] + 1
+    def next_id(self, part: int, number: int = 1) -> int:
+        """The next id of an attempt, a version or a change in a partition that it owns; the first of so many."""
+        count = self._counts[part] + 1
+        self._counts[part] += number
         return row_id(part, self._epochs[part], count)
 
     # --- for leases -------------------------------------------------------------------------------------------------
 
-    def gain(self, epochs: Mapping[int, int]) -> None:
-        """Of these partitions it is the owner from now on."""
+    def gain(self, epochs: Mapping[int, int], taken_over: Mapping[int, float] = NONE) -> None:
+        """Of these partitions it is the owner from now on; of some, another one was at that time, for all it knew."""
         self._epochs.update(epochs)
+        self._taken_over.update(taken_over)
         self._counts.update(dict.fromkeys(epochs, 0))
 
     def leave(self, parts: Iterable[int]) -> None:
@@ -79,6 +98,7 @@ class Ownership:
             self._epochs.pop(part, None)
             self._counts.pop(part, None)
             self._leaving.discard(part)
+            self._taken_over.pop(part, None)
 
     def hold_until(self, moment: float) -> None:
         """Requests may be sent until then, by the boot clock."""

@@ -31,6 +31,7 @@ CREATE TABLE runs (
     stop text,                              -- why it is to end; NULL: nobody has said so
     max_pages bigint,                       -- NULL: any number
     granted bigint NOT NULL DEFAULT 0,      -- pages that workers may store, or have stored
+    over_at timestamptz,                    -- nothing was left to any worker then; NULL: as far as is known, there is
     figures text                            -- JSON: those of the workers that have left it, added up
 );
 
@@ -61,6 +62,7 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
+    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
     stale_run int               -- the run in which all that was to be fetched again has been asked for
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -78,7 +80,8 @@ CREATE TABLE tallies (
 CREATE TABLE notes (
     id bigint PRIMARY KEY,      -- random
     left_at timestamptz NOT NULL DEFAULT now(),
-    seeds text NOT NULL         -- JSON
+    taken_until timestamptz NOT NULL DEFAULT '-infinity',   -- a worker is adding them; if it dies, another will
+    seeds text NOT NULL         -- JSON: as people give them, [url, ...]
 );
 CREATE TABLE notices (
     id bigint PRIMARY KEY,      -- random

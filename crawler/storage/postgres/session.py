@@ -14,12 +14,12 @@ import orjson
 
 from crawler.records import HostRecord
 from crawler.storage.columns import host_columns, host_record
-from crawler.storage.heads import Heads
 from crawler.storage.interface import Cursor
 from crawler.storage.known import KnownUrls
 from crawler.storage.postgres.arrivals import ARRIVED, take_arrivals
-from crawler.storage.postgres.connection import Pool, explained
+from crawler.storage.postgres.connection import Pool, explained, is_lost
 from crawler.storage.postgres.hosts import HostChanges
+from crawler.storage.postgres.ids import HostKeys
 from crawler.storage.postgres.limits import Limits
 from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.transactions import Execute, Tally, fence, in_transaction
@@ -27,7 +27,8 @@ from crawler.storage.values import as_json
 
 _T = TypeVar("_T")
 
-MOST = (1 << 31) - 1  # of an int
+_MOST = (1 << 31) - 1  # of an int
+_PATIENCE_S = 0.5  # between two tries to reach the server
 
 
 class Session:
@@ -39,18 +40,34 @@ class Session:
         self.run_id = 0
         self._pool = pool
         self._known = known if known is not None else KnownUrls()
-        self._heads = Heads()
+        self._host_keys = HostKeys(ownership.parts)
         self._limits = Limits()
         self._writing = asyncio.Lock()
 
     async def _read(self, sql: str, *parameters: Any) -> list[Any]:
         with explained(self.db):
-            rows: list[Any] = await self._pool.fetch(sql, *parameters)
+            rows: list[Any] = await self._steadily(lambda: self._pool.fetch(sql, *parameters))
             return rows
 
     async def _write(self, sql: str, *parameters: Any) -> list[Any]:
         """One statement that changes nothing that only an owner may change."""
         return await self._transact(lambda execute: execute(sql, *parameters))
+
+    async def _steadily(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """What `work` does, tried again while the server cannot be reached, for as long as this process owns what it
+        does: a server that is started again, or the one that takes its place, is back before others take over.
+        """
+        loop = asyncio.get_running_loop()
+        ends_at: float | None = None
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                if ends_at is None:
+                    ends_at = loop.time() + min(self.ownership.lease_s, self.ownership.remaining_s())
+                if not is_lost(error) or loop.time() >= ends_at or self._pool.is_closing():
+                    raise
+            await asyncio.sleep(_PATIENCE_S)
 
     async def _transact(self, work: Callable[[Execute], Awaitable[_T]]) -> _T:
         """What `work` does, in one transaction, unfenced; it may be begun again."""
@@ -94,10 +111,10 @@ class Session:
         """
         ((changed,),) = await self._write(sql, *parameters)
         self._forget()
-        await self.fold_arrivals()
+        await self.take_arrivals()
         return int(changed)
 
-    async def fold_arrivals(self) -> list[HostRecord]:
+    async def take_arrivals(self) -> list[HostRecord]:
         """Count what has arrived at the hosts of own partitions; returns those of them that have something planned.
 
         Before a run has begun, nothing is counted: it would take what a killed run has counted for another's.
@@ -112,8 +129,9 @@ class Session:
         return self._hosts(await self._transact_fenced(parts, work)) if parts else []
 
     def _forget(self) -> None:
-        """What was remembered of stored URLs is true no longer."""
+        """What was remembered of stored rows is true no longer."""
         self._known.clear()
+        self._host_keys.stored.clear()
         if self._limits.urls is not None:
             self._limits.urls.forget()
 
@@ -134,7 +152,7 @@ def columns_of_hosts(run: int, table: str = "h") -> str:
 
 def at_most(limit: int | None) -> int:
     """A limit as SQL compares with it; None: no number reaches it."""
-    return MOST if limit is None else limit
+    return _MOST if limit is None else limit
 
 
 def place(cursor: Cursor | None, first: tuple[Any, ...]) -> tuple[Any, ...]:

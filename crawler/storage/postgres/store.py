@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import CLOCK_BOOTTIME, clock_gettime
 
+from crawler.clock import since_boot
+from crawler.storage.postgres.commits import Commits
 from crawler.storage.postgres.connection import explained, open_pool, worker_settings
+from crawler.storage.postgres.control import Control
 from crawler.storage.postgres.database import prepared
 from crawler.storage.postgres.exclusions import Exclusions
 from crawler.storage.postgres.figures import Figures
 from crawler.storage.postgres.ownership import DEFAULT_LEASE_S, Ownership
 from crawler.storage.postgres.rules import Rules
+from crawler.storage.postgres.runs import Runs
 from crawler.storage.postgres.seeds import SeedReads
+from crawler.storage.postgres.share import open_share
 from crawler.storage.postgres.stale import StaleReads
 from crawler.storage.postgres.unavailable import Unavailable
 
@@ -24,15 +31,20 @@ RETURNING part, epoch
 _ALONE_S = 7 * 24 * 3600.0
 
 
-class PostgresStore(StaleReads, Exclusions, SeedReads, Rules, Figures, Unavailable):
+class PostgresStore(Runs, Commits, StaleReads, Exclusions, SeedReads, Rules, Figures, Unavailable):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
+
+    @property
+    def writing(self) -> asyncio.Lock:
+        """The turn of its commits."""
+        return self._writing
 
     async def claim_all(self) -> None:
         """Own all partitions for a week, whoever owned them, without leases to renew: for whoever is alone with the
         database, as tests are.
         """
         self.ownership.gain(dict(await self._write(_CLAIM_ALL, self.ownership.worker, _ALONE_S)))
-        self.ownership.hold_until(_boot_clock() + _ALONE_S)
+        self.ownership.hold_until(since_boot() + _ALONE_S)
 
 
 @asynccontextmanager
@@ -47,9 +59,29 @@ async def open_store(
         with explained(db):
             async with pool.acquire() as connection:
                 number = await prepared(connection, db, parts)
-        yield PostgresStore(db, pool, Ownership(secrets.randbits(62), number, _boot_clock, lease_s))
+        store = PostgresStore(db, pool, Ownership(secrets.randbits(62), number, since_boot, lease_s))
+        store.control = Control(db, name, lease_s)
+        yield store
 
 
-def _boot_clock() -> float:
-    """Goes on while the machine sleeps."""
-    return clock_gettime(CLOCK_BOOTTIME)
+@asynccontextmanager
+async def open_worker(
+    db: str,
+    *,
+    alone: bool,
+    parts: int | None = None,
+    lease_s: float = DEFAULT_LEASE_S,
+    name: str | None = None,
+) -> AsyncIterator[PostgresStore]:
+    """Open (or make) the crawl database, and be one of its workers, with a share. `alone`: the only one, who owns all
+    of it, until it lets others in (`share.opened`).
+
+    `name`: what people see of this process; None: its machine and its number there. Raises `DatabaseBusyError` where
+    others are in the way.
+    """
+    called = name or f"{socket.gethostname()}:{os.getpid()}"
+    async with (
+        open_store(db, parts=parts, lease_s=lease_s, name=f"crawler {called}"[:63]) as store,
+        open_share(store, called, alone=alone),
+    ):
+        yield store

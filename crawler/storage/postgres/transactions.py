@@ -36,21 +36,23 @@ class Tally(NamedTuple):
     requests: int = 0
 
 
-async def in_transaction(pool: Pool, work: Callable[[Execute], Awaitable[_T]]) -> _T:
-    """What `work` does, in one transaction. It may be done more than once, but only the last time counts."""
+async def in_transaction(
+    pool: Pool, work: Callable[[Execute], Awaitable[_T]], forget: Callable[[], None] = lambda: None
+) -> _T:
+    """What `work` does, in one transaction. It may be done more than once, but only the last time counts: `forget` is
+    called whenever nothing of it has come into the database.
+    """
     is_careful = False
     for tries_left in reversed(range(_TRIES)):
-        async with pool.acquire() as connection:
-            try:
-                async with connection.transaction():
-                    return await work(_carefully(connection.fetch) if is_careful else connection.fetch)
-            except _UNSTORABLE:
-                if is_careful:
-                    raise
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                return await work(_carefully(connection.fetch) if is_careful else connection.fetch)
+        except BaseException as error:
+            forget()
+            if isinstance(error, _UNSTORABLE) and not is_careful:
                 is_careful = True
-            except _AGAIN:
-                if not tries_left:
-                    raise
+            elif not (isinstance(error, _AGAIN) and tries_left):
+                raise
     raise AssertionError("the last try returns or raises")
 
 
@@ -77,20 +79,23 @@ UPDATE parts AS p SET
     run_pages = CASE WHEN p.run_id = $5 THEN p.run_pages ELSE 0 END + v.pages,
     run_requests = CASE WHEN p.run_id = $5 THEN p.run_requests ELSE 0 END + v.requests,
     run_id = $5,
-    lease_until = now() + $6::float8 * interval '1 second'
+    lease_until = greatest(p.lease_until, now() + $6::float8 * interval '1 second'),
+    commit_id = $7
 FROM v WHERE p.part = v.part AND p.owner = $4
 RETURNING p.part
 """
 
 
-async def fence(tallies: Mapping[int, Tally], ownership: Ownership, run_id: int, execute: Execute) -> None:
+async def fence(
+    tallies: Mapping[int, Tally], ownership: Ownership, run_id: int, execute: Execute, commit_id: int | None = None
+) -> None:
     """Make sure that these partitions are this process's own until the transaction ends, and add to their counts.
 
-    Raises `LeaseLostError` if one of them is not.
+    Raises `LeaseLostError` if one of them is not. `commit_id`: by what the transaction can be recognized.
     """
     parts = sorted(tallies)
     pages, requests = ([tallies[part][place] for part in parts] for place in (0, 1))
-    owned = await execute(_FENCE, parts, pages, requests, ownership.worker, run_id, ownership.lease_s)
+    owned = await execute(_FENCE, parts, pages, requests, ownership.worker, run_id, ownership.lease_s, commit_id)
     if len(owned) < len(parts):
         lost = len(parts) - len(owned)
         raise LeaseLostError(f"another process has taken over {lost} of the {len(parts)} partitions to be written to")

@@ -49,8 +49,10 @@ async def change_rows(
     turns = {place: turn(results[place], before[ids[place]]) for place in turned}
     rows: list[tuple[Any, ...]] = []
     for place, (result, url_id, page_id) in enumerate(zip(results, ids, page_ids, strict=True)):
+        if page_id is None and place not in turns:
+            continue
         at = result.attempt.started_at if result.attempt is not None else now
-        if turns and (change := turns.get(place)) is not None:
+        if (change := turns.get(place)) is not None:
             why = detail(result, change)
             rows.append((url_id, run_id, at, change, None, why and storable(why)))
         if page_id is not None and (change := version_change(result)) is not None:

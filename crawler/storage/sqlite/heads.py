@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import TypeAlias
 
 from crawler.records import Response, Result
 from crawler.storage.heads import Heads, Template
@@ -20,28 +20,27 @@ _MAX_IDS = 4096  # that are remembered
 _ADD = "INSERT INTO heads (hash, fields) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _ID = "SELECT id FROM heads WHERE hash = ?"
 
-_NONE = {"head_id": None, "head_values": None}
+HeadColumns: TypeAlias = tuple[int | None, str | None]  # the row of its template; its own values
+_NONE = None, None
 
 
-async def head_columns(results: Sequence[Result], heads: Heads, execute: Execute) -> list[dict[str, Any]]:
+async def head_columns(results: Sequence[Result], heads: Heads, execute: Execute) -> list[HeadColumns]:
     """What stands in the attempt of each result, in their order; templates that are new get their rows."""
     parted = [heads.part(fields) if (fields := _head(result)) else None for result in results]
-    await _add({head.template for head in parted if head is not None}, heads, execute)
-    return [
-        _NONE if head is None else {"head_id": heads.ids[head.template], "head_values": as_json(head.values)}
-        for head in parted
-    ]
+    if len(heads.ids) > _MAX_IDS:
+        heads.forget()
+    new = {head.template for head in parted if head is not None and head.template not in heads.ids}
+    if new:
+        await _add(new, heads, execute)
+    return [_NONE if head is None else (heads.ids[head.template], as_json(head.values)) for head in parted]
 
 
 async def _add(templates: Iterable[Template], heads: Heads, execute: Execute) -> None:
-    if len(heads.ids) > _MAX_IDS:
-        heads.forget()
     for template in templates:
-        if template not in heads.ids:
-            fields = as_json(template)
-            digest = blake2b(fields.encode(), digest_size=_HASH_BYTES).digest()
-            await execute(_ADD, digest, fields)
-            heads.ids[template] = (await execute(_ID, digest))[0][0]
+        fields = as_json(template)
+        digest = blake2b(fields.encode(), digest_size=_HASH_BYTES).digest()
+        await execute(_ADD, digest, fields)
+        heads.ids[template] = (await execute(_ID, digest))[0][0]
 
 
 def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:

@@ -276,6 +276,8 @@ class Transaction:
         """Add what was found, with the document that named it first; returns the hosts that may have gained a URL."""
         news, found_on = list(targets), dict[str, int]()
         for result, url_id in zip(results, ids, strict=True):
+            if not (result.link_targets or result.targets or result.listed):
+                continue
             listed = [one.target for one in result.listed]
             unsettled = self._known.unsettled(chain(result.link_targets, result.targets, listed))
             sitemaps = (target for target in chain(result.targets, listed) if target.kind in LISTINGS)
@@ -289,7 +291,7 @@ class Transaction:
     async def _link_ids(self, results: Sequence[Result]) -> list[list[int | None]]:
         """The row ids of the link targets of each result; None where there was no room for a row."""
         known = self._known.id_of.get
-        found = [list(map(known, map(_url_of, result.link_targets))) for result in results]
+        found = [[*map(known, map(_url_of, targets))] if (targets := result.link_targets) else [] for result in results]
         if all(map(all, found)):  # as a rule
             return found
         unstored = self._intake.unstored
@@ -307,8 +309,10 @@ class Transaction:
                 fetch_ids.append(None)
                 continue
             fetch_ids.append(next_id)
-            own = {"id": next_id, "url_id": url_id, "run_id": self._run_id}
-            rows.append(own | head | fetch_values(result, result.attempt))
+            row = fetch_values(result, result.attempt)
+            row["id"], row["url_id"], row["run_id"] = next_id, url_id, self._run_id
+            row["head_id"], row["head_values"] = head
+            rows.append(row)
             next_id += 1
         await insert("fetches", rows, self._execute)
         return fetch_ids

@@ -1,0 +1,157 @@
+"""Keeps a worker's share while it lives: renews it, evens it out among all, and hears what the others tell.
+
+Invariants: what may bring work (arrivals, partitions, notices) is taken up in `turn`, and after the worker has said so
+in its row. A partition is given away once nothing of it is in memory, under way or uncommitted. A worker that has lost
+its connection tries again for as long as it knows that it owns what it owned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from crawler.clock import since_boot
+from crawler.errors import DatabaseFailedError, LeaseLostError
+from crawler.records import HostRecord
+from crawler.storage.postgres.clock import DatabaseClock
+from crawler.storage.postgres.control import Control, is_locked_out
+from crawler.storage.postgres.ending import Ending
+from crawler.storage.postgres.heard import Heard
+from crawler.storage.postgres.leases import Leases
+from crawler.storage.postgres.notices import Look, Notices
+from crawler.storage.postgres.ownership import Ownership
+from crawler.storage.postgres.workers import Workers
+
+_LOOK_EVERY_S = 1.0
+_FOLD_EVERY_S = 0.25  # where others crawl, too
+
+_ANY_ARRIVED = "SELECT 1 FROM arrivals WHERE part = ANY($1::int[]) LIMIT 1"
+
+
+class Owner(Protocol):
+    """What is asked of the store of a worker."""
+
+    run_id: int
+    ownership: Ownership
+
+    async def take_arrivals(self) -> list[HostRecord]:
+        """Count what others have found for what it owns; returns the hosts that have something planned."""
+
+
+class Keeper:
+    """Of one worker. `run` is a task of its own; `close` ends it."""
+
+    def __init__(self, store: Owner, control: Control, workers: Workers, leases: Leases) -> None:
+        self._store = store
+        self._ownership = store.ownership
+        self._control = control
+        self._workers = workers
+        self._leases = leases
+        self.clock = DatabaseClock(since_boot)
+        self.notices = Notices(control, self._ownership.lease_s)
+        self.ending = Ending(control, self._ownership.worker)
+        self.heard = Heard()
+        self.turn = asyncio.Lock()
+        self.changed = asyncio.Event()
+        self.told_until = datetime.min.replace(tzinfo=UTC)  # all notices were read that were told until then
+        self.live = 1
+        self.held: Callable[[], Collection[int]] = tuple
+        self.figures: Callable[[], Mapping[str, Any] | None] = lambda: None
+        self._closing = asyncio.Event()
+        self._renew_at = self._look_at = 0.0  # by the boot clock
+
+    @property
+    def has_taken_up_all(self) -> bool:
+        """Whether it has looked, and all that it saw has been taken up."""
+        return self.told_until.year > 1 and not self.heard.may_be_work
+
+    def close(self) -> None:
+        """End it after what it is doing."""
+        self._closing.set()
+
+    async def run(self) -> None:
+        """Until closed. Raises `DatabaseFailedError` where the share cannot be kept, or is lost."""
+        while not self._closing.is_set():
+            try:
+                await self.keep()
+            except LeaseLostError:
+                raise
+            except DatabaseFailedError as error:
+                if not is_locked_out(error) and not self._ownership.may_send():
+                    raise
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY_S if self.live == 1 else _FOLD_EVERY_S):
+                    await self._closing.wait()
+
+    async def keep(self) -> None:
+        """All that is to be done by now."""
+        now = since_boot()
+        if now >= self._renew_at:
+            await self.renew()
+            self._renew_at = now + self._ownership.lease_s / 4
+        if self._store.run_id:
+            async with self.turn:
+                await self._fold()
+                if now >= self._look_at:
+                    await self._look()
+                    self._look_at = now + min(_LOOK_EVERY_S, self._ownership.lease_s / 4)
+            await self._give_away()
+
+    async def renew(self) -> None:
+        """Its leases, its row, and what it knows of the time."""
+        await self._leases.renew()
+        asked_at = since_boot()
+        self.clock.set(await self._workers.stay(self.figures()), asked_at)
+        await self.notices.forget()
+
+    async def _fold(self) -> None:
+        """What others have found for it, where it has nothing to commit."""
+        owned = self._ownership.owned()
+        if owned and await self._control.fetch(_ANY_ARRIVED, owned):
+            await self.ending.takes_work(self._store.run_id)
+            self.heard.hosts(await self._store.take_arrivals())
+            self.changed.set()
+
+    async def _look(self) -> None:
+        look = await self.notices.look(self._store.run_id)
+        if look.told:
+            await self.ending.takes_work(self._store.run_id)
+        for word, data in look.told:
+            self.heard.told(word, data)
+        self.heard.end(look.stop)
+        self.told_until, self.live = look.now, max(1, look.live)
+        self.heard.workers(self.live)
+        if look.is_open:
+            await self._share_out(look)
+        if self.live > 1 or since_boot() >= self._renew_at:
+            await self._workers.bury()
+            await self._workers.reap()
+
+    async def _share_out(self, look: Look) -> None:
+        """An equal part for each: claim what is lacking, or begin to give away what is more."""
+        fair = math.ceil(self._ownership.parts / self.live)
+        active = self._ownership.active()
+        if len(active) > fair:
+            self._ownership.leave(random.sample(active, len(active) - fair))
+        elif (lacking := fair - len(active)) and not self.ending.is_idle_since(look.over_at):
+            await self._claim(lacking)
+
+    async def _claim(self, lacking: int) -> None:
+        if not await self._leases.are_free():
+            return
+        await self.ending.takes_work(self._store.run_id)
+        if await self._leases.claim(lacking):
+            self.heard.gained()
+            self.changed.set()
+
+    async def _give_away(self) -> None:
+        leaving = self._ownership.leaving()
+        if leaving:
+            gone = leaving - {self._ownership.part_of(host_id) for host_id in self.held()}
+            if gone:
+                await self._leases.release(gone)
