@@ -30,6 +30,7 @@ from crawler.storage.copying.tables import CHANGES, FETCHES, PAGES
 from crawler.storage.postgres.connection import connect, explained, shown
 from crawler.storage.postgres.database import checked
 from crawler.storage.postgres.ids import copied_count
+from crawler.storage.postgres.workers import live_workers
 from crawler.storage.sqlite.backup import publish, refuse_existing
 from crawler.storage.sqlite.companions import COMPANIONS, companion
 from crawler.storage.sqlite.database import APPLICATION_ID, open_writer
@@ -71,7 +72,6 @@ UNION ALL SELECT part, page_id, at FROM change_log WHERE page_id IS NOT NULL
 _OF_CHANGES = "SELECT part, id, at FROM change_log"
 _SOURCES: Mapping[str, str] = {FETCHES: _OF_FETCHES, PAGES: _OF_PAGES, CHANGES: _OF_CHANGES}
 
-_LIVE = "SELECT count(*) FROM parts WHERE owner IS NOT NULL AND lease_until > now()"
 _READ = "SELECT rule, read_upto, unread_upto FROM extraction_reads"
 _UNREAD = """
 SELECT r.rule, min(p.id), max(p.id) FROM extraction_reads AS r
@@ -131,8 +131,9 @@ async def _source(db: str) -> AsyncIterator[tuple[_Connection, int]]:
     try:
         with explained(db):
             parts = await checked(connection, db)
-            if await connection.fetchval(_LIVE):
-                raise DatabaseBusyError(f"a run is using {shown(db)}; wait for it, or end it with `crawler stop`")
+            if workers := await live_workers(connection):
+                message = f"another run ({', '.join(workers)}) is using {shown(db)}; wait for it, or end it"
+                raise DatabaseBusyError(message)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield connection, parts
     finally:
