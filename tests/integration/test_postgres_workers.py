@@ -243,8 +243,7 @@ async def test_roots_full_hosts_and_the_end_are_told_once(crawl_database: str) -
         first.share.tell_full("b.example")
         news = await _news(second)
         assert (news.roots, news.full_hosts, news.end) == ((), ("b.example",), None)
-        second.share.tell_end(EndReason.MAX_RUNTIME)
-        await second.share.news()
+        await second.share.tell_end(EndReason.MAX_RUNTIME)
         await _until(lambda: _ends(first, EndReason.MAX_RUNTIME))
         assert await stop_run(first.control, EndReason.STOPPED)
         assert rows(crawl_database, "SELECT stop FROM runs") == [("stopped",)]
