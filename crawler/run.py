@@ -172,9 +172,7 @@ class Run:
         summary = await self._summarize(reason)
         await self.frontier.keep_pauses()
         recorded = await self._store.end_run(EndReason(summary.end_reason), summary.as_dict(), self._clock.wall())
-        if recorded is None:
-            self._observer.notify("the run goes on: other workers have their share in it")
-        return summary if recorded is None else summary.recorded_as(recorded)
+        return replace(summary, goes_on=True) if recorded is None else summary.recorded_as(recorded)
 
     def _figures(self) -> dict[str, Any]:
         """What this process has counted so far, for those who crawl along and for `crawler status`."""

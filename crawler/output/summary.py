@@ -31,7 +31,7 @@ class Summary:
     `checks` counts what the database holds of them by verdict, `pending` being those that were not checked yet; empty
     without `--check`. `seeds_failed`: no seed could be fetched; then `failed_seeds` are
     at most 20 of the `failed_seeds_total`, each with its `url` and `reason`. `insecure`: certificates were not
-    verified.
+    verified. `goes_on`: this process has left a run that others go on with.
 
     `complete`: no URLs were left to fetch. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
     status, `by_failure` attempts without a response by kind, `changes` URLs by `Change`. `error` is why the run could
@@ -71,6 +71,7 @@ class Summary:
     pending: int = 0
     waiting: tuple[Closure, ...] = ()
     insecure: bool = False
+    goes_on: bool = False
     peak_rss_bytes: int = 0
     error: str = ""
 
