@@ -129,7 +129,13 @@ async def _check(connection: Connection, settings: Mapping[str, str]) -> None:
 
 
 _GOING = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, *_GOING, OSError)
+_LOST: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    *_GOING,
+    OSError,
+)
+_LOST += (asyncpg.IdleInTransactionSessionTimeoutError,)  # it was this process that stood still
 
 # By the class of the error, the most special first (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
