@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
 from crawler.errors import DatabaseFailedError
+from crawler.location import location
 
 # asyncpg's classes are generic at check time alone.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -40,8 +41,7 @@ CRAWL_SETTINGS: Mapping[str, str] = MappingProxyType(
 
 async def connect(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> asyncpg.Connection[asyncpg.Record]:
     """One connection, for whoever closes it. Raises errors of asyncpg: see `explained`."""
-    with _understood(db):
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(db, **_parameters(db, settings))
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(db, **_parameters(db, settings))
     try:
         await _check(connection, settings)
     except BaseException:
@@ -60,7 +60,7 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
     async def keep(_connection: Connection) -> None:
         """Leave the session as it is: nothing is ever set in one, and to ask for that takes a round trip a use."""
 
-    with explained(db), _understood(db):
+    with explained(db):
         pool: Pool = await asyncpg.create_pool(
             db, min_size=1, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
         )
@@ -94,18 +94,7 @@ def is_lost(error: BaseException) -> bool:
 
 def shown(db: str) -> str:
     """The URL of a database as people may see it: without its password, wherever that stands."""
-    parts = urlsplit(db)
-    name, at, host = parts.netloc.rpartition("@")
-    query = "&".join(pair for pair in parts.query.split("&") if not pair.startswith(("password=", "sslpassword=")))
-    return urlunsplit(parts._replace(netloc=f"{name.partition(':')[0]}{at}{host}", query=query))
-
-
-@contextmanager
-def _understood(db: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise DatabaseFailedError(f"{shown(db)} is not the URL of a database: {_one_line(error)}") from error
+    return str(location(db))
 
 
 def _parameters(db: str, settings: Mapping[str, str]) -> dict[str, Any]:
