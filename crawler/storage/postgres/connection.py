@@ -24,6 +24,7 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 MIN_SERVER = 15  # the oldest that was tried
 
 _CONNECT_S = 15.0
+_IDLE = "idle_in_transaction_session_timeout"  # in milliseconds
 _MOST_CONNECTIONS = 4  # of one process: one for commits, the others for reads beside them
 
 # A statement prepared while the tables were empty would be planned once for all, to read them from end to end; and the
@@ -43,7 +44,7 @@ async def connect(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> asyn
     """One connection, for whoever closes it. Raises errors of asyncpg: see `explained`."""
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(db, **_parameters(db, settings))
     try:
-        await _check(connection, settings)
+        await _check(connection, db, settings)
     except BaseException:
         connection.terminate()
         raise
@@ -55,7 +56,7 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
     """Connections, opened as they are needed. Raises `DatabaseFailedError` if there is no way to one."""
 
     async def check(connection: Connection) -> None:
-        await _check(connection, settings)
+        await _check(connection, db, settings)
 
     async def keep(_connection: Connection) -> None:
         """Leave the session as it is: nothing is ever set in one, and to ask for that takes a round trip a use."""
@@ -72,8 +73,7 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
 
 def worker_settings(name: str, lease_s: float) -> dict[str, str]:
     """Of a worker's connections: one that stands still in a transaction is ended long before others may wait for it."""
-    idle_ms = max(1, int(lease_s * 500))
-    return {**CRAWL_SETTINGS, "application_name": name, "idle_in_transaction_session_timeout": f"{idle_ms}ms"}
+    return {**CRAWL_SETTINGS, "application_name": name, _IDLE: str(max(1, int(lease_s * 500)))}
 
 
 @contextmanager
@@ -103,17 +103,20 @@ def _parameters(db: str, settings: Mapping[str, str]) -> dict[str, Any]:
     return {"server_settings": {"application_name": "crawler", **settings}, "timeout": _CONNECT_S, **of_server}
 
 
-async def _check(connection: Connection, settings: Mapping[str, str]) -> None:
+async def _check(connection: Connection, db: str, settings: Mapping[str, str]) -> None:
     """That the server is one that we know, and that all settings have arrived there."""
     version = connection.get_server_version().major
     if version < MIN_SERVER:
-        raise DatabaseFailedError(f"the server is PostgreSQL {version}; version {MIN_SERVER} or newer is needed")
-    sql = "SELECT n, current_setting(n) FROM unnest($1::text[]) AS n"
-    for name, value in await connection.fetch(sql, list(CRAWL_SETTINGS.keys() & settings.keys())):
-        if value != settings[name]:
+        raise DatabaseFailedError(
+            f"{shown(db)}: the server is PostgreSQL {version}; version {MIN_SERVER} or newer is needed"
+        )
+    wanted = {name: value for name, value in settings.items() if name in CRAWL_SETTINGS or name == _IDLE}
+    sql = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
+    for name, value in await connection.fetch(sql, list(wanted)):
+        if value != wanted[name]:
             raise DatabaseFailedError(
-                f"the server says {name} = {value}, as behind a PgBouncer that ignores what it is asked; connect to the"
-                f" server itself, or run ALTER ROLE ... SET {name} = {settings[name]} there"
+                f"{shown(db)}: the server says {name} = {value}, as behind a PgBouncer that ignores what it is asked;"
+                f" connect to the server itself, or run ALTER ROLE ... SET {name} = {wanted[name]} there"
             )
 
 
