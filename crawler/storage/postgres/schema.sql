@@ -14,7 +14,8 @@ CREATE TABLE meta (
     schema int NOT NULL,
     parts int NOT NULL,         -- a power of two, at most 4,096; can never change, since ids contain partitions
     program text NOT NULL,      -- the version of crawler that made it
-    copied_from text            -- while `crawler copy` fills it: what from; NULL: it is whole
+    copied_from text,           -- while `crawler copy` fills it: what from; NULL: it is whole
+    lease_s double precision NOT NULL DEFAULT 30    -- how long a worker owns its partitions unless it renews
 );
 
 CREATE TABLE runs (
