@@ -41,7 +41,7 @@ async def store_pages(store: Store, *extracts: Extract, number: int = 1, body: b
     """A version of each page, with what was found on it."""
     for url, claim in (await claims_of(store)).items():
         page = Page(url=url, text=str(number), content_hash=bytes([number]), extracts=extracts)
-        kept = {"body": a_body(f"{url} {number}".encode())} if body else {}
+        kept: dict[str, Any] = {"body": a_body(f"{url} {number}".encode())} if body else {}
         await store.commit([a_result(claim, page=page, next_fetch_at=NOW, **kept)], NOW)
 
 
