@@ -258,7 +258,7 @@ def _of_all(
         return dict(summary)
     total = dict(own)
     for figures in others:
-        total = added(total, figures)
+        total = added(total, {name: figures[name] for name in _OWN_FIGURES if name in figures})
     opened, requests, elapsed_s = (total.get(name, 0) for name in ("connections_opened", "requests", "elapsed_s"))
     rates = {
         "run_pages": pages,

@@ -55,7 +55,8 @@ class Session:
 
     async def _steadily(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """What `work` does, tried again while the server cannot be reached, for as long as this process owns what it
-        does: a server that is started again, or the one that takes its place, is back before others take over.
+        does, and once in any case: a server that is started again, or the one that takes its place, is back before
+        others take over; and only the server knows whether this process has stood still for too long.
         """
         loop = asyncio.get_running_loop()
         ends_at: float | None = None
@@ -63,10 +64,11 @@ class Session:
             try:
                 return await work()
             except Exception as error:
-                if ends_at is None:
-                    ends_at = loop.time() + min(self.ownership.lease_s, self.ownership.remaining_s())
-                if not is_lost(error) or loop.time() >= ends_at or self._pool.is_closing():
+                is_over = ends_at is not None and loop.time() >= ends_at
+                if not is_lost(error) or is_over or self._pool.is_closing():
                     raise
+            if ends_at is None:
+                ends_at = loop.time() + min(self.ownership.lease_s, self.ownership.remaining_s())
             await asyncio.sleep(_PATIENCE_S)
 
     async def _transact(self, work: Callable[[Execute], Awaitable[_T]]) -> _T:
