@@ -307,9 +307,7 @@ async def test_it_is_not_over_while_something_is_on_its_way(crawl_database: str,
         await asyncio.gather(_until(lambda: _over(first)), _until(lambda: _over(second)))
         assert await _over(first)
         if what == "arrivals":
-            host = next(name for name in _names() if second.share.keeps(id_of(name)))
             execute(crawl_database, "INSERT INTO arrivals (part, host_id, pending, excluded) VALUES (-1, 1, 1, 0)")
-            assert host
         elif what == "note":
             await leave_note(crawl_database, ["https://a.example/"])
         elif what == "root":
@@ -373,3 +371,42 @@ async def test_what_a_dead_worker_was_granted_is_granted_again(crawl_database: s
 
 async def _drawn(store: PostgresStore, pages: int) -> bool:
     return await store.share.draw(pages) == pages
+
+
+@pytest.mark.thorough
+async def test_no_worker_finds_it_over_while_any_has_a_host_due(crawl_database: str) -> None:
+    """Each host leads to the next one, whoever owns that: two of three have nothing left at any time."""
+    done: list[str] = []
+    async with _first(crawl_database) as first:
+        await first.add([_target("https://a.12.example/"), _target("https://b.8.example/")], _now(first))
+        async with _joined(crawl_database, "b") as second, _joined(crawl_database, "c") as third:
+            workers = (first, second, third)
+            await _until(lambda: sorted(len(one.ownership.owned()) for one in workers) == [4, 6, 6])
+            await asyncio.gather(*(_work(store, done) for store in workers))
+            assert rows(crawl_database, _LEFT) == [(0, 0)]
+    assert sorted(done) == sorted([f"a.{n}.example" for n in range(13)] + [f"b.{n}.example" for n in range(9)])
+
+
+_DUE = "SELECT part, name FROM hosts WHERE part = ANY($1::int[]) AND next_due_at IS NOT NULL ORDER BY part, id LIMIT 3"
+_LEFT = "SELECT (SELECT count(*) FROM hosts WHERE next_due_at IS NOT NULL), (SELECT count(*) FROM arrivals)"
+_DONE = "UPDATE hosts SET next_due_at = NULL WHERE part = $1 AND name = $2 RETURNING id"
+
+
+async def _work(store: PostgresStore, done: list[str]) -> None:
+    """As a crawl does: what is new is stored before what it was found on is done with."""
+
+    async def has_nothing_left() -> bool:
+        return not await store._read(_DUE, store.ownership.active())
+
+    while True:
+        await store.share.news()
+        for part, name in await store._read(_DUE, store.ownership.active()):
+            chain, left, _rest = name.split(".")
+            await asyncio.sleep(0.2)
+            if int(left) > 0:
+                await store.add([_target(f"https://{chain}.{int(left) - 1}.example/")], _now(store))
+            await store._transact_fenced({part}, lambda do, host=(part, name): do(_DONE, *host))
+            done.append(name)
+        if await has_nothing_left() and await store.share.is_over(has_nothing_left):
+            assert await store._read(_LEFT) == [(0, 0)]
+            return
