@@ -81,13 +81,17 @@ class Session:
 
         Raises `LeaseLostError` if another process owns one of them by now.
         """
+        async with self._writing:
+            return await self._fenced(parts, work)
+
+    async def _fenced(self, parts: Collection[int], work: Callable[[Execute], Awaitable[_T]]) -> _T:
+        """The same, in the turn of whoever calls it."""
 
         async def fenced(execute: Execute) -> _T:
             await fence(dict.fromkeys(parts, Tally()), self.ownership, self.run_id, execute)
             return await work(execute)
 
-        async with self._writing:
-            return await self._transact(fenced)
+        return await self._transact(fenced)
 
     async def _change(self, parts: Collection[int], sql: str, *parameters: Any) -> list[Any]:
         """One statement that changes URLs of own partitions past the cache; their hosts' counts and times follow.
@@ -121,14 +125,17 @@ class Session:
 
         Before a run has begun, nothing is counted: it would take what a killed run has counted for another's.
         """
-        parts = [row[0] for row in await self._read(ARRIVED, self.ownership.owned())] if self.run_id else []
+        if not self.run_id:
+            return []
+        async with self._writing:  # in which nothing that it owns is given away
+            parts = [row[0] for row in await self._read(ARRIVED, self.ownership.owned())]
 
-        async def work(execute: Execute) -> list[Any]:
-            changes = HostChanges()
-            await take_arrivals(parts, changes, execute)
-            return await changes.store(self.run_id, execute)
+            async def work(execute: Execute) -> list[Any]:
+                changes = HostChanges()
+                await take_arrivals(parts, changes, execute)
+                return await changes.store(self.run_id, execute)
 
-        return self._hosts(await self._transact_fenced(parts, work)) if parts else []
+            return self._hosts(await self._fenced(parts, work)) if parts else []
 
     def _forget(self) -> None:
         """What was remembered of stored rows is true no longer."""
