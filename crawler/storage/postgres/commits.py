@@ -57,19 +57,18 @@ class Commits(Session):
         """
         if archived is not None:
             raise ValueError("WARC files are written beside a SQLite database only")
-        if not results:
-            return []
-        batch = placed(results, self.ownership)
         async with self._writing:
+            batch = placed(results, self.ownership)
             with explained(self.db):
-                stored = await self._store(batch, now)
-        self._page_ids = [one.page_id for one in batch if one.page_id is not None]
+                stored = await self._store(batch, now) if batch else []
+            self._page_ids = [one.page_id for one in batch if one.page_id is not None]
         return self._hosts(stored)
 
     async def add(self, targets: Sequence[Target], now: float) -> None:
         """Add URLs that no visit found (seeds)."""
-        with explained(self.db):
-            await self._steadily(lambda: self._add(lambda news: news.add(targets, now)))
+        async with self._writing:  # what commits remember of stored rows is what is committed
+            with explained(self.db):
+                await self._steadily(lambda: self._add(lambda news: news.add(targets, now)))
         await self.take_arrivals()
 
     def stored_pages(self) -> tuple[int, Sequence[int]]:
@@ -108,10 +107,10 @@ class Commits(Session):
             for target in self._unsettled(one.result):
                 found.append(target)
                 found_on.setdefault(target.url, (one.host_id, one.url_id))
-        robots = [target for result in results for target in _robots_target(result)]
+        robots = self._known.unsettled(target for result in results for target in _robots_target(result))
         preferred = [target for result in results for target in result.preferred]
         listed = any(result.listed for result in results)
-        if not (found or preferred or listed) and not self._known.unsettled(robots):
+        if not (robots or found or preferred or listed):
             return _Found(set(), set())
 
         async def add(news: News) -> None:
