@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from crawler.storage.postgres.ids import id_of
 from crawler.storage.postgres.notes import leave_note
 from crawler.storage.postgres.runs import stop_run
 from crawler.storage.postgres.store import PostgresStore, open_worker
+from crawler.storage.postgres.transactions import Execute
 from tests.postgres.crawls import PARTS
 from tests.postgres.sql import execute, rows
 
@@ -392,6 +394,10 @@ _LEFT = "SELECT (SELECT count(*) FROM hosts WHERE next_due_at IS NOT NULL), (SEL
 _DONE = "UPDATE hosts SET next_due_at = NULL WHERE part = $1 AND name = $2 RETURNING id"
 
 
+async def _finish(part: int, name: str, execute: Execute) -> None:
+    await execute(_DONE, part, name)
+
+
 async def _work(store: PostgresStore, done: list[str]) -> None:
     """As a crawl does: what is new is stored before what it was found on is done with."""
 
@@ -405,7 +411,7 @@ async def _work(store: PostgresStore, done: list[str]) -> None:
             await asyncio.sleep(0.2)
             if int(left) > 0:
                 await store.add([_target(f"https://{chain}.{int(left) - 1}.example/")], _now(store))
-            await store._transact_fenced({part}, lambda do, host=(part, name): do(_DONE, *host))
+            await store._transact_fenced({part}, partial(_finish, part, name))
             done.append(name)
         if await has_nothing_left() and await store.share.is_over(has_nothing_left):
             assert await store._read(_LEFT) == [(0, 0)]
