@@ -301,13 +301,32 @@ async def test_a_run_is_over_once_nobody_has_anything_left(crawl_database: str) 
 
 
 @pytest.mark.thorough
+async def test_it_stays_over_for_who_had_nothing_left_then_when_others_have_gone(crawl_database: str) -> None:
+    """Whatever became of what they owned."""
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(_first(crawl_database))
+        async with _joined(crawl_database) as second:
+            await _until(_has(second, PARTS // 2))
+            await asyncio.gather(_until(lambda: _over(first)), _until(lambda: _over(second)))
+            await stack.aclose()
+            assert rows(crawl_database, "SELECT count(*) FROM parts WHERE owner IS NULL") == [(PARTS // 2,)]
+            assert await _over(second)
+            assert not await second.share.is_over(_something_left)
+            await second.share.news()
+            await _until(_has(second, PARTS))
+            await _until(lambda: _over(second))
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["arrivals", "note", "root", "partitions"])
 async def test_it_is_not_over_while_something_is_on_its_way(crawl_database: str, what: str) -> None:
     """Whoever has nothing left may get work by it."""
     async with _first(crawl_database) as first, _joined(crawl_database) as second:
         await _until(_has(second, PARTS // 2))
-        await asyncio.gather(_until(lambda: _over(first)), _until(lambda: _over(second)))
-        assert await _over(first)
+        is_idle = "SELECT 1 FROM workers WHERE name = 'first' AND idle_at IS NOT NULL"
+        while not rows(crawl_database, is_idle):
+            assert not await _over(first)
+        await second.share.news()
         if what == "arrivals":
             execute(crawl_database, "INSERT INTO arrivals (part, host_id, pending, excluded) VALUES (-1, 1, 1, 0)")
         elif what == "note":
@@ -317,7 +336,7 @@ async def test_it_is_not_over_while_something_is_on_its_way(crawl_database: str,
             await second.share.publish()
         else:
             execute(crawl_database, "UPDATE parts SET lease_until = '-infinity', owner = NULL WHERE part = 0")
-        assert not await first.share.is_over(_nothing_left)
+        assert not await second.share.is_over(_nothing_left)
 
 
 @pytest.mark.thorough

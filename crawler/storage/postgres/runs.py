@@ -47,7 +47,7 @@ _BEGIN = """
 INSERT INTO runs (id, started_at, options, max_pages)
 SELECT coalesce(max(id), 0) + 1, $1, $2, $3 FROM runs RETURNING id
 """
-_RESUME = "UPDATE runs SET options = $2, is_open = 0, stop = NULL, granted = $3 WHERE id = $1"
+_RESUME = "UPDATE runs SET options = $2, is_open = 0, stop = NULL, over_at = NULL, granted = $3 WHERE id = $1"
 _WORK_ON = "UPDATE workers SET run_id = $2 WHERE id = $1"
 # What may have been sent counts as sent.
 _INHERIT_REQUESTS = """
