@@ -17,16 +17,22 @@ settings.load_profile("untimed")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Which store the tests marked `any_store` run on; all others are left out for another than SQLite."""
-    parser.addoption("--store", choices=["sqlite", "postgres"], default="sqlite", help="run what is marked any_store")
+    parser.addoption(
+        "--store", choices=["sqlite", "postgres"], default="sqlite", help="that tests marked any_store use"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about SQLite alone, where another store was asked for."""
     if config.getoption("store") == "sqlite":
         return
-    left_out = [item for item in items if item.get_closest_marker("any_store") is None]
+    left_out = [item for item in items if not _is_for_any_store(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+def _is_for_any_store(item: pytest.Item) -> bool:
+    return item.get_closest_marker("any_store") is not None and item.get_closest_marker("sqlite") is None
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ Every operation raises `DatabaseFailedError` if the database fails.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +152,11 @@ class RunLog(Protocol):
 
         What earlier runs have fetched was fetched before a new one started, also by a clock too coarse to show it.
         A killed run is resumed only under the same limits; otherwise what it has counted would mean nothing.
+        """
+
+    async def join_run(self) -> dict[str, Any] | None:
+        """Take part in the run that another process has begun, and that is open to others; returns its options, None
+        where there is none. Raises `UsageError` where only one process can work on it.
         """
 
     async def requests_noted(self) -> int:
@@ -470,9 +475,9 @@ class Share(Protocol):
     async def opened(self) -> None:
         """The run has begun: others may take part."""
 
-    async def is_over(self) -> bool:
-        """Whether nobody has anything left, asked by who has nothing left himself. A no comes as soon as something has
-        changed, or after a moment.
+    async def is_over(self, has_nothing_left: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether nobody has anything left, asked by who has nothing left himself; he is asked once more, while nobody
+        can bring him anything. A no comes as soon as something has changed, or after a moment.
         """
 
     async def news(self) -> News | None:
@@ -486,8 +491,14 @@ class Share(Protocol):
     def tell_full(self, host: str) -> None:
         """Tell the others that the store accepts no more URLs of this host."""
 
-    def tell_end(self, reason: EndReason) -> None:
-        """Tell the others that the run is to end."""
+    async def publish(self) -> None:
+        """Have the others hear now what was told so far; otherwise they do within a second."""
+
+    def count(self, figures: Callable[[], Mapping[str, Any]]) -> None:
+        """`figures` says what this process has counted so far, of the fields of a summary."""
+
+    async def tell_end(self, reason: EndReason) -> None:
+        """Tell the others that the run is to end, unless somebody has already done so."""
 
     def attach(self, held: Callable[[], Collection[int]]) -> None:
         """`held` says of which hosts (ids) something is in memory, under way or not committed yet: these are not given
@@ -572,6 +583,32 @@ class Extraction(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUnderWay:
+    """A run that others may take part in: its options, and the versions of crawler that work on it."""
+
+    options: dict[str, Any]
+    programs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """A process that takes part in a run, as it said `seen_s` seconds ago. `pages` and `under_way` (requests): None
+    where it has not said.
+    """
+
+    name: str
+    program: str
+    run_id: int | None
+    partitions: int
+    pages: int | None
+    pages_per_s: float | None
+    under_way: int | None
+    seen_s: float
+    is_draining: bool
+    is_dead: bool
+
+
 class Database(Protocol):
     """Where a crawl is stored, whether it exists yet or not, and what can be done with it without a `Store`.
 
@@ -616,6 +653,17 @@ class Database(Protocol):
 
     def open_store(self) -> AbstractAsyncContextManager[Store]:
         """Open it for a run, and create it if it is missing; the caller holds it."""
+
+    async def run_under_way(self) -> RunUnderWay | None:
+        """The run that this process may take part in, None if there is none. Raises `UsageError` for a database that is
+        one process's.
+        """
+
+    def open_share(self, name: str) -> AbstractAsyncContextManager[Store]:
+        """Open it for a process that takes part in the run of another (`Store.join_run`), and is called `name`."""
+
+    def workers(self) -> Sequence[WorkerState]:
+        """The processes that take part in a run, of which several can; none of a database that is one process's."""
 
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
         """The crawl's side of its notes. `notify` gets a line about each file that looks like a note but is none."""

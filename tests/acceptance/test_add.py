@@ -12,6 +12,8 @@ import pytest
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import Cli, Gate, Serve, wait_for
 
+pytestmark = pytest.mark.any_store
+
 OPTIONS = ("--delay", "0", "--retries", "0")
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.acceptance.conftest import Cli
 
+pytestmark = pytest.mark.any_store
+
 ROOT = Path(__file__).parents[2]
 PRESS_TAB = """
 eval "$(crawler --show-completion)"

@@ -13,6 +13,8 @@ import trustme
 from crawler.fakeweb import FakeWeb, Fault, Served
 from tests.acceptance.conftest import LOOPBACK, Cli
 
+pytestmark = pytest.mark.any_store
+
 Serve = Callable[[FakeWeb], Served]
 NOW = ("--delay", "0", "--retries", "0", "--max-wait", "0s")
 

@@ -9,6 +9,8 @@ import pytest
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import Cli, Serve
 
+pytestmark = pytest.mark.any_store
+
 FAST = ("--delay", "0", "--per-host", "64", "--per-ip", "256", "--concurrency", "64")
 
 

@@ -10,6 +10,8 @@ import pytest
 from crawler.fakeweb import Answer, FakeWeb, Request
 from tests.acceptance.conftest import Cli, Serve, slow_site
 
+pytestmark = pytest.mark.any_store
+
 
 def _most_at_once(hits: Iterable[Request]) -> int:
     """The most requests that were with the server at one moment."""

@@ -17,6 +17,8 @@ from crawler.fakeweb import FakeWeb, Served
 from crawler.storage.writer import MAX_BATCH
 from tests.acceptance.conftest import Cli, Serve, slow_site, wait_for, wait_for_requests
 
+pytestmark = pytest.mark.any_store
+
 PAGES = 400  # more than a batch and what is under way: else everything might be repeated
 CONCURRENCY = 8
 OPTIONS = ("--delay", "0", "--per-host", "8", "--concurrency", str(CONCURRENCY))

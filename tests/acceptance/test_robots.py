@@ -9,6 +9,8 @@ import pytest
 from crawler.fakeweb import Answer, FakeWeb, Served
 from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Serve
 
+pytestmark = pytest.mark.any_store
+
 FAST = ("--delay", "0", "--concurrency", "16")
 
 

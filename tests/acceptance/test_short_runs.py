@@ -9,6 +9,8 @@ import pytest
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import Cli, Serve
 
+pytestmark = pytest.mark.any_store
+
 
 @pytest.mark.thorough
 def test_the_delay_holds_across_runs(cli: Cli, serve: Serve) -> None:

@@ -10,6 +10,8 @@ import pytest
 from crawler.fakeweb import Answer, FakeWeb, Request
 from tests.acceptance.conftest import Cli, Serve
 
+pytestmark = pytest.mark.any_store
+
 FAST = ("--delay", "0", "--per-host", "16", "--per-ip", "64", "--concurrency", "64")
 MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905 - easier to read
 

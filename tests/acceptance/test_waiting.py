@@ -11,6 +11,8 @@ from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import Cli
 from tests.acceptance.test_metrics import read
 
+pytestmark = pytest.mark.any_store
+
 Serve = Callable[[FakeWeb], Served]
 
 

@@ -29,7 +29,7 @@ from crawler.records import (
     UrlStatus,
     Verdict,
 )
-from crawler.storage.interface import Store
+from crawler.storage.interface import DueQueue, Store
 from crawler.storage.location import database_at
 from crawler.urls import host_of
 from tests.stores import Location, rows
@@ -100,7 +100,7 @@ async def a_store(location: Location, *urls: str) -> AsyncIterator[Store]:
         yield store
 
 
-async def claims_of(store: Store, now: float = NOW) -> dict[str, Claim]:
+async def claims_of(store: DueQueue, now: float = NOW) -> dict[str, Claim]:
     """All that is due, by URL."""
     hosts = (await store.due_hosts(now, None, 10_000)).rows
     return {claim.url: claim for claim in await store.due_urls([host.host_id for host in hosts], 10_000, now)}

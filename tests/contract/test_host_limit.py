@@ -109,7 +109,8 @@ async def test_higher_limit_lets_more_in(location: Location) -> None:
         await store.add([a_target(trap(8), reason="scope"), a_target("http://b.test/", reason="scope")], NOW)
         await store.limit_hosts(4)
         batch = await store.excluded(None, 100)
-        assert await store.readmit([target.url for target in batch.rows], NOW) == 3
+        urls = sorted((target.url for target in batch.rows), key=lambda url: (len(url), url))  # the first have room
+        assert await store.readmit(urls, NOW) == 3
         assert pending(location) == sorted([A, *map(trap, range(4)), "http://b.test/"])
         assert rows(location, TAKEN_IN) == [(4,)]
         assert row_of(location, trap(8)) == ("excluded", REASON, None)  # no more out of scope, but one too many

@@ -30,7 +30,7 @@ from crawler.records import (
     UrlStatus,
     Verdict,
 )
-from crawler.storage.interface import Cursor
+from crawler.storage.interface import Store
 from crawler.storage.sqlite.database import open_reader, open_writer
 from crawler.storage.sqlite.store import SqliteStore
 from tests.contract.results import (
@@ -83,7 +83,7 @@ async def opened(path: Path, watch: Callable[[aiosqlite.Connection], Awaitable[N
         yield store
 
 
-async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lambda _round: b"") -> None:
+async def crawl_a_little(store: Store, rules: Callable[[int], bytes] = lambda _round: b"") -> None:
     """All that the store is asked to do while a crawl runs; `rules` gives the body of each round's robots.txt."""
     batch = await store.due_hosts(NOW, 100, 8)
     hosts = batch.rows
@@ -118,7 +118,7 @@ async def crawl_a_little(store: SqliteStore, rules: Callable[[int], bytes] = lam
     same = Page(url=claims[0].url, metas={"name": "content"})
     await store.commit([a_result(claim, page=False, reread=same) for claim in claims[:8]], NOW)
     await store.add([a_target("http://new.test/", reason="scope"), a_target("http://new.test/", depth=1)], NOW)
-    await store.excluded(Cursor(f'[{HOSTS}, "", "", 0]'), 64)
+    await store.excluded((await store.excluded(None, 64)).next, 64)
 
 
 async def test_no_statement_of_the_hot_path_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> None:

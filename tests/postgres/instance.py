@@ -11,10 +11,12 @@ import fcntl
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -37,13 +39,13 @@ _SETTINGS = {
 class Instance:
     """One server: its programs, its folder and its port. It runs after `start`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, name: str = "data") -> None:
+        self.folder = folder
         self._account = _account()
         self._programs = _programs(folder, self._account)
-        self.data = folder / "data"
-        self.log = folder / "log"
-        self.port = _free_port()
+        self.data = folder / name
+        self.log = folder / f"{name}.log"
+        self.port = free_port()
 
     def dsn(self, database: str = "postgres") -> str:
         """Of one of its databases."""
@@ -67,6 +69,21 @@ class Instance:
         """Stop; 'immediate' is a crash from which it has to recover."""
         self._control("stop", "-m", mode)
 
+    def kill(self) -> None:
+        """As when its machine is gone."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            while True:  # its children follow once they notice
+                os.kill(pid, 0)
+                time.sleep(0.01)
+
+    def copied(self) -> Instance:
+        """Make another one, which follows this one once it is started; this one runs."""
+        standby = Instance(self.folder, "standby")
+        self.run("pg_basebackup", "-D", str(standby.data), "-R", "-X", "stream", "-c", "fast", "-N", "-d", self.dsn())
+        return standby
+
     def promote(self) -> None:
         """A standby becomes a primary."""
         self._control("promote")
@@ -81,11 +98,11 @@ class Instance:
 
     def run(self, program: str, *arguments: str) -> None:
         """One of the server's programs, as the account that the server runs as; a failure says what it said."""
-        output = self._folder / f"{program}.out"  # a pipe would be held open by the server that it starts
+        output = self.folder / f"{program}.out"  # a pipe would be held open by the server that it starts
         with output.open("w") as written:
             done = subprocess.run(
                 [str(self._programs / program), *arguments],
-                stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT, cwd=self._folder, check=False,
+                stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT, cwd=self.folder, check=False,
                 **_as(self._account),
             )  # fmt: skip
         assert done.returncode == 0, f"PostgreSQL's {program} failed: {output.read_text().strip()}"
@@ -125,8 +142,7 @@ def _guard(folder: Path, users: Path) -> None:
     with users.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         for pid_file in folder.glob("**/postmaster.pid"):
-            instance = Instance(folder)
-            instance.data = pid_file.parent
+            instance = Instance(folder, pid_file.parent.name)
             with suppress(AssertionError):  # it had been killed
                 instance.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -176,7 +192,8 @@ def _from_pypi() -> Path:
     return found[-1].parents[1]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """At 127.0.0.1, a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port

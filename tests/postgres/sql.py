@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -24,10 +24,27 @@ def execute(dsn: str, sql: str, *parameters: Any) -> int:
     return _waited_for(_execute(dsn, _with_dollars(sql), parameters))
 
 
+def tried(dsn: str, statements: Sequence[str], settings: Mapping[str, str]) -> list[list[tuple[Any, ...]]]:
+    """What each statement gives, all in one transaction, which is rolled back, in a session with these settings."""
+    return _waited_for(_tried(dsn, statements, settings))
+
+
 async def _rows(dsn: str, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     connection = await asyncpg.connect(dsn)
     try:
         return [tuple(row) for row in await connection.fetch(sql, *parameters)]
+    finally:
+        await connection.close()
+
+
+async def _tried(dsn: str, statements: Sequence[str], settings: Mapping[str, str]) -> list[list[tuple[Any, ...]]]:
+    connection = await asyncpg.connect(dsn, server_settings=dict(settings))
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        found = [[tuple(row) for row in await connection.fetch(statement)] for statement in statements]
+        await transaction.rollback()
+        return found
     finally:
         await connection.close()
 

@@ -59,5 +59,8 @@ class Target(Protocol):
     async def begin(self, table: Table) -> None:
         """Prepare for the rows of a table, once all before it are whole."""
 
+    async def forget(self) -> None:
+        """What was copied is of no use: the next try begins anew."""
+
     def stored(self, table: Table, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
         """All rows, read again."""

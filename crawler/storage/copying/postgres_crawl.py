@@ -14,7 +14,7 @@ import orjson
 
 from crawler.errors import DatabaseFailedError
 from crawler.storage.copying.crawl import MAX_ROWS, MAX_SIZE, Chunk, Progress
-from crawler.storage.copying.sqlite_crawl import progress_of, progress_values
+from crawler.storage.copying.sqlite_crawl import FORGET, progress_of, progress_values
 from crawler.storage.copying.tables import Row, Table, dumper_of, parser_of
 from crawler.storage.postgres.connection import explained
 from crawler.storage.postgres.ids import COPIED_MOST, copied_count, row_id
@@ -42,7 +42,8 @@ SELECT (SELECT json_agg(json_build_array(id, ended_at, pages, requests, length(s
     (SELECT json_build_array(count(*), sum(epoch)) FROM parts)::text,
     (SELECT count(*) FROM urls), (SELECT count(*) FROM fetches), (SELECT count(*) FROM pages),
     (SELECT sum(upto) FROM change_log_pruned),
-    (SELECT json_agg(json_build_array(name, definition, changed_at) ORDER BY name) FROM extraction_rules)::text
+    (SELECT json_agg(json_build_array(name, definition) ORDER BY name) FROM extraction_rules)::text,
+    (SELECT json_build_array(sum(read_upto), sum(unread_upto)) FROM extraction_reads)::text
 """
 _PROGRESS = "SELECT upto, rows, digest, is_whole FROM copy_progress WHERE name = $1"
 _SET_PROGRESS = """
@@ -58,7 +59,7 @@ class PostgresCrawl:
     def __init__(self, db: str, connection: asyncpg.Connection[asyncpg.Record], numbers: Numbers) -> None:
         self._db = db
         self._connection = connection
-        self._numbers = numbers
+        self.numbers = numbers
 
     # --- as the source ----------------------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class PostgresCrawl:
         for name, whose in table.numbers.items():
             place = 1 + columns.index(name)
             ids = {row[place] for row in parsed if row[place] is not None}
-            numbers = await self._numbers(whose, list(ids))
+            numbers = await self.numbers(whose, list(ids))
             parsed = [(*row[:place], numbers.get(row[place]), *row[place + 1 :]) for row in parsed]
         return parsed
 
@@ -139,6 +140,10 @@ class PostgresCrawl:
                 if rows:
                     await self._connection.copy_records_to_table(table.name, records=records, columns=names)
                 await self._connection.execute(_SET_PROGRESS, *progress_values(table, progress))
+
+    async def forget(self) -> None:
+        """Of no state of a crawl that there is."""
+        await self.fetch(FORGET)
 
     # --- statements -------------------------------------------------------------------------------------------------
 

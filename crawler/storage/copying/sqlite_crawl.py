@@ -63,6 +63,7 @@ CREATE TABLE copy_progress (
 """
 _PROGRESS = "SELECT upto, rows, digest, is_whole FROM copy_progress WHERE name = ?"
 _SET_PROGRESS = "INSERT OR REPLACE INTO copy_progress (name, upto, rows, digest, is_whole) VALUES (?, ?, ?, ?, ?)"
+FORGET = "UPDATE copy_progress SET upto = '' WHERE name = ''"
 _ADD_LINK = """
 INSERT INTO links (page_id, target_id, anchor, rel, nofollow)
 SELECT ?1, id, ?4, ?5, ?6 FROM temp.copied_urls WHERE host_id = ?2 AND made_id = ?3
@@ -167,6 +168,10 @@ class SqliteCrawl:
         parameters = {names[place]: f"?{number}" for number, place in enumerate(used, start=1)}
         expressions = (what.format(mask=self._mask, **parameters) for what in values.values())
         return f"INSERT INTO {table.name} ({', '.join(values)}) VALUES ({', '.join(expressions)})", used  # noqa: S608
+
+    async def forget(self) -> None:
+        """Of no state of a crawl that there is."""
+        await self.execute(FORGET)
 
     async def stored(self, table: Table, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
         """All rows, read again."""

@@ -72,9 +72,10 @@ async def verify(source: Source, target: Target, tell: Tell) -> None:
             tell("verifying", done + found.rows, total)
         done += found.rows
         if found != wanted[table.name]:
+            await target.forget()
             raise DatabaseFailedError(
-                f"the copy is not what was copied: of the {wanted[table.name].rows} rows of {table.name}, {found.rows}"
-                " were found, or they differ; nothing is using it; remove it and copy again"
+                f"the copy differs from the crawl in the table {table.name} ({wanted[table.name].rows:,} rows were"
+                f" sent, {found.rows:,} found); run the same command again, which begins anew"
             )
 
 

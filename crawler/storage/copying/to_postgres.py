@@ -6,6 +6,7 @@ process fills it at a time; and what was copied of another state of the crawl is
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -16,12 +17,14 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from crawler.errors import DatabaseBusyError, UsageError
+from crawler.rule_tables import read_rules
 from crawler.storage.copying.postgres_crawl import SETTINGS, PostgresCrawl, copied_numbers
 from crawler.storage.copying.sqlite_crawl import SqliteCrawl
 from crawler.storage.copying.steps import Copied, Tell, copy_tables, verify
 from crawler.storage.copying.tables import TABLES
 from crawler.storage.postgres.connection import connect, explained, shown
 from crawler.storage.postgres.database import prepared
+from crawler.storage.postgres.extracts import view_of
 from crawler.storage.postgres.ids import id_of, part_of, row_id
 from crawler.storage.sqlite.database import explained as explained_file
 from crawler.storage.sqlite.database import open_reader, read_only_uri
@@ -55,6 +58,10 @@ UPDATE parts SET run_id = v.run_id, run_pages = v.pages, run_requests = v.reques
 ) AS v WHERE parts.part = v.part
 """
 _SET_DOMAIN = "INSERT INTO domains (part, domain, hosts) VALUES ($1, $2, $3)"
+_SET_MAX_PAGES = """
+UPDATE runs SET max_pages = (options::json #>> '{scope,max_pages}')::bigint WHERE ended_at IS NULL
+"""
+_SET_READ = "INSERT INTO extraction_reads (part, rule, read_upto, unread_upto) VALUES ($1, $2, $3, $4)"
 _SET_PRUNED = "INSERT INTO change_log_pruned (part, upto) VALUES ($1, $2)"
 
 # What only SQLite has a place for, in words.
@@ -141,15 +148,21 @@ async def _forget_other_state(source: SqliteCrawl, target: PostgresCrawl) -> Non
     state = await source.fingerprint()
     found = await target.fetch(_STATE)
     if found and found[0][0] != state:
-        await target.fetch(f"TRUNCATE copy_progress, {', '.join(table.name for table in TABLES)}")
+        await target.fetch("DELETE FROM copy_progress")
+        await target.fetch(f"TRUNCATE {', '.join(table.name for table in TABLES)}")
     await target.fetch(_SET_STATE, state)
 
 
 async def _finish(source: SqliteCrawl, guard: _Connection, parts: int) -> None:
     """What is made of all rows, and the word that they are whole, in one transaction."""
     await guard.execute(_SET_COUNTS)
+    await guard.execute(_SET_MAX_PAGES)
     await guard.executemany(_SET_DOMAIN, await _domains(source, parts))
     await guard.executemany(_SET_PRUNED, await _pruned(source, parts))
+    await guard.executemany(_SET_READ, await _read(source, parts))
+    for (definition,) in await source.execute("SELECT definition FROM extraction_rules ORDER BY name"):
+        for rule in read_rules([json.loads(definition)]):
+            await guard.execute(view_of(rule))
     for (sql,) in await guard.fetch("SELECT sql FROM copy_indexes ORDER BY name"):
         await guard.execute(sql)
     await guard.execute("SET LOCAL synchronous_commit = on")
@@ -165,6 +178,16 @@ async def _pruned(source: SqliteCrawl, parts: int) -> list[tuple[int, int]]:
     """What was removed may have been of any partition."""
     ((upto,),) = await source.execute("SELECT max(upto) FROM change_log_pruned")
     return [] if upto is None else [(part, row_id(part, 0, upto)) for part in range(parts)]
+
+
+async def _read(source: SqliteCrawl, parts: int) -> list[tuple[Any, ...]]:
+    """How far the extraction rules have come, in any partition."""
+    rows = await source.execute("SELECT name, read_upto, unread_upto FROM extraction_rules")
+    return [
+        (part, name, row_id(part, 0, read), row_id(part, 0, unread))
+        for name, read, unread in rows
+        for part in range(parts)
+    ]
 
 
 async def _left_out(source: SqliteCrawl) -> Sequence[str]:

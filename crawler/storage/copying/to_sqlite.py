@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
@@ -29,6 +30,7 @@ from crawler.storage.copying.tables import CHANGES, FETCHES, PAGES
 from crawler.storage.postgres.connection import connect, explained, shown
 from crawler.storage.postgres.database import checked
 from crawler.storage.postgres.ids import copied_count
+from crawler.storage.postgres.workers import live_workers
 from crawler.storage.sqlite.backup import publish, refuse_existing
 from crawler.storage.sqlite.companions import COMPANIONS, companion
 from crawler.storage.sqlite.database import APPLICATION_ID, open_writer
@@ -70,7 +72,17 @@ UNION ALL SELECT part, page_id, at FROM change_log WHERE page_id IS NOT NULL
 _OF_CHANGES = "SELECT part, id, at FROM change_log"
 _SOURCES: Mapping[str, str] = {FETCHES: _OF_FETCHES, PAGES: _OF_PAGES, CHANGES: _OF_CHANGES}
 
-_LIVE = "SELECT count(*) FROM parts WHERE owner IS NOT NULL AND lease_until > now()"
+_READ = "SELECT rule, read_upto, unread_upto FROM extraction_reads"
+_UNREAD = """
+SELECT r.rule, min(p.id), max(p.id) FROM extraction_reads AS r
+JOIN pages AS p ON p.part = r.part AND p.id > r.read_upto AND p.id <= r.unread_upto GROUP BY r.rule, r.part
+"""
+_SET_READ = "UPDATE extraction_rules SET read_upto = ?2, unread_upto = ?3 WHERE name = ?1"
+_RUNNING = """
+SELECT r.id, sum(p.run_pages)::bigint, sum(p.run_requests)::bigint FROM runs AS r JOIN parts AS p ON p.run_id = r.id
+WHERE r.ended_at IS NULL GROUP BY r.id
+"""
+_SET_RUNNING = "UPDATE runs SET pages = ?2, requests = ?3 WHERE id = ?1"
 _NOTES = "SELECT count(*) FROM notes"
 _NUMBER_AT = "SELECT max(number) FROM temp.copied_change_log WHERE id <= ? AND id >> 31 & 4095 = ?"
 _ARRIVED = "SELECT DISTINCT h.id FROM arrivals AS a JOIN hosts AS h ON h.part = a.part AND h.id = a.host_id"
@@ -119,8 +131,9 @@ async def _source(db: str) -> AsyncIterator[tuple[_Connection, int]]:
     try:
         with explained(db):
             parts = await checked(connection, db)
-            if await connection.fetchval(_LIVE):
-                raise DatabaseBusyError(f"a run is using {shown(db)}; wait for it, or end it with `crawler stop`")
+            if workers := await live_workers(connection):
+                message = f"another run ({', '.join(workers)}) is using {shown(db)}; wait for it, or end it"
+                raise DatabaseBusyError(message)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield connection, parts
     finally:
@@ -209,6 +222,10 @@ async def _finish(source: PostgresCrawl, target: SqliteCrawl) -> None:
     upto = await _pruned(source, target)
     if upto is not None:
         await target.execute("INSERT INTO change_log_pruned (upto) VALUES (?)", upto)
+    for running in await source.fetch(_RUNNING):
+        await target.execute(_SET_RUNNING, *running)
+    for read in await _read(source, target):
+        await target.execute(_SET_READ, *read)
     for (host,) in await source.fetch(_ARRIVED):
         await target.execute(_SET_ARRIVED, host)
     for (sql,) in await target.execute("SELECT sql FROM copy_later ORDER BY place"):
@@ -219,6 +236,25 @@ async def _finish(source: PostgresCrawl, target: SqliteCrawl) -> None:
     for sql in ("DROP TABLE copy_later", "DROP TABLE copy_progress", f"PRAGMA application_id = {APPLICATION_ID}"):
         await target.execute(sql)
     await target.execute("COMMIT")
+
+
+async def _read(source: PostgresCrawl, target: SqliteCrawl) -> list[tuple[str, int, int]]:
+    """How far the extraction rules have come. Rather than nothing is left out, some pages may be read again."""
+    ((newest,),) = await target.execute("SELECT coalesce(max(id), 0) FROM pages")
+    places = defaultdict[str, set[tuple[int | None, int | None]]](set)
+    for rule, read_upto, unread_upto in await source.fetch(_READ):
+        places[rule].add((copied_count(read_upto), copied_count(unread_upto)))
+    unread = defaultdict[str, list[int]](list)
+    for rule, *span in await source.fetch(_UNREAD):
+        unread[rule] += (await source.numbers(PAGES, span)).values()
+    rows = list[tuple[str, int, int]]()
+    for rule, found in places.items():
+        (read, upto), *others = found
+        if others or read is None or upto is None:  # not as in the SQLite file that this was copied from
+            numbers = unread[rule]
+            read, upto = (min(numbers) - 1, max(numbers)) if numbers else (newest, newest)
+        rows.append((rule, read, upto))
+    return rows
 
 
 async def _left_out(connection: _Connection) -> Sequence[str]:

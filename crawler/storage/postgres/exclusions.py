@@ -90,7 +90,8 @@ class Exclusions(Session):
 
         async def work(execute: Execute) -> int:
             keys = {id_of(url): id_of(host_of(url)) for url in urls}
-            found = {row[0]: (row[1], row[2]) for row in await execute(_TO_READMIT, *self._keys(keys))}
+            rows = {row[0]: (row[1], row[2]) for row in await execute(_TO_READMIT, *self._keys(keys))}
+            found = {url_id: rows[url_id] for url_id in keys if url_id in rows}  # the first ones have room first
             away = await self._turned_away(found, execute)
             reasons = [storable((str(why), str(why.cause), why.detail)) for why in away.values()]
             explained = list(map(list, zip(*reasons, strict=True))) if reasons else [[], [], []]

@@ -2,7 +2,8 @@
 
 Invariant: this may be done by any process, and twice: it needs no fence. What it adds to a host it tells the host's
 owner through `arrivals`, in the same transaction; it never changes a host's row. Rows are touched in the order of their
-keys, so that two processes that find the same URLs do not wait for each other.
+keys, so that two processes that find the same URLs do not wait for each other; but those of own hosts in the order in
+which they were found, since in that order they are fetched.
 
 What is known is improved by being found again: it gets nearer, becomes a seed's, or is admitted. A cache of what is
 stored answers first, so that a link that is known costs no statement.
@@ -11,7 +12,7 @@ stored answers first, so that a link that is known costs no statement.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from types import MappingProxyType
@@ -148,8 +149,12 @@ class News:
     ids of those that were added and are pending.
     """
 
-    def __init__(self, execute: Execute, known: KnownUrls, limits: Limits, hosts: HostKeys) -> None:
+    def __init__(
+        self, execute: Execute, known: KnownUrls, limits: Limits, hosts: HostKeys, owns: Callable[[int], bool]
+    ) -> None:
+        """`owns`: whether a partition is this process's own."""
         self._execute = execute
+        self._owns = owns
         self._known = known
         self._limits = limits
         self._hosts = hosts
@@ -208,7 +213,8 @@ class News:
             key = (part, host_id, id_of(target.url), target.url)
             marks = (target.kind._value_, target.depth, target.hops, target.seed._value_, found_by and found_by._value_)
             rows.append(((*key, *marks, *found_on.get(target.url, _NO_DOCUMENT)), target))
-        rows.sort(key=_by_key)
+        owns = self._owns
+        rows.sort(key=lambda pair: (pair[0][:2], 0 if owns(pair[0][0]) else pair[0][2]))
         return rows
 
     async def _add_urls(self, rows: Sequence[tuple[_Row, Target]], now: float) -> None:
@@ -249,7 +255,7 @@ class News:
 
     async def _change(self, better: Mapping[int, tuple[_Row, Target]], now: float) -> None:
         rows = [(*row, *_of_reason(target), target.status._value_) for row, target in better.values()]
-        changed = await self._execute(_IMPROVE, now, *arrays(rows))
+        changed = await self._execute(_IMPROVE, now, *arrays(sorted(rows, key=_key_of)))
         told: dict[tuple[int, int], Counter[str]] = {}
         for part, host_id, _id, was, status, kind in changed:
             if was != status and kind != UrlKind.ROBOTS.value:
@@ -265,10 +271,6 @@ class News:
 
 _Row: TypeAlias = tuple[Any, ...]  # of `_NEW_COLUMNS`
 _NO_DOCUMENT = (None, None)
-
-
-def _by_key(pair: tuple[_Row, Target]) -> tuple[int, int, int]:
-    return _key_of(pair[0])  # type: ignore[no-any-return]
 
 
 def _of_reason(target: Target) -> tuple[str | None, str | None, str | None]:

@@ -14,7 +14,8 @@ CREATE TABLE meta (
     schema int NOT NULL,
     parts int NOT NULL,         -- a power of two, at most 4,096; can never change, since ids contain partitions
     program text NOT NULL,      -- the version of crawler that made it
-    copied_from text            -- while `crawler copy` fills it: what from; NULL: it is whole
+    copied_from text,           -- while `crawler copy` fills it: what from; NULL: it is whole
+    lease_s double precision NOT NULL DEFAULT 30    -- how long a worker owns its partitions unless it renews
 );
 
 CREATE TABLE runs (
@@ -62,6 +63,7 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
+    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
     stale_run int               -- the run in which all that was to be fetched again has been asked for
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 

@@ -16,18 +16,15 @@ from crawler.storage.values import as_json
 _IS_RETRIED = "status = 'failed' AND revisit_at < {0}"  # without an answer so far; by urls_retried
 
 # Of each partition by its primary key, the partitions one after the other. The hosts of one, $2, begin after $3. $4 is
-# the run.
+# the run. No EXISTS: beside an OR, the server would read all such URLs of all partitions into a table of hashes first.
+_OF_ITS = "SELECT true FROM urls WHERE part = hosts.part AND host_id = hosts.id"
 _STALE_HOSTS = f"""
 SELECT {columns_of_hosts(4)} FROM parts AS p CROSS JOIN LATERAL (
     SELECT * FROM hosts WHERE hosts.part = p.part AND id > CASE WHEN p.part = $2 THEN $3 ELSE {SMALLEST_ID} END
         AND back_off_until <= $8 AND NOT (run_id IS NOT DISTINCT FROM $4 AND run_pages >= $5) AND (
-            EXISTS (
-                SELECT 1 FROM urls WHERE part = hosts.part AND host_id = hosts.id AND fetched_at < $6 AND {IS_ANSWERED}
-            )
-            OR EXISTS (SELECT 1 FROM urls WHERE part = hosts.part AND host_id = hosts.id AND revisit_at < $7)
-            OR EXISTS (
-                SELECT 1 FROM urls WHERE part = hosts.part AND host_id = hosts.id AND {_IS_RETRIED.format("$10")}
-            )
+            ({_OF_ITS} AND fetched_at < $6 AND {IS_ANSWERED} LIMIT 1)
+            OR ({_OF_ITS} AND revisit_at < $7 LIMIT 1)
+            OR ({_OF_ITS} AND {_IS_RETRIED.format("$10")} LIMIT 1)
         )
     ORDER BY id LIMIT $9
 ) AS h WHERE p.part = ANY($1::int[]) ORDER BY p.part, h.id LIMIT $9
