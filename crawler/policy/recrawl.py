@@ -217,7 +217,7 @@ def _interval_when_gone(previous: PreviousVisit | None, response: Response) -> f
 
 
 def _breaks_promise(previous: PreviousVisit, response: Response, *, changed: bool) -> bool:
-    """Whether the server has not kept its word on how long an answer holds (`Cache-Control: max-age`), now or before."""
+    """Whether the server has, now or before, not kept its word on how long an answer holds (max-age)."""
     if previous.promise_s is None or previous.promise_s == BROKEN or not changed:
         return previous.promise_s == BROKEN
     changed_at = _modified_at(response) or response.started_at
