@@ -258,7 +258,7 @@ def _of_all(
         return dict(summary)
     total = dict(own)
     for figures in others:
-        total = added(total, figures)
+        total = added(total, {name: figures[name] for name in _OWN_FIGURES if name in figures})
     per_request = total["connections_opened"] / total["requests"] if total["requests"] else 0.0
     rate = total["pages"] / total["elapsed_s"] if total["elapsed_s"] else 0.0
     rates = {"connections_per_request": round(per_request, 4), "pages_per_s": round(rate, 2), "run_pages": pages}
