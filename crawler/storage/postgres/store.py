@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 
 from crawler.clock import since_boot
 from crawler.storage.postgres.commits import Commits
-from crawler.storage.postgres.connection import explained, open_pool, worker_settings
+from crawler.storage.postgres.connection import connect, explained, open_pool, worker_settings
 from crawler.storage.postgres.control import Control
 from crawler.storage.postgres.database import prepared
 from crawler.storage.postgres.exclusions import Exclusions
 from crawler.storage.postgres.figures import Figures
-from crawler.storage.postgres.ownership import DEFAULT_LEASE_S, Ownership
+from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.rules import Rules
 from crawler.storage.postgres.runs import Runs
 from crawler.storage.postgres.seeds import SeedReads
@@ -28,6 +28,7 @@ _CLAIM_ALL = """
 UPDATE parts SET owner = $1, epoch = epoch + 1, clean = 0, lease_until = now() + $2::float8 * interval '1 second'
 RETURNING part, epoch
 """
+_LEASE_S = "SELECT lease_s FROM meta"
 _ALONE_S = 7 * 24 * 3600.0
 
 
@@ -49,16 +50,21 @@ class PostgresStore(Runs, Commits, StaleReads, Exclusions, SeedReads, Rules, Fig
 
 @asynccontextmanager
 async def open_store(
-    db: str, *, parts: int | None = None, lease_s: float = DEFAULT_LEASE_S, name: str = "crawler"
+    db: str, *, parts: int | None = None, lease_s: float | None = None, name: str = "crawler"
 ) -> AsyncIterator[PostgresStore]:
     """Open (or make) the crawl database at this URL; of its partitions, the store owns none so far.
 
-    `parts`: the number of partitions of a new database. `name`: what the server shows of this process.
+    `parts`: the number of partitions of a new database. `lease_s`: None for what the database says, as all workers of a
+    crawl should. `name`: what the server shows of this process.
     """
+    with explained(db):
+        connection = await connect(db)
+        try:
+            number = await prepared(connection, db, parts)
+            lease_s = float(await connection.fetchval(_LEASE_S)) if lease_s is None else lease_s
+        finally:
+            await connection.close()
     async with open_pool(db, worker_settings(name, lease_s)) as pool:
-        with explained(db):
-            async with pool.acquire() as connection:
-                number = await prepared(connection, db, parts)
         store = PostgresStore(db, pool, Ownership(secrets.randbits(62), number, since_boot, lease_s))
         store.control = Control(db, name, lease_s)
         yield store
@@ -70,7 +76,7 @@ async def open_worker(
     *,
     alone: bool,
     parts: int | None = None,
-    lease_s: float = DEFAULT_LEASE_S,
+    lease_s: float | None = None,
     name: str | None = None,
 ) -> AsyncIterator[PostgresStore]:
     """Open (or make) the crawl database, and be one of its workers, with a share. `alone`: the only one, who owns all
