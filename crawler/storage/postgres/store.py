@@ -28,7 +28,6 @@ _CLAIM_ALL = """
 UPDATE parts SET owner = $1, epoch = epoch + 1, clean = 0, lease_until = now() + $2::float8 * interval '1 second'
 RETURNING part, epoch
 """
-_LEASE_S = "SELECT lease_s FROM meta"
 _ALONE_S = 7 * 24 * 3600.0
 
 
@@ -54,20 +53,25 @@ async def open_store(
 ) -> AsyncIterator[PostgresStore]:
     """Open (or make) the crawl database at this URL; of its partitions, the store owns none so far.
 
-    `parts`: the number of partitions of a new database. `lease_s`: None for what the database says, as all workers of a
-    crawl should. `name`: what the server shows of this process.
+    `parts`: the number of partitions of a new database. `lease_s`: how long a lease lasts; None: as long as the
+    database says. `name`: what the server shows of this process.
     """
-    with explained(db):
-        connection = await connect(db)
-        try:
-            number = await prepared(connection, db, parts)
-            lease_s = float(await connection.fetchval(_LEASE_S)) if lease_s is None else lease_s
-        finally:
-            await connection.close()
+    number, agreed_s = await _prepared(db, parts)
+    lease_s = agreed_s if lease_s is None else lease_s
     async with open_pool(db, worker_settings(name, lease_s)) as pool:
         store = PostgresStore(db, pool, Ownership(secrets.randbits(62), number, since_boot, lease_s))
         store.control = Control(db, name, lease_s)
         yield store
+
+
+async def _prepared(db: str, parts: int | None) -> tuple[int, float]:
+    """The number of partitions, and how long a lease lasts."""
+    with explained(db):
+        connection = await connect(db)
+        try:
+            return await prepared(connection, db, parts), await connection.fetchval("SELECT lease_s FROM meta")
+        finally:
+            await connection.close()
 
 
 @asynccontextmanager
@@ -82,8 +86,8 @@ async def open_worker(
     """Open (or make) the crawl database, and be one of its workers, with a share. `alone`: the only one, who owns all
     of it, until it lets others in (`share.opened`).
 
-    `name`: what people see of this process; None: its machine and its number there. Raises `DatabaseBusyError` where
-    others are in the way.
+    `lease_s`: see `open_store`. `name`: what people see of this process; None: its machine and its number there.
+    Raises `DatabaseBusyError` where others are in the way.
     """
     called = name or f"{socket.gethostname()}:{os.getpid()}"
     async with (
