@@ -74,7 +74,7 @@ async def test_a_schema_that_is_not_there_is_not_made(empty_database: str) -> No
     [
         ("UPDATE meta SET schema = 99", "was written by a newer version of crawler; upgrade crawler"),
         ("DELETE FROM meta", "is not a crawl database"),
-        ("ALTER TABLE meta DROP COLUMN parts", "is not a crawl database"),
+        ("ALTER TABLE meta RENAME parts TO pieces", "is not a crawl database"),
         ("UPDATE meta SET copied_from = 'crawl.db'", "is only half of a copy of crawl.db"),
     ],
 )
