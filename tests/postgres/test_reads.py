@@ -18,7 +18,7 @@ from tests.contract.results import NOW, a_failure, a_result, a_target, claims_of
 from tests.postgres.sql import execute, rows
 from tests.postgres.two import FIRST, SECOND, claim, hosts_in, two_stores
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 LATER = Horizon(started_at=NOW + 500, fetched_before=NOW + 500)
 COUNTS = "SELECT pending, fetched, excluded, failed, next_due_at FROM hosts WHERE name = ?"
 
