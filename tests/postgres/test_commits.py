@@ -10,7 +10,7 @@ from itertools import islice
 
 import pytest
 
-from crawler.errors import LeaseLostError
+from crawler.errors import DatabaseFailedError, LeaseLostError
 from crawler.records import ChangeRate, Claim, Link, Page, Result, Revisit
 from crawler.storage.postgres.store import PostgresStore, open_store
 from crawler.storage.postgres.transactions import Execute, in_transaction
@@ -200,6 +200,18 @@ async def test_who_owns_nothing_any_more_does_not_try_for_ever(crawl_database: s
             proxy.cut()
             with pytest.raises(LeaseLostError):
                 await store.commit([result], NOW)
+
+
+async def test_a_commit_does_not_wait_for_ever_for_a_link_that_is_down(crawl_database: str) -> None:
+    with proxy_to(crawl_database) as proxy:
+        async with one_store(proxy.url, lease_s=0.5) as store:
+            await store.add([a_target("http://a.test/")], NOW)
+            result = a_result(await only_claim(store))
+            store.ownership.hold_until(0.0)
+            proxy.stall()
+            with pytest.raises(DatabaseFailedError, match="the server does not answer"):
+                await store.commit([result], NOW)
+    assert rows(crawl_database, "SELECT count(*) FROM fetches") == [(0,)]
 
 
 # --- what is found for others -----------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ class Commits(Session):
             await work(news)
             return news
 
-        return await in_transaction(self._pool, add, self._forget)
+        return await in_transaction(self._pool, add, self._forget, self.ownership.lease_s)
 
     async def _results(self, batch: Sequence[Placed], found: _Found, now: float, commit_id: int) -> list[Any]:
         """In the fenced transaction; rows of the hosts touched."""
@@ -151,7 +151,8 @@ class Commits(Session):
                 await results.cut(batch, found.unstored, self._limits.urls.most)
             return results, await results.finish(batch)
 
-        results, hosts = await in_transaction(self._pool, store, self._head_rows.forget)
+        forget, patience_s = self._head_rows.forget, self.ownership.lease_s
+        results, hosts = await in_transaction(self._pool, store, forget, patience_s)
         self._failed_with_origins += results.failed_with_origins
         if results.has_new_rules and self._limits.urls is not None:
             self._limits.urls.forget()
