@@ -1,30 +1,32 @@
 """The feed of changes: each exactly once, in the order in which the crawl stored them, from a cursor on.
 
-A cursor says how far a reader has come, and is opaque to it: its first characters name its version, so that it can hold
-more than one position one day. It knows the row that it stands at, so that one of another database, or of a copy that
-was restored since, is refused instead of skipping something. Invariant: a reader who keeps the cursor of the last line
-that it has dealt with misses nothing and gets nothing twice, wherever the crawl, the reader or both were killed; where
-`crawler prune` has removed what the reader has not seen, it is told so.
+A cursor says how far a reader has come, and is opaque to it: its first characters name its version. That of a SQLite
+file holds one position, that of PostgreSQL one for each partition (postgres_changes.py). It knows the row that it
+stands at, so that one of another database, or of a copy that was restored since, is refused and skips nothing.
+Invariant: a reader who keeps the cursor of the last line that it has dealt with misses nothing and gets nothing twice,
+wherever the crawl, the reader or both were killed; where `crawler prune` has removed what the reader has not seen, it
+is told so.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import aiosqlite
 import orjson
 
+from crawler.archive.dialect import Dialect, Sql
+from crawler.archive.postgres_changes import Feed, Gap, Places, mark_of, spans
+from crawler.archive.reading import Reader, reader_of
 from crawler.errors import UsageError
-from crawler.storage.sqlite.database import explained
+from crawler.location import Location
 
 NOW = "now"  # in place of a cursor
-_VERSION = "c1_"
+_VERSION, _VERSION_OF_POSTGRES = "c1_", "p1_"
 BEGINNING = _VERSION + "WzAsMF0"  # the cursor before the first change
 _ROWS = 1024  # read at once
 
@@ -60,83 +62,124 @@ class _Place(NamedTuple):
 
 
 async def read_changes(
-    path: Path, connection: aiosqlite.Connection, since: str, limit: int | None = None
+    db: Location, connection: aiosqlite.Connection | Reader, since: str, limit: int | None = None
 ) -> AsyncIterator[FeedEntry]:
     """What was stored after the cursor `since`, up to now, at most `limit` entries.
 
     Raises `UsageError` for what is no cursor of this database, or one of which `prune` has removed what follows;
     `DatabaseFailedError` if the database cannot be read.
     """
+    reader = reader_of(db, connection)
+    rows = _of_file(reader, since, limit) if reader.dialect is Dialect.SQLITE else _of_postgres(reader, since, limit)
+    async with aclosing(rows):
+        async for cursor, (_change_id, url, change, at, run_id, page_id, detail) in rows:
+            yield FeedEntry(cursor=cursor, change=change, url=url, run_id=run_id, at=at, page_id=page_id, detail=detail)
+
+
+class Span(NamedTuple):
+    """The changes after a cursor and up to another, which is `cursor`; `parameters` are those of SQL that asks for them
+    (see `CHANGED_ROWS`).
+    """
+
+    parameters: tuple[int | str, ...]
+    cursor: str
+
+
+# Of a SQLite file: after a row of the log, up to another. Of PostgreSQL: those of each partition, as JSON.
+CHANGED_ROWS = Sql(
+    "SELECT url_id FROM change_log WHERE id > ? AND id <= ?",
+    "SELECT c.part, c.host_id, c.url_id FROM json_array_elements(?::json) AS span (key) JOIN change_log AS c"
+    " ON c.part = (span.key ->> 0)::int AND c.id > (span.key ->> 1)::bigint AND c.id <= (span.key ->> 2)::bigint",
+)
+
+
+async def span_since(reader: Reader, since: str) -> Span:
+    """What was stored after the cursor `since` (or `NOW`), up to now. Raises as `read_changes` does."""
+    if reader.dialect is Dialect.POSTGRES:
+        feed = Feed(reader)
+        upto = await feed.newest()
+        begin = upto if since == NOW else _parse_places(since)
+        _refuse(await feed.gap(begin))
+        return Span((spans(begin, upto),), _text_of_places(upto))
+    newest = await _newest(reader)
+    place = newest if since == NOW else _parse(since)
+    await _check(reader, place)
+    return Span((place.change_id, newest.change_id), _text(newest))
+
+
+async def newest_cursor(db: Location, connection: aiosqlite.Connection | Reader) -> str:
+    """The cursor of now: behind everything that is stored."""
+    reader = reader_of(db, connection)
+    if reader.dialect is Dialect.POSTGRES:
+        return _text_of_places(await Feed(reader).newest())
+    return _text(await _newest(reader))
+
+
+_Rows: TypeAlias = AsyncGenerator[tuple[str, Sequence[Any]], None]  # each with the cursor behind it
+
+
+async def _of_postgres(reader: Reader, since: str, limit: int | None) -> _Rows:
+    feed, begin = Feed(reader), _parse_places(since)
+    upto = await feed.newest()
+    _refuse(await feed.gap(begin))
+    async for found in feed.after(begin, upto, limit):
+        if isinstance(found, Gap):
+            _refuse(found)
+        else:
+            places, row = found
+            yield _text_of_places(places), row
+
+
+async def _of_file(reader: Reader, since: str, limit: int | None) -> _Rows:
     place = _parse(since)
-    newest = await _newest(path, connection)
+    newest = await _newest(reader)
     left = limit
     while left is None or left > 0:
         wanted = _ROWS if left is None else min(_ROWS, left)
-        rows = await _rows_after(path, connection, place, newest.change_id, wanted)
-        for change_id, url, change, at, run_id, page_id, detail in rows:
-            place = _place(change_id, url, change, at)
-            yield FeedEntry(
-                cursor=_text(place), change=change, url=url, run_id=run_id, at=at, page_id=page_id, detail=detail
-            )
+        rows = await _rows_after(reader, place, newest.change_id, wanted)
+        for row in rows:
+            place = _place(*row[:4])
+            yield _text(place), row
         if len(rows) < wanted:
             return
         left = None if left is None else left - wanted
 
 
-class Span(NamedTuple):
-    """The changes after the row `first` of the log, up to the row `last`, behind which is `cursor`."""
-
-    first: int
-    last: int
-    cursor: str
-
-
-async def span_since(path: Path, connection: aiosqlite.Connection, since: str) -> Span:
-    """What was stored after the cursor `since` (or `NOW`), up to now. Raises as `read_changes` does."""
-    newest = await _newest(path, connection)
-    place = newest if since == NOW else _parse(since)
-    with explained(path):
-        await _check(connection, place)
-    return Span(place.change_id, newest.change_id, _text(newest))
-
-
-async def newest_cursor(path: Path, connection: aiosqlite.Connection) -> str:
-    """The cursor of now: behind everything that is stored."""
-    return _text(await _newest(path, connection))
-
-
-async def _newest(path: Path, connection: aiosqlite.Connection) -> _Place:
-    with explained(path):
-        rows = list(await connection.execute_fetchall(_NEWEST))
+async def _newest(reader: Reader) -> _Place:
+    rows = await reader.fetch(_NEWEST)
     return _place(*rows[0]) if rows else _Place()
 
 
-async def _rows_after(
-    path: Path, connection: aiosqlite.Connection, place: _Place, last_id: int, number: int
-) -> Sequence[Any]:
+async def _rows_after(reader: Reader, place: _Place, last_id: int, number: int) -> Sequence[Any]:
     """Looks after the reading whether something was missing: what `prune` removes meanwhile is noticed, too."""
-    with explained(path):
-        rows = list(await connection.execute_fetchall(_FEED, (place.change_id, last_id, number)))
-        await _check(connection, place)
-        return rows
+    rows = await reader.fetch(_FEED, place.change_id, last_id, number)
+    await _check(reader, place)
+    return rows
 
 
-async def _check(connection: aiosqlite.Connection, place: _Place) -> None:
+async def _check(reader: Reader, place: _Place) -> None:
     """Raise `UsageError` unless the feed goes on from there without a gap. From the beginning on, it always does: what
     `prune` leaves tells of every page, and where it stands.
     """
     if place == _Place():
         return
-    ((pruned_upto,),) = await connection.execute_fetchall(_PRUNED_UPTO)
+    ((pruned_upto,),) = await reader.fetch(_PRUNED_UPTO)
     if place.change_id < pruned_upto:
+        _refuse(Gap.PRUNED)
+    found = await reader.fetch(_ROW, place.change_id)
+    if not found and place.change_id == pruned_upto:
+        return
+    if not found or _place(place.change_id, *found[0]) != place:
+        _refuse(Gap.FOREIGN)
+
+
+def _refuse(gap: Gap | None) -> None:
+    if gap is Gap.PRUNED:
         raise UsageError(
             "`crawler prune` has removed changes that this cursor has not seen; begin anew without --since, which tells"
             " of every page, or with `--since now`, which tells of later changes alone"
         )
-    found = list(await connection.execute_fetchall(_ROW, (place.change_id,)))
-    if not found and place.change_id == pruned_upto:
-        return
-    if not found or _place(place.change_id, *found[0]) != place:
+    if gap is Gap.FOREIGN:
         raise UsageError(
             "this cursor is of another database, or of a state of this one that a restored backup has undone; begin"
             " anew without --since, or with `--since now` for later changes alone"
@@ -144,25 +187,51 @@ async def _check(connection: aiosqlite.Connection, place: _Place) -> None:
 
 
 def _place(change_id: int, url: str, change: str, at: float) -> _Place:
-    return _Place(change_id, zlib.crc32(f"{url} {change} {at!r}".encode()))
+    return _Place(change_id, mark_of(url, change, at))
 
 
 def _text(place: _Place) -> str:
-    return _VERSION + base64.urlsafe_b64encode(orjson.dumps(list(place))).decode().rstrip("=")
+    return _VERSION + _encoded(orjson.dumps(list(place)))
+
+
+def _text_of_places(places: Places) -> str:
+    return _VERSION_OF_POSTGRES + _encoded(places.packed()) if places.ids else BEGINNING
 
 
 def _parse(cursor: str) -> _Place:
-    unknown = UsageError(
-        f"{cursor!r} is no cursor of this version; give one that `crawler changes` has printed, or `now`"
-    )
-    if not cursor.startswith(_VERSION):
-        raise unknown
-    text = cursor.removeprefix(_VERSION)
     try:
-        found = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise unknown from error
-    match found:
-        case [int(change_id), int(mark)] if 0 <= change_id < 1 << 63:
-            return _Place(change_id, mark)
-    raise unknown
+        match orjson.loads(_decoded(cursor, _VERSION, _VERSION_OF_POSTGRES)):
+            case [int(change_id), int(mark)] if 0 <= change_id < 1 << 63:
+                return _Place(change_id, mark)
+    except ValueError as error:
+        raise _unknown(cursor) from error
+    raise _unknown(cursor)
+
+
+def _parse_places(cursor: str) -> Places:
+    if cursor == BEGINNING:
+        return Places()
+    try:
+        return Places.unpacked(_decoded(cursor, _VERSION_OF_POSTGRES, _VERSION))
+    except ValueError as error:
+        raise _unknown(cursor) from error
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _decoded(cursor: str, version: str, other: str) -> bytes:
+    """What stands in a cursor of that version. Raises `ValueError` for what is none, `UsageError` for one of the other
+    kind of database.
+    """
+    if cursor.startswith(other):
+        _refuse(Gap.FOREIGN)
+    if not cursor.startswith(version):
+        raise ValueError(cursor)
+    text = cursor.removeprefix(version)
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def _unknown(cursor: str) -> UsageError:
+    return UsageError(f"{cursor!r} is no cursor of this version; give one that `crawler changes` has printed, or `now`")

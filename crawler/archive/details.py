@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crawler.archive.answers import Attempt, UrlDetails, Version
-from crawler.archive.finding import Read
+from crawler.archive.questions import HEADERS_OF_ATTEMPT, HEADERS_OF_VERSION, SITEMAPS
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
     from crawler.archive.archive import Archive
-
-_HEADERS = "SELECT name, value FROM response_headers WHERE fetch_id = "
-_OF_ATTEMPT = f"{_HEADERS}? ORDER BY place"
-_OF_VERSION = f"{_HEADERS}(SELECT fetch_id FROM pages WHERE id = ?) ORDER BY place"  # noqa: S608 - our own names
-_SITEMAPS = "SELECT sitemap_url FROM sitemap_urls WHERE url = ? ORDER BY sitemap_url"
+    from crawler.archive.reading import Reader
 
 
 async def details_of(
-    archive: Archive, read: Read, url: str, version: int | None, max_links_to: int | None
+    archive: Archive, reader: Reader, url: str, version: int | None, max_links_to: int | None
 ) -> UrlDetails | None:
     """None if the URL was never seen. Raises `UsageError` if it has no such version."""
     state = await archive.state(url)
@@ -32,12 +28,12 @@ async def details_of(
         versions=versions,
         version=number,
         page=None if number is None else await archive.page(url, version=number),
-        headers=await _headers(read, None if number is None else versions[number - 1], attempts),
+        headers=await _headers(reader, url, None if number is None else versions[number - 1], attempts),
         attempts=attempts,
         links_from=await archive.links_from(url),
         links_to=links_to[:max_links_to],
         more_links_to=max_links_to is not None and len(links_to) > max_links_to,
-        sitemaps=[row[0] for row in await read(_SITEMAPS, url)],
+        sitemaps=[row[0] for row in await reader.fetch(SITEMAPS, *reader.key_of(url), url)],
     )
 
 
@@ -48,8 +44,8 @@ def _number(url: str, versions: list[Version], asked: int | None) -> int | None:
     return asked or len(versions) or None
 
 
-async def _headers(read: Read, of: Version | None, attempts: list[Attempt]) -> list[tuple[str, str]]:
+async def _headers(reader: Reader, url: str, of: Version | None, attempts: list[Attempt]) -> list[tuple[str, str]]:
     if of is not None:
-        return await read(_OF_VERSION, of.page_id)
+        return await reader.fetch(HEADERS_OF_VERSION, *reader.key_of(url), of.page_id)
     answered = [one.fetch_id for one in attempts if one.status_code is not None]
-    return await read(_OF_ATTEMPT, answered[-1]) if answered else []
+    return await reader.fetch(HEADERS_OF_ATTEMPT, *reader.key_of(url), answered[-1]) if answered else []

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from crawler.archive.dialect import Dialect, Glob, Sql
 from crawler.errors import UsageError
 from crawler.records import UrlStatus
 
 _LOOKED_UP = "EXISTS (SELECT 1 FROM urls AS u JOIN hosts AS h ON h.id = u.host_id WHERE u.url = {url} AND {name})"
+# PostgreSQL has no index of URLs' texts; but each has its host in it, as `urls.host_of` finds it.
+_HOST_IN_TEXT = r"regexp_replace(split_part({url}, '/', 3), '^.*@|[.]*:[0-9]+$|[.]$', '', 'g')"
+_MATCHES = Sql("{column} GLOB ?", "{column} ~ ?")
 
 
 class Condition(NamedTuple):
@@ -33,16 +37,18 @@ class UrlFilter:
     host: str | None = None
     glob: str | None = None
 
-    def conditions(self, url: str, host: str | None = None) -> list[Condition]:
+    def conditions(self, url: str, host: str | None = None, dialect: Dialect = Dialect.SQLITE) -> list[Condition]:
         """For columns, with the names of their tables, of a URL and its host. Without the second, that is looked up."""
         found = []
         if self.host is not None and host is not None:
-            found.append(_like_name(host, self.host))
+            found.append(_like_name(host, self.host, dialect))
+        elif self.host is not None and dialect is Dialect.POSTGRES:
+            found.append(_like_name(_HOST_IN_TEXT.format(url=url), self.host, dialect))
         elif self.host is not None:
-            name = _like_name("h.name", self.host)
+            name = _like_name("h.name", self.host, dialect)
             found.append(Condition(_LOOKED_UP.format(url=url, name=name.sql), name.parameters))
         if self.glob is not None:
-            found.append(Condition(f"{url} GLOB ?", (self.glob,)))
+            found.append(_matches(url, self.glob, dialect))
         return found
 
 
@@ -65,13 +71,14 @@ class PageFilter:
     language: str | None = None
     where: str | None = None
 
-    def conditions(self, view: str) -> list[Condition]:
+    def conditions(self, view: str, dialect: Dialect = Dialect.SQLITE) -> list[Condition]:
         """For that name of `stored_pages`, or of what has its columns.
 
         The `+` keep SQLite from going by an index of URLs or hosts: it would have to sort all that it finds, texts and
         all, to give it in the order of URLs.
         """
-        found = self.urls.conditions(f"+{view}.url", f"+{view}.host")
+        plain = f"+{view}" if dialect is Dialect.SQLITE else view
+        found = self.urls.conditions(f"{plain}.url", f"{plain}.host", dialect)
         if self.run is not None:
             found.append(Condition(f"{view}.run_id = ?", (self.run,)))
         if self.changed_since is not None:
@@ -80,9 +87,11 @@ class PageFilter:
             found.append(statuses)
         if self.language is not None:
             tag = language_of(view)
-            found.append(Condition(f"({tag} = ? OR {tag} GLOB ?)", (self.language, f"{self.language}-*")))
+            regions = _matches(tag, f"{self.language}-*", dialect)
+            found.append(Condition(f"({tag} = ? OR {regions.sql})", (self.language, *regions.parameters)))
         if self.where is not None:
-            found.append(Condition(f"(({self.where}\n))", ()))
+            own = self.where if dialect is Dialect.SQLITE else self.where.replace("?", "??")
+            found.append(Condition(f"(({own}\n))", ()))
         return found
 
     def _of_status(self, view: str) -> Condition | None:
@@ -129,8 +138,12 @@ def where(conditions: list[Condition]) -> Condition:
     return Condition(f" WHERE {sql}", tuple(value for one in conditions for value in one.parameters))
 
 
-def _like_name(column: str, pattern: str) -> Condition:
+def _like_name(column: str, pattern: str, dialect: Dialect) -> Condition:
     """GLOB would take the brackets of an IPv6 address for a set of characters."""
     if "*" in pattern or "?" in pattern:
-        return Condition(f"{column} GLOB ?", (pattern.replace("[", "[[]"),))
+        return _matches(column, pattern.replace("[", "[[]"), dialect)
     return Condition(f"{column} = ?", (pattern,))
+
+
+def _matches(column: str, pattern: str, dialect: Dialect) -> Condition:
+    return Condition(_MATCHES.of(dialect).format(column=column), (Glob(pattern),))

@@ -1,26 +1,47 @@
 """Which stored URL a person means: URLs as people write them, and what else they may have meant.
 
-Invariant: a question here costs a few look-ups by the index of URLs, whatever the size of the crawl.
+Invariant: a question here costs a few look-ups by the index of URLs, whatever the size of the crawl. PostgreSQL has no
+such index, but keys that are made from URLs: there what is beside a URL is looked for among those of its host.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from crawler.archive.dialect import Sql
 from crawler.errors import UsageError
 from crawler.seeds import http_twin, parse_seed
 from crawler.urls import host_of, normalize, origin_of
 
+if TYPE_CHECKING:
+    from crawler.archive.reading import Reader
+
 _GUESSES = 3
 _OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?![0-9/])", re.IGNORECASE)  # mailto:, not example.com:8080
-_KNOWN = "SELECT url FROM urls WHERE url IN (SELECT value FROM json_each(?))"
-_NEXT = "SELECT url FROM urls WHERE url > ?1 AND url < ?2 ORDER BY url LIMIT ?3"
-_BEFORE = "SELECT url FROM urls WHERE url < ?1 AND url > ?2 ORDER BY url DESC LIMIT ?3"
-
-Read = Callable[..., Awaitable[list[Any]]]  # rows of SQL with parameters
+_KNOWN = Sql(
+    "SELECT url FROM urls WHERE url IN (SELECT value FROM json_each(?))",
+    """
+SELECT u.url FROM json_array_elements(?::json) AS wanted (key) JOIN urls AS u ON (u.part, u.host_id, u.id)
+    = ((wanted.key ->> 0)::int, (wanted.key ->> 1)::bigint, (wanted.key ->> 2)::bigint)
+""",
+)
+_NEXT = Sql(
+    "SELECT url FROM urls WHERE url > ? AND url < ? ORDER BY url LIMIT ?",
+    """
+SELECT url FROM urls WHERE (part, host_id) = (?, ?) AND url COLLATE "C" > ? AND url COLLATE "C" < ?
+ORDER BY url COLLATE "C" LIMIT ?
+""",
+)
+_BEFORE = Sql(
+    "SELECT url FROM urls WHERE url < ? AND url > ? ORDER BY url DESC LIMIT ?",
+    """
+SELECT url FROM urls WHERE (part, host_id) = (?, ?) AND url COLLATE "C" < ? AND url COLLATE "C" > ?
+ORDER BY url COLLATE "C" DESC LIMIT ?
+""",
+)
 
 
 def meant(text: str) -> list[str]:
@@ -36,46 +57,57 @@ def meant(text: str) -> list[str]:
     return [seed.url, http_twin(seed.url)] if seed.bare else [seed.url]
 
 
-async def find(read: Read, text: str) -> str | None:
+async def find(reader: Reader, text: str) -> str | None:
     """The stored URL that is meant; None if there is none. Raises `UsageError` as `meant` does."""
     urls = meant(text)
-    known = {row[0] for row in await read(_KNOWN, json.dumps(urls))}
+    known = await _known(reader, urls)
     return next((url for url in urls if url in known), None)
 
 
-async def likeliest(read: Read, text: str) -> str:
+async def likeliest(reader: Reader, text: str) -> str:
     """What is meant by one that is not stored: without a scheme, that of the host's URLs that are. Raises `UsageError`
     as `meant` does.
     """
     urls = meant(text)
-    return urls[-1] if not await read(*_of_origin(urls[0])) and await read(*_of_origin(urls[-1])) else urls[0]
+    return urls[-1] if not await _has_any(reader, urls[0]) and await _has_any(reader, urls[-1]) else urls[0]
 
 
-def _of_origin(url: str) -> tuple[str, str, str, int]:
-    """A query for one stored URL of the same origin, and its parameters."""
-    return _NEXT, origin_of(url), f"{origin_of(url)}0", 1  # '0' comes after '/'
-
-
-async def guesses(read: Read, text: str) -> list[str]:
+async def guesses(reader: Reader, text: str) -> list[str]:
     """Stored URLs that may be meant by one that is not stored: the same but for scheme, `www` or the final slash; else
     those beside it in the order of URLs, on its origin. At most three.
     """
     urls = meant(text)
     variants = [variant for url in urls for variant in _variants(url)]
-    known = {row[0] for row in await read(_KNOWN, json.dumps(variants))}
+    known = await _known(reader, variants)
     if known:
         return [url for url in dict.fromkeys(variants) if url in known][:_GUESSES]
-    return await _beside(read, urls[0])
+    return await _beside(reader, urls[0])
 
 
-async def _beside(read: Read, url: str) -> list[str]:
+async def _known(reader: Reader, urls: Sequence[str]) -> set[str]:
+    """Which of them are stored."""
+    wanted = json.dumps([reader.key_of(url) or url for url in urls])
+    return {row[0] for row in await reader.fetch(_KNOWN, wanted)}
+
+
+async def _has_any(reader: Reader, url: str) -> bool:
+    """Whether a URL of the same origin is stored."""
+    return bool(await _range(reader, _NEXT, url, (origin_of(url), f"{origin_of(url)}0"), 1))  # '0' comes after '/'
+
+
+async def _beside(reader: Reader, url: str) -> list[str]:
     """Those that have the most of its beginning in common."""
-    first, last = f"{origin_of(url)}/", f"{origin_of(url)}0"  # '0' comes after '/'
+    first, last = f"{origin_of(url)}/", f"{origin_of(url)}0"
     rows = [
-        *await read(_NEXT, url, last, _GUESSES),
-        *await read(_BEFORE, url, first[:-1], _GUESSES),
+        *await _range(reader, _NEXT, url, (url, last), _GUESSES),
+        *await _range(reader, _BEFORE, url, (url, first[:-1]), _GUESSES),
     ]
     return sorted((row[0] for row in rows), key=lambda other: -_common(url, other))[:_GUESSES]
+
+
+async def _range(reader: Reader, sql: Sql, url: str, between: tuple[str, str], limit: int) -> list[Any]:
+    """Of the URLs of its host, in the order of their bytes."""
+    return await reader.fetch(sql, *reader.key_of_host(host_of(url)), *between, limit)
 
 
 def _variants(url: str) -> Iterator[str]:

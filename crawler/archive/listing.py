@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 from crawler.archive.derived_views import derived_views
+from crawler.archive.dialect import Dialect
 from crawler.archive.filters import Condition, UrlFilter, where
 from crawler.archive.fragments import own_views
 from crawler.errors import UsageError
+from crawler.location import Location, file_at
 from crawler.storage.sqlite.views import View, views
 
 
@@ -137,6 +140,16 @@ def listing_of(word: str) -> Listing:
     return found
 
 
+def check_view(name: str, db: Location) -> None:
+    """Raise `UsageError` if that view is one of ours, and a crawl in this place has none of that name."""
+    if isinstance(db, Path) or name not in LISTINGS:
+        return
+    from crawler.storage.postgres.views import views as views_of_postgres
+
+    if name not in views_of_postgres():
+        file_at(db, f"the view {name}")
+
+
 def words() -> list[str]:
     """All names and aliases."""
     return list(_BY_WORD)
@@ -177,10 +190,11 @@ class Question:
         """The names of the columns of its rows."""
         return list(self.columns or self.listing.view.columns)
 
-    def statement(self) -> Condition:
+    def statement(self, dialect: Dialect = Dialect.SQLITE) -> Condition:
         """The whole query, with its parameters."""
         listing = self.listing
-        conditions = self.urls.conditions(f"v.{listing.about}", "v.host" if "host" in listing.view.columns else None)
+        host = "v.host" if "host" in listing.view.columns else None
+        conditions = self.urls.conditions(f"v.{listing.about}", host, dialect)
         if self.run is not None:
             conditions.append(Condition("v.run_id = ?", (self.run,)))
         chosen = where(conditions)

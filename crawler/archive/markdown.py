@@ -26,6 +26,7 @@ from crawler.bodies import body_hash, decompress, stored_body
 from crawler.content.markdown import Content, Markdown, can_extract, extractor
 from crawler.content.media_type import HTML, XML_TYPES
 from crawler.errors import UsageError
+from crawler.location import Location
 from crawler.parsing.extraction_wire import Document
 from crawler.records import Page
 from crawler.storage.sqlite.database import connect, read_only_uri
@@ -69,16 +70,16 @@ class PageMarkdown:
 
 
 class Kept:
-    """The Markdown that is kept in the derived file of `db`; `progress`: for whoever is writing that file."""
+    """The Markdown that is kept in the derived file of `db`, if any; `progress`: for whoever is writing it."""
 
-    def __init__(self, db: Path, progress: Progress | None = None) -> None:
+    def __init__(self, db: Path | None, progress: Progress | None = None) -> None:
         self._db = db
         self._progress = progress
 
     async def read(self, keys: Sequence[bytes]) -> Mapping[bytes, _Row]:
         """What is kept under these; nothing where it cannot be read: whoever writes it finds out, and repairs it."""
-        path = derived_file(self._db)
-        if not keys or inode_of(path) is None:
+        path = None if self._db is None else derived_file(self._db)
+        if not keys or path is None or inode_of(path) is None:
             return {}
         with suppress(sqlite3.Error):
             connection = await connect(read_only_uri(path), uri=True, patience_s=_PATIENCE_S)
@@ -95,6 +96,8 @@ class Kept:
         if self._progress is not None:
             keeping = _Keeping(rows)
             await keeping.take_in(Progress(self._progress.connection, keeping), math.inf)
+            return
+        if self._db is None:
             return
         with suppress(UnavailableError):
             await bring_up_to_date(self._db, _Keeping(rows), patience_s=_PATIENCE_S)
@@ -136,7 +139,7 @@ class MarkdownMaker:
 
 @asynccontextmanager
 async def open_markdown(
-    db: Path,
+    db: Location,
     content: Content,
     *,
     notify: Callable[[str], None] = lambda _message: None,
@@ -145,7 +148,7 @@ async def open_markdown(
     timeout_s: float = TIMEOUT_S,
 ) -> AsyncIterator[MarkdownMaker]:
     """Make Markdown of pages of the crawl in `db`, in processes that are gone when this is left; `kept` is where it is
-    kept, in the derived file of `db` unless whoever asks is writing that.
+    kept, in the derived file of `db` unless whoever asks is writing that; beside PostgreSQL there is none.
 
     `notify` gets a line for people when what was kept is made anew, because the extractor is another version. `retry`:
     what failed is tried again. A page may take `timeout_s` seconds. Raises `UsageError` if the extra is missing.
@@ -154,7 +157,7 @@ async def open_markdown(
 
     check_extra()
     async with open_extraction(timeout_s) as pool:
-        yield MarkdownMaker(kept or Kept(db), content, pool, notify, retry=retry)
+        yield MarkdownMaker(kept or Kept(db if isinstance(db, Path) else None), content, pool, notify, retry=retry)
 
 
 def check_extra() -> None:

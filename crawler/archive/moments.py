@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiosqlite
 
+from crawler.archive.reading import Reader, reader_of
 from crawler.errors import UsageError
 from crawler.storage.sqlite.database import explained
 
@@ -43,32 +42,23 @@ SELECT coalesce((SELECT min(id) - 1 FROM change_log WHERE at > ?1), (SELECT max(
 _NEWEST_CHANGE = "SELECT coalesce(max(id), 0) FROM change_log"
 
 
-@asynccontextmanager
-async def snapshot(path: Path, connection: aiosqlite.Connection) -> AsyncIterator[None]:
-    """Whatever is read within sees the database as it was when the first of it was read, also while a crawl runs."""
-    try:
-        with explained(path):
-            await connection.execute("BEGIN")
-        yield
-    finally:
-        await connection.interrupt()  # what nobody waits for any more, after Ctrl-C, may have minutes to go
-        with suppress(sqlite3.OperationalError):  # the interruption has ended it
-            await connection.execute("ROLLBACK")
+def snapshot(path: Path, connection: aiosqlite.Connection) -> AbstractAsyncContextManager[None]:
+    """Whatever is read within sees the file as it was when the first of it was read, also while a crawl runs."""
+    return reader_of(path, connection).snapshot()
 
 
 async def after_run(path: Path, connection: aiosqlite.Connection, run_id: int) -> Moment:
     """The end of a run; of one under way, now. Raises `UsageError` if there is no such run."""
-    newest = await check_run(path, connection, run_id)
+    newest = await check_run(reader_of(path, connection), run_id)
     with explained(path):
         return await _after_run(connection, run_id, newest)
 
 
-async def check_run(path: Path, connection: aiosqlite.Connection, run_id: int) -> int:
+async def check_run(reader: Reader, run_id: int) -> int:
     """Raise `UsageError`, which says which runs there are, if there is no such run; else returns the newest one."""
-    with explained(path):
-        ((oldest, newest),) = await connection.execute_fetchall(_RUNS)
+    ((oldest, newest),) = await reader.fetch(_RUNS)
     if not (newest and 1 <= run_id <= newest):
-        raise UsageError(f"{path} has no run {run_id}; {_those(oldest, newest)} (`crawler status` lists the last)")
+        raise UsageError(f"{reader.db} has no run {run_id}; {_those(oldest, newest)} (`crawler status` lists the last)")
     return int(newest)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from crawler.archive.listing import Listing, listing_of
 from crawler.errors import UsageError
@@ -12,18 +11,19 @@ from crawler.extraction_rules import VIEW_PREFIX, Rule, columns_of_field
 from crawler.rule_tables import read_rules
 from crawler.storage.sqlite.views import View
 
+if TYPE_CHECKING:
+    from crawler.archive.reading import Reader
+
 _SHOWN = 5  # columns of fields that people see
 
-Read = Callable[..., Awaitable[Sequence[Any]]]
 
-
-async def any_listing_of(word: str, read: Read) -> Listing:
+async def any_listing_of(word: str, reader: Reader) -> Listing:
     """As `listing_of`; also the view of a rule, named extract_NAME or by the rule's name. Raises `UsageError`."""
     try:
         return listing_of(word)
     except UsageError:
         name = word.strip().lower().replace("-", "_").removeprefix(VIEW_PREFIX)
-        rows = await read("SELECT definition FROM extraction_rules WHERE name = ?", name)
+        rows = await reader.fetch("SELECT definition FROM extraction_rules WHERE name = ?", name)
         if not rows:
             raise
         (rule,) = read_rules([json.loads(rows[0][0])])

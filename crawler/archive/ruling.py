@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawler.archive.answers import Pause, RobotsWord, Setting
-from crawler.archive.finding import Read
+from crawler.archive.dialect import Sql
 from crawler.config import CrawlConfig
 from crawler.counters import Counters
 from crawler.host_settings import settings_of
@@ -25,21 +25,28 @@ from crawler.records import EndReason, ExclusionReason, Reason, SeedMark, UrlKin
 from crawler.seeds import Seed
 from crawler.urls import host_of, origin_of
 
+if TYPE_CHECKING:
+    from crawler.archive.reading import Reader
+
 _UNKNOWN_DEPTH = 1  # of a URL that was never seen: a link from a seed
 _ALWAYS = ("delay_s", "per_host", "scope")  # settings that are named even if they are the default
 
-_URL = "SELECT id, fetched_at, cause, detail, depth, hops, seed, kind FROM urls WHERE url = ?"
-_ROOTS = "SELECT url FROM urls WHERE seed > 0 AND cause IS NOT 'port'"
-_NAMED = f"SELECT url, seed FROM urls WHERE seed >= {SeedMark.YES:d}"  # noqa: S608 - our own number
-_ORIGIN = """
-SELECT robots_status, robots_body, robots_fetched_at, robots_failures, paused_until, pause_reason
-FROM origins WHERE origin = ?
-"""
-_HOST = (
-    "SELECT id, back_off_until, back_off_reason, pace_s, unstored_links, run_id, run_pages FROM hosts WHERE name = ?"
+_URL = Sql.same("SELECT id, fetched_at, cause, detail, depth, hops, seed, kind FROM urls WHERE ") + Sql(
+    "url = ?", "(part, host_id, id) = (?, ?, ?) AND url = ?"
 )
+_ROOTS = Sql.same("SELECT url FROM urls WHERE seed > 0 AND cause IS ") + Sql("NOT 'port'", "DISTINCT FROM 'port'")
+_NAMED = f"SELECT url, seed FROM urls WHERE seed >= {SeedMark.YES:d}"  # noqa: S608 - our own number
+_ORIGIN = Sql.same(
+    "SELECT robots_status, robots_body, robots_fetched_at, robots_failures, paused_until, pause_reason"
+    " FROM origins WHERE "
+) + Sql("origin = ?", "(part, host_id) = (?, ?) AND origin = ?")
+_HOST = Sql.same(
+    "SELECT id, back_off_until, back_off_reason, pace_s, unstored_links, run_id, run_pages FROM hosts WHERE "
+) + Sql("name = ?", "(part, id) = (?, ?) AND name = ?")
 _LAST_RUN = "SELECT id, end_reason FROM runs ORDER BY id DESC LIMIT 1"
-_CLOSED = "SELECT 1 FROM urls WHERE host_id = ? AND status = 'excluded' AND cause = ? AND reason = ? LIMIT 1"
+_CLOSED = Sql.same(
+    "SELECT 1 FROM urls WHERE {of_host} AND status = 'excluded' AND cause = ? AND reason = ? LIMIT 1"
+).format(of_host=Sql("host_id = ?", "(part, host_id) = (?, ?)"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,21 +69,22 @@ class Facts:
     is_place_closed: bool = False
 
 
-async def read_facts(read: Read, url: str) -> Facts:
+async def read_facts(reader: Reader, url: str) -> Facts:
     """All that the tables say of the URL, its origin and its host."""
-    named = [Seed(url=row[0], bare=row[1] == SeedMark.BARE) for row in await read(_NAMED)]
-    facts = Facts(roots=[row[0] for row in await read(_ROOTS)], named=named)
-    for row in await read(_URL, url):
+    named = [Seed(url=row[0], bare=row[1] == SeedMark.BARE) for row in await reader.fetch(_NAMED)]
+    facts = Facts(roots=[row[0] for row in await reader.fetch(_ROOTS)], named=named)
+    host = reader.key_of_host(host_of(url))
+    for row in await reader.fetch(_URL, *reader.key_of(url), url):
         facts.url_id, facts.fetched_at, facts.cause, facts.detail, facts.depth, facts.hops, seed, kind = row
         facts.seed, facts.kind = SeedMark(seed), UrlKind(kind)
-    for row in await read(_ORIGIN, origin_of(url)):
+    for row in await reader.fetch(_ORIGIN, *host, origin_of(url)):
         facts.origin = row
-    for row in await read(_LAST_RUN):
+    for row in await reader.fetch(_LAST_RUN):
         facts.last_run = row
-    for row in await read(_HOST, host_of(url)):
+    for row in await reader.fetch(_HOST, *host, host_of(url)):
         facts.host = row
         reason = Reason(ExclusionReason.PAGES_ALIKE, pattern_of(url))
-        facts.is_place_closed = bool(await read(_CLOSED, row[0], reason.cause, reason))
+        facts.is_place_closed = bool(await reader.fetch(_CLOSED, *(host or (row[0],)), reason.cause, reason))
     return facts
 
 

@@ -5,49 +5,84 @@ Invariant: all that one `PageReader` gives is of one snapshot, and no more than 
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-import aiosqlite
 import orjson
 
 from crawler.archive.changes import newest_cursor, span_since
+from crawler.archive.dialect import Dialect, Sql, Text
 from crawler.archive.filters import Condition, PageFilter
-from crawler.archive.foreign_sql import check_condition
-from crawler.archive.moments import check_run, snapshot
+from crawler.archive.moments import check_run
 from crawler.archive.pages import OF_ATTEMPT, page_columns, pages_of
-from crawler.archive.reading import open_archive, stream
+from crawler.archive.reading import Reader, open_database
 from crawler.archive.selection import Selection
 from crawler.bodies import decompress_or_none
 from crawler.content.encoding import decode
 from crawler.errors import DatabaseFailedError, UsageError
+from crawler.location import Location
 from crawler.records import Page
-from crawler.storage.sqlite.database import explained
 from crawler.urls import host_of
 
 _BATCH, _BATCH_OF_BODIES = 64, 16  # pages that are read together: each may be megabytes
 
 _READ = """
-SELECT c.url_id, c.page_id, u.status, {body}, {columns} FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.url_id
+SELECT c.url_id, c.page_id, u.status, {body}, 0, {columns} FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.url_id
 CROSS JOIN pages AS p ON p.id = c.page_id {attempt}{bodies} ORDER BY c.{order}
 """
-_LISTING = """
-SELECT u.url, c.page_id FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.url_id ORDER BY c.url_id
+# PostgreSQL is asked for the keys first, since it might sort the pages, texts and all; then for some pages at a time.
+_KEYS = "SELECT c.part, c.host_id, c.url_id, c.page_id FROM ({chosen}) AS c ORDER BY c.part, c.host_id, c.url_id"
+_READ_THESE = """
+SELECT u.id, p.id, u.status, {body}, p.part, {columns}
+FROM json_array_elements(?::json) WITH ORDINALITY AS wanted (key, place)
+    JOIN urls AS u ON (u.part, u.host_id, u.id)
+        = ((wanted.key ->> 0)::int, (wanted.key ->> 1)::bigint, (wanted.key ->> 2)::bigint)
+    JOIN pages AS p ON (p.part, p.id) = ((wanted.key ->> 0)::int, (wanted.key ->> 3)::bigint)
+    {attempt}{bodies} ORDER BY wanted.place
 """
-_AMONG = """
+_LISTING = Sql(
+    """
+SELECT u.url, c.page_id FROM ({chosen}) AS c CROSS JOIN urls AS u ON u.id = c.url_id ORDER BY c.url_id
+""",
+    """
+SELECT u.url, c.page_id
+FROM ({chosen}) AS c JOIN urls AS u ON (u.part, u.host_id, u.id) = (c.part, c.host_id, c.url_id)
+ORDER BY u.part, u.host_id, u.id
+""",
+)
+_AMONG = Sql(
+    """
 SELECT u.url FROM json_each(?) AS asked CROSS JOIN urls AS u ON u.url = asked.value
 WHERE EXISTS (SELECT 1 FROM ({chosen}) AS c WHERE c.url_id = u.id)
-"""
-_LINKS = """
+""",
+    """
+SELECT u.url FROM json_array_elements(?::json) AS asked (key) JOIN urls AS u ON (u.part, u.host_id, u.id)
+    = ((asked.key ->> 0)::int, (asked.key ->> 1)::bigint, (asked.key ->> 2)::bigint)
+WHERE EXISTS (SELECT 1 FROM ({chosen}) AS c WHERE (c.part, c.host_id, c.url_id) = (u.part, u.host_id, u.id))
+""",
+)
+_LINKS = Sql(
+    """
 SELECT p.url_id, l.target_id, u.url, u.status, l.anchor, l.rel, l.nofollow FROM json_each(?) AS wanted
 CROSS JOIN pages AS p ON p.id = wanted.value CROSS JOIN links AS l ON l.page_id = p.id
 CROSS JOIN urls AS u ON u.id = l.target_id
-"""
-_BODIES = " LEFT JOIN bodies AS b ON b.hash = p.body_hash"
+""",
+    """
+SELECT p.url_id, l.target_id, u.url, u.status, l.anchor, l.rel, l.nofollow
+FROM json_array_elements(?::json) WITH ORDINALITY AS wanted (key, place)
+    JOIN pages AS p ON (p.part, p.id) = ((wanted.key ->> 0)::int, (wanted.key ->> 1)::bigint)
+    JOIN links AS l ON (l.part, l.page_id) = (p.part, p.id)
+    JOIN urls AS u ON u.part = (l.target_host_id & (SELECT parts - 1 FROM meta))::int
+        AND (u.host_id, u.id) = (l.target_host_id, l.target_id)
+ORDER BY wanted.place
+""",
+)
+_BODIES = Sql(
+    " LEFT JOIN bodies AS b ON b.hash = p.body_hash",
+    " LEFT JOIN bodies AS b ON (b.part, b.hash) = (p.part, p.body_hash)",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +90,7 @@ class StoredPage:
     """A version of a page. Of `page`, only the fields that were asked for are filled for certain.
 
     `url_status` is the status of its URL by now (fetched, gone ...), `zstd` its body as it is stored; None: it was not
-    asked for, or none is stored.
+    asked for, or none is stored. `part` is its partition in PostgreSQL.
     """
 
     page: Page
@@ -63,6 +98,7 @@ class StoredPage:
     page_id: int
     url_status: str
     zstd: bytes | None = None
+    part: int = 0
 
     @property
     def host(self) -> str:
@@ -98,51 +134,64 @@ class StoredLink(NamedTuple):
     nofollow: int
 
 
-class PageReader:
-    """Pages of a selection from one snapshot of the database at `path`. `cursor` stands behind all that it shows."""
+_Batches: TypeAlias = AsyncGenerator[Sequence[Sequence[Any]]]
 
-    def __init__(self, path: Path, connection: aiosqlite.Connection, selection: Selection, cursor: str) -> None:
-        self.connection, self.selection, self.cursor = connection, selection, cursor
-        self.path, self._whole = path, replace(selection, span=None, whole_hosts=False)
+
+class PageReader:
+    """Pages of a selection from one snapshot of a database. `cursor` stands behind all that it shows."""
+
+    def __init__(self, reader: Reader, selection: Selection, cursor: str) -> None:
+        self.selection, self.cursor = selection, cursor
+        self._reader, self._whole = reader, replace(selection, span=None, whole_hosts=False)
+
+    @property
+    def db(self) -> Location:
+        """The database."""
+        return self._reader.db
+
+    @property
+    def has_hashes(self) -> bool:
+        """Whether ids are hashes of texts, of 64 bits with a sign and never 0, and no numbers from 1 on."""
+        return self._reader.dialect is Dialect.POSTGRES
 
     async def count(self) -> int:
         """How many pages there are. Takes some seconds where there are a million."""
         with self._explained():
             query = self.selection.count()
-            return int((await self._read(query.sql, *query.parameters))[0][0])
+            return int((await self._reader.fetch(query.sql, *query.parameters))[0][0])
 
     async def pages(
         self, fields: Collection[str], *, with_bodies: bool = False, by: Sequence[str] = ()
     ) -> AsyncGenerator[StoredPage]:
-        """Each page once, in the order in which their URLs were found. `fields` are names of fields of `Page`.
+        """Each page once, in the order in which their URLs were found, of PostgreSQL host by host. `fields` are names
+        of fields of `Page`.
 
         `by`: those first that are alike in these columns (see `PARTED_BY`), and so on.
         """
-        chosen = await self._ordered(by) if by else self.selection.chosen()
-        sql = _READ.format(
-            body="b.zstd" if with_bodies else "NULL",
-            columns=page_columns(fields),
-            chosen=chosen.sql,
-            order="place" if by else "url_id",
-            attempt=OF_ATTEMPT,
-            bodies=_BODIES if with_bodies else "",
-        )
+        parts: dict[str, Text] = {
+            "body": "b.zstd" if with_bodies else "NULL",
+            "columns": page_columns(fields),
+            "attempt": OF_ATTEMPT,
+            "bodies": _BODIES if with_bodies else "",
+        }
         with_links = "links" in fields or "link_details" in fields
         size = _BATCH_OF_BODIES if with_bodies else _BATCH
-        async with aclosing(self._batches(Condition(sql, chosen.parameters), size)) as batches:
+        rows_of = self._of_postgres if self.has_hashes else self._of_file
+        async with aclosing(rows_of(parts, by, size)) as batches:
             async for rows in batches:
-                pages = await pages_of([row[4:] for row in rows], self._read, with_links=with_links)
-                for (url_id, page_id, status, zstd, *_more), page in zip(rows, pages, strict=True):
-                    yield StoredPage(page=page, url_id=url_id, page_id=page_id, url_status=status, zstd=zstd)
+                pages = await pages_of([row[5:] for row in rows], self._reader, with_links=with_links)
+                for (url_id, page_id, status, zstd, part, *_more), page in zip(rows, pages, strict=True):
+                    yield StoredPage(page=page, url_id=url_id, page_id=page_id, url_status=status, zstd=zstd, part=part)
 
-    async def links_of(self, page_ids: Sequence[int]) -> list[StoredLink]:
+    async def links_of(self, pages: Sequence[StoredPage]) -> list[StoredLink]:
         """The links of these versions, page by page."""
-        return [StoredLink(*row) for row in await self._read(_LINKS, orjson.dumps(page_ids).decode())]
+        keys = [(page.part, page.page_id) if self.has_hashes else page.page_id for page in pages]
+        return [StoredLink(*row) for row in await self._reader.fetch(_LINKS, orjson.dumps(keys).decode())]
 
     async def listing(self) -> AsyncGenerator[tuple[str, int]]:
         """The URL of each page, and its row in `pages`; also of those that the span does not speak of."""
         chosen = self._whole.chosen()
-        async with aclosing(self._batches(Condition(_LISTING.format(chosen=chosen.sql), chosen.parameters))) as batches:
+        async with aclosing(self._batches(_LISTING.format(chosen=chosen.sql), chosen.parameters)) as batches:
             async for rows in batches:
                 for url, page_id in rows:
                     yield url, page_id
@@ -150,39 +199,49 @@ class PageReader:
     async def among(self, urls: Sequence[str]) -> set[str]:
         """Which of these URLs are those of pages in `listing`."""
         chosen = self._whole.chosen()
+        asked = orjson.dumps([self._reader.key_of(url) or url for url in urls]).decode()
         with self._explained():
-            found = await self._read(_AMONG.format(chosen=chosen.sql), orjson.dumps(urls).decode(), *chosen.parameters)
+            found = await self._reader.fetch(_AMONG.format(chosen=chosen.sql), asked, *chosen.parameters)
         return {row[0] for row in found}
 
     async def changed_hosts(self) -> list[str]:
         """The hosts of which the span of the selection speaks."""
         query = self.selection.changed_hosts()
-        return [row[0] for row in await self._read(query.sql, *query.parameters)]
+        return [row[0] for row in await self._reader.fetch(query.sql, *query.parameters)]
 
     async def removed(self) -> AsyncGenerator[Removed]:
         """What the span of the selection speaks of, and is not among its pages."""
-        async with aclosing(self._batches(self.selection.went())) as batches:
+        async with aclosing(self._batches(*self.selection.went())) as batches:
             async for rows in batches:
                 for row in rows:
                     yield Removed(*row)
 
+    async def _of_file(self, parts: Mapping[str, Text], by: Sequence[str], size: int) -> _Batches:
+        chosen = await self._ordered(by) if by else self.selection.chosen()
+        sql = Sql.same(_READ).format(**parts, chosen=chosen.sql, order="place" if by else "url_id")
+        async with aclosing(self._batches(sql, chosen.parameters, size)) as batches:
+            async for rows in batches:
+                yield rows
+
+    async def _of_postgres(self, parts: Mapping[str, Text], by: Sequence[str], size: int) -> _Batches:
+        chosen, sql = self.selection.chosen(by), Sql.same(_READ_THESE).format(**parts)
+        keys = chosen.sql if by else _KEYS.format(chosen=chosen.sql)
+        async with aclosing(self._batches(keys, chosen.parameters, size)) as batches:
+            async for rows in batches:
+                yield await self._reader.fetch(sql, orjson.dumps(rows).decode())
+
     async def _ordered(self, by: Sequence[str]) -> Condition:
         """The chosen ones in that order, from a temporary table: to sort the pages themselves would take their size."""
         query = self.selection.chosen(by)
-        await self._read("DROP TABLE IF EXISTS temp.parted")
-        await self._read(f"CREATE TEMP TABLE parted AS {query.sql}", *query.parameters)
+        await self._reader.fetch("DROP TABLE IF EXISTS temp.parted")
+        await self._reader.fetch(f"CREATE TEMP TABLE parted AS {query.sql}", *query.parameters)
         return Condition("SELECT url_id, page_id, rowid AS place FROM temp.parted", ())
 
-    async def _batches(self, query: Condition, size: int = _BATCH) -> AsyncGenerator[Sequence[Sequence[Any]]]:
+    async def _batches(self, sql: Text, parameters: Sequence[Any], size: int = _BATCH) -> _Batches:
         with self._explained():
-            rows_of = stream(self.path, self.connection, query.sql, query.parameters, size)
-            async with aclosing(rows_of) as batches:
+            async with aclosing(self._reader.stream(sql, parameters, size)) as batches:
                 async for rows in batches:
                     yield rows
-
-    async def _read(self, sql: str, *parameters: Any) -> list[Any]:
-        with explained(self.path):
-            return list(await self.connection.execute_fetchall(sql, parameters))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -190,15 +249,14 @@ class PageReader:
         try:
             yield
         except DatabaseFailedError as error:
-            cause = error.__cause__
-            if self.selection.pages.where is None or type(cause) is not sqlite3.OperationalError:
+            if self.selection.pages.where is None or not self._reader.blames_the_query(error):
                 raise
-            raise UsageError(f"--where: {cause}") from error
+            raise UsageError(f"--where: {error.__cause__}") from error
 
 
 @asynccontextmanager
 async def open_pages(
-    path: Path, chosen: PageFilter, since: str | None = None, *, whole_hosts: bool = False
+    db: Location, chosen: PageFilter, since: str | None = None, *, whole_hosts: bool = False
 ) -> AsyncIterator[PageReader]:
     """Read the pages that pass the filter; `since`: only what has happened after this cursor; with `whole_hosts` all of
     the hosts where anything has.
@@ -206,15 +264,14 @@ async def open_pages(
     Raises `UsageError` for a run that does not exist, a condition that cannot be used, and what is no cursor of this
     database; `DatabaseFailedError` if there is no crawl database.
     """
-    async with open_archive(path) as connection:
+    async with open_database(db) as reader:
         if chosen.where is not None:
-            check_condition(path, "stored_pages", chosen.where)
-        async with snapshot(path, connection):
+            await reader.check_condition("stored_pages", chosen.where)
+        async with reader.snapshot():
             if chosen.run is not None:
-                await check_run(path, connection, chosen.run)
-            if since is None:
-                selection, cursor = Selection(pages=chosen), await newest_cursor(path, connection)
-            else:
-                span = await span_since(path, connection, since)
-                selection, cursor = Selection(pages=chosen, span=span, whole_hosts=whole_hosts), span.cursor
-            yield PageReader(path, connection, selection, cursor)
+                await check_run(reader, chosen.run)
+            span = None if since is None else await span_since(reader, since)
+            cursor = await newest_cursor(db, reader) if span is None else span.cursor
+            is_of_hosts = whole_hosts and span is not None
+            selection = Selection(pages=chosen, span=span, whole_hosts=is_of_hosts, dialect=reader.dialect)
+            yield PageReader(reader, selection, cursor)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crawler.archive.answers import Attempt, Step, UrlState, Why
-from crawler.archive.finding import Read
+from crawler.archive.dialect import Sql
 from crawler.archive.ruling import (
     Facts,
     Rules,
@@ -26,16 +26,30 @@ from crawler.urls import drop_params
 
 if TYPE_CHECKING:
     from crawler.archive.archive import Archive
+    from crawler.archive.reading import Reader
 
 _MAX_STEPS = 1000  # back to a seed
-_CHAIN = f"""
+_CHAIN = Sql(
+    f"""
 WITH RECURSIVE back (id, place) AS (
     SELECT ?, 0 UNION ALL
     SELECT u.found_on, b.place + 1 FROM back AS b JOIN urls AS u ON u.id = b.id
     WHERE u.found_on IS NOT NULL AND b.place < {_MAX_STEPS}
 )
 SELECT u.url, u.found_by, u.discovered_at FROM back AS b JOIN urls AS u ON u.id = b.id ORDER BY b.place DESC
-"""  # noqa: S608 - our own number
+""",  # noqa: S608 - our own number
+    f"""
+WITH RECURSIVE back (url, found_by, discovered_at, found_on_host, found_on, place) AS (
+    SELECT url, found_by, discovered_at, found_on_host, found_on, 0 FROM urls WHERE (part, host_id, id) = (?, ?, ?)
+    UNION ALL
+    SELECT u.url, u.found_by, u.discovered_at, u.found_on_host, u.found_on, b.place + 1
+    FROM back AS b JOIN urls AS u ON u.part = (b.found_on_host & (SELECT parts - 1 FROM meta))::int
+        AND (u.host_id, u.id) = (b.found_on_host, b.found_on)
+    WHERE b.place < {_MAX_STEPS}
+)
+SELECT url, found_by, discovered_at FROM back ORDER BY place DESC
+""",  # noqa: S608 - our own number
+)
 _LAST_OPTIONS = "SELECT options FROM runs ORDER BY id DESC LIMIT 1"
 
 
@@ -55,12 +69,12 @@ def foretold(url: str, rules: Rules) -> Why:
     )
 
 
-async def why_of(archive: Archive, read: Read, url: str, rules: Rules | None, now: float) -> Why:
+async def why_of(archive: Archive, reader: Reader, url: str, rules: Rules | None, now: float) -> Why:
     """All that decides about a URL, which need not be known. `rules` None: those of the last run."""
-    rules = rules or await _rules_of_last_run(read)
+    rules = rules or await _rules_of_last_run(reader)
     if await archive.state(url) is None:
         url = drop_params(url, rules.config.scope.drop_param)  # as it would be stored
-    facts = await read_facts(read, url)
+    facts = await read_facts(reader, url)
     robots = robots_word(url, rules.config, facts)
     ruling = judged(url, rules, facts, robots)
     why = Why(
@@ -75,18 +89,21 @@ async def why_of(archive: Archive, read: Read, url: str, rules: Rules | None, no
         last_limit=limit_of_last_run(rules, facts),
     )
     state = await archive.state(url)
-    return why if state is None else await _with_its_story(archive, read, why, state, rules, facts)
+    return why if state is None else await _with_its_story(archive, reader, why, state, rules, facts)
 
 
-async def _rules_of_last_run(read: Read) -> Rules:
-    rows = await read(_LAST_OPTIONS)
+async def _rules_of_last_run(reader: Reader) -> Rules:
+    rows = await reader.fetch(_LAST_OPTIONS)
     stored = json.loads(rows[0][0]) if rows else {}
     config, _changes = CrawlConfig().resumed(stored, ())
     return Rules(config=config, source="the last run")
 
 
-async def _with_its_story(archive: Archive, read: Read, why: Why, state: UrlState, rules: Rules, facts: Facts) -> Why:
-    chain = [Step(url=row[0], found_by=row[1], discovered_at=row[2]) for row in await read(_CHAIN, facts.url_id)]
+async def _with_its_story(
+    archive: Archive, reader: Reader, why: Why, state: UrlState, rules: Rules, facts: Facts
+) -> Why:
+    key = reader.key_of(state.url) or (facts.url_id,)
+    chain = [Step(url=row[0], found_by=row[1], discovered_at=row[2]) for row in await reader.fetch(_CHAIN, *key)]
     attempts = await archive.attempts(state.url)
     cause = facts.cause if state.status == UrlStatus.EXCLUDED else None
     return replace(

@@ -7,19 +7,19 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from crawler.archive.changes import BEGINNING, NOW, newest_cursor, read_changes
-from crawler.archive.reading import open_archive
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.archive.reading import open_database
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.config import DEFAULT_DB
+from crawler.location import Location
 
 
 def changes(
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     since: Annotated[
         str | None,
@@ -39,13 +39,13 @@ def changes(
     asyncio.run(_print(db, since, limit))
 
 
-async def _print(db: Path, since: str | None, limit: int | None) -> None:
-    async with open_archive(db) as connection:
+async def _print(db: Location, since: str | None, limit: int | None) -> None:
+    async with open_database(db) as reader:
         if since == NOW:
-            _print_line({"cursor": await newest_cursor(db, connection)})
+            _print_line({"cursor": await newest_cursor(db, reader)})
             return
         cursor = since if since is not None else BEGINNING
-        async for entry in read_changes(db, connection, cursor, limit):
+        async for entry in read_changes(db, reader, cursor, limit):
             cursor = entry.cursor
             _print_line(asdict(entry))
         _print_line({"cursor": cursor})

@@ -17,12 +17,13 @@ from crawler.archive.filters import PageFilter, UrlFilter, parse_statuses
 from crawler.archive.search import checked_language
 from crawler.archive.selection import PARTED_BY
 from crawler.archive.stored_pages import PageReader, open_pages
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.cli.rows import OnHost, UrlGlob
 from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
 from crawler.content.markdown import Content
 from crawler.errors import UsageError
+from crawler.location import Location
 from crawler.output.exports.bar import bar
 from crawler.output.exports.columns import COLUMNS, chosen_columns
 from crawler.output.exports.export import Export, ExportOptions
@@ -74,7 +75,7 @@ def export(
         str,
         typer.Argument(metavar="FILE", help="Where to; for some formats a folder. - is standard output."),
     ] = _STDOUT,
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     host: OnHost = None,
     url: UrlGlob = None,
@@ -238,7 +239,7 @@ def _content(form: ExportFormat, given: Content | None) -> Content:
     return given or Content.MAIN
 
 
-def _target(form: ExportFormat, file: str, db: Path, *, is_parted: bool) -> Target:
+def _target(form: ExportFormat, file: str, db: Location, *, is_parted: bool) -> Target:
     """Raises `UsageError` where nothing of that format can be written there."""
     if file == _STDOUT:
         if is_parted:
@@ -247,7 +248,7 @@ def _target(form: ExportFormat, file: str, db: Path, *, is_parted: bool) -> Targ
             raise UsageError(f"{form.name} is nothing for a terminal; name a file")
         return Target()
     path = Path(file)
-    places = {os.path.realpath(one) for one in database_at(db).files()}
+    places = {os.path.realpath(one) for one in database_at(db).files()} if isinstance(db, Path) else set()
     if os.path.realpath(path) in places:
         raise UsageError(f"{FLAG} {path} belongs to the database; name another file")
     is_document = bool(form.suffix) and (path.is_dir() or form.suffix not in path.suffixes)
@@ -281,7 +282,7 @@ def _check_increment(task: _Task, given: str) -> None:
         raise UsageError(f"{given} tells of pages by their URLs; add url to --columns")
 
 
-async def _export(db: Path, task: _Task) -> None:
+async def _export(db: Location, task: _Task) -> None:
     write, began = task.form.load(), time.monotonic()
     async with open_pages(db, task.pages, task.since, whole_hosts=bool(task.options.by)) as reader:
         with bar(await _total(reader, task.target)) as tell:

@@ -16,11 +16,12 @@ import typer
 from crawler.archive.archive import open_crawl
 from crawler.archive.filters import UrlFilter
 from crawler.archive.listing import LISTINGS, Listing, Question, listing_of, words
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.cli.rows import AsJson, Limit, OnHost, OutputFormat, UrlGlob, chosen
 from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
+from crawler.location import Location
 from crawler.output.tables import Format, column, write_rows
 from crawler.storage.location import database_at
 
@@ -38,7 +39,7 @@ def list_rows(
             autocompletion=words,
         ),
     ] = None,
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     host: OnHost = None,
     url: UrlGlob = None,
@@ -66,12 +67,13 @@ def list_rows(
     asyncio.run(_list(db, question, form))
 
 
-def _listing(word: str, db: Path) -> Listing:
+def _listing(word: str, db: Location) -> Listing:
     """Raises `UsageError`, which says what may have been meant."""
     try:
         return listing_of(word)
     except UsageError:
-        if database_at(db).exists() and (of_rule := asyncio.run(_of_rule(word, db))) is not None:
+        is_there = database_at(db).exists() if isinstance(db, Path) else True
+        if is_there and (of_rule := asyncio.run(_of_rule(word, db))) is not None:
             return of_rule
         near = nearest(word.lower().replace("-", "_"), words())
         if near is None:
@@ -79,7 +81,7 @@ def _listing(word: str, db: Path) -> Listing:
         raise UsageError(f"there is no view {word!r}; did you mean {near}? `crawler list` shows them all") from None
 
 
-async def _of_rule(word: str, db: Path) -> Listing | None:
+async def _of_rule(word: str, db: Location) -> Listing | None:
     """The view of an extraction rule, which only this database has."""
     async with open_crawl(db) as archive:
         try:
@@ -93,7 +95,7 @@ def _columns(listing: Listing, form: Format) -> Sequence[str]:
     return listing.shown if form is Format.TABLE else tuple(listing.view.columns)
 
 
-async def _list(db: Path, question: Question, form: Format) -> None:
+async def _list(db: Location, question: Question, form: Format) -> None:
     async with open_crawl(db) as archive, _patience(question) as arrived:
         rows = archive.answers(question)
         number = await write_rows([column(name) for name in question.selected], _noting(rows, arrived), form)

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 import typer
@@ -16,10 +15,11 @@ from rich.console import Console
 from crawler.archive.answers import UrlDetails
 from crawler.archive.archive import Archive, open_crawl
 from crawler.archive.markdown import check_extra
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.config import DEFAULT_DB
 from crawler.content.markdown import Content
 from crawler.errors import UsageError
+from crawler.location import Location
 from crawler.output.details import as_data, print_details
 from crawler.output.front_matter import markdown_document
 from crawler.output.safe_text import printable
@@ -38,7 +38,7 @@ UrlArgument = Annotated[
 
 def show(
     url: UrlArgument,
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     version: Annotated[
         int | None, typer.Option("--version", min=1, metavar="N", help="Show version N, the oldest being 1.")
@@ -70,12 +70,12 @@ def show(
     asyncio.run(_show(db, url, version, print_it))
 
 
-async def _show(db: Path, text: str, version: int | None, print_it: Print) -> None:
+async def _show(db: Location, text: str, version: int | None, print_it: Print) -> None:
     async with open_crawl(db, notify=tell) as archive:
         await print_it(archive, await known(archive, text, db), version)
 
 
-async def known(archive: Archive, text: str, db: Path) -> str:
+async def known(archive: Archive, text: str, db: Location) -> str:
     """The URL as it is stored. Raises `UsageError`, which names what may be meant, if it was never seen."""
     url = await archive.find(text)
     if url is not None:

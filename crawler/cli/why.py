@@ -15,9 +15,10 @@ from rich.console import Console
 from crawler.archive.archive import open_crawl
 from crawler.archive.finding import meant
 from crawler.cli.crawl_file import HOSTS, SEEDS, read_crawl_file
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.cli.show import PLAIN_WIDTH, UrlArgument, tell
 from crawler.config import DEFAULT_DB, CrawlConfig
+from crawler.location import Location
 from crawler.storage.location import database_at
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def why(
     url: UrlArgument,
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> None:
@@ -50,7 +51,7 @@ def why(
         print_why(console, found, near)
 
 
-async def _ask(db: Path, text: str, rules: Rules | None) -> tuple[Why, list[str]]:
+async def _ask(db: Location, text: str, rules: Rules | None) -> tuple[Why, list[str]]:
     """And what may be meant instead of a URL that was never seen."""
     async with open_crawl(db, notify=tell) as archive:
         url = await archive.find(text)

@@ -60,13 +60,13 @@ class Export:
 
     async def links(self, at_once: int) -> AsyncIterator[list[StoredLink]]:
         """The links of the pages, those of so many pages together."""
-        page_ids: list[int] = []
+        some: list[StoredPage] = []
         async for page in self.pages(()):
-            page_ids.append(page.page_id)
-            if len(page_ids) == at_once:
-                yield await self.reader.links_of(page_ids)
-                page_ids.clear()
-        yield await self.reader.links_of(page_ids)
+            some.append(page)
+            if len(some) == at_once:
+                yield await self.reader.links_of(some)
+                some.clear()
+        yield await self.reader.links_of(some)
 
     def removed(self) -> AsyncIterator[Removed]:
         """What is to be taken away; nothing where it is no increment."""

@@ -1,12 +1,14 @@
 """The graph of links as GraphML (http://graphml.graphdrawing.org), for networkx, Gephi, igraph and the like.
 
 A node is a URL: a page that was chosen, or what such a page links to; an edge is a link, one for each page and target.
-Invariant: a node stands once, before its edges; all that is held of the graph is a bit for each URL of the crawl.
+Invariant: a node stands once, before its edges; all that is held of the graph is a bit for each URL of the crawl, or at
+most 24 bytes for each URL of the graph where URLs have hashes for numbers.
 """
 
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
@@ -35,7 +37,7 @@ _AT_ONCE = 256  # pages whose links are read together
 
 async def write(export: Export) -> None:
     """Write the nodes of the chosen pages, then the links, each behind the node that it leads to."""
-    seen = _Seen()
+    seen = _SeenHashes() if export.reader.has_hashes else _Seen()
     with export.target.stream() as file:
         file.write(_BEGIN.format(keys=_keys("node", _NODE) + _keys("edge", _EDGE)).encode())
         async with aclosing(export.reader.pages(())) as pages:
@@ -65,6 +67,38 @@ class _Seen:
         is_new = not self._bits[place] & bit
         self._bits[place] |= bit
         return is_new
+
+
+class _SeenHashes:
+    """The same, by hashes, of which none is 0: each stands at the place that its last bits say, or soon behind it."""
+
+    def __init__(self) -> None:
+        self._table = array("q", bytes(8 * 1024))
+        self._number = 0
+
+    def add(self, url_id: int) -> bool:
+        """Whether it is new."""
+        if self._number * 3 > len(self._table) * 2:
+            self._grow()
+        place = self._place(url_id)
+        if self._table[place]:
+            return False
+        self._table[place] = url_id
+        self._number += 1
+        return True
+
+    def _place(self, url_id: int) -> int:
+        last = len(self._table) - 1  # a power of two, less one
+        place = url_id & last
+        while self._table[place] not in (0, url_id):
+            place = place + 1 & last
+        return place
+
+    def _grow(self) -> None:
+        known, self._table = self._table, array("q", bytes(16 * len(self._table)))
+        for url_id in known:
+            if url_id:
+                self._table[self._place(url_id)] = url_id
 
 
 def _values(page: StoredPage) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _MAX_URL_CHARS = 200
 
 async def write(export: Export) -> None:
     """Write the documents."""
-    async with open_markdown(export.reader.path, export.options.content, notify=export.notify) as maker:
+    async with open_markdown(export.reader.db, export.options.content, notify=export.notify) as maker:
         await write_documents(export, _Documents(export, maker).of(export.pages(["text"], with_bodies=True)))
 
 

@@ -14,6 +14,7 @@ import asyncpg
 from crawler.errors import DatabaseFailedError, no_crawl_in
 from crawler.storage.postgres.connection import Connection, shown
 from crawler.storage.postgres.ids import MAX_PARTS, PARTS
+from crawler.storage.postgres.views import STORED_MARK, mark, renew_views
 
 SCHEMA = 1  # that this program writes
 
@@ -31,7 +32,7 @@ ORDER BY c.relname LIMIT 1
 
 
 async def prepared(connection: Connection, db: str, parts: int | None = None, *, is_copied: bool = False) -> int:
-    """Create the crawl database where there is nothing; returns its number of partitions.
+    """Create the crawl database where there is nothing, or renew its views; returns its number of partitions.
 
     `parts`: as many are asked for; None: as many as there are, `PARTS` in a new one. `is_copied`: it may be half of a
     copy, with which the caller goes on. Raises `DatabaseFailedError` where something else is stored there, or with
@@ -44,6 +45,8 @@ async def prepared(connection: Connection, db: str, parts: int | None = None, *,
         found = await checked(connection, db)
     if parts is not None and parts != found:
         raise DatabaseFailedError(f"{shown(db)} has {found} partitions, and never another number ({parts} are wanted)")
+    if await connection.fetchval(STORED_MARK) != mark():
+        await _renew_views(connection)
     return found
 
 
@@ -82,11 +85,19 @@ async def _parts(connection: Connection, db: str, *, is_copied: bool = False) ->
     return int(parts)
 
 
+async def _renew_views(connection: Connection) -> None:
+    """Those of another version of this program; who asks for them meanwhile waits."""
+    async with connection.transaction():
+        await connection.execute("SELECT 1 FROM meta FOR UPDATE")  # one process after the other
+        await connection.execute(renew_views())
+
+
 async def _create(connection: Connection, parts: int) -> None:
     """In one transaction. Its first statement makes all others wait that try the same, and fail after it."""
     if parts & (parts - 1) or not 0 < parts <= MAX_PARTS:
         raise ValueError(f"{parts} partitions: a power of two up to {MAX_PARTS} is needed")
     async with connection.transaction():
         await connection.execute(files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))
+        await connection.execute(renew_views())
         await connection.execute(_NEW_META, SCHEMA, parts, version("crawler"))
         await connection.execute(_NEW_PARTS, parts)
