@@ -111,3 +111,6 @@ class OriginAccess(Protocol):
 
 class RunFetcher(Fetcher, OriginAccess, Protocol):
     """All that a run asks of its fetcher."""
+
+    def divide_rate(self, processes: int) -> None:
+        """So many share what `--max-rate` allows; this one has its part of it."""

@@ -19,7 +19,7 @@ from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.reader import is_unread_pdf
 from crawler.counters import Counters
-from crawler.errors import CrawlerError
+from crawler.errors import CrawlerError, LeaseLostError
 from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
 from crawler.frontier.supply import most_pages_of_any
@@ -40,7 +40,7 @@ from crawler.records import Claim, EndReason, Failure, FailureKind, UrlKind, Vis
 from crawler.resumption import sendable, sendable_by
 from crawler.seeds import Seed
 from crawler.start import Start, other_sites
-from crawler.storage.interface import STOP_SIGNAL, Store
+from crawler.storage.interface import STOP_SIGNAL, Inbox, Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor
 
@@ -57,6 +57,7 @@ _SIGNALS = {
 
 _NAMED_SEEDS = 20  # that failed, in the summary
 _ASKED = {*_SIGNALS.values(), EndReason.STOPPED}
+_OF_ALL = {EndReason.COMPLETE, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS, EndReason.MAX_RUNTIME}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ class Parts:
     parser: Parser
     counters: Counters
     warc: WarcArchive | None = None
+    inbox: Inbox | None = None  # None: that of the database
 
 
 class Run:
@@ -98,8 +100,11 @@ class Run:
         self._visitor = Visitor(
             config, parts.fetcher, parts.parser, self.frontier, clock, calls, frozenset(code.readers)
         )
-        inbox = database_at(config.db).inbox(partial(observer.notify, urgent=True))
-        self._inbox = InboxWatcher(inbox, self.frontier, parts.fetcher, observer.notify)
+        self._share = parts.store.share
+        inbox = parts.inbox or database_at(config.db).inbox(partial(observer.notify, urgent=True))
+        self._inbox = InboxWatcher(
+            inbox, self._share, self.frontier, parts.fetcher, observer.notify, self._stop_with_others
+        )
         self._stop_reason: EndReason | None = None
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
@@ -119,6 +124,7 @@ class Run:
         self._pages_before = await self._start.begin(seeds, self._code.record())
         self._unstored_before = await self._store.unstored_links()
         await self._inbox.take_notes()
+        await self._share.opened()
 
     async def crawl(self) -> Summary:
         """Work until nothing is left, a limit is reached, or somebody stops it; then drain, commit and report."""
@@ -126,9 +132,9 @@ class Run:
         if self._config.run.max_runtime_s is not None:
             loop.call_later(self._config.run.max_runtime_s, self.stop, EndReason.MAX_RUNTIME)
         writer = loop.create_task(self.frontier.writer.run())
-        writer.add_done_callback(lambda _writer: self.frontier.stop())
+        writer.add_done_callback(self._end_with)
         inbox = loop.create_task(self._inbox.watch())
-        inbox.add_done_callback(lambda _inbox: self.frontier.stop())
+        inbox.add_done_callback(self._end_with)
         end_reason = EndReason.FAILED
         try:
             end_reason = await self._work()
@@ -139,15 +145,30 @@ class Run:
             self._inbox.close()
             self.frontier.writer.close()
             await self._last_commit(writer, inbox)
-            summary = await self._summarize(self._stop_reason or end_reason)
-            await self.frontier.keep_pauses()
-            await self._store.end_run(EndReason(summary.end_reason), summary.as_dict(), self._clock.wall())
+            summary = await self._end(self._stop_reason or end_reason)
         if summary.unstored_links > self._unstored_before:
             self._observer.notify(not_stored(summary.unstored_links))
         if summary.complete and not self.frontier.any_tried and not summary.pending:
             told = nothing_due(*await self._store.freshness(), now=self._clock.wall())
             self._observer.notify(told, urgent=True)  # a person has to change the command, or be content
         return summary
+
+    async def _end(self, reason: EndReason) -> Summary:
+        await self.frontier.give_back_pages()
+        if reason in _OF_ALL:
+            await self._share.tell_end(reason)
+        summary = await self._summarize(reason)
+        await self.frontier.keep_pauses()
+        recorded = await self._store.end_run(EndReason(summary.end_reason), summary.as_dict(), self._clock.wall())
+        if recorded is None:
+            self._observer.notify("the run goes on: other workers have their share in it")
+        return summary if recorded is None else summary.recorded_as(recorded)
+
+    def _end_with(self, task: asyncio.Task[None]) -> None:
+        """One that the run cannot do without is over. Where its share is lost, nothing that is under way counts."""
+        self.frontier.stop()
+        if not task.cancelled() and isinstance(task.exception(), LeaseLostError):
+            self._out_of_grace.set()
 
     async def _last_commit(self, writer: asyncio.Task[None], inbox: asyncio.Task[None]) -> None:
         """Wait for it even while being cancelled; where a closing loop has cancelled the writer too, take its place."""
@@ -176,6 +197,11 @@ class Run:
             self._inbox.close()
             self.frontier.stop()
 
+    def _stop_with_others(self, reason: EndReason) -> None:
+        """Somebody else has found that the run is to end."""
+        if self._stop_reason is None:
+            self.stop(reason)
+
     @property
     def ends_at_once(self) -> bool:
         """Whether it waits for nothing that is under way any more."""
@@ -189,8 +215,10 @@ class Run:
                     await self.frontier.check_what_is_known()
                 while (end_reason := await self.frontier.feed()) is EndReason.COMPLETE:
                     self._nothing_left_at = self._clock.wall()
-                    if not await asyncio.shield(self._inbox.take_notes()):  # a write must not be cancelled
+                    found = await asyncio.shield(self._inbox.take_notes())  # a write must not be cancelled
+                    if not found and await self._share.is_over(self._has_nothing_left):
                         break
+                    self.frontier.look_again()
                 if self._config.check.check and end_reason is not EndReason.STOPPED:
                     end_reason = await self._check(end_reason)
                 await self._drain()
@@ -200,6 +228,9 @@ class Run:
             expected, _others = errors.split(CrawlerError)
             raise (expected.exceptions[0] if expected is not None else errors) from None
         return end_reason
+
+    async def _has_nothing_left(self) -> bool:
+        return not self._inbox.is_busy and await self.frontier.has_nothing_left()
 
     async def _check(self, end_reason: EndReason) -> EndReason:
         """Ask for what the pages lead to and load. Seeds that are left for the crawl meanwhile are for the next run."""
@@ -302,7 +333,7 @@ async def open_run(
 
     Raises `CrawlerError` where something cannot be opened.
     """
-    counters = Counters()
+    counters, database = Counters(), database_at(config.db)
     fitting = fit_concurrency(config.politeness.concurrency, open_file_limit())
     if fitting.workers < config.politeness.concurrency:
         observer.notify(f"--concurrency lowered to {fitting.workers} to fit `ulimit -n`")
@@ -319,9 +350,11 @@ async def open_run(
             config.run.parse_timeout_s,
             eager=config.recrawl.max_age_s is None,
         ) as parser,
-        database_at(config.db).open_store() as store,
+        database.open_store() as store,
         _open_warc(config, store, observer.notify) as warc,
-        open_fetcher(
+    ):
+        clock = store.share.clock(clock)
+        async with open_fetcher(
             sendable(config.network),
             config.politeness,
             counters,
@@ -330,10 +363,10 @@ async def open_run(
             hosts=sendable_by(config.hosts),
             on_lookup=None if warc is None else warc.note_lookup,
             wall_clock=clock.wall,
-        ) as fetcher,
-    ):
-        parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters, warc=warc)
-        yield Run(config, parts, observer, clock, code)
+        ) as fetcher:
+            inbox = database.inbox(partial(observer.notify, urgent=True))
+            parts = Parts(store=store, fetcher=fetcher, parser=parser, counters=counters, warc=warc, inbox=inbox)
+            yield Run(config, parts, observer, clock, code)
 
 
 def _open_warc(

@@ -128,6 +128,9 @@ class FakeWebFetcher:
         """See `OriginAccess.authorize`."""
         self._credentials.authorize(origin, user, password)
 
+    def divide_rate(self, processes: int) -> None:
+        """It has no rate."""
+
     def close(self) -> None:
         """Forget the idle connections."""
         self._counters.connections_open -= sum(map(len, self._idle.values()))

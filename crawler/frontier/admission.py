@@ -39,8 +39,16 @@ _NOFOLLOW = Reason(ExclusionReason.NOFOLLOW)
 class Admission:
     """Judges URLs. Most links of a site are the same on every page, so that judgements are kept for a while."""
 
-    def __init__(self, config: ScopeConfig, notify: Callable[[str], None], hooks: HookCalls | None = None) -> None:
+    def __init__(
+        self,
+        config: ScopeConfig,
+        notify: Callable[[str], None],
+        hooks: HookCalls | None = None,
+        tell_root: Callable[[str, SeedMark], None] = lambda _url, _mark: None,
+    ) -> None:
+        """`tell_root` is called with each URL that widens the scope, for those who crawl along."""
         self._config = config
+        self._tell_root = tell_root
         self._hooks = hooks
         self._notify = notify
         self._scope = Scope(config)
@@ -142,8 +150,15 @@ class Admission:
         """Close what earlier runs closed: places on hosts."""
         self._bounds.restore(places)
 
-    def widen(self, url: str) -> bool:
-        """Make the URL a root of the scope; False where that changes nothing."""
+    def widen(self, url: str, mark: SeedMark = SeedMark.SEED_REDIRECT) -> bool:
+        """Make the URL a root of the scope, and tell those who crawl along; False where that changes nothing."""
+        widened = self.take_root(url)
+        if widened:
+            self._tell_root(url, mark)
+        return widened
+
+    def take_root(self, url: str) -> bool:
+        """The URL is a root of the scope, as all others know; False where it was one already."""
         widened = self._scope.add_root(url)
         if widened:
             self._judged.clear()

@@ -20,17 +20,40 @@ _MOST_NOTED_OF_HOST = 8
 
 
 class PageAllowance:
-    """The run's allowance (None: any number), and those of the hosts, which stand with them."""
+    """The run's allowance (None: any number), and those of the hosts, which stand with them.
 
-    __slots__ = ("_left",)
+    Where several processes share the run's, each draws a part of it, and another once that is lent.
+    """
+
+    __slots__ = ("_left", "is_drawn")
 
     def __init__(self, pages: int | None) -> None:
         self._left = pages
+        self.is_drawn = False  # in parts
 
     @property
     def is_spent(self) -> bool:
-        """Whether the run may lend no more pages: then it lends nothing else, either."""
+        """Whether the run may lend no more pages, unless more are drawn: then it lends nothing else, either."""
         return self._left == 0
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether there is nothing to lend before more is drawn."""
+        return self.is_drawn and not self._left
+
+    @property
+    def left(self) -> int:
+        """How many pages may be lent."""
+        return self._left or 0
+
+    def draw_parts(self) -> None:
+        """The run's pages are shared with others: what there is to lend is drawn from now on."""
+        self._left = 0
+        self.is_drawn = True
+
+    def add(self, pages: int) -> None:
+        """So many more were drawn; where negative, so many were given back."""
+        self._left = self.left + pages
 
     def spend(self, pages: int) -> None:
         """So many of the run's pages were stored before it was killed."""
@@ -52,7 +75,7 @@ class PageAllowance:
     def _change(self, host: HostState, claim: Claim, change: int) -> None:
         if claim.kind is not UrlKind.PAGE:
             return
-        if host.allowance is not None:
+        if host.allowance is not None and not host.leaves:
             host.allowance += change
         if self._left is not None:
             self._left += change

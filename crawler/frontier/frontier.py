@@ -28,7 +28,7 @@ from crawler.frontier.returning import Returning
 from crawler.frontier.robots_cache import RobotsCache
 from crawler.frontier.robots_conclusion import RobotsConclusion, RobotsParts
 from crawler.frontier.seeding import Seeding
-from crawler.frontier.supply import Supply, without_page_limits
+from crawler.frontier.supply import Supply, pauses_of, without_page_limits
 from crawler.frontier.workbench import Workbench
 from crawler.policy.checking import again_before
 from crawler.policy.habits import Habits
@@ -48,11 +48,16 @@ from crawler.records import (
     Visit,
 )
 from crawler.seeds import Seed
-from crawler.storage.interface import Store
+from crawler.storage.interface import News, Store
 from crawler.storage.writer import Writer
 
 if TYPE_CHECKING:
     from crawler.hooking import HookCalls
+
+
+_UNSURE_S = 0.1  # until it is asked again whether requests may be sent
+_DRAW_EVERY_S = 1.0  # where all pages were drawn, but not all are stored
+_KEEP_PAGES_S = 1.0  # for which pages that were drawn may wait for their hosts
 
 
 class Frontier:
@@ -76,14 +81,16 @@ class Frontier:
         self._store = store
         self._counters = counters
         self._clock = clock
-        self._admission = Admission(config.scope, notify, hooks)
+        self._share = store.share
+        self._share.attach(self.held_hosts)
+        self._admission = Admission(config.scope, notify, hooks, self._share.tell_root)
         self.seeding = Seeding(config, store, self._admission, clock)
         self._awaiting = AwaitingRules()
         self._robots = RobotsCache(config.network.product_token)
         self._workbench = Workbench(
             delay_s=config.politeness.delay_s,
             per_host=config.politeness.per_host,
-            per_ip=config.politeness.per_ip,
+            per_ip=self._per_ip(self._share.workers),
             concurrency=config.politeness.concurrency,
             max_pages=config.scope.max_pages,
             max_requests=config.run.max_requests,
@@ -106,6 +113,8 @@ class Frontier:
         self._uncommitted = 0  # results
         self._checks_before = 0.0, 0.0  # what was checked before is checked again: what was good, and what was not
         self._changes = Changes()
+        self._draw_at = 0.0  # when to ask for more pages again (monotonic)
+        self._pages_are_spent = False  # all that all processes may store
         self.any_tried = False  # a URL; a robots.txt that had expired may have been fetched again without that
 
     # --- the story: feed, lend, take back -----------------------------------------------------------------------
@@ -115,6 +124,8 @@ class Frontier:
         while not self._stopping:
             self._wake.clear()
             self._lend()
+            if self._workbench.allowance.is_lacking and await self._draw_pages():
+                continue
             if (reached := self._reached_limit()) is not None:
                 return reached
             if self._workbench.requests.are_lacking:
@@ -125,12 +136,17 @@ class Frontier:
             await self._in_turns(self._settle if ready else self._take_in, claims)
             if claims:
                 continue
-            if not self._workbench.lent and not self._uncommitted and await self._supply.is_exhausted():
+            if await self.has_nothing_left():
+                await self.give_back_pages()
                 return EndReason.COMPLETE
             if self._idle and self._workbench.is_empty():
                 self.writer.flush()  # what the next claims may come from
             await self._sleep()
         return EndReason.STOPPED
+
+    async def has_nothing_left(self) -> bool:
+        """Whether nothing is under way, in memory, or due soon enough to wait for."""
+        return not self._workbench.lent and not self._uncommitted and await self._supply.is_exhausted()
 
     async def check(self) -> EndReason:
         """Once `feed` has returned: lend what is only checked until nothing is left of that; returns why, as `feed`.
@@ -201,10 +217,18 @@ class Frontier:
 
     async def finish(self, visit: Visit) -> None:
         """Take back a claim with what it led to, and have it committed."""
+        host = self._workbench.host(visit.claim.host_id)
+        host.finishing += 1
+        try:
+            await self._finish(visit, host)
+        finally:
+            host.finishing -= 1
+        self._wake.set()
+
+    async def _finish(self, visit: Visit, host: HostState) -> None:
         listed = await self._listed(visit.listing, visit.claim) if visit.listing is not None else []
         results = await self._conclusion.of(visit, listed)
         self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
-        host = self._workbench.host(visit.claim.host_id)
         self._supply.note_if_low(host)
         if self._tell is not None:
             self._tell(visit, [result for result in results if not result.is_part])
@@ -222,7 +246,6 @@ class Frontier:
         origin = host.claims.origin(visit.claim.origin)
         if origin.parked and self._is_closed(origin):
             await self._release(host, origin)
-        self._wake.set()
 
     def stop(self) -> None:
         """Lend nothing more."""
@@ -232,9 +255,13 @@ class Frontier:
 
     async def keep_pauses(self) -> None:
         """Store until when the delay forbids another request to each host: the next run may begin at once."""
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        pauses = [(host.host_id, wall + host.ready_at - now) for host in self._workbench.hosts() if host.ready_at > now]
-        await self._store.keep_pauses(pauses)
+        await self._store.keep_pauses(pauses_of(self._workbench.hosts(), self._clock))
+
+    async def give_back_pages(self) -> None:
+        """Let others have the pages that were drawn and are not needed."""
+        if self._workbench.allowance.is_drawn and (pages := self._workbench.allowance.left):
+            self._workbench.allowance.add(-pages)
+            await self._share.give_back(pages)
 
     # --- how it begins ------------------------------------------------------------------------------------------
 
@@ -244,7 +271,10 @@ class Frontier:
         This run, which began at `started_at` (Unix seconds), has stored so many pages before it was killed; `rhythm`
         says what is to be fetched again.
         """
-        self._workbench.allowance.spend(pages_stored)
+        if self._share.draws_pages and self._config.scope.max_pages is not None:
+            self._workbench.allowance.draw_parts()
+        else:
+            self._workbench.allowance.spend(pages_stored)
         self._workbench.requests.spend(await self._store.requests_noted())
         self._supply.look_again(rhythm.horizon)
         self._returning.pace = rhythm.pace
@@ -258,14 +288,39 @@ class Frontier:
         self._wake.set()
         return readmitted
 
+    # --- those who crawl along -----------------------------------------------------------------------------------
+
+    async def hear(self, news: News) -> int:
+        """Take up what they tell; returns how many excluded URLs may enter because the scope is wider."""
+        self._workbench.share_addresses(self._per_ip(news.workers))
+        readmitted = await self.seeding.hear([url for url, _mark in news.roots])
+        self._supply.hear(news.hosts, grown=news.gained)
+        self._wake.set()
+        return readmitted
+
+    def look_again(self) -> None:
+        """Ask the store once more for what is due: others may have had their share in it."""
+        self._supply.poll_now()
+
+    def held_hosts(self) -> set[int]:
+        """The hosts of which something is in memory, under way or not committed."""
+        uncommitted = {result.claim.host_id for result in self.writer.uncommitted()}
+        return uncommitted | self._supply.held_hosts()
+
+    def _per_ip(self, workers: int) -> int:
+        """Owners of hosts at one address do not see each other: each has its part."""
+        return max(1, -(-self._config.politeness.per_ip // workers))
+
     # --- what a visit asks (see visit.Ledger) -------------------------------------------------------------------
 
     def admit(self, claim: Claim, address: str) -> bool:
         """Whether a request may go to this address now; where not, the claim is back in the workbench."""
-        admitted = self._workbench.admit(claim, address)
-        if not admitted:
-            self._wake.set()
-        return admitted
+        if not self._share.may_send():
+            self._workbench.turn_away(claim)
+        elif self._workbench.admit(claim, address):
+            return True
+        self._wake.set()
+        return False
 
     def sent(self, claim: Claim) -> None:
         """The claim's request has just been sent: pacing counts from now."""
@@ -278,6 +333,8 @@ class Frontier:
 
     def sending_in_s(self, claim: Claim) -> float:
         """Seconds until the claim's request may be sent: 0 unless connecting took so long that others had its turn."""
+        if not self._share.may_send():
+            return _UNSURE_S
         return self._workbench.sending_in_s(claim, self._clock.monotonic())
 
     def is_stranger(self, url: str) -> bool:
@@ -306,6 +363,8 @@ class Frontier:
     # --- lending ------------------------------------------------------------------------------------------------
 
     def _lend(self) -> None:
+        if not self._share.may_send():
+            return
         now = self._clock.monotonic()
         while self._idle and not self._stopping:
             if self._idle[0].done():
@@ -321,9 +380,21 @@ class Frontier:
         """The limit that lets the run lend nothing more, once all that was lent is back."""
         if self._workbench.lent:
             return None
-        if self._workbench.allowance.is_spent:
+        if self._workbench.allowance.is_spent and (self._pages_are_spent or not self._workbench.allowance.is_drawn):
             return EndReason.MAX_PAGES
         return EndReason.MAX_REQUESTS if self._workbench.requests.are_spent else None
+
+    async def _draw_pages(self) -> bool:
+        """Have pages to lend, of those that all processes share, if there is something to fetch."""
+        if self._workbench.is_empty() or self._clock.monotonic() < self._draw_at:
+            return False
+        pages = await self._share.draw(self._config.politeness.concurrency)
+        if pages:
+            self._workbench.allowance.add(pages)
+            return True
+        self._draw_at = self._clock.monotonic() + _DRAW_EVERY_S  # somebody may give some back until then
+        self._pages_are_spent = await self._share.are_pages_spent()
+        return False
 
     async def _note_requests(self) -> None:
         """Have the store note more requests, before they are lent."""
@@ -427,10 +498,15 @@ class Frontier:
 
     async def _sleep(self) -> None:
         """Until something happens, a host's time comes, or the store has to be asked again."""
+        now = self._clock.monotonic()
         moments = [self._supply.next_look_at()]
         ready_at = self._workbench.next_ready_at()
         if ready_at is not None and self._idle:
-            moments.append(ready_at)
+            moments.append(ready_at if self._share.may_send() else now + _UNSURE_S)
+        if self._workbench.allowance.is_lacking:
+            moments.append(max(self._draw_at, now + _UNSURE_S))
+        elif not self._workbench.lent and min(moments) > now + _KEEP_PAGES_S:
+            await self.give_back_pages()
         try:
             async with asyncio.timeout(max(0.0, min(moments) - self._clock.monotonic())):
                 await self._wake.wait()

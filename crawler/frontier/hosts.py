@@ -44,6 +44,8 @@ class HostState:
     slow: bool = False
     proven: bool = False  # quick: its last request was over in time; never both this and slow
     queued: bool = False  # in the heap or in a waiting queue
+    finishing: int = 0  # claims that are back, and of which not all is handed to the writer yet
+    leaves: bool = False  # it is about to be another process's: its allowance is 0, and stays so
 
     def next_origin(self) -> OriginState | None:
         """The origin whose turn it is to lend; None where the host may lend nothing now, whatever the time.

@@ -33,7 +33,7 @@ class Seeding:
     async def open(self, seeds: Sequence[Seed]) -> bool:
         """Take up the scope and the bounds of earlier runs, and add the seeds; returns whether they widen the scope."""
         for url in await self._store.roots():
-            self._admission.widen(url)
+            self._admission.take_root(url)
         self._admission.restore(await self._store.details(ExclusionReason.PAGES_ALIKE, ALIKE_PAGES))
         await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
         # After that: a host that was forbidden whole is one of its domain's again.
@@ -48,6 +48,11 @@ class Seeding:
     async def join(self, seeds: Sequence[Seed]) -> int:
         """Add seeds while the crawl runs; returns how many excluded URLs may enter because they widen the scope."""
         return await self.readmit() if await self._add(seeds) else 0
+
+    async def hear(self, roots: Sequence[str]) -> int:
+        """Take up what has widened the scope of those who crawl along; returns how many excluded URLs may enter."""
+        widened = [self._admission.take_root(url) for url in roots]
+        return await self.readmit() if any(widened) else 0
 
     async def readmit(self) -> int:
         """Decide again, in batches, about what earlier options excluded; returns how many URLs may enter now.
@@ -81,11 +86,12 @@ class Seeding:
 
     async def _add(self, seeds: Sequence[Seed]) -> bool:
         """Seeds that failed before are due again: they were asked for."""
-        widened = [self._admission.widen(seed.url) for seed in seeds]
+        widened = [self._admission.widen(seed.url, seed.target.seed) for seed in seeds]
         targets = [
             self._admission.target(seed.url, depth=0, seed=seed.target.seed, found_by=FoundBy.SEED) for seed in seeds
         ]
         if any(widened):
+            await self._store.share.publish()
             await self._store.set_decided(False)  # before a seed is stored that would not widen it once more
         now = self._clock.wall()
         await self._store.add(targets, now)

@@ -18,7 +18,7 @@ class Shares:
     """Counts loans, and keeps the hosts that wait for room in queues."""
 
     def __init__(self, *, per_ip: int, concurrency: int) -> None:
-        self._per_ip = per_ip
+        self.per_ip = per_ip  # may be changed at any time
         self._max_slow = max(1, concurrency // 2)
         self._max_unproven = max(1, concurrency - concurrency // 4)
         self._slow_lent = 0
@@ -48,7 +48,7 @@ class Shares:
         if loan.address == address:
             return True
         self._leave_address(loan)
-        if self._on_address[address] >= self._per_ip:
+        if self._on_address[address] >= self.per_ip:
             return False
         self._enter_address(loan, address)
         return True
@@ -68,7 +68,7 @@ class Shares:
             self._waiting_slow.append(host)
         elif not host.proven and self._unproven_lent >= self._max_unproven:
             (self._waiting_slow if host.slow else self._waiting_new).append(host)
-        elif host.address is not None and self._on_address.get(host.address, 0) >= self._per_ip:
+        elif host.address is not None and self._on_address.get(host.address, 0) >= self.per_ip:
             self._waiting_for_address.setdefault(host.address, deque()).append(host)
         else:
             return False
@@ -85,7 +85,7 @@ class Shares:
             if self._waiting_new:
                 woken.append(self._waiting_new.popleft())
         for address in list(self._left):
-            if self._on_address.get(address, 0) >= self._per_ip:
+            if self._on_address.get(address, 0) >= self.per_ip:
                 del self._left[address]
                 continue
             waiting = self._waiting_for_address[address]

@@ -58,6 +58,7 @@ class Supply:
         self._awaiting = awaiting
         self._robots = robots
         self._clock = clock
+        self._share = store.share
         self._has_own_limits = any((host.max_pages or host.max_requests) is not None for host in config.hosts)
         self._most_pages_of_any = most_pages_of_any(config)
         self._held: defaultdict[int, set[int]] = defaultdict(set)  # host id -> URL ids in memory, lent or uncommitted
@@ -88,7 +89,8 @@ class Supply:
 
     async def refill(self) -> list[Claim]:
         """Claims that are due and not held yet, for hosts that have few; they are held from now on."""
-        self._sweep()
+        if leaving := self._sweep():
+            await self._give_up(leaving)
         await self._load_hosts()
         hosts = [self._workbench.host(host_id) for host_id in self._needs_refill if host_id in self._workbench]
         hosts = [host for host in hosts if host.more and _may_have_others(host) and not host.reached_limit]
@@ -135,6 +137,18 @@ class Supply:
         if self._horizon is not None and host_id in self._workbench:
             self._note_gain(self._workbench.host(host_id))
 
+    def hear(self, hosts: Sequence[HostRecord], *, grown: bool) -> None:
+        """Others have found URLs of these hosts, or they are new in the share of this process, which has `grown`."""
+        self.committed((), hosts)
+        if grown:
+            self.poll_now()
+        if grown and not self._stale_left:
+            self.look_again(self._horizon)
+
+    def held_hosts(self) -> set[int]:
+        """The hosts (ids) that are in memory, or of which a claim is held."""
+        return {host.host_id for host in self._workbench.hosts()} | self._held.keys()
+
     async def look_at_all(self, host: HostState) -> None:
         """All of the host is due, whatever was planned; those that were looked at in this run are not."""
         if self._horizon is None or self._horizon.revisit_before is None:
@@ -177,7 +191,8 @@ class Supply:
         room = _MAX_HOSTS - len(self._workbench)
         if room <= 0:
             return
-        records = [record for record in self._gained.values() if record.host_id not in self._workbench]
+        gained = [record for record in self._gained.values() if record.host_id not in self._workbench]
+        records = [record for record in gained if self._share.keeps(record.host_id)]
         self._gained = {record.host_id: record for record in records[room:]}
         del records[room:]
         limit = min(room, _HOSTS_PER_READ)
@@ -240,7 +255,8 @@ class Supply:
 
     def _absent(self, records: Iterable[HostRecord]) -> list[HostRecord]:
         """Those that are not in memory and may lend. Each is looked up: those here get what has become due."""
-        return [record for record in records if not self._is_at_limit(record) and not self._is_here(record.host_id)]
+        absent = [one for one in records if not self._is_at_limit(one) and not self._is_here(one.host_id)]
+        return [record for record in absent if self._share.keeps(record.host_id)]
 
     def _is_at_limit(self, record: HostRecord) -> bool:
         """By its own settings; the store knows the limit of all hosts."""
@@ -280,10 +296,12 @@ class Supply:
             return
         own = settings_of(record.name, self._config.hosts)
         most = self._most_pages(record)
+        taken_at, now, wall = self._share.taken_over_at(record.host_id), self._clock.monotonic(), self._clock.wall()
         self._workbench.add_host(
             record.host_id,
             record.name,
-            ready_at=self._clock.monotonic() + max(0.0, record.back_off_until - self._clock.wall()),
+            ready_at=now + max(0.0, record.back_off_until - wall),
+            asked_at=None if taken_at is None else now + taken_at - wall,
             crawl_delay_s=0.0 if self._config.politeness.ignore_robots else self._robots.crawl_delay_s(record.name),
             pace_s=record.pace_s,
             allowance=None if most is None else max(0, most - record.run_pages),
@@ -294,18 +312,36 @@ class Supply:
         )
         self._needs_refill.add(record.host_id)
 
-    def _sweep(self) -> None:
-        """Let go of hosts that have nothing to lend, and of those that back off for longer than a run waits."""
-        now = self._clock.monotonic()
+    def _sweep(self) -> list[HostState]:
+        """Let go of hosts that have nothing to lend, and of those that back off for longer than a run waits.
+
+        Returns those that are to be another process's, and of which nothing is under way any more.
+        """
+        now, leaving = self._clock.monotonic(), list[HostState]()
         if now < self._sweep_at:
-            return
+            return leaving
         self._sweep_at = now + _SWEEP_EVERY_S
         for host in list(self._workbench.hosts()):
+            if not self._share.keeps(host.host_id):
+                self._workbench.dry_up(host)
+                if not (host.lent or host.finishing or self._is_uncommitted(host)):
+                    leaving.append(host)
+                continue
             idle = not host.lent and host.host_id not in self._needs_refill
             over = idle and (_is_done_with(host, now) or self._pauses_for_long(host, now))
             if over and not self._is_uncommitted(host):  # which takes longest to find out: last
-                self._released += self._workbench.withdraw(host.host_id)
-                self._released += self._awaiting.release_host(host.name)
+                self._let_go(host)
+        return leaving
+
+    def _let_go(self, host: HostState) -> None:
+        self._released += self._workbench.withdraw(host.host_id)
+        self._released += self._awaiting.release_host(host.name)
+
+    async def _give_up(self, leaving: Sequence[HostState]) -> None:
+        """Whoever takes these over is to know until when they pause."""
+        await self._store.keep_pauses(pauses_of(leaving, self._clock))
+        for host in leaving:
+            self._let_go(host)
 
     def _is_uncommitted(self, host: HostState) -> bool:
         """Whether the store does not know of all its visits yet: who asked it now would be told of too few pages."""
@@ -419,6 +455,12 @@ def without_page_limits(config: CrawlConfig) -> CrawlConfig:
     """The same, where any number of pages may come from any host."""
     hosts = tuple(replace(host, max_pages=None) for host in config.hosts)
     return replace(config, scope=replace(config.scope, max_pages=None, max_pages_per_host=None), hosts=hosts)
+
+
+def pauses_of(hosts: Iterable[HostState], clock: Clock) -> list[tuple[int, float]]:
+    """The hosts (ids) that may not be asked for anything yet, and until when (Unix seconds)."""
+    now, wall = clock.monotonic(), clock.wall()
+    return [(host.host_id, wall + host.ready_at - now) for host in hosts if host.ready_at > now]
 
 
 def _may_have_others(host: HostState) -> bool:

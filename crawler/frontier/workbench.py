@@ -97,6 +97,7 @@ class Workbench:
         name: str,
         *,
         ready_at: float,
+        asked_at: float | None = None,
         crawl_delay_s: float = 0.0,
         pace_s: float | None = None,
         allowance: int | None = None,
@@ -106,7 +107,7 @@ class Workbench:
         per_host: int | None = None,
     ) -> HostState:
         """Take a host into memory; nothing is lent before `ready_at`, nor more pages than `allowance`, nor more
-        `requests`.
+        `requests`; nor before its delay has passed since `asked_at`, when somebody else has sent it a request.
 
         `pace_s` is the delay to which it was slowed when it was here last. `delay_s` and `per_host` are its own; None:
         those of all hosts.
@@ -126,6 +127,8 @@ class Workbench:
             requests_left=requests,
             habits=habits,
         )
+        if asked_at is not None:
+            host.pace_from(asked_at)
         self._hosts[host_id] = host
         self.requests.watch(host)
         return host
@@ -207,11 +210,25 @@ class Workbench:
         loan.host.address = address
         if self._shares.move(loan, address):
             return True
+        self.turn_away(claim)
+        return False
+
+    def turn_away(self, claim: Claim) -> None:
+        """The claim's request may not be sent now: it goes back to the front, as if it had not been lent."""
+        loan = self._loans[claim]
         self._end(loan)
         self.allowance.give_back(loan.host, claim)
         loan.host.claims.add([claim], first=True)
         self._queue(loan.host)
-        return False
+
+    def dry_up(self, host: HostState) -> None:
+        """Lend nothing more of the host: it is about to be another process's."""
+        host.leaves = True
+        host.allowance = 0
+
+    def share_addresses(self, per_ip: int) -> None:
+        """So many requests may be under way to an address from now on."""
+        self._shares.per_ip = per_ip
 
     def sent(self, claim: Claim, now: float) -> None:
         """The claim's request was sent: its host's delay counts from now."""

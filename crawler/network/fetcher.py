@@ -78,6 +78,7 @@ class HttpFetcher:
         self._proxy = network.proxy_server
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials = credentials or Credentials(network)
+        self._max_rate = network.max_rate
         self._rate = RateLimit(network.max_rate) if network.max_rate is not None else None
 
     async def fetch(
@@ -160,6 +161,11 @@ class HttpFetcher:
     def authorize(self, origin: str, user: str, password: str) -> None:
         """Send these credentials with every request to `origin`, and to no other (RFC 7617)."""
         self._credentials.authorize(origin, user, password)
+
+    def divide_rate(self, processes: int) -> None:
+        """So many share what `--max-rate` allows; this one has its part of it."""
+        if self._rate is not None and self._max_rate is not None:
+            self._rate.bytes_per_s = self._max_rate / processes
 
     async def _request(
         self, attempt: Attempt, method: str, headers: Mapping[str, str] | None, share: Share | None

@@ -22,13 +22,13 @@ def buffer_bytes(bytes_per_s: int) -> int:
 class RateLimit:
     """A token bucket of `bytes_per_s`, kept as the moment up to which everything is paid for; it starts empty."""
 
-    def __init__(self, bytes_per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._bytes_per_s = bytes_per_s
+    def __init__(self, bytes_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.bytes_per_s = bytes_per_s  # may be changed at any time
         self._clock = clock
         self._paid_until = clock()
 
     def charge(self, size: int) -> float:
         """Count `size` bytes that were read; returns the seconds to wait before more are, none where not positive."""
         now = self._clock()
-        self._paid_until = max(self._paid_until, now - BURST_S) + size / self._bytes_per_s
+        self._paid_until = max(self._paid_until, now - BURST_S) + size / self.bytes_per_s
         return self._paid_until - now

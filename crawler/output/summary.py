@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,20 @@ class Summary:
         """The names of the hosts that are waited for, or of whose origins one is."""
         return tuple(dict.fromkeys(map(_host_of, self.waiting)))
 
+    def recorded_as(self, recorded: Mapping[str, Any]) -> Summary:
+        """The same with the counts of all processes that worked on the run, as it `recorded` them."""
+        return replace(self, **{name: recorded[name] for name in _COUNTED if name in recorded})
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON. Each of those `waiting` has a key `host` or `origin`; `backing_off` names the hosts."""
         return asdict(self) | {"waiting": closures_as_data(self.waiting), "backing_off": list(self.backing_off)}
+
+
+_COUNTED = (
+    *("requests", "pages", "run_pages", "pages_per_s", "bytes", "connections_opened", "connections_reused"),
+    *("dns_lookups", "dns_cache_hits", "retries", "by_status", "by_failure", "changes", "cut_sitemaps", "extracts"),
+    *("elapsed_s", "peak_rss_bytes"),
+)  # by each process for itself
 
 
 def closures_as_data(closures: Iterable[Closure]) -> list[dict[str, Any]]:

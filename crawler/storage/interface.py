@@ -18,7 +18,7 @@ Every operation raises `DatabaseFailedError` if the database fails.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -470,9 +470,9 @@ class Share(Protocol):
     async def opened(self) -> None:
         """The run has begun: others may take part."""
 
-    async def is_over(self) -> bool:
-        """Whether nobody has anything left, asked by who has nothing left himself. A no comes as soon as something has
-        changed, or after a moment.
+    async def is_over(self, has_nothing_left: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether nobody has anything left, asked by who has nothing left himself; he is asked once more, while nobody
+        can bring him anything. A no comes as soon as something has changed, or after a moment.
         """
 
     async def news(self) -> News | None:
@@ -486,8 +486,14 @@ class Share(Protocol):
     def tell_full(self, host: str) -> None:
         """Tell the others that the store accepts no more URLs of this host."""
 
-    def tell_end(self, reason: EndReason) -> None:
-        """Tell the others that the run is to end."""
+    async def publish(self) -> None:
+        """Have the others hear now what was told so far; otherwise they do within a second."""
+
+    def count(self, figures: Callable[[], Mapping[str, Any]]) -> None:
+        """`figures` says what this process has counted so far, of the fields of a summary."""
+
+    async def tell_end(self, reason: EndReason) -> None:
+        """Tell the others that the run is to end, unless somebody has already done so."""
 
     def attach(self, held: Callable[[], Collection[int]]) -> None:
         """`held` says of which hosts (ids) something is in memory, under way or not committed yet: these are not given

@@ -9,11 +9,23 @@ from crawler.storage.interface import Database
 
 def database_at(db: Location | str) -> Database:
     """The database at this place, which need not exist yet: a path is that of a SQLite file, a URL that of a PostgreSQL
-    database. Raises `UsageError` for a URL that cannot be one.
+    database. Raises `UsageError` for a URL that cannot be one, or where asyncpg is missing.
     """
     place = location(db)
     if isinstance(place, DatabaseUrl):
-        raise UsageError(f"{place}: this version cannot crawl into PostgreSQL yet")
+        return _on_server(place)
     from crawler.storage.sqlite.file import SqliteFile
 
     return SqliteFile(place)
+
+
+def _on_server(url: DatabaseUrl) -> Database:
+    try:
+        from crawler.storage.postgres.crawl_database import PostgresDatabase
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise UsageError(
+            f'{url} is a PostgreSQL database, which needs asyncpg: pip install "crawler[postgres]"'
+        ) from None
+    return PostgresDatabase(url)

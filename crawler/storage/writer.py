@@ -7,7 +7,8 @@ Invariant: what `put` took is committed, in order, before `run` returns; `run` i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import chain
 
 from crawler.records import HostRecord, Page, Result
 from crawler.storage.delivery import delivered
@@ -31,6 +32,7 @@ class Writer:
         self._wall_clock = wall_clock
         self._on_commit = on_commit
         self._waiting: list[Result] = []
+        self._batch: Sequence[Result] = ()  # that is being committed
         self._waiting_bytes = 0
         self._waiting_parts = 0  # of long sitemaps
         self._arrived = asyncio.Event()  # something is waiting, or nothing more will come
@@ -73,6 +75,10 @@ class Writer:
         if self._waiting:
             self._full.set()
 
+    def uncommitted(self) -> Iterator[Result]:
+        """What it took and has not committed yet."""
+        return chain(self._batch, self._waiting)
+
     def close(self) -> None:
         """No more results will come: commit what is waiting, then let `run` return."""
         self._closing = True
@@ -92,11 +98,13 @@ class Writer:
     async def _commit(self, batch: Sequence[Result]) -> bool:
         """Whether there was one; nothing keeps it from here on."""
         if batch:
+            self._batch = batch
             archived = None if self._warc is None else await self._warc.write(batch)
             hosts = await self._store.commit(batch, self._wall_clock(), archived)
             if self._warc is not None:
                 await self._warc.committed()
             self._on_commit(batch, hosts)
+            self._batch = ()
             await self._deliver(batch)
         return bool(batch)
 

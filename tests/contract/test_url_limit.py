@@ -167,7 +167,10 @@ async def test_a_higher_limit_readmits_as_many_as_there_is_room_for(location: Lo
         assert await store.readmit(urls, NOW) == 3
         assert tally(location) == (8, 4)
         assert "http://b.test/" in pending(location)
-        assert row_of(location, trap(8)) == ("excluded", FULL, None)
+        excluded = "SELECT count(*) FROM urls WHERE status = 'excluded' AND reason = ?"
+        assert rows(location, excluded, FULL) == [(4,)]
+        if isinstance(location, Path):  # which of them are let in, a store may choose
+            assert row_of(location, trap(8)) == ("excluded", FULL, None)
         await find(store, trap(9))
         assert tally(location) == (8, 4)
 

@@ -19,6 +19,7 @@ from tests.faults.invariants import check
 from tests.postgres.crawls import create_crawl
 from tests.postgres.instance import Instance, an_instance, free_port
 from tests.postgres.sql import execute
+from tests.postgres.standby import a_synchronous_standby
 
 SMALL_PARTS, LARGE_PARTS = 16, 64
 
@@ -121,10 +122,7 @@ def test_a_synchronous_standby_takes_over_and_nothing_that_was_committed_is_lost
     server: Instance, tmp_path: Path
 ) -> None:
     db = a_crawl(server, SMALL_PARTS)
-    standby = server.standby()
-    standby.start()
-    execute(server.dsn(), "ALTER SYSTEM SET synchronous_standby_names = '*'")
-    execute(server.dsn(), "SELECT pg_reload_conf()")
+    standby = a_synchronous_standby(server)
     both = db.replace(f"127.0.0.1:{server.port}", f"127.0.0.1:{server.port},127.0.0.1:{standby.port}")
     with a_cluster(f"{both}?target_session_attrs=primary", tmp_path, hosts=40, pages_each=38) as cluster:
         crawled(cluster, [partial(happens.promote, primary=server, standby=standby)], workers=3)

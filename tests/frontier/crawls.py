@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from crawler.clock import Clock
 from crawler.config import (
@@ -41,6 +41,7 @@ from crawler.records import EndReason
 from crawler.resumption import sendable
 from crawler.run import Parts, Run
 from crawler.seeds import parse_seeds
+from crawler.storage.interface import Share
 from crawler.storage.location import database_at
 from tests.frontier.virtual_time import VirtualLoop, in_virtual_time, watched
 
@@ -111,15 +112,20 @@ def crawled(
     at: float = NIGHT,
     during: During = lambda _run, _loop: None,
     hooks: Hooks | None = None,
+    share: Callable[[VirtualLoop], Share] | None = None,
     **options: Any,
 ) -> Crawled:
-    """Run once, until it ends by itself or by what `during`, called when it begins, has arranged."""
+    """Run once, until it ends by itself or by what `during`, called when it begins, has arranged. `share` gives what of
+    the crawl is the run's; None: all.
+    """
     config = config_of(db, **options)
 
     async def run_once(loop: VirtualLoop) -> Crawled:
         counters, clock = Counters(), Clock(monotonic=loop.time, wall=lambda: at + loop.time())
         observer = _Listener()
         async with database_at(db).open_store() as store:
+            if share is not None:
+                cast(Any, store).share = share(loop)
             with open_fake_fetcher(web, sendable(config.network), counters, clock=clock) as fetcher:
                 parts = Parts(
                     store=watched(store, loop),

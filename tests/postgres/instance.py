@@ -78,7 +78,7 @@ class Instance:
                 os.kill(pid, 0)
                 time.sleep(0.01)
 
-    def standby(self) -> Instance:
+    def copied(self) -> Instance:
         """Make another one, which follows this one once it is started; this one runs."""
         standby = Instance(self.folder, "standby")
         self.run("pg_basebackup", "-D", str(standby.data), "-R", "-X", "stream", "-c", "fast", "-N", "-d", self.dsn())

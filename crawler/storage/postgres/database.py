@@ -31,6 +31,16 @@ ORDER BY c.relname LIMIT 1
 """
 
 
+# Long texts and links: in a third of the time that the server's own method takes, and as small.
+_PACK_BY_LZ4 = """
+SELECT format('ALTER TABLE %I ALTER %I SET COMPRESSION lz4', c.relname, a.attname)
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relname IN ('pages', 'page_links', 'extracts')
+    AND c.relkind = 'r' AND a.attnum > 0 AND a.attstorage = 'x' AND NOT a.attisdropped
+    AND EXISTS (SELECT 1 FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))
+"""
+
+
 async def prepared(connection: Connection, db: str, parts: int | None = None, *, is_copied: bool = False) -> int:
     """Create the crawl database where there is nothing, or renew its views; returns its number of partitions.
 
@@ -98,6 +108,8 @@ async def _create(connection: Connection, parts: int) -> None:
         raise ValueError(f"{parts} partitions: a power of two up to {MAX_PARTS} is needed")
     async with connection.transaction():
         await connection.execute(files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))
+        for (statement,) in await connection.fetch(_PACK_BY_LZ4):
+            await connection.execute(statement)
         await connection.execute(renew_views())
         await connection.execute(_NEW_META, SCHEMA, parts, version("crawler"))
         await connection.execute(_NEW_PARTS, parts)

@@ -22,7 +22,7 @@ _SMALL_HANDFUL = 8
 _TRUSTED = 0.8  # of a lease: clocks may run at different speeds, and what was admitted is yet to be sent
 
 _FREE = "SELECT part, epoch, clean FROM parts WHERE lease_until < now()"
-_ANY_FREE = "SELECT 1 FROM parts WHERE lease_until < now() LIMIT 1"
+_ANY_FREE = "SELECT 1 FROM parts WHERE lease_until < now() AND owner IS DISTINCT FROM $1 LIMIT 1"
 # The epoch that was read: so `clean`, which was read with it, is that of the owner before.
 _CLAIM = """
 UPDATE parts AS p SET
@@ -56,7 +56,8 @@ class Leases:
 
     async def claim(self, most: int) -> int:
         """Own some more, at most so many, of those that nobody owns; returns how many."""
-        free = await self._control.fetch(_FREE) if most > 0 else []
+        rows = await self._control.fetch(_FREE) if most > 0 else []
+        free = [row for row in rows if not self._ownership.owns(row["part"])]  # the next renewal tells of its own
         random.shuffle(free)
         free, claimed = free[:most], 0
         for start in range(0, len(free), self._handful):
@@ -77,7 +78,7 @@ class Leases:
 
     async def are_free(self) -> bool:
         """Whether nobody owns some."""
-        return bool(await self._control.fetch(_ANY_FREE))
+        return bool(await self._control.fetch(_ANY_FREE, self._ownership.worker))
 
     async def renew(self) -> None:
         """Own all of them for a whole lease from now on. Raises `LeaseLostError` if one is another's by now."""

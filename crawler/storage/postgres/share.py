@@ -53,7 +53,6 @@ class PostgresShare:
         self._control = control
         self._keeper = keeper
         self._budget = Budget(control, self._ownership.worker)
-        self._end_to_tell: EndReason | None = None
         self.failure: BaseException | None = None
         self.has_ended = False  # its part in the run, with all that was under way
 
@@ -114,9 +113,6 @@ class PostgresShare:
     async def news(self) -> News | None:
         """What was heard of the others."""
         self._raise_failure()
-        if self._end_to_tell is not None:
-            await self._control.execute(_SET_END, self._store.run_id, self._end_to_tell.value)
-            self._end_to_tell = None
         return self._keeper.heard.take()
 
     def tell_root(self, url: str, mark: SeedMark) -> None:
@@ -127,9 +123,9 @@ class PostgresShare:
         """Told within a second."""
         self._keeper.notices.tell(Word.FULL_HOST, host)
 
-    def tell_end(self, reason: EndReason) -> None:
-        """Told within a second; where somebody was quicker, his reason stands."""
-        self._end_to_tell = reason
+    async def tell_end(self, reason: EndReason) -> None:
+        """Told at once; where somebody was quicker, his reason stands."""
+        await self._control.execute(_SET_END, self._store.run_id, reason.value)
 
     async def publish(self) -> None:
         """Tell now what was to be told."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
 
 from crawler.clock import Clock
 from crawler.records import EndReason, SeedMark
@@ -45,7 +46,7 @@ class Whole:
     async def opened(self) -> None:
         """Nobody waits for it."""
 
-    async def is_over(self) -> bool:
+    async def is_over(self, has_nothing_left: Callable[[], Awaitable[bool]]) -> bool:
         """What has nothing left is all there is."""
         return True
 
@@ -59,7 +60,13 @@ class Whole:
     def tell_full(self, host: str) -> None:
         """Nobody listens."""
 
-    def tell_end(self, reason: EndReason) -> None:
+    async def publish(self) -> None:
+        """Nobody listens."""
+
+    def count(self, figures: Callable[[], Mapping[str, Any]]) -> None:
+        """Nobody asks."""
+
+    async def tell_end(self, reason: EndReason) -> None:
         """Nobody listens."""
 
     def attach(self, held: Callable[[], Collection[int]]) -> None:

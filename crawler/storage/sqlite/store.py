@@ -20,7 +20,7 @@ from crawler.extraction_rules import Rule
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
 from crawler.storage.columns import IS_ANSWERED, MADE_PENDING
 from crawler.storage.failing import IS_FAILING, failing_urls
-from crawler.storage.interface import Archived
+from crawler.storage.interface import Archived, Share
 from crawler.storage.sqlite.check_plan import Checks
 from crawler.storage.sqlite.closures import CLOSURES, closure
 from crawler.storage.sqlite.columns import JsonStatement
@@ -133,7 +133,7 @@ _PAGES = "SELECT count(DISTINCT url_id) FROM pages"
 class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
     """The crawl database, open for one run; see `interface.Store` for what each operation is for."""
 
-    share = Whole()
+    share: Share = Whole()
 
     # --- the record of runs -----------------------------------------------------------------------------------------
 
