@@ -13,7 +13,7 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
-from crawler.errors import DatabaseBusyError, NoCrawlError, UsageError
+from crawler.errors import DatabaseBusyError, LeaseLostError, NoCrawlError, NoRunError, UsageError
 from crawler.hooks import Hooks
 from crawler.location import Location
 from crawler.network.cookies import read_cookies
@@ -25,6 +25,7 @@ from crawler.records import EndReason, Page
 from crawler.run import Run, open_run, signals_handled, stop_handled
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.location import database_at
+from crawler.taking_part import check_versions, process_name
 
 _NO_CODE = OwnCode()
 _LOCK_POLL_S = 0.25
@@ -49,9 +50,11 @@ class Crawl:
         clock: Clock | None = None,
         given: Mapping[str, str] | None = None,
         code: OwnCode = _NO_CODE,
+        joins_as: str | None = None,
     ) -> None:
         """`given`: without seeds, the options of the last run are used again, but for these (see `resumed`). `code` are
-        the hooks and readers of whoever crawls.
+        the hooks and readers of whoever crawls. `joins_as`: it takes part in a run that another process has begun, and
+        is called that; then its options are the run's but for those `given`, and seeds only bring their credentials.
         """
         self._seeds = parse_seeds(seeds)
         self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
@@ -63,6 +66,8 @@ class Crawl:
         self._given = given
         check_readers(code)
         self._code = code
+        self._joins_as = joins_as
+        self._joined: dict[str, Any] = {}  # the options of the run that it takes part in
         self._task: asyncio.Task[Summary] | None = None  # of an iteration
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._active: Run | None = None
@@ -152,23 +157,44 @@ class Crawl:
         async with AsyncExitStack() as stack:
             if self._handle_signals:  # before there is a lock by which others find us
                 stack.enter_context(stop_handled(self.stop))
-            await self._lock(stack)
-            config = await self._options()
-            run = await stack.enter_async_context(
-                open_run(config, self._cookies, self._observer, self._clock, self._code)
-            )
-            self._active = run
-            if self._stop_asked is not None:
-                run.stop(self._stop_asked)
-            if self._handle_signals:
-                stack.enter_context(signals_handled(run))
+            if self._joins_as is None:
+                await self._lock(stack)
+            while (summary := await self._run_once(pages)) is None:
+                self._joins_as = self._joins_as or process_name()
+        self.summary = summary
+        self._observer.finished(summary)
+        return summary
+
+    async def _run_once(self, pages: asyncio.Queue[Page | None] | None) -> Summary | None:
+        """None: it has lost its share of the crawl to others, and is to begin anew as another of them: nothing that it
+        has in memory counts any more.
+        """
+        try:
+            async with AsyncExitStack() as stack:
+                config = await self._options()
+                run = await stack.enter_async_context(
+                    open_run(config, self._cookies, self._observer, self._clock, self._code, self._joins_as)
+                )
+                self._active = run
+                if self._stop_asked is not None:
+                    run.stop(self._stop_asked)
+                if self._handle_signals:
+                    stack.enter_context(signals_handled(run))
+                await self._begin(run)
+                if pages is not None:
+                    run.frontier.writer.deliver_to(pages)
+                self._observer.started(run.frontier, run.counters)
+                return await run.crawl()
+        except LeaseLostError as error:
+            self._observer.restarts()
+            self._observer.notify(f"{error}; this process begins anew", urgent=True)
+            return None
+
+    async def _begin(self, run: Run) -> None:
+        if self._joins_as is not None:
+            await run.take_part(self._seeds, self._joined)
+        else:
             await run.begin(self._seeds, db_named=self._given is None or "db" in self._given)
-            if pages is not None:
-                run.frontier.writer.deliver_to(pages)
-            self._observer.started(run.frontier, run.counters)
-            self.summary = await run.crawl()
-        self._observer.finished(self.summary)
-        return self.summary
 
     async def _lock(self, stack: AsyncExitStack) -> None:
         """Hold the database, once whoever holds it lets go; then look whether it may be used."""
@@ -191,6 +217,8 @@ class Crawl:
             )
 
     async def _options(self) -> CrawlConfig:
+        if self._joins_as is not None:
+            return await self._options_of_run()
         if self._given is None:
             return self._config
         try:
@@ -212,6 +240,20 @@ class Crawl:
             self._observer.notify(
                 f"options of the last run still apply: {still} (lift one with none: {next(iter(limits))} none)"
             )
+        return config
+
+    async def _options_of_run(self) -> CrawlConfig:
+        """Those of the run that it takes part in. Raises `NoRunError` if there is none."""
+        run = await database_at(self._config.db).run_under_way()
+        if run is None:
+            raise NoRunError(f"no run is under way in {self._config.db}")
+        check_versions(run.programs)
+        given = self._given or {}
+        if "hosts" in given and [host.stored() for host in self._config.hosts] != run.options.get("hosts", []):
+            raise UsageError("the [[host]] tables of this crawl file are not those of the run; give that of the run")
+        check_own_code(run.options, self._code, ())
+        self._joined = run.options
+        config, _changes = self._config.resumed(run.options, given)
         return config
 
 

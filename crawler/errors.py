@@ -6,6 +6,7 @@
     +-- DatabaseFailedError       6  disk full, file damaged, not a crawl database, newer schema
         +-- ArchiveFailedError    6  a WARC file cannot be written, or has lost what the database says is in it
         +-- NoCrawlError          6  there is no crawl in the database, or no database
+        +-- NoRunError            6  there is no run that this process could take part in
         +-- LeaseLostError        6  of several processes, another one has taken over what this one was about to store
 
 Each message is one line: what is wrong, and what to do.
@@ -44,6 +45,10 @@ class ArchiveFailedError(DatabaseFailedError):
 
 class NoCrawlError(DatabaseFailedError):
     """There is nothing in the database, or it is not there."""
+
+
+class NoRunError(DatabaseFailedError):
+    """There is no run under way in which this process could take part."""
 
 
 class LeaseLostError(DatabaseFailedError):

@@ -13,13 +13,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crawler.clock import Clock
 from crawler.config import CrawlConfig
 from crawler.content.reader import is_unread_pdf
 from crawler.counters import Counters
-from crawler.errors import CrawlerError, LeaseLostError
+from crawler.errors import CrawlerError, LeaseLostError, NoRunError
 from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
 from crawler.frontier.supply import most_pages_of_any
@@ -31,7 +31,7 @@ from crawler.network.fetcher import open_fetcher
 from crawler.network.session import fit_concurrency, open_file_limit
 from crawler.output.ending import not_stored, nothing_due
 from crawler.output.observer import Observer
-from crawler.output.summary import Summary, summarize
+from crawler.output.summary import Summary, figures, summarize
 from crawler.own_code import OwnCode
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
@@ -56,6 +56,7 @@ _SIGNALS = {
 }
 
 _NAMED_SEEDS = 20  # that failed, in the summary
+_DECIDED = "decided"  # of the options that are stored, the one that changes while a run lasts
 _ASKED = {*_SIGNALS.values(), EndReason.STOPPED}
 _OF_ALL = {EndReason.COMPLETE, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS, EndReason.MAX_RUNTIME}
 
@@ -126,9 +127,20 @@ class Run:
         await self._inbox.take_notes()
         await self._share.opened()
 
+    async def take_part(self, seeds: Sequence[Seed], run: dict[str, Any]) -> None:
+        """Join the `run` (by its options) that another process has begun: see `Start.take_part`. Raises `NoRunError`
+        where it is over, or another has begun since.
+        """
+        joined = await self._store.join_run()
+        if joined is None or joined | {_DECIDED: None} != run | {_DECIDED: None}:
+            raise NoRunError(f"the run in {self._config.db} that was to be joined is over")
+        await self._start.take_part(seeds, run, self._code.record())
+        self._unstored_before = await self._store.unstored_links()
+
     async def crawl(self) -> Summary:
         """Work until nothing is left, a limit is reached, or somebody stops it; then drain, commit and report."""
         loop = asyncio.get_running_loop()
+        self._share.count(self._figures)
         if self._config.run.max_runtime_s is not None:
             loop.call_later(self._config.run.max_runtime_s, self.stop, EndReason.MAX_RUNTIME)
         writer = loop.create_task(self.frontier.writer.run())
@@ -160,9 +172,12 @@ class Run:
         summary = await self._summarize(reason)
         await self.frontier.keep_pauses()
         recorded = await self._store.end_run(EndReason(summary.end_reason), summary.as_dict(), self._clock.wall())
-        if recorded is None:
-            self._observer.notify("the run goes on: other workers have their share in it")
-        return summary if recorded is None else summary.recorded_as(recorded)
+        return replace(summary, goes_on=True) if recorded is None else summary.recorded_as(recorded)
+
+    def _figures(self) -> dict[str, Any]:
+        """What this process has counted so far, for those who crawl along and for `crawler status`."""
+        elapsed_s = round(self._clock.monotonic() - self._started, 3)
+        return {**figures(self.counters, elapsed_s), "elapsed_s": elapsed_s, "under_way": self.frontier.under_way}
 
     def _end_with(self, task: asyncio.Task[None]) -> None:
         """One that the run cannot do without is over. Where its share is lost, nothing that is under way counts."""
@@ -328,8 +343,10 @@ async def open_run(
     observer: Observer,
     clock: Clock,
     code: OwnCode = _NO_CODE,
+    joins_as: str | None = None,
 ) -> AsyncIterator[Run]:
-    """A `Run` with all that it needs, opened inside the running event loop and closed in every way out.
+    """A `Run` with all that it needs, opened inside the running event loop and closed in every way out. `joins_as`: it
+    takes part in the run of another process, and is called that; None: it has the database for itself.
 
     Raises `CrawlerError` where something cannot be opened.
     """
@@ -350,7 +367,7 @@ async def open_run(
             config.run.parse_timeout_s,
             eager=config.recrawl.max_age_s is None,
         ) as parser,
-        database.open_store() as store,
+        database.open_store() if joins_as is None else database.open_share(joins_as) as store,
         _open_warc(config, store, observer.notify) as warc,
     ):
         clock = store.share.clock(clock)

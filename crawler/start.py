@@ -77,6 +77,18 @@ class Start:
             tell_readmitted(await self._frontier.seeding.readmit(), self._notify)
         return pages_before
 
+    async def take_part(self, seeds: Sequence[Seed], run: dict[str, Any], code: Mapping[str, Any] = _NO_CODE) -> None:
+        """Work on the `run` (its options) that another process has begun, and this one has joined. `seeds` only bring
+        their credentials. Raises `UsageError` where a secret is missing that the run was given.
+        """
+        check_secrets(self._options(seeds, run, code), run, self._config)
+        if rules := self._config.all_rules:
+            await self._store.use_rules(rules)
+        started_at, before = await self._store.run_times()
+        again = rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
+        await self._frontier.take_part(again)
+        await self._grant_access(seeds)
+
     def _options(
         self, seeds: Sequence[Seed], earlier: dict[str, Any] | None, code: Mapping[str, Any]
     ) -> dict[str, Any]:

@@ -101,6 +101,20 @@ class PostgresReader:
                     with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # it may be gone by now
                         await transaction.rollback()
 
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[None]:
+        """What fails within leaves the snapshot around it as it was."""
+        async with self._turn:
+            with explained(self.db.with_password):
+                inner = self._connection.transaction()
+                await inner.start()
+        try:
+            yield
+        finally:
+            async with self._turn:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # it may be gone by now
+                    await inner.rollback()
+
     def key_of(self, url: str) -> tuple[int, ...]:
         """See `Reader`. A text that is no URL has the key of no row."""
         if "://" not in url or "/" not in url.partition("://")[2]:

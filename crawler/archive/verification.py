@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import closing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiosqlite
 
 from crawler.archive.derived import APPLICATION_ID, derived_file, inode_of
 from crawler.bodies import damage
+from crawler.location import Location
 from crawler.records import UrlKind, UrlStatus
 from crawler.storage.sqlite.database import connect, explained, open_reader, read_only_uri
 from crawler.urls import host_of
@@ -43,11 +44,26 @@ class Checked:
     is_damage: bool
 
 
-async def verify(path: Path, begin: Callable[[str], None] = lambda _name: None) -> AsyncGenerator[Checked, None]:
+Findings: TypeAlias = AsyncGenerator[str | int, None]  # a text for each row that is wrong, and numbers of rows
+
+
+async def verify(db: Location, begin: Callable[[str], None] = lambda _name: None) -> AsyncGenerator[Checked, None]:
     """Make all checks, one after the other; `begin` is told the name of each before it is made.
 
     Raises `DatabaseFailedError` if there is no crawl database of this version.
     """
+    if isinstance(db, Path):
+        checks = _of_file(db, begin)
+    else:
+        from crawler.archive.postgres_verification import verify as verify_postgres
+
+        checks = verify_postgres(db, begin)
+    async with aclosing(checks):
+        async for found in checks:
+            yield found
+
+
+async def _of_file(path: Path, begin: Callable[[str], None]) -> AsyncGenerator[Checked, None]:
     async with open_reader(path) as connection:
         with explained(path):
             await connection.create_function("host_of", 1, host_of, deterministic=True)
@@ -56,7 +72,7 @@ async def verify(path: Path, begin: Callable[[str], None] = lambda _name: None) 
                 await connection.execute("BEGIN")
             for name, check in _CHECKS.items():
                 begin(name)
-                found = await _made(name, check(connection))
+                found = await checked(name, check(connection))
                 yield found
                 if check is _structure and not found.rows:
                     return  # SQLite can read nothing of it, and would say so again for each check
@@ -64,10 +80,10 @@ async def verify(path: Path, begin: Callable[[str], None] = lambda _name: None) 
             await connection.interrupt()  # a check that nobody waits for any more may have minutes to go
     if inode_of(derived_file(path)) is not None:
         begin(_IN_DERIVED)
-        yield await _made(_IN_DERIVED, _derived(path))
+        yield await checked(_IN_DERIVED, _derived(path))
 
 
-async def _made(name: str, findings: AsyncIterator[str | int]) -> Checked:
+async def checked(name: str, findings: AsyncIterator[str | int]) -> Checked:
     """Of a check, which gives the number of rows that it has looked at, and a text for each that is wrong."""
     rows = wrong = 0
     examples: list[str] = []
@@ -86,10 +102,10 @@ async def _made(name: str, findings: AsyncIterator[str | int]) -> Checked:
     )
 
 
-_Findings = Callable[[aiosqlite.Connection], AsyncIterator[str | int]]
+_Check = Callable[[aiosqlite.Connection], AsyncIterator[str | int]]
 
 
-def _questions(table: str, *statements: str) -> _Findings:
+def _questions(table: str, *statements: str) -> _Check:
     """A check by SQL: each statement gives a text for each row that is wrong."""
 
     async def check(connection: aiosqlite.Connection) -> AsyncIterator[str | int]:
@@ -181,14 +197,15 @@ async def _each(connection: aiosqlite.Connection, sql: str, at_once: int = _ROWS
                 yield row
 
 
-def _words(words: type[UrlStatus] | type[UrlKind]) -> str:
-    return ", ".join(f"'{word}'" for word in words)
+def words(of: type[UrlStatus] | type[UrlKind]) -> str:
+    """A list of texts in SQL."""
+    return ", ".join(f"'{word}'" for word in of)
 
 
 _URLS = (
     f"""
     SELECT 'URL ' || url || ' has an unknown status or kind: ' || status || ', ' || kind FROM urls
-    WHERE status NOT IN ({_words(UrlStatus)}) OR kind NOT IN ({_words(UrlKind)})
+    WHERE status NOT IN ({words(UrlStatus)}) OR kind NOT IN ({words(UrlKind)})
     """,  # noqa: S608 - our own words
     """
     SELECT 'URL ' || u.url || ' belongs to the host ' || h.name FROM urls AS u JOIN hosts AS h ON h.id = u.host_id
@@ -270,7 +287,7 @@ _RUNS = (
     """,
 )
 
-_CHECKS: dict[str, _Findings] = {
+_CHECKS: dict[str, _Check] = {
     "structure": _structure,
     "schema": _schema,
     "references": _references,

@@ -17,6 +17,7 @@ from crawler.output.streams import flush_output, write_out
 # Module, function and, where it has one of its own, class. Each is imported once it is asked for.
 _COMMANDS = {
     "crawl": ("crawler.cli.crawl", "crawl", "CrawlCommand"),
+    "worker": ("crawler.cli.worker", "worker", "WorkerCommand"),
     "add": ("crawler.cli.add", "add"),
     "init": ("crawler.cli.init", "init"),
     "status": ("crawler.cli.status", "status"),

@@ -152,7 +152,7 @@ def crawl(
     jsonl = output.jsonl
     prints_pages = jsonl is not None and str(jsonl) == "-"
     outputs = {"--summary": output.summary, "--jsonl": None if prints_pages else jsonl}
-    _check_outputs(config.db, outputs | {"--metrics-file": output.metrics_file})
+    check_outputs(config.db, outputs | {"--metrics-file": output.metrics_file})
     observer = observer_for(
         config.db,
         output.quiet,
@@ -173,7 +173,7 @@ def crawl(
                 metrics.listen(output.metrics_port)
             from crawler.engine import Crawl
 
-            code = _own_code(read_options(CodeOptions, options), config_file)
+            code = own_code(read_options(CodeOptions, options), config_file)
             started = Crawl(named, config, observer=metrics, handle_signals=True, given=given, code=code)
             result = run_crawl(started, jsonl)
     except DatabaseBusyError as busy:
@@ -215,7 +215,8 @@ def _place(db: Any) -> Location:
         return DEFAULT_DB
 
 
-def _own_code(options: CodeOptions, config_file: str | None) -> OwnCode:
+def own_code(options: CodeOptions, config_file: str | None) -> OwnCode:
+    """What is given of it; modules are also looked for in the current folder and in that of the crawl file."""
     folders = list(
         dict.fromkeys(str(one) for one in (Path.cwd(), config_file and Path(config_file).absolute().parent) if one)
     )
@@ -229,7 +230,7 @@ def _check_database(db: Location, *, goes_on: bool) -> None:
         raise UsageError(f"nothing to crawl: {db} does not exist yet; give a seed, such as https://example.com/")
 
 
-def _check_outputs(db: Location, outputs: Mapping[str, Path | None]) -> None:
+def check_outputs(db: Location, outputs: Mapping[str, Path | None]) -> None:
     """None may take the place of the database or of another one, and each can be written."""
     taken = {str(file): "the database" for file in database_at(db).files()}
     for flag, path in outputs.items():

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.config import DEFAULT_DB
 from crawler.output.status import Status, print_status, read_status
 
@@ -20,7 +20,7 @@ _PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
 
 
 def status(
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until Ctrl-C.")] = False,

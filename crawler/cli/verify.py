@@ -8,21 +8,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crawler.archive.verification import Checked, verify
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.config import DEFAULT_DB
 from crawler.errors import DatabaseFailedError
+from crawler.location import Location
 from crawler.output.streams import lasting_stream
 from crawler.output.verdicts import told, verdict
 
 
 def verify_database(
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> int:
@@ -40,7 +40,7 @@ def verify_database(
     return 0 if is_sound else DatabaseFailedError.exit_status
 
 
-async def _verify(db: Path, *, as_json: bool) -> list[Checked]:
+async def _verify(db: Location, *, as_json: bool) -> list[Checked]:
     """The checks, which are told as they are made."""
     found: list[Checked] = []
     with _spinner() as begin:

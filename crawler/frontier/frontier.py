@@ -271,15 +271,22 @@ class Frontier:
         This run, which began at `started_at` (Unix seconds), has stored so many pages before it was killed; `rhythm`
         says what is to be fetched again.
         """
+        self._workbench.allowance.spend(pages_stored)
+        self._workbench.requests.spend(await self._store.requests_noted())
+        self._checks_before = again_before(self._config.recrawl, started_at)
+        self._keep_pace(rhythm)
+        return await self.seeding.open(seeds)
+
+    async def take_part(self, rhythm: Rhythm) -> None:
+        """Work on a run that another process has begun, and that keeps this `rhythm`."""
+        self._keep_pace(rhythm)
+        await self.seeding.take_part()
+
+    def _keep_pace(self, rhythm: Rhythm) -> None:
         if self._share.draws_pages and self._config.scope.max_pages is not None:
             self._workbench.allowance.draw_parts()
-        else:
-            self._workbench.allowance.spend(pages_stored)
-        self._workbench.requests.spend(await self._store.requests_noted())
         self._supply.look_again(rhythm.horizon)
         self._returning.pace = rhythm.pace
-        self._checks_before = again_before(self._config.recrawl, started_at)
-        return await self.seeding.open(seeds)
 
     async def join(self, seeds: Sequence[Seed]) -> int:
         """Add seeds while the crawl runs; returns how many excluded URLs may enter because they widen the scope."""
@@ -353,6 +360,11 @@ class Frontier:
         if self._workbench.requests.are_lacking:
             self._wake.set()
         return wait_s
+
+    @property
+    def under_way(self) -> int:
+        """Claims that are lent."""
+        return self._workbench.lent
 
     # --- for the screen -----------------------------------------------------------------------------------------
 

@@ -32,18 +32,28 @@ class Seeding:
 
     async def open(self, seeds: Sequence[Seed]) -> bool:
         """Take up the scope and the bounds of earlier runs, and add the seeds; returns whether they widen the scope."""
-        for url in await self._store.roots():
-            self._admission.take_root(url)
-        self._admission.restore(await self._store.details(ExclusionReason.PAGES_ALIKE, ALIKE_PAGES))
+        await self._take_up_scope()
         await self._store.forget_forbidden(self._clock.wall(), every=self._config.politeness.ignore_robots)
-        # After that: a host that was forbidden whole is one of its domain's again.
-        await self._store.limit_urls(self._config.scope.max_urls_per_host, self._clock.wall())
-        if self._config.scope.scope in (ScopeRule.DOMAIN, ScopeRule.ANY):  # else all hosts are the seeds'
-            await self._store.limit_hosts(self._config.scope.max_hosts_per_domain)
+        await self._limit()  # after that: a host that was forbidden whole is one of its domain's again
         widened = await self._add(seeds)
         if self._config.recrawl.retry_failed:
             await self._store.retry_failed(self._clock.wall())
         return widened
+
+    async def take_part(self) -> None:
+        """Take up the scope and the bounds of a run that another process has begun."""
+        await self._take_up_scope()
+        await self._limit()
+
+    async def _take_up_scope(self) -> None:
+        for url in await self._store.roots():
+            self._admission.take_root(url)
+        self._admission.restore(await self._store.details(ExclusionReason.PAGES_ALIKE, ALIKE_PAGES))
+
+    async def _limit(self) -> None:
+        await self._store.limit_urls(self._config.scope.max_urls_per_host, self._clock.wall())
+        if self._config.scope.scope in (ScopeRule.DOMAIN, ScopeRule.ANY):  # else all hosts are the seeds'
+            await self._store.limit_hosts(self._config.scope.max_hosts_per_domain)
 
     async def join(self, seeds: Sequence[Seed]) -> int:
         """Add seeds while the crawl runs; returns how many excluded URLs may enter because they widen the scope."""

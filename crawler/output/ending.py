@@ -222,6 +222,8 @@ def _ended(summary: Summary) -> Text:
     if summary.end_reason is EndReason.WAITING:
         rest = f": {told_closures(summary.waiting)}; their remaining pages are left for a later run"
     text = Text.assemble((word, f"bold {style}"), f" after {span(summary.elapsed_s)}", rest)
+    if summary.goes_on:
+        text.append("; other workers go on with the run")
     if summary.seeds_failed:
         text.append("; no seed could be fetched", style="bold red")
     return text

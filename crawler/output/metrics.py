@@ -58,7 +58,11 @@ class _Family:
 class Metrics(Observer):
     """An observer that exports metrics and passes everything on to another one."""
 
-    def __init__(self, watcher: Observer, db: Location, clock: Clock, file: Path | None) -> None:
+    def __init__(
+        self, watcher: Observer, db: Location, clock: Clock, file: Path | None, worker: str | None = None
+    ) -> None:
+        """`worker`: what this process is called, where several share the database."""
+        self._worker = worker
         self._watcher = watcher
         self._db = db
         self._clock = clock
@@ -84,12 +88,13 @@ class Metrics(Observer):
     def started(self, frontier: HostSource, counters: Counters) -> None:
         """Start writing and serving, in tasks of the running loop."""
         self._watcher.started(frontier, counters)
-        self._source, self._counters = frontier, counters
+        self._source, self._counters, self._summary = frontier, counters, None
+        self._tasks.clear()
         loop = asyncio.get_running_loop()
         if self._file is not None:
             self._tasks.append(loop.create_task(self._write_often(self._file)))
         if self._listener is not None:
-            self._tasks.append(loop.create_task(self._serve(self._listener)))
+            self._tasks.append(loop.create_task(self._serve(self._listener.dup())))
 
     def notify(self, text: str, *, urgent: bool = False) -> None:
         """Pass it on."""
@@ -110,6 +115,13 @@ class Metrics(Observer):
         self._watcher.finished(summary)
         for task in self._tasks:
             task.cancel()
+
+    def restarts(self) -> None:
+        """Stop serving until it starts again."""
+        self._watcher.restarts()
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
 
     def close(self, *, write: bool = True) -> None:
         """Write the last figures: the run is over, however it ended. Raises `UsageError` if that fails."""
@@ -181,7 +193,8 @@ class Metrics(Observer):
 
     def _db_label(self) -> str:
         db = self._db.absolute() if isinstance(self._db, Path) else self._db
-        return f'db="{_escaped(str(db))}"'
+        worker = "" if self._worker is None else f',worker="{_escaped(self._worker)}"'
+        return f'db="{_escaped(str(db))}"{worker}'
 
     def _lines(self, family: _Family) -> str:
         name = f"crawler_{family.name}"
@@ -206,13 +219,14 @@ class Metrics(Observer):
 
 
 @contextmanager
-def metered(watcher: Observer, db: Location, file: Path | None) -> Iterator[Metrics]:
+def metered(watcher: Observer, db: Location, file: Path | None, worker: str | None = None) -> Iterator[Metrics]:
     """An observer that also writes metrics to `file`, if there is one, and serves them where it is told to `listen`.
+    `worker`: what this process is called, where several share the database.
 
     A start that fails is told, too, unless another run holds the database: then the file is that run's. Raises
     `UsageError` if the file cannot be written.
     """
-    metrics = Metrics(watcher, db, Clock(), file)
+    metrics = Metrics(watcher, db, Clock(), file, worker)
     try:
         yield metrics
     except BaseException as error:

@@ -30,5 +30,9 @@ class Observer:
     def finished(self, summary: Summary) -> None:
         """The crawl has ended and everything is committed."""
 
+    def restarts(self) -> None:
+        """What was started is over without an end: the process begins anew, and `started` comes once more."""
+        self.close()
+
     def close(self) -> None:
         """Nothing more will come. Needed only after a crawl has failed while its event loop keeps running."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, Trap, read_report
 from crawler.clock import Clock
+from crawler.location import Location
 from crawler.output.ending import not_stored, print_rows, tally, told_checks, told_closures, told_failing
 from crawler.output.figures import amount, counted, moment, size, span
 from crawler.output.safe_text import printable
@@ -44,7 +44,7 @@ _END_STYLES: Mapping[str, str] = {
 class Status:
     """A database as it was at `now` (Unix seconds). `size_bytes` includes the write-ahead log."""
 
-    path: Path
+    path: Location
     size_bytes: int
     running: bool
     now: float
@@ -80,7 +80,7 @@ class Status:
         return "running" if self.running else EndReason.KILLED
 
 
-async def read_status(db: Path, clock: Clock | None = None) -> Status:
+async def read_status(db: Location, clock: Clock | None = None) -> Status:
     """Read it. Raises `DatabaseFailedError` if there is no crawl database or it cannot be read."""
     now, database = (clock or Clock()).wall(), database_at(db)
     report = await read_report(db, now)

@@ -31,7 +31,7 @@ class Summary:
     `checks` counts what the database holds of them by verdict, `pending` being those that were not checked yet; empty
     without `--check`. `seeds_failed`: no seed could be fetched; then `failed_seeds` are
     at most 20 of the `failed_seeds_total`, each with its `url` and `reason`. `insecure`: certificates were not
-    verified.
+    verified. `goes_on`: this process has left a run that others go on with.
 
     `complete`: no URLs were left to fetch. `end_reason` is a word of `EndReason`. `by_status` counts responses by HTTP
     status, `by_failure` attempts without a response by kind, `changes` URLs by `Change`. `error` is why the run could
@@ -71,6 +71,7 @@ class Summary:
     pending: int = 0
     waiting: tuple[Closure, ...] = ()
     insecure: bool = False
+    goes_on: bool = False
     peak_rss_bytes: int = 0
     error: str = ""
 
@@ -107,28 +108,34 @@ def failed(error: CrawlerError) -> Summary:
 
 def summarize(counters: Counters, *, lost_extracts: Mapping[str, int], **facts: Any) -> Summary:
     """The summary of a run that ends now; `facts` are the fields that the counters do not hold."""
-    elapsed_s = facts["elapsed_s"]
     return Summary(
-        requests=counters.requests,
-        pages=counters.pages,
-        pages_per_s=round(counters.pages / elapsed_s, 2) if elapsed_s > 0 else 0.0,
-        bytes=counters.bytes,
-        connections_opened=counters.connections_opened,
-        connections_reused=counters.connections_reused,
         connections_peak=counters.connections_peak,
         connections_per_request=round(counters.connections_per_request, 4),
-        dns_lookups=counters.dns_lookups,
-        dns_cache_hits=counters.dns_cache_hits,
-        retries=counters.retries,
-        cut_sitemaps=counters.cut_sitemaps,
         extracts={rule: _extracted(count, lost_extracts.get(rule, 0)) for rule, count in counters.extracts.items()},
-        checked=sum(counters.checks.values()),
-        by_status={str(status): count for status, count in sorted(counters.by_status.items())},
-        by_failure={str(kind): count for kind, count in sorted(counters.by_failure.items())},
-        changes={kind.value: counters.changes[kind] for kind in Change},
-        peak_rss_bytes=peak_rss_bytes(),
+        **figures(counters, facts["elapsed_s"]),
         **facts,
     )
+
+
+def figures(counters: Counters, elapsed_s: float) -> dict[str, Any]:
+    """What this process has counted in so many seconds, by the fields of the summary: those that can be added up."""
+    return {
+        "requests": counters.requests,
+        "pages": counters.pages,
+        "pages_per_s": round(counters.pages / elapsed_s, 2) if elapsed_s > 0 else 0.0,
+        "bytes": counters.bytes,
+        "connections_opened": counters.connections_opened,
+        "connections_reused": counters.connections_reused,
+        "dns_lookups": counters.dns_lookups,
+        "dns_cache_hits": counters.dns_cache_hits,
+        "retries": counters.retries,
+        "cut_sitemaps": counters.cut_sitemaps,
+        "checked": sum(counters.checks.values()),
+        "by_status": {str(status): count for status, count in sorted(counters.by_status.items())},
+        "by_failure": {str(kind): count for kind, count in sorted(counters.by_failure.items())},
+        "changes": {kind.value: counters.changes[kind] for kind in Change},
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
 
 
 def _extracted(count: Mapping[str, int], lost: int) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from crawler.archive.verification import Checked
+from crawler.location import Location
 from crawler.output.figures import amount, counted
 from crawler.output.safe_text import printable
 
@@ -48,15 +49,13 @@ def told(one: Checked) -> Iterator[str]:
         yield f"{'':{_LABEL}} - and {amount(one.wrong - len(one.examples))} more"
 
 
-def verdict(db: Path, found: Sequence[Checked]) -> str:
+def verdict(db: Location, found: Sequence[Checked]) -> str:
     """The last line: what it all means, and what to do."""
     name = printable(str(db))
     damaged = [one.name for one in found if one.is_damage]
     if damaged:
-        return (
-            f"{name} is damaged ({', '.join(damaged)}); restore a backup, or recover what is readable with"
-            " `sqlite3 FILE .recover`"
-        )
+        remedy = ", or recover what is readable with `sqlite3 FILE .recover`" if isinstance(db, Path) else ""
+        return f"{name} is damaged ({', '.join(damaged)}); restore a backup{remedy}"
     spoilt = [one.name for one in found if one.wrong]
     note = f"; delete {name}.derived, which is made anew when it is needed" if spoilt else ""
     return f"{name} is sound{note}"

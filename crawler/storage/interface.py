@@ -154,6 +154,11 @@ class RunLog(Protocol):
         A killed run is resumed only under the same limits; otherwise what it has counted would mean nothing.
         """
 
+    async def join_run(self) -> dict[str, Any] | None:
+        """Take part in the run that another process has begun, and that is open to others; returns its options, None
+        where there is none. Raises `UsageError` where only one process can work on it.
+        """
+
     async def requests_noted(self) -> int:
         """How many requests this run may have sent before it was killed; 0 where it was not."""
 
@@ -578,6 +583,32 @@ class Extraction(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUnderWay:
+    """A run that others may take part in: its options, and the versions of crawler that work on it."""
+
+    options: dict[str, Any]
+    programs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """A process that takes part in a run, as it said `seen_s` seconds ago. `pages` and `under_way` (requests): None
+    where it has not said.
+    """
+
+    name: str
+    program: str
+    run_id: int | None
+    partitions: int
+    pages: int | None
+    pages_per_s: float | None
+    under_way: int | None
+    seen_s: float
+    is_draining: bool
+    is_dead: bool
+
+
 class Database(Protocol):
     """Where a crawl is stored, whether it exists yet or not, and what can be done with it without a `Store`.
 
@@ -622,6 +653,17 @@ class Database(Protocol):
 
     def open_store(self) -> AbstractAsyncContextManager[Store]:
         """Open it for a run, and create it if it is missing; the caller holds it."""
+
+    async def run_under_way(self) -> RunUnderWay | None:
+        """The run that this process may take part in, None if there is none. Raises `UsageError` for a database that is
+        one process's.
+        """
+
+    def open_share(self, name: str) -> AbstractAsyncContextManager[Store]:
+        """Open it for a process that takes part in the run of another (`Store.join_run`), and is called `name`."""
+
+    def workers(self) -> Sequence[WorkerState]:
+        """The processes that take part in a run, of which several can; none of a database that is one process's."""
 
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
         """The crawl's side of its notes. `notify` gets a line about each file that looks like a note but is none."""

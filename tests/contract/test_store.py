@@ -17,6 +17,7 @@ from crawler.records import (
     Blame,
     ChangeRate,
     Claim,
+    Difference,
     EndReason,
     ExclusionReason,
     Failing,
@@ -123,6 +124,21 @@ async def test_equal_bodies_are_kept_once(location: Location) -> None:
         await store.commit([a_result(claims[D], body=a_body(b"same" * 100))], NOW)
         assert rows(location, "SELECT hash, size FROM bodies") == [(body_hash(b"same" * 100), 400)]
         assert rows(location, "SELECT count(*) FROM pages WHERE body_hash IS NOT NULL") == [(3,)]
+
+
+@pytest.mark.parametrize("first", [A, B])
+async def test_a_page_that_todays_reader_reads_otherwise_is_stored_anew_beside_one_that_it_does_not(
+    location: Location, first: str
+) -> None:
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        await store.commit([a_result(claims[url]) for url in (A, B)], NOW)
+        read = {url: Page(url=url, title="newer", text="newer", content_hash=b"newer") for url in (A, B)}
+        results = {url: a_result(claims[url], page=None, reread=read[url]) for url in (A, B)}
+        results[A] = replace(results[A], difference=Difference.READER)
+        await store.commit(sorted(results.values(), key=lambda result: result.claim.url != first), NOW + 9)
+    texts = "SELECT u.url, p.title, p.text, p.content_hash FROM pages p JOIN urls u ON u.page_id = p.id ORDER BY u.url"
+    assert rows(location, texts) == [(A, "newer", "newer", b"newer"), (B, "newer", "text", b"h")]
 
 
 async def test_a_page_without_a_body_has_no_hash(location: Location) -> None:

@@ -6,6 +6,7 @@ import re
 from importlib.metadata import version
 from importlib.resources import files
 
+from crawler.storage.postgres.views import renew_views
 from tests.postgres.sql import execute
 
 PARTS = 16  # few: a test has few hosts, and claims all of them
@@ -15,6 +16,7 @@ def create_crawl(url: str, parts: int, *, is_partitioned: bool = False) -> None:
     """Make an empty crawl with so many partitions in an empty database; `is_partitioned`: a table for each of them."""
     schema = files("crawler.storage.postgres").joinpath("schema.sql").read_text(encoding="utf-8")
     execute(url, _partitioned(schema, parts) if is_partitioned else schema)
+    execute(url, renew_views())
     execute(url, "INSERT INTO meta (id, schema, parts, program) VALUES (1, 1, ?, ?)", parts, version("crawler"))
     execute(url, "INSERT INTO parts (part) SELECT generate_series(0, ?::int - 1)", parts)
 

@@ -10,6 +10,7 @@ import pytest
 
 from crawler.errors import UsageError
 from crawler.records import Horizon, Reason, Result, RobotsCopy, UrlStatus, Verdict
+from crawler.rule_tables import read_rules
 from crawler.storage.interface import Cursor
 from crawler.storage.postgres.store import PostgresStore
 from tests.contract.results import NOW, a_failure, a_result, a_target, claims_of, robots_claim
@@ -218,6 +219,20 @@ async def test_what_others_have_added_counts_before_its_owner_has_counted_it(cra
         statuses = rows(crawl_database, "SELECT status, count(*) FROM urls GROUP BY status ORDER BY status")
         assert statuses == [("excluded", 3), ("pending", 5)]
         assert one.full_hosts() == [url.split("/")[2]]
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_name_that_the_server_would_cut_is_refused(crawl_database: str) -> None:
+    fits, too_long = "n" * 55, "n" * 56  # its view is extract_...
+    rules = [read_rules([{"name": name, "match": "/*", "fields": {"h": "h1"}}])[0] for name in (fits, too_long)]
+    async with two_stores(crawl_database) as (one, _other):
+        with pytest.raises(UsageError, match=f"extraction rule {too_long}: the name .* is too long for PostgreSQL"):
+            await one.use_rules(rules)
+        assert rows(crawl_database, "SELECT name FROM extraction_rules") == []
+        await one.use_rules(rules[:1])
+        assert rows(crawl_database, f"SELECT h FROM extract_{fits}") == []
 
 
 # --- what does not work -----------------------------------------------------------------------------------------------

@@ -57,19 +57,18 @@ class Commits(Session):
         """
         if archived is not None:
             raise ValueError("WARC files are written beside a SQLite database only")
-        if not results:
-            return []
-        batch = placed(results, self.ownership)
         async with self._writing:
+            batch = placed(results, self.ownership)
             with explained(self.db):
-                stored = await self._store(batch, now)
-        self._page_ids = [one.page_id for one in batch if one.page_id is not None]
+                stored = await self._store(batch, now) if batch else []
+            self._page_ids = [one.page_id for one in batch if one.page_id is not None]
         return self._hosts(stored)
 
     async def add(self, targets: Sequence[Target], now: float) -> None:
         """Add URLs that no visit found (seeds)."""
-        with explained(self.db):
-            await self._steadily(lambda: self._add(lambda news: news.add(targets, now)))
+        async with self._writing:  # what commits remember of stored rows is what is committed
+            with explained(self.db):
+                await self._steadily(lambda: self._add(lambda news: news.add(targets, now)))
         await self.take_arrivals()
 
     def stored_pages(self) -> tuple[int, Sequence[int]]:
@@ -108,10 +107,10 @@ class Commits(Session):
             for target in self._unsettled(one.result):
                 found.append(target)
                 found_on.setdefault(target.url, (one.host_id, one.url_id))
-        robots = [target for result in results for target in _robots_target(result)]
+        robots = self._known.unsettled(target for result in results for target in _robots_target(result))
         preferred = [target for result in results for target in result.preferred]
         listed = any(result.listed for result in results)
-        if not (found or preferred or listed) and not self._known.unsettled(robots):
+        if not (robots or found or preferred or listed):
             return _Found(set(), set())
 
         async def add(news: News) -> None:
@@ -138,7 +137,7 @@ class Commits(Session):
             await work(news)
             return news
 
-        return await in_transaction(self._pool, add, self._forget)
+        return await in_transaction(self._pool, add, self._forget, self.ownership.lease_s)
 
     async def _results(self, batch: Sequence[Placed], found: _Found, now: float, commit_id: int) -> list[Any]:
         """In the fenced transaction; rows of the hosts touched."""
@@ -152,7 +151,8 @@ class Commits(Session):
                 await results.cut(batch, found.unstored, self._limits.urls.most)
             return results, await results.finish(batch)
 
-        results, hosts = await in_transaction(self._pool, store, self._head_rows.forget)
+        forget, patience_s = self._head_rows.forget, self.ownership.lease_s
+        results, hosts = await in_transaction(self._pool, store, forget, patience_s)
         self._failed_with_origins += results.failed_with_origins
         if results.has_new_rules and self._limits.urls is not None:
             self._limits.urls.forget()

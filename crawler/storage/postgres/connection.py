@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
 from crawler.errors import DatabaseFailedError
+from crawler.location import location
 
 # asyncpg's classes are generic at check time alone.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -23,6 +24,7 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 MIN_SERVER = 15  # the oldest that was tried
 
 _CONNECT_S = 15.0
+_IDLE = "idle_in_transaction_session_timeout"  # in milliseconds
 _MOST_CONNECTIONS = 4  # of one process: one for commits, the others for reads beside them
 
 # A statement prepared while the tables were empty would be planned once for all, to read them from end to end; and the
@@ -40,10 +42,9 @@ CRAWL_SETTINGS: Mapping[str, str] = MappingProxyType(
 
 async def connect(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> asyncpg.Connection[asyncpg.Record]:
     """One connection, for whoever closes it. Raises errors of asyncpg: see `explained`."""
-    with _understood(db):
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(db, **_parameters(db, settings))
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(db, **_parameters(db, settings))
     try:
-        await _check(connection, settings)
+        await _check(connection, db, settings)
     except BaseException:
         connection.terminate()
         raise
@@ -55,12 +56,12 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
     """Connections, opened as they are needed. Raises `DatabaseFailedError` if there is no way to one."""
 
     async def check(connection: Connection) -> None:
-        await _check(connection, settings)
+        await _check(connection, db, settings)
 
     async def keep(_connection: Connection) -> None:
         """Leave the session as it is: nothing is ever set in one, and to ask for that takes a round trip a use."""
 
-    with explained(db), _understood(db):
+    with explained(db):
         pool: Pool = await asyncpg.create_pool(
             db, min_size=1, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
         )
@@ -72,8 +73,7 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
 
 def worker_settings(name: str, lease_s: float) -> dict[str, str]:
     """Of a worker's connections: one that stands still in a transaction is ended long before others may wait for it."""
-    idle_ms = max(1, int(lease_s * 500))
-    return {**CRAWL_SETTINGS, "application_name": name, "idle_in_transaction_session_timeout": f"{idle_ms}ms"}
+    return {**CRAWL_SETTINGS, "application_name": name, _IDLE: str(max(1, int(lease_s * 500)))}
 
 
 @contextmanager
@@ -94,18 +94,7 @@ def is_lost(error: BaseException) -> bool:
 
 def shown(db: str) -> str:
     """The URL of a database as people may see it: without its password, wherever that stands."""
-    parts = urlsplit(db)
-    name, at, host = parts.netloc.rpartition("@")
-    query = "&".join(pair for pair in parts.query.split("&") if not pair.startswith(("password=", "sslpassword=")))
-    return urlunsplit(parts._replace(netloc=f"{name.partition(':')[0]}{at}{host}", query=query))
-
-
-@contextmanager
-def _understood(db: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise DatabaseFailedError(f"{shown(db)} is not the URL of a database: {_one_line(error)}") from error
+    return str(location(db))
 
 
 def _parameters(db: str, settings: Mapping[str, str]) -> dict[str, Any]:
@@ -114,22 +103,31 @@ def _parameters(db: str, settings: Mapping[str, str]) -> dict[str, Any]:
     return {"server_settings": {"application_name": "crawler", **settings}, "timeout": _CONNECT_S, **of_server}
 
 
-async def _check(connection: Connection, settings: Mapping[str, str]) -> None:
+async def _check(connection: Connection, db: str, settings: Mapping[str, str]) -> None:
     """That the server is one that we know, and that all settings have arrived there."""
     version = connection.get_server_version().major
     if version < MIN_SERVER:
-        raise DatabaseFailedError(f"the server is PostgreSQL {version}; version {MIN_SERVER} or newer is needed")
-    sql = "SELECT n, current_setting(n) FROM unnest($1::text[]) AS n"
-    for name, value in await connection.fetch(sql, list(CRAWL_SETTINGS.keys() & settings.keys())):
-        if value != settings[name]:
+        raise DatabaseFailedError(
+            f"{shown(db)}: the server is PostgreSQL {version}; version {MIN_SERVER} or newer is needed"
+        )
+    wanted = {name: value for name, value in settings.items() if name in CRAWL_SETTINGS or name == _IDLE}
+    sql = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
+    for name, value in await connection.fetch(sql, list(wanted)):
+        if value != wanted[name]:
             raise DatabaseFailedError(
-                f"the server says {name} = {value}, as behind a PgBouncer that ignores what it is asked; connect to the"
-                f" server itself, or run ALTER ROLE ... SET {name} = {settings[name]} there"
+                f"{shown(db)}: the server says {name} = {value}, as behind a PgBouncer that ignores what it is asked;"
+                f" connect to the server itself, or run ALTER ROLE ... SET {name} = {wanted[name]} there"
             )
 
 
 _GOING = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, *_GOING, OSError)
+_LOST: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    *_GOING,
+    OSError,
+)
+_LOST += (asyncpg.IdleInTransactionSessionTimeoutError,)  # it was this process that stood still
 
 # By the class of the error, the most special first (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (

@@ -17,7 +17,7 @@ from crawler.errors import NoCrawlError, UsageError
 from crawler.location import DatabaseUrl
 from crawler.records import EndReason
 from crawler.seeds import Seed
-from crawler.storage.interface import Extraction, Inbox, Pruned, Store
+from crawler.storage.interface import Extraction, Inbox, Pruned, RunUnderWay, Store, WorkerState
 from crawler.storage.postgres.connection import Connection, connect, explained
 from crawler.storage.postgres.database import checked
 from crawler.storage.postgres.extraction import PostgresExtraction
@@ -34,6 +34,14 @@ _HAS_RUNS = "SELECT EXISTS (SELECT 1 FROM runs)"
 _UNENDED = "SELECT id FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1"
 _STOP = "UPDATE runs SET stop = $1 WHERE ended_at IS NULL AND stop IS NULL"
 _LAST_OPTIONS = "SELECT options, end_reason FROM runs ORDER BY id DESC LIMIT 1"
+_OPEN = "SELECT options FROM runs WHERE ended_at IS NULL AND is_open = 1 ORDER BY id DESC LIMIT 1"
+_PROGRAMS = "SELECT DISTINCT program FROM workers WHERE run_id IS NOT NULL AND alive_until > now()"
+_WORKERS = """
+SELECT w.name, w.program, w.run_id, w.figures, w.leaves, w.alive_until > now() AS lives,
+    extract(epoch FROM now() - w.seen_at)::float8 AS seen_s,
+    (SELECT count(*) FROM parts AS p WHERE p.owner = w.id) AS partitions
+FROM workers AS w ORDER BY w.started_at, w.name
+"""
 _SIZE = "SELECT pg_database_size(current_database())"
 
 
@@ -90,6 +98,21 @@ class PostgresDatabase:
         async with open_worker(self._db, alone=True) as store:
             self._store = store
             yield store
+
+    async def run_under_way(self) -> RunUnderWay | None:
+        """The newest one, once it is open to others."""
+        return await self._ask_if_there(_run_under_way, None)
+
+    @asynccontextmanager
+    async def open_share(self, name: str) -> AsyncIterator[Store]:
+        """Be a worker beside others."""
+        async with open_worker(self._db, alone=False, name=name) as store:
+            self._store = store
+            yield store
+
+    def workers(self) -> Sequence[WorkerState]:
+        """All that have a row, also of those that died since."""
+        return _waited_for(self._ask_if_there(_workers, []))
 
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
         """The table of notes, once the store is open: whoever takes one up says so to the other workers."""
@@ -173,6 +196,35 @@ async def _nothing(_connection: Connection) -> None:
 
 async def _has_runs(connection: Connection) -> bool:
     return bool(await connection.fetchval(_HAS_RUNS))
+
+
+async def _run_under_way(connection: Connection) -> RunUnderWay | None:
+    options = await connection.fetchval(_OPEN)
+    if options is None:
+        return None
+    programs = [row["program"] for row in await connection.fetch(_PROGRAMS)]
+    return RunUnderWay(options=json.loads(options), programs=programs)
+
+
+async def _workers(connection: Connection) -> list[WorkerState]:
+    return [_worker(row) for row in await connection.fetch(_WORKERS)]
+
+
+def _worker(row: Any) -> WorkerState:
+    figures = json.loads(row["figures"]) if row["figures"] else {}
+    pages, elapsed_s = figures.get("pages"), figures.get("elapsed_s")
+    return WorkerState(
+        name=row["name"],
+        program=row["program"],
+        run_id=row["run_id"],
+        partitions=row["partitions"],
+        pages=pages,
+        pages_per_s=round(pages / elapsed_s, 2) if pages is not None and elapsed_s else None,
+        under_way=figures.get("under_way"),
+        seen_s=round(row["seen_s"], 1),
+        is_draining=bool(row["leaves"]),
+        is_dead=not row["lives"],
+    )
 
 
 async def _size(connection: Connection) -> int:

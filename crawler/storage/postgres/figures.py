@@ -23,7 +23,7 @@ _UNSTORED = "SELECT coalesce(sum(unstored_links), 0) FROM hosts"
 
 # See SQLite's statement: $1 is now, $2 how many; with $3 also what is to be fetched again; with $4 also the hosts of
 # URLs that are to be tried again after that; no host that has had $6 pages in run $5.
-_CLOSURES = """
+CLOSURES = """
 SELECT name, blame, until, why FROM (
     SELECT name, 'host' AS blame, back_off_until AS until,
         coalesce(back_off_reason, 'the delay between two requests') AS why FROM hosts
@@ -112,7 +112,7 @@ class Figures(Session):
         is to be tried again after that, but for those that have had their number of pages.
         """
         parameters = (now, limit, stale_until, retried_after, self.run_id, at_most(max_pages_per_host))
-        return [_closure(row) for row in await self._read(_CLOSURES, *parameters)]
+        return [_closure(row) for row in await self._read(CLOSURES, *parameters)]
 
     async def failing_urls(self) -> FailingUrls:
         """URLs that keep the status of their last response, but failed at their latest visit."""

@@ -107,6 +107,7 @@ class Keeper:
         await self._leases.renew()
         asked_at = since_boot()
         self.clock.set(await self._workers.stay(self.figures()), asked_at)
+        await self._workers.reap()
         await self.notices.forget()
 
     async def _fold(self) -> None:
@@ -128,7 +129,7 @@ class Keeper:
         self.heard.workers(self.live)
         if look.is_open:
             await self._share_out(look)
-        if self.live > 1 or since_boot() >= self._renew_at:
+        if self.live > 1:
             await self._workers.bury()
             await self._workers.reap()
 

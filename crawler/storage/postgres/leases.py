@@ -18,7 +18,6 @@ from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.workers import in_turn
 
 _HANDFUL = 64  # one row that somebody holds makes all of its statement wait
-_SMALL_HANDFUL = 8
 _TRUSTED = 0.8  # of a lease: clocks may run at different speeds, and what was admitted is yet to be sent
 
 _FREE = "SELECT part, epoch, clean FROM parts WHERE lease_until < now()"
@@ -66,8 +65,9 @@ class Leases:
             except DatabaseFailedError as error:
                 if not is_locked_out(error):
                     raise
-                self._handful = _SMALL_HANDFUL  # somebody was frozen while storing something; soon nobody holds it
-                break
+                self._handful = max(1, self._handful // 4)  # somebody was frozen while storing something
+                return claimed
+        self._handful = _HANDFUL
         return claimed
 
     async def claim_all(self) -> None:

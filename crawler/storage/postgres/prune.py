@@ -25,6 +25,11 @@ from crawler.storage.postgres.connection import explained
 from crawler.storage.postgres.session import Session
 from crawler.storage.postgres.transactions import Execute
 
+_FILLED = f"""
+SELECT part FROM parts AS p
+WHERE {" OR ".join(f"(SELECT true FROM {table} WHERE part = p.part LIMIT 1)" for table in ("fetches", "bodies"))}
+ORDER BY part
+"""  # noqa: S608 - our own names
 # The fence, without what it counts for a run.
 _OWN = """
 UPDATE parts SET lease_until = greatest(lease_until, now() + $3::float8 * interval '1 second')
@@ -117,7 +122,7 @@ async def prune(
     """
     size_before = await _size(session)
     pruning = _Pruning(session, keep_versions, before, dry_run=dry_run)
-    for part in session.ownership.owned():
+    for (part,) in await session._read(_FILLED):
         await pruning.prune_part(part)
     removed = pruning.removed
     if not dry_run:

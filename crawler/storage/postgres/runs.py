@@ -258,10 +258,13 @@ def _of_all(
         return dict(summary)
     total = dict(own)
     for figures in others:
-        total = added(total, figures)
-    per_request = total["connections_opened"] / total["requests"] if total["requests"] else 0.0
-    rate = total["pages"] / total["elapsed_s"] if total["elapsed_s"] else 0.0
-    rates = {"connections_per_request": round(per_request, 4), "pages_per_s": round(rate, 2), "run_pages": pages}
+        total = added(total, {name: figures[name] for name in _OWN_FIGURES if name in figures})
+    opened, requests, elapsed_s = (total.get(name, 0) for name in ("connections_opened", "requests", "elapsed_s"))
+    rates = {
+        "run_pages": pages,
+        "pages_per_s": round(total.get("pages", 0) / elapsed_s, 2) if elapsed_s else 0.0,
+        "connections_per_request": round(opened / requests, 4) if requests else 0.0,
+    }
     return {**summary, **total, **rates}
 
 

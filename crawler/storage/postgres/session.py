@@ -55,7 +55,8 @@ class Session:
 
     async def _steadily(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """What `work` does, tried again while the server cannot be reached, for as long as this process owns what it
-        does: a server that is started again, or the one that takes its place, is back before others take over.
+        does, and once in any case: a server that is started again, or the one that takes its place, is back before
+        others take over; and only the server knows whether this process has stood still for too long.
         """
         loop = asyncio.get_running_loop()
         ends_at: float | None = None
@@ -63,10 +64,11 @@ class Session:
             try:
                 return await work()
             except Exception as error:
-                if ends_at is None:
-                    ends_at = loop.time() + min(self.ownership.lease_s, self.ownership.remaining_s())
-                if not is_lost(error) or loop.time() >= ends_at or self._pool.is_closing():
+                is_over = ends_at is not None and loop.time() >= ends_at
+                if not is_lost(error) or is_over or self._pool.is_closing():
                     raise
+            if ends_at is None:
+                ends_at = loop.time() + min(self.ownership.lease_s, self.ownership.remaining_s())
             await asyncio.sleep(_PATIENCE_S)
 
     async def _transact(self, work: Callable[[Execute], Awaitable[_T]]) -> _T:
@@ -79,13 +81,17 @@ class Session:
 
         Raises `LeaseLostError` if another process owns one of them by now.
         """
+        async with self._writing:
+            return await self._fenced(parts, work)
+
+    async def _fenced(self, parts: Collection[int], work: Callable[[Execute], Awaitable[_T]]) -> _T:
+        """The same, in the turn of whoever calls it."""
 
         async def fenced(execute: Execute) -> _T:
             await fence(dict.fromkeys(parts, Tally()), self.ownership, self.run_id, execute)
             return await work(execute)
 
-        async with self._writing:
-            return await self._transact(fenced)
+        return await self._transact(fenced)
 
     async def _change(self, parts: Collection[int], sql: str, *parameters: Any) -> list[Any]:
         """One statement that changes URLs of own partitions past the cache; their hosts' counts and times follow.
@@ -119,14 +125,17 @@ class Session:
 
         Before a run has begun, nothing is counted: it would take what a killed run has counted for another's.
         """
-        parts = [row[0] for row in await self._read(ARRIVED, self.ownership.owned())] if self.run_id else []
+        if not self.run_id:
+            return []
+        async with self._writing:  # in which nothing that it owns is given away
+            parts = [row[0] for row in await self._read(ARRIVED, self.ownership.owned())]
 
-        async def work(execute: Execute) -> list[Any]:
-            changes = HostChanges()
-            await take_arrivals(parts, changes, execute)
-            return await changes.store(self.run_id, execute)
+            async def work(execute: Execute) -> list[Any]:
+                changes = HostChanges()
+                await take_arrivals(parts, changes, execute)
+                return await changes.store(self.run_id, execute)
 
-        return self._hosts(await self._transact_fenced(parts, work)) if parts else []
+            return self._hosts(await self._fenced(parts, work)) if parts else []
 
     def _forget(self) -> None:
         """What was remembered of stored rows is true no longer."""

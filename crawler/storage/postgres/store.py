@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 
 from crawler.clock import since_boot
 from crawler.storage.postgres.commits import Commits
-from crawler.storage.postgres.connection import explained, open_pool, worker_settings
+from crawler.storage.postgres.connection import connect, explained, open_pool, worker_settings
 from crawler.storage.postgres.control import Control
 from crawler.storage.postgres.database import prepared
 from crawler.storage.postgres.exclusions import Exclusions
 from crawler.storage.postgres.figures import Figures
-from crawler.storage.postgres.ownership import DEFAULT_LEASE_S, Ownership
+from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.rules import Rules
 from crawler.storage.postgres.runs import Runs
 from crawler.storage.postgres.seeds import SeedReads
@@ -49,19 +49,29 @@ class PostgresStore(Runs, Commits, StaleReads, Exclusions, SeedReads, Rules, Fig
 
 @asynccontextmanager
 async def open_store(
-    db: str, *, parts: int | None = None, lease_s: float = DEFAULT_LEASE_S, name: str = "crawler"
+    db: str, *, parts: int | None = None, lease_s: float | None = None, name: str = "crawler"
 ) -> AsyncIterator[PostgresStore]:
     """Open (or make) the crawl database at this URL; of its partitions, the store owns none so far.
 
-    `parts`: the number of partitions of a new database. `name`: what the server shows of this process.
+    `parts`: the number of partitions of a new database. `lease_s`: how long a lease lasts; None: as long as the
+    database says. `name`: what the server shows of this process.
     """
+    number, agreed_s = await _prepared(db, parts)
+    lease_s = agreed_s if lease_s is None else lease_s
     async with open_pool(db, worker_settings(name, lease_s)) as pool:
-        with explained(db):
-            async with pool.acquire() as connection:
-                number = await prepared(connection, db, parts)
         store = PostgresStore(db, pool, Ownership(secrets.randbits(62), number, since_boot, lease_s))
         store.control = Control(db, name, lease_s)
         yield store
+
+
+async def _prepared(db: str, parts: int | None) -> tuple[int, float]:
+    """The number of partitions, and how long a lease lasts."""
+    with explained(db):
+        connection = await connect(db)
+        try:
+            return await prepared(connection, db, parts), await connection.fetchval("SELECT lease_s FROM meta")
+        finally:
+            await connection.close()
 
 
 @asynccontextmanager
@@ -70,14 +80,14 @@ async def open_worker(
     *,
     alone: bool,
     parts: int | None = None,
-    lease_s: float = DEFAULT_LEASE_S,
+    lease_s: float | None = None,
     name: str | None = None,
 ) -> AsyncIterator[PostgresStore]:
     """Open (or make) the crawl database, and be one of its workers, with a share. `alone`: the only one, who owns all
     of it, until it lets others in (`share.opened`).
 
-    `name`: what people see of this process; None: its machine and its number there. Raises `DatabaseBusyError` where
-    others are in the way.
+    `lease_s`: see `open_store`. `name`: what people see of this process; None: its machine and its number there.
+    Raises `DatabaseBusyError` where others are in the way.
     """
     called = name or f"{socket.gethostname()}:{os.getpid()}"
     async with (

@@ -7,13 +7,15 @@ So no clock is asked, and a process that was frozen for an hour stores nothing t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import asyncpg
 
 from crawler.errors import LeaseLostError
-from crawler.storage.postgres.connection import Pool
+from crawler.storage.postgres.connection import Connection, Pool
 from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.values import storable
 
@@ -37,15 +39,20 @@ class Tally(NamedTuple):
 
 
 async def in_transaction(
-    pool: Pool, work: Callable[[Execute], Awaitable[_T]], forget: Callable[[], None] = lambda: None
+    pool: Pool,
+    work: Callable[[Execute], Awaitable[_T]],
+    forget: Callable[[], None] = lambda: None,
+    patience_s: float | None = None,
 ) -> _T:
     """What `work` does, in one transaction. It may be done more than once, but only the last time counts: `forget` is
-    called whenever nothing of it has come into the database.
+    called whenever nothing of it has come into the database, for all that is known.
+
+    Raises `TimeoutError` where one try takes longer than `patience_s`, as where the link to the server is down.
     """
     is_careful = False
     for tries_left in reversed(range(_TRIES)):
         try:
-            async with pool.acquire() as connection, connection.transaction():
+            async with asyncio.timeout(patience_s), pool.acquire() as connection, _transaction(connection):
                 return await work(_carefully(connection.fetch) if is_careful else connection.fetch)
         except BaseException as error:
             forget()
@@ -54,6 +61,22 @@ async def in_transaction(
             elif not (isinstance(error, _AGAIN) and tries_left):
                 raise
     raise AssertionError("the last try returns or raises")
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection) -> AsyncIterator[None]:
+    """As asyncpg's own, which would wait for the server even where nobody waits for it any more."""
+    try:
+        await connection.execute("BEGIN")
+        yield
+        await connection.execute("COMMIT")
+    except asyncio.CancelledError:
+        connection.terminate()  # nobody knows what it is doing
+        raise
+    except BaseException:
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await connection.execute("ROLLBACK")
+        raise
 
 
 def _carefully(execute: Execute) -> Execute:

@@ -13,7 +13,7 @@ from typing import Any
 
 from crawler.errors import UsageError
 from crawler.seeds import Seed
-from crawler.storage.interface import STOP_SIGNAL, Extraction, Inbox, Pruned, Store
+from crawler.storage.interface import STOP_SIGNAL, Extraction, Inbox, Pruned, RunUnderWay, Store, WorkerState
 from crawler.storage.sqlite.companions import COMPANIONS, companion
 from crawler.storage.sqlite.database import check_file
 from crawler.storage.sqlite.lock import database_lock, holder_of, is_held, refuse_if_held
@@ -78,6 +78,24 @@ class SqliteFile:
         from crawler.storage.sqlite.store import open_store
 
         return open_store(self._path)
+
+    async def run_under_way(self) -> RunUnderWay | None:
+        """Raise `UsageError`: a file is one process's."""
+        raise self._is_of_one()
+
+    def open_share(self, name: str) -> AbstractAsyncContextManager[Store]:
+        """Raise `UsageError`: a file is one process's."""
+        raise self._is_of_one()
+
+    def workers(self) -> Sequence[WorkerState]:
+        """None."""
+        return ()
+
+    def _is_of_one(self) -> UsageError:
+        return UsageError(
+            f"{self._path} is a file, which one process crawls into; several share a crawl in a PostgreSQL database"
+            f" (`crawler copy {self._path} postgresql://USER@HOST/NAME` takes this one there)"
+        )
 
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
         """The folder of notes beside the file."""

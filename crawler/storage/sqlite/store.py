@@ -178,6 +178,10 @@ class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
         rows = await self._read(_RUN_TIMES, (self.run_id,))
         return rows[0][0], rows[0][1]
 
+    async def join_run(self) -> dict[str, Any] | None:
+        """There is none: a file is one process's."""
+        return None
+
     async def requests_noted(self) -> int:
         """How many requests this run may have sent before it was killed; 0 where it was not."""
         rows = await self._read("SELECT max(requests, requests_noted) FROM runs WHERE id = ?", (self.run_id,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain, repeat
 from operator import pos
@@ -109,6 +110,14 @@ async def update_pages(
         for result, page_id, linked in zip(results, stored, target_ids, strict=True)
         if result.reread is not None and page_id is not None
     ]
+    by_names: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:  # where the reader has changed, all of a page is new, and of others less
+        by_names[tuple(row)].append(row)
+    for some in by_names.values():
+        await _update(some, execute)
+
+
+async def _update(rows: Sequence[dict[str, Any]], execute: Execute) -> None:
     for columns, values, parameters in named_values(rows):
         names = [name for name in columns if name != "id"]
         new = {name: f"v.{name}" for name in names} | {"link_details": "coalesce(v.link_details, p.link_details)"}
