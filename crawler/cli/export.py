@@ -272,6 +272,8 @@ def _target(form: ExportFormat, file: str, db: Location, *, is_parted: bool) -> 
 
 def _check(task: _Task) -> None:
     """Raise `UsageError` for what cannot be combined; where a cursor is kept, on the first night already."""
+    if PART in task.options.by and (task.since is not None or task.cursor_file is not None):
+        raise UsageError("--by part writes only what has changed; leave out --since and --cursor")
     if task.options.by and set(task.options.columns) <= set(task.options.by):
         raise UsageError("--columns has nothing but what --by parts the rows by; add another column, such as url")
     if task.cursor_file is not None:
@@ -298,8 +300,6 @@ async def _export_partitions(db: Location, task: _Task, processes: int) -> None:
     """Raises `UsageError` where there are no partitions, or what is wanted is not one file for each of them."""
     if not isinstance(db, DatabaseUrl):
         raise UsageError("--by part is for a crawl in PostgreSQL; a file is parted by host or date, say")
-    if task.since is not None or task.cursor_file is not None:
-        raise UsageError("--by part writes only what has changed; leave out --since and --cursor")
     from crawler.output.exports.partitions import PartitionsExport, write_partitions
 
     began, columns = time.monotonic(), tuple(name for name in task.options.columns if name != PART)

@@ -157,7 +157,10 @@ async def _done(jobs: Sequence[_Job], processes: int) -> AsyncIterator[tuple[_Jo
             message = "a process that wrote a partition was killed; run the same command again, which goes on from here"
             raise DatabaseFailedError(message) from None
         finally:
+            for one in running:
+                one.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
+            await asyncio.gather(*running, return_exceptions=True)  # so that nobody misses what has become of them
 
 
 def _run(job: _Job) -> int:
