@@ -78,10 +78,11 @@ def _check_owners(db: str) -> None:
 
 def _check_delays(cluster: Cluster) -> None:
     """By the crawl's clock for what is stored; by the server's for all, where a host has passed to another worker."""
-    starts = (
-        "SELECT started_at - lag(started_at) OVER (PARTITION BY part, host_id ORDER BY started_at) AS gap FROM fetches"
-    )
-    assert rows(cluster.db, f"SELECT gap FROM ({starts}) AS g WHERE gap < ?", cluster.delay_s - _CLOCK_S) == []
+    before = f"lag(started_at) OVER w AS before, lag(id >> {EPOCH_BITS}) OVER w AS epoch_before"
+    starts = f"SELECT *, {before} FROM fetches WINDOW w AS (PARTITION BY part, host_id ORDER BY started_at)"
+    gaps = f"SELECT started_at - before, epoch_before, id >> {EPOCH_BITS} AS epoch FROM ({starts}) AS s"
+    early_by_clock = rows(cluster.db, f"{gaps} WHERE started_at - before < ?", cluster.delay_s - _CLOCK_S)
+    assert early_by_clock == []
     early = [gap for gap in _gaps(cluster) if gap[0] < cluster.delay_s - _JITTER_S and gap[2] != gap[3]]
     assert not early
 
