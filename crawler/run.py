@@ -104,7 +104,13 @@ class Run:
         self._share = parts.store.share
         inbox = parts.inbox or database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._inbox = InboxWatcher(
-            inbox, self._share, self.frontier, parts.fetcher, observer.notify, self._stop_with_others
+            inbox,
+            self._share,
+            self.frontier,
+            parts.fetcher,
+            parts.counters,
+            observer.notify,
+            self._stop_with_others,
         )
         self._stop_reason: EndReason | None = None
         self._out_of_grace = asyncio.Event()
@@ -331,9 +337,9 @@ def _calls(code: OwnCode, observer: Observer) -> HookCalls | None:
 
 def _is_unread_pdf(visit: Visit) -> bool:
     attempt = visit.attempt
-    if isinstance(attempt, Failure) or attempt.read or visit.claim.kind is not UrlKind.PAGE:
+    if isinstance(attempt, Failure) or attempt.read or attempt.content_type is None:
         return False
-    return is_unread_pdf(attempt.content_type)
+    return visit.claim.kind is UrlKind.PAGE and is_unread_pdf(attempt.content_type)
 
 
 @asynccontextmanager

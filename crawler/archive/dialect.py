@@ -79,9 +79,10 @@ class Glob(str):
         found, rest = "", str(self)
         while rest:
             end = rest.find("]", 3 if rest.startswith("[^") else 2) if rest[0] == "[" else -1  # it may begin with ]
-            if rest[0] == "[" and end < 0:
-                return "$."  # a set without an end: nothing matches
-            found += _set(rest[1:end]) if end > 0 else _WILD.get(rest[0]) or _escaped(rest[0])
+            one = _WILD.get(rest[0], _escaped(rest[0])) if rest[0] != "[" else _set(rest[1:end]) if end > 0 else None
+            if one is None:
+                return "$."  # a set without an end, or with nothing in it: nothing matches
+            found += one
             rest = rest[max(end, 0) + 1 :]
         return f"^(?:{found})$"
 
@@ -94,13 +95,20 @@ def _escaped(character: str) -> str:
     return f"\\{character}" if character in _SPECIAL else character
 
 
-def _set(inside: str) -> str:
+def _set(inside: str) -> str | None:
     """What stands in brackets: `^` at its beginning says that none of these is meant, `-` between two all from one to
-    the other.
+    the other. None: nothing is meant.
     """
     sign = "^" if inside.startswith("^") else ""
-    members = inside[len(sign) :]
-    quoted = "".join(
-        one if one == "-" and 0 < place < len(members) - 1 else _escaped(one) for place, one in enumerate(members)
-    )
-    return f"[{sign}{quoted}]"
+    rest, members, before = inside[len(sign) :], "", ""
+    if rest.startswith("]"):
+        rest, members = rest[1:], "\\]"
+    while rest:
+        if rest[0] == "-" and before and len(rest) > 1:
+            members += f"-{_escaped(rest[1])}" if before <= rest[1] else ""
+            rest, before = rest[2:], ""
+        else:
+            members, before, rest = members + _escaped(rest[0]), rest[0], rest[1:]
+    if not members:
+        return "." if sign else None
+    return f"[{sign}{members}]"

@@ -20,6 +20,7 @@ from crawler.archive.dialect import Dialect, Text, text_of
 from crawler.archive.fragments import add_own_views
 from crawler.errors import DatabaseFailedError
 from crawler.location import Location
+from crawler.storage.location import with_driver
 from crawler.storage.sqlite.database import explained, open_reader
 from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, temporary, temporary_views
 
@@ -136,7 +137,8 @@ async def open_database(db: Location) -> AsyncIterator[Reader]:
         async with open_archive(db) as connection:
             yield SqliteReader(db, connection)
         return
-    from crawler.archive.postgres_reader import open_postgres
+    with with_driver(db):
+        from crawler.archive.postgres_reader import open_postgres
 
     async with open_postgres(db) as reader:
         yield reader

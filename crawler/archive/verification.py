@@ -21,6 +21,7 @@ from crawler.archive.derived import APPLICATION_ID, derived_file, inode_of
 from crawler.bodies import damage
 from crawler.location import Location
 from crawler.records import UrlKind, UrlStatus
+from crawler.storage.location import with_driver
 from crawler.storage.sqlite.database import connect, explained, open_reader, read_only_uri
 from crawler.urls import host_of
 
@@ -55,7 +56,8 @@ async def verify(db: Location, begin: Callable[[str], None] = lambda _name: None
     if isinstance(db, Path):
         checks = _of_file(db, begin)
     else:
-        from crawler.archive.postgres_verification import verify as verify_postgres
+        with with_driver(db):
+            from crawler.archive.postgres_verification import verify as verify_postgres
 
         checks = verify_postgres(db, begin)
     async with aclosing(checks):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from crawler.errors import UsageError
 from crawler.location import DatabaseUrl, Location, location
 from crawler.storage.interface import Database
@@ -19,13 +22,20 @@ def database_at(db: Location | str) -> Database:
     return SqliteFile(place)
 
 
-def _on_server(url: DatabaseUrl) -> Database:
+@contextmanager
+def with_driver(url: DatabaseUrl) -> Iterator[None]:
+    """What is imported within needs asyncpg. Raises `UsageError` where that is missing."""
     try:
-        from crawler.storage.postgres.crawl_database import PostgresDatabase
+        yield
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
             raise
         raise UsageError(
             f'{url} is a PostgreSQL database, which needs asyncpg: pip install "crawler[postgres]"'
         ) from None
+
+
+def _on_server(url: DatabaseUrl) -> Database:
+    with with_driver(url):
+        from crawler.storage.postgres.crawl_database import PostgresDatabase
     return PostgresDatabase(url)

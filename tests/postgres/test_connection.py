@@ -147,6 +147,10 @@ async def test_a_server_that_is_not_there(unused_tcp_port: int, empty_database: 
     assert line.startswith(f"postgresql://crawl@127.0.0.1:{unused_tcp_port}/")
 
 
+async def test_a_host_that_is_not_there() -> None:
+    assert (await refused("postgresql://crawl@nowhere.invalid/crawl")).endswith("; is the host's name right?")
+
+
 async def test_a_database_that_is_not_there(empty_database: str) -> None:
     line = await refused(f"{empty_database}_not")
     assert line.endswith("does not exist; make it (`createdb`), or name another in --db")

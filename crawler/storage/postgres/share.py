@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from crawler.clock import Clock, since_boot
+from crawler.counters import ShareState
 from crawler.errors import DatabaseFailedError
 from crawler.records import EndReason, SeedMark
 from crawler.storage.interface import News
@@ -60,6 +61,11 @@ class PostgresShare:
     def workers(self) -> int:
         """How many live, as far as it has heard."""
         return self._keeper.live
+
+    def state(self) -> ShareState:
+        """What it owns, as it knows."""
+        renewed_s = round(since_boot() - self._keeper.renewed_at, 3)
+        return ShareState(partitions=len(self._ownership.owned()), renewed_s=renewed_s, workers=self.workers)
 
     def clock(self, own: Clock) -> Clock:
         """The database's."""
