@@ -108,8 +108,9 @@ class PostgresShare:
         keeper = self._keeper
         keeper.changed.clear()
         async with keeper.turn:
-            is_idle = keeper.has_taken_up_all and await has_nothing_left()
-            if is_idle and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
+            if not await has_nothing_left():
+                await keeper.ending.takes_work(self._store.run_id)
+            elif keeper.has_taken_up_all and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
                 return True
         with suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT_S):
