@@ -238,6 +238,24 @@ def test_seeds_that_are_added_from_anywhere_are_fetched_and_trusted(
     assert [asked(served)[f"h{number}.test/1?a"] for number in range(HOSTS)] == [1] * HOSTS
 
 
+def test_each_process_writes_the_pages_that_it_has_committed_itself(
+    shared: Cli, serve: Serve, started: Start, gate: Gate
+) -> None:
+    served = a_web(serve, gate, pages=2, more=5)
+    files = [shared.folder / "first.jsonl", shared.folder / "second.jsonl"]
+    files[1].write_text('{"page_id": 1, "url": "http://cut.test/", "fetched_at": 1.0}\n{"page_id"')
+    crawl = started(served, "--jsonl", str(files[0]))
+    with a_worker(shared, served, "--name", "second", "--jsonl", str(files[1])) as worker:
+        wait_for(lambda: joined(shared))
+        gate.open()
+        ended(worker)
+    ended(crawl)
+    written = [[json.loads(line)["url"] for line in file.read_text().splitlines()] for file in files]
+    assert written[1][0] == "http://cut.test/", "what was there stays, but for the line that was cut"
+    assert written[1][1:]
+    assert sorted(written[0] + written[1][1:]) == stored(shared)
+
+
 def test_metrics_of_a_worker_name_it(shared: Cli, serve: Serve, started: Start, gate: Gate) -> None:
     served = a_web(serve, gate, pages=2)
     crawl = started(served)
