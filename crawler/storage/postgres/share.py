@@ -108,7 +108,8 @@ class PostgresShare:
         keeper = self._keeper
         keeper.changed.clear()
         async with keeper.turn:
-            is_idle = keeper.has_taken_up_all and await has_nothing_left()
+            gives_away = bool(self._ownership.leaving())  # what is left of these hosts, nobody has taken up yet
+            is_idle = keeper.has_taken_up_all and not gives_away and await has_nothing_left()
             if is_idle and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
                 return True
         with suppress(TimeoutError):
