@@ -7,17 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 MAX_TURN_S = 0.025  # for which one step of our work may occupy the event loop
 
-if sys.platform == "linux":
-
-    def since_boot() -> float:
-        """Seconds since boot, including suspension, which `monotonic` leaves out on Linux."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-else:
-    since_boot = time.monotonic
+# Seconds since boot, including suspension, which `monotonic` leaves out on Linux.
+since_boot: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic
+)
 
 
 def _steady_wall() -> Callable[[], float]:

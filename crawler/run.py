@@ -337,9 +337,9 @@ def _calls(code: OwnCode, observer: Observer) -> HookCalls | None:
 
 def _is_unread_pdf(visit: Visit) -> bool:
     attempt = visit.attempt
-    if isinstance(attempt, Failure) or attempt.read or visit.claim.kind is not UrlKind.PAGE:
+    if isinstance(attempt, Failure) or attempt.read or attempt.content_type is None:
         return False
-    return is_unread_pdf(attempt.content_type)
+    return visit.claim.kind is UrlKind.PAGE and is_unread_pdf(attempt.content_type)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ that it saw comes back as one frozen `Visit`; what becomes of the URL and its ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Awaitable, Container
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -109,10 +109,11 @@ class Visitor:
         self._is_recorded = config.run.warc is not None
         self._exchanges: dict[Claim, list[Exchange]] = {}  # of the visits under way
 
-    async def visit(self, claim: Claim) -> Visit | None:
+    def visit(self, claim: Claim) -> Awaitable[Visit | None]:
         """Everything that the claim led to; None where it was given back, because its address is busy."""
-        if not self._is_recorded:
-            return await self._visit(claim)
+        return self._recorded_visit(claim) if self._is_recorded else self._visit(claim)
+
+    async def _recorded_visit(self, claim: Claim) -> Visit | None:
         exchanges = self._exchanges[claim] = []
         try:
             visit = await self._visit(claim)

@@ -34,19 +34,18 @@ class Deadlines:
         self._under_way: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self.now = self._loop.time  # seconds, by the event loop's clock
 
     def after(self, seconds: float) -> Deadline:
         """A deadline so long from now, for `with`."""
-        return Deadline(self, self._loop.time() + seconds)
-
-    def now(self) -> float:
-        """The event loop's clock, in seconds."""
-        return self._loop.time()
+        return Deadline(self, self.now() + seconds)
 
     def enter(self, deadline: Deadline) -> None:
         """Watch it from now on; also where its time may now be up earlier than before."""
         self._under_way.add(deadline)
-        self._arm(deadline.up_at(self._read_timeout_s))
+        up_at = deadline.up_at(self._read_timeout_s)
+        if up_at < self._timer_at:
+            self._arm(up_at)
 
     def leave(self, deadline: Deadline) -> None:
         """Its request is over."""
@@ -58,9 +57,8 @@ class Deadlines:
             self._timer.cancel()
 
     def _arm(self, at: float) -> None:
-        if at < self._timer_at:
-            self.close()
-            self._timer, self._timer_at = self._loop.call_at(at, self._look), at
+        self.close()
+        self._timer, self._timer_at = self._loop.call_at(at, self._look), at
 
     def _look(self) -> None:
         self._timer_at, now, next_at = math.inf, self._loop.time(), math.inf
@@ -70,7 +68,8 @@ class Deadlines:
                 deadline.strike()
             else:
                 next_at = min(next_at, up_at)
-        self._arm(max(next_at, now + _GRAIN_S))
+        if next_at < math.inf:
+            self._arm(max(next_at, now + _GRAIN_S))
 
 
 class Deadline:
@@ -104,7 +103,9 @@ class Deadline:
         """When the time is up, as far as is known now."""
         if self._struck:
             return math.inf
-        silent_at = math.inf if self._hearing is None else self._hearing.heard_at + read_timeout_s
+        if self._hearing is None:
+            return self._ends_at
+        silent_at = self._hearing.heard_at + read_timeout_s
         return min(self._ends_at, silent_at)
 
     def strike(self) -> None:

@@ -57,17 +57,18 @@ class Described(TypedDict):
 
 def described(headers: MultiMapping[str]) -> Described:
     """The fields of a `Response` that its head fills."""
+    value = headers.get  # most are not there, and of those a look-up is all that is to be done
     return {
-        "content_type": field(headers, CONTENT_TYPE),
-        "location": reference(headers, _LOCATION),
-        "refresh": reference(headers, _REFRESH),
-        "retry_after": field(headers, _RETRY_AFTER),
-        "etag": field(headers, _ETAG),
-        "last_modified": field(headers, _LAST_MODIFIED),
-        "date": field(headers, _DATE),
-        "max_age_s": max_age_s(headers),
-        "robots_tags": fields(headers, _X_ROBOTS_TAG),
-        "link_fields": fields(headers, _LINK),
+        "content_type": None if (text := value(CONTENT_TYPE)) is None else clean(text),
+        "location": reference(headers, _LOCATION) if _LOCATION in headers else None,
+        "refresh": reference(headers, _REFRESH) if _REFRESH in headers else None,
+        "retry_after": None if (text := value(_RETRY_AFTER)) is None else clean(text),
+        "etag": None if (text := value(_ETAG)) is None else clean(text),
+        "last_modified": None if (text := value(_LAST_MODIFIED)) is None else clean(text),
+        "date": None if (text := value(_DATE)) is None else clean(text),
+        "max_age_s": max_age_s(headers) if _CACHE_CONTROL in headers else None,
+        "robots_tags": fields(headers, _X_ROBOTS_TAG) if _X_ROBOTS_TAG in headers else (),
+        "link_fields": fields(headers, _LINK) if _LINK in headers else (),
     }
 
 

@@ -23,7 +23,8 @@ class LoopLag:
 
     def lost_s(self) -> float:
         """Seconds by which the loop has been late so far, all in all."""
-        return self._lost_s + self._late_s()
+        late_s = self._loop.time() - self._due_at
+        return self._lost_s + late_s if late_s > _GRAIN_S else self._lost_s
 
     def close(self) -> None:
         """Tick no more."""
@@ -34,9 +35,5 @@ class LoopLag:
         self._timer = self._loop.call_at(self._due_at, self._tick)
 
     def _tick(self) -> None:
-        self._lost_s += self._late_s()
+        self._lost_s = self.lost_s()
         self._arm()
-
-    def _late_s(self) -> float:
-        late_s = self._loop.time() - self._due_at
-        return late_s if late_s > _GRAIN_S else 0.0

@@ -73,7 +73,8 @@ class LenientParser:
             try:
                 parsed = self._parser.feed_data(data)
                 for message, _body in parsed[0]:
-                    _check_framing(message)
+                    if problem := framing_problem(message.headers):
+                        raise BadHttpMessage(problem)
             except Exception as error:  # noqa: BLE001 - what hostile bytes make parsers raise cannot be listed
                 self._refusal = error
                 self._connection.force_close()

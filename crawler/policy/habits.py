@@ -48,11 +48,11 @@ class Habits:
 
         `news`: a fingerprint of what it says, where that is something else than at the look before.
         """
-        changed = has_changed(previous, status, news=news is not None)
         elapsed_s = now - previous.fetched_at
         if previous.rate is None or elapsed_s <= 0:
             return None
-        if not is_evidence(previous, changed=changed, redesigned_at=self.redesigned_at):
+        changed = has_changed(previous, status, news=news is not None)
+        if changed and not is_evidence(previous, changed=changed, redesigned_at=self.redesigned_at):
             return None
         if previous.status is status is UrlStatus.FETCHED and not previous.hinted:
             per_s = changes_per_s(previous.rate, self.prior_of(place))

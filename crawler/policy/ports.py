@@ -6,6 +6,8 @@ Source: WHATWG Fetch Standard, "Port blocking".
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from crawler.urls import port_of
 
 BAD_PORTS = frozenset(
@@ -21,4 +23,9 @@ _AUTHORITY = len("https:")  # at most so long is what stands before it
 
 def has_bad_port(url: str) -> bool:
     """Whether this (normalized) URL names such a port."""
-    return ":" in url[_AUTHORITY:] and port_of(url) in BAD_PORTS  # the first half is for speed: most have no colon
+    return ":" in url[_AUTHORITY:] and _is_bad(url[: url.index("/", _AUTHORITY + 2)])  # for speed: most have no colon
+
+
+@lru_cache(maxsize=1024)
+def _is_bad(origin: str) -> bool:
+    return port_of(f"{origin}/") in BAD_PORTS

@@ -63,13 +63,9 @@ class Pace:
     cadence_s: float = DAY_S
     retry_s: float = DAY_S
 
-    def within(self, interval_s: float) -> float:
-        """The interval within its bounds."""
-        return min(max(interval_s, self.min_interval_s), self.max_interval_s)
-
     def pause_s(self, interval_s: float) -> float:
         """How long after a visit a run may find the page due; never much less than the shortest interval."""
-        interval_s = self.within(interval_s)
+        interval_s = min(max(interval_s, self.min_interval_s), self.max_interval_s)
         return max(interval_s - min(interval_s, self.cadence_s) / 2, 0.9 * self.min_interval_s)
 
 
@@ -134,7 +130,9 @@ def plan(
     else:
         tells = previous is None or is_evidence(previous, changed=changed, redesigned_at=redesigned_at)
         rate = _rate_after(previous, response, tells=tells)
-    promise_s = _promise(previous, response, changed=changed)
+    promise_s = response.max_age_s
+    if previous is not None and previous.promise_s is not None and _breaks_promise(previous, response, changed=changed):
+        promise_s = BROKEN
     interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate, prior)
     if promise_s is not None and promise_s > interval_s:
         interval_s = min(promise_s, _PROMISE_FACTOR * interval_s)
@@ -218,14 +216,12 @@ def _interval_when_gone(previous: PreviousVisit | None, response: Response) -> f
     return max(DAY_S, 2 * (response.started_at - previous.fetched_at))
 
 
-def _promise(previous: PreviousVisit | None, response: Response, *, changed: bool) -> float | None:
-    """For how long the server says that the answer will hold (`Cache-Control: max-age`), while it has kept its word."""
-    if previous is not None and previous.promise_s is not None:
-        promised_until = previous.fetched_at + previous.promise_s
-        changed_at = (changed and _modified_at(response)) or response.started_at
-        if previous.promise_s == BROKEN or (changed and previous.fetched_at < changed_at < promised_until):
-            return BROKEN
-    return response.max_age_s
+def _breaks_promise(previous: PreviousVisit, response: Response, *, changed: bool) -> bool:
+    """Whether the server has, now or before, not kept its word on how long an answer holds (max-age)."""
+    if previous.promise_s is None or previous.promise_s == BROKEN or not changed:
+        return previous.promise_s == BROKEN
+    changed_at = _modified_at(response) or response.started_at
+    return previous.fetched_at < changed_at < previous.fetched_at + previous.promise_s
 
 
 def _modified_at(response: Response) -> float | None:

@@ -88,7 +88,9 @@ def _is_cookie(name: bytes) -> bool:
 
 
 def _kept(value: bytes, *, is_cookie: bool) -> str:
-    text = _text(value)
+    text = value.decode() if value.isascii() else _text(value)
+    if not text.isprintable():
+        text = _text(value)
     if is_cookie:
         text = _without_cookie(text)
     return _CREDENTIALS.sub("", text) if "@" in text else text

@@ -299,7 +299,7 @@ def as_json(value: Any) -> str:
 def storable(value: Any) -> Any:
     """`value` with what no database can keep in any text of it replaced by U+FFFD."""
     if isinstance(value, str):
-        return _UNSTORABLE.sub("\ufffd", value)
+        return value if value.isprintable() else _UNSTORABLE.sub("\ufffd", value)  # as most that are short are
     if isinstance(value, Mapping):
         return {storable(key): storable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -31,7 +31,8 @@ def join(cluster: Cluster) -> None:
 
 def joined(cluster: Cluster, worker: Worker) -> None:
     """Wait until it has its share."""
-    cluster.wait(lambda: cluster.parts_of(worker))
+    cluster.wait(lambda: cluster.parts_of(worker) or cluster.is_over())
+    assert cluster.parts_of(worker), "the crawl ended before the worker had its share"
     cluster.say(f"{worker.name} joined, and owns {len(cluster.parts_of(worker))}")
 
 

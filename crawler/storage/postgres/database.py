@@ -50,6 +50,7 @@ async def prepared(connection: Connection, db: str, parts: int | None = None, *,
     """
     found = await _parts(connection, db, is_copied=is_copied)
     if found is None:
+        await _check_encoding(connection, db)
         with suppress(asyncpg.DuplicateTableError, asyncpg.UniqueViolationError):  # another process was quicker
             await _create(connection, PARTS if parts is None else parts)
         found = await checked(connection, db)
@@ -100,6 +101,15 @@ async def _renew_views(connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute("SELECT 1 FROM meta FOR UPDATE")  # one process after the other
         await connection.execute(renew_views())
+
+
+async def _check_encoding(connection: Connection, db: str) -> None:
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise DatabaseFailedError(
+            f"{shown(db)} keeps texts as {encoding}, which lacks most letters; make one in UTF8:"
+            " createdb -E UTF8 -T template0"
+        )
 
 
 async def _create(connection: Connection, parts: int) -> None:

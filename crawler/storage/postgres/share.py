@@ -109,8 +109,9 @@ class PostgresShare:
         keeper.changed.clear()
         async with keeper.turn:
             gives_away = bool(self._ownership.leaving())  # what is left of these hosts, nobody has taken up yet
-            is_idle = keeper.has_taken_up_all and not gives_away and await has_nothing_left()
-            if is_idle and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
+            if gives_away or not await has_nothing_left():
+                await keeper.ending.takes_work(self._store.run_id)
+            elif keeper.has_taken_up_all and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
                 return True
         with suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT_S):
@@ -145,6 +146,10 @@ class PostgresShare:
     def count(self, figures: Callable[[], Mapping[str, Any]]) -> None:
         """What this worker has counted so far, of the fields of a summary: kept with each renewal."""
         self._keeper.figures = figures
+
+    def end_counting(self) -> None:
+        """What it has counted is about to be handed over: no renewal is to write it into its row again."""
+        self._keeper.figures = lambda: None
 
     def inbox(self) -> TableInbox:
         """The notes that are left for the crawl."""

@@ -364,7 +364,9 @@ class Transaction:
     async def _set_hosts(self, results: Sequence[Result]) -> None:
         rows: dict[int, dict[str, Any]] = {}
         for result in results:
-            row = rows.setdefault(result.claim.host_id, _unchanged(result.claim.host_id))
+            row = rows.get(result.claim.host_id)
+            if row is None:
+                row = rows[result.claim.host_id] = _unchanged(result.claim.host_id)
             row["pages"] += result.page is not None
             row["requests"] += _requests(result)
             closure = result.closure
