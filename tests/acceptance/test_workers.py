@@ -108,8 +108,11 @@ def started(shared: Cli) -> Iterator[Start]:
 ALL = 1 + HOSTS * (3 + 10)  # pages
 
 
-def joined(cli: Cli) -> bool:
-    return owned(cli).get("second") == 8
+def wait_until_joined(cli: Cli, *processes: subprocess.Popen[str]) -> None:
+    """Until the second has its half; all are to be there as long."""
+    wait_for(lambda: owned(cli).get("second") == 8 or any(one.poll() is not None for one in processes))
+    for one in processes:
+        assert one.poll() is None, one.communicate()
 
 
 def test_a_worker_joins_and_every_page_is_asked_for_and_stored_once(
@@ -118,7 +121,7 @@ def test_a_worker_joins_and_every_page_is_asked_for_and_stored_once(
     served = a_web(serve, gate, pages=3, more=10)
     crawl = started(served)
     with a_worker(shared, served, "--name", "second") as worker:
-        wait_for(lambda: joined(shared))
+        wait_until_joined(shared, crawl, worker)
         status = json.loads(shared.command("status", "--json", "--db", str(shared.db)).out)
         assert {(one["name"], one["partitions"]) for one in status["workers"]} >= {("second", 8)}
         assert "second" in shared.command("status", "--db", str(shared.db)).out
@@ -138,7 +141,7 @@ def test_sigterm_drains_a_worker_and_the_others_go_on(shared: Cli, serve: Serve,
     served = a_web(serve, gate, pages=3, more=10)
     crawl = started(served)
     with a_worker(shared, served, "--name", "second") as worker:
-        wait_for(lambda: joined(shared))
+        wait_until_joined(shared, crawl, worker)
         worker.send_signal(signal.SIGTERM)
         assert "other workers go on with the run" in ended(worker, 143)
         assert "second" not in owned(shared)
@@ -152,7 +155,7 @@ def test_a_worker_takes_over_from_one_that_was_killed(shared: Cli, serve: Serve,
     served = a_web(serve, gate, pages=3, more=10)
     crawl = started(served)
     with a_worker(shared, served, "--name", "second") as worker:
-        wait_for(lambda: joined(shared))
+        wait_until_joined(shared, crawl, worker)
         crawl.kill()
         crawl.communicate()
         gate.open()
@@ -166,7 +169,7 @@ def test_no_more_pages_are_stored_than_asked_for_and_no_fewer(
     served = a_web(serve, gate, pages=3, more=10)
     crawl = started(served, "--max-pages", "150")
     with a_worker(shared, served, "--name", "second") as worker:
-        wait_for(lambda: joined(shared))
+        wait_until_joined(shared, crawl, worker)
         gate.open()
         ended(worker)
         ended(crawl)
@@ -178,7 +181,7 @@ def test_a_stop_from_anywhere_ends_all(shared: Cli, serve: Serve, started: Start
     served = a_web(serve, gate, pages=3)
     crawl = started(served, "--grace", "0s")
     with a_worker(shared, served, "--name", "second") as worker:
-        wait_for(lambda: joined(shared))
+        wait_until_joined(shared, crawl, worker)
         refused = shared.crawl(served, status=5)
         assert "crawler worker" in refused.err
         assert "skipped" in shared.crawl(served, "--if-running", "skip").err
@@ -214,7 +217,7 @@ def test_a_secret_of_the_run_is_needed_and_is_stored_nowhere(
     with a_worker(shared, served) as without:
         assert "x-key" in ended(without, 2)
     with a_worker(shared, served, "--name", "second", "--header", "X-Key: geheim") as worker:
-        wait_for(lambda: joined(shared))
+        wait_until_joined(shared, crawl, worker)
         gate.open()
         assert "complete" in ended(worker)
     ended(crawl)
@@ -228,7 +231,7 @@ def test_seeds_that_are_added_from_anywhere_are_fetched_and_trusted(
     served = a_web(serve, gate, pages=2)
     crawl = started(served)
     with a_worker(shared, served, "--name", "second") as worker:
-        wait_for(lambda: joined(shared))
+        wait_until_joined(shared, crawl, worker)
         urls = [served.url(f"h{number}.test", "/1?a") for number in range(HOSTS)]
         assert "added to the running crawl" in shared.command("add", *urls, "--db", str(shared.db)).out
         wait_for(lambda: not rows(str(shared.db), "SELECT 1 FROM notes"))
@@ -236,6 +239,24 @@ def test_seeds_that_are_added_from_anywhere_are_fetched_and_trusted(
         ended(worker)
     ended(crawl)
     assert [asked(served)[f"h{number}.test/1?a"] for number in range(HOSTS)] == [1] * HOSTS
+
+
+def test_each_process_writes_the_pages_that_it_has_committed_itself(
+    shared: Cli, serve: Serve, started: Start, gate: Gate
+) -> None:
+    served = a_web(serve, gate, pages=2, more=5)
+    files = [shared.folder / "first.jsonl", shared.folder / "second.jsonl"]
+    files[1].write_text('{"page_id": 1, "url": "http://cut.test/", "fetched_at": 1.0}\n{"page_id"')
+    crawl = started(served, "--jsonl", str(files[0]))
+    with a_worker(shared, served, "--name", "second", "--jsonl", str(files[1])) as worker:
+        wait_until_joined(shared, crawl, worker)
+        gate.open()
+        ended(worker)
+    ended(crawl)
+    written = [[json.loads(line)["url"] for line in file.read_text().splitlines()] for file in files]
+    assert written[1][0] == "http://cut.test/", "what was there stays, but for the line that was cut"
+    assert written[1][1:]
+    assert sorted(written[0] + written[1][1:]) == stored(shared)
 
 
 def test_metrics_of_a_worker_name_it(shared: Cli, serve: Serve, started: Start, gate: Gate) -> None:

@@ -36,6 +36,7 @@ CRAWL_SETTINGS: Mapping[str, str] = MappingProxyType(
         "enable_seqscan": "off",
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        "enable_bitmapscan": "off",
         "jit": "off",
     }
 )

@@ -47,7 +47,7 @@ _BEGIN = """
 INSERT INTO runs (id, started_at, options, max_pages)
 SELECT coalesce(max(id), 0) + 1, $1, $2, $3 FROM runs RETURNING id
 """
-_RESUME = "UPDATE runs SET options = $2, is_open = 0, stop = NULL, granted = $3 WHERE id = $1"
+_RESUME = "UPDATE runs SET options = $2, is_open = 0, stop = NULL, over_at = NULL, granted = $3 WHERE id = $1"
 _WORK_ON = "UPDATE workers SET run_id = $2 WHERE id = $1"
 # What may have been sent counts as sent.
 _INHERIT_REQUESTS = """
@@ -85,6 +85,7 @@ WHERE id = $1 AND ended_at IS NULL
 """
 _ENDED = "SELECT summary, stop FROM runs WHERE id = $1"
 _FORGET_NOTICES = "DELETE FROM notices WHERE run_id <= $1"
+_FORGET_DEAD = "DELETE FROM workers WHERE run_id = $1 AND alive_until < now()"
 
 _ENDS_OF_ALL = frozenset({EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS})
 _OTHERS_END_S = 15.0  # more than the seconds of grace that what is under way has
@@ -230,6 +231,7 @@ class Runs(Session):
             text = orjson.dumps(summary).decode()
             await connection.execute(_END, self.run_id, now, reason, text, stored["pages"], stored["requests"])
             await connection.execute(_FORGET_NOTICES, self.run_id)
+            await connection.execute(_FORGET_DEAD, self.run_id)
             return summary
 
     async def _summary_of_others(self, reason: EndReason) -> dict[str, Any] | None:

@@ -122,6 +122,7 @@ CREATE TABLE hosts (
     redesigned_at double precision,
     PRIMARY KEY (part, id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
+CREATE INDEX hosts_noted ON hosts (part) WHERE run_requests_noted > 0;     -- few: those with max-requests of their own
 CREATE INDEX hosts_due ON hosts (part, next_due_at, id) WHERE next_due_at IS NOT NULL;
 
 -- What was added to a host, or changed of it, by whoever is not its owner, or does not know: for its owner to fold. Were

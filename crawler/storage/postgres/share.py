@@ -108,8 +108,10 @@ class PostgresShare:
         keeper = self._keeper
         keeper.changed.clear()
         async with keeper.turn:
-            is_idle = keeper.has_taken_up_all and await has_nothing_left()
-            if is_idle and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
+            gives_away = bool(self._ownership.leaving())  # what is left of these hosts, nobody has taken up yet
+            if gives_away or not await has_nothing_left():
+                await keeper.ending.takes_work(self._store.run_id)
+            elif keeper.has_taken_up_all and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
                 return True
         with suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT_S):
