@@ -74,13 +74,25 @@ async def test_a_schema_that_is_not_there_is_not_made(empty_database: str) -> No
     [
         ("UPDATE meta SET schema = 99", "was written by a newer version of crawler; upgrade crawler"),
         ("DELETE FROM meta", "is not a crawl database"),
-        ("ALTER TABLE meta DROP COLUMN parts", "is not a crawl database"),
+        ("ALTER TABLE meta RENAME parts TO pieces", "is not a crawl database"),
         ("UPDATE meta SET copied_from = 'crawl.db'", "is only half of a copy of crawl.db"),
     ],
 )
 async def test_what_is_no_crawl_of_this_version_is_refused(crawl_database: str, change: str, line: str) -> None:
     execute(crawl_database, change)
     assert line in await refused(crawl_database)
+
+
+async def test_a_database_that_lacks_letters_is_refused_before_a_crawl_meets_them(empty_database: str) -> None:
+    name = urlsplit(empty_database).path[1:] + "_latin"
+    execute(empty_database, f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        line = await refused(f"{empty_database}_latin")
+    finally:
+        execute(empty_database, f"DROP DATABASE {name} WITH (FORCE)")
+    assert line.endswith(
+        "keeps texts as LATIN1, which lacks most letters; make one in UTF8: createdb -E UTF8 -T template0"
+    )
 
 
 async def test_the_number_of_partitions_stays(crawl_database: str) -> None:

@@ -36,6 +36,7 @@ CRAWL_SETTINGS: Mapping[str, str] = MappingProxyType(
         "enable_seqscan": "off",
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        "enable_bitmapscan": "off",
         "jit": "off",
     }
 )
@@ -64,7 +65,7 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
 
     with explained(db):
         pool: Pool = await asyncpg.create_pool(
-            db, min_size=1, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
+            db, min_size=0, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
         )
     try:
         yield pool

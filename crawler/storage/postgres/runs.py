@@ -208,6 +208,7 @@ class Runs(Session):
         """Record why and when the run ended, and what it reports, where no other worker is left; returns the summary
         with what all have counted. Where others are about to end it, too, it is theirs. None: they go on with it.
         """
+        self.share.end_counting()
         ended = await self._end_or_leave(reason, summary, now)
         self.share.has_ended = True
         return ended if ended is not None else await self._summary_of_others(reason)
