@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 
 from crawler.storage.postgres.ownership import DEFAULT_LEASE_S
 from tests.simulation import tables
+from tests.simulation.capacity import Costs
 from tests.simulation.tables import Setting
 from tests.simulation.web import WebShape
 from tests.simulation.worker import Pace
@@ -15,6 +15,10 @@ from tests.simulation.worker import Pace
 _TABLES: dict[str, tuple[str, Callable[[Setting], str]]] = {
     "speed-up": ("Speed-up by workers", tables.speed_up),
     "imbalance": ("Imbalance of equal numbers of partitions", tables.imbalance),
+    "changes": ("A worker joins, is drained, or dies", tables.changes),
+    "tail": ("The end of the crawl", tables.tail),
+    "ends": ("Where one process, one machine and one primary end", tables.ends),
+    "plans": ("Very large crawls, through one primary", tables.plans),
 }
 
 
@@ -24,24 +28,40 @@ def main() -> None:
     setting = _setting(options)
     for name in options.tables or _TABLES:
         title, made = _TABLES[name]
-        started = time.process_time()
-        print(f"## {title}\n\n{made(setting)}\n\n{time.process_time() - started:.0f} s of CPU\n", flush=True)
+        print(f"## {title}\n\n{made(setting)}\n", flush=True)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="One crawl by many workers.")
-    parser.add_argument("tables", nargs="*", metavar="TABLE", choices=[[], *_TABLES], help=", ".join(_TABLES))
-    web, pace = WebShape(hosts=50_000), Pace()
-    parser.add_argument("--hosts", type=int, default=web.hosts)
-    parser.add_argument("--alpha", type=float, default=web.alpha, help="of the hosts' sizes (Pareto)")
-    parser.add_argument("--latency", type=float, default=web.latency_s, help="median, seconds")
-    parser.add_argument("--failing", type=float, default=web.failing, help="share of the hosts that do not answer")
-    parser.add_argument("--seed", type=int, default=web.seed)
-    parser.add_argument("--delay", type=float, default=pace.delay_s, help="seconds")
-    parser.add_argument("--concurrency", type=int, default=pace.concurrency, help="of each worker")
-    parser.add_argument("--page-ms", type=float, default=1e3 * pace.page_s, help="what a page takes of a worker")
-    parser.add_argument("--lease", type=float, default=DEFAULT_LEASE_S, help="TTL, seconds")
-    return parser.parse_args()
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation",
+        description="One crawl by many workers, in virtual time; and what measured costs say of larger ones.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(_TABLES) + "; all of them")
+    web, pace, costs = WebShape(hosts=200_000), Pace(), Costs()
+
+    def number(name: str, default: float, text: str) -> None:
+        parser.add_argument(name, type=type(default), default=default, help=text)
+
+    number("--hosts", web.hosts, "of the web")
+    number("--alpha", web.alpha, "of their sizes (Pareto)")
+    number("--latency", web.latency_s, "median, seconds")
+    number("--failing", web.failing, "share of the hosts that do not answer")
+    number("--seed", web.seed, "of chance")
+    number("--delay", pace.delay_s, "between two requests to a host, seconds")
+    number("--concurrency", pace.concurrency, "requests under way of each worker")
+    number("--lease", DEFAULT_LEASE_S, "of partitions (TTL), seconds")
+    number("--client-ms", costs.client_ms, "CPU of a worker a page; a simulated one has one core")
+    number("--loop-ms", costs.loop_ms, "the part of it that one thread has to do")
+    number("--server-ms", costs.server_ms, "CPU of the database server a page")
+    number("--log-kb", costs.log_kb, "of write-ahead log a page")
+    number("--cores", costs.cores, "of a machine")
+    number("--server-cores", costs.server_cores, "of the database server")
+    number("--log-mb", costs.log_mb_s, "of log a second that the server's disk and standby can take")
+    options = parser.parse_args()
+    if unknown := [name for name in options.tables if name not in _TABLES]:
+        parser.error(f"there is no table {unknown[0]!r}; there are {', '.join(_TABLES)}")
+    return options
 
 
 def _setting(options: argparse.Namespace) -> Setting:
@@ -52,8 +72,18 @@ def _setting(options: argparse.Namespace) -> Setting:
         failing=options.failing,
         seed=options.seed,
     )
-    pace = Pace(delay_s=options.delay, page_s=options.page_ms / 1e3, concurrency=options.concurrency)
-    return Setting(shape=shape, pace=pace, lease_s=options.lease)
+    pace = Pace(delay_s=options.delay, page_s=options.client_ms / 1e3, concurrency=options.concurrency)
+    costs = Costs(
+        client_ms=options.client_ms,
+        loop_ms=options.loop_ms,
+        server_ms=options.server_ms,
+        log_kb=options.log_kb,
+        cores=options.cores,
+        server_cores=options.server_cores,
+        log_mb_s=options.log_mb,
+        delay_s=options.delay,
+    )
+    return Setting(shape=shape, pace=pace, lease_s=options.lease, costs=costs)
 
 
 if __name__ == "__main__":

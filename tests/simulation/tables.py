@@ -7,12 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from crawler.storage.postgres.ids import MAX_PARTS, PARTS
+from tests.simulation import capacity
+from tests.simulation.capacity import Costs
 from tests.simulation.cluster import Cluster
-from tests.simulation.web import Host, WebShape
+from tests.simulation.web import Host, WebShape, limited
 from tests.simulation.worker import Pace, Progress
 
 WORKERS = (1, 3, 10, 30, 100)
 _PARTS = (256, PARTS, MAX_PARTS)
+_CHANGED = 10  # workers, of which one comes or goes; and of the tail
+_MOMENTS_S = (60.0, 900.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,7 @@ class Setting:
     shape: WebShape
     pace: Pace
     lease_s: float
+    costs: Costs
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -47,6 +52,49 @@ def imbalance(setting: Setting) -> str:
     rows = [_balance(web, setting, parts, workers) for parts in _PARTS for workers in WORKERS[1:]]
     head = ("partitions", "workers", "without any", "most hosts / mean", "most pages / mean")
     return table(head, rows)
+
+
+def changes(setting: Setting) -> str:
+    """What it costs that a worker joins, is drained or dies: while all are busy, and when hosts are at their delay."""
+    web = setting.shape.make()
+    rows = [_change(web, setting, name, moment_s) for moment_s in _MOMENTS_S for name in ("join", "drain", "death")]
+    head = ("what", "after", "hosts that move", "pages again", "without progress, median", "longest")
+    return table(head, rows)
+
+
+def tail(setting: Setting) -> str:
+    """How long the end of the crawl is, with and without `--max-pages-per-host`."""
+    web = setting.shape.make()
+    rows = [_tail(limited(web, most), setting, most) for most in (None, 10_000, 1_000, 100)]
+    return table(("--max-pages-per-host", "pages", "half of the pages", "nine tenths", "all"), rows)
+
+
+def ends(setting: Setting) -> str:
+    """Where one process, machine and primary end."""
+    return table(("", "pages a second", "what ends it"), capacity.ends(setting.costs))
+
+
+def plans(setting: Setting) -> str:
+    """Of very large crawls, through one primary."""
+    costs = setting.costs
+    head = ("pages", "time", f"machines of {costs.cores} cores", "processes", "hosts at a time", "log", "URLs", "rows")
+    return table(head, [capacity.plan(pages, costs) for pages in capacity.PLANS])
+
+
+def _change(web: Sequence[Host], setting: Setting, name: str, moment_s: float) -> list[str]:
+    cluster = Cluster(web, workers=_CHANGED, parts=PARTS, pace=setting.pace, lease_s=setting.lease_s)
+    progress = cluster.progress
+    cluster.work(until=moment_s)
+    {"join": cluster.join, "drain": cluster.drain, "death": cluster.die}[name]()
+    cluster.work(until=moment_s + 3 * setting.lease_s)
+    gaps = [f"{gap:.1f} s" for gap in (statistics.median(progress.stalls), max(progress.stalls))]
+    return [name, _duration(moment_s), f"{len(progress.stalls):,}", str(progress.again), *gaps]
+
+
+def _tail(web: Sequence[Host], setting: Setting, most: int | None) -> list[str]:
+    result = _crawled(web, setting, _CHANGED, setting.pace)
+    times = [_duration(seconds) for seconds in (result.reached_s(0.5), result.reached_s(0.9), result.end_s)]
+    return ["none" if most is None else f"{most:,}", f"{result.pages:,}", *times]
 
 
 def _crawled(web: Sequence[Host], setting: Setting, workers: int, pace: Pace) -> Progress:

@@ -59,6 +59,15 @@ def test_what_joins_or_leaves_in_order_costs_no_page() -> None:
     assert sorted(map(len, cluster.owned())) == [20, 22, 22]
 
 
+def test_more_workers_are_quicker_until_hosts_are_at_their_delay() -> None:
+    web = limited(_SMALL.make(), _MOST)
+    one, three, thirty = (_alone(web, workers, Pace(page_s=0.05)) for workers in (1, 3, 30))
+    bound = _alone(web, 1, Pace(page_s=0.0, concurrency=len(web)))
+    assert 2.5 < one.reached_s(0.5) / three.reached_s(0.5) < 3.5
+    assert bound.end_s <= thirty.end_s < 1.1 * bound.end_s
+    assert bound.end_s >= _MOST - 1  # the delay is a second
+
+
 @pytest.mark.parametrize(
     ("pace", "longest_s"),
     [(Pace(page_s=1e-7, concurrency=1000), 20.0), (Pace(page_s=0.01), 0.9), (Pace(delay_s=0.1), 0.09)],
@@ -75,6 +84,13 @@ def test_a_worker_paces_hosts_as_the_workbench_does(pace: Pace, longest_s: float
     assert told.end_s == pytest.approx(max(at + web[host].latency_s for at, host in sent))
     for host in range(len(web)):
         assert told.asked_at[host] == pytest.approx(max(at for at, asked in sent if asked == host), abs=1e-4)
+
+
+def _alone(web: Sequence[Host], workers: int, pace: Pace) -> Progress:
+    """Nobody joins or leaves."""
+    cluster = Cluster(web, workers=workers, parts=64, pace=pace)
+    cluster.work()
+    return cluster.progress
 
 
 def _of_the_workbench(web: Sequence[Host], pace: Pace) -> list[tuple[float, int]]:

@@ -66,7 +66,7 @@ class Progress:
 
     def move(self, host: int) -> None:
         """It has another owner."""
-        if self.asked_at[host] > _NEVER:
+        if self.left[host] and self.asked_at[host] > _NEVER:
             self.moved.setdefault(host, self.asked_at[host])
 
     def has_stalled(self, host: int, until: float) -> None:
