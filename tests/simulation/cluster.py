@@ -89,6 +89,11 @@ class Cluster:
             member.worker.work(until)
         self._now = until
 
+    def watch(self) -> None:
+        """See how long the hosts of one worker go without a request as it is."""
+        for host in self.hosts_of(self._members[-1].worker.ownership.owned()):
+            self.progress.move(host)
+
     def join(self) -> None:
         """One more worker."""
         self._enter()

@@ -55,10 +55,13 @@ def imbalance(setting: Setting) -> str:
 
 
 def changes(setting: Setting) -> str:
-    """What it costs that a worker joins, is drained or dies: while all are busy, and when hosts are at their delay."""
-    web = setting.shape.make()
-    rows = [_change(web, setting, name, moment_s) for moment_s in _MOMENTS_S for name in ("join", "drain", "death")]
-    head = ("what", "after", "hosts that move", "pages again", "without progress, median", "longest")
+    """What it costs that a worker joins, is drained or dies: while all are busy, and when hosts are at their delay.
+    With a quarter of the hosts, so that both come soon.
+    """
+    web = replace(setting.shape, hosts=setting.shape.hosts // 4).make()
+    names = ("nothing", "join", "drain", "death")
+    rows = [_change(web, setting, name, moment_s) for moment_s in _MOMENTS_S for name in names]
+    head = ("what happens", "when", "hosts that move", "pages again", "between two requests, median", "longest")
     return table(head, rows)
 
 
@@ -85,10 +88,12 @@ def _change(web: Sequence[Host], setting: Setting, name: str, moment_s: float) -
     cluster = Cluster(web, workers=_CHANGED, parts=PARTS, pace=setting.pace, lease_s=setting.lease_s)
     progress = cluster.progress
     cluster.work(until=moment_s)
-    {"join": cluster.join, "drain": cluster.drain, "death": cluster.die}[name]()
+    changes = {"nothing": cluster.watch, "join": cluster.join, "drain": cluster.drain, "death": cluster.die}
+    changes[name]()
     cluster.work(until=moment_s + 3 * setting.lease_s)
     gaps = [f"{gap:.1f} s" for gap in (statistics.median(progress.stalls), max(progress.stalls))]
-    return [name, _duration(moment_s), f"{len(progress.stalls):,}", str(progress.again), *gaps]
+    moved = "–" if name == "nothing" else f"{len(progress.stalls):,}"
+    return [name, f"after {_duration(moment_s)}", moved, str(progress.again), *gaps]
 
 
 def _tail(web: Sequence[Host], setting: Setting, most: int | None) -> list[str]:

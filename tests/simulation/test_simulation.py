@@ -38,7 +38,7 @@ def test_the_same_numbers_make_the_same_crawl() -> None:
     assert crawled(seed=8).stalls != one.stalls
 
 
-@pytest.mark.parametrize("pace", [Pace(), Pace(page_s=0.05), Pace(delay_s=0.2, concurrency=16)])
+@pytest.mark.parametrize("pace", [Pace(), Pace(page_s=0.05), Pace(delay_s=0.2, concurrency=16), Pace(delay_s=5.0)])
 def test_all_is_stored_once_and_politely_whatever_happens(pace: Pace) -> None:
     progress = crawled(pace=pace)
     assert progress.pages == sum(host.pages for host in limited(_SMALL.make(), _MOST))
