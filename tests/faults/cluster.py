@@ -74,9 +74,9 @@ class Cluster:
         self.wait(lambda: self.ask("SELECT 1 FROM runs WHERE is_open = 1"))
         return worker
 
-    def join(self, name: str, *, by_proxy: bool = False, by: Sequence[str] = ()) -> Worker:
-        """`crawler worker`; `by`: another command that runs it."""
-        return self._start(name, ("worker",), by_proxy=by_proxy, by=by)
+    def join(self, name: str, *, by: Sequence[str] = ()) -> Worker:
+        """`crawler worker`, whose connections pass by us; `by`: another command that runs it."""
+        return self._start(name, ("worker",), by_proxy=True, by=by)
 
     def refused(self) -> str:
         """What `crawler crawl` says where it cannot begin for the sake of the database."""
@@ -133,7 +133,10 @@ class Cluster:
     def wait_for_pages(self, share: float) -> None:
         """Until this share of all pages is fetched."""
         self.wait(lambda: self.fetched() >= share * self.pages or self.is_over())
-        assert not self.is_over(), "the crawl ended before the fault that it was to meet"
+        ended = (
+            f"the crawl ended before the fault that it was to meet: {self.ask('SELECT end_reason, pages FROM runs')}"
+        )
+        assert not self.is_over(), ended
 
     def wait_until_taken_over(self, parts: set[int], worker: Worker) -> float:
         """Until others own all of these; returns how long it has taken, in seconds."""

@@ -65,7 +65,7 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
 
     with explained(db):
         pool: Pool = await asyncpg.create_pool(
-            db, min_size=1, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
+            db, min_size=0, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
         )
     try:
         yield pool

@@ -5,6 +5,7 @@ Which schema that is, the connection says (`?search_path=` in the URL, else what
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from importlib.metadata import version
 from importlib.resources import files
@@ -90,9 +91,8 @@ async def _parts(connection: Connection, db: str, *, is_copied: bool = False) ->
     if schema < SCHEMA:
         raise DatabaseFailedError(f"{here} has an older schema; `crawler crawl --db {here}` upgrades it")
     if copied_from is not None and not is_copied:
-        raise DatabaseFailedError(
-            f"{here} is only half of a copy of {copied_from}; `crawler copy {copied_from} {here}` goes on with it"
-        )
+        again = shlex.join(["crawler", "copy", copied_from, here])
+        raise DatabaseFailedError(f"{here} is only half of a copy of {copied_from}; `{again}` goes on with it")
     return int(parts)
 
 

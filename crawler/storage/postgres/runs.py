@@ -69,7 +69,6 @@ FROM unnest($2::int[], $3::bigint[], $4::int[]) AS v (part, id, requests) WHERE 
 """
 _LOCK_OPTIONS = "SELECT options FROM runs WHERE id = $1 FOR UPDATE"
 _SET_OPTIONS = "UPDATE runs SET options = $2 WHERE id = $1"
-_STOP = "UPDATE runs SET stop = $1 WHERE ended_at IS NULL RETURNING id"
 
 # --- how it ends
 
@@ -250,11 +249,6 @@ class Runs(Session):
                 break
             await asyncio.sleep(_POLL_S)
         return None
-
-
-async def stop_run(control: Control, reason: EndReason) -> bool:
-    """Have the workers of the run under way end it within a second; whether there is one."""
-    return bool(await control.fetch(_STOP, reason.value))
 
 
 def _of_all(
