@@ -10,6 +10,17 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareState:
+    """What this process has of a crawl that several share: the partitions that it owns, how long ago it renewed them
+    (seconds), and how many processes crawl.
+    """
+
+    partitions: int
+    renewed_s: float
+    workers: int
+
+
 @dataclass(slots=True)
 class Counters:
     """Totals since the process started; `connections_open` and `in_flight` are gauges."""
@@ -31,6 +42,7 @@ class Counters:
     checks: Counter[str] = field(default_factory=Counter)  # URLs that were only checked, by `CheckVerdict`
     changes: Counter[str] = field(default_factory=Counter)  # what commits have changed, by `Change`
     extracts: dict[str, Counter[str]] = field(default_factory=dict)  # by rule; see `count_extracts`
+    share: ShareState | None = None  # as it was a second ago; None: all of the crawl is this process's
     latest_errors: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=5))  # (url, what happened)
 
     @property

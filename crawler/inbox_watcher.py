@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from crawler.counters import Counters
 from crawler.fetching import RunFetcher
 from crawler.frontier.frontier import Frontier
 from crawler.output.figures import counted
@@ -28,6 +29,7 @@ class InboxWatcher:
         share: Share,
         frontier: Frontier,
         fetcher: RunFetcher,
+        counters: Counters,
         notify: Callable[[str], None],
         stop: Callable[[EndReason], None],
     ) -> None:
@@ -36,6 +38,7 @@ class InboxWatcher:
         self._share = share
         self._frontier = frontier
         self._fetcher = fetcher
+        self._counters = counters
         self._notify = notify
         self._stop = stop
         self._turn = asyncio.Lock()
@@ -59,6 +62,7 @@ class InboxWatcher:
 
     async def hear(self) -> None:
         """Take up what the others have told. Raises `LeaseLostError` once they own what was this process's."""
+        self._counters.share = self._share.state()
         async with self._turn:
             if (news := await self._share.news()) is not None:
                 await self._take_up(news)

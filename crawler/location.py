@@ -47,12 +47,14 @@ def location(given: Location | str) -> Location:
     """
     if isinstance(given, DatabaseUrl):
         return given
-    scheme, colon, _rest = os.fspath(given).partition(":/")
-    if not colon or scheme.lower() not in _SCHEMES:
-        return Path(given)
-    if not isinstance(given, str):
-        raise UsageError("the URL of a database is given as text: a Path has lost one of its slashes")
-    return _parsed(given)
+    scheme, colon, rest = os.fspath(given).partition(":/")
+    if colon and scheme.lower() in _SCHEMES:
+        if not isinstance(given, str):
+            raise UsageError("the URL of a database is given as text: a Path has lost one of its slashes")
+        return _parsed(given)
+    if colon and rest.startswith("/") and scheme.isalnum():
+        raise UsageError(f"--db takes the path of a file, or {_FORM}; there is no store behind {scheme}://")
+    return Path(given)
 
 
 def file_at(db: Location, what: str) -> Path:

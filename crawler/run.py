@@ -104,7 +104,13 @@ class Run:
         self._share = parts.store.share
         inbox = parts.inbox or database_at(config.db).inbox(partial(observer.notify, urgent=True))
         self._inbox = InboxWatcher(
-            inbox, self._share, self.frontier, parts.fetcher, observer.notify, self._stop_with_others
+            inbox,
+            self._share,
+            self.frontier,
+            parts.fetcher,
+            parts.counters,
+            observer.notify,
+            self._stop_with_others,
         )
         self._stop_reason: EndReason | None = None
         self._out_of_grace = asyncio.Event()

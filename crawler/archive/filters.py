@@ -61,7 +61,8 @@ class PageFilter:
 
     `run`: the last version of each page that this run stored, and not the newest one; `changed_since`: versions that
     were first seen since (Unix seconds); `statuses`: words of `UrlStatus`, and HTTP status codes; `language`: a tag as
-    `search.checked_language` gives it, which finds its regions, too; `where`: SQL about the columns of `stored_pages`.
+    `search.checked_language` gives it, which finds its regions, too; `where`: SQL about the columns of `stored_pages`;
+    `part`: a partition, in PostgreSQL.
     """
 
     urls: UrlFilter = field(default_factory=UrlFilter)
@@ -70,6 +71,7 @@ class PageFilter:
     statuses: Sequence[UrlStatus | int] = ()
     language: str | None = None
     where: str | None = None
+    part: int | None = None
 
     def conditions(self, view: str, dialect: Dialect = Dialect.SQLITE) -> list[Condition]:
         """For that name of `stored_pages`, or of what has its columns.
@@ -79,6 +81,8 @@ class PageFilter:
         """
         plain = f"+{view}" if dialect is Dialect.SQLITE else view
         found = self.urls.conditions(f"{plain}.url", f"{plain}.host", dialect)
+        if self.part is not None:
+            found.append(Condition(f"{view}.part = ?", (self.part,)))
         if self.run is not None:
             found.append(Condition(f"{view}.run_id = ?", (self.run,)))
         if self.changed_since is not None:

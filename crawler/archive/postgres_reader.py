@@ -17,14 +17,18 @@ import asyncpg
 from crawler.archive.dialect import Dialect, Glob, Text, text_of
 from crawler.errors import DatabaseFailedError, UsageError
 from crawler.location import DatabaseUrl
-from crawler.storage.postgres.connection import connect, explained
+from crawler.storage.postgres.connection import CRAWL_SETTINGS, connect, explained
 from crawler.storage.postgres.database import checked
 from crawler.storage.postgres.ids import id_of, part_of
 from crawler.storage.postgres.views import STORED_MARK, mark, temporary_views
 from crawler.urls import host_of
 
-# Unlike a crawl, a reader asks of whole tables, and lets the planner choose.
-_SETTINGS: Mapping[str, str] = {"default_transaction_read_only": "on", "jit": "off"}
+# What is looked up goes by indexes, as a crawl does: the planner, which thinks that every JSON array has a hundred
+# elements, would read all URLs for the links of some pages. What is streamed reads whole tables as it thinks best.
+_SETTINGS: Mapping[str, str] = {**CRAWL_SETTINGS, "default_transaction_read_only": "on"}
+_CHOICES = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_FREE = "; ".join(f"SET LOCAL {name} = on" for name in _CHOICES)
+_BY_INDEX = "; ".join(f"SET LOCAL {name} = off" for name in _CHOICES)
 
 # Of a condition: what may be a call, names that are written so that nobody sees them, and functions that are more than
 # functions of their arguments and of the database.
@@ -71,15 +75,22 @@ class PostgresReader:
         """See `Reader`."""
         text, values = bound(text_of(sql, self.dialect), parameters)
         async with self.snapshot():
-            cursor = None
+            cursor: Any = None
             while True:
                 async with self._turn:
                     with explained(self.db.with_password):
-                        cursor = cursor or await self._connection.cursor(text, *values)
+                        cursor = cursor or await self._opened(text, values)
                         rows = await cursor.fetch(size)
                 if not rows:
                     return
                 yield list(map(tuple, rows))
+
+    async def _opened(self, text: str, values: Sequence[Any]) -> Any:
+        """A cursor, which is planned as it is opened."""
+        await self._connection.execute(_FREE)
+        cursor = await self._connection.cursor(text, *values)
+        await self._connection.execute(_BY_INDEX)
+        return cursor
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:

@@ -37,7 +37,7 @@ class Reader(Protocol):
         """Which text of a question it takes."""
 
     async def fetch(self, sql: Text, *parameters: Any) -> list[Any]:
-        """All rows."""
+        """All rows of what is looked up. PostgreSQL goes by indexes alone: what asks for whole tables is streamed."""
 
     def stream(self, sql: Text, parameters: Sequence[Any], size: int) -> AsyncGenerator[Sequence[Sequence[Any]]]:
         """All rows of one snapshot, in batches of `size`, of which one is held at a time.

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -165,6 +166,7 @@ SAME_CONTENT = "same content"
 _SAMPLED_PAGES = 1000
 _SUSPECT_PAGES = 10  # of the sample, that say the same
 _EXAMPLES = 3
+_AT_ONCE = 1024  # rows of an answer
 _REASONS = 10  # of which failed URLs are named
 
 # Not by the highest id: `crawler prune` removes rows.
@@ -290,13 +292,13 @@ async def _read(reader: Reader, now: float, runs: int, hosts: int, suspects: int
     urls = {status.value: int(value) for status, value in zip(UrlStatus, counts, strict=True)}
     totals = await _row(reader, _HOST_TOTALS, now)
     page_versions, bodies, fetches = await _row(reader, _ROWS)
-    failed = await reader.fetch(_FAILURES) if urls[UrlStatus.FAILED] else []
+    failed = await _rows(reader, _FAILURES) if urls[UrlStatus.FAILED] else []
     return Report(
         urls=urls,
         next_due_at=(await _row(reader, _NEXT_DUE))[0],
-        runs=[_run(row) for row in await reader.fetch(_RUNS, runs)],
-        hosts=[_host(row) for row in await reader.fetch(_HOSTS, hosts)],
-        suspects=[_host(row) for row in await reader.fetch(_SUSPECTS, suspects)],
+        runs=[_run(row) for row in await _rows(reader, _RUNS, runs)],
+        hosts=[_host(row) for row in await _rows(reader, _HOSTS, hosts)],
+        suspects=[_host(row) for row in await _rows(reader, _SUSPECTS, suspects)],
         failed_urls=await _failed_urls(reader, [row[0] for row in failed]),
         traps=[
             *(await _traps(reader, traps if urls[UrlStatus.EXCLUDED] else 0)),
@@ -305,15 +307,15 @@ async def _read(reader: Reader, now: float, runs: int, hosts: int, suspects: int
         waiting=await _waiting(reader, now, suspects),
         old_rules=[
             OldRules(origin=row[0], status_code=row[1], fetched_at=row[2], failures=row[3])
-            for row in await reader.fetch(_OLD_RULES, now - MAX_COPY_AGE_S, suspects)
+            for row in await _rows(reader, _OLD_RULES, now - MAX_COPY_AGE_S, suspects)
         ],
         hosts_total=totals[0],
         hosts_crawled=int(totals[1]),
         hosts_backing_off=int(totals[2]),
         failures={row[0] or "unknown": row[1] for row in failed},
-        failing=await failing_urls(reader.fetch),
-        excluded=dict(await reader.fetch(_EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
-        checks=tallied(await reader.fetch(CHECK_TALLY) if reader.dialect is Dialect.SQLITE else []),
+        failing=await failing_urls(partial(_rows, reader)),
+        excluded=dict(await _rows(reader, _EXCLUSIONS)) if urls[UrlStatus.EXCLUDED] else {},
+        checks=tallied(await _rows(reader, CHECK_TALLY) if reader.dialect is Dialect.SQLITE else []),
         unstored_links=int(totals[3]),
         page_versions=page_versions or 0,
         bodies=bodies or 0,
@@ -323,7 +325,7 @@ async def _read(reader: Reader, now: float, runs: int, hosts: int, suspects: int
 
 async def _waiting(reader: Reader, now: float, most: int) -> list[Closure]:
     if reader.dialect is Dialect.SQLITE:
-        return [closure(row) for row in await reader.fetch(CLOSURES, now, most, None, now, None, 0)]
+        return [closure(row) for row in await _rows(reader, CLOSURES, now, most, None, now, None, 0)]
     from crawler.storage.postgres.figures import CLOSURES as CLOSURES_OF_POSTGRES
 
     return [closure(row) for row in await reader.fetch(CLOSURES_OF_POSTGRES, now, most, None, now, None, 0)]
@@ -349,7 +351,7 @@ async def _traps(reader: Reader, most: int) -> list[Trap]:
             urls=urls,
             examples=await _trap_examples(reader, reader.key_of_host(name) or (host_id,), cause, reason),
         )
-        for host_id, name, cause, reason, urls in await reader.fetch(_TRAPS, most)
+        for host_id, name, cause, reason, urls in await _rows(reader, _TRAPS, most)
     ]
     domains = [
         Trap(
@@ -358,7 +360,7 @@ async def _traps(reader: Reader, most: int) -> list[Trap]:
             urls=urls,
             examples=list(dict.fromkeys((first, last))),
         )
-        for domain, urls, first, last in await reader.fetch(_FULL_DOMAINS, most)
+        for domain, urls, first, last in await _rows(reader, _FULL_DOMAINS, most)
     ]
     return sorted([*traps, *domains], key=lambda trap: -trap.urls)[:most]
 
@@ -374,10 +376,10 @@ async def _same_content(reader: Reader, versions: int) -> list[Trap]:
     if reader.dialect is Dialect.SQLITE:
         [(first, last)] = await reader.fetch(_PAGE_IDS)
         step = max(1, (last - first + 1) // _SAMPLED_PAGES)  # of ids: what was pruned leaves gaps
-        sample = await reader.fetch(_SAMPLE, orjson.dumps(list(range(first, last + 1, step))).decode())
+        sample = await _rows(reader, _SAMPLE, orjson.dumps(list(range(first, last + 1, step))).decode())
     else:
         step = max(1, versions // _SAMPLED_PAGES)
-        sample = await reader.fetch(_SAMPLE, 100 / step)
+        sample = await _rows(reader, _SAMPLE, 100 / step)
     found: defaultdict[tuple[str, bytes], list[str]] = defaultdict(list)
     for name, content_hash, url in sample:
         found[name, content_hash].append(url)
@@ -388,8 +390,12 @@ async def _same_content(reader: Reader, versions: int) -> list[Trap]:
     ]
 
 
+async def _rows(reader: Reader, sql: Text, *parameters: Any) -> list[Any]:
+    return [row async for rows in reader.stream(sql, parameters, _AT_ONCE) for row in rows]
+
+
 async def _row(reader: Reader, sql: Text, *parameters: Any) -> Any:
-    return (await reader.fetch(sql, *parameters))[0]
+    return (await _rows(reader, sql, *parameters))[0]
 
 
 def _run(row: Sequence[Any]) -> RunRecord:

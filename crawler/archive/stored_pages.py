@@ -158,7 +158,8 @@ class PageReader:
         """How many pages there are. Takes some seconds where there are a million."""
         with self._explained():
             query = self.selection.count()
-            return int((await self._reader.fetch(query.sql, *query.parameters))[0][0])
+            [[(number,)]] = [rows async for rows in self._reader.stream(*query, _BATCH)]
+            return int(number)
 
     async def pages(
         self, fields: Collection[str], *, with_bodies: bool = False, by: Sequence[str] = ()
@@ -207,7 +208,7 @@ class PageReader:
     async def changed_hosts(self) -> list[str]:
         """The hosts of which the span of the selection speaks."""
         query = self.selection.changed_hosts()
-        return [row[0] for row in await self._reader.fetch(query.sql, *query.parameters)]
+        return [row[0] async for rows in self._reader.stream(*query, _BATCH) for row in rows]
 
     async def removed(self) -> AsyncGenerator[Removed]:
         """What the span of the selection speaks of, and is not among its pages."""

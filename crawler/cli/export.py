@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from crawler.archive.filters import PageFilter, UrlFilter, parse_statuses
+from crawler.archive.partitions import PART
 from crawler.archive.search import checked_language
 from crawler.archive.selection import PARTED_BY
 from crawler.archive.stored_pages import PageReader, open_pages
@@ -23,8 +24,8 @@ from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
 from crawler.content.markdown import Content
 from crawler.errors import UsageError
-from crawler.location import Location
-from crawler.output.exports.bar import bar
+from crawler.location import DatabaseUrl, Location
+from crawler.output.exports.bar import bar, partition_bar
 from crawler.output.exports.columns import COLUMNS, chosen_columns
 from crawler.output.exports.export import Export, ExportOptions
 from crawler.output.exports.formats import FORMATS, ExportFormat
@@ -122,6 +123,10 @@ def export(
         str | None,
         typer.Option(metavar="NAMES", help="Parquet only: part the rows into folders, by host,date for example."),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="With --by part, of PostgreSQL: write so many partitions at a time."),
+    ] = None,
     base_url: Annotated[
         str | None,
         typer.Option("--base-url", metavar="URL", help="Sitemap only: the folder in which its files will be served."),
@@ -173,6 +178,11 @@ def export(
     target = _target(chosen, file, db, is_parted=by is not None)
     task = _Task(form=chosen, target=target, options=options, pages=pages, since=since, cursor_file=cursor)
     _check(task)
+    if PART in options.by:
+        asyncio.run(_export_partitions(db, task, processes or os.cpu_count() or 1))
+        return
+    if processes is not None:
+        raise UsageError("--processes goes with --by part; leave it out")
     asyncio.run(_export(db, task))
 
 
@@ -216,6 +226,8 @@ def _partitions(form: ExportFormat, given: str | None) -> tuple[str, ...]:
     if not form.has_folders:
         raise UsageError(f"--by is for parquet; leave it out for {form.name}")
     names = tuple(dict.fromkeys(filter(None, (one.strip() for one in given.split(",")))))
+    if names == (PART,):
+        return names
     for name in names or ("",):
         if name not in PARTED_BY:
             raise UsageError(f"--by takes {', '.join(PARTED_BY)}, with commas between, not {name!r}")
@@ -260,6 +272,8 @@ def _target(form: ExportFormat, file: str, db: Location, *, is_parted: bool) -> 
 
 def _check(task: _Task) -> None:
     """Raise `UsageError` for what cannot be combined; where a cursor is kept, on the first night already."""
+    if PART in task.options.by and (task.since is not None or task.cursor_file is not None):
+        raise UsageError("--by part writes only what has changed; leave out --since and --cursor")
     if task.options.by and set(task.options.columns) <= set(task.options.by):
         raise UsageError("--columns has nothing but what --by parts the rows by; add another column, such as url")
     if task.cursor_file is not None:
@@ -280,6 +294,24 @@ def _check_increment(task: _Task, given: str) -> None:
         raise UsageError(f"{given} brings up to date what is parted by host; add it to --by, or export all of it")
     if task.options.columns and "url" not in task.options.columns:
         raise UsageError(f"{given} tells of pages by their URLs; add url to --columns")
+
+
+async def _export_partitions(db: Location, task: _Task, processes: int) -> None:
+    """Raises `UsageError` where there are no partitions, or what is wanted is not one file for each of them."""
+    if not isinstance(db, DatabaseUrl):
+        raise UsageError("--by part is for a crawl in PostgreSQL; a file is parted by host or date, say")
+    from crawler.output.exports.partitions import PartitionsExport, write_partitions
+
+    began, columns = time.monotonic(), tuple(name for name in task.options.columns if name != PART)
+    wanted = PartitionsExport(db=db, folder=task.target.folder, pages=task.pages, columns=columns, processes=processes)
+    with partition_bar(is_watched=_is_watched(task.target)) as tell:
+        done = await write_partitions(wanted, tell)
+    kept = f"; {counted(done.kept, 'partition')} had not changed" if done.kept else ""
+    elapsed_s = time.monotonic() - began
+    typer.echo(
+        f"wrote {task.target.path}: {counted(done.pages, 'page')} of {counted(done.partitions, 'partition')},"
+        f" in {span(elapsed_s)}{kept}"
+    )
 
 
 async def _export(db: Location, task: _Task) -> None:

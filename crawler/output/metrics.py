@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crawler.clock import Clock
-from crawler.counters import Counters
+from crawler.counters import Counters, ShareState
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.location import Location
 from crawler.output.files import write_file
@@ -72,6 +72,7 @@ class Metrics(Observer):
         self._last_success_at = self._told_last() if file is not None else None
         self._source: HostSource | None = None
         self._counters = Counters()
+        self._restarts = 0
         self._summary: Summary | None = None
         self._ended_at: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,6 +120,7 @@ class Metrics(Observer):
     def restarts(self) -> None:
         """Stop serving until it starts again."""
         self._watcher.restarts()
+        self._restarts += 1
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
@@ -216,6 +218,8 @@ class Metrics(Observer):
             yield from _ended(self._summary, self._ended_at)
         elif self._source is not None:
             yield from _running(self._source, self._counters)
+            if self._counters.share is not None:
+                yield from _shared(self._counters.share, self._restarts)
 
 
 @contextmanager
@@ -298,6 +302,14 @@ def _ended(summary: Summary | None, ended_at: float) -> Iterator[_Family]:
 
 def _is_success(summary: Summary | None) -> bool:
     return summary is not None and summary.end_reason in _AS_ASKED and not summary.seeds_failed
+
+
+def _shared(share: ShareState, restarts: int) -> Iterator[_Family]:
+    yield _gauge("partitions", "Partitions that this worker owns.", share.partitions)
+    yield _gauge("workers", "Workers of the run, this one included.", share.workers)
+    yield _gauge("lease_age_seconds", "Time since this worker last renewed what it owns.", share.renewed_s)
+    text = "Times that this worker lost its share to others, stored nothing more, and began anew."
+    yield _counter("shares_lost", text, restarts)
 
 
 def _counter(name: str, text: str, number: float) -> _Family:

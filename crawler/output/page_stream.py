@@ -57,7 +57,9 @@ def page_stream(path: Path, db: Location, given_up: Callable[[], bool]) -> PageS
     """For `path`, '-' being standard output; `given_up` says whether to wait for its reader no longer."""
     if str(path) == "-":
         return _Pipe(path, given_up, _STDOUT)
-    return _Pipe(path, given_up) if path.exists() and not path.is_file() else _File(path, db)
+    if path.exists() and not path.is_file():
+        return _Pipe(path, given_up)
+    return _File(path, db) if isinstance(db, Path) else _Lines(path)
 
 
 class _File:
@@ -168,6 +170,57 @@ class _File:
         return UsageError(
             f"{_FLAG} {self._path} does not end with pages of {self._db}; move it away, or name another file"
         )
+
+
+class _Lines:
+    """A file to which each process appends the pages that it has committed itself, of a crawl that several may share:
+    no version is the next of another, so what a kill cuts off is missing. `crawler export` has all.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    async def check(self) -> None:
+        """Raises `UsageError` where the file holds something else than pages."""
+        if self._path.exists():
+            next(_lines_from_end(self._path), None)
+
+    async def write(self, pages: Sequence[Page]) -> bool:
+        """Append them."""
+        await asyncio.to_thread(self._append, pages)
+        return True
+
+    async def finish(self, run_id: int) -> None:
+        """Nothing is known to be missing."""
+
+    def has_reader(self) -> bool:
+        """A file needs none."""
+        return True
+
+    def close(self) -> None:
+        """And unlock it."""
+        if self._file is not None:
+            self._file.close()
+
+    def _append(self, pages: Sequence[Page]) -> None:
+        with _explained(self._path):
+            if self._file is None:
+                self._file = self._opened()
+            self._file.writelines(map(page_line, pages))
+            self._file.flush()
+
+    def _opened(self) -> BinaryIO:
+        """Locked, and without a line that a kill has cut."""
+        file = self._path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            last = next(_lines_from_end(self._path), None)
+            file.truncate(0 if last is None else last.at)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
 
 class _Pipe:

@@ -64,6 +64,9 @@ class Screen:
             f" {amount(counters.connections_open)} open now",
         )
         rows.add_row("DNS", lookups(counters.dns_lookups, counters.dns_cache_hits))
+        if (share := counters.share) is not None:
+            workers = counted(share.workers, "worker")
+            rows.add_row("share", f"{counted(share.partitions, 'partition')}; {workers} in the run")
         return rows
 
     def _hosts(self, width: int) -> Table | None:

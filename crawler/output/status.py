@@ -19,10 +19,11 @@ from crawler.archive.report import SAME_CONTENT, HostTally, Report, RunRecord, T
 from crawler.clock import Clock
 from crawler.location import Location
 from crawler.output.ending import not_stored, print_rows, tally, told_checks, told_closures, told_failing
-from crawler.output.figures import amount, counted, moment, size, span
+from crawler.output.figures import amount, counted, moment, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import closures_as_data
 from crawler.records import EndReason, UrlStatus
+from crawler.storage.interface import WorkerState
 from crawler.storage.location import database_at
 
 _MAX_NAME, _MIN_NAME = 60, 12  # cells
@@ -49,6 +50,7 @@ class Status:
     running: bool
     now: float
     report: Report
+    workers: Sequence[WorkerState] | None = None  # None: it is one process's
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON.
@@ -57,7 +59,8 @@ class Status:
         The others are: path, size_bytes, running, runs, urls, pending, next_due_at, hosts, suspects, failed_urls,
         traps, waiting, old_rules, hosts_total, hosts_crawled, hosts_backing_off, failures, failing, excluded,
         checks, unstored_links, page_versions, bodies, fetches. `urls`, `pending`, `excluded` and `checks` are what the
-        database holds now. Times are Unix seconds.
+        database holds now. Times are Unix seconds. Where several processes may share the database, `workers` are those
+        that take part in a run.
         """
         report = self.report
         newest = report.runs[0] if report.runs else None
@@ -71,6 +74,7 @@ class Status:
             "pending": report.urls[UrlStatus.PENDING],
             "runs": [{**_run_fields(run), "state": self.state_of(run)} for run in report.runs],
             "last_run": newest.summary if newest else None,
+            **({} if self.workers is None else {"workers": [asdict(worker) for worker in self.workers]}),
         }
 
     def state_of(self, run: RunRecord) -> str:
@@ -84,7 +88,14 @@ async def read_status(db: Location, clock: Clock | None = None) -> Status:
     """Read it. Raises `DatabaseFailedError` if there is no crawl database or it cannot be read."""
     now, database = (clock or Clock()).wall(), database_at(db)
     report = await read_report(db, now)
-    return Status(path=db, size_bytes=database.size_bytes(), running=database.is_held(), now=now, report=report)
+    return Status(
+        path=db,
+        size_bytes=database.size_bytes(),
+        running=database.is_held(),
+        now=now,
+        report=report,
+        workers=database.workers(),
+    )
 
 
 def print_status(console: Console, status: Status) -> None:
@@ -93,6 +104,8 @@ def print_status(console: Console, status: Status) -> None:
     print_rows(console, _overview(status))
     if report.runs:
         _print_runs(console, status)
+    if status.workers:
+        _print_workers(console, status.workers)
     if report.hosts:
         _print_hosts(console, status)
     if report.suspects:
@@ -165,6 +178,32 @@ def _print_runs(console: Console, status: Status) -> None:
         ]
         rows.append(row)
     _print_table(console, ["run", "started", "took", "pages", "requests", "state"], rows, left=("started", "state"))
+
+
+def _print_workers(console: Console, workers: Sequence[WorkerState]) -> None:
+    rows = [
+        [
+            Text(printable(worker.name, _MAX_NAME)),
+            _number(worker.partitions),
+            Text("" if worker.pages is None else amount(worker.pages)),
+            Text("" if worker.pages_per_s is None else rate(worker.pages_per_s)),
+            Text("" if worker.under_way is None else amount(worker.under_way)),
+            Text(f"{span(worker.seen_s)} ago"),
+            _state_of(worker),
+        ]
+        for worker in workers
+    ]
+    _print_table(
+        console, ["worker", "partitions", "pages", "speed", "under way", "seen", "state"], rows, left=["state"]
+    )
+
+
+def _state_of(worker: WorkerState) -> Text:
+    if worker.is_dead:
+        return Text("not heard of: its hosts are taken over", style="red")
+    if worker.is_draining:
+        return Text("draining", style="yellow")
+    return Text("working" if worker.run_id is not None else "beginning")
 
 
 def _print_hosts(console: Console, status: Status) -> None:

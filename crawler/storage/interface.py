@@ -26,6 +26,7 @@ from typing import Any, Generic, NewType, Protocol, TypeVar
 
 from crawler.clock import Clock
 from crawler.config import CheckKind
+from crawler.counters import ShareState
 from crawler.extraction_rules import Rule
 from crawler.records import (
     Claim,
@@ -445,6 +446,9 @@ class Share(Protocol):
     def workers(self) -> int:
         """How many processes crawl, this one included, as far as it has heard."""
 
+    def state(self) -> ShareState | None:
+        """For whoever watches; None: the share is all there is."""
+
     def clock(self, own: Clock) -> Clock:
         """The clock that all of them go by; it may be `own`, that of this process."""
 
@@ -662,8 +666,8 @@ class Database(Protocol):
     def open_share(self, name: str) -> AbstractAsyncContextManager[Store]:
         """Open it for a process that takes part in the run of another (`Store.join_run`), and is called `name`."""
 
-    def workers(self) -> Sequence[WorkerState]:
-        """The processes that take part in a run, of which several can; none of a database that is one process's."""
+    def workers(self) -> Sequence[WorkerState] | None:
+        """The processes that take part in a run, of which several can; None: the database is one process's."""
 
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
         """The crawl's side of its notes. `notify` gets a line about each file that looks like a note but is none."""

@@ -141,6 +141,7 @@ def test_hostile_contents_of_the_folder_do_no_harm(cli: Cli, served: Served, gat
     assert left == {"junk", *(f"{name}.urls" for name in ("binary", "link", "loop", "folder", "fifo", "huge"))}
 
 
+@pytest.mark.sqlite
 def test_an_inbox_that_is_no_folder_does_no_harm(cli: Cli, served: Served) -> None:
     (cli.folder / "crawl.db.inbox").write_text("x")
     cli.crawl(served, served.url("far.test"), *OPTIONS)

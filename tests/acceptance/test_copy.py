@@ -25,6 +25,17 @@ from tests.benchmarks.million import make
 from tests.copies import TABLES, contents
 from tests.postgres import sql
 
+# What two crawls of the same web have in common.
+SAME_OF_EACH = (
+    "SELECT id, end_reason, pages, requests FROM runs ORDER BY id",
+    "SELECT url, kind, status, reason, depth, seed, found_by FROM urls ORDER BY url",
+    "SELECT u.url, p.title, p.content_hash, p.links_total FROM pages p JOIN urls u ON u.id = p.url_id ORDER BY 1, p.id",
+    "SELECT u.url, t.url, l.anchor FROM links l JOIN pages p ON p.id = l.page_id JOIN urls u ON u.page_id = p.id"
+    " JOIN urls t ON t.id = l.target_id ORDER BY 1, 2, 3",
+    "SELECT u.url, c.change, c.page_id IS NULL, c.run_id FROM change_log c JOIN urls u ON u.id = c.url_id"
+    " ORDER BY 1, c.id",
+    "SELECT u.url, f.run_id, f.status_code FROM fetches f JOIN urls u ON u.id = f.url_id ORDER BY 1, f.id",
+)
 EVERYTHING = ("--delay", "0", "--per-host", "8", "--max-age", "0s")
 
 
@@ -96,25 +107,28 @@ def test_so_is_one_of_two_nights(tmp_path: Path, empty_database: str) -> None:
 
 
 @pytest.mark.thorough
-def test_a_copy_of_a_copy_goes_on_where_the_original_would(
+def test_a_copy_goes_on_where_the_original_would_in_either_store(
     crawled: tuple[Cli, Served], tmp_path: Path, empty_database: str
 ) -> None:
+    """Each asks for the same, and what it stores then moves back as well."""
     original, served = crawled
+    back = copied_back(Cli(tmp_path), original.db, empty_database)
+    own = Cli(tmp_path)
+    own.take_over(original)
     asked = []
-    for number, db in enumerate((original.db, copied_back(Cli(tmp_path), original.db, empty_database))):
-        (folder := tmp_path / str(number)).mkdir()
-        cli = Cli(folder)
-        with closing(sqlite3.connect(db)) as source, closing(sqlite3.connect(cli.db)) as target:
-            source.backup(target)
-        before = len(served.log)
+    for db in (own.db, back, empty_database):
+        cli, before = Cli(tmp_path, None if db == own.db else db), len(served.log)
         cli.crawl(served, *EVERYTHING)
-        asked.append(
-            sorted(
-                (request.host, request.target, request.headers.get("if-none-match")) for request in served.log[before:]
-            )
-        )
-    assert asked[0] == asked[1]
+        requests = served.log[before:]
+        asked.append(sorted((one.host, one.target, one.headers.get("if-none-match")) for one in requests))
+    assert asked[0] == asked[1] == asked[2]
     assert len(asked[0]) > 12
+    again = tmp_path / "again.db"
+    own.command("copy", empty_database, str(again))
+    assert own.command("verify", "--db", str(again)).out.endswith("is sound\n")
+    for query in SAME_OF_EACH:
+        with closing(sqlite3.connect(own.db)) as one, closing(sqlite3.connect(again)) as other:
+            assert one.execute(query).fetchall() == other.execute(query).fetchall(), query
 
 
 @pytest.mark.thorough

@@ -84,7 +84,7 @@ def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
         (path,) = re.findall(r"^# /etc/systemd/system/(\S+)$", block, re.MULTILINE)
         files.append(tmp_path / path)
         files[-1].write_text(placed(block, tmp_path))
-    assert [file.name for file in files] == ["crawl.service", "crawl.timer"]
+    assert [file.name for file in files] == ["crawl.service", "crawl.timer", "crawler@.service"]
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *map(str, files)], capture_output=True, text=True, check=False
     )

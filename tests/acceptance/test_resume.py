@@ -56,7 +56,7 @@ def test_kill_9_at_any_instant_loses_and_repeats_nothing_that_was_committed(
     served = serve(_web())
     seed = served.url("a.test")
     _kill_after(cli.start(served, seed, *OPTIONS), served, int(fraction * PAGES))
-    committed = set(cli.rows("SELECT url FROM urls WHERE status = 'fetched'")) if cli.db.exists() else set()
+    committed = set(cli.rows("SELECT url FROM urls WHERE status = 'fetched'")) if cli.has_begun() else set()
     before = len(served.log)
     cli.crawl(served, seed, *OPTIONS)
     paths = sorted(served.url("a.test", "/" if number == 0 else f"/p{number}") for number in range(PAGES))
@@ -181,6 +181,7 @@ def test_resuming_without_the_cookies_of_the_last_run_asks_for_them(cli: Cli, se
     assert b"do-not-store-me" not in stored
 
 
+@pytest.mark.sqlite
 def test_a_bad_cookie_file_is_refused_before_anything_is_opened(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     file = cli.folder / "cookies.txt"
@@ -227,6 +228,7 @@ def test_a_killed_run_lends_its_count_only_to_one_with_the_same_limit(cli: Cli, 
     assert len(cli.pages()) == stored + 20
 
 
+@pytest.mark.sqlite
 def test_a_database_that_is_deleted_under_the_crawl_ends_it_with_6(cli: Cli, serve: Serve) -> None:
     served = serve(_web())
     crawler = cli.start(served, served.url("a.test"), *OPTIONS)
@@ -298,6 +300,7 @@ def test_a_run_that_was_killed_is_gone_on_with_without_naming_anything(cli: Cli,
     assert cli.rows("SELECT count(*) FROM runs") == [1]
 
 
+@pytest.mark.sqlite
 def test_an_option_that_no_run_has_stored_has_its_default(cli: Cli, serve: Serve) -> None:
     """As in a database that an older version has made."""
     served = serve(_web())

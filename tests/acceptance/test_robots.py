@@ -192,7 +192,7 @@ def test_noindex_flags_the_page_and_nofollow_keeps_its_links_unfollowed(cli: Cli
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *FAST)
     assert len(cli.pages()) == 4
-    assert cli.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id WHERE p.noindex") == [
+    assert cli.rows("SELECT u.url FROM pages p JOIN urls u ON u.id = p.url_id WHERE p.noindex = 1") == [
         served.url("a.test", "/meta")
     ]
     assert cli.rows("SELECT DISTINCT reason FROM urls WHERE status = 'excluded'") == ["nofollow"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.benchmarks import frontier, growth, hosts, latency, publish, real, recrawl, session, site, wide
+from tests.benchmarks import cluster, frontier, growth, hosts, latency, publish, real, recrawl, session, site, wide
 from tests.benchmarks.contest import Outcome, Setup, say
 from tests.benchmarks.machine import machine
 from tests.benchmarks.picture import draw
@@ -42,6 +42,7 @@ CASES = {
     "frontier": Case(compete=frontier.compete, rounds=1, round_s=50, once_s=120),
     "growth": Case(compete=growth.compete, rounds=1, round_s=90, once_s=120),
     "wide": Case(compete=wide.compete, rounds=1, round_s=90),
+    "cluster": Case(compete=cluster.compete, rounds=1, round_s=240),
     "session": Case(compete=session.compete, rounds=1, round_s=30),
     "latency": Case(compete=latency.compete, rounds=1, round_s=85),
     "hosts": Case(compete=hosts.compete, rounds=1, round_s=63),

@@ -13,7 +13,7 @@ from tests.benchmarks.measure import Usage, run
 LOOPBACK = ("--allow-private", "127.0.0.0/8")
 
 
-def command(arguments: Sequence[str], *, db: Path, summary: Path, python: str = sys.executable) -> list[str]:
+def command(arguments: Sequence[str], *, db: Path | str, summary: Path, python: str = sys.executable) -> list[str]:
     """The command line. `-P`: what that Python has installed, and not what lies in the current folder."""
     files = ("--db", str(db), "--summary", str(summary))
     fixed = ("--quiet", "--no-guess-sitemap")  # a guess would be one more request to each host

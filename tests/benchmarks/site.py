@@ -15,7 +15,7 @@ from tests.benchmarks.contest import Contender, ContenderFailedError, Figure, Fi
 from tests.benchmarks.crawlers import CRAWLER, Crawler, Visit, everyone
 from tests.benchmarks.servers import LOOPBACK, Hit, nginx
 
-_CORPORA = {
+CORPORA = {
     "openjdk-17-doc": Path("/usr/share/doc/openjdk-17-jre-headless/api"),
     "postgresql-doc-15": Path("/usr/share/doc/postgresql-doc-15/html"),
 }
@@ -38,7 +38,7 @@ FIGURES = (
 
 def compete(setup: Setup) -> list[Outcome]:
     """The case."""
-    root = _CORPORA.get(setup.corpus, Path(setup.corpus))
+    root = CORPORA.get(setup.corpus, Path(setup.corpus))
     missing = None if root.is_dir() else f"apt-get install {setup.corpus}, or name a folder with --corpus"
     limit = _QUICK_LIMIT if setup.quick else _LIMIT
     contenders = [

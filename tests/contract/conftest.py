@@ -29,7 +29,7 @@ def _postgres(request: pytest.FixtureRequest) -> Iterator[Location]:
 _STORES = {"sqlite": _sqlite, "postgres": _postgres}
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.thorough)])
 def new_location(request: pytest.FixtureRequest) -> Iterator[Callable[[], Location]]:
     """Gives a place where nothing is stored yet, another one each time."""
     places = _STORES[request.param](request)

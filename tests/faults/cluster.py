@@ -4,6 +4,7 @@ served web, each with its name in a header, and store in one PostgreSQL database
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from crawler.fakeweb import FakeWeb, Served
 from tests.postgres.proxy import Proxy, proxy_to
 from tests.postgres.sql import execute, rows
 
-LEASE_S = 3.0
+LEASE_S = float(os.environ.get("CRAWLER_TEST_LEASE_S", "3"))  # longer where the machine is busy
 EPOCH_BITS = 43  # from which on a row's id is its epoch; below are its partition and a counter
 _POLL_S = 0.02
 _DOWN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)  # the server is being started again
@@ -73,9 +74,9 @@ class Cluster:
         self.wait(lambda: self.ask("SELECT 1 FROM runs WHERE is_open = 1"))
         return worker
 
-    def join(self, name: str, *, by_proxy: bool = False, by: Sequence[str] = ()) -> Worker:
-        """`crawler worker`; `by`: another command that runs it."""
-        return self._start(name, ("worker",), by_proxy=by_proxy, by=by)
+    def join(self, name: str, *, by: Sequence[str] = ()) -> Worker:
+        """`crawler worker`, whose connections pass by us; `by`: another command that runs it."""
+        return self._start(name, ("worker",), by_proxy=True, by=by)
 
     def refused(self) -> str:
         """What `crawler crawl` says where it cannot begin for the sake of the database."""
@@ -132,7 +133,10 @@ class Cluster:
     def wait_for_pages(self, share: float) -> None:
         """Until this share of all pages is fetched."""
         self.wait(lambda: self.fetched() >= share * self.pages or self.is_over())
-        assert not self.is_over(), "the crawl ended before the fault that it was to meet"
+        ended = (
+            f"the crawl ended before the fault that it was to meet: {self.ask('SELECT end_reason, pages FROM runs')}"
+        )
+        assert not self.is_over(), ended
 
     def wait_until_taken_over(self, parts: set[int], worker: Worker) -> float:
         """Until others own all of these; returns how long it has taken, in seconds."""

@@ -31,12 +31,14 @@ def join(cluster: Cluster) -> None:
 
 def joined(cluster: Cluster, worker: Worker) -> None:
     """Wait until it has its share."""
-    cluster.wait(lambda: cluster.parts_of(worker))
+    cluster.wait(lambda: cluster.parts_of(worker) or cluster.is_over())
+    assert cluster.parts_of(worker), "the crawl ended before the worker had its share"
     cluster.say(f"{worker.name} joined, and owns {len(cluster.parts_of(worker))}")
 
 
 def drain(cluster: Cluster) -> None:
-    """One is asked to leave: nothing of what it did is done again."""
+    """One of several is asked to leave: nothing of what it did is done again."""
+    cluster.wait(lambda: sum(bool(cluster.parts_of(worker)) for worker in _running(cluster)) > 1)
     worker = _a_worker(cluster)
     worker.is_needed = False
     began = time.monotonic()
@@ -116,16 +118,21 @@ def promote(cluster: Cluster, primary: Instance, standby: Instance) -> None:
 # --- how --------------------------------------------------------------------------------------------------------------
 
 
-def _a_worker(cluster: Cluster) -> Worker:
+def _a_worker(cluster: Cluster, *, by_proxy: bool = False) -> Worker:
     """The one that owns most of those that run."""
-    running = [worker for worker in cluster.workers if worker.process.poll() is None and worker.is_needed]
+    running = [worker for worker in _running(cluster) if worker.proxy is not None or not by_proxy]
     return max(running, key=lambda worker: len(cluster.parts_of(worker)))
 
 
+def _running(cluster: Cluster) -> list[Worker]:
+    return [worker for worker in cluster.workers if worker.process.poll() is None and worker.is_needed]
+
+
 def _by_proxy(cluster: Cluster) -> Worker:
-    """A new one, whose connections pass by us, once it owns something."""
-    worker = cluster.join(f"w{len(cluster.workers)}", by_proxy=True)
-    joined(cluster, worker)
+    """The one that owns most of those whose connections pass by us, once there is one."""
+    cluster.wait(lambda: any(cluster.parts_of(worker) for worker in _running(cluster) if worker.proxy is not None))
+    worker = _a_worker(cluster, by_proxy=True)
+    assert worker.proxy is not None
     return worker
 
 

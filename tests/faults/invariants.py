@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from crawler.fakeweb import Request
 from crawler.storage.writer import MAX_BATCH
@@ -39,7 +41,9 @@ def check(cluster: Cluster) -> Findings:
         assert "Traceback" not in worker.said(), worker.said()
     log = [request for request in cluster.served.log if request.target != "/robots.txt"]
     return Findings(
-        asked_again=_check_repeats(cluster, log), handed_over=_hand_overs(log), closest_s=min(_gaps(cluster))[0]
+        asked_again=_check_repeats(cluster, log),
+        handed_over=_hand_overs(log),
+        closest_s=min(gap.seconds for gap in _gaps(cluster)),
     )
 
 
@@ -76,33 +80,58 @@ def _check_owners(db: str) -> None:
     assert rows(db, made) == [(0,)]
 
 
+class _Gap(NamedTuple):
+    """Between two requests to one host that follow each other."""
+
+    seconds: float
+    host: str
+    paths: tuple[str, str]
+    workers: tuple[str, str] = ("", "")  # who sent them
+
+
 def _check_delays(cluster: Cluster) -> None:
-    """By the crawl's clock for what is stored; by the server's for all, where a host has passed to another worker."""
-    starts = (
-        "SELECT started_at - lag(started_at) OVER (PARTITION BY part, host_id ORDER BY started_at) AS gap FROM fetches"
-    )
-    assert rows(cluster.db, f"SELECT gap FROM ({starts}) AS g WHERE gap < ?", cluster.delay_s - _CLOCK_S) == []
-    early = [gap for gap in _gaps(cluster) if gap[0] < cluster.delay_s - _JITTER_S and gap[2] != gap[3]]
-    assert not early
+    """The server reads late what was sent in time, and the crawl's clock is corrected now and then: of one worker's
+    requests both must say that they were too near. Of those of two workers, the server's word is enough.
+    """
+    near = [gap for gap in _gaps(cluster) if gap.seconds < cluster.delay_s - _JITTER_S]
+    assert not [gap for gap in near if gap.workers[0] != gap.workers[1]]
+    near_by_clock = {gap[1:3] for gap in _gaps_by_clock(cluster.db) if gap.seconds < cluster.delay_s - _CLOCK_S}
+    assert not [gap for gap in near if gap[1:3] in near_by_clock]
 
 
-def _gaps(cluster: Cluster) -> Iterable[tuple[float, str, str, str]]:
-    """Seconds between two requests that follow each other, their host, and who sent them."""
+def _gaps(cluster: Cluster) -> Iterable[_Gap]:
     by_host: defaultdict[str, list[Request]] = defaultdict(list)
     for request in cluster.served.log:
         by_host[request.host].append(request)
     for host, requests in by_host.items():
         for first, then in pairwise(sorted(requests, key=lambda request: request.start)):
-            yield then.start - first.start, host, _worker(first), _worker(then)
+            paths, workers = (first.target, then.target), (_worker(first), _worker(then))
+            yield _Gap(then.start - first.start, host, paths, workers)
+
+
+def _gaps_by_clock(db: str) -> Iterable[_Gap]:
+    """Of what is stored."""
+    window = "WINDOW w AS (PARTITION BY f.part, f.host_id ORDER BY f.started_at)"
+    urls = "JOIN urls AS u ON u.part = f.part AND u.host_id = f.host_id AND u.id = f.url_id"
+    before = "lag(f.started_at) OVER w AS before, lag(u.url) OVER w AS url_before"
+    pairs = f"SELECT f.started_at, u.url, {before} FROM fetches AS f {urls} {window}"
+    for seconds, url, url_before in rows(
+        db, f"SELECT started_at - before, url, url_before FROM ({pairs}) AS p WHERE before IS NOT NULL"
+    ):
+        first, then = urlsplit(url_before), urlsplit(url)
+        yield _Gap(seconds, then.hostname or "", (first.path, then.path))
 
 
 def _check_repeats(cluster: Cluster, log: list[Request]) -> int:
-    """What is asked for again had been asked for by a worker that met a fault, and was in flight or not committed."""
+    """What is asked for again had been asked for by a worker that met a fault, and was in flight or not committed.
+
+    One that the machine kept from renewing its leases in time says that it begins anew: that is a fault, too.
+    """
     asked: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for request in log:
         asked[request.host, request.target].append(_worker(request))
     lost = Counter(worker for workers in asked.values() for worker in workers[:-1])
-    faulty = {worker.name for worker in cluster.workers if worker.is_faulty}
+    faulty = {one.name for one in cluster.workers if one.is_faulty or "begins anew" in one.said()}
     assert set(lost) <= faulty
     assert max(lost.values(), default=0) <= cluster.concurrency + MAX_BATCH
     return sum(lost.values())

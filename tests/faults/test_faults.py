@@ -48,6 +48,8 @@ def crawled(
     cluster.begin([cluster.served.url(host) for host in hosts[:: len(hosts) // 8 or 1]], *options)
     for number in range(1, workers):
         cluster.join(f"w{number}")
+    for worker in cluster.workers[1:]:
+        happens.joined(cluster, worker)
     for number, fault in enumerate(faults, start=1):
         cluster.wait_for_pages(number / (len(faults) + 2))
         fault(cluster)
@@ -77,7 +79,7 @@ FAULTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_one_thing_happens(server: Instance, tmp_path: Path, fault: str) -> None:
-    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38) as cluster:
+    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38, delay_s=0.4) as cluster:
         crawled(cluster, [FAULTS[fault]], workers=3)
 
 
@@ -93,10 +95,10 @@ def test_several_things_happen(server: Instance, tmp_path: Path) -> None:
         happens.lose_a_commit_s_answer,
         happens.kill,
         happens.freeze_behind_the_fence,
-        partial(happens.restart, server=server),
         happens.drain,
+        partial(happens.restart, server=server),
     ]
-    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38) as cluster:
+    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38, delay_s=0.5) as cluster:
         crawled(cluster, faults, workers=3)
 
 

@@ -308,6 +308,19 @@ async def test_only_what_was_not_given_back_is_taken_over(control: Control) -> N
     assert {part for part in range(PARTS) if other.ownership.taken_over_at(part) is None} == {1, 2}
 
 
+async def test_what_the_owner_before_may_have_sent_counts_as_sent(control: Control) -> None:
+    """Where it gave a host back, it knew how many that were."""
+    hosts = "INSERT INTO hosts (part, id, name, run_requests, run_requests_noted) VALUES ($1, 7, 'a.example', 3, $2)"
+    for part, noted in ((1, 8), (2, 8), (3, 0)):
+        await control.execute(hosts, part, noted)
+    first, other = await _entered(1, control), await _entered(2, control)
+    assert await first.leases.claim(PARTS) == PARTS
+    await first.leases.release({1})
+    await _goes_silent(first, control)
+    assert await other.leases.claim(PARTS) == PARTS
+    assert await control.fetch("SELECT part, run_requests FROM hosts ORDER BY part") == [(1, 3), (2, 8), (3, 3)]
+
+
 async def test_a_claim_whose_rows_somebody_holds_gets_what_nobody_does(control: Control, crawl_database: str) -> None:
     """A worker that was frozen while it stored something holds the rows that it had fenced, for a while."""
     other = await _entered(2, control)

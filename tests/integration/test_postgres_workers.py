@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from crawler.records import EndReason, SeedMark, Target
 from crawler.storage.interface import News
 from crawler.storage.postgres.ids import id_of
 from crawler.storage.postgres.notes import leave_note
-from crawler.storage.postgres.runs import stop_run
 from crawler.storage.postgres.store import PostgresStore, open_worker
+from crawler.storage.postgres.transactions import Execute
 from tests.postgres.crawls import PARTS
 from tests.postgres.sql import execute, rows
 
@@ -245,8 +246,8 @@ async def test_roots_full_hosts_and_the_end_are_told_once(crawl_database: str) -
         assert (news.roots, news.full_hosts, news.end) == ((), ("b.example",), None)
         await second.share.tell_end(EndReason.MAX_RUNTIME)
         await _until(lambda: _ends(first, EndReason.MAX_RUNTIME))
-        assert await stop_run(first.control, EndReason.STOPPED)
-        assert rows(crawl_database, "SELECT stop FROM runs") == [("stopped",)]
+        await first.share.tell_end(EndReason.STOPPED)
+        assert rows(crawl_database, "SELECT stop FROM runs") == [("max_runtime",)], "the first one's word stands"
 
 
 async def _ends(store: PostgresStore, reason: EndReason) -> bool:
@@ -299,17 +300,34 @@ async def test_a_run_is_over_once_nobody_has_anything_left(crawl_database: str) 
 
 
 @pytest.mark.thorough
+async def test_it_stays_over_for_who_had_nothing_left_then_when_others_have_gone(crawl_database: str) -> None:
+    """Whatever became of what they owned."""
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(_first(crawl_database))
+        async with _joined(crawl_database) as second:
+            await _until(_has(second, PARTS // 2))
+            await asyncio.gather(_until(lambda: _over(first)), _until(lambda: _over(second)))
+            await stack.aclose()
+            assert rows(crawl_database, "SELECT count(*) FROM parts WHERE owner IS NULL") == [(PARTS // 2,)]
+            assert await _over(second)
+            assert not await second.share.is_over(_something_left)
+            await second.share.news()
+            await _until(_has(second, PARTS))
+            await _until(lambda: _over(second))
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["arrivals", "note", "root", "partitions"])
 async def test_it_is_not_over_while_something_is_on_its_way(crawl_database: str, what: str) -> None:
     """Whoever has nothing left may get work by it."""
     async with _first(crawl_database) as first, _joined(crawl_database) as second:
         await _until(_has(second, PARTS // 2))
-        await asyncio.gather(_until(lambda: _over(first)), _until(lambda: _over(second)))
-        assert await _over(first)
+        is_idle = "SELECT 1 FROM workers WHERE name = 'first' AND idle_at IS NOT NULL"
+        while not rows(crawl_database, is_idle):
+            assert not await _over(first)
+        await second.share.news()
         if what == "arrivals":
-            host = next(name for name in _names() if second.share.keeps(id_of(name)))
             execute(crawl_database, "INSERT INTO arrivals (part, host_id, pending, excluded) VALUES (-1, 1, 1, 0)")
-            assert host
         elif what == "note":
             await leave_note(crawl_database, ["https://a.example/"])
         elif what == "root":
@@ -317,7 +335,7 @@ async def test_it_is_not_over_while_something_is_on_its_way(crawl_database: str,
             await second.share.publish()
         else:
             execute(crawl_database, "UPDATE parts SET lease_until = '-infinity', owner = NULL WHERE part = 0")
-        assert not await first.share.is_over(_nothing_left)
+        assert not await second.share.is_over(_nothing_left)
 
 
 @pytest.mark.thorough
@@ -373,3 +391,46 @@ async def test_what_a_dead_worker_was_granted_is_granted_again(crawl_database: s
 
 async def _drawn(store: PostgresStore, pages: int) -> bool:
     return await store.share.draw(pages) == pages
+
+
+@pytest.mark.thorough
+async def test_no_worker_finds_it_over_while_any_has_a_host_due(crawl_database: str) -> None:
+    """Each host leads to the next one, whoever owns that: two of three have nothing left at any time."""
+    done: list[str] = []
+    async with _first(crawl_database) as first:
+        await first.add([_target("https://a.12.example/"), _target("https://b.8.example/")], _now(first))
+        async with _joined(crawl_database, "b") as second, _joined(crawl_database, "c") as third:
+            workers = (first, second, third)
+            await _until(lambda: sorted(len(one.ownership.owned()) for one in workers) == [4, 6, 6])
+            await asyncio.gather(*(_work(store, done) for store in workers))
+            assert rows(crawl_database, _LEFT) == [(0, 0)]
+    assert sorted(done) == sorted([f"a.{n}.example" for n in range(13)] + [f"b.{n}.example" for n in range(9)])
+
+
+_DUE = "SELECT part, name FROM hosts WHERE part = ANY($1::int[]) AND next_due_at IS NOT NULL ORDER BY part, id LIMIT 3"
+_LEFT = "SELECT (SELECT count(*) FROM hosts WHERE next_due_at IS NOT NULL), (SELECT count(*) FROM arrivals)"
+_DONE = "UPDATE hosts SET next_due_at = NULL WHERE part = $1 AND name = $2 RETURNING id"
+
+
+async def _finish(part: int, name: str, execute: Execute) -> None:
+    await execute(_DONE, part, name)
+
+
+async def _work(store: PostgresStore, done: list[str]) -> None:
+    """As a crawl does: what is new is stored before what it was found on is done with."""
+
+    async def has_nothing_left() -> bool:
+        return not await store._read(_DUE, store.ownership.active())
+
+    while True:
+        await store.share.news()
+        for part, name in await store._read(_DUE, store.ownership.active()):
+            chain, left, _rest = name.split(".")
+            await asyncio.sleep(0.2)
+            if int(left) > 0:
+                await store.add([_target(f"https://{chain}.{int(left) - 1}.example/")], _now(store))
+            await store._transact_fenced({part}, partial(_finish, part, name))
+            done.append(name)
+        if await has_nothing_left() and await store.share.is_over(has_nothing_left):
+            assert await store._read(_LEFT) == [(0, 0)]
+            return

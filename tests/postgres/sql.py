@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
 T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 def rows(dsn: str, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -30,11 +32,44 @@ def tried(dsn: str, statements: Sequence[str], settings: Mapping[str, str]) -> l
 
 
 async def _rows(dsn: str, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    connection = await asyncpg.connect(dsn)
-    try:
+    async with _connected(dsn) as connection:
         return [tuple(row) for row in await connection.fetch(sql, *parameters)]
+
+
+async def _execute(dsn: str, sql: str, parameters: tuple[Any, ...]) -> int:
+    async with _connected(dsn) as connection:
+        words = (await connection.execute(sql, *parameters)).split()
+        return int(words[-1]) if words[-1].isdigit() else 0
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[Connection]:
+    """The connection of last time, if it was to the same database; that to another one is closed."""
+    kept = _kept.pop(dsn, None)
+    while _kept:
+        with suppress(*_LOST):
+            await _kept.popitem()[1].close()
+    connection = kept if kept is not None and await _lives(kept) else await asyncpg.connect(dsn)
+    try:
+        yield connection
     finally:
-        await connection.close()
+        if connection.is_closed() or dsn in _kept:
+            await connection.close()
+        else:
+            _kept[dsn] = connection
+
+
+async def _lives(connection: Connection) -> bool:
+    try:
+        await connection.fetchval("SELECT 1")
+    except _LOST:
+        connection.terminate()
+        return False
+    return True
+
+
+_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_kept: dict[str, Connection] = {}  # by the database's URL; at most one
 
 
 async def _tried(dsn: str, statements: Sequence[str], settings: Mapping[str, str]) -> list[list[tuple[Any, ...]]]:
@@ -45,15 +80,6 @@ async def _tried(dsn: str, statements: Sequence[str], settings: Mapping[str, str
         found = [[tuple(row) for row in await connection.fetch(statement)] for statement in statements]
         await transaction.rollback()
         return found
-    finally:
-        await connection.close()
-
-
-async def _execute(dsn: str, sql: str, parameters: tuple[Any, ...]) -> int:
-    connection = await asyncpg.connect(dsn)
-    try:
-        words = (await connection.execute(sql, *parameters)).split()
-        return int(words[-1]) if words[-1].isdigit() else 0
     finally:
         await connection.close()
 

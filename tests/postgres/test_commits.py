@@ -11,7 +11,7 @@ from itertools import islice
 import pytest
 
 from crawler.errors import DatabaseFailedError, LeaseLostError
-from crawler.records import ChangeRate, Claim, Link, Page, Result, Revisit
+from crawler.records import ChangeRate, Claim, Link, Page, Result, Revisit, SeedMark
 from crawler.storage.postgres.store import PostgresStore, open_store
 from crawler.storage.postgres.transactions import Execute, in_transaction
 from tests.contract.results import NOW, a_failure, a_result, a_target, claims_of, closed
@@ -300,6 +300,16 @@ async def test_two_that_wait_for_each_other_both_get_their_turn(crawl_database: 
 
         await asyncio.gather(lock(one, [1, 2]), lock(other, [2, 1]))
     assert rows(crawl_database, "SELECT run_requests FROM parts WHERE part IN (1, 2)") == [(2,), (2,)]
+
+
+async def test_a_url_whose_id_another_one_has_changes_nothing_of_that(crawl_database: str) -> None:
+    """Once in 10^9 URLs of a host: it gets no row of its own."""
+    async with one_store(crawl_database) as store:
+        await store.add([a_target("http://a.test/", depth=3)], NOW)
+        execute(crawl_database, "UPDATE urls SET url = 'http://a.test/other'")
+        for _ in range(2):
+            await store.add([a_target("http://a.test/", depth=0, seed=SeedMark.YES)], NOW)
+        assert rows(crawl_database, "SELECT url, depth, seed FROM urls") == [("http://a.test/other", 3, 0)]
 
 
 async def test_a_host_that_backs_off_with_nothing_to_fetch_is_not_due(crawl_database: str) -> None:

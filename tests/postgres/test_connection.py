@@ -74,13 +74,25 @@ async def test_a_schema_that_is_not_there_is_not_made(empty_database: str) -> No
     [
         ("UPDATE meta SET schema = 99", "was written by a newer version of crawler; upgrade crawler"),
         ("DELETE FROM meta", "is not a crawl database"),
-        ("ALTER TABLE meta DROP COLUMN parts", "is not a crawl database"),
+        ("ALTER TABLE meta RENAME parts TO pieces", "is not a crawl database"),
         ("UPDATE meta SET copied_from = 'crawl.db'", "is only half of a copy of crawl.db"),
     ],
 )
 async def test_what_is_no_crawl_of_this_version_is_refused(crawl_database: str, change: str, line: str) -> None:
     execute(crawl_database, change)
     assert line in await refused(crawl_database)
+
+
+async def test_a_database_that_lacks_letters_is_refused_before_a_crawl_meets_them(empty_database: str) -> None:
+    name = urlsplit(empty_database).path[1:] + "_latin"
+    execute(empty_database, f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        line = await refused(f"{empty_database}_latin")
+    finally:
+        execute(empty_database, f"DROP DATABASE {name} WITH (FORCE)")
+    assert line.endswith(
+        "keeps texts as LATIN1, which lacks most letters; make one in UTF8: createdb -E UTF8 -T template0"
+    )
 
 
 async def test_the_number_of_partitions_stays(crawl_database: str) -> None:
@@ -145,6 +157,10 @@ async def test_a_server_that_is_not_there(unused_tcp_port: int, empty_database: 
     line = await refused(at_port(empty_database, unused_tcp_port))
     assert line.endswith("there is no server that answers; is it running, and are host and port right?")
     assert line.startswith(f"postgresql://crawl@127.0.0.1:{unused_tcp_port}/")
+
+
+async def test_a_host_that_is_not_there() -> None:
+    assert (await refused("postgresql://crawl@nowhere.invalid/crawl")).endswith("; is the host's name right?")
 
 
 async def test_a_database_that_is_not_there(empty_database: str) -> None:

@@ -12,12 +12,13 @@ from crawler.errors import UsageError
 from crawler.records import Horizon, Reason, Result, RobotsCopy, UrlStatus, Verdict
 from crawler.rule_tables import read_rules
 from crawler.storage.interface import Cursor
+from crawler.storage.postgres.exclusions import EXCLUDED
 from crawler.storage.postgres.store import PostgresStore
 from tests.contract.results import NOW, a_failure, a_result, a_target, claims_of, robots_claim
 from tests.postgres.sql import execute, rows
 from tests.postgres.two import FIRST, SECOND, claim, hosts_in, two_stores
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 LATER = Horizon(started_at=NOW + 500, fetched_before=NOW + 500)
 COUNTS = "SELECT pending, fetched, excluded, failed, next_due_at FROM hosts WHERE name = ?"
 
@@ -172,6 +173,25 @@ async def test_a_process_that_joins_does_nothing_that_is_done_once_a_run(crawl_d
         await one.limit_urls(9, NOW)
         assert len(rows(crawl_database, "SELECT domain FROM hosts WHERE domain IS NOT NULL")) == 2
         assert rows(crawl_database, "SELECT DISTINCT links_cut_at FROM urls") == [(0,)]
+
+
+EXCLUDED_URLS = """
+INSERT INTO urls (part, host_id, id, url, kind, status, reason, cause, depth, discovered_at)
+SELECT i % 16, i % 99, i, 'http://' || i % 99 || '.test/' || i, 'page', 'excluded', 'scope', 'scope', 1, 0
+FROM generate_series(1, 20000) AS i
+"""
+
+
+async def test_a_batch_of_excluded_urls_costs_the_same_however_many_there_are(crawl_database: str) -> None:
+    """Also where the planner knows the table as it was when it was empty: it is not sorted for each batch."""
+    execute(crawl_database, "ANALYZE urls")
+    execute(crawl_database, EXCLUDED_URLS)
+    async with two_stores(crawl_database) as (one, _other):
+        batch = await one.excluded(None, 1000)
+        assert len(batch.rows) == 1000
+        plan = "\n".join(row[0] for row in await one._read(f"EXPLAIN {EXCLUDED}", 3, 0, "", "", 0, 1000))
+    assert "Index Scan using urls_excluded" in plan
+    assert "Sort" not in plan
 
 
 # --- limits over all processes ----------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ def test_a_path_stays_one(given: str) -> None:
         ("postgresql://me@a/crawl?password=geheim&sslmode=require", "postgresql://me@a/crawl?sslmode=require"),
         ("postgresql://me@a/crawl?sslpassword=geheim", "postgresql://me@a/crawl"),
         ("postgresql:///crawl?host=/run/postgresql", "postgresql:///crawl?host=/run/postgresql"),
+        ("postgresql:///crawl", "postgresql:///crawl"),
         ("postgresql://a?dbname=crawl&user=me", "postgresql://a?dbname=crawl&user=me"),
     ],
 )
@@ -48,6 +49,7 @@ def test_a_url_is_shown_without_its_password(given: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
+        ("mysql://me:geheim@db.example/crawl", "there is no store behind mysql://"),
         ("postgresql://me:geheim@db.example:port/crawl", "is no URL"),
         ("postgresql://me:geheim@db.example:99999/crawl", "is no URL"),
         ("postgresql://me:geheim@[::1/crawl", "is no URL"),

@@ -31,3 +31,18 @@ def bar(total: int | None) -> Iterator[Callable[[int], None]]:
                 progress.update(task, completed=done, rate=rate(done / max(time.monotonic() - began, 0.001)))
 
         yield tell
+
+
+@contextmanager
+def partition_bar(*, is_watched: bool) -> Iterator[Callable[[int, int], None]]:
+    """The same for partitions: how many are done, of how many."""
+    if not is_watched:
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("exporting partitions"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=lasting_stream(2)), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -55,6 +55,10 @@ class Folder:
         yield self._temporary
         self._temporary.replace(path)
 
+    def adopt(self, entry: Entry, temporary: Path) -> None:
+        """A whole file, in the folder by another name, becomes `entry["file"]`."""
+        temporary.replace(self._announced(entry))
+
     def remove(self, file: str) -> None:
         """Remove a file, if it is there, and the folders that are empty then."""
         path = self._root / file

@@ -33,7 +33,7 @@ _STRUCT_BYTES = 200  # of a link, say
 _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_800  # seconds: the years 1 and 10,000, beyond which no calendar goes
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"  # as Hive calls the folder of what has no value
 _MAX_VALUE = 150  # characters in the name of a folder
-_OURS = re.compile(r"([a-z_]+=[^/]+/)+part-[0-9]+\.parquet")
+OF_HIVE = re.compile(r"([a-z_]+=[^/]+/)+part-[0-9]+\.parquet")
 
 _TEXT = pa.string()
 _TYPES: Mapping[Kind, Any] = {
@@ -67,8 +67,8 @@ async def write(export: Export) -> None:
         with open_folder(export.target.folder) as folder:
             await _write_partitions(export, folder, pages)
         return
-    schema = _schema([*names, *([REMOVED] if export.is_increment else [])])
-    with export.target.stream() as file, _table(file, schema) as table:
+    schema = schema_of([*names, *([REMOVED] if export.is_increment else [])])
+    with export.target.stream() as file, open_table(file, schema) as table:
         async for removed in export.removed():
             table.add({"url": removed.url, REMOVED: removed.why})
         async for page in pages:
@@ -81,13 +81,13 @@ async def _write_partitions(export: Export, folder: Folder, pages: AsyncIterator
     An increment brings the partitions of the hosts up to date on which anything has changed, and leaves others alone.
     """
     by, names = export.options.by, [name for name in export.options.columns if name not in export.options.by]
-    schema, written, parts = _schema(names), dict[str, int](), Counter[str]()
+    schema, written, parts = schema_of(names), dict[str, int](), Counter[str]()
     kept = await _kept(export, folder, schema) if export.is_increment else {}
     page = await anext(pages, None)
     while page is not None:
         partition, rows = _partition(page, by), 0
         file = f"{partition}/part-{parts[partition]}.parquet"
-        with folder.temporary({"file": file}) as path, path.open("wb") as stream, _table(stream, schema) as table:
+        with folder.temporary({"file": file}) as path, path.open("wb") as stream, open_table(stream, schema) as table:
             while page is not None and _partition(page, by) == partition:
                 table.add(values_of(page, names))
                 rows += 1
@@ -95,7 +95,7 @@ async def _write_partitions(export: Export, folder: Folder, pages: AsyncIterator
         written[file] = rows
         parts[partition] += 1
     for entry in folder.known():
-        if _OURS.fullmatch(entry["file"]) and not (entry["file"] in written or entry["file"] in kept):
+        if OF_HIVE.fullmatch(entry["file"]) and not (entry["file"] in written or entry["file"] in kept):
             folder.remove(entry["file"])
     await folder.finish(_entries(kept | written))
 
@@ -111,7 +111,7 @@ async def _kept(export: Export, folder: Folder, schema: Any) -> dict[str, int]:
     kept = {}
     for entry in folder.known():
         *partition, _file = entry["file"].split("/")
-        if not _OURS.fullmatch(entry["file"]) or not folder.holds(entry["file"]):
+        if not OF_HIVE.fullmatch(entry["file"]) or not folder.holds(entry["file"]):
             continue
         if [part.partition("=")[0] for part in partition] != list(export.options.by):
             raise UsageError(f"{FLAG} {path} is not parted by {','.join(export.options.by)}; leave out --since")
@@ -140,19 +140,21 @@ def _folder_name(value: Any) -> str:
     return text.rstrip(".") + "%2E" * (len(text) - len(text.rstrip("."))) or _NOTHING
 
 
-def _schema(names: Iterable[str]) -> Any:
+def schema_of(names: Iterable[str]) -> Any:
+    """The types of these columns."""
     return pa.schema([(name, _NESTED.get(name) or _TYPES.get(kind_of(name), _TEXT)) for name in names])
 
 
 @contextmanager
-def _table(file: BinaryIO, schema: Any) -> Iterator[_Table]:
+def open_table(file: BinaryIO, schema: Any) -> Iterator[Table]:
+    """A table in a file that is open for writing, whole once the block has ended."""
     with ParquetWriter(pa.PythonFile(_Sink(file), mode="w"), schema, compression="zstd") as writer:
-        table = _Table(writer, schema)
+        table = Table(writer, schema)
         yield table
         table.flush()
 
 
-class _Table:
+class Table:
     """Rows on their way into a file, a row group at a time."""
 
     def __init__(self, writer: ParquetWriter, schema: Any) -> None:

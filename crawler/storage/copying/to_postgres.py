@@ -140,7 +140,12 @@ async def _begin(connection: _Connection, path: Path, db: str) -> None:
     await connection.execute(_OWN_TABLES)
     for (name,) in await connection.fetch(_KEEP_INDEXES, [table.name for table in TABLES]):
         await connection.execute(f"DROP INDEX {name}")
-    await connection.execute("UPDATE meta SET copied_from = $1", str(path))
+    await connection.execute("UPDATE meta SET copied_from = $1", _named(path))
+
+
+def _named(path: Path) -> str:
+    """So that it is found from any folder."""
+    return str(path.absolute())
 
 
 async def _forget_other_state(source: SqliteCrawl, target: PostgresCrawl) -> None:

@@ -16,8 +16,13 @@ class DatabaseClock:
         self._latest = 0.0
 
     def set(self, database_s: float, asked_at: float) -> None:
-        """The database has said what time it is, asked at that time of the boot clock."""
-        offset_s = database_s - (asked_at + self._boot_clock()) / 2
+        """The database has said what time it is, asked at that time of the boot clock.
+
+        It said so at some time since then. What agrees with that is left as it is: else the time would jump by as much
+        as answers are late, and a host's requests would seem to be nearer to each other than they are.
+        """
+        least, most = database_s - self._boot_clock(), database_s - asked_at
+        offset_s = (least + most) / 2 if self._offset_s is None else min(max(self._offset_s, least), most)
         if self._offset_s is not None and offset_s < self._offset_s - _JITTER_S:
             self._latest = 0.0
         self._offset_s = offset_s

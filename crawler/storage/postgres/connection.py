@@ -6,6 +6,7 @@ RESET takes away; where something between us and the server (PgBouncer) does not
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
@@ -35,6 +36,7 @@ CRAWL_SETTINGS: Mapping[str, str] = MappingProxyType(
         "enable_seqscan": "off",
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        "enable_bitmapscan": "off",
         "jit": "off",
     }
 )
@@ -63,7 +65,7 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
 
     with explained(db):
         pool: Pool = await asyncpg.create_pool(
-            db, min_size=1, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
+            db, min_size=0, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
         )
     try:
         yield pool
@@ -173,6 +175,8 @@ def _explanation(error: BaseException) -> str:
         return "there is no server that answers; is it running, and are host and port right?"
     if isinstance(error, TimeoutError):
         return "the server does not answer"
+    if isinstance(error, socket.gaierror):
+        return f"{_one_line(error)}; is the host's name right?"
     text = _one_line(error)
     if "unsupported startup parameter" in text:
         return f"{text}: PgBouncer's ignore_startup_parameters must name it; see the manual on several machines"

@@ -5,6 +5,7 @@ Which schema that is, the connection says (`?search_path=` in the URL, else what
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from importlib.metadata import version
 from importlib.resources import files
@@ -50,6 +51,7 @@ async def prepared(connection: Connection, db: str, parts: int | None = None, *,
     """
     found = await _parts(connection, db, is_copied=is_copied)
     if found is None:
+        await _check_encoding(connection, db)
         with suppress(asyncpg.DuplicateTableError, asyncpg.UniqueViolationError):  # another process was quicker
             await _create(connection, PARTS if parts is None else parts)
         found = await checked(connection, db)
@@ -89,9 +91,8 @@ async def _parts(connection: Connection, db: str, *, is_copied: bool = False) ->
     if schema < SCHEMA:
         raise DatabaseFailedError(f"{here} has an older schema; `crawler crawl --db {here}` upgrades it")
     if copied_from is not None and not is_copied:
-        raise DatabaseFailedError(
-            f"{here} is only half of a copy of {copied_from}; `crawler copy {copied_from} {here}` goes on with it"
-        )
+        again = shlex.join(["crawler", "copy", copied_from, here])
+        raise DatabaseFailedError(f"{here} is only half of a copy of {copied_from}; `{again}` goes on with it")
     return int(parts)
 
 
@@ -100,6 +101,15 @@ async def _renew_views(connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute("SELECT 1 FROM meta FOR UPDATE")  # one process after the other
         await connection.execute(renew_views())
+
+
+async def _check_encoding(connection: Connection, db: str) -> None:
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise DatabaseFailedError(
+            f"{shown(db)} keeps texts as {encoding}, which lacks most letters; make one in UTF8:"
+            " createdb -E UTF8 -T template0"
+        )
 
 
 async def _create(connection: Connection, parts: int) -> None:

@@ -27,7 +27,7 @@ SELECT NOT EXISTS (SELECT 1 FROM arrivals)
         SELECT 1 FROM parts AS p WHERE NOT EXISTS (
             SELECT 1 FROM workers AS w WHERE w.id = p.owner AND w.alive_until > now() AND w.idle_at IS NOT NULL
         )
-    )
+    ) AS is_over, (SELECT over_at FROM runs WHERE id = $1) AS over_at
 """
 _IT_IS = "UPDATE runs SET over_at = now() WHERE id = $1 AND over_at IS NULL"
 _IT_IS_NOT = "UPDATE runs SET over_at = NULL WHERE id = $1 AND over_at IS NOT NULL"
@@ -51,10 +51,12 @@ class Ending:
         if not marked:
             return False
         self._idle_since = self._idle_since or marked[0][0]
-        over = bool((await self._control.fetch(_IS_OVER, run_id))[0][0])
-        if over:
+        look = (await self._control.fetch(_IS_OVER, run_id))[0]
+        if self.is_idle_since(look["over_at"]):
+            return True  # somebody saw it, and may have left since with what he owned
+        if look["is_over"]:
             await self._control.execute(_IT_IS, run_id)
-        return over
+        return bool(look["is_over"])
 
     async def takes_work(self, run_id: int) -> None:
         """To be awaited before it takes up what may be work."""

@@ -21,7 +21,7 @@ from crawler.storage.postgres.url_limit import ANY_CUT, FORGET_UNSTORED, READ_AG
 from crawler.storage.values import storable
 from crawler.urls import host_of
 
-_EXCLUDED = f"""
+EXCLUDED = f"""
 SELECT part, host_id, cause, reason, id, detail, url, kind, depth, hops FROM urls
 WHERE {IS_JUDGED} AND (part, host_id, cause, reason, id) > ($1, $2, $3, $4, $5)
 ORDER BY part, host_id, cause, reason, id LIMIT $6
@@ -78,7 +78,7 @@ class Exclusions(Session):
 
     async def excluded(self, after: Cursor | None, limit: int) -> Batch[Target]:
         """A batch of the URLs that were excluded by scope, depth or limits, by host and reason."""
-        rows = await self._read(_EXCLUDED, *place(after, _FIRST_EXCLUDED), limit)
+        rows = await self._read(EXCLUDED, *place(after, _FIRST_EXCLUDED), limit)
         targets = [
             Target(url=url, host=host_of(url), kind=UrlKind(kind), depth=depth, hops=hops, reason=Reason(cause, detail))
             for _part, _host_id, cause, _reason, _id, detail, url, kind, depth, hops in rows

@@ -60,6 +60,7 @@ class Keeper:
         self.changed = asyncio.Event()
         self.told_until = datetime.min.replace(tzinfo=UTC)  # all notices were read that were told until then
         self.live = 1
+        self.renewed_at = since_boot()
         self.held: Callable[[], Collection[int]] = tuple
         self.figures: Callable[[], Mapping[str, Any] | None] = lambda: None
         self._closing = asyncio.Event()
@@ -107,6 +108,7 @@ class Keeper:
         await self._leases.renew()
         asked_at = since_boot()
         self.clock.set(await self._workers.stay(self.figures()), asked_at)
+        self.renewed_at = asked_at
         await self._workers.reap()
         await self.notices.forget()
 

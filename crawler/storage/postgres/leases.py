@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from crawler.errors import DatabaseFailedError, LeaseLostError
@@ -29,6 +29,11 @@ UPDATE parts AS p SET
 FROM unnest($3::int[], $4::bigint[]) AS v (part, epoch)
 WHERE p.part = v.part AND p.epoch = v.epoch AND p.lease_until < now()
 RETURNING p.part, p.epoch, extract(epoch FROM now())::float8
+"""
+# What the owner before may have sent counts as sent: it noted so many, and is gone.
+_COUNT_NOTED = """
+UPDATE hosts SET run_requests = run_requests_noted
+WHERE part = ANY($1::int[]) AND run_requests_noted > 0 AND run_requests_noted > run_requests
 """
 _RENEW = "UPDATE parts SET lease_until = now() + $2::float8 * interval '1 second' WHERE owner = $1"
 _RELEASE = """
@@ -112,15 +117,14 @@ class Leases:
         async with self._control.transaction() as connection:
             await in_turn(connection, self._ownership.worker)
             claimed = await connection.fetch(_CLAIM, *self._lease(), parts, epochs)
+            unclean = {row["part"] for row in rows if not row["clean"]} & {row["part"] for row in claimed}
+            if unclean:
+                await connection.execute(_COUNT_NOTED, sorted(unclean))
         if not self._ownership.owned():
             self._hold_from(asked_at)
-        self._gain(claimed, {row["part"] for row in rows if not row["clean"]})
+        taken_over = {part: at for part, _epoch, at in claimed if part in unclean}
+        self._ownership.gain({part: epoch for part, epoch, _at in claimed}, taken_over)
         return len(claimed)
-
-    def _gain(self, claimed: Iterable[Sequence[Any]], unclean: Collection[int]) -> None:
-        rows = list(claimed)
-        taken_over = {part: at for part, _epoch, at in rows if part in unclean}
-        self._ownership.gain({part: epoch for part, epoch, _at in rows}, taken_over)
 
     def _lease(self) -> tuple[int, float]:
         return self._ownership.worker, self._ownership.lease_s

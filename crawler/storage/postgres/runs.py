@@ -47,7 +47,7 @@ _BEGIN = """
 INSERT INTO runs (id, started_at, options, max_pages)
 SELECT coalesce(max(id), 0) + 1, $1, $2, $3 FROM runs RETURNING id
 """
-_RESUME = "UPDATE runs SET options = $2, is_open = 0, stop = NULL, granted = $3 WHERE id = $1"
+_RESUME = "UPDATE runs SET options = $2, is_open = 0, stop = NULL, over_at = NULL, granted = $3 WHERE id = $1"
 _WORK_ON = "UPDATE workers SET run_id = $2 WHERE id = $1"
 # What may have been sent counts as sent.
 _INHERIT_REQUESTS = """
@@ -69,7 +69,6 @@ FROM unnest($2::int[], $3::bigint[], $4::int[]) AS v (part, id, requests) WHERE 
 """
 _LOCK_OPTIONS = "SELECT options FROM runs WHERE id = $1 FOR UPDATE"
 _SET_OPTIONS = "UPDATE runs SET options = $2 WHERE id = $1"
-_STOP = "UPDATE runs SET stop = $1 WHERE ended_at IS NULL RETURNING id"
 
 # --- how it ends
 
@@ -85,6 +84,7 @@ WHERE id = $1 AND ended_at IS NULL
 """
 _ENDED = "SELECT summary, stop FROM runs WHERE id = $1"
 _FORGET_NOTICES = "DELETE FROM notices WHERE run_id <= $1"
+_FORGET_DEAD = "DELETE FROM workers WHERE run_id = $1 AND alive_until < now()"
 
 _ENDS_OF_ALL = frozenset({EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS})
 _OTHERS_END_S = 15.0  # more than the seconds of grace that what is under way has
@@ -208,6 +208,7 @@ class Runs(Session):
         """Record why and when the run ended, and what it reports, where no other worker is left; returns the summary
         with what all have counted. Where others are about to end it, too, it is theirs. None: they go on with it.
         """
+        self.share.end_counting()
         ended = await self._end_or_leave(reason, summary, now)
         self.share.has_ended = True
         return ended if ended is not None else await self._summary_of_others(reason)
@@ -230,6 +231,7 @@ class Runs(Session):
             text = orjson.dumps(summary).decode()
             await connection.execute(_END, self.run_id, now, reason, text, stored["pages"], stored["requests"])
             await connection.execute(_FORGET_NOTICES, self.run_id)
+            await connection.execute(_FORGET_DEAD, self.run_id)
             return summary
 
     async def _summary_of_others(self, reason: EndReason) -> dict[str, Any] | None:
@@ -243,11 +245,6 @@ class Runs(Session):
                 break
             await asyncio.sleep(_POLL_S)
         return None
-
-
-async def stop_run(control: Control, reason: EndReason) -> bool:
-    """Have the workers of the run under way end it within a second; whether there is one."""
-    return bool(await control.fetch(_STOP, reason.value))
 
 
 def _of_all(

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from crawler.clock import Clock, since_boot
+from crawler.counters import ShareState
 from crawler.errors import DatabaseFailedError
 from crawler.records import EndReason, SeedMark
 from crawler.storage.interface import News
@@ -61,6 +62,11 @@ class PostgresShare:
         """How many live, as far as it has heard."""
         return self._keeper.live
 
+    def state(self) -> ShareState:
+        """What it owns, as it knows."""
+        renewed_s = round(since_boot() - self._keeper.renewed_at, 3)
+        return ShareState(partitions=len(self._ownership.owned()), renewed_s=renewed_s, workers=self.workers)
+
     def clock(self, own: Clock) -> Clock:
         """The database's."""
         return replace(own, wall=self._keeper.clock.now)
@@ -102,8 +108,10 @@ class PostgresShare:
         keeper = self._keeper
         keeper.changed.clear()
         async with keeper.turn:
-            is_idle = keeper.has_taken_up_all and await has_nothing_left()
-            if is_idle and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
+            gives_away = bool(self._ownership.leaving())  # what is left of these hosts, nobody has taken up yet
+            if gives_away or not await has_nothing_left():
+                await keeper.ending.takes_work(self._store.run_id)
+            elif keeper.has_taken_up_all and await keeper.ending.is_over(self._store.run_id, keeper.told_until):
                 return True
         with suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT_S):
@@ -138,6 +146,10 @@ class PostgresShare:
     def count(self, figures: Callable[[], Mapping[str, Any]]) -> None:
         """What this worker has counted so far, of the fields of a summary: kept with each renewal."""
         self._keeper.figures = figures
+
+    def end_counting(self) -> None:
+        """What it has counted is about to be handed over: no renewal is to write it into its row again."""
+        self._keeper.figures = lambda: None
 
     def inbox(self) -> TableInbox:
         """The notes that are left for the crawl."""

@@ -84,30 +84,33 @@ FROM urls AS u JOIN pages AS p ON (p.part, p.id) = (u.part, u.page_id)
     CROSS JOIN LATERAL json_array_elements(p.resources::json) WITH ORDINALITY AS e (one, n)
 WHERE u.status IN ('fetched', 'failed', 'pending');
 
+-- What is broken is found first, since it is little: the planner takes three columns that say the same for three
+-- conditions, thinks that hardly any link is left, and would look for the chains of each link anew.
 CREATE VIEW broken_links AS
-SELECT
-    s.url AS page_url, l.anchor, t.url AS target_url, coalesce(c.end_status, t.status) AS status,
-    CASE WHEN c.end_status = 'loop' THEN 'redirect loop: ' || c.chain
-        ELSE coalesce(
-            CASE WHEN c.end_status IS NULL THEN t.reason ELSE c.end_reason END,
-            'http ' || (
+WITH
+    chain AS MATERIALIZED (SELECT * FROM redirect_chains WHERE end_status IN ('gone', 'failed', 'loop')),
+    broken (host_id, id, url, status, cause) AS MATERIALIZED (
+        SELECT
+            t.host_id, t.id, t.url, t.status, coalesce(t.reason, 'http ' || (
                 SELECT f.status_code FROM fetches AS f
-                WHERE (f.part, f.url_id) = (
-                        CASE WHEN c.end_status IS NULL THEN t.part ELSE c.end_part END,
-                        CASE WHEN c.end_status IS NULL THEN t.id ELSE c.end_url_id END
-                    )
-                    AND f.status_code IN (404, 410) ORDER BY f.id DESC LIMIT 1
-            ),
-            'http 404 or 410'
-        ) || CASE WHEN c.end_status IS NULL THEN '' ELSE ', redirected to ' || c.end_url END END AS cause,
-    'link' AS kind
+                WHERE (f.part, f.url_id) = (t.part, t.id) AND f.status_code IN (404, 410) ORDER BY f.id DESC LIMIT 1
+            ), 'http 404 or 410')
+        FROM urls AS t WHERE t.status IN ('gone', 'failed')
+        UNION ALL
+        SELECT
+            c.host_id, c.url_id, c.url, c.end_status,
+            CASE WHEN c.end_status = 'loop' THEN 'redirect loop: ' || c.chain
+                ELSE coalesce(c.end_reason, 'http ' || (
+                    SELECT f.status_code FROM fetches AS f
+                    WHERE (f.part, f.url_id) = (c.end_part, c.end_url_id) AND f.status_code IN (404, 410)
+                    ORDER BY f.id DESC LIMIT 1
+                ), 'http 404 or 410') || ', redirected to ' || c.end_url END
+        FROM chain AS c
+    )
+SELECT s.url AS page_url, l.anchor, b.url AS target_url, b.status, b.cause, 'link' AS kind
 FROM urls AS s JOIN links AS l ON (l.part, l.page_id) = (s.part, s.page_id)
-    JOIN urls AS t ON t.part = (l.target_host_id & (SELECT parts - 1 FROM meta))::int
-        AND (t.host_id, t.id) = (l.target_host_id, l.target_id)
-    LEFT JOIN redirect_chains AS c
-        ON t.status = 'redirected' AND (c.part, c.host_id, c.url_id) = (t.part, t.host_id, t.id)
-WHERE s.status IN ('fetched', 'failed', 'pending')
-    AND (t.status IN ('gone', 'failed') OR c.end_status IN ('gone', 'failed', 'loop'));
+    JOIN broken AS b ON (b.host_id, b.id) = (l.target_host_id, l.target_id)
+WHERE s.status IN ('fetched', 'failed', 'pending');
 
 CREATE VIEW all_urls AS
 SELECT
@@ -327,25 +330,29 @@ SELECT url, canonical_url, problem, reason, url_id FROM (
     WHERE s.status IN ('fetched', 'failed', 'pending') AND p.canonical_url <> s.url
 ) AS problems WHERE problem IS NOT NULL;
 
+-- All that pages name is taken before it is compared, so that URLs are read once, and not for each page.
 CREATE VIEW hreflang_problems AS
+WITH named (url, url_id, alternate_url, kind, language) AS MATERIALIZED (
+    SELECT s.url, s.id, a.one ->> 0, a.one ->> 1, a.one ->> 2
+    FROM pages AS p JOIN urls AS s ON (s.part, s.host_id, s.id) = (p.part, p.host_id, p.url_id) AND s.page_id = p.id
+        CROSS JOIN LATERAL json_array_elements(p.alternates::json) AS a (one)
+    WHERE strpos(p.alternates, '"hreflang"') > 0 AND s.status IN ('fetched', 'failed', 'pending')
+)
 SELECT
     url, language, alternate_url, problem, CASE WHEN problem IN ('failed', 'excluded') THEN reason END AS reason, url_id
 FROM (
     SELECT
-        s.url, a.one ->> 2 AS language, a.one ->> 0 AS alternate_url, t.reason, s.id AS url_id,
+        n.url, n.language, n.alternate_url, t.reason, n.url_id,
         CASE WHEN t.id IS NULL THEN 'unknown'
             WHEN t.status IN ('gone', 'failed', 'redirected', 'excluded') THEN t.status
             WHEN q.noindex = 1 THEN 'noindex'
             WHEN q.alternates IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM json_array_elements(q.alternates::json) AS b (one)
-                WHERE b.one ->> 1 = 'hreflang' AND b.one ->> 0 = s.url
+                WHERE b.one ->> 1 = 'hreflang' AND b.one ->> 0 = n.url
             ) THEN 'one-sided' END AS problem
-    FROM pages AS p JOIN urls AS s ON (s.part, s.host_id, s.id) = (p.part, p.host_id, p.url_id) AND s.page_id = p.id
-        CROSS JOIN LATERAL json_array_elements(p.alternates::json) AS a (one)
-        LEFT JOIN urls AS t ON t.url = a.one ->> 0
+    FROM named AS n LEFT JOIN urls AS t ON t.url = n.alternate_url
         LEFT JOIN pages AS q ON (q.part, q.id) = (t.part, t.page_id)
-    WHERE strpos(p.alternates, '"hreflang"') > 0 AND s.status IN ('fetched', 'failed', 'pending')
-        AND a.one ->> 1 = 'hreflang' AND a.one ->> 0 <> s.url
+    WHERE n.kind = 'hreflang' AND n.alternate_url <> n.url
 ) AS problems WHERE problem IS NOT NULL;
 
 CREATE VIEW extraction_problems AS

@@ -155,7 +155,8 @@ def busy_with(db: str, names: Collection[str]) -> DatabaseBusyError:
     first = next(iter(names))
     others = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return DatabaseBusyError(
-        f"another run (worker {first}{others}) is using {shown(db)}; wait for it, or choose another --db"
+        f"another run (worker {first}{others}) is using {shown(db)}; wait for it, take part in it (`crawler worker"
+        f" --db {shown(db)}`), or choose another --db"
     )
 
 

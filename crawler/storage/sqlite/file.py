@@ -87,9 +87,9 @@ class SqliteFile:
         """Raise `UsageError`: a file is one process's."""
         raise self._is_of_one()
 
-    def workers(self) -> Sequence[WorkerState]:
-        """None."""
-        return ()
+    def workers(self) -> Sequence[WorkerState] | None:
+        """It is one process's."""
+        return None
 
     def _is_of_one(self) -> UsageError:
         return UsageError(

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from crawler.clock import Clock
+from crawler.counters import ShareState
 from crawler.records import EndReason, SeedMark
 from crawler.storage.interface import News
 
@@ -15,6 +16,10 @@ class Whole:
 
     workers = 1
     draws_pages = False
+
+    def state(self) -> ShareState | None:
+        """All there is."""
+        return None
 
     def clock(self, own: Clock) -> Clock:
         """Its own."""
