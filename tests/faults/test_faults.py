@@ -85,7 +85,7 @@ def test_one_thing_happens(server: Instance, tmp_path: Path, fault: str) -> None
 
 @pytest.mark.slow
 def test_the_server_crashes(server: Instance, tmp_path: Path) -> None:
-    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38) as cluster:
+    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38, delay_s=0.5) as cluster:
         crawled(cluster, [partial(happens.restart, server=server)], workers=3)
 
 
@@ -126,7 +126,7 @@ def test_a_synchronous_standby_takes_over_and_nothing_that_was_committed_is_lost
     db = a_crawl(server, SMALL_PARTS)
     standby = a_synchronous_standby(server)
     both = db.replace(f"127.0.0.1:{server.port}", f"127.0.0.1:{server.port},127.0.0.1:{standby.port}")
-    with a_cluster(f"{both}?target_session_attrs=primary", tmp_path, hosts=40, pages_each=38) as cluster:
+    with a_cluster(f"{both}?target_session_attrs=primary", tmp_path, hosts=40, pages_each=38, delay_s=0.5) as cluster:
         crawled(cluster, [partial(happens.promote, primary=server, standby=standby)], workers=3)
 
 
@@ -138,7 +138,7 @@ def test_a_worker_s_clock_is_off_by_an_hour(server: Instance, tmp_path: Path) ->
         for offset in ("+1h", "-1h"):
             happens.joined(cluster, cluster.join(f"w{offset}", by=("faketime", "--exclude-monotonic", "-f", offset)))
 
-    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38) as cluster:
+    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38, delay_s=0.6) as cluster:
         crawled(cluster, [join_with_another_clock, happens.kill], workers=2)
         [(first, last)] = cluster.ask("SELECT min(started_at), max(started_at) FROM fetches")
         assert last - first < 600
