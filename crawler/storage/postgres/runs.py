@@ -69,7 +69,6 @@ FROM unnest($2::int[], $3::bigint[], $4::int[]) AS v (part, id, requests) WHERE 
 """
 _LOCK_OPTIONS = "SELECT options FROM runs WHERE id = $1 FOR UPDATE"
 _SET_OPTIONS = "UPDATE runs SET options = $2 WHERE id = $1"
-_STOP = "UPDATE runs SET stop = $1 WHERE ended_at IS NULL RETURNING id"
 
 # --- how it ends
 
@@ -88,6 +87,7 @@ _FORGET_NOTICES = "DELETE FROM notices WHERE run_id <= $1"
 _FORGET_DEAD = "DELETE FROM workers WHERE run_id = $1 AND alive_until < now()"
 
 _ENDS_OF_ALL = frozenset({EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS})
+_DRAINS = frozenset({EndReason.INTERRUPTED, EndReason.TERMINATED})
 _OTHERS_END_S = 15.0  # more than the seconds of grace that what is under way has
 _POLL_S = 0.25
 
@@ -102,6 +102,7 @@ class Runs(Session):
     """See `interface.RunLog` for what each operation is for."""
 
     control: Control
+    _has_joined = False  # a run that another worker has begun
     share: PostgresShare
 
     async def last_options(self) -> dict[str, Any] | None:
@@ -164,6 +165,7 @@ class Runs(Session):
                 raise UsageError("this run has --max-requests, which only one worker can keep to; wait for its end")
             await connection.execute(_WORK_ON, self.ownership.worker, run["id"])
         self.run_id = run["id"]
+        self._has_joined = True
         return options
 
     async def run_times(self) -> tuple[float, float | None]:
@@ -209,6 +211,7 @@ class Runs(Session):
         """Record why and when the run ended, and what it reports, where no other worker is left; returns the summary
         with what all have counted. Where others are about to end it, too, it is theirs. None: they go on with it.
         """
+        self.share.end_counting()
         ended = await self._end_or_leave(reason, summary, now)
         self.share.has_ended = True
         return ended if ended is not None else await self._summary_of_others(reason)
@@ -222,7 +225,8 @@ class Runs(Session):
                 raise DatabaseFailedError(f"run {self.run_id} was ended by somebody else")
             others = await connection.fetch(_OTHERS, self.run_id, self.ownership.worker)
             await connection.execute(_TAKE_LEAVE, self.ownership.worker)
-            if any(other["lives"] for other in others):
+            drains = self._has_joined and reason in _DRAINS  # a restart of the last one must not end what others began
+            if drains or any(other["lives"] for other in others):
                 await connection.execute(_LEAVE_FIGURES, self.run_id, summed(run["figures"], json.dumps(own)))
                 return None
             left = [json.loads(text) for text in (run["figures"], *(other["figures"] for other in others)) if text]
@@ -245,11 +249,6 @@ class Runs(Session):
                 break
             await asyncio.sleep(_POLL_S)
         return None
-
-
-async def stop_run(control: Control, reason: EndReason) -> bool:
-    """Have the workers of the run under way end it within a second; whether there is one."""
-    return bool(await control.fetch(_STOP, reason.value))
 
 
 def _of_all(

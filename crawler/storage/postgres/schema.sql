@@ -63,8 +63,7 @@ CREATE TABLE parts (
     run_id int,                 -- the run that run_pages and run_requests count
     run_pages bigint NOT NULL DEFAULT 0,
     run_requests bigint NOT NULL DEFAULT 0,
-    commit_id bigint,           -- of its owner's last commit: one whose answer was lost is recognized by it
-    stale_run int               -- the run in which all that was to be fetched again has been asked for
+    commit_id bigint            -- of its owner's last commit: one whose answer was lost is recognized by it
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
 -- What a worker has stored in a partition, counted by the fence: what a dead one has not used of its grant is known.

@@ -147,6 +147,10 @@ class PostgresShare:
         """What this worker has counted so far, of the fields of a summary: kept with each renewal."""
         self._keeper.figures = figures
 
+    def end_counting(self) -> None:
+        """What it has counted is about to be handed over: no renewal is to write it into its row again."""
+        self._keeper.figures = lambda: None
+
     def inbox(self) -> TableInbox:
         """The notes that are left for the crawl."""
         keeper, run = self._keeper, self._store
