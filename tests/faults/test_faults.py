@@ -48,7 +48,7 @@ def crawled(
     cluster.begin([cluster.served.url(host) for host in hosts[:: len(hosts) // 8 or 1]], *options)
     for number in range(1, workers):
         cluster.join(f"w{number}")
-    for worker in cluster.workers[1:]:
+    for worker in cluster.workers[1:] if faults else ():
         happens.joined(cluster, worker)
     for number, fault in enumerate(faults, start=1):
         cluster.wait_for_pages(number / (len(faults) + 2))
@@ -175,6 +175,7 @@ def test_behind_pgbouncer_the_role_has_the_settings_or_nothing_begins(server: In
                 assert "ALTER ROLE" in refused
                 for name, value in worker_settings("crawler", LEASE_S).items():
                     execute(db, f"ALTER ROLE crawl SET {name} = '{value}'")
+                execute(server.dsn(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'crawl'")
                 crawled(cluster, [], workers=3)
         finally:
             bouncer.terminate()
