@@ -8,8 +8,6 @@ its connection tries again for as long as it knows that it owns what it owned.
 from __future__ import annotations
 
 import asyncio
-import math
-import random
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -137,11 +135,8 @@ class Keeper:
 
     async def _share_out(self, look: Look) -> None:
         """An equal part for each: claim what is lacking, or begin to give away what is more."""
-        fair = math.ceil(self._ownership.parts / self.live)
-        active = self._ownership.active()
-        if len(active) > fair:
-            self._ownership.leave(random.sample(active, len(active) - fair))
-        elif (lacking := fair - len(active)) and not self.ending.is_idle_since(look.over_at):
+        lacking = self._ownership.even_out(self.live)
+        if lacking and not self.ending.is_idle_since(look.over_at):
             await self._claim(lacking)
 
     async def _claim(self, lacking: int) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
+from random import Random
 from types import MappingProxyType
 
 from crawler.storage.postgres.ids import part_of, row_id
 
 NONE: Mapping[int, float] = MappingProxyType({})
 DEFAULT_LEASE_S = 30.0  # at least 20 commits
+_CHANCE = Random()
 
 
 class Ownership:
@@ -87,6 +90,15 @@ class Ownership:
         self._epochs.update(epochs)
         self._taken_over.update(taken_over)
         self._counts.update(dict.fromkeys(epochs, 0))
+
+    def even_out(self, live: int, chance: Random = _CHANCE) -> int:
+        """Have an equal part where so many workers live: of what is more, chance takes some, and it leaves these.
+        Returns how many are lacking.
+        """
+        fair, active = math.ceil(self.parts / live), self.active()
+        if len(active) > fair:
+            self.leave(chance.sample(active, len(active) - fair))
+        return max(0, fair - len(active))
 
     def leave(self, parts: Iterable[int]) -> None:
         """Take nothing new up of these."""
