@@ -251,9 +251,10 @@ class Report:
     robots.txt cannot be had; `traps` where most URLs look like one. `hosts_crawled` counts hosts that have more than
     excluded URLs. `next_due_at` None: nothing is planned. `failures` counts failed URLs by reason: a `FailureKind` or
     "http <status>"; `failing` are those that keep the status of their last response. `checks` counts
-    URLs that are only checked by verdict.
+    URLs that are only checked by verdict. `now` is when it was read, by the clock that the crawl goes by.
     """
 
+    now: float
     urls: Mapping[str, int]
     next_due_at: float | None
     runs: Sequence[RunRecord]
@@ -276,14 +277,22 @@ class Report:
     fetches: int
 
 
+# A worker's clock follows the database's, but not to the millisecond.
+_DATABASE_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_CLOCKS_DIFFER_S = 1.0
+
+
 async def read_report(
     db: Location, now: float, *, runs: int = 5, hosts: int = 20, suspects: int = 5, traps: int = 10
 ) -> Report:
-    """Read the figures, at most so many rows of each kind; `now` in Unix seconds. Works while a crawl runs.
+    """Read the figures, at most so many rows of each kind; `now` in Unix seconds, by this machine's clock. Works while
+    a crawl runs.
 
     Raises `DatabaseFailedError` where there is no crawl database, or it cannot be read.
     """
     async with open_database(db) as reader, reader.snapshot():
+        if reader.dialect is Dialect.POSTGRES:
+            now = (await reader.fetch(_DATABASE_NOW))[0][0]
         return await _read(reader, now, runs, hosts, suspects, traps)
 
 
@@ -294,6 +303,7 @@ async def _read(reader: Reader, now: float, runs: int, hosts: int, suspects: int
     page_versions, bodies, fetches = await _row(reader, _ROWS)
     failed = await _rows(reader, _FAILURES) if urls[UrlStatus.FAILED] else []
     return Report(
+        now=now,
         urls=urls,
         next_due_at=(await _row(reader, _NEXT_DUE))[0],
         runs=[_run(row) for row in await _rows(reader, _RUNS, runs)],
@@ -328,7 +338,8 @@ async def _waiting(reader: Reader, now: float, most: int) -> list[Closure]:
         return [closure(row) for row in await _rows(reader, CLOSURES, now, most, None, now, None, 0)]
     from crawler.storage.postgres.figures import CLOSURES as CLOSURES_OF_POSTGRES
 
-    return [closure(row) for row in await reader.fetch(CLOSURES_OF_POSTGRES, now, most, None, now, None, 0)]
+    soon = now + _CLOCKS_DIFFER_S  # what has just been found may seem to wait
+    return [closure(row) for row in await reader.fetch(CLOSURES_OF_POSTGRES, soon, most, None, soon, None, 0)]
 
 
 async def _failed_urls(reader: Reader, reasons: Sequence[str | None]) -> list[Failed]:

@@ -223,7 +223,7 @@ def _ended(summary: Summary) -> Text:
         rest = f": {told_closures(summary.waiting)}; their remaining pages are left for a later run"
     text = Text.assemble((word, f"bold {style}"), f" after {span(summary.elapsed_s)}", rest)
     if summary.goes_on:
-        text.append("; other workers go on with the run")
+        text.append("; the run is left to other workers")
     if summary.seeds_failed:
         text.append("; no seed could be fetched", style="bold red")
     return text

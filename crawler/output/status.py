@@ -92,7 +92,7 @@ async def read_status(db: Location, clock: Clock | None = None) -> Status:
         path=db,
         size_bytes=database.size_bytes(),
         running=database.is_held(),
-        now=now,
+        now=report.now,
         report=report,
         workers=database.workers(),
     )

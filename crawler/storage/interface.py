@@ -430,7 +430,6 @@ class News:
     hosts: Sequence[HostRecord] = ()  # of its share: others found URLs of them, or it has just taken them over
     gained: bool = False  # its share has grown: what was asked for to the end, so far, is to be asked for once more
     roots: Sequence[tuple[str, SeedMark]] = ()  # that widen the scope; those that the user named may be trusted, too
-    full_hosts: Sequence[str] = ()  # of which the store accepts no more URLs
     end: EndReason | None = None  # the run is to end, and why
     workers: int = 1  # processes that crawl, this one included
 
@@ -491,9 +490,6 @@ class Share(Protocol):
 
     def tell_root(self, url: str, mark: SeedMark) -> None:
         """Tell the others that this URL widens the scope."""
-
-    def tell_full(self, host: str) -> None:
-        """Tell the others that the store accepts no more URLs of this host."""
 
     async def publish(self) -> None:
         """Have the others hear now what was told so far; otherwise they do within a second."""

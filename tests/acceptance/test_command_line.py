@@ -17,8 +17,6 @@ from crawler.errors import UsageError
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for
 
-pytestmark = pytest.mark.any_store
-
 
 def _one_line(text: str) -> str:
     lines = text.strip().splitlines()

@@ -16,8 +16,6 @@ import pytest
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Gate, Serve, wait_for, wait_for_requests
 
-pytestmark = pytest.mark.any_store
-
 
 def cron(cli: Cli, served: Served, *arguments: str) -> subprocess.Popen[str]:
     """As cron starts it: a shell, hardly any environment, no terminal, another folder."""

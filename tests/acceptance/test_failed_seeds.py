@@ -76,6 +76,7 @@ def test_cron_gets_some_in_a_line_and_how_many_more(cli: Cli, serve: Serve, quie
     assert line.endswith("; and 25 more, which `crawler status` counts")
 
 
+@pytest.mark.sqlite  # which of many are named first, a store may choose
 def test_status_names_failed_urls_with_their_causes(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     site = web.host("a.test")

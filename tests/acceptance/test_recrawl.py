@@ -21,8 +21,6 @@ import pytest
 from crawler.fakeweb import Answer, FakeWeb, Request, Site
 from tests.acceptance.conftest import Cli, Serve
 
-pytestmark = pytest.mark.any_store
-
 DAY_S = 86_400
 FAST = ("--delay", "0", "--per-host", "8", "--concurrency", "8")
 EVERYTHING = (*FAST, "--max-age", "0s")

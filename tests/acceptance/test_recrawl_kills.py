@@ -17,8 +17,6 @@ import pytest
 from crawler.fakeweb import FakeWeb, Served, Site
 from tests.acceptance.conftest import Cli, Serve
 
-pytestmark = pytest.mark.any_store
-
 HOST = "a.test"
 PAGES = 90
 PATHS = ["/", *(f"/p{number}" for number in range(1, PAGES))]

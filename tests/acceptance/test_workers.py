@@ -143,7 +143,7 @@ def test_sigterm_drains_a_worker_and_the_others_go_on(shared: Cli, serve: Serve,
     with a_worker(shared, served, "--name", "second") as worker:
         wait_until_joined(shared, crawl, worker)
         worker.send_signal(signal.SIGTERM)
-        assert "other workers go on with the run" in ended(worker, 143)
+        assert "the run is left to other workers" in ended(worker, 143)
         assert "second" not in owned(shared)
     gate.open()
     ended(crawl)
@@ -161,6 +161,24 @@ def test_a_worker_takes_over_from_one_that_was_killed(shared: Cli, serve: Serve,
         gate.open()
         assert "complete" in ended(worker)
     assert len(stored(shared)) == len(set(stored(shared))) == ALL
+
+
+def test_the_last_worker_that_drains_leaves_the_run_open_for_its_successor(
+    shared: Cli, serve: Serve, started: Start, gate: Gate
+) -> None:
+    served = a_web(serve, gate, pages=3, more=3)
+    crawl = started(served)
+    with a_worker(shared, served, "--name", "second") as worker:
+        wait_until_joined(shared, crawl, worker)
+        crawl.kill()
+        crawl.communicate()
+        worker.send_signal(signal.SIGTERM)
+        ended(worker, 143)
+    gate.open()
+    with a_worker(shared, served) as successor:
+        assert "complete" in ended(successor)
+    assert len(stored(shared)) == len(set(stored(shared))) == 1 + HOSTS * 6
+    assert len(rows(str(shared.db), "SELECT 1 FROM runs")) == 1
 
 
 def test_no_more_pages_are_stored_than_asked_for_and_no_fewer(

@@ -71,7 +71,8 @@ class Cluster:
             *options,
         )  # fmt: skip
         worker = self._start("w0", crawl)
-        self.wait(lambda: self.ask("SELECT 1 FROM runs WHERE is_open = 1"))
+        self.wait(lambda: worker.process.poll() is not None or self.ask("SELECT 1 FROM runs WHERE is_open = 1"))
+        assert worker.process.poll() is None, worker.said()
         return worker
 
     def join(self, name: str, *, by: Sequence[str] = ()) -> Worker:
@@ -151,7 +152,7 @@ class Cluster:
     def tend(self) -> None:
         """Start another worker for each that has ended before the crawl has."""
         for worker in list(self.workers):
-            if worker.is_needed and worker.process.poll() is not None:
+            if worker.is_needed and worker.process.poll() is not None and self.ask("SELECT 1 FROM runs"):
                 worker.is_needed = False
                 if not self.is_over():
                     self.join(f"{worker.name}'")

@@ -48,7 +48,7 @@ def crawled(
     cluster.begin([cluster.served.url(host) for host in hosts[:: len(hosts) // 8 or 1]], *options)
     for number in range(1, workers):
         cluster.join(f"w{number}")
-    for worker in cluster.workers[1:]:
+    for worker in cluster.workers[1:] if faults else ():
         happens.joined(cluster, worker)
     for number, fault in enumerate(faults, start=1):
         cluster.wait_for_pages(number / (len(faults) + 2))
@@ -85,7 +85,7 @@ def test_one_thing_happens(server: Instance, tmp_path: Path, fault: str) -> None
 
 @pytest.mark.slow
 def test_the_server_crashes(server: Instance, tmp_path: Path) -> None:
-    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38) as cluster:
+    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38, delay_s=0.5) as cluster:
         crawled(cluster, [partial(happens.restart, server=server)], workers=3)
 
 
@@ -126,7 +126,7 @@ def test_a_synchronous_standby_takes_over_and_nothing_that_was_committed_is_lost
     db = a_crawl(server, SMALL_PARTS)
     standby = a_synchronous_standby(server)
     both = db.replace(f"127.0.0.1:{server.port}", f"127.0.0.1:{server.port},127.0.0.1:{standby.port}")
-    with a_cluster(f"{both}?target_session_attrs=primary", tmp_path, hosts=40, pages_each=38) as cluster:
+    with a_cluster(f"{both}?target_session_attrs=primary", tmp_path, hosts=40, pages_each=38, delay_s=0.5) as cluster:
         crawled(cluster, [partial(happens.promote, primary=server, standby=standby)], workers=3)
 
 
@@ -138,7 +138,7 @@ def test_a_worker_s_clock_is_off_by_an_hour(server: Instance, tmp_path: Path) ->
         for offset in ("+1h", "-1h"):
             happens.joined(cluster, cluster.join(f"w{offset}", by=("faketime", "--exclude-monotonic", "-f", offset)))
 
-    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38) as cluster:
+    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=40, pages_each=38, delay_s=0.6) as cluster:
         crawled(cluster, [join_with_another_clock, happens.kill], workers=2)
         [(first, last)] = cluster.ask("SELECT min(started_at), max(started_at) FROM fetches")
         assert last - first < 600
@@ -175,6 +175,7 @@ def test_behind_pgbouncer_the_role_has_the_settings_or_nothing_begins(server: In
                 assert "ALTER ROLE" in refused
                 for name, value in worker_settings("crawler", LEASE_S).items():
                     execute(db, f"ALTER ROLE crawl SET {name} = '{value}'")
+                execute(server.dsn(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'crawl'")
                 crawled(cluster, [], workers=3)
         finally:
             bouncer.terminate()

@@ -115,9 +115,10 @@ class Proxy:
         opened.set()
         await stop.wait()
         server.close()
+        self._passes.set()
+        for trap in self._traps:
+            trap.cut()
         self._cut()
-        for task in self._connections:
-            task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,7 +16,6 @@ class Heard:
     def __init__(self) -> None:
         self._hosts: dict[int, HostRecord] = {}
         self._roots: list[tuple[str, SeedMark]] = []
-        self._full_hosts: list[str] = []
         self._gained = False
         self._end: EndReason | None = None
         self._workers = self._workers_told = 1
@@ -37,10 +36,9 @@ class Heard:
 
     def told(self, word: Word, data: Any) -> None:
         """A notice."""
-        if word is Word.ROOT:
-            self._roots.append((data[0], SeedMark(data[1])))
-        else:
-            self._full_hosts.append(data)
+        match word:
+            case Word.ROOT:
+                self._roots.append((data[0], SeedMark(data[1])))
 
     def end(self, reason: str | None) -> None:
         """Why the run is to end."""
@@ -53,17 +51,16 @@ class Heard:
     def take(self) -> News | None:
         """All of it; None: there is nothing."""
         self._in_hand = self._is_unread
-        if not (self._in_hand or self._full_hosts or self._end or self._workers != self._workers_told):
+        if not (self._in_hand or self._end or self._workers != self._workers_told):
             return None
         news = News(
             hosts=tuple(self._hosts.values()),
             gained=self._gained,
             roots=tuple(self._roots),
-            full_hosts=tuple(self._full_hosts),
             end=self._end,
             workers=self._workers,
         )
-        self._hosts, self._roots, self._full_hosts = {}, [], []
+        self._hosts, self._roots = {}, []
         self._gained, self._workers_told = False, self._workers
         return news
 

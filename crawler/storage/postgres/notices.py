@@ -1,4 +1,4 @@
-"""What the workers of a run tell each other: new seeds and roots, and hosts that are full.
+"""What the workers of a run tell each other: new seeds and roots.
 
 A notice is read for as long as a lease lasts after it was told, since a transaction that tells one may end later than
 others that began after it; each worker remembers which it has read. One that joins reads from the store what was told
@@ -38,7 +38,6 @@ class Word(StrEnum):
     """What a notice is about. The words are stored as they are."""
 
     ROOT = "root"  # a URL that widens the scope; data: [url, SeedMark]
-    FULL_HOST = "full_host"  # of which no more URLs are accepted; data: its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

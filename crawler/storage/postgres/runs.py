@@ -87,6 +87,7 @@ _FORGET_NOTICES = "DELETE FROM notices WHERE run_id <= $1"
 _FORGET_DEAD = "DELETE FROM workers WHERE run_id = $1 AND alive_until < now()"
 
 _ENDS_OF_ALL = frozenset({EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS})
+_DRAINS = frozenset({EndReason.INTERRUPTED, EndReason.TERMINATED})
 _OTHERS_END_S = 15.0  # more than the seconds of grace that what is under way has
 _POLL_S = 0.25
 
@@ -101,6 +102,7 @@ class Runs(Session):
     """See `interface.RunLog` for what each operation is for."""
 
     control: Control
+    _has_joined = False  # a run that another worker has begun
     share: PostgresShare
 
     async def last_options(self) -> dict[str, Any] | None:
@@ -163,6 +165,7 @@ class Runs(Session):
                 raise UsageError("this run has --max-requests, which only one worker can keep to; wait for its end")
             await connection.execute(_WORK_ON, self.ownership.worker, run["id"])
         self.run_id = run["id"]
+        self._has_joined = True
         return options
 
     async def run_times(self) -> tuple[float, float | None]:
@@ -222,7 +225,8 @@ class Runs(Session):
                 raise DatabaseFailedError(f"run {self.run_id} was ended by somebody else")
             others = await connection.fetch(_OTHERS, self.run_id, self.ownership.worker)
             await connection.execute(_TAKE_LEAVE, self.ownership.worker)
-            if any(other["lives"] for other in others):
+            drains = self._has_joined and reason in _DRAINS  # a restart of the last one must not end what others began
+            if drains or any(other["lives"] for other in others):
                 await connection.execute(_LEAVE_FIGURES, self.run_id, summed(run["figures"], json.dumps(own)))
                 return None
             left = [json.loads(text) for text in (run["figures"], *(other["figures"] for other in others)) if text]

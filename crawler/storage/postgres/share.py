@@ -127,10 +127,6 @@ class PostgresShare:
         """Told within a second, or with `publish`."""
         self._keeper.notices.tell(Word.ROOT, [url, int(mark)])
 
-    def tell_full(self, host: str) -> None:
-        """Told within a second."""
-        self._keeper.notices.tell(Word.FULL_HOST, host)
-
     async def tell_end(self, reason: EndReason) -> None:
         """Told at once; where somebody was quicker, his reason stands."""
         await self._control.execute(_SET_END, self._store.run_id, reason.value)

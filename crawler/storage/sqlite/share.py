@@ -62,9 +62,6 @@ class Whole:
     def tell_root(self, url: str, mark: SeedMark) -> None:
         """Nobody listens."""
 
-    def tell_full(self, host: str) -> None:
-        """Nobody listens."""
-
     async def publish(self) -> None:
         """Nobody listens."""
 
