@@ -18,6 +18,7 @@ _TABLES: dict[str, tuple[str, Callable[[Setting], str]]] = {
     "changes": ("A worker joins, is drained, or dies", tables.changes),
     "tail": ("The end of the crawl", tables.tail),
     "ends": ("Where one process, one machine and one primary end", tables.ends),
+    "servers": ("What some rates take", tables.servers),
     "plans": ("Very large crawls, through one primary", tables.plans),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PLANS = (10**9, 10**11)  # pages
+RATES = (1_000, 5_000, 10_000)  # pages a second
 _KB, _MB, _TB = 1e3, 1e6, 1e12
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
 
@@ -75,6 +76,12 @@ def ends(costs: Costs) -> list[tuple[str, str, str]]:
         (f"one machine of {costs.cores} cores, without it", f"{costs.machine_per_s:,.0f}", "its cores"),
         (f"one primary of {costs.server_cores} cores", f"{costs.primary_per_s:,.0f}", f"its {costs.primary_ends_by}"),
     ]
+
+
+def server(rate: int, costs: Costs) -> list[str]:
+    """For so many pages a second: cores of the server and of the workers, and log."""
+    cores = [-(-rate * cpu_ms // (1e3 * costs.busy)) for cpu_ms in (costs.server_ms, costs.client_ms)]
+    return [f"{rate:,}", *(f"{number:.0f}" for number in cores), f"{rate * costs.log_kb * _KB / _MB:,.0f} MB/s"]
 
 
 def plan(pages: int, costs: Costs) -> list[str]:

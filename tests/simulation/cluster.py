@@ -19,6 +19,7 @@ from tests.simulation.worker import Pace, Progress, Worker
 
 _LOOK_S = 1.0
 _STEP_S = 0.25
+_GRACE_S = 5.0  # --grace
 _NEVER, _ALWAYS = float("-inf"), float("inf")
 
 
@@ -38,7 +39,7 @@ class _Member:
     worker: Worker
     look_at: float
     alive_until: float = _ALWAYS
-    is_draining: bool = False
+    leaves_by: float | None = None  # it is being drained
 
 
 class Cluster:
@@ -100,9 +101,9 @@ class Cluster:
         self._changed_at = self._now
 
     def drain(self) -> None:
-        """One worker sends nothing more, and leaves when all is stored."""
+        """One worker sends nothing more, and leaves when all is stored; what takes longer than the grace is cut off."""
         member = self._members[-1]
-        member.is_draining, member.alive_until = True, self._now
+        member.leaves_by, member.alive_until = self._now + _GRACE_S + self._pace.commit_s, self._now
         member.worker.drop(lambda _host: True)
         self._changed_at = self._now
 
@@ -133,7 +134,7 @@ class Cluster:
         """Whether nothing changes hands any more: all have looked since the last change, and own their parts."""
         if self._now < self._changed_at + 2 * _LOOK_S:
             return False
-        if any(member.is_draining or member.worker.ownership.leaving() for member in self._members):
+        if any(member.leaves_by is not None or member.worker.ownership.leaving() for member in self._members):
             return False
         return all(lease.until == _ALWAYS for lease in self._leases)
 
@@ -142,8 +143,8 @@ class Cluster:
             member.worker.work(now)
         self._now = now
         for member in list(self._members):
-            if member.is_draining:
-                self._leave(member)
+            if member.leaves_by is not None:
+                self._leave(member, member.leaves_by)
             else:
                 self._give_away(member)
                 if now >= member.look_at:
@@ -174,8 +175,9 @@ class Cluster:
             if not worker.is_busy_with(set(self._hosts[part]), self._now):
                 self._release(worker, [part])
 
-    def _leave(self, member: _Member) -> None:
-        if member.worker.stored_all_at() <= self._now:
+    def _leave(self, member: _Member, at_latest: float) -> None:
+        if min(member.worker.stored_all_at(), at_latest) <= self._now:
+            member.worker.die(self._now)  # which costs what is still under way
             self._release(member.worker, member.worker.ownership.owned())
             self._members.remove(member)
 

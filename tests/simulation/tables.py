@@ -69,12 +69,18 @@ def tail(setting: Setting) -> str:
     """How long the end of the crawl is, with and without `--max-pages-per-host`."""
     web = setting.shape.make()
     rows = [_tail(limited(web, most), setting, most) for most in (None, 10_000, 1_000, 100)]
-    return table(("--max-pages-per-host", "pages", "half of the pages", "nine tenths", "all"), rows)
+    return table(("`--max-pages-per-host`", "pages", "half of the pages", "nine tenths", "all"), rows)
 
 
 def ends(setting: Setting) -> str:
     """Where one process, machine and primary end."""
-    return table(("", "pages a second", "what ends it"), capacity.ends(setting.costs))
+    return table(("one crawl on", "pages a second", "what ends it"), capacity.ends(setting.costs))
+
+
+def servers(setting: Setting) -> str:
+    """What some rates take."""
+    head = ("pages a second", "cores of the server", "cores of the workers", "write-ahead log")
+    return table(head, [capacity.server(rate, setting.costs) for rate in capacity.RATES])
 
 
 def plans(setting: Setting) -> str:

@@ -59,6 +59,18 @@ def test_what_joins_or_leaves_in_order_costs_no_page() -> None:
     assert sorted(map(len, cluster.owned())) == [20, 22, 22]
 
 
+def test_a_drain_cuts_off_what_takes_longer_than_the_grace() -> None:
+    web = [Host(id=number, pages=3, requests=3, latency_s=15.0) for number in (2, 3)]
+    cluster = Cluster(web, workers=2, parts=2, pace=Pace())
+    cluster.work(until=1.0)
+    cluster.drain()
+    cluster.work(until=9.0)
+    assert cluster.owned() == [[0, 1]]
+    assert cluster.progress.again == 1
+    cluster.work()
+    assert cluster.progress.pages == 6
+
+
 def test_more_workers_are_quicker_until_hosts_are_at_their_delay() -> None:
     web = limited(_SMALL.make(), _MOST)
     one, three, thirty = (_alone(web, workers, Pace(page_s=0.05)) for workers in (1, 3, 30))
