@@ -22,6 +22,12 @@ _TABLES: dict[str, tuple[str, Callable[[Setting], str]]] = {
     "plans": ("Very large crawls, through one primary", tables.plans),
 }
 
+_FEWEST_HOSTS = 1_000  # fewer say nothing
+_DIVISORS = (
+    *("alpha", "latency", "concurrency", "lease"),
+    *("client_ms", "loop_ms", "server_ms", "log_kb", "cores", "server_cores", "log_mb"),
+)
+
 
 def main() -> None:
     """Print the tables."""
@@ -62,6 +68,10 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if unknown := [name for name in options.tables if name not in _TABLES]:
         parser.error(f"there is no table {unknown[0]!r}; there are {', '.join(_TABLES)}")
+    if min(value for value in vars(options).values() if not isinstance(value, list)) < 0 or options.failing >= 1:
+        parser.error("no number may be negative, and --failing is below 1")
+    if options.hosts < _FEWEST_HOSTS or not all(getattr(options, name) for name in _DIVISORS):
+        parser.error(f"--hosts is {_FEWEST_HOSTS} at least, and nothing but --failing, --seed and --delay may be 0")
     return options
 
 

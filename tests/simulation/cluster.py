@@ -66,7 +66,7 @@ class Cluster:
         for place, host in enumerate(web):
             self._hosts[part_of(host.id, parts)].append(place)
         self._members: list[_Member] = []
-        self._dead: _Member | None = None  # the last one
+        self._dead: list[_Member] = []
         self._number = 0
         self._changed_at = 0.0
         for _ in range(workers):
@@ -117,7 +117,7 @@ class Cluster:
         until = self._now - self._chance.uniform(0, self._pace.commit_s) + self._lease_s
         for part in member.worker.ownership.owned():
             self._leases[part].until, self._leases[part].clean = until, False
-        self._dead = member
+        self._dead.append(member)
         self._changed_at = self._now
 
     def _enter(self) -> None:
@@ -127,8 +127,7 @@ class Cluster:
         self._members.append(_Member(worker, look_at=self._now + self._chance.uniform(0, _LOOK_S)))
 
     def _live(self) -> int:
-        dead = () if self._dead is None else (self._dead,)
-        return sum(member.alive_until > self._now for member in (*self._members, *dead))
+        return sum(member.alive_until > self._now for member in (*self._members, *self._dead))
 
     def _is_settled(self) -> bool:
         """Whether nothing changes hands any more: all have looked since the last change, and own their parts."""

@@ -97,8 +97,9 @@ def _change(web: Sequence[Host], setting: Setting, name: str, moment_s: float) -
     changes = {"nothing": cluster.watch, "join": cluster.join, "drain": cluster.drain, "death": cluster.die}
     changes[name]()
     cluster.work(until=moment_s + 3 * setting.lease_s)
-    gaps = [f"{gap:.1f} s" for gap in (statistics.median(progress.stalls), max(progress.stalls))]
-    moved = "–" if name == "nothing" else f"{len(progress.stalls):,}"
+    stalls = progress.stalls
+    gaps = [f"{gap:.1f} s" for gap in (statistics.median(stalls), max(stalls))] if stalls else ["–", "–"]
+    moved = "–" if name == "nothing" else f"{len(stalls):,}"
     return [name, f"after {_duration(moment_s)}", moved, str(progress.again), *gaps]
 
 
