@@ -57,7 +57,7 @@ HELP = "`crawler crawl --help` lists all options"
         ("--dealy 3", "there is no option --dealy; `crawler --help` lists all options"),
         ("--delay 3 crawl", "--delay stands behind the command, as in `crawler crawl --delay`"),
         ("crawl a.test --delay", "--delay needs a value: --delay S (`crawler crawl --help` explains it)"),
-        ("status --db", "--db needs a value: --db PATH (`crawler status --help` explains it)"),
+        ("status --db", "--db needs a value: --db PATH|URL (`crawler status --help` explains it)"),
         ("crawl --insecure=yes", "--insecure takes no value; write --insecure alone"),
         ("backup", "crawler backup needs FILE: crawler backup FILE (`crawler backup --help` explains it)"),
         ("add", "crawler add needs SEED: crawler add SEED (`crawler add --help` explains it)"),
