@@ -9,6 +9,7 @@ bodies and attempts are counted (about 0.1 s a million). The rest is a handful o
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -283,17 +284,22 @@ _CLOCKS_DIFFER_S = 1.0
 
 
 async def read_report(
-    db: Location, now: float, *, runs: int = 5, hosts: int = 20, suspects: int = 5, traps: int = 10
+    db: Location, now: float | None = None, *, runs: int = 5, hosts: int = 20, suspects: int = 5, traps: int = 10
 ) -> Report:
-    """Read the figures, at most so many rows of each kind; `now` in Unix seconds, by this machine's clock. Works while
-    a crawl runs.
+    """Read the figures, at most so many rows of each kind; `now` in Unix seconds, None: by the clock that the crawl
+    goes by. Works while a crawl runs.
 
     Raises `DatabaseFailedError` where there is no crawl database, or it cannot be read.
     """
     async with open_database(db) as reader, reader.snapshot():
-        if reader.dialect is Dialect.POSTGRES:
-            now = (await reader.fetch(_DATABASE_NOW))[0][0]
-        return await _read(reader, now, runs, hosts, suspects, traps)
+        moment = await _now(reader) if now is None else now
+        return await _read(reader, moment, runs, hosts, suspects, traps)
+
+
+async def _now(reader: Reader) -> float:
+    if reader.dialect is Dialect.SQLITE:
+        return time.time()
+    return float((await reader.fetch(_DATABASE_NOW))[0][0])
 
 
 async def _read(reader: Reader, now: float, runs: int, hosts: int, suspects: int, traps: int) -> Report:

@@ -86,8 +86,8 @@ class Status:
 
 async def read_status(db: Location, clock: Clock | None = None) -> Status:
     """Read it. Raises `DatabaseFailedError` if there is no crawl database or it cannot be read."""
-    now, database = (clock or Clock()).wall(), database_at(db)
-    report = await read_report(db, now)
+    database = database_at(db)
+    report = await read_report(db, None if clock is None else clock.wall())
     return Status(
         path=db,
         size_bytes=database.size_bytes(),
