@@ -146,6 +146,11 @@ class Crawl:
         """Whether a run that is being stopped waits for nothing more, as after a second signal."""
         return self._active is not None and self._active.ends_at_once
 
+    @property
+    def signalled(self) -> EndReason | None:
+        """Which signal has told this process to end, whatever came of the run; None: none did."""
+        return None if self._active is None else self._active.signalled
+
     async def _run_into(self, pages: asyncio.Queue[Page | None]) -> Summary:
         summary = await self._run(pages)
         await pages.put(None)
@@ -186,6 +191,7 @@ class Crawl:
                 self._observer.started(run.frontier, run.counters)
                 return await run.crawl()
         except LeaseLostError as error:
+            self._stop_asked = self._stop_asked or self.signalled
             self._observer.restarts()
             self._observer.notify(f"{error}; this process begins anew", urgent=True)
             return None

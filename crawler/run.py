@@ -113,6 +113,7 @@ class Run:
             self._stop_with_others,
         )
         self._stop_reason: EndReason | None = None
+        self.signalled: EndReason | None = None  # a signal came, if only after the run had found its end
         self._out_of_grace = asyncio.Event()
         self._started = clock.monotonic()
         self._pages_before = 0
@@ -209,6 +210,8 @@ class Run:
 
     def stop(self, reason: EndReason, *, at_once: bool = False) -> None:
         """No new claims, a few seconds for those under way; a second call, or `at_once`, ends those, too."""
+        if reason in _SIGNALS.values():
+            self.signalled = self.signalled or reason
         if at_once or self._stop_reason is not None:
             self._out_of_grace.set()
         if self._stop_reason is None:

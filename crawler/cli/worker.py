@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,12 +25,14 @@ from crawler.output.metrics import metered
 from crawler.output.observer import Observer
 from crawler.output.progress import observer_for
 from crawler.output.streams import lasting_stream
-from crawler.output.summary import Summary
 from crawler.own_code import OwnCode
 from crawler.records import EndReason
 from crawler.seeds import Seed, parse_seeds
 from crawler.storage.location import database_at
 from crawler.taking_part import process_name
+
+if TYPE_CHECKING:
+    from crawler.engine import Crawl
 
 _OF_MACHINE = (
     *("--db", "--concurrency", "--memory", "--dns-server", "--proxy", "--cookies", "--header", "--hooks", "--reader"),
@@ -181,26 +183,29 @@ class _Part:
     def _work(self, observer: Observer) -> int:
         waiting = _Waiting(observer)
         while True:
+            part = self._part(observer)
             try:
-                end_reason = self._take_part(observer).end_reason
+                end_reason = run_crawl(part, self.output.jsonl).end_reason
             except NoRunError as none:
                 if not self.stay:
                     observer.notify(f"{none}; --stay waits for one", urgent=True)
                     return 0
                 waiting.for_a_run(none)
             except DatabaseFailedError as error:
-                if not self.stay:
+                if not self.stay or part.signalled is not None:
                     raise
                 waiting.for_the_database(error)
             else:
                 waiting = _Waiting(observer)
-                if end_reason in _DRAINED or not self.stay:
-                    return _DRAINED.get(end_reason, _STOPPED if end_reason == EndReason.STOPPED else 0)
+                if part.signalled is not None:  # also while the run was ending by itself
+                    return _DRAINED[part.signalled]
+                if not self.stay:
+                    return _STOPPED if end_reason == EndReason.STOPPED else 0
 
-    def _take_part(self, observer: Observer) -> Summary:
+    def _part(self, observer: Observer) -> Crawl:
         from crawler.engine import Crawl
 
-        part = Crawl(
+        return Crawl(
             self.seeds,
             self.config,
             observer=observer,
@@ -209,7 +214,6 @@ class _Part:
             code=self.code,
             joins_as=self.name,
         )
-        return run_crawl(part, self.output.jsonl)
 
 
 class _Waiting:
