@@ -40,7 +40,8 @@ def rows_of(folder: Path, columns: str = "*") -> list[tuple[Any, ...]]:
     import duckdb  # of the extra `examples`
 
     query = f"SELECT {columns} FROM read_parquet('{folder}/*/*.parquet', hive_partitioning = true) ORDER BY url"
-    return duckdb.sql(query).fetchall()
+    rows: list[tuple[Any, ...]] = duckdb.sql(query).fetchall()
+    return rows
 
 
 def export(cli: Cli, folder: Path, crawl: str, *more: str, status: int = 0) -> str:
