@@ -138,9 +138,15 @@ class Supply:
             self._note_gain(self._workbench.host(host_id))
 
     def hear(self, hosts: Sequence[HostRecord], *, grown: bool) -> None:
-        """Others have found URLs of these hosts, or they are new in the share of this process, which has `grown`."""
-        self.committed((), hosts)
-        if grown:
+        """Others have found URLs of these hosts, or they are new in the share of this process, which has `grown`.
+
+        What is told of them is a second old, maybe: a host that is not here is read anew, else it could have its pages
+        again that it has had since.
+        """
+        here = [self._workbench.host(record.host_id) for record in hosts if record.host_id in self._workbench]
+        for host in here:
+            self._note_gain(host)
+        if grown or len(here) < len(hosts):
             self.poll_now()
         if grown and not self._stale_left:
             self.look_again(self._horizon)

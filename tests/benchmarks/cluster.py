@@ -108,7 +108,7 @@ def _in_file(web: _Web, folder: Path) -> Figures:
     db = folder / "crawl.db"
     usage = run(_begin(web, str(db), folder), folder, timeout_s=3600)
     with closing(sqlite3.connect(db)) as connection:
-        [pages] = connection.execute("SELECT sum(fetched) FROM hosts").fetchone()
+        [pages] = connection.execute("SELECT count(*) FROM pages").fetchone()
     db.unlink()
     return {**usage.figures(), "pages": pages, "pages_per_s": pages / usage.wall_s, "cpu_ms": 1e3 * usage.cpu_s / pages}
 
@@ -121,7 +121,7 @@ def _on_server(web: _Web, instance: Instance, workers: int, folder: Path) -> Fig
     try:
         with _waiting_workers(web, db, workers - 1, folder) as others:
             usage = run(_begin(web, db, folder), folder, timeout_s=3600)
-        pages = rows(db, "SELECT sum(fetched)::int FROM hosts")[0][0]
+        pages = rows(db, "SELECT count(*)::int FROM pages")[0][0]
         return {
             **usage.figures(),
             "pages": pages,
