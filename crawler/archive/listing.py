@@ -141,7 +141,7 @@ def listing_of(word: str) -> Listing:
 
 
 def check_view(name: str, db: Location) -> None:
-    """Raise `UsageError` if that view is one of ours, and a crawl in this place has none of that name."""
+    """Raise `UsageError` for a view that crawls in PostgreSQL do not have."""
     if isinstance(db, Path) or name not in LISTINGS:
         return
     from crawler.storage.postgres.views import views as views_of_postgres

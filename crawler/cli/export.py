@@ -182,7 +182,7 @@ def export(
         asyncio.run(_export_partitions(db, task, processes or os.cpu_count() or 1))
         return
     if processes is not None:
-        raise UsageError("--processes goes with --by part; leave it out")
+        raise UsageError("--processes goes with --by part; leave it out, or add --by part")
     asyncio.run(_export(db, task))
 
 
@@ -273,7 +273,7 @@ def _target(form: ExportFormat, file: str, db: Location, *, is_parted: bool) -> 
 def _check(task: _Task) -> None:
     """Raise `UsageError` for what cannot be combined; where a cursor is kept, on the first night already."""
     if PART in task.options.by and (task.since is not None or task.cursor_file is not None):
-        raise UsageError("--by part writes only what has changed; leave out --since and --cursor")
+        raise UsageError("--by part writes only partitions that have changed; leave out --since and --cursor")
     if task.options.by and set(task.options.columns) <= set(task.options.by):
         raise UsageError("--columns has nothing but what --by parts the rows by; add another column, such as url")
     if task.cursor_file is not None:

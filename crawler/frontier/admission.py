@@ -151,7 +151,7 @@ class Admission:
         self._bounds.restore(places)
 
     def widen(self, url: str, mark: SeedMark = SeedMark.SEED_REDIRECT) -> bool:
-        """Make the URL a root of the scope, and tell those who crawl along; False where that changes nothing."""
+        """Make the URL a root of the scope and tell the other workers; returns whether that changed anything."""
         widened = self.take_root(url)
         if widened:
             self._tell_root(url, mark)

@@ -258,7 +258,7 @@ class Frontier:
         await self._store.keep_pauses(pauses_of(self._workbench.hosts(), self._clock))
 
     async def give_back_pages(self) -> None:
-        """Let others have the pages that were drawn and are not needed."""
+        """Give back the pages of `--max-pages` that were granted and are not needed."""
         if self._workbench.allowance.is_drawn and (pages := self._workbench.allowance.left):
             self._workbench.allowance.add(-pages)
             await self._share.give_back(pages)

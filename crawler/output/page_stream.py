@@ -192,7 +192,7 @@ class _Lines:
         return True
 
     async def finish(self, run_id: int) -> None:
-        """Nothing is known to be missing."""
+        """Do nothing: it cannot tell which pages a file lacks."""
 
     def has_reader(self) -> bool:
         """A file needs none."""

@@ -98,14 +98,14 @@ class Tally:
         return has_room
 
     def lift(self, most: int) -> bool:
-        """One that was excluded is taken in, where there is room for it."""
+        """Count an excluded URL as taken in if there is room; returns whether there was."""
         has_room = self.taken < most
         self.taken += has_room
         self.excluded -= has_room
         return has_room
 
     def exclude(self, most: int) -> bool:
-        """One more that is excluded, where there is room for it."""
+        """Count one more excluded URL if there is room for its row; returns whether there was."""
         has_room = self.excluded < most and self.taken + self.excluded < 2 * most
         self.excluded += has_room
         return has_room

@@ -147,7 +147,7 @@ def schema_of(names: Iterable[str]) -> Any:
 
 @contextmanager
 def open_table(file: BinaryIO, schema: Any) -> Iterator[Table]:
-    """A table in a file that is open for writing, whole once the block has ended."""
+    """Write a table to an open file; it is complete once the block has ended."""
     with ParquetWriter(pa.PythonFile(_Sink(file), mode="w"), schema, compression="zstd") as writer:
         table = Table(writer, schema)
         yield table

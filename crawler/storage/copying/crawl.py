@@ -32,10 +32,10 @@ class Source(Protocol):
     """A crawl, of which one state is read."""
 
     async def fingerprint(self) -> str:
-        """Of that state: a crawl that has gone on since has another one."""
+        """A mark of that state: it changes when the crawl goes on."""
 
     async def columns(self, table: Table) -> list[str]:
-        """Of the table, as it is in this store."""
+        """The names of the table's columns in this store."""
 
     async def count(self, table: Table) -> int:
         """About how many rows it has, for the progress that is shown."""

@@ -125,7 +125,7 @@ async def copy_to_sqlite(db: str, path: Path, tell: Tell) -> Copied:
 
 @asynccontextmanager
 async def _source(db: str) -> AsyncIterator[tuple[_Connection, int]]:
-    """A connection that sees one state of the crawl, and the number of its partitions."""
+    """Open a connection that sees one state of the crawl; gives it with the number of partitions."""
     with explained(db):
         connection = await connect(db, SETTINGS)
     try:
@@ -141,7 +141,7 @@ async def _source(db: str) -> AsyncIterator[tuple[_Connection, int]]:
 
 
 async def _begin(half: Path, state: str) -> None:
-    """A file without rows, unless there is one with some of this state of the crawl."""
+    """Make an empty file, unless there is one that holds a part of this state of the crawl."""
     if _state_of(half) != state:
         _remove(half)
         async with open_writer(half):
@@ -164,7 +164,7 @@ def _state_of(half: Path) -> str | None:
 
 
 def _mark(connection: sqlite3.Connection, state: str) -> None:
-    """It is no crawl database for now."""
+    """Prepare the file, which no command takes for a crawl database until the copy is whole."""
     later = connection.execute(_LATER).fetchall()
     connection.execute("BEGIN")
     for sql in _BEGIN:

@@ -40,7 +40,7 @@ RETURNING part, host_id, unstored_links, {", ".join(_COUNTED)}
 
 
 async def take_arrivals(parts: Collection[int], changes: HostChanges, execute: Execute) -> None:
-    """Add what has arrived at the hosts of these partitions, behind their fence, to what changes in them."""
+    """Remove the arrivals of these partitions and add them to the hosts' `changes`; the caller has fenced them."""
     for part, host_id, unstored_links, *numbers in await execute(_TAKE, list(parts)):
         changes.add(part, host_id, dict(zip(_COUNTED, numbers, strict=True)))
         changes.of(part, host_id).unstored_links += unstored_links

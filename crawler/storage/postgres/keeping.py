@@ -70,7 +70,7 @@ class Keeper:
         return self.told_until.year > 1 and not self.heard.may_be_work
 
     def close(self) -> None:
-        """End it after what it is doing."""
+        """Let `run` return once it has finished what it is doing."""
         self._closing.set()
 
     async def run(self) -> None:
@@ -134,7 +134,7 @@ class Keeper:
             await self._workers.reap()
 
     async def _share_out(self, look: Look) -> None:
-        """An equal part for each: claim what is lacking, or begin to give away what is more."""
+        """Claim partitions, or begin to give some away, until each worker has an equal number."""
         lacking = self._ownership.even_out(self.live)
         if lacking and not self.ending.is_idle_since(look.over_at):
             await self._claim(lacking)

@@ -86,7 +86,9 @@ class Ownership:
     # --- for leases -------------------------------------------------------------------------------------------------
 
     def gain(self, epochs: Mapping[int, int], taken_over: Mapping[int, float] = NONE) -> None:
-        """Of these partitions it is the owner from now on; of some, another one was at that time, for all it knew."""
+        """It owns these partitions from now on. `taken_over`: when it took those that their last owner had not given
+        back (Unix seconds).
+        """
         self._epochs.update(epochs)
         self._taken_over.update(taken_over)
         self._counts.update(dict.fromkeys(epochs, 0))

@@ -176,7 +176,7 @@ class _Removing:
         self.bytes = 0
 
     async def own(self, session: Session) -> None:
-        """Make sure that no commit meets this."""
+        """Lock the partition, so that no commit writes to it meanwhile."""
         ownership = session.ownership
         if not await self._execute(_OWN, self._part, ownership.worker, ownership.lease_s):
             raise LeaseLostError("another process has taken over the crawl that was to be pruned")

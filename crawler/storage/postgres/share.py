@@ -59,7 +59,7 @@ class PostgresShare:
 
     @property
     def workers(self) -> int:
-        """How many live, as far as it has heard."""
+        """How many workers were alive when it last asked."""
         return self._keeper.live
 
     def state(self) -> ShareState:
@@ -84,7 +84,7 @@ class PostgresShare:
         return self._ownership.taken_over_at(host_id)
 
     async def draw(self, pages: int) -> int:
-        """Be granted so many pages more, or fewer."""
+        """Ask for so many more pages of `--max-pages`; returns how many were granted."""
         return await self._budget.draw(self._store.run_id, pages)
 
     async def give_back(self, pages: int) -> None:
@@ -96,7 +96,7 @@ class PostgresShare:
         return await self._budget.is_spent(self._store.run_id)
 
     async def opened(self) -> None:
-        """Others may join, and get their part."""
+        """Let others join the run and get their part of the hosts."""
         async with self._control.transaction() as connection:
             await in_turn(connection, self._ownership.worker)
             await connection.execute(_OPEN, self._store.run_id)

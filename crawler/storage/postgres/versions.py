@@ -99,7 +99,7 @@ async def add_links(
 
 
 def _links(page: Page, targets: Sequence[Target], ids: TargetIds, hosts: HostKeys) -> str:
-    """As JSON; each target once, the first link to it counting."""
+    """The links of a page as JSON: one for each target, the first that leads there."""
     links = columns_of(page.links)
     host_ids = hosts.ids_of(target.host for target in targets)
     rows = list(zip(host_ids, ids, links.anchors, links.rels, map(pos, links.nofollows), strict=True))

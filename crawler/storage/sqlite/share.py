@@ -38,7 +38,7 @@ class Whole:
         return None
 
     async def draw(self, pages: int) -> int:
-        """As many as are asked for: the process counts for itself."""
+        """Grant all of them: the only process counts its pages itself."""
         return pages
 
     async def give_back(self, pages: int) -> None:
