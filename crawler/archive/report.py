@@ -22,9 +22,10 @@ from crawler.archive.dialect import Dialect, Sql, Text
 from crawler.archive.reading import Reader, open_database
 from crawler.location import Location
 from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, FailingUrls, UrlStatus
+from crawler.storage.columns import closure
 from crawler.storage.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.check_tally import CHECK_TALLY, tallied
-from crawler.storage.sqlite.closures import CLOSURES, closure
+from crawler.storage.sqlite.closures import CLOSURES
 from crawler.storage.sqlite.host_limit import OF_FULL_DOMAIN
 
 _RUNS = """

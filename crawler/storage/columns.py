@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from crawler.records import Claim, ExclusionReason, HostRecord, RobotsCopy
+from crawler.records import Blame, Claim, Closure, ExclusionReason, HostRecord, RobotsCopy
 from crawler.storage.values import claim_of
 
 # A field of a claim, or of its previous visit: its column of the hosts, URLs and pages h, u and p. The order is that of
@@ -52,6 +52,40 @@ CLAIM_COLUMNS = ", ".join([*_CLAIM.values(), *_PREVIOUS.values()])
 def claim(row: Sequence[Any]) -> Claim:
     """From a row of `CLAIM_COLUMNS`."""
     return claim_of(row)
+
+
+# What a result changes in its URL's row, from a row `v` of these columns (see `values.url_values`).
+STATE_COLUMNS = (
+    *("status", "reason", "cause", "detail", "attempts", "next_fetch_at", "fetched_at", "page_id", "etag"),
+    *("last_modified", "revisit_at", "changes", "watched_s", "promise_s", "failing_since", "failing_reason"),
+    *("unread_type", "kind"),
+)
+_SET_STATE = """
+    kind = coalesce(v.kind, {u}.kind),
+    status = v.status,
+    reason = v.reason,
+    cause = v.cause,
+    detail = v.detail,
+    attempts = v.attempts,
+    next_fetch_at = v.next_fetch_at,
+    fetched_at = coalesce(v.fetched_at, {u}.fetched_at),
+    page_id = coalesce(v.page_id, {u}.page_id),
+    etag = CASE WHEN v.fetched_at IS NULL THEN {u}.etag ELSE v.etag END,
+    last_modified = CASE WHEN v.fetched_at IS NULL THEN {u}.last_modified ELSE v.last_modified END,
+    revisit_at = v.revisit_at,
+    changes = coalesce(v.changes, {u}.changes),
+    watched_s = coalesce(v.watched_s, {u}.watched_s),
+    promise_s = CASE WHEN v.revisit_at IS NULL THEN {u}.promise_s ELSE v.promise_s END,
+    hinted = 0,
+    failing_since = v.failing_since,
+    failing_reason = v.failing_reason,
+    unread_type = v.unread_type
+"""
+
+
+def set_state(table: str) -> str:
+    """The assignments of an UPDATE of `urls`, which the statement calls `table`."""
+    return _SET_STATE.format(u=table)
 
 
 IS_FORBIDDEN = f"status = 'excluded' AND cause = '{ExclusionReason.ROBOTS}'"
@@ -105,3 +139,9 @@ def robots_copy(row: Sequence[Any]) -> RobotsCopy:
     """From a row of `ORIGIN_COLUMNS`; those that were never set have their defaults."""
     found = zip([*ROBOTS_COLUMNS, *_PAUSE], row, strict=True)
     return RobotsCopy(**{name: value for name, value in found if value is not None})
+
+
+def closure(row: Sequence[Any]) -> Closure:
+    """From a row of a store's `CLOSURES`."""
+    name, blame, until, why = row
+    return Closure(name=name, blame=Blame(blame), until=until, why=why)

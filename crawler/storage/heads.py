@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
+from crawler.records import Response, Result
 from crawler.storage.values import storable
 
 _MAX_SEEN = 16_384  # values; about 4 MB
@@ -109,3 +110,8 @@ def _text(raw: bytes) -> str:
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     return text if text.isprintable() else storable(_CONTROL.sub(" ", text))
+
+
+def head_of(result: Result) -> Sequence[tuple[bytes, bytes]]:
+    """The head of the response that a result has; nothing where it has none."""
+    return result.attempt.head if isinstance(result.attempt, Response) else ()

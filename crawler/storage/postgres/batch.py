@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crawler.errors import LeaseLostError
-from crawler.records import Page, Response, Result
+from crawler.records import Page, Result
 from crawler.storage.postgres.ids import id_of
 from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.transactions import Tally
+from crawler.storage.results import requests_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +65,6 @@ def tallies(batch: Sequence[Placed]) -> dict[int, Tally]:
         pages, requests = before.pages + (one.page_id is not None), before.requests + requests_of(one.result)
         found[one.part] = Tally(pages, requests)
     return found
-
-
-def requests_of(result: Result) -> int:
-    """Those sent for it: at least that of the attempt, if it was sent."""
-    attempt = result.attempt
-    return max(result.requests, isinstance(attempt, Response) or (attempt is not None and attempt.sent))
 
 
 _NOTHING = Tally()

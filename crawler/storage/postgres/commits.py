@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from crawler.records import LISTINGS, HostRecord, Result, SeedMark, Target, UrlKind
+from crawler.records import LISTINGS, HostRecord, Result, Target
 from crawler.storage.interface import Archived
 from crawler.storage.known import KnownUrls
 from crawler.storage.postgres.batch import Placed, placed
@@ -25,6 +25,7 @@ from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.results import Results
 from crawler.storage.postgres.session import Session, columns_of_hosts
 from crawler.storage.postgres.transactions import Execute, in_transaction
+from crawler.storage.results import robots_target
 
 _WAS_STORED = "SELECT 1 FROM parts WHERE part = $1 AND owner = $2 AND commit_id = $3"
 _HOSTS = f"""
@@ -107,7 +108,7 @@ class Commits(Session):
             for target in self._unsettled(one.result):
                 found.append(target)
                 found_on.setdefault(target.url, (one.host_id, one.url_id))
-        robots = self._known.unsettled(target for result in results for target in _robots_target(result))
+        robots = self._known.unsettled(target for result in results for target in robots_target(result))
         preferred = [target for result in results for target in result.preferred]
         listed = any(result.listed for result in results)
         if not (robots or found or preferred or listed):
@@ -140,7 +141,7 @@ class Commits(Session):
         return await in_transaction(self._pool, add, self._forget, self.ownership.lease_s)
 
     async def _results(self, batch: Sequence[Placed], found: _Found, now: float, commit_id: int) -> list[Any]:
-        """In the fenced transaction; rows of the hosts touched."""
+        """Store the results in the fenced transaction; returns the rows of the hosts touched."""
 
         async def store(execute: Execute) -> tuple[Results, list[Any]]:
             known, hosts, heads = self._known, self._host_keys, self._head_rows
@@ -161,10 +162,3 @@ class Commits(Session):
     async def _was_stored(self, part: int, commit_id: int) -> bool:
         """Whether the server has committed it, though its answer was lost."""
         return bool(await self._pool.fetch(_WAS_STORED, part, self.ownership.worker, commit_id))
-
-
-def _robots_target(result: Result) -> tuple[Target, ...]:
-    """robots.txt has a row too, so that its attempts have one to point at; nothing is ever planned for it there."""
-    if result.claim.kind is not UrlKind.ROBOTS:
-        return ()
-    return (Target(url=result.claim.url, host=result.claim.host, kind=UrlKind.ROBOTS, seed=SeedMark.NO),)

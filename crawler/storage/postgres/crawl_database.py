@@ -25,10 +25,9 @@ from crawler.storage.postgres.notes import leave_note
 from crawler.storage.postgres.prune import prune
 from crawler.storage.postgres.store import PostgresStore, open_worker
 from crawler.storage.postgres.workers import busy_with, live_workers
+from crawler.storage.run_options import still_to_do
 
 T = TypeVar("T")
-
-_WHAT_AGAIN = ("max_age_s", "retry_failed")  # of the options
 
 _HAS_RUNS = "SELECT EXISTS (SELECT 1 FROM runs)"
 _UNENDED = "SELECT id FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1"
@@ -59,7 +58,7 @@ class PostgresDatabase:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Only look whether others do: who opens the store holds it, by a lease that ends with him."""
+        """Raise `DatabaseBusyError` if a worker lives. It holds nothing itself: the lease of an opened store does."""
         self.refuse_if_held()
         yield
 
@@ -68,7 +67,7 @@ class PostgresDatabase:
         return bool(_waited_for(self._workers()))
 
     def refuse_if_held(self) -> None:
-        """Raise `DatabaseBusyError` if any worker lives."""
+        """Raise `DatabaseBusyError` if a worker lives."""
         if names := _waited_for(self._workers()):
             raise busy_with(self._db, names)
 
@@ -94,7 +93,7 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def open_store(self) -> AsyncIterator[Store]:
-        """Be the one worker, who may let others in."""
+        """Open it as the only worker; once the run has begun, others may join."""
         async with open_worker(self._db, alone=True) as store:
             self._store = store
             yield store
@@ -105,13 +104,13 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def open_share(self, name: str) -> AsyncIterator[Store]:
-        """Be a worker beside others."""
+        """Open it as a worker beside others."""
         async with open_worker(self._db, alone=False, name=name) as store:
             self._store = store
             yield store
 
     def workers(self) -> Sequence[WorkerState]:
-        """All that have a row, also of those that died since."""
+        """Every worker that is known, also one that has died and was not cleared away yet."""
         return _waited_for(self._ask_if_there(_workers, []))
 
     def inbox(self, notify: Callable[[str], None]) -> Inbox:
@@ -236,11 +235,7 @@ async def _last_options(connection: Connection) -> dict[str, Any] | None:
     row = await connection.fetchrow(_LAST_OPTIONS)
     if row is None:
         return None
-    options: dict[str, Any] = json.loads(row["options"])
-    if row["end_reason"] in (EndReason.COMPLETE, EndReason.WAITING):
-        for name in _WHAT_AGAIN:
-            options.get("recrawl", {}).pop(name, None)
-    return options
+    return still_to_do(json.loads(row["options"]), row["end_reason"])
 
 
 def _waited_for(question: Coroutine[Any, Any, T]) -> T:

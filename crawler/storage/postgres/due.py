@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 
 from crawler.records import Claim, EarlierBody, HostRecord, Place, RobotsCopy
 from crawler.storage.columns import CLAIM_COLUMNS, IS_ANSWERED, ORIGIN_COLUMNS, claim, host_record, robots_copy
+from crawler.storage.cursors import next_cursor, place
 from crawler.storage.interface import Batch, Cursor
-from crawler.storage.postgres.session import Session, at_most, columns_of_hosts, next_cursor, place
+from crawler.storage.postgres.session import Session, at_most, columns_of_hosts
 from crawler.storage.postgres.transactions import Execute
 from crawler.storage.values import place_of, place_values
 

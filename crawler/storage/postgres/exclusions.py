@@ -11,11 +11,12 @@ from functools import partial
 
 from crawler.records import ExclusionReason, Reason, Target, UrlKind
 from crawler.storage.columns import IS_FORBIDDEN, IS_JUDGED, MADE_PENDING
+from crawler.storage.cursors import next_cursor, place
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.postgres.arrivals import telling
 from crawler.storage.postgres.host_limit import UNNAMED, HostLimit, name_stored
 from crawler.storage.postgres.ids import id_of
-from crawler.storage.postgres.session import Session, next_cursor, place
+from crawler.storage.postgres.session import Session
 from crawler.storage.postgres.transactions import Execute
 from crawler.storage.postgres.url_limit import ANY_CUT, FORGET_UNSTORED, READ_AGAIN, UrlLimit
 from crawler.storage.values import storable

@@ -10,9 +10,11 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from crawler.errors import UsageError
-from crawler.extraction_rules import OWN_COLUMNS, VIEW_PREFIX, Field, Rule, ValueType, columns_of_field
+from crawler.extraction_rules import VIEW_PREFIX, Field, Rule, ValueType, columns_of_field
 from crawler.records import Extract, Result
+from crawler.storage.postgres.columns import arrays
 from crawler.storage.postgres.transactions import Execute
+from crawler.storage.rule_views import quoted, rule_view
 from crawler.storage.values import as_json
 
 _MAX_NAME_BYTES = 63  # of views and columns
@@ -100,7 +102,7 @@ async def store_extracts(found: Sequence[Found], run_id: int | None, execute: Ex
         again = {(page.part, page.page_id, one.rule) for page, one in each if page.is_again}
         await _forget(again, again - {miss[:3] for miss in misses}, execute)
     if rows:
-        await execute(_ADD_ROWS, *_columns(rows))
+        await execute(_ADD_ROWS, *arrays(rows))
     if run_id is None:
         for miss in misses:  # one by one: whether something is lost depends on those before
             await _add_misses([miss], None, execute)
@@ -108,7 +110,7 @@ async def store_extracts(found: Sequence[Found], run_id: int | None, execute: Ex
 
 async def _add_misses(misses: Sequence[Sequence[Any]], run_id: int | None, execute: Execute) -> None:
     if misses:
-        await execute(_ADD_MISSES, *_columns(misses), run_id, int(run_id is not None))
+        await execute(_ADD_MISSES, *arrays(misses), run_id, int(run_id is not None))
 
 
 async def _forget(
@@ -116,13 +118,9 @@ async def _forget(
 ) -> None:
     """The rows of what is read again, and that something was missing where nothing is any more."""
     if again:
-        await execute(_FORGET_ROWS, *_columns(sorted(again)))
+        await execute(_FORGET_ROWS, *arrays(sorted(again)))
     if sound:
-        await execute(_FORGET_MISSES, *_columns(sorted(sound)))
-
-
-def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return list(map(list, zip(*rows, strict=True)))
+        await execute(_FORGET_MISSES, *arrays(sorted(sound)))
 
 
 # --- the rules --------------------------------------------------------------------------------------------------------
@@ -160,7 +158,7 @@ async def set_rules(rules: Sequence[Rule], execute: Execute, *, again: bool = Fa
         if stored.get(rule.name) != definition:
             await execute(_SET_RULE, rule.name, definition)
             await execute(_FORGET_READ, rule.name)
-            await execute(f"DROP VIEW IF EXISTS {_quoted(rule.view)}")
+            await execute(f"DROP VIEW IF EXISTS {quoted(rule.view)}")
             await execute(view_of(rule))
         elif again:
             await execute(_FORGET_READ, rule.name)
@@ -181,17 +179,12 @@ async def drop_rule(name: str, execute: Execute) -> None:
     for table in ("extracts", "extract_misses", "extraction_reads"):
         await execute(f"DELETE FROM {table} WHERE rule = $1", name)  # noqa: S608 - our own names
     await execute("DELETE FROM extraction_rules WHERE name = $1", name)
-    await execute(f"DROP VIEW IF EXISTS {_quoted(VIEW_PREFIX + name)}")
+    await execute(f"DROP VIEW IF EXISTS {quoted(VIEW_PREFIX + name)}")
 
 
 def view_of(rule: Rule) -> str:
     """The statement that makes its view: the rows of the current pages, a column for each field."""
-    own = dict(zip(OWN_COLUMNS, ("u.url", "f.started_at", "e.n", "e.page_id"), strict=True))
-    columns = {"url": own.pop("url")}
-    for field in rule.fields:
-        columns |= dict(zip(columns_of_field(field), _expressions(field), strict=True))
-    selected = ",\n    ".join(f"{what} AS {_quoted(name)}" for name, what in (columns | own).items())
-    return _VIEW.format(name=_quoted(rule.view), columns=selected, rule=rule.name)
+    return rule_view(rule, _VIEW, _expressions)
 
 
 # What the extraction rule of this name finds on the current pages; earlier versions have their rows in `extracts`.
@@ -210,8 +203,3 @@ def _expressions(field: Field) -> Sequence[str]:
         return [f"({value} ->> 'amount')::double precision", f"{value} ->> 'currency'"]
     text = f"e.data::json ->> '{field.name}'"
     return [f"({text})::double precision" if field.type is ValueType.NUMBER and not field.is_list else text]
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'

@@ -6,12 +6,10 @@ Counts are those of the hosts' rows: what owners have not counted yet is not amo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from crawler.records import Blame, Closure, FailedSeed, FailingUrls, UrlStatus
-from crawler.storage.columns import IS_ANSWERED
+from crawler.records import Closure, FailedSeed, FailingUrls, UrlStatus
+from crawler.storage.columns import IS_ANSWERED, closure
 from crawler.storage.failing import failing_urls
 from crawler.storage.postgres.ids import id_of
 from crawler.storage.postgres.session import Session, at_most
@@ -112,7 +110,7 @@ class Figures(Session):
         is to be tried again after that, but for those that have had their number of pages.
         """
         parameters = (now, limit, stale_until, retried_after, self.run_id, at_most(max_pages_per_host))
-        return [_closure(row) for row in await self._read(CLOSURES, *parameters)]
+        return [closure(row) for row in await self._read(CLOSURES, *parameters)]
 
     async def failing_urls(self) -> FailingUrls:
         """URLs that keep the status of their last response, but failed at their latest visit."""
@@ -141,8 +139,3 @@ class Figures(Session):
         """
         answers = [(await self._read(sql))[0][0] for sql in (_PAGES, _NEWEST, _NEXT_REVISIT)]
         return int(answers[0]), answers[1], answers[2]
-
-
-def _closure(row: Sequence[Any]) -> Closure:
-    name, blame, until, why = row
-    return Closure(name=name, blame=Blame(blame), until=until, why=why)

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
-from crawler.records import Response, Result
-from crawler.storage.heads import Heads, Template
+from crawler.storage.heads import Heads, Template, head_of
 from crawler.storage.postgres.batch import Placed
 from crawler.storage.postgres.columns import insert
 from crawler.storage.postgres.ids import head_id_of
@@ -32,7 +31,7 @@ class HeadRows:
 
     async def columns(self, batch: Sequence[Placed], execute: Execute) -> list[dict[str, Any]]:
         """What stands in the attempt of each result, in their order; templates that are new get their rows."""
-        parted = [self._heads.part(fields) if (fields := _head(one.result)) else None for one in batch]
+        parted = [self._heads.part(fields) if (fields := head_of(one.result)) else None for one in batch]
         heads = list(zip(batch, parted, strict=True))
         await self._add({(one.part, head.template) for one, head in heads if head is not None}, execute)
         return [
@@ -58,10 +57,6 @@ class HeadRows:
         if known is None:
             known = self._heads.ids[template] = head_id_of(_hash(as_json(template)))
         return known
-
-
-def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
-    return result.attempt.head if isinstance(result.attempt, Response) else ()
 
 
 def _row(part: int, template: Template) -> dict[str, Any]:

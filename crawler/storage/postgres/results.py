@@ -11,11 +11,11 @@ from typing import Any
 
 import asyncpg
 
-from crawler.records import Blame, Place, Response, Result, SeedMark, UrlKind, UrlStatus
-from crawler.storage.columns import MADE_PENDING
+from crawler.records import Blame, Place, Result, SeedMark, UrlKind, UrlStatus
+from crawler.storage.columns import MADE_PENDING, STATE_COLUMNS, set_state
 from crawler.storage.known import KnownUrls
 from crawler.storage.postgres.arrivals import ARRIVED, take_arrivals
-from crawler.storage.postgres.batch import Placed, requests_of, tallies
+from crawler.storage.postgres.batch import Placed, tallies
 from crawler.storage.postgres.change_log import log_changes
 from crawler.storage.postgres.columns import arrays, insert, rows_of
 from crawler.storage.postgres.extracts import found_by, store_extracts
@@ -37,46 +37,15 @@ from crawler.storage.postgres.versions import (
     target_ids,
     update_pages,
 )
+from crawler.storage.results import is_unread, requests_of
 from crawler.storage.room import unstored_of_hosts
 from crawler.storage.values import fetch_values, place_values, url_values
 
 _KEY = ("part", "host_id", "id")
-_STATE: tuple[str, ...] = (
-    "status",
-    "reason",
-    "cause",
-    "detail",
-    "attempts",
-    "next_fetch_at",
-    "fetched_at",
-    "page_id",
-    "etag",
-)
-_STATE += ("last_modified", "revisit_at", "changes", "watched_s", "promise_s", "failing_since", "failing_reason")
-_STATE += ("unread_type", "kind")
 # `o` is the row as it was. A row that another process changes meanwhile (it lets a URL in) does not come back.
 _SET_URLS = f"""
-UPDATE urls AS u SET
-    kind = coalesce(v.kind, u.kind),
-    status = v.status,
-    reason = v.reason,
-    cause = v.cause,
-    detail = v.detail,
-    attempts = v.attempts,
-    next_fetch_at = v.next_fetch_at,
-    fetched_at = coalesce(v.fetched_at, u.fetched_at),
-    page_id = coalesce(v.page_id, u.page_id),
-    etag = CASE WHEN v.fetched_at IS NULL THEN u.etag ELSE v.etag END,
-    last_modified = CASE WHEN v.fetched_at IS NULL THEN u.last_modified ELSE v.last_modified END,
-    revisit_at = v.revisit_at,
-    changes = coalesce(v.changes, u.changes),
-    watched_s = coalesce(v.watched_s, u.watched_s),
-    promise_s = CASE WHEN v.revisit_at IS NULL THEN u.promise_s ELSE v.promise_s END,
-    hinted = 0,
-    failing_since = v.failing_since,
-    failing_reason = v.failing_reason,
-    unread_type = v.unread_type
-FROM {rows_of((*_KEY, *_STATE))} JOIN urls AS o USING (part, host_id, id)
+UPDATE urls AS u SET {set_state("u")}
+FROM {rows_of((*_KEY, *STATE_COLUMNS))} JOIN urls AS o USING (part, host_id, id)
 WHERE u.part = v.part AND u.host_id = v.host_id AND u.id = v.id AND u.status = o.status
 RETURNING u.part, u.host_id, o.status, u.status, u.kind
 """  # noqa: S608 - our own names
@@ -197,12 +166,12 @@ class Results:
             if not (one.result.is_postponed or one.result.is_part)
         }
         if values:
-            rows = [(*key, *(row[name] for name in _STATE)) for key, row in sorted(values.items(), key=_first)]
+            rows = [(*key, *(row[name] for name in STATE_COLUMNS)) for key, row in sorted(values.items(), key=_first)]
             changed = await self._execute(_SET_URLS, *arrays(rows))
             if len(changed) < len(rows):
                 raise asyncpg.SerializationError("another process has changed what was to be stored")
             self._count(changed)
-        await self._change_urls(_ASK_AS_SITEMAP, [one.key for one in batch if _is_unread(one.result)], now)
+        await self._change_urls(_ASK_AS_SITEMAP, [one.key for one in batch if is_unread(one.result)], now)
         await self._change_urls(_READMIT_GUESSES, [one.key for one in batch if _is_guess(one.result)], now)
         later = sorted((*one.key, one.result.next_fetch_at) for one in batch if one.result.is_postponed)
         if later:
@@ -237,12 +206,6 @@ class Results:
 
     def _count(self, changed: Sequence[Any]) -> None:
         self._changes.count(row[:4] for row in changed if row[2] != row[3] and row[4] != UrlKind.ROBOTS.value)
-
-
-def _is_unread(result: Result) -> bool:
-    """Whether it was asked for as a page, and is none that we read."""
-    response = result.attempt
-    return result.claim.kind is UrlKind.PAGE and isinstance(response, Response) and not response.read
 
 
 def _is_guess(result: Result) -> bool:

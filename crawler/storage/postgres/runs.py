@@ -25,6 +25,7 @@ from crawler.storage.postgres.share import PostgresShare
 from crawler.storage.postgres.totals import added
 from crawler.storage.postgres.transactions import Execute
 from crawler.storage.postgres.workers import in_turn, summed
+from crawler.storage.run_options import limits_of
 
 _LAST_OPTIONS = "SELECT options FROM runs ORDER BY id DESC LIMIT 1"
 _RUN_TIMES = "SELECT started_at, (SELECT max(started_at) FROM runs WHERE id < $1) AS before FROM runs WHERE id = $1"
@@ -123,7 +124,7 @@ class Runs(Session):
         Raises `LeaseLostError` where it was taken for dead.
         """
         unended = await self._read(_UNENDED)
-        resumes = bool(unended) and _limits(json.loads(unended[0]["options"])) == _limits(options)
+        resumes = bool(unended) and limits_of(json.loads(unended[0]["options"])) == limits_of(options)
         if not resumes:
             await self._transact(lambda execute: set_back(execute, math.nextafter(now, -math.inf)))
         async with self.control.transaction() as connection:
@@ -267,7 +268,3 @@ def _of_all(
         "connections_per_request": round(opened / requests, 4) if requests else 0.0,
     }
     return {**summary, **total, **rates}
-
-
-def _limits(options: Mapping[str, Any]) -> tuple[Any, Any]:
-    return options["scope"]["max_pages"], options.get("run", {}).get("max_requests")

@@ -10,11 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
-import orjson
-
 from crawler.records import HostRecord
 from crawler.storage.columns import host_columns, host_record
-from crawler.storage.interface import Cursor
 from crawler.storage.known import KnownUrls
 from crawler.storage.postgres.arrivals import ARRIVED, take_arrivals
 from crawler.storage.postgres.connection import Pool, explained, is_lost
@@ -23,7 +20,6 @@ from crawler.storage.postgres.ids import HostKeys
 from crawler.storage.postgres.limits import Limits
 from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.transactions import Execute, Tally, fence, in_transaction
-from crawler.storage.values import as_json
 
 _T = TypeVar("_T")
 
@@ -162,13 +158,3 @@ def columns_of_hosts(run: int, table: str = "h") -> str:
 def at_most(limit: int | None) -> int:
     """A limit as SQL compares with it; None: no number reaches it."""
     return _MOST if limit is None else limit
-
-
-def place(cursor: Cursor | None, first: tuple[Any, ...]) -> tuple[Any, ...]:
-    """After which row of an index to read on; `first` comes before all of them."""
-    return first if cursor is None else tuple(orjson.loads(cursor))
-
-
-def next_cursor(rows: Sequence[_T], limit: int, place_of: Callable[[_T], Sequence[Any]]) -> Cursor | None:
-    """The cursor after the last row; None if there are fewer rows than were asked for, so that this is the end."""
-    return Cursor(as_json(place_of(rows[-1]))) if len(rows) == limit else None

@@ -14,11 +14,12 @@ import orjson
 from crawler.config import CheckKind
 from crawler.records import Claim, HostRecord, UrlKind
 from crawler.storage.columns import host_record
+from crawler.storage.cursors import next_cursor, place
 from crawler.storage.interface import Batch, Cursor, DueQueue
 from crawler.storage.sqlite.check_tally import CHECK_TALLY, tallied
 from crawler.storage.sqlite.checks import ADD_HOSTS, CHECK_HOST_COLUMNS, SET_DUE
 from crawler.storage.sqlite.columns import IS_OF_OTHERS, JsonStatement, prefixes
-from crawler.storage.sqlite.session import Session, at_most, next_cursor, place
+from crawler.storage.sqlite.session import Session, at_most
 from crawler.storage.values import as_json
 from crawler.urls import host_of, origin_of, without_credentials
 

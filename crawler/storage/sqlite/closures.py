@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from crawler.records import Blame, Closure
-
 # ?1 is now, ?2 how many. With ?3 also what is to be fetched again, which is not pending: of hosts where that waits for
 # longer; of origins it has been postponed, and has a time. With ?4 also the hosts of URLs that are to be tried again
 # after that, each by the first: a visit that is not over, of a URL that has an answer or of one that has none yet. No
@@ -34,9 +29,3 @@ WHERE h.next_due_at IS NOT NULL AND (h.back_off_until <= ?1 OR h.pending = 0)
     AND NOT (h.run_id IS ?5 AND h.run_pages >= ?6)
 ORDER BY 1 LIMIT ?2
 """
-
-
-def closure(row: Sequence[Any]) -> Closure:
-    """From a row of `CLOSURES`."""
-    name, blame, until, why = row
-    return Closure(name=name, blame=Blame(blame), until=until, why=why)

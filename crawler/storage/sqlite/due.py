@@ -8,9 +8,10 @@ import orjson
 
 from crawler.records import Claim, EarlierBody, Horizon, HostRecord, Place, RobotsCopy
 from crawler.storage.columns import CLAIM_COLUMNS, IS_ANSWERED, ORIGIN_COLUMNS, claim, host_record, robots_copy
+from crawler.storage.cursors import next_cursor, place
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.sqlite.columns import HOST_COLUMNS, IS_OF_OTHERS, JsonStatement, prefixes
-from crawler.storage.sqlite.session import Session, at_most, next_cursor, place
+from crawler.storage.sqlite.session import Session, at_most
 from crawler.storage.values import as_json, place_of
 
 _IS_RETRIED = "status = 'failed' AND revisit_at < {0}"  # without an answer so far; by urls_retried

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from crawler.domains import owner_of
 from crawler.records import ExclusionReason, Reason, Target, UrlKind
 from crawler.storage.columns import IS_FORBIDDEN, IS_JUDGED, MADE_PENDING
+from crawler.storage.cursors import next_cursor, place
 from crawler.storage.interface import Batch, Cursor
 from crawler.storage.sqlite.host_limit import NAME_DOMAINS, HostLimit
-from crawler.storage.sqlite.session import Session, next_cursor, place
+from crawler.storage.sqlite.session import Session
 from crawler.storage.sqlite.url_limit import FORGET_UNSTORED, READ_AGAIN, UrlLimit
 from crawler.urls import host_of
 

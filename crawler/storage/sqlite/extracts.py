@@ -9,8 +9,9 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from crawler.extraction_rules import OWN_COLUMNS, VIEW_PREFIX, Field, Rule, ValueType, columns_of_field
+from crawler.extraction_rules import VIEW_PREFIX, Field, Rule, ValueType
 from crawler.records import Extract, Result
+from crawler.storage.rule_views import quoted, rule_view
 from crawler.storage.sqlite.columns import Execute, JsonStatement
 from crawler.storage.values import as_json
 
@@ -119,7 +120,7 @@ async def drop_rule(name: str, execute: Execute) -> None:
     """Forget a rule, its rows and its view."""
     for table, column in (("extracts", "rule"), ("extract_misses", "rule"), ("extraction_rules", "name")):
         await execute(f"DELETE FROM {table} WHERE {column} = ?", name)  # noqa: S608 - our own names
-    await execute(f"DROP VIEW IF EXISTS {_quoted(VIEW_PREFIX + name)}")
+    await execute(f"DROP VIEW IF EXISTS {quoted(VIEW_PREFIX + name)}")
 
 
 async def set_rules(rules: Sequence[Rule], execute: Execute, *, again: bool = False) -> None:
@@ -131,7 +132,7 @@ async def set_rules(rules: Sequence[Rule], execute: Execute, *, again: bool = Fa
         definition = json.dumps(rule.data)
         if stored.get(rule.name) != definition:
             await execute(_SET_RULE, rule.name, definition)
-            await execute(f"DROP VIEW IF EXISTS {_quoted(rule.view)}")
+            await execute(f"DROP VIEW IF EXISTS {quoted(rule.view)}")
             await execute(view_of(rule))
         elif again:
             await execute(f"{_FORGET_READ} WHERE name = ?", rule.name)
@@ -147,12 +148,7 @@ LOST = "SELECT rule, count(*) FROM extract_misses WHERE run_id = ? AND lost GROU
 
 def view_of(rule: Rule) -> str:
     """The statement that makes its view: the rows of the current pages, a column for each field."""
-    own = dict(zip(OWN_COLUMNS, ("u.url", "f.started_at", "e.n", "e.page_id"), strict=True))
-    columns = {"url": own.pop("url")}
-    for field in rule.fields:
-        columns |= dict(zip(columns_of_field(field), _expressions(field), strict=True))
-    selected = ",\n    ".join(f"{what} AS {_quoted(name)}" for name, what in (columns | own).items())
-    return _VIEW.format(name=_quoted(rule.view), columns=selected, rule=rule.name)
+    return rule_view(rule, _VIEW, _expressions)
 
 
 _VIEW = """CREATE VIEW {name} AS
@@ -170,8 +166,3 @@ def _expressions(field: Field) -> Sequence[str]:
         parts = (f"'$.\"{field.name}\".{part}'" for part in ("amount", "currency"))
         return [f"json_extract(e.data, {part})" for part in parts]
     return [f"json_extract(e.data, {path})"]
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import TypeAlias
 
-from crawler.records import Response, Result
-from crawler.storage.heads import Heads, Template
+from crawler.records import Result
+from crawler.storage.heads import Heads, Template, head_of
 from crawler.storage.sqlite.columns import Execute
 from crawler.storage.values import as_json
 
@@ -26,7 +26,7 @@ _NONE = None, None
 
 async def head_columns(results: Sequence[Result], heads: Heads, execute: Execute) -> list[HeadColumns]:
     """What stands in the attempt of each result, in their order; templates that are new get their rows."""
-    parted = [heads.part(fields) if (fields := _head(result)) else None for result in results]
+    parted = [heads.part(fields) if (fields := head_of(result)) else None for result in results]
     if len(heads.ids) > _MAX_IDS:
         heads.forget()
     new = {head.template for head in parted if head is not None and head.template not in heads.ids}
@@ -41,7 +41,3 @@ async def _add(templates: Iterable[Template], heads: Heads, execute: Execute) ->
         digest = blake2b(fields.encode(), digest_size=_HASH_BYTES).digest()
         await execute(_ADD, digest, fields)
         heads.ids[template] = (await execute(_ID, digest))[0][0]
-
-
-def _head(result: Result) -> tuple[tuple[bytes, bytes], ...]:
-    return result.attempt.head if isinstance(result.attempt, Response) else ()

@@ -7,23 +7,20 @@ turns. Invariant: nothing is written to files that were deleted or replaced, whi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
-import orjson
 
 from crawler.errors import DatabaseFailedError
 from crawler.storage.heads import Heads
-from crawler.storage.interface import Cursor
 from crawler.storage.known import KnownUrls
 from crawler.storage.sqlite.companions import companion
 from crawler.storage.sqlite.database import explained
 from crawler.storage.sqlite.intake import Limits
 from crawler.storage.sqlite.transaction import Transaction
-from crawler.storage.values import as_json
 
 _T = TypeVar("_T")
 
@@ -85,16 +82,6 @@ class Session:
 def at_most(limit: int | None) -> int:
     """A limit as SQL compares with it; None: no number reaches it."""
     return 1 << 62 if limit is None else limit
-
-
-def place(cursor: Cursor | None, first: tuple[Any, ...]) -> tuple[Any, ...]:
-    """After which row of an index to read on; `first` comes before all of them."""
-    return first if cursor is None else tuple(orjson.loads(cursor))
-
-
-def next_cursor(rows: Sequence[_T], limit: int, place_of: Callable[[_T], Sequence[Any]]) -> Cursor | None:
-    """The cursor after the last row; None if there are fewer rows than were asked for, so that this is the end."""
-    return Cursor(as_json(place_of(rows[-1]))) if len(rows) == limit else None
 
 
 def _inode(path: Path) -> int | None:

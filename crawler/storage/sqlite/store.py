@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,12 @@ import orjson
 
 from crawler.extraction_rules import Rule
 from crawler.records import Closure, EndReason, FailedSeed, FailingUrls, HostRecord, Result, SeedMark, Target, UrlStatus
-from crawler.storage.columns import IS_ANSWERED, MADE_PENDING
+from crawler.storage.columns import IS_ANSWERED, MADE_PENDING, closure
 from crawler.storage.failing import IS_FAILING, failing_urls
 from crawler.storage.interface import Archived, Share
+from crawler.storage.run_options import limits_of, still_to_do
 from crawler.storage.sqlite.check_plan import Checks
-from crawler.storage.sqlite.closures import CLOSURES, closure
+from crawler.storage.sqlite.closures import CLOSURES
 from crawler.storage.sqlite.columns import JsonStatement
 from crawler.storage.sqlite.database import check_file, explained, open_reader, open_writer
 from crawler.storage.sqlite.due import DueReads
@@ -54,8 +55,6 @@ FROM json_each(?1) AS v WHERE hosts.id = {id}
     "id",
     "requests",
 )
-
-_WHAT_AGAIN = ("max_age_s", "retry_failed")  # of the options
 
 _LAST_OPTIONS = "SELECT options, end_reason FROM runs ORDER BY id DESC LIMIT 1"
 
@@ -162,7 +161,7 @@ class SqliteStore(DueReads, Checks, Exclusions, WarcLog):
         """
         text = json.dumps(options)  # escapes what a command line may hold and UTF-8 cannot
         rows = await self._read("SELECT id, pages, options FROM runs WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1")
-        if rows and _limits(json.loads(rows[0][2])) == _limits(options):
+        if rows and limits_of(json.loads(rows[0][2])) == limits_of(options):
             self.run_id, pages = rows[0][0], rows[0][1]
             await self._write("UPDATE runs SET options = ? WHERE id = ?", (text, self.run_id))
             await self._write(_INHERIT_REQUESTS, (self.run_id,))
@@ -361,14 +360,7 @@ async def stored_options(path: Path) -> dict[str, Any] | None:
         with explained(path):
             rows = list(await reader.execute_fetchall(_LAST_OPTIONS))
     options = _options(rows)
-    if options is not None and rows[0][1] in (EndReason.COMPLETE, EndReason.WAITING):
-        for name in _WHAT_AGAIN:
-            options.get("recrawl", {}).pop(name, None)
-    return options
-
-
-def _limits(options: Mapping[str, Any]) -> tuple[Any, Any]:
-    return options["scope"]["max_pages"], options.get("run", {}).get("max_requests")
+    return None if options is None else still_to_do(options, rows[0][1])
 
 
 def _options(rows: Sequence[Any]) -> dict[str, Any] | None:

@@ -21,17 +21,16 @@ from crawler.records import (
     Blame,
     HostRecord,
     Place,
-    Response,
     Result,
     SeedMark,
     Target,
-    UrlKind,
     UrlStatus,
 )
-from crawler.storage.columns import IS_ANSWERED, MADE_PENDING, host_record
+from crawler.storage.columns import IS_ANSWERED, MADE_PENDING, host_record, set_state
 from crawler.storage.heads import Heads
 from crawler.storage.interface import Archived
 from crawler.storage.known import KnownUrls
+from crawler.storage.results import is_unread, requests_of, robots_target
 from crawler.storage.sqlite.change_log import CHANGE_COLUMNS, change_rows
 from crawler.storage.sqlite.checks import is_check, store_checks
 from crawler.storage.sqlite.columns import HOST_COLUMNS, JsonStatement
@@ -56,29 +55,7 @@ from crawler.storage.values import as_json, fetch_values, place_values, url_valu
 _url_of = attrgetter("url")
 
 # OR ROLLBACK: see `intake`.
-_SET_URLS = """
-UPDATE OR ROLLBACK urls SET
-    kind = coalesce(v.kind, urls.kind),
-    status = v.status,
-    reason = v.reason,
-    cause = v.cause,
-    detail = v.detail,
-    attempts = v.attempts,
-    next_fetch_at = v.next_fetch_at,
-    fetched_at = coalesce(v.fetched_at, urls.fetched_at),
-    page_id = coalesce(v.page_id, urls.page_id),
-    etag = CASE WHEN v.fetched_at IS NULL THEN urls.etag ELSE v.etag END,
-    last_modified = CASE WHEN v.fetched_at IS NULL THEN urls.last_modified ELSE v.last_modified END,
-    revisit_at = v.revisit_at,
-    changes = coalesce(v.changes, urls.changes),
-    watched_s = coalesce(v.watched_s, urls.watched_s),
-    promise_s = CASE WHEN v.revisit_at IS NULL THEN urls.promise_s ELSE v.promise_s END,
-    hinted = 0,
-    failing_since = v.failing_since,
-    failing_reason = v.failing_reason,
-    unread_type = v.unread_type
-FROM v WHERE urls.id = v.id
-"""
+_SET_URLS = f"UPDATE OR ROLLBACK urls SET {set_state('urls')} FROM v WHERE urls.id = v.id"  # noqa: S608 - our own names
 
 # While it was asked for as a page, a robots.txt has named it as a sitemap.
 _ASK_AS_SITEMAP = """
@@ -254,7 +231,7 @@ class Transaction:
 
     async def _store_urls(self, results: Sequence[Result], targets: Sequence[Target], now: float) -> set[int]:
         """All but what concerns their origins and hosts; returns the hosts for which something may be planned now."""
-        touched = await self._intake.add([target for result in results for target in _robots_target(result)], now)
+        touched = await self._intake.add([target for result in results for target in robots_target(result)], now)
         rows = await self._intake.ids_of(result.claim.url for result in results if not result.claim.url_id)
         ids = [result.claim.url_id or rows[result.claim.url] for result in results]
         touched |= await self._add_targets(results, ids, targets, now)
@@ -350,7 +327,7 @@ class Transaction:
         for columns, values, parameters in named_values([*rows.values()]):
             sql = f"WITH v ({', '.join(columns)}) AS ({values}) {_SET_URLS}"
             await execute_storable(sql, parameters, self._execute)
-        unread = [row_id for one, row_id in zip(results, ids, strict=True) if _is_unread(one)]
+        unread = [row_id for one, row_id in zip(results, ids, strict=True) if is_unread(one)]
         if unread:
             await self._execute(_ASK_AS_SITEMAP, as_json(unread), now)
         guesses = [row_id for one, row_id in zip(results, ids, strict=True) if one.claim.seed is SeedMark.GUESS]
@@ -368,7 +345,7 @@ class Transaction:
             if row is None:
                 row = rows[result.claim.host_id] = _unchanged(result.claim.host_id)
             row["pages"] += result.page is not None
-            row["requests"] += _requests(result)
+            row["requests"] += requests_of(result)
             closure = result.closure
             if closure is not None and closure.blame is Blame.HOST and closure.until > row["back_off_until"]:
                 row["back_off_until"], row["back_off_reason"] = closure.until, closure.why
@@ -389,7 +366,7 @@ class Transaction:
 
     async def _count_run(self, results: Sequence[Result]) -> None:
         pages = sum(result.page is not None for result in results)
-        requests = sum(map(_requests, results))
+        requests = sum(map(requests_of, results))
         sql = "UPDATE runs SET pages = pages + ?, requests = requests + ? WHERE id = ?"
         await self._execute(sql, pages, requests, self._run_id)
 
@@ -413,22 +390,3 @@ def _unchanged(host_id: int) -> dict[str, Any]:
         "hints_right": 0,
         "hints_wrong": 0,
     }
-
-
-def _is_unread(result: Result) -> bool:
-    """Whether it was asked for as a page, and is none that we read."""
-    response = result.attempt
-    return result.claim.kind is UrlKind.PAGE and isinstance(response, Response) and not response.read
-
-
-def _requests(result: Result) -> int:
-    """Those sent for it: at least that of the attempt, if it was sent."""
-    attempt = result.attempt
-    return max(result.requests, isinstance(attempt, Response) or (attempt is not None and attempt.sent))
-
-
-def _robots_target(result: Result) -> tuple[Target, ...]:
-    """robots.txt has a row too, so that its attempts have one to point at; nothing is ever planned for it there."""
-    if result.claim.kind is not UrlKind.ROBOTS:
-        return ()
-    return (Target(url=result.claim.url, host=result.claim.host, kind=UrlKind.ROBOTS, seed=SeedMark.NO),)
