@@ -1,4 +1,4 @@
-"""A proxy between a client and its PostgreSQL servers, which reads along: it can hold one moment of a transaction for as
+"""A proxy between a client and its PostgreSQL servers that reads along: it can hold one moment of a transaction for as
 long as a test wants it, cut the line there, or let nothing pass any more.
 
 It runs in a thread of its own. What a client says is known by the protocol (version 3): Parse names a statement, Bind
