@@ -41,6 +41,11 @@ def _environment() -> dict[str, str]:
 ENVIRONMENT = _environment()
 
 
+def may_be_forked(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for no other interpreter or environment than the fork server has."""
+    return tuple(arguments[: len(COMMAND)]) == COMMAND and _environment() == ENVIRONMENT
+
+
 @dataclass(kw_only=True)
 class Outcome:
     """How a command ended."""
@@ -76,7 +81,7 @@ class Cli:
 
     def run(self, arguments: list[str], *, stdin: str = "", status: int | None = 0) -> Outcome:
         """Any command line. The crawler's own is forked where nothing asks for another interpreter or environment."""
-        if tuple(arguments[: len(COMMAND)]) == COMMAND and _environment() == ENVIRONMENT:
+        if may_be_forked(arguments):
             server = fork_server(*OPTIONS)
             done = server.run(arguments[len(COMMAND) :], stdin=stdin, timeout_s=MAX_COMMAND_S, cwd=self.folder)
         else:
@@ -102,8 +107,11 @@ class Cli:
 
     def start(self, served: Served, *arguments: str) -> subprocess.Popen[str]:
         """`crawler crawl` in the background."""
+        command = self.arguments(served, *arguments)
+        if may_be_forked(command):
+            return fork_server(*OPTIONS).start(command[len(COMMAND) :], cwd=self.folder)
         return subprocess.Popen(
-            self.arguments(served, *arguments),
+            command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -16,25 +16,25 @@ import io
 import json
 import os
 import pkgutil
-import selectors
-import signal
+import select
 import socket
 import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import cache
 from importlib import import_module
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 _ROOT = Path(__file__).parents[2]
 _HEADER = struct.Struct("<I")  # length of the JSON that follows; the files of the command come with it
 _FILES = 4  # standard input, output and error; the report on the process
-_PIPE_BYTES = 1 << 16
+_HEAVY = {"crawler.web.mcp", "crawler.output.exports.parquet"}  # half of all memory, which each fork pays for
 
 
 class ForkServer:
@@ -53,29 +53,29 @@ class ForkServer:
             )  # fmt: skip
         self._starter.wait()
 
+    def start(self, arguments: Sequence[str], *, stdin: str = "", cwd: Path) -> ForkedCommand:
+        """Run `crawler ARGUMENTS` in the environment in which the server was started, its output captured as text."""
+        with ExitStack() as ours, ExitStack() as its:
+            given, our_stdin = _pipe(its, ours)
+            our_stdin.write(stdin.encode())  # less than the pipe holds
+            our_stdin.close()
+            ends = [_pipe(ours, its) for _ in range(_FILES - 1)]
+            self._send({"arguments": list(arguments), "cwd": str(cwd)}, [given, *(write for _read, write in ends)])
+            its.close()
+            command = ForkedCommand(arguments, *(read for read, _write in ends))
+            ours.pop_all()
+        return command if command.pid else self._fail()
+
     def run(
         self, arguments: Sequence[str], *, stdin: str, timeout_s: float, cwd: Path
     ) -> subprocess.CompletedProcess[str]:
-        """Run `crawler ARGUMENTS` in the environment in which the server was started, its output captured as text.
+        """As `start`, until it ends.
 
         Raises `subprocess.TimeoutExpired` where that takes longer, and kills the command.
         """
-        with ExitStack() as files:
-            given, our_stdin = _pipe(files)
-            our_stdin.write(stdin.encode())  # less than the pipe holds
-            our_stdin.close()
-            pipes = [_pipe(files) for _ in range(_FILES - 1)]
-            its_ends = [given, *(write for _read, write in pipes)]
-            self._send({"arguments": list(arguments), "cwd": str(cwd)}, its_ends)
-            for end in its_ends:
-                end.close()
-            out, err, report = _read_all([read for read, _write in pipes], timeout_s)
-        pid, *status = map(int, report.split()) or self._fail()
-        if not status:
-            os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(list(arguments), timeout_s, out, err)
-        returncode = os.waitstatus_to_exitcode(status[0])
-        return subprocess.CompletedProcess(list(arguments), returncode, _text(out), _text(err))
+        command = self.start(arguments, stdin=stdin, cwd=cwd)
+        out, err = command.communicate(timeout=timeout_s)
+        return subprocess.CompletedProcess(list(arguments), command.returncode, out, err)
 
     def close(self) -> None:
         """End the server."""
@@ -96,30 +96,52 @@ class ForkServer:
         raise RuntimeError(f"the fork server has ended: {self._starter.communicate()[1].decode()}")
 
 
-def _pipe(files: ExitStack) -> tuple[BinaryIO, BinaryIO]:
+class ForkedCommand(subprocess.Popen[str]):
+    """What tests use of `subprocess.Popen`, for a command that is no child of theirs."""
+
+    _child_created = False  # not to be looked for among the children of this process
+
+    def __init__(self, arguments: Sequence[str], stdout: FileIO, stderr: FileIO, report: FileIO) -> None:
+        """Waits until it is forked; `pid` is 0 where it is not."""
+        self.args = list(arguments)
+        self.stdin = None
+        self.stdout, self.stderr = (io.TextIOWrapper(io.BufferedReader(file)) for file in (stdout, stderr))
+        self.returncode = None
+        self._report = report
+        self.pid = int(b"".join(iter(lambda: report.read(1).strip(), b"")) or 0)
+
+    def poll(self) -> int | None:
+        """See `subprocess.Popen.poll`."""
+        return self._ended(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """See `subprocess.Popen.wait`."""
+        status = self._ended(timeout)
+        if status is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return status
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:  # noqa: A002
+        """See `subprocess.Popen.communicate`; but what takes too long is killed."""
+        assert input is None
+        with self, ThreadPoolExecutor(2) as readers:
+            reading = [readers.submit(file.read) for file in (self.stdout, self.stderr) if file is not None]
+            if wait(reading, timeout).not_done:
+                self.kill()
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        out, err = (read.result() for read in reading)
+        return out, err
+
+    def _ended(self, timeout_s: float | None) -> int | None:
+        if self.returncode is None and select.select([self._report], [], [], timeout_s)[0]:
+            self.returncode = os.waitstatus_to_exitcode(int(self._report.read()))
+            self._report.close()
+        return self.returncode
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[FileIO, FileIO]:
     read, write = os.pipe()
-    return files.enter_context(os.fdopen(read, "rb", 0)), files.enter_context(os.fdopen(write, "wb", 0))
-
-
-def _read_all(files: Sequence[BinaryIO], timeout_s: float) -> list[bytes]:
-    """What each of them says until it ends, or until the time is up."""
-    until = time.monotonic() + timeout_s
-    said = dict.fromkeys(files, b"")
-    with selectors.DefaultSelector() as selector:
-        for file in files:
-            selector.register(file, selectors.EVENT_READ, file)
-        while selector.get_map() and (ready := selector.select(until - time.monotonic())):
-            for key, _events in ready:
-                piece = key.data.read(_PIPE_BYTES)
-                said[key.data] += piece
-                if not piece:
-                    selector.unregister(key.data)
-    return list(said.values())
-
-
-def _text(output: bytes) -> str:
-    """As `subprocess` has it with `text=True`."""
-    return output.decode().replace("\r\n", "\n").replace("\r", "\n")
+    return reader.enter_context(os.fdopen(read, "rb", 0)), writer.enter_context(os.fdopen(write, "wb", 0))
 
 
 @cache
@@ -145,9 +167,11 @@ def main() -> None:
 
 
 def _import_all() -> None:
-    """Import all that a command may need, once for all of them."""
+    """Import what a command may need, once for all of them."""
     gc.disable()  # no garbage, and so no holes in the pages of memory that the children share
     for module in pkgutil.walk_packages(import_module("crawler").__path__, "crawler."):
+        if module.name in _HEAVY:
+            continue
         with _without_extras():
             import_module(module.name)
     import_module("uvloop")

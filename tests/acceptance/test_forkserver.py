@@ -110,6 +110,32 @@ def test_a_process_has_the_same_files_signals_and_threads_and_tells_its_death(tm
     assert seen[0][1] == (-signal.SIGKILL, "", "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_command_in_the_background_is_what_popen_gives(tmp_path: Path, serve: Serve, number: int) -> None:
+    seen = []
+    for way, cli in _twins(tmp_path):
+        web = FakeWeb()
+        web.host("a.test").page("/", delay_s=30)
+        served = serve(web)
+        words = (served.url("a.test"), "--delay", "0", "--grace", "0s")
+        command = cli.start(served, *words) if way is _forked else _started(cli, cli.arguments(served, *words))
+        wait_for(partial(served.hits, "a.test", "/"))
+        assert int(cli.db.with_name("crawl.db.lock").read_text()) == command.pid
+        assert command.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            command.wait(timeout=0.01)
+        command.send_signal(number)
+        said = command.communicate(timeout=60)
+        command.kill()  # does nothing any more
+        seen.append((command.returncode, command.wait(), command.poll(), [_without_names(text, cli) for text in said]))
+    assert seen[0] == seen[1]
+    assert seen[0][0] in (130, -signal.SIGKILL)
+
+
+def _started(cli: Cli, arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cli.folder)
+
+
 def _facts(pid: int, cli: Cli) -> Any:
     process = Path(f"/proc/{pid}")
     wanted = ("Umask", "Threads", "SigBlk", "SigIgn", "SigCgt")
