@@ -19,7 +19,7 @@ import pytest
 from crawler.fakeweb import FakeWeb, Served
 from crawler.records import Response
 from crawler.storage.sqlite.lock import database_lock
-from tests.acceptance.conftest import COMMAND, Cli, serving
+from tests.acceptance.conftest import COMMAND, Cli, Places, serving
 from tests.contract.results import NOW, a_body, a_result, a_store, claims_of
 
 PRICES = {number: 100 * number + 0.5 for number in range(1, 13)}
@@ -69,9 +69,9 @@ def truth(served: Served) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def bought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, Served]]:
+def bought(tmp_path_factory: pytest.TempPathFactory, places: Places) -> Iterator[tuple[Cli, Served]]:
     """A crawl without rules, which tests copy, and the shop that is still there."""
-    cli = Cli(tmp_path_factory.mktemp("shop"))
+    cli = places.cli(tmp_path_factory.mktemp("shop"))
     with serving() as serve:
         served = serve(shop())
         cli.crawl(served, served.url("shop.test"), *QUICK)
@@ -122,10 +122,9 @@ def test_fields_of_the_command_line_are_a_rule_for_every_page_and_the_next_run_g
     cli.crawl(served, served.url("shop.test"), "--extract", "title=h1", "--extract", "price:price=.price", *QUICK)
     assert cli.rows("SELECT count(*), sum(price) FROM extract_page") == [(14, sum(PRICES.values()))]
     cli.crawl(served, "--max-age", "0s", *QUICK)
-    options = "SELECT json_extract(options, '$.extract.fields') FROM runs"
-    assert cli.rows(options) == ['["title=h1","price:price=.price"]'] * 2
+    assert cli.options()["extract"]["fields"] == ["title=h1", "price:price=.price"]
     cli.crawl(served, "--max-age", "0s", "--extract", "none", *QUICK)
-    assert cli.rows(options)[-1] == "[]"
+    assert cli.options()["extract"]["fields"] == []
 
 
 def test_rules_are_applied_to_what_is_stored(cli: Cli, crawled: Served, rules: Path) -> None:
