@@ -125,12 +125,14 @@ class Cli:
         """Those of the last run, as they are stored."""
         return dict(json.loads(self.rows("SELECT options FROM runs ORDER BY id DESC LIMIT 1")[0]))
 
-    def assert_sound(self) -> None:
-        """`crawler verify` finds nothing wrong and, of a file, SQLite itself neither."""
+    def assert_sound(self, *made_up: str) -> None:
+        """`crawler verify` finds nothing wrong, but for checks of what the test has made up; SQLite itself neither."""
         if isinstance(self.db, Path):
             assert self.rows("PRAGMA integrity_check") == ["ok"]
             assert self.rows("PRAGMA foreign_key_check") == []
-        self.command("verify", "--db", str(self.db))
+        found = json.loads(self.command("verify", "--json", "--db", str(self.db), status=None).out)
+        wrong = {check["name"]: check["examples"] for check in found["checks"] if check["wrong"]}
+        assert wrong.keys() <= set(made_up), wrong
 
     def stores_nowhere(self, text: str) -> bool:
         """Neither in the database nor in any file of the folder."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from crawler.fakeweb import FakeWeb, Served
+from crawler.storage.postgres.ids import id_of
 from crawler.storage.writer import MAX_BATCH
 from tests.acceptance.conftest import Cli, Serve, slow_site, wait_for, wait_for_requests
 
@@ -333,6 +334,24 @@ def test_the_bounds_of_the_intervals_outlast_a_run_that_came_to_its_end(cli: Cli
     assert cli.options()["recrawl"]["max_age_s"] is None
 
 
+def add_alike(cli: Cli, number: int) -> None:
+    """So many more URLs that are excluded as the first one is."""
+    alike = "host_id, kind, status, reason, cause, depth, hops, seed, discovered_at"
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})"
+    if isinstance(cli.db, Path):
+        more = f"{numbers} INSERT INTO urls (url, {alike}) SELECT url || i, {alike} FROM urls, n WHERE reason = 'scope'"
+        cli.change(more)
+        return
+    [url] = cli.rows("SELECT url FROM urls WHERE reason = 'scope'")
+    urls = [f"{url}{one}" for one in range(1, number + 1)]
+    more = (
+        f"INSERT INTO urls (part, id, url, {alike}) SELECT part, n.id, n.url, {alike.replace('host_id', 'u.host_id')}"
+    )
+    listed = "unnest(?1::bigint[], ?2::text[]) AS n(id, url)"
+    cli.change(f"{more} FROM urls AS u, {listed} WHERE reason = 'scope'", [id_of(one) for one in urls], urls)
+    cli.change("UPDATE hosts SET excluded = excluded + ?::int WHERE excluded > 0", number)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("wider", "number", "status", "end_reason"),
@@ -352,12 +371,7 @@ def test_an_end_while_exclusions_are_judged_anew_leaves_none_behind(
     web.host("b.test").page("*")
     served = serve(web)
     cli.crawl(served, served.url("a.test"), *OPTIONS)
-    cli.change(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-        " INSERT INTO urls (url, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at)"
-        " SELECT url || i, host_id, kind, status, reason, cause, depth, hops, seed, discovered_at FROM urls, n"
-        " WHERE reason = 'scope'"
-    )
+    add_alike(cli, 20_000)
     options = [served.with_ports(one) for one in wider]
     crawler = cli.start(served, *OPTIONS, *options, "--max-pages", "1")
     seeds = 1 + wider[0].startswith("http")
