@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborNode
 
 from crawler.content.visible_text import collapse, image_alt, tag_ids, text_of
 from crawler.records import LinkDetail, Links
-from crawler.urls import DocumentBase, normalize
+from crawler.urls import DocumentBase, join_plain, normalize
 
 MAX_LINKS = 10_000
 MAX_NAMELESS = 2_000  # elements without a text that are looked at for a name: a hostile page may nest them
@@ -194,8 +194,8 @@ class _Folder(dict[str, str | None]):
     def __missing__(self, href: str) -> str | None:
         if href[0] == "?":
             return _NEEDS_PAGE
-        url = normalize(href, self._url)
-        if url is not None and url.partition("?")[0] == self._url:
+        url = join_plain(href, self._url)
+        if url is None and (url := normalize(href, self._url)) is not None and url.partition("?")[0] == self._url:
             url = _NEEDS_PAGE
         if _Folder._resolved == _MAX_RESOLVED:
             _folder.cache_clear()
