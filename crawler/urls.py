@@ -21,7 +21,7 @@ _LINE_BREAKS = {ord(char): None for char in "\t\n\r"}  # may stand anywhere in i
 _QUERY_CHARACTERS = frozenset(range(0x21, 0x7F)) - frozenset(b"\"#<>'")
 _WRITTEN_AS_UTF8 = frozenset({"utf-8", "utf-16le", "utf-16be", "replacement"})
 _NAME = r"[\w~!$&()*+,;=@-][\w~!$&()*+,;=@.-]*+"  # in a path: neither '.' nor '..', nothing to be encoded
-_PLAIN = re.compile(rf"(?:/|((?:\.\./)*+))(?:{_NAME}/)*+(?:{_NAME})?+(?:\?[\w~!$&()*+,;=@.:/%-]+)?+", re.ASCII)
+_PLAIN = re.compile(rf"(?:/|((?:\.\./)*+))(?>{_NAME}/)*+(?:{_NAME})?(?:\?[\w~!$&()*+,;=@.:/%-]+)?", re.ASCII)
 _PATH_PARAMETER = re.compile(r";([^;=/]+=[^;/]*)")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
