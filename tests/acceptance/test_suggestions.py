@@ -84,7 +84,8 @@ def test_each_of_them_works_where_the_crawl_is(cli: Cli, serve: Serve) -> None:
     assert len(first) >= 2
     assert len(second) == 3
     for line in (*first, *second):
-        assert cli.command(*shlex.split(line)[1:]).out.strip(), line
+        told = cli.command(*shlex.split(line)[1:])
+        assert told.out + told.err, line
 
 
 def test_elsewhere_nothing_is_named(cli: Cli, serve: Serve) -> None:
