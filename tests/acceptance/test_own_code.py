@@ -10,10 +10,10 @@ import pytest
 from crawler.fakeweb import Answer, FakeWeb, Served
 from tests.acceptance.conftest import Cli, Serve
 
+pytestmark = pytest.mark.any_store
+
 HOOKS = """
 from crawler import Hooks
-
-pytestmark = pytest.mark.any_store
 
 class Mine(Hooks):
     def on_link(self, link):
