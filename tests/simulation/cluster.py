@@ -126,8 +126,10 @@ class Cluster:
         worker = Worker(ownership, self.progress, self._pace)
         self._members.append(_Member(worker, look_at=self._now + self._chance.uniform(0, _LOOK_S)))
 
-    def _live(self) -> int:
-        return sum(member.alive_until > self._now for member in (*self._members, *self._dead))
+    def _live(self) -> list[int]:
+        """The numbers of those that are counted."""
+        counted = (member for member in (*self._members, *self._dead) if member.alive_until > self._now)
+        return [member.worker.ownership.worker for member in counted]
 
     def _is_settled(self) -> bool:
         """Whether nothing changes hands any more: all have looked since the last change, and own their parts."""
@@ -151,8 +153,9 @@ class Cluster:
                     self._look(member)
 
     def _look(self, member: _Member) -> None:
-        ownership = member.worker.ownership
-        lacking = ownership.even_out(self._live(), self._chance)
+        ownership, live = member.worker.ownership, self._live()
+        before = sum(number < ownership.worker for number in live)
+        lacking = ownership.even_out(len(live), before, self._chance)
         if leaving := set(self.hosts_of(sorted(ownership.leaving()))):
             member.worker.drop(leaving.__contains__)
         free = [part for part, lease in enumerate(self._leases) if lease.until < self._now]

@@ -51,7 +51,7 @@ class Keeper:
         self._workers = workers
         self._leases = leases
         self.clock = DatabaseClock(since_boot)
-        self.notices = Notices(control, self._ownership.lease_s)
+        self.notices = Notices(control, self._ownership.worker, self._ownership.lease_s)
         self.ending = Ending(control, self._ownership.worker)
         self.heard = Heard()
         self.turn = asyncio.Lock()
@@ -135,7 +135,7 @@ class Keeper:
 
     async def _share_out(self, look: Look) -> None:
         """Claim partitions, or begin to give some away, until each worker has an equal number."""
-        lacking = self._ownership.even_out(self.live)
+        lacking = self._ownership.even_out(self.live, look.before)
         if lacking and not self.ending.is_idle_since(look.over_at):
             await self._claim(lacking)
 
