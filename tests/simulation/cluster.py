@@ -2,7 +2,7 @@
 
 The clock goes on in steps only while partitions change hands; else each worker works alone, since nothing that one does
 concerns another. Who owns what is decided as it is in `keeping` and `leases`: by `Ownership.even_out`, which is the
-real one, at each worker's look once a second, and by leases, which are times here.
+real one, at each worker's look once a second and when a lease ends, and by leases, which are times here.
 """
 
 from __future__ import annotations
@@ -149,8 +149,13 @@ class Cluster:
             else:
                 self._give_away(member)
                 if now >= member.look_at:
-                    member.look_at = now + _LOOK_S
                     self._look(member)
+                    member.look_at = min(now + _LOOK_S, self._next_end())
+
+    def _next_end(self) -> float:
+        """When the next lease of a dead worker ends, or it counts no more."""
+        ends = [lease.until for lease in self._leases] + [member.alive_until for member in self._dead]
+        return min((end for end in ends if end >= self._now), default=_ALWAYS)
 
     def _look(self, member: _Member) -> None:
         ownership, live = member.worker.ownership, self._live()

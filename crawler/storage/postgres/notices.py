@@ -22,13 +22,16 @@ FROM unnest($2::bigint[], $3::text[], $4::text[]) AS v (id, kind, data)
 """
 _LOOK = """
 WITH live AS (
-    SELECT w.id, (w.started_at, w.id) < (me.started_at, me.id) AS is_before
+    SELECT w.id, w.alive_until, (w.started_at, w.id) < (me.started_at, me.id) AS is_before
     FROM workers AS w LEFT JOIN workers AS me ON me.id = $3
     WHERE w.run_id = $1 AND w.alive_until > now() AND w.leaves = 0
+), counted AS (
+    SELECT count(*) AS live, count(*) FILTER (WHERE is_before) AS before,
+        extract(epoch FROM min(alive_until) FILTER (WHERE id <> $3) - now())::float8 AS next_dies_s
+    FROM live
 )
-SELECT now() AS now, r.stop, r.is_open, r.over_at, (SELECT count(*) FROM live) AS live,
-    (SELECT count(*) FROM live WHERE is_before) AS before, n.id, n.kind, n.data, n.told_at
-FROM runs AS r LEFT JOIN notices AS n
+SELECT now() AS now, r.stop, r.is_open, r.over_at, c.live, c.before, c.next_dies_s, n.id, n.kind, n.data, n.told_at
+FROM counted AS c CROSS JOIN runs AS r LEFT JOIN notices AS n
     ON n.run_id = r.id AND n.told_at > now() - $2::float8 * interval '1 second'
 WHERE r.id = $1 ORDER BY n.told_at, n.id
 """
@@ -47,8 +50,9 @@ class Word(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What there is to be seen of the run, at a time of the database: why it is to stop, whether others may join it,
-    since when it is over, how many workers live, and of them entered before this one, and notices of others that were
-    not seen before.
+    since when it is over, how many workers live, and of them entered before this one, in how many seconds the next of
+    the others is taken for dead if it stays silent (None: there are none), and notices of others that were not seen
+    before.
     """
 
     now: datetime
@@ -57,6 +61,7 @@ class Look:
     over_at: datetime | None
     live: int
     before: int
+    next_dies_s: float | None
     told: list[tuple[Word, Any]]
 
 
@@ -91,6 +96,7 @@ class Notices:
             over_at=run["over_at"],
             live=run["live"],
             before=run["before"],
+            next_dies_s=run["next_dies_s"],
             told=told,
         )
 
