@@ -35,6 +35,7 @@ from crawler.network.recording import note_failure, note_response
 from crawler.network.resolver import Resolver, parse_dns_server
 from crawler.network.session import (
     Concurrency,
+    Session,
     common_headers,
     fit_concurrency,
     open_file_limit,
@@ -53,7 +54,7 @@ class HttpFetcher:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: Session,
         resolver: Resolver,
         guard: AddressGuard,
         network: NetworkConfig,
@@ -175,13 +176,9 @@ class HttpFetcher:
         forwarder = self._forwarder(attempt)
         if forwarder is not None:
             headers = {**authorization(forwarder), **(headers or {})}
-        async with self._session.request(
-            method,
-            request_target(attempt.url),
-            headers=headers,
-            proxy=None if forwarder is None else forwarder.name,
-            allow_redirects=False,
-        ) as answer:
+        proxy = None if forwarder is None else URL(forwarder.name)
+        answer = await self._session.ask(method, request_target(attempt.url), headers=headers, proxy=proxy)
+        try:
             if answer.status == 407 and forwarder is not None:
                 answer.close()
                 raise demands_credentials(forwarder)
@@ -195,6 +192,9 @@ class HttpFetcher:
             if body is None:
                 await drain_body(answer, attempt, self._rate)
             return _response(attempt, answer, body)
+        finally:
+            if not answer.closed:  # as it is with its last byte
+                answer.release()
 
     async def _read(self, answer: aiohttp.ClientResponse, attempt: Attempt, share: Share | None) -> Body | None:
         """The body; None where it is not wanted. What came stays in the `share`, if there is one."""
