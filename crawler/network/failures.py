@@ -14,6 +14,7 @@ from aiohttp import http_exceptions
 
 from crawler.network.attempt import Attempt
 from crawler.network.heads import MAX_HEAD_BYTES, HeadTooLargeError
+from crawler.network.session import ConnectionEndedError
 from crawler.network.tunnel import ProxyError
 from crawler.records import FailureKind
 
@@ -68,7 +69,7 @@ def _explain_answer(error: Exception) -> tuple[FailureKind, str]:
                 return FailureKind.BAD_RESPONSE, message
             case aiohttp.ClientPayloadError():
                 return FailureKind.DISCONNECTED, "the connection closed within the body"
-            case ConnectionError() | aiohttp.ClientConnectionError():
+            case ConnectionError() | aiohttp.ClientConnectionError() | ConnectionEndedError():
                 return FailureKind.DISCONNECTED, "the connection closed before the response"
     # The rest is what a parser or decoder raises over hostile bytes without meaning to.
     return FailureKind.BAD_RESPONSE, f"{type(error).__name__}: {error}"

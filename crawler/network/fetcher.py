@@ -35,7 +35,6 @@ from crawler.network.recording import note_failure, note_response
 from crawler.network.resolver import Resolver, parse_dns_server
 from crawler.network.session import (
     Concurrency,
-    Session,
     common_headers,
     fit_concurrency,
     open_file_limit,
@@ -54,7 +53,7 @@ class HttpFetcher:
 
     def __init__(
         self,
-        session: Session,
+        session: aiohttp.ClientSession,
         resolver: Resolver,
         guard: AddressGuard,
         network: NetworkConfig,
@@ -176,8 +175,13 @@ class HttpFetcher:
         forwarder = self._forwarder(attempt)
         if forwarder is not None:
             headers = {**authorization(forwarder), **(headers or {})}
-        proxy = None if forwarder is None else URL(forwarder.name)
-        answer = await self._session.ask(method, request_target(attempt.url), headers=headers, proxy=proxy)
+        answer = await self._session.request(
+            method,
+            request_target(attempt.url),
+            headers=headers,
+            proxy=None if forwarder is None else forwarder.name,
+            allow_redirects=False,
+        )
         try:
             if answer.status == 407 and forwarder is not None:
                 answer.close()

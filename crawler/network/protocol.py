@@ -78,10 +78,6 @@ class BoundedProtocol(ResponseHandler):
         """Whether bytes of an answer are there: with the parser, or with the kernel."""
         return bool(self) or self._has_unread()  # a queue of answers: true unless empty
 
-    def make_parser(self, *, skip_payload: bool) -> None:
-        """Have aiohttp make a parser for the next answer. `skip_payload`: it is asked for by HEAD, and has no body."""
-        self.set_response_params(read_until_eof=True, skip_payload=skip_payload, **self._parser_options)
-
     def expect_answer(self) -> None:
         """Called when the request has been sent, and aiohttp has made a parser for its answer."""
         self._parser = LenientParser(self, self._parser)  # type: ignore[arg-type, assignment]
@@ -89,7 +85,8 @@ class BoundedProtocol(ResponseHandler):
     def another_parser(self) -> AnswerParser:
         """A new parser of aiohttp's for the answer that is being parsed."""
         current = self._parser
-        self.make_parser(skip_payload=self._skip_payload)
+        has_no_body = self._skip_payload  # it was asked for by HEAD
+        self.set_response_params(read_until_eof=True, skip_payload=has_no_body, **self._parser_options)
         another, self._parser = self._parser, current
         return cast(AnswerParser, another)
 
@@ -186,7 +183,7 @@ class WatchedRequest(aiohttp.ClientRequest):
 
 
 def parser_options(read_buffer_bytes: int) -> dict[str, Any]:
-    """How aiohttp is to parse an answer."""
+    """How aiohttp is to parse an answer: the session is told, and so are the connections."""
     return {
         "read_bufsize": read_buffer_bytes,
         "auto_decompress": False,  # `decoding` does it

@@ -1,4 +1,4 @@
-"""Opens and closes THE one session, inside the running event loop.
+"""Builds and closes THE one `aiohttp.ClientSession`, inside the running event loop.
 
 Invariants: one session a crawl; a request goes out once, whatever becomes of its connection; no transport outlives
 `open_session`; connections in use and idle together fit below the open-file limit.
@@ -13,12 +13,10 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from aiohttp.connector import Connection
-from multidict import CIMultiDict
-from yarl import URL
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.errors import UsageError
@@ -89,13 +87,13 @@ async def open_session(
     resolver: Resolver,
     guard: AddressGuard,
     ssl_context: ssl.SSLContext | None = None,
-) -> AsyncIterator[Session]:
+) -> AsyncIterator[aiohttp.ClientSession]:
     """The session, closed in every way out. `ssl_context` replaces the default trust in the system's CAs; where
     `network.insecure`, nobody is asked. (Old protocols are refused in either case.)
 
     Raises `UsageError` where a header of the user's cannot be sent.
     """
-    headers = common_headers(network)  # first: they may be refused
+    headers = common_headers(network)
     options: dict[str, Any] = {
         "limit": politeness.concurrency,
         "limit_per_host": politeness.per_host,
@@ -110,58 +108,28 @@ async def open_session(
     parsing = parser_options(READ_BUFFER_BYTES if network.max_rate is None else buffer_bytes(network.max_rate))
     use_bounded_protocol(connector, parsing)
     try:
-        async with connector:
-            yield Session(connector, headers, connect_timeout(network))
+        async with aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=request_timeout(network),
+            request_class=WatchedRequest,
+            response_class=WatchedResponse,
+            requote_redirect_url=False,
+            trust_env=False,
+            **parsing,
+        ) as session:
+            yield session
     finally:
         await guard.close()
 
 
-class Session:
-    """A pool of connections, and the header fields that every request on them carries.
+class ConnectionEndedError(aiohttp.ClientError):
+    """The connection ended before an answer came.
 
-    It stands in for `aiohttp.ClientSession`, which looks for cookies, credentials, redirects, traces and a reason to
-    try again at each request: none is wanted here, and that takes a seventh of the request's time. What it calls of
-    aiohttp's in the place of that are the steps of `ClientSession._request`; should they change, no request is answered
-    in any test.
+    aiohttp sends a GET again, unpaced and uncounted, after the errors of its own that say so. It knows nothing of this
+    one.
     """
-
-    def __init__(
-        self, connector: aiohttp.BaseConnector, headers: Mapping[str, str], timeout: aiohttp.ClientTimeout
-    ) -> None:
-        self._connector = connector
-        self._headers = CIMultiDict(headers)
-        self._timeout = timeout
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be asked any more."""
-        return self._connector.closed
-
-    async def ask(
-        self, method: str, url: URL, *, headers: Mapping[str, str] | None = None, proxy: URL | None = None
-    ) -> aiohttp.ClientResponse:
-        """The answer to one request, whose body is still to be read, and which has to be released or closed. The
-        request goes out once, and no redirect is followed. Raises what aiohttp raises.
-
-        `headers` replace those of every request. `proxy` is sent the whole URL.
-        """
-        fields = self._headers.copy()
-        if headers:
-            fields.update(headers)
-        request = WatchedRequest(method, url, headers=fields, response_class=WatchedResponse, proxy=proxy)
-        connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
-        try:
-            cast(BoundedProtocol, connection.protocol).make_parser(skip_payload=method == "HEAD")
-            answer = await request.send(connection)
-            try:
-                await answer.start(connection)
-            except BaseException:
-                answer.close()
-                raise
-        except BaseException:
-            connection.close()
-            raise
-        return answer
 
 
 class WatchedResponse(aiohttp.ClientResponse):
@@ -173,12 +141,15 @@ class WatchedResponse(aiohttp.ClientResponse):
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        """Wait for the head of the answer."""
+        """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first."""
         attempt = current_attempt.get()
         if attempt is not None and isinstance(connection.protocol, BoundedProtocol):
             connection.protocol.expect_answer()
             attempt.record_sent(connection.protocol)
-        await super().start(connection)
+        try:
+            await super().start(connection)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            raise ConnectionEndedError from error
         if attempt is not None:
             attempt.answered = True
             if attempt.exchange is not None:
@@ -186,7 +157,7 @@ class WatchedResponse(aiohttp.ClientResponse):
         return self
 
 
-def connect_timeout(network: NetworkConfig) -> aiohttp.ClientTimeout:
+def request_timeout(network: NetworkConfig) -> aiohttp.ClientTimeout:
     """The deadline of connecting. The others are the fetcher's (see `deadlines`)."""
     return aiohttp.ClientTimeout(total=None, sock_connect=network.connect_timeout_s)
 

@@ -19,7 +19,6 @@ import aiohttp
 import pytest
 import trustme
 import uvloop
-from yarl import URL
 
 from crawler.config import NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
@@ -309,7 +308,7 @@ async def test_without_an_attempt_the_socket_is_judged_all_the_same() -> None:
     async with RawServer(ok()) as server:
         async with open_session(NetworkConfig(), EAGER, resolver=resolver, guard=guard) as session:
             with pytest.raises(aiohttp.ClientConnectorError) as refused:
-                await session.ask("GET", URL(server.url))
+                await session.get(server.url)
         await resolver.close()
         assert isinstance(refused.value.os_error, BlockedAddressError)
         assert not server.requests
