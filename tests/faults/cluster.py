@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -23,7 +24,9 @@ from tests.postgres.sql import execute, rows
 
 LEASE_S = float(os.environ.get("CRAWLER_TEST_LEASE_S", "3"))  # longer where the machine is busy
 EPOCH_BITS = 43  # from which on a row's id is its epoch; below are its partition and a counter
+NONE: Mapping[str, str] = MappingProxyType({})
 _POLL_S = 0.02
+_MOST_LIVES = 8  # of one worker that is started again: more than any fault here can cost it
 _DOWN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)  # the server is being started again
 
 
@@ -75,9 +78,9 @@ class Cluster:
         assert worker.process.poll() is None, worker.said()
         return worker
 
-    def join(self, name: str, *, by: Sequence[str] = ()) -> Worker:
-        """`crawler worker`, whose connections pass by us; `by`: another command that runs it."""
-        return self._start(name, ("worker",), by_proxy=True, by=by)
+    def join(self, name: str, *, environment: Mapping[str, str] = NONE) -> Worker:
+        """`crawler worker`, whose connections pass by us; its environment is ours and this."""
+        return self._start(name, ("worker",), by_proxy=True, environment=environment)
 
     def refused(self) -> str:
         """What `crawler crawl` says where it cannot begin for the sake of the database."""
@@ -86,18 +89,21 @@ class Cluster:
         assert (done.returncode, done.stderr.count("\n")) == (6, 1), done.stderr
         return done.stderr
 
-    def _start(self, name: str, words: Sequence[str], *, by_proxy: bool = False, by: Sequence[str] = ()) -> Worker:
+    def _start(
+        self, name: str, words: Sequence[str], *, by_proxy: bool = False, environment: Mapping[str, str] = NONE
+    ) -> Worker:
         proxy = self.running.enter_context(proxy_to(self.seen_at)) if by_proxy else None
         log = self.folder / f"{name}.log"
         command = [
-            *(*by, sys.executable, "-m", "crawler", *words, "--db", self.seen_at if proxy is None else proxy.url),
+            *(sys.executable, "-m", "crawler", *words, "--db", self.seen_at if proxy is None else proxy.url),
             *("--dns-server", self.served.dns, "--concurrency", str(self.concurrency), "--header", f"X-Worker: {name}"),
             *("--log-format", "text"),
         ]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder
-            )
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder,
+                env={**os.environ, **environment},
+            )  # fmt: skip
         worker = Worker(name=name, process=process, log=log, proxy=proxy)
         self.running.callback(_end, process)
         self.workers.append(worker)
@@ -155,6 +161,8 @@ class Cluster:
             if worker.is_needed and worker.process.poll() is not None and self.ask("SELECT 1 FROM runs"):
                 worker.is_needed = False
                 if not self.is_over():
+                    lives = worker.name.count("'") + 1
+                    assert lives < _MOST_LIVES, f"{worker.name} has ended {lives} times; it said:\n{worker.said()}"
                     self.join(f"{worker.name}'")
 
     def finish(self) -> None:

@@ -109,8 +109,8 @@ def promote(cluster: Cluster, primary: Instance, standby: Instance) -> None:
     """The primary's machine is gone; its synchronous standby becomes the primary."""
     _all_faulty(cluster)
     primary.kill()
-    fetched = cluster.fetched()
     standby.promote()
+    fetched = cluster.fetched()
     cluster.wait(lambda: cluster.fetched() > fetched or cluster.is_over())
     cluster.say("the standby is the primary, and pages are stored")
 

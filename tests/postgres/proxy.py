@@ -1,4 +1,4 @@
-"""A proxy between a client and its PostgreSQL server, which reads along: it can hold one moment of a transaction for as
+"""A proxy between a client and its PostgreSQL servers that reads along: it can hold one moment of a transaction for as
 long as a test wants it, cut the line there, or let nothing pass any more.
 
 It runs in a thread of its own. What a client says is known by the protocol (version 3): Parse names a statement, Bind
@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
 
@@ -73,14 +74,15 @@ class Proxy:
         self._passes.set()
         self._connections: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
         self._traps: list[Trap] = []
-        self.port = 0
+        self._ports: list[int] = []  # for each of the servers, in their order
 
     @property
     def url(self) -> str:
         """Of the same database, by way of the proxy."""
-        user = f"{self._upstream.username}@" if self._upstream.username else ""
-        there = self._upstream._replace(netloc=f"{user}127.0.0.1:{self.port}", query="sslmode=disable")
-        return urlunsplit(there)
+        user, at, _servers = self._upstream.netloc.rpartition("@")
+        here = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        query = "&".join(filter(None, (self._upstream.query, "sslmode=disable")))
+        return urlunsplit(self._upstream._replace(netloc=f"{user}{at}{here}", query=query))
 
     def trap(self, statement: str, *, after: str | None = None, is_answered: bool) -> Trap:
         """Hold the connection that executes such a statement (a regular expression), `after` another one in the same
@@ -110,24 +112,28 @@ class Proxy:
 
     async def run(self, opened: threading.Event, stop: asyncio.Event) -> None:
         """In the proxy's thread."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
+        servers = [
+            await asyncio.start_server(partial(self._connected, address), "127.0.0.1", 0)
+            for address in self._upstream.netloc.rpartition("@")[2].split(",")
+        ]
+        self._ports = [server.sockets[0].getsockname()[1] for server in servers]
         opened.set()
         await stop.wait()
-        server.close()
+        for server in servers:
+            server.close()
         self._passes.set()
         for trap in self._traps:
             trap.cut()
         self._cut()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connected(self, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = [writer]
         try:
             await self._passes.wait()
-            host, port = self._upstream.hostname, self._upstream.port
+            host, _, port = address.rpartition(":")
             server_reader, server_writer = await asyncio.open_connection(host, port)
             self._connections[task].append(server_writer)
             link = _Link(self._passes, self._traps)

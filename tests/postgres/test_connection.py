@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -182,6 +183,27 @@ async def test_a_database_that_cannot_be_written(empty_database: str) -> None:
     name = urlsplit(empty_database).path[1:]
     execute(empty_database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     assert (await refused(empty_database)).endswith("the server is a standby, or read-only; name the primary in --db")
+
+
+async def test_of_several_servers_the_first_that_answers_is_used(empty_database: str) -> None:
+    """One closes each line, one says nothing at all, as a machine that is gone: SQL is spoken with the third."""
+    hosts = urlsplit(empty_database).netloc.rpartition("@")[2]
+
+    async def close(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with await asyncio.start_server(close, "127.0.0.1", 0) as closing:
+            gone = [f"127.0.0.1:{one.getsockname()[1]}" for one in (closing.sockets[0], silent)]
+            connection = await connect(empty_database.replace(hosts, ",".join([*gone, hosts])))
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
+
+
+async def test_of_several_servers_none_is_there(unused_tcp_port_factory: Callable[[], int]) -> None:
+    one, other = unused_tcp_port_factory(), unused_tcp_port_factory()
+    line = await refused(f"postgresql://crawl:open%20sesame@127.0.0.1:{one},127.0.0.1:{other}/crawl")
+    assert line.endswith("there is no server that answers; is it running, and are host and port right?")
 
 
 async def test_a_connection_that_is_ended(crawl_database: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -24,7 +24,7 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 MIN_SERVER = 15  # the oldest that was tried
 
-_CONNECT_S = 15.0
+_CONNECT_S = 15.0  # to all of the servers that a URL names
 _IDLE = "idle_in_transaction_session_timeout"  # in milliseconds
 _MOST_CONNECTIONS = 4  # of one process: one for commits, the others for reads beside them
 
@@ -44,7 +44,7 @@ CRAWL_SETTINGS: Mapping[str, str] = MappingProxyType(
 
 async def connect(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> asyncpg.Connection[asyncpg.Record]:
     """One connection, for whoever closes it. Raises errors of asyncpg: see `explained`."""
-    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(db, **_parameters(db, settings))
+    connection = await _connected(db, **_parameters(db, settings))
     try:
         await _check(connection, db, settings)
     except BaseException:
@@ -65,7 +65,13 @@ async def open_pool(db: str, settings: Mapping[str, str] = CRAWL_SETTINGS) -> As
 
     with explained(db):
         pool: Pool = await asyncpg.create_pool(
-            db, min_size=0, max_size=_MOST_CONNECTIONS, init=check, reset=keep, **_parameters(db, settings)
+            db,
+            min_size=0,
+            max_size=_MOST_CONNECTIONS,
+            connect=_connected,
+            init=check,
+            reset=keep,
+            **_parameters(db, settings),
         )
     try:
         yield pool
@@ -99,10 +105,40 @@ def shown(db: str) -> str:
     return str(location(db))
 
 
+async def _connected(db: str, **parameters: Any) -> asyncpg.Connection[asyncpg.Record]:
+    """To the first of the servers that the URL names which can be used.
+
+    asyncpg takes such a URL, too, but spends all of its time on a server that does not answer, as where the primary's
+    machine is gone, and goes no further where one closes the line.
+    """
+    servers = _servers(db)
+    failed: list[BaseException] = []
+    for server in servers:
+        try:
+            connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+                server, timeout=_CONNECT_S / len(servers), **parameters
+            )
+            return connection
+        except Exception as error:
+            if not is_lost(error):
+                raise
+            failed.append(error)
+    raise next((error for error in failed if not isinstance(error, _STANDBY)), failed[0])
+
+
+def _servers(db: str) -> list[str]:
+    """The URL of each."""
+    url = urlsplit(db)
+    user, at, hosts = url.netloc.rpartition("@")
+    if "," not in hosts:
+        return [db]
+    return [urlunsplit(url._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
+
+
 def _parameters(db: str, settings: Mapping[str, str]) -> dict[str, Any]:
     given = dict(parse_qsl(urlsplit(db).query))
     of_server = {} if "target_session_attrs" in given else {"target_session_attrs": "primary"}
-    return {"server_settings": {"application_name": "crawler", **settings}, "timeout": _CONNECT_S, **of_server}
+    return {"server_settings": {"application_name": "crawler", **settings}, **of_server}
 
 
 async def _check(connection: Connection, db: str, settings: Mapping[str, str]) -> None:
@@ -123,10 +159,12 @@ async def _check(connection: Connection, db: str, settings: Mapping[str, str]) -
 
 
 _GOING = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+_STANDBY = asyncpg.TargetServerAttributeNotMatched  # for now: it may be about to become the primary
 _LOST: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     *_GOING,
+    _STANDBY,
     OSError,
 )
 _LOST += (asyncpg.IdleInTransactionSessionTimeoutError,)  # it was this process that stood still
