@@ -9,9 +9,10 @@ from operator import pos
 from typing import Any
 
 from crawler.records import Difference, Result, columns_of
+from crawler.storage.page_fields import page_values, updated_values
 from crawler.storage.sqlite.columns import Execute
 from crawler.storage.sqlite.rows import INSERT_ONCE, execute_storable, insert, insert_flat, named_values, next_id_of
-from crawler.storage.values import as_json, page_values, updated_values
+from crawler.storage.values import as_json
 
 _LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
 
