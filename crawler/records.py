@@ -11,6 +11,8 @@ from dataclasses import field, fields
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from crawler.partly_decoded import PartlyDecoded
+
 if TYPE_CHECKING:
     from dataclasses import dataclass
 
@@ -554,7 +556,7 @@ class EarlierBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(PartlyDecoded):
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 
     `refresh_url` is where a `<meta http-equiv=refresh>` leads, or the header; `refresh_is_redirect`: soon, and not

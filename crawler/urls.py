@@ -20,6 +20,8 @@ _TRIMMED = "".join(map(chr, range(0x21)))  # what a URL may be surrounded by
 _LINE_BREAKS = {ord(char): None for char in "\t\n\r"}  # may stand anywhere in it
 _QUERY_CHARACTERS = frozenset(range(0x21, 0x7F)) - frozenset(b"\"#<>'")
 _WRITTEN_AS_UTF8 = frozenset({"utf-8", "utf-16le", "utf-16be", "replacement"})
+_NAME = r"[\w~!$&()*+,;=@-][\w~!$&()*+,;=@.-]*+"  # in a path: neither '.' nor '..', nothing to be encoded
+_PLAIN = re.compile(rf"(?:/|((?:\.\./)*+))(?>{_NAME}/)*+(?:{_NAME})?(?:\?[\w~!$&()*+,;=@.:/%-]+)?", re.ASCII)
 _PATH_PARAMETER = re.compile(r";([^;=/]+=[^;/]*)")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -58,6 +60,22 @@ def normalize(href: str, base: str | None = None) -> str | None:
     if not url.startswith(("http://", "https://")):
         return None
     return url.partition("#")[0]
+
+
+def join_plain(href: str, folder: str) -> str | None:
+    """What `normalize` gives, in half the time, of an href that is a path, perhaps with a query, and is written as it
+    will stand in the URL; None of any other. `folder` is a normalized URL that ends with the '/' of its path.
+    """
+    found = _PLAIN.fullmatch(href)
+    if found is None:
+        return None
+    root = folder.index("/", len("https://"))
+    if found[1] is None:
+        return folder[:root] + href
+    end = len(folder) - 1
+    for _ in range(0, found.end(1), len("../")):
+        end = folder.rindex("/", root, end) if end > root else end
+    return folder[: end + 1] + href[found.end(1) :]
 
 
 def _with_encoded_query(href: str, encoding: str) -> str:

@@ -14,7 +14,7 @@ import orjson
 from crawler.archive.dialect import Dialect, Sql, Text, joined
 from crawler.records import Extract, Link, Page
 from crawler.storage.delivery import headers_by_name
-from crawler.storage.values import PAGE_FIELDS, page_of
+from crawler.storage.page_fields import PAGE_FIELDS, page_of
 
 if TYPE_CHECKING:
     from crawler.archive.reading import Reader

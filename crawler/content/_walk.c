@@ -23,9 +23,9 @@ static int holds_document(node_t *element, role_t role) {
 
 /* Come to an element that has a role. */
 static outcome_t meet_element(walk_t *walk, node_t *element, role_t role, int is_shown) {
-    const slice_t *mark = &written[mark_before(&walk->marks, element, role)];
+    mark_t mark = mark_before(&walk->marks, element, role);
     if (walk->marks.blocks > MAX_BLOCKS || holds_document(element, role)) return LEFT_TO_PYTHON;
-    if (is_shown && !append(&walk->text, mark->start, mark->length)) return out_of_memory();
+    if (is_shown && !append_mark(&walk->text, mark)) return out_of_memory();
     walk->has_rows |= (role & is_table) != 0;
     walk->has_preformatted |= (role & is_preformatted) != 0;
     walk->has_formulas |= (role & is_formula) != 0;
@@ -49,8 +49,7 @@ static outcome_t walk_over(walk_t *walk, node_t *root) {
         }
         for (;;) {
             if (node == hidden) hidden = NULL;
-            const slice_t *mark = &written[mark_after(role_of(node))];
-            if (!hidden && mark->length && !append(&walk->text, mark->start, mark->length)) return out_of_memory();
+            if (!hidden && !append_mark(&walk->text, mark_after(role_of(node)))) return out_of_memory();
             if (node == root || (behind = next(node))) break;
             node = parent(node);
         }

@@ -25,7 +25,7 @@ static outcome_t add_heading(walk_t *walk, node_t *element) {
 static outcome_t caption_of(walk_t *walk, node_t *element, role_t role, const slice_t said[3], PyObject **caption) {
     PyObject *name = NULL;
     if (role & is_anchor) TRY(read_label(walk, element, 0, caption));
-    else TRY(collapsed(walk, said[0], caption));
+    else TRY(first_of(walk, said, 1, caption));
     if (PyUnicode_GetLength(*caption)) return DONE;
     Py_CLEAR(*caption);
     TRY(first_of(walk, said + 1, 2, &name));

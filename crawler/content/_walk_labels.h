@@ -75,8 +75,8 @@ static int hides(walk_t *walk, node_t *element, role_t role) {
     return is_hidden(element, role, is_annotation && walk->has_formulas);
 }
 
-static outcome_t collapsed(walk_t *walk, slice_t text, PyObject **found) {
-    if (text.start && kinds_of(text.start, text.length) & LEADS_INVISIBLE) {
+static outcome_t collapsed(walk_t *walk, slice_t text, int kinds, PyObject **found) {
+    if (kinds & LEADS_INVISIBLE) {
         PyObject *whole = str_of(text);
         *found = whole ? PyObject_CallFunctionObjArgs(collapse, whole, NULL) : NULL;
         Py_XDECREF(whole);
@@ -92,7 +92,7 @@ static outcome_t collapsed(walk_t *walk, slice_t text, PyObject **found) {
 /* The first text that is not empty among these attributes. */
 static outcome_t first_of(walk_t *walk, const slice_t *texts, int count, PyObject **found) {
     for (int i = 0; i < count; i++) {
-        TRY(collapsed(walk, texts[i], found));
+        TRY(collapsed(walk, texts[i], kinds_of(texts[i].start, texts[i].length), found));
         if (PyUnicode_GetLength(*found) || i == count - 1) break;
         Py_CLEAR(*found);
     }
@@ -125,7 +125,7 @@ static outcome_t read_label(walk_t *walk, node_t *element, int of_images, PyObje
                 if (node_type(node) == TEXT) TRY(append_text(&walk->label, node, &kinds));
                 walk->label_steps += (walk->label.length - before) / BYTES_A_STEP;
                 if (of_images && role & is_image) {
-                    TRY(collapsed(walk, value_of(attribute_named(node, "alt")), found));
+                    TRY(first_of(walk, (slice_t[]){value_of(attribute_named(node, "alt"))}, 1, found));
                     if (PyUnicode_GetLength(*found)) return DONE;
                     Py_CLEAR(*found);
                 }
@@ -149,5 +149,5 @@ static outcome_t read_label(walk_t *walk, node_t *element, int of_images, PyObje
     }
 full:
     if (of_images) walk->label.length = 0; /* no image says anything */
-    return collapsed(walk, contents(&walk->label), found);
+    return collapsed(walk, contents(&walk->label), kinds, found);
 }

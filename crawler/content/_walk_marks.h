@@ -48,18 +48,29 @@ typedef enum {
     CLOSING_MARK,
 } mark_t;
 
-#define BYTES(literal) {(const byte_t *)(literal), sizeof(literal) - 1}
-static const slice_t written[] = {
-    [NO_MARK] = BYTES(""),
-    [BREAK_MARK] = BYTES("\0"),
-    [LINE_BREAK_MARK] = BYTES("\0\n"),
-    [ROW_MARK] = BYTES("\x1d"),
-    [CELL_MARK] = BYTES("\x1f"),
-    [TOUCHING_MARK] = BYTES("\x1e"),
-    [SPACE_MARK] = BYTES(" "),
-    [OPENING_MARK] = BYTES("\0\x1c"),
-    [CLOSING_MARK] = BYTES("\x0b\0"),
+typedef struct {
+    byte_t bytes[2], length;
+} written_t;
+
+static const written_t written[] = {
+    [NO_MARK] = {{0}, 0},
+    [BREAK_MARK] = {{BREAK}, 1},
+    [LINE_BREAK_MARK] = {{BREAK, '\n'}, 2},
+    [ROW_MARK] = {{ROW}, 1},
+    [CELL_MARK] = {{CELL}, 1},
+    [TOUCHING_MARK] = {{TOUCHING}, 1},
+    [SPACE_MARK] = {{' '}, 1},
+    [OPENING_MARK] = {{BREAK, PREFORMATTED}, 2},
+    [CLOSING_MARK] = {{PREFORMATTED_END, BREAK}, 2},
 };
+
+static inline int append_mark(buffer_t *buffer, mark_t mark) {
+    if (mark == NO_MARK) return 1;
+    if (!grow(buffer, sizeof written->bytes)) return 0;
+    memcpy(buffer->start + buffer->length, written[mark].bytes, sizeof written->bytes); /* the second may not count */
+    buffer->length += written[mark].length;
+    return 1;
+}
 
 static mark_t mark_after(role_t role) {
     if (role & (is_block | is_dialog)) return BREAK_MARK;

@@ -12,9 +12,7 @@ typedef struct {
     size_t length, capacity;
 } buffer_t;
 
-/* Make room for `more` bytes. False where there is no memory. */
-static int grow(buffer_t *buffer, size_t more) {
-    if (more <= buffer->capacity - buffer->length) return 1;
+static int enlarge(buffer_t *buffer, size_t more) {
     size_t capacity = buffer->capacity ? buffer->capacity : 4096;
     while (capacity - buffer->length < more) {
         if (capacity > SIZE_MAX / 2) return 0;
@@ -27,14 +25,19 @@ static int grow(buffer_t *buffer, size_t more) {
     return 1;
 }
 
-static int append(buffer_t *buffer, const void *bytes, size_t length) {
+/* Make room for `more` bytes. False where there is no memory. */
+static inline int grow(buffer_t *buffer, size_t more) {
+    return more <= buffer->capacity - buffer->length || enlarge(buffer, more);
+}
+
+static inline int append(buffer_t *buffer, const void *bytes, size_t length) {
     if (!grow(buffer, length)) return 0;
     if (length) memcpy(buffer->start + buffer->length, bytes, length);
     buffer->length += length;
     return 1;
 }
 
-static int append_byte(buffer_t *buffer, byte_t byte) { return append(buffer, &byte, 1); }
+static inline int append_byte(buffer_t *buffer, byte_t byte) { return append(buffer, &byte, 1); }
 
 enum { LEADS_INVISIBLE = 1, IS_MARK = 2 };
 
@@ -57,10 +60,26 @@ static int has_invisible(const byte_t *at, const byte_t *end) {
     return 0;
 }
 
+#define EACH_BYTE(byte) (UINT64_MAX / 255 * (byte))
+
+/* Of the eight bytes at `at`; where they are printable ASCII, as most are, no single one is looked at. */
+static inline int kinds_of_eight(const byte_t *at) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    uint64_t below_space = (bytes - EACH_BYTE(' ')) & ~bytes; /* the highest bit of each that is, at least */
+    int found = 0;
+    if (!((below_space | bytes) & EACH_BYTE(0x80))) return 0;
+    for (size_t i = 0; i < sizeof bytes; i++) found |= kinds[at[i]];
+    return found;
+}
+
 /* Which of the two things that are left to Python there are. */
 static int kinds_of(const byte_t *at, size_t length) {
     int found = 0;
-    for (size_t i = 0; i < length; i++) found |= kinds[at[i]];
+    size_t i = 0;
+    for (; i + 8 <= length; i += 8) found |= kinds_of_eight(at + i);
+    if (length >= 8) found |= kinds_of_eight(at + length - 8);
+    else while (i < length) found |= kinds[at[i++]];
     if ((found & LEADS_INVISIBLE) && !has_invisible(at, at + length)) found &= ~LEADS_INVISIBLE;
     return found;
 }
@@ -95,8 +114,22 @@ static slice_t stripped(slice_t text) {
     return (slice_t){at, (size_t)(end - at)};
 }
 
-static const byte_t *end_of_word(const byte_t *at, const byte_t *end) {
-    while (at < end && (*at <= ' ' ? *at && !space_at(at, end) : *at < 0xc2 || !space_at(at, end))) at++;
+/* What a byte is: part of a word, a space, or what has to be looked at. */
+enum { IN_WORD, IS_SPACE, IS_OTHER };
+
+static const byte_t word_kinds[256] = {
+    [BREAK] = IS_OTHER, ['\t'] = IS_OTHER, ['\n'] = IS_OTHER, [PREFORMATTED_END] = IS_OTHER, ['\f'] = IS_OTHER,
+    ['\r'] = IS_OTHER, [PREFORMATTED] = IS_OTHER, [ROW] = IS_OTHER, [TOUCHING] = IS_OTHER, [CELL] = IS_OTHER,
+    [' '] = IS_SPACE, [0xc2] = IS_OTHER, [0xe1] = IS_OTHER, [0xe2] = IS_OTHER, [0xe3] = IS_OTHER,
+};
+
+/* Where the words that begin at `at` end: more than one only where there are single spaces between, as they will be
+   written. */
+static inline const byte_t *end_of_words(const byte_t *at, const byte_t *end) {
+    for (; at < end; at++) {
+        if (word_kinds[*at] == IN_WORD) continue;
+        if (word_kinds[*at] == IS_SPACE ? end - at < 2 || word_kinds[at[1]] != IN_WORD : !*at || space_at(at, end)) break;
+    }
     return at;
 }
 
@@ -110,12 +143,13 @@ static int append_collapsed(buffer_t *buffer, const byte_t *at, size_t length, s
             at += width;
             continue;
         }
-        const byte_t *word_end = end_of_word(at, end);
-        if (word_end == at) word_end++; /* a NUL: no text has one */
+        const byte_t *words_end = end_of_words(at, end);
+        if (words_end == at) words_end++; /* a NUL: no text has one */
         if (buffer->length > begin && !append_byte(buffer, ' ')) return 0;
-        if (!append(buffer, at, (size_t)(word_end - at))) return 0;
-        at = word_end;
+        if (!append(buffer, at, (size_t)(words_end - at))) return 0;
+        at = words_end;
     }
+    if (buffer->length - begin <= max_chars) return 1; /* fewer characters than bytes: nothing is to be cut */
     byte_t *cut = buffer->start + begin, *last = buffer->start + buffer->length;
     for (; cut < last; cut++)
         if ((*cut & 0xc0) != 0x80 && chars++ == max_chars) break;
@@ -164,7 +198,7 @@ static void meet_space(gap_t *gap, const byte_t *at, size_t width) {
     if (gap->has_rows && width > 1 && !(at[0] == 0xc2 && at[1] == 0xa0)) settle_break(gap);
 }
 
-static int append_word(buffer_t *lines, gap_t *gap, const byte_t *word, size_t length) {
+static inline int append_word(buffer_t *lines, gap_t *gap, const byte_t *word, size_t length) {
     settle_break(gap);
     if (!grow(lines, gap->tabs + length + 1)) return 0;
     if (gap->hard_break && lines->length) lines->start[lines->length++] = '\n';
@@ -257,9 +291,9 @@ static int append_lines(buffer_t *lines, byte_t *at, byte_t *end, int has_rows) 
             at += width;
             continue;
         }
-        byte_t *word = at;
-        at = (byte_t *)end_of_word(at, end);
-        if (!append_word(lines, &gap, word, (size_t)(at - word))) return 0;
+        byte_t *words = at;
+        at = (byte_t *)end_of_words(at, end);
+        if (!append_word(lines, &gap, words, (size_t)(at - words))) return 0;
     }
     return 1;
 }

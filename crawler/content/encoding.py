@@ -27,12 +27,21 @@ _META_CHARSET = re.compile(
     rb"""charset[\t\n\f\r ]*=[\t\n\f\r ]*(?:"([^"]*)"|'([^']*)'|([^\t\n\f\r ;"'][^\t\n\f\r ;]*))""", re.IGNORECASE
 )
 _XML_ENCODING = re.compile(rb"""[\t\n\f\r ]*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']""")
-_MARKUP = re.compile(rb"<(?:(?P<comment>!--)|(?P<meta>meta)(?=[\t\n\f\r /])|(?P<tag>/?[a-z])|[!/?])", re.IGNORECASE)
-_ATTRIBUTE = re.compile(
-    rb"""[\t\n\f\r /]*(?P<name>[^\t\n\f\r />][^\t\n\f\r />=]*)"""
+_ATTRIBUTE = (
+    rb"""[\t\n\f\r /]*%b([^\t\n\f\r />][^\t\n\f\r />=]*)"""
     rb"""(?:[\t\n\f\r ]*=[\t\n\f\r ]*(?:"([^"]*)(?:"|\Z)|'([^']*)(?:'|\Z)|([^\t\n\f\r >"'][^\t\n\f\r >]*)|))?"""
 )
-_REST_OF_TAG = re.compile(rb"[^\t\n\f\r >]*+(?>%b)*+" % _ATTRIBUTE.pattern)  # of its name, then its attributes
+_ATTRIBUTE_OF_META = re.compile(_ATTRIBUTE % b"")
+_ANY, _NO_DECLARATION = (  # without groups
+    re.sub(rb"\((?=\[)", b"(?:", _ATTRIBUTE % but) for but in (b"", b"(?!charset|http-equiv)")
+)
+# All that comes before a `<meta>` that may declare something: text, comments ('<!-->' is a whole one), other tags, and
+# what else ends at a '>'. What is repeated is atomic: Python 3.11.2 goes wrong where it is not.
+_BEFORE_DECLARATION = re.compile(
+    rb"(?>[^<]++|<!(?=--)(?>[^-]++|-(?!->))*+(?:-->)?|<(?!meta[\t\n\f\r /])/?[a-z][^\t\n\f\r >]*+(?>%b)*+"
+    rb"|<meta(?>%b)*+(?=[\t\n\f\r /]*+(?:>|\Z))|<[!/?][^>]*+|<(?![!/?a-z]))*+" % (_ANY, _NO_DECLARATION),
+    re.IGNORECASE,
+)
 
 
 class Sniffed(NamedTuple):
@@ -105,7 +114,10 @@ def scalar_text(text: str) -> str:
 
 
 def _by_start(body: bytes, starts: tuple[tuple[bytes, str], ...]) -> str | None:
-    return next((name for start, name in starts if body.startswith(start)), None)
+    for start, name in starts:
+        if body.startswith(start):
+            return name
+    return None
 
 
 def _http_charset(content_type: str | None) -> str | None:
@@ -124,28 +136,19 @@ def _prescan(head: bytes) -> str | None:
     if b"charset" not in head and b"charset" not in head.lower():
         return None
     position = 0
-    while markup := _MARKUP.search(head, position):
-        if markup["comment"]:
-            end = head.find(b"-->", markup.start() + 2)  # '<!-->' is a whole comment
-            position = end + 3 if end >= 0 else len(head)
-        elif markup["meta"]:
-            attributes, position = _attributes(head, markup.end())
-            if name := _meta_encoding(attributes):
-                return name
-        elif markup["tag"]:
-            position = _end_of(_REST_OF_TAG, head, markup.end())
-        else:
-            end = head.find(b">", markup.end())
-            position = end + 1 if end >= 0 else len(head)
+    while (start := _end_of(_BEFORE_DECLARATION, head, position)) < len(head):
+        attributes, position = _attributes(head, start + len("<meta"))
+        if name := _meta_encoding(attributes):
+            return name
     return None
 
 
 def _attributes(head: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
     """The attributes of the tag whose name ends at `position` (the first of equal names), and the tag's end."""
     attributes: dict[bytes, bytes] = {}
-    while found := _ATTRIBUTE.match(head, position):
-        value = next((group for group in found.groups()[1:] if group is not None), b"")
-        attributes.setdefault(found["name"].lower(), value)
+    while found := _ATTRIBUTE_OF_META.match(head, position):
+        name, double_quoted, quoted, unquoted = found.groups()
+        attributes.setdefault(name.lower(), double_quoted or quoted or unquoted or b"")
         position = found.end()
     return attributes, position
 

@@ -6,15 +6,17 @@ Followed: `<a>`, `<area>`, frames (their documents are pages), and `<link rel=ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from itertools import repeat
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from selectolax.lexbor import LexborNode
 
 from crawler.content.visible_text import collapse, image_alt, tag_ids, text_of
 from crawler.records import LinkDetail, Links
-from crawler.urls import DocumentBase, normalize
+from crawler.urls import DocumentBase, join_plain, normalize
 
 MAX_LINKS = 10_000
 MAX_NAMELESS = 2_000  # elements without a text that are looked at for a name: a hostile page may nest them
@@ -25,7 +27,9 @@ LINKING_TAGS = tag_ids("a area iframe frame")
 _WHITESPACE = "\t\n\f\r "
 _FRAMES = frozenset({"iframe", "frame"})
 _SERIES = frozenset({"next", "prev"})
+_MAY_BE_SERIES = re.compile("next|prev", re.IGNORECASE)
 _MAX_RESOLVED = 32_768
+_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # LinkDetail(), in C
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
 # What an element that links is called: its text; where that is empty, its name in a tuple; or the element itself, whose
@@ -34,6 +38,18 @@ Caption: TypeAlias = str | tuple[str] | LexborNode
 LinkElement: TypeAlias = tuple[str, str | None, Caption]  # its href as written, and its rel
 # An element that is worth a detail: its position, href as written, place, caption, whether it is the first of its URL.
 _Further: TypeAlias = tuple[int, str, int, Caption, bool]
+
+
+class _Grouped(NamedTuple):
+    """Elements by where they lead: the columns of links, what may be said in details, and by place those elements of
+    which none has a text so far.
+    """
+
+    anchors: list[str]
+    rels: list[str]
+    nofollows: list[bool]
+    further: list[_Further]
+    nameless: dict[int, list[Caption]]
 
 
 class PageLinks(NamedTuple):
@@ -55,26 +71,30 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> P
     twice is kept once, because the text of each repeat would take 2 % of all reading.
     """
     hrefs = _Hrefs(base, url)
-    places = hrefs.places
-    anchors: list[str] = []
-    rels: list[str] = []
-    nofollows: list[bool] = []
-    further: list[_Further] = []
-    nameless: dict[int, list[Caption]] = {}  # by place: its elements, as long as none has a text
+    anchors, rels, nofollows, further, nameless = _grouped(elements, hrefs)
+    _take_later_anchors(anchors, nameless)
+    details = map(_new_tuple, repeat(LinkDetail), _details(further, anchors))
+    links = Links(hrefs.urls, anchors, rels, nofollows)
+    return PageLinks(links, len(anchors) + len(hrefs.beyond), tuple(details))
+
+
+def _grouped(elements: Iterable[LinkElement | None], hrefs: _Hrefs) -> _Grouped:
+    places, place_of = hrefs.places, hrefs.place_of
+    found = anchors, rels, nofollows, further, nameless = _Grouped([], [], [], [], {})
     for position, element in enumerate(elements):
         if element is None:
             continue
         whole, rel, caption = element
         place = places.get(whole)
         if place is None:
-            place = hrefs.place_of(whole)
+            place = place_of(whole)
             is_first = place == len(anchors)
             if place >= 0 and (not is_first or "#" in whole):
                 further.append((position, whole, place, caption, is_first))
             if is_first:
-                anchors.append(anchor := caption if isinstance(caption, str) else caption_text(caption))
+                anchors.append(anchor := caption if type(caption) is str else caption_text(caption))
                 rels.append(tokens := _tokens(rel) if rel else "")
-                nofollows.append(bool(tokens) and _is_nofollow(tokens))
+                nofollows.append(_is_nofollow(tokens) if tokens else False)
                 if not anchor:
                     nameless[place] = [caption]
                 continue
@@ -83,9 +103,7 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> P
                 nofollows[place] = False
             if place in nameless:
                 nameless[place].append(caption)
-    _take_later_anchors(anchors, nameless)
-    links = Links(hrefs.urls, anchors, rels, nofollows)
-    return PageLinks(links, len(anchors) + len(hrefs.beyond), tuple(_details(further, anchors)))
+    return found
 
 
 def link_element(node: LexborNode) -> LinkElement | None:
@@ -109,7 +127,9 @@ def series_element(attributes: Mapping[str, str | None]) -> LinkElement | None:
     (WHATWG HTML, "fetch and process the linked resource").
     """
     rel, href = attributes.get("rel"), attributes.get("href")
-    if not rel or not href or _SERIES.isdisjoint(_tokens(rel).split()):
+    if not rel or not href or (rel.isascii() and not _MAY_BE_SERIES.search(rel)):
+        return None  # as a rule
+    if _SERIES.isdisjoint(_tokens(rel).split()):
         return None
     return href, rel, collapse(attributes.get("alt")) or (_label(attributes),)
 
@@ -118,7 +138,7 @@ _NOWHERE = -1  # instead of a place
 
 
 class _Hrefs:
-    """Where a page's hrefs lead: joining is expensive, so each is joined once, fragments aside.
+    """Where a page's hrefs lead, fragments aside.
 
     `places` is by the href as written: which of the `urls` it leads to, or `_NOWHERE`. What came when there were links
     enough is `beyond`, and leads nowhere.
@@ -132,40 +152,51 @@ class _Hrefs:
         self._in_folder = None if type(base) is DocumentBase else _folder_of(base)
         self._own = None if base == url else str(base)  # where an empty href leads
         self._place_of_url: dict[str, int] = {}
-        self._place_of_href: dict[str, int] = {}  # without its fragment
+        self._places_within: dict[str, int] | None = None  # by href without its fragment, once there are links enough
 
     def place_of(self, whole: str) -> int:
         """Where an href leads that has not been seen: to the next URL, if it is the first that leads there."""
-        href = whole.partition("#")[0].strip(_WHITESPACE)
-        place = self._place_of_href.get(href)
-        if place is None:
-            place = self._place_of_href[href] = self._new_place_of(href)
+        href = _without_fragment(whole)
+        count = len(self.urls)
+        if count >= MAX_LINKS and href:
+            place = self._place_within(href)
+        elif (url := self._url_of(href)) is None:
+            place = _NOWHERE
+        else:
+            place = self._place_of_url.setdefault(url, count)
+            if place == count:
+                self.urls.append(url)
         self.places[whole] = place
         return place
 
-    def _new_place_of(self, href: str) -> int:
-        if href and len(self.urls) >= MAX_LINKS:
+    def _url_of(self, href: str) -> str | None:
+        if not href:
+            return self._own
+        if self._in_folder is None or (url := self._in_folder[href]) == _NEEDS_PAGE:
+            return resolve(href, self._base)
+        return url
+
+    def _place_within(self, href: str) -> int:
+        """Of those that were kept."""
+        if self._places_within is None:
+            self._places_within = {_without_fragment(whole): place for whole, place in self.places.items()}
+        place = self._places_within.get(href)
+        if place is None:
             self.beyond.add(href)
             return _NOWHERE
-        if not href:
-            url = self._own
-        elif self._in_folder is None or (url := self._in_folder[href]) == _NEEDS_PAGE:
-            url = resolve(href, self._base)
-        if url is None:
-            return _NOWHERE
-        place = self._place_of_url.setdefault(url, len(self.urls))
-        if place == len(self.urls):
-            self.urls.append(url)
         return place
 
 
-def _details(further: Sequence[_Further], anchors: Sequence[str]) -> Iterator[LinkDetail]:
+def _without_fragment(whole: str) -> str:
+    return (whole.partition("#")[0] if "#" in whole else whole).strip(_WHITESPACE)
+
+
+def _details(further: Sequence[_Further], anchors: Sequence[str]) -> Iterator[tuple[int, int, str, str | None]]:
     """Of the hrefs as they are written, those that have a fragment, or that are not the first of their URL."""
     for position, href, place, caption, is_first in further[:MAX_DETAILS]:
-        own = anchors[place] if is_first else caption_text(caption)
+        text = anchors[place] if is_first else caption if type(caption) is str else caption_text(caption)
         _path, hash_sign, fragment = href.partition("#")
-        anchor = own or caption_name(caption)
-        yield LinkDetail(place, position, anchor, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None)
+        yield place, position, text or caption_name(caption), fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None
 
 
 def resolve(href: str, base: str) -> str | None:
@@ -194,8 +225,8 @@ class _Folder(dict[str, str | None]):
     def __missing__(self, href: str) -> str | None:
         if href[0] == "?":
             return _NEEDS_PAGE
-        url = normalize(href, self._url)
-        if url is not None and url.partition("?")[0] == self._url:
+        url = join_plain(href, self._url)
+        if url is None and (url := normalize(href, self._url)) is not None and url.partition("?")[0] == self._url:
             url = _NEEDS_PAGE
         if _Folder._resolved == _MAX_RESOLVED:
             _folder.cache_clear()

@@ -5,7 +5,8 @@ Content-Type and the body. An answer is a header, then JSON (the fields of a `Pa
 entries, or null; what extraction rules have found comes behind a page's fields, so that without rules nothing does) and
 the body compressed with zstd, which is empty where it is not kept. The header also says by how much the process has
 grown. Links and entries are columns, which makes a message small and quickly decoded: one event loop decodes those of
-all processes.
+all processes. So what a crawl does not decide by follows a page's JSON as it is to be stored, and is decoded only for a
+program that looks at it; last comes the text.
 
 Invariant: what decodes to a record was encoded from an equal one. Both ends are the same version of this file.
 """
@@ -15,27 +16,25 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
-from itertools import repeat
-from typing import Any, NamedTuple, cast
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 import orjson
 
 from crawler.parsing.parser import Content, Unread
 from crawler.records import (
     OF_DELIVERY,
-    Alternate,
     Extract,
-    LinkDetail,
     Links,
     Listing,
     Page,
-    Resource,
     Response,
     SitemapEntry,
     StoredBody,
     UrlKind,
     columns_of,
 )
+from crawler.storage.page_fields import JSON_FIELDS, EncodedFields, encode_fields
 
 READY = b"ready\n"
 _REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
@@ -44,16 +43,9 @@ _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP, UrlKind.FEED)
 _ENTRIES_AT_ONCE = 2_000  # in one message: to decode 50,000 would hold up the event loop for 0.2 s
 _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
-_SENT_OTHERWISE = {"url", "links", "extracts", "fields", *_HASHES, *OF_DELIVERY}
+_SENT_OTHERWISE = {"url", "links", "extracts", "fields", "text", *_HASHES, *JSON_FIELDS, *OF_DELIVERY}
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _SENT_OTHERWISE)
-_TUPLES: dict[str, type[tuple[Any, ...]]] = {  # JSON has none
-    "headings": tuple,
-    "alternates": Alternate,
-    "resources": Resource,
-    "link_details": LinkDetail,
-}
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap", "facts")
-_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # Resource() and the like, in C
 
 
 class Request(NamedTuple):
@@ -147,32 +139,55 @@ def decode_answer(answer: Answer, url: str, size: int) -> tuple[Content, StoredB
 
 
 def encode_content(content: Content) -> bytes:
-    """As JSON."""
-    return orjson.dumps(_columns(content), default=tuple)  # of those with names
+    """As JSON; behind that of a page, on a line of their own, the texts of its fields."""
+    if not isinstance(content, Page):
+        return orjson.dumps(_columns(content))
+    encoded = encode_fields(content)
+    columns = orjson.dumps(_page_columns(content, encoded), default=tuple)  # of those with names
+    return b"".join([columns, b"\n", *encoded.texts.values(), content.text.encode()])
 
 
-def decode_content(json: bytes, url: str) -> Content:
+def decode_content(encoded: bytes, url: str) -> Content:
     """The record that was encoded, of the document at `url`. Raises as `decode_answer`."""
+    json, line_end, texts = encoded.partition(b"\n")
     columns = orjson.loads(json)
+    if line_end:
+        return _page(columns, texts, url)
     if columns is None:
         return None
     if isinstance(columns, str):
         return Unread(columns)
-    if isinstance(columns, dict):
-        rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
-        entries = tuple(
-            SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap, facts=facts)
-            for entry, lastmod, is_sitemap, facts in rows
-        )
-        return Listing(kind=UrlKind(columns["kind"]), entries=entries, cut=columns["cut"])
+    rows = zip(*(columns[name] for name in _ENTRY_FIELDS), strict=True)
+    entries = tuple(
+        SitemapEntry(url=entry, lastmod=lastmod, is_sitemap=is_sitemap, facts=facts)
+        for entry, lastmod, is_sitemap, facts in rows
+    )
+    return Listing(kind=UrlKind(columns["kind"]), entries=entries, cut=columns["cut"])
+
+
+def _columns(content: Listing | Unread | None) -> Any:
+    if not isinstance(content, Listing):
+        return content
+    own = {"kind": content.kind, "cut": content.cut}
+    return own | {name: [getattr(entry, name) for entry in content.entries] for name in _ENTRY_FIELDS}
+
+
+def _page_columns(page: Page, encoded: EncodedFields) -> list[Any]:
+    links = columns_of(page.links)
+    return [
+        *(getattr(page, name) for name in _PAGE_FIELDS),
+        [getattr(page, name).hex() for name in _HASHES],
+        (links.urls, links.anchors, links.rels, links.nofollows),
+        encoded.linked,
+        [len(text) for text in encoded.texts.values()],
+        *page.extracts,
+        *filter(None, [page.fields]),
+    ]
+
+
+def _page(columns: Sequence[Any], texts: bytes, url: str) -> Page:
     found = dict(zip(_PAGE_FIELDS, columns, strict=False))
-    hashes, links, *extracts = columns[len(_PAGE_FIELDS) :]
-    for name, kind in _TUPLES.items():
-        if rows := found[name]:
-            found[name] = tuple(map(_new_tuple, repeat(kind), rows))
-        else:
-            found[name] = ()
-    found["json_ld"] = tuple(found["json_ld"])
+    hashes, links, linked, lengths, *extracts = columns[len(_PAGE_FIELDS) :]
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
     if extracts and isinstance(extracts[-1], dict):
         found["fields"] = extracts.pop()
@@ -180,22 +195,8 @@ def decode_content(json: bytes, url: str) -> Content:
         found["extracts"] = tuple(
             Extract(rule, tuple(rows), tuple(lacking), cut) for rule, rows, lacking, cut in extracts
         )
-    return Page(url=url, links=Links(*links), **found)
-
-
-def _columns(content: Content) -> Any:
-    if content is None or isinstance(content, Unread):
-        return content
-    if isinstance(content, Listing):
-        own = {"kind": content.kind, "cut": content.cut}
-        return own | {name: [getattr(entry, name) for entry in content.entries] for name in _ENTRY_FIELDS}
-    links = columns_of(content.links)
-    hashes = [getattr(content, name).hex() for name in _HASHES]
-    columns = (links.urls, links.anchors, links.rels, links.nofollows)
-    return [
-        *(getattr(content, name) for name in _PAGE_FIELDS),
-        hashes,
-        columns,
-        *content.extracts,
-        *filter(None, [content.fields]),
-    ]
+    ends = [0, *accumulate(lengths)]
+    encoded = [texts[start:end] for start, end in pairwise(ends)]
+    page = Page(url=url, links=Links(*links), text=texts[ends[-1] :].decode(), **found)
+    page.leave_encoded(EncodedFields(dict(zip(JSON_FIELDS, encoded, strict=True)), linked))
+    return page

@@ -8,29 +8,19 @@ and `int`: sqlite3 asks for an adapter of an enum or a bool each time, which tak
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from operator import attrgetter
+from collections.abc import Mapping, Sequence
 from struct import pack, unpack
 from typing import Any
 
 import orjson
 
 from crawler.records import (
-    NEVER_STORED,
-    OF_DELIVERY,
-    Alternate,
     ChangeRate,
     Claim,
-    Difference,
     Failing,
     Failure,
-    Link,
-    LinkDetail,
-    Page,
     Place,
     PreviousVisit,
-    Resource,
     Response,
     Result,
     SeedMark,
@@ -92,87 +82,6 @@ def fetch_values(result: Result, attempt: Response | Failure) -> dict[str, Any]:
 def stored_size(size: int | None) -> int | None:
     """The greatest number that a database takes, for whatever is greater."""
     return None if size is None else min(size, _MAX_INTEGER)
-
-
-# --- pages ------------------------------------------------------------------------------------------------------------
-
-# Of the URL's row; in tables of their own; of the attempt; never.
-_NOT_KEPT = {"url", "links", "extracts", *OF_DELIVERY, *NEVER_STORED}
-PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _NOT_KEPT)
-
-# Of the fields that are columns under their own names, those that are kept as JSON, and how they are read back.
-_AS_JSON: dict[str, Callable[[Any], Any]] = {
-    "headings": lambda headings: tuple((level, text) for level, text in headings),
-    "open_graph": dict,
-    "json_ld": tuple,
-    "metas": dict,
-    "alternates": lambda alternates: tuple(map(Alternate._make, alternates)),
-    "resources": lambda resources: tuple(map(Resource._make, resources)),
-    "link_details": lambda details: tuple(map(LinkDetail._make, details)),
-    "fields": dict,
-}
-_EMPTY: dict[str, str | None] = {name: "{}" if read is dict else "[]" for name, read in _AS_JSON.items()}
-_EMPTY["fields"] = None  # hardly any page has some
-_FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
-
-_page_fields = attrgetter(*PAGE_FIELDS)
-
-
-def page_values(result: Result, page: Page, target_ids: Sequence[int | None]) -> dict[str, Any]:
-    """A row of `pages`, but for its ids: the fields of `Page`, and what only the whole result says.
-
-    `target_ids` are the rows of its link targets; None: it has none. (A link has no place of its own in the database:
-    its details name its target.)
-    """
-    values = _field_values(page, target_ids)
-    values["truncated"] = int(isinstance(result.attempt, Response) and result.attempt.truncated)
-    values["body_hash"] = result.body.digest if result.body is not None else None
-    return values
-
-
-def updated_values(result: Result, page: Page, target_ids: Sequence[int | None]) -> dict[str, Any]:
-    """What a visit that makes no version changes in the row of the one that is stored: what its hashes do not cover,
-    and all of it where today's reader reads it otherwise.
-
-    The details of links are None where the links were not looked at.
-    """
-    values = _field_values(page, target_ids)
-    if result.difference is not Difference.READER:
-        del values["text"], values["content_hash"]
-    if not result.link_targets:
-        values["link_details"] = None
-    return values
-
-
-def _field_values(page: Page, target_ids: Sequence[int | None]) -> dict[str, Any]:
-    values = dict(zip(PAGE_FIELDS, _page_fields(page), strict=True))
-    values["metadata_hash"] = page.metadata_hash or None
-    values["link_details"] = [
-        (target_id, position, anchor, fragment)
-        for link, position, anchor, fragment in (page.link_details if target_ids else ())
-        if (target_id := target_ids[link]) is not None
-    ]
-    for name in _FLAGS:
-        values[name] = int(values[name])
-    for name in ("alternates", "resources"):
-        values[name] = list(map(tuple, values[name]))  # as JSON has them, without the names of their parts
-    for name in _AS_JSON:
-        values[name] = as_json(values[name]) if values[name] else _EMPTY[name]
-    return values
-
-
-def page_of(url: str, links: Mapping[int, Link], values: Mapping[str, Any], **of_delivery: Any) -> Page:
-    """The page again, from its row's values by name, and its links by their targets' rows.
-
-    What the version of then did not keep (NULL) has the default of `Page`. `of_delivery` are fields that no row has.
-    """
-    kept = {name: values[name] for name in PAGE_FIELDS if values[name] is not None}
-    kept |= {name: bool(kept[name]) for name in _FLAGS}
-    kept |= {name: read(orjson.loads(kept[name])) for name, read in _AS_JSON.items() if name in kept}
-    places = {target_id: place for place, target_id in enumerate(links)}
-    details = kept.get("link_details", ())
-    kept["link_details"] = tuple(one._replace(link=places[one.link]) for one in details if one.link in places)
-    return Page(url=url, links=tuple(links.values()), **kept, **of_delivery)
 
 
 # --- urls -------------------------------------------------------------------------------------------------------------
@@ -289,11 +198,16 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite cuts JSON at a NUL, and 
 
 def as_json(value: Any) -> str:
     """JSON for a statement, or to be stored."""
+    return json_bytes(value).decode()
+
+
+def json_bytes(value: Any) -> bytes:
+    """The same as UTF-8. Tuples with names are arrays."""
     try:
-        data = orjson.dumps(value)
+        data = orjson.dumps(value, default=tuple)
     except orjson.JSONEncodeError:  # a lone surrogate
-        data = orjson.dumps(storable(value))
-    return (orjson.dumps(storable(value)) if b"\\u0000" in data else data).decode()
+        data = orjson.dumps(storable(value), default=tuple)
+    return orjson.dumps(storable(value), default=tuple) if b"\\u0000" in data else data
 
 
 def storable(value: Any) -> Any:

@@ -14,6 +14,7 @@ from crawler.urls import (
     document_base,
     drop_params,
     host_of,
+    join_plain,
     normalize,
     origin_of,
     port_of,
@@ -194,6 +195,48 @@ def test_a_reference_is_resolved_against_its_base(href: str, base: str, url: str
 @pytest.mark.parametrize(("href", "base"), UNRESOLVED)
 def test_a_reference_that_leads_to_no_http_url_is_refused(href: str, base: str) -> None:
     assert normalize(href, base) is None
+
+
+PIECES = [
+    "../",
+    "a/",
+    "b.c",
+    "/",
+    ".",
+    "..",
+    "?",
+    "x=1",
+    ":",
+    "//",
+    "%2e",
+    "%",
+    ";",
+    "=",
+    "&",
+    "@",
+    " ",
+    "é",
+    "\\",
+    "'",
+]
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(max_size=8),
+    st.sampled_from(
+        ["http://a.test/", "https://u:p@a.test:8080/b/c/d/", "http://[::1]/a//b/", "http://a.test/%2E/a|b/"]
+    ),
+)
+@example("../../../../a", "https://a.test/b/")
+@example("a?b=../c", "https://a.test/b/c/")
+def test_what_is_joined_without_the_parser_of_urls_is_what_that_gives(href: str, folder: str) -> None:
+    folder = str(normalize(folder))
+    assert join_plain(href, folder) in (None, normalize(href, folder))
+
+
+@pytest.mark.parametrize("href", ["a", "../a/b.html", "/a/b?c=d&e=%20", "../", "a/?b"])
+def test_hrefs_as_most_are_need_no_parser_of_urls(href: str) -> None:
+    assert join_plain(href, "http://a.test/b/") is not None
 
 
 PARTS: list[tuple[Callable[[str], object], str, object]] = [

@@ -10,11 +10,12 @@ from typing import Any, TypeAlias
 
 from crawler.records import Page, Target, columns_of
 from crawler.storage.known import KnownUrls
+from crawler.storage.page_fields import page_values, updated_values
 from crawler.storage.postgres.batch import Placed
 from crawler.storage.postgres.columns import arrays, insert, insertion, rows_of
 from crawler.storage.postgres.ids import HostKeys, id_of
 from crawler.storage.postgres.transactions import Execute
-from crawler.storage.values import as_json, page_values, updated_values
+from crawler.storage.values import as_json
 
 TargetIds: TypeAlias = Sequence[int | None]  # of a page's links; None: there was no room for a row
 
