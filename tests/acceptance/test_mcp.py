@@ -7,16 +7,17 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mcp import Client, StdioServerParameters
-from mcp_types import TextContent
 
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import COMMAND, Cli
 from tests.acceptance.known_web import SITE, crawl_known_web
 from tests.frontier.crawls import crawled
+
+if TYPE_CHECKING:  # importing it takes 0.7 s, which each worker would spend that only looks for tests
+    from mcp import Client
 
 QUOTED = re.compile(
     r"(?P<facts>.*?)\n?The text between .*\n<<<web (?P<mark>\w+)>>>\n(?P<text>.*)\n<<<end of web (?P=mark)>>>",
@@ -48,6 +49,8 @@ class Agent:
         return text
 
     async def ask(self, tool: str, **arguments: Any) -> tuple[bool, str]:
+        from mcp_types import TextContent
+
         result = await self.client.call_tool(tool, arguments)
         (content,) = result.content
         assert isinstance(content, TextContent)
@@ -59,6 +62,8 @@ class Agent:
 
 @asynccontextmanager
 async def an_agent(db: Path) -> AsyncIterator[Agent]:
+    from mcp import Client, StdioServerParameters
+
     server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], "mcp", "--db", str(db)])
     async with Client(server) as client:
         yield Agent(client)
