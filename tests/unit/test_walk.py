@@ -149,7 +149,7 @@ def test_what_is_no_element_is_not_grouped(element: object) -> None:
     from crawler.content import _walk
 
     with pytest.raises(TypeError, match="an href, a rel and a caption"):
-        _walk.group([element], {}.get, {}, [], {}, {}, None)
+        _walk.group([element], len, {}, [], {}, {}, None)
 
 
 def test_a_variable_of_the_environment_keeps_to_python() -> None:
