@@ -146,10 +146,18 @@ class Cluster:
         assert not self.is_over(), ended
 
     def wait_until_taken_over(self, parts: set[int], worker: Worker) -> float:
-        """Until others own all of these; returns how long it has taken, in seconds."""
-        began = time.monotonic()
-        self.wait(lambda: not parts & self.parts_of(worker) and self._are_owned(parts))
-        return time.monotonic() - began
+        """Until others own all of these; returns how long one look at that has taken at most, in seconds."""
+        looked_at, longest_s = time.monotonic(), 0.0
+
+        def is_taken_over() -> bool:
+            nonlocal looked_at, longest_s
+            taken = not parts & self.parts_of(worker) and self._are_owned(parts)
+            longest_s = max(longest_s, time.monotonic() - looked_at)
+            looked_at = time.monotonic()
+            return taken
+
+        self.wait(is_taken_over)
+        return longest_s
 
     def _are_owned(self, parts: set[int]) -> bool:
         owned = "SELECT count(*) FROM parts WHERE part = ANY(?::int[]) AND owner IS NOT NULL AND lease_until > now()"

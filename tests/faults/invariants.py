@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from tests.postgres.sql import rows
 
 _CLOCK_S = 0.005  # what two readings of the clock, and of its fraction in the database, may differ by
 _JITTER_S = 0.02  # what a busy machine adds between a request's sending and the server's reading it
+_ARRIVING = ("pending", "excluded", "fetched", "failed")
 _STATUSES = ("pending", "fetched", "redirected", "excluded", "gone", "failed")
 
 
@@ -28,10 +29,13 @@ class Findings:
     closest_s: float  # between two requests to one host, by the server's log
 
 
-def check(cluster: Cluster) -> Findings:
-    """All of it; fails with what does not hold."""
+def check(cluster: Cluster, *, max_pages: int | None = None) -> Findings:
+    """All of it; fails with what does not hold. `max_pages`: the run was to store no more."""
     db = cluster.db
-    _check_pages(cluster)
+    if max_pages is None:
+        _check_that_all_is_done(cluster)
+    else:
+        _check_grants(db, max_pages)
     _check_counts(db)
     _check_owners(db)
     _check_delays(cluster)
@@ -47,25 +51,46 @@ def check(cluster: Cluster) -> Findings:
     )
 
 
-def _check_pages(cluster: Cluster) -> None:
+def _check_that_all_is_done(cluster: Cluster) -> None:
     """What is reachable is stored, each page in one version; the run is over, and nothing is left to do."""
-    versions = (
-        "SELECT status, (SELECT count(*) FROM pages AS p WHERE p.part = u.part AND p.url_id = u.id) FROM urls AS u"
-    )
-    stored = Counter(rows(cluster.db, f"{versions} WHERE kind = 'page'"))
-    assert stored == {("fetched", 1): cluster.pages}
+    assert _versions(cluster.db) == {("fetched", 1): cluster.pages}
     assert rows(cluster.db, "SELECT id, end_reason, pages FROM runs") == [(1, "complete", cluster.pages)]
     assert rows(cluster.db, "SELECT count(*) FROM arrivals") == [(0,)]
+    assert rows(cluster.db, "SELECT count(*) FROM hosts WHERE next_due_at IS NOT NULL") == [(0,)]
+
+
+def _check_grants(db: str, max_pages: int) -> None:
+    """As many pages are stored as may be, each in one version: what the dead were granted has been used by others, and
+    nothing twice.
+    """
+    versions = _versions(db)
+    assert (versions.pop(("pending", 0)) > 0, versions) == (True, {("fetched", 1): max_pages})
+    assert rows(db, "SELECT id, end_reason, pages, granted FROM runs") == [(1, "max_pages", max_pages, max_pages)]
+    assert rows(db, "SELECT count(*) FROM workers") == [(0,)]
+    assert rows(db, "SELECT count(*) FROM tallies") == [(0,)]
+
+
+def _versions(db: str) -> Counter[tuple[str, int]]:
+    """How many URLs of pages have a status and so many versions."""
+    versions = "SELECT count(*) FROM pages AS p WHERE p.part = u.part AND p.url_id = u.id"
+    return Counter(
+        (status, count) for status, count in rows(db, f"SELECT status, ({versions}) FROM urls AS u WHERE kind = 'page'")
+    )
 
 
 def _check_counts(db: str) -> None:
-    """What is counted as it comes agrees with what there is."""
-    of_hosts = rows(db, "SELECT " + ", ".join(f"sum({status})" for status in _STATUSES) + " FROM hosts")
+    """What is counted as it comes agrees with what there is; what has arrived since the end is yet to be counted."""
+    of_hosts, arrived = _sums(db, "hosts", _STATUSES), _sums(db, "arrivals", _ARRIVING)
     counted = ", ".join(f"count(*) FILTER (WHERE status = '{status}')" for status in _STATUSES)
-    assert of_hosts == rows(db, f"SELECT {counted} FROM urls WHERE kind <> 'robots'")
+    ((*there,),) = rows(db, f"SELECT {counted} FROM urls WHERE kind <> 'robots'")
+    assert [of_hosts[status] + arrived.get(status, 0) for status in _STATUSES] == there
     pages, requests = "SELECT sum(run_pages), sum(run_requests) FROM parts", "SELECT count(*) FROM"
     assert rows(db, pages) == [(*rows(db, f"{requests} pages")[0], *rows(db, f"{requests} fetches")[0])]
-    assert rows(db, "SELECT count(*) FROM hosts WHERE next_due_at IS NOT NULL") == [(0,)]
+
+
+def _sums(db: str, table: str, columns: Sequence[str]) -> dict[str, int]:
+    ((*sums,),) = rows(db, f"SELECT {', '.join(f'coalesce(sum({column}), 0)' for column in columns)} FROM {table}")
+    return dict(zip(columns, sums, strict=True))
 
 
 def _check_owners(db: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults import happenings as happens
 from tests.faults.cluster import a_cluster
+from tests.faults.invariants import check
 from tests.faults.test_faults import SMALL_PARTS, a_crawl, server
 from tests.postgres.instance import Instance
 
@@ -28,7 +29,4 @@ def test_exactly_as_many_pages_are_stored_as_may_be_while_workers_die(server: In
             cluster.wait(lambda pages=pages: cluster.fetched() >= pages)  # type: ignore[misc]
             happens.kill(cluster)
         cluster.finish()
-        assert cluster.fetched() == MAX_PAGES
-        assert cluster.ask("SELECT count(*) FROM pages") == [(MAX_PAGES,)]
-        assert cluster.ask("SELECT end_reason, pages, granted FROM runs") == [("max_pages", MAX_PAGES, MAX_PAGES)]
-        assert cluster.ask("SELECT count(*) FROM workers") == [(0,)]
+        check(cluster, max_pages=MAX_PAGES)

@@ -5,7 +5,9 @@ in peace.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -90,6 +92,29 @@ def test_the_server_crashes(server: Instance, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_workers_that_are_to_leave_just_after_a_crash_of_the_server_leave_in_order(
+    server: Instance, tmp_path: Path
+) -> None:
+    """They have to store what was under way, and to give back what they own: they wait for the server, which is back
+    well before their leases end.
+    """
+    with a_cluster(a_crawl(server, SMALL_PARTS), tmp_path, hosts=24, pages_each=38, delay_s=1.0) as cluster:
+        execute(cluster.db, "UPDATE meta SET lease_s = 30")
+        cluster.begin([cluster.served.url(host) for host in sorted(cluster.served.sites)[::3]])
+        happens.joined(cluster, cluster.join("w1"))
+        cluster.wait_for_pages(0.1)
+        server.stop("immediate")
+        for worker in cluster.workers:
+            worker.send(signal.SIGTERM)
+        time.sleep(3.0)  # more than the grace: they are at what is last by then
+        server.start()
+        for worker in cluster.workers:
+            assert worker.process.wait() == 128 + signal.SIGTERM, worker.said()
+        assert cluster.ask("SELECT count(*) FROM parts WHERE owner IS NOT NULL") == [(0,)]
+        assert cluster.ask("SELECT count(*) FROM workers") == [(0,)]
+
+
+@pytest.mark.slow
 def test_several_things_happen(server: Instance, tmp_path: Path) -> None:
     faults: list[Callable[[Cluster], None]] = [
         happens.lose_a_commit_s_answer,
@@ -104,8 +129,8 @@ def test_several_things_happen(server: Instance, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("time", range(1, 6))
-def test_seven_things_happen_to_twenty_thousand_pages(server: Instance, tmp_path: Path, time: int) -> None:
+@pytest.mark.parametrize("turn", range(1, 6))
+def test_seven_things_happen_to_twenty_thousand_pages(server: Instance, tmp_path: Path, turn: int) -> None:
     faults: list[Callable[[Cluster], None]] = [
         happens.kill,
         happens.freeze_between_news_and_results,

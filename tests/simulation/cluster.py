@@ -2,7 +2,7 @@
 
 The clock goes on in steps only while partitions change hands; else each worker works alone, since nothing that one does
 concerns another. Who owns what is decided as it is in `keeping` and `leases`: by `Ownership.even_out`, which is the
-real one, at each worker's look once a second, and by leases, which are times here.
+real one, at each worker's look once a second and when a lease ends, and by leases, which are times here.
 """
 
 from __future__ import annotations
@@ -126,8 +126,10 @@ class Cluster:
         worker = Worker(ownership, self.progress, self._pace)
         self._members.append(_Member(worker, look_at=self._now + self._chance.uniform(0, _LOOK_S)))
 
-    def _live(self) -> int:
-        return sum(member.alive_until > self._now for member in (*self._members, *self._dead))
+    def _live(self) -> list[int]:
+        """The numbers of those that are counted."""
+        counted = (member for member in (*self._members, *self._dead) if member.alive_until > self._now)
+        return [member.worker.ownership.worker for member in counted]
 
     def _is_settled(self) -> bool:
         """Whether nothing changes hands any more: all have looked since the last change, and own their parts."""
@@ -147,12 +149,18 @@ class Cluster:
             else:
                 self._give_away(member)
                 if now >= member.look_at:
-                    member.look_at = now + _LOOK_S
                     self._look(member)
+                    member.look_at = min(now + _LOOK_S, self._next_end())
+
+    def _next_end(self) -> float:
+        """When the next lease of a dead worker ends, or it counts no more."""
+        ends = [lease.until for lease in self._leases] + [member.alive_until for member in self._dead]
+        return min((end for end in ends if end >= self._now), default=_ALWAYS)
 
     def _look(self, member: _Member) -> None:
-        ownership = member.worker.ownership
-        lacking = ownership.even_out(self._live(), self._chance)
+        ownership, live = member.worker.ownership, self._live()
+        before = sum(number < ownership.worker for number in live)
+        lacking = ownership.even_out(len(live), before, self._chance)
         if leaving := set(self.hosts_of(sorted(ownership.leaving()))):
             member.worker.drop(leaving.__contains__)
         free = [part for part, lease in enumerate(self._leases) if lease.until < self._now]

@@ -47,8 +47,8 @@ async def _entered(control: Control, number: int) -> tuple[Ownership, Leases]:
 async def _even_out(owners: Sequence[tuple[Ownership, Leases]]) -> None:
     """One look of each, twice: who gives away comes before who takes."""
     for _ in range(2):
-        for ownership, leases in owners:
-            lacking = ownership.even_out(len(owners))
+        for before, (ownership, leases) in enumerate(owners):
+            lacking = ownership.even_out(len(owners), before)
             await leases.release(ownership.leaving())
             await leases.claim(lacking)
 

@@ -24,6 +24,7 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 MIN_SERVER = 15  # the oldest that was tried
 
+PATIENCE_S = 0.5  # between two tries to reach the server
 _CONNECT_S = 15.0  # to all of the servers that a URL names
 _IDLE = "idle_in_transaction_session_timeout"  # in milliseconds
 _MOST_CONNECTIONS = 4  # of one process: one for commits, the others for reads beside them

@@ -7,23 +7,26 @@ statements gives up soon. Invariant: one statement at a time, or one short trans
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
 from crawler.errors import DatabaseFailedError
-from crawler.storage.postgres.connection import Connection, connect, explained, worker_settings
+from crawler.storage.postgres.connection import PATIENCE_S, Connection, connect, explained, is_lost, worker_settings
 
 _LOCK_S = 1.0  # a row that somebody holds for longer than this is left for later
 
 
 class Control:
-    """Connected on first use, and anew after the connection was lost. Operations raise `DatabaseFailedError`."""
+    """Connected on first use, and anew after the connection was lost: while `holds`, a server that is away is waited
+    for. Operations raise `DatabaseFailedError`.
+    """
 
-    def __init__(self, db: str, name: str, lease_s: float) -> None:
+    def __init__(self, db: str, name: str, lease_s: float, holds: Callable[[], bool] = lambda: False) -> None:
         self.db = db
+        self._holds = holds
         self._settings = {**worker_settings(name, lease_s), "lock_timeout": f"{int(_LOCK_S * 1000)}ms"}
         self._patience_s = max(lease_s / 2, 2 * _LOCK_S)
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
@@ -62,8 +65,13 @@ class Control:
                     raise
 
     async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self.db, self._settings)
+        while self._connection is None or self._connection.is_closed():
+            try:
+                self._connection = await connect(self.db, self._settings)
+            except Exception as error:
+                if not (is_lost(error) and self._holds()):
+                    raise
+                await asyncio.sleep(PATIENCE_S)
         return self._connection
 
 

@@ -2,12 +2,14 @@
 
 Invariants: what may bring work (arrivals, partitions, notices) is taken up in `turn`, and after the worker has said so
 in its row. A partition is given away once nothing of it is in memory, under way or uncommitted. A worker that has lost
-its connection tries again for as long as it knows that it owns what it owned.
+its connection tries again for as long as it knows that it owns what it owned. What a silent worker owns is taken over
+when its leases end, since each worker looks then.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -27,6 +29,7 @@ from crawler.storage.postgres.workers import Workers
 
 _LOOK_EVERY_S = 1.0
 _FOLD_EVERY_S = 0.25  # where others crawl, too
+_LEAST_S = 0.02  # between two looks, where leases end one after the other
 
 _ANY_ARRIVED = "SELECT 1 FROM arrivals WHERE part = ANY($1::int[]) LIMIT 1"
 
@@ -51,7 +54,7 @@ class Keeper:
         self._workers = workers
         self._leases = leases
         self.clock = DatabaseClock(since_boot)
-        self.notices = Notices(control, self._ownership.lease_s)
+        self.notices = Notices(control, self._ownership.worker, self._ownership.lease_s)
         self.ending = Ending(control, self._ownership.worker)
         self.heard = Heard()
         self.turn = asyncio.Lock()
@@ -63,6 +66,7 @@ class Keeper:
         self.figures: Callable[[], Mapping[str, Any] | None] = lambda: None
         self._closing = asyncio.Event()
         self._renew_at = self._look_at = 0.0  # by the boot clock
+        self._lease_ends_at = math.inf  # of another worker, which has not renewed it so far
 
     @property
     def has_taken_up_all(self) -> bool:
@@ -76,15 +80,17 @@ class Keeper:
     async def run(self) -> None:
         """Until closed. Raises `DatabaseFailedError` where the share cannot be kept, or is lost."""
         while not self._closing.is_set():
+            wait_s = _LOOK_EVERY_S if self.live == 1 else _FOLD_EVERY_S
             try:
                 await self.keep()
+                wait_s = min(wait_s, max(_LEAST_S, self._lease_ends_at - since_boot()))
             except LeaseLostError:
                 raise
             except DatabaseFailedError as error:
                 if not is_locked_out(error) and not self._ownership.may_send():
                     raise
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S if self.live == 1 else _FOLD_EVERY_S):
+                async with asyncio.timeout(wait_s):
                     await self._closing.wait()
 
     async def keep(self) -> None:
@@ -96,7 +102,8 @@ class Keeper:
         if self._store.run_id:
             async with self.turn:
                 await self._fold()
-                if now >= self._look_at:
+                if now >= min(self._look_at, self._lease_ends_at):
+                    self._lease_ends_at = math.inf
                     await self._look()
                     self._look_at = now + min(_LOOK_EVERY_S, self._ownership.lease_s / 4)
             await self._give_away()
@@ -127,6 +134,7 @@ class Keeper:
         self.heard.end(look.stop)
         self.told_until, self.live = look.now, max(1, look.live)
         self.heard.workers(self.live)
+        self._look_when_it_ends(look.next_dies_s)
         if look.is_open:
             await self._share_out(look)
         if self.live > 1:
@@ -135,17 +143,22 @@ class Keeper:
 
     async def _share_out(self, look: Look) -> None:
         """Claim partitions, or begin to give some away, until each worker has an equal number."""
-        lacking = self._ownership.even_out(self.live)
+        lacking = self._ownership.even_out(self.live, look.before)
         if lacking and not self.ending.is_idle_since(look.over_at):
-            await self._claim(lacking)
+            free_in_s = await self._leases.free_in(_LOOK_EVERY_S)
+            if free_in_s == 0:
+                await self._claim(lacking)
+            self._look_when_it_ends(free_in_s)  # others may end a moment later
 
     async def _claim(self, lacking: int) -> None:
-        if not await self._leases.are_free():
-            return
         await self.ending.takes_work(self._store.run_id)
         if await self._leases.claim(lacking):
             self.heard.gained()
             self.changed.set()
+
+    def _look_when_it_ends(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self._lease_ends_at = min(self._lease_ends_at, since_boot() + seconds)
 
     async def _give_away(self) -> None:
         leaving = self._ownership.leaving()

@@ -21,7 +21,10 @@ _HANDFUL = 64  # one row that somebody holds makes all of its statement wait
 _TRUSTED = 0.8  # of a lease: clocks may run at different speeds, and what was admitted is yet to be sent
 
 _FREE = "SELECT part, epoch, clean FROM parts WHERE lease_until < now()"
-_ANY_FREE = "SELECT 1 FROM parts WHERE lease_until < now() AND owner IS DISTINCT FROM $1 LIMIT 1"
+_NEXT_FREE = """
+SELECT extract(epoch FROM greatest(min(lease_until), now()) - now())::float8 FROM parts
+WHERE lease_until < now() + $2::float8 * interval '1 second' AND owner IS DISTINCT FROM $1
+"""
 # The epoch that was read: so `clean`, which was read with it, is that of the owner before.
 _CLAIM = """
 UPDATE parts AS p SET
@@ -81,9 +84,12 @@ class Leases:
             if not await self.claim(lacking):
                 await asyncio.sleep(min(0.25, self._ownership.lease_s / 10))
 
-    async def are_free(self) -> bool:
-        """Whether nobody owns some."""
-        return bool(await self._control.fetch(_ANY_FREE, self._ownership.worker))
+    async def free_in(self, within_s: float) -> float | None:
+        """In how many seconds the first of the leases of others ends, if nobody renews it; 0: one has. None: none does
+        within so many.
+        """
+        ((seconds,),) = await self._control.fetch(_NEXT_FREE, self._ownership.worker, within_s)
+        return None if seconds is None else float(seconds)
 
     async def renew(self) -> None:
         """Own all of them for a whole lease from now on. Raises `LeaseLostError` if one is another's by now."""

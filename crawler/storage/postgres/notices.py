@@ -21,10 +21,17 @@ INSERT INTO notices (id, run_id, kind, data) SELECT id, $1, kind, data
 FROM unnest($2::bigint[], $3::text[], $4::text[]) AS v (id, kind, data)
 """
 _LOOK = """
-SELECT now() AS now, r.stop, r.is_open, r.over_at, (
-    SELECT count(*) FROM workers AS w WHERE w.run_id = r.id AND w.alive_until > now() AND w.leaves = 0
-) AS live, n.id, n.kind, n.data, n.told_at
-FROM runs AS r LEFT JOIN notices AS n
+WITH live AS (
+    SELECT w.id, w.alive_until, (w.started_at, w.id) < (me.started_at, me.id) AS is_before
+    FROM workers AS w LEFT JOIN workers AS me ON me.id = $3
+    WHERE w.run_id = $1 AND w.alive_until > now() AND w.leaves = 0
+), counted AS (
+    SELECT count(*) AS live, count(*) FILTER (WHERE is_before) AS before,
+        extract(epoch FROM min(alive_until) FILTER (WHERE id <> $3) - now())::float8 AS next_dies_s
+    FROM live
+)
+SELECT now() AS now, r.stop, r.is_open, r.over_at, c.live, c.before, c.next_dies_s, n.id, n.kind, n.data, n.told_at
+FROM counted AS c CROSS JOIN runs AS r LEFT JOIN notices AS n
     ON n.run_id = r.id AND n.told_at > now() - $2::float8 * interval '1 second'
 WHERE r.id = $1 ORDER BY n.told_at, n.id
 """
@@ -43,7 +50,9 @@ class Word(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What there is to be seen of the run, at a time of the database: why it is to stop, whether others may join it,
-    since when it is over, how many workers live, and notices of others that were not seen before.
+    since when it is over, how many workers live, and of them entered before this one, in how many seconds the next of
+    the others is taken for dead if it stays silent (None: there are none), and notices of others that were not seen
+    before.
     """
 
     now: datetime
@@ -51,14 +60,17 @@ class Look:
     is_open: bool
     over_at: datetime | None
     live: int
+    before: int
+    next_dies_s: float | None
     told: list[tuple[Word, Any]]
 
 
 class Notices:
     """Those of others, read once each, and one's own, told with the next look."""
 
-    def __init__(self, control: Control, lease_s: float) -> None:
+    def __init__(self, control: Control, worker: int, lease_s: float) -> None:
         self._control = control
+        self._worker = worker
         self._kept_s = lease_s
         self._seen: dict[int, datetime] = {}  # when it was told, by its id
         self._to_tell: list[tuple[Word, Any]] = []
@@ -70,7 +82,7 @@ class Notices:
     async def look(self, run_id: int) -> Look:
         """Tell what is to be told, and see what there is."""
         await self.publish(run_id)
-        rows = await self._control.fetch(_LOOK, run_id, self._kept_s)
+        rows = await self._control.fetch(_LOOK, run_id, self._kept_s, self._worker)
         here = [row for row in rows if row["id"] is not None]
         new = [row for row in here if row["id"] not in self._seen]
         self._seen.update({row["id"]: row["told_at"] for row in here})
@@ -83,6 +95,8 @@ class Notices:
             is_open=bool(run["is_open"]),
             over_at=run["over_at"],
             live=run["live"],
+            before=run["before"],
+            next_dies_s=run["next_dies_s"],
             told=told,
         )
 

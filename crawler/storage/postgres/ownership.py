@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from types import MappingProxyType
@@ -93,11 +92,14 @@ class Ownership:
         self._taken_over.update(taken_over)
         self._counts.update(dict.fromkeys(epochs, 0))
 
-    def even_out(self, live: int, chance: Random = _CHANCE) -> int:
-        """Have an equal part where so many workers live: of what is more, chance takes some, and it leaves these.
-        Returns how many are lacking.
+    def even_out(self, live: int, before: int, chance: Random = _CHANCE) -> int:
+        """Have an equal part where so many workers live, of whom some entered `before` this one: of what is more,
+        chance takes some, and it leaves these. Returns how many are lacking.
+
+        What cannot be divided is for the oldest, one each. So the parts of all make up the whole, none is more than one
+        above another; and where somebody comes or goes, nothing changes hands among the others.
         """
-        fair, active = math.ceil(self.parts / live), self.active()
+        fair, active = self.parts // live + (before < self.parts % live), self.active()
         if len(active) > fair:
             self.leave(chance.sample(active, len(active) - fair))
         return max(0, fair - len(active))

@@ -14,7 +14,7 @@ from crawler.records import HostRecord
 from crawler.storage.columns import host_columns, host_record
 from crawler.storage.known import KnownUrls
 from crawler.storage.postgres.arrivals import ARRIVED, take_arrivals
-from crawler.storage.postgres.connection import Pool, explained, is_lost
+from crawler.storage.postgres.connection import PATIENCE_S, Pool, explained, is_lost
 from crawler.storage.postgres.hosts import HostChanges
 from crawler.storage.postgres.ids import HostKeys
 from crawler.storage.postgres.limits import Limits
@@ -24,7 +24,6 @@ from crawler.storage.postgres.transactions import Execute, Tally, fence, in_tran
 _T = TypeVar("_T")
 
 _MOST = (1 << 31) - 1  # of an int
-_PATIENCE_S = 0.5  # between two tries to reach the server
 
 
 class Session:
@@ -49,10 +48,11 @@ class Session:
         """One statement that changes nothing that only an owner may change."""
         return await self._transact(lambda execute: execute(sql, *parameters))
 
-    async def _steadily(self, work: Callable[[], Awaitable[_T]]) -> _T:
+    async def _steadily(self, work: Callable[[], Awaitable[_T]], may_repeat: Callable[[], bool] = lambda: True) -> _T:
         """What `work` does, tried again while the server cannot be reached, for as long as this process owns what it
         does, and once in any case: a server that is started again, or the one that takes its place, is back before
-        others take over; and only the server knows whether this process has stood still for too long.
+        others take over; and only the server knows whether this process has stood still for too long. `may_repeat`:
+        whether what was tried may be done twice.
         """
         loop = asyncio.get_running_loop()
         ends_at: float | None = None
@@ -61,16 +61,25 @@ class Session:
                 return await work()
             except Exception as error:
                 is_over = ends_at is not None and loop.time() >= ends_at
-                if not is_lost(error) or is_over or self._pool.is_closing():
+                if not is_lost(error) or is_over or self._pool.is_closing() or not may_repeat():
                     raise
             if ends_at is None:
                 ends_at = loop.time() + min(self.ownership.lease_s, self.ownership.remaining_s())
-            await asyncio.sleep(_PATIENCE_S)
+            await asyncio.sleep(PATIENCE_S)
 
     async def _transact(self, work: Callable[[Execute], Awaitable[_T]]) -> _T:
-        """What `work` does, in one transaction, unfenced; it may be begun again."""
+        """What `work` does, in one transaction, unfenced; it may be begun again. Where the server cannot be reached, it
+        has not begun.
+        """
+        has_begun = False
+
+        async def begun(execute: Execute) -> _T:
+            nonlocal has_begun
+            has_begun = True
+            return await work(execute)
+
         with explained(self.db):
-            return await in_transaction(self._pool, work)
+            return await self._steadily(lambda: in_transaction(self._pool, begun), lambda: not has_begun)
 
     async def _transact_fenced(self, parts: Collection[int], work: Callable[[Execute], Awaitable[_T]]) -> _T:
         """The same for what only the owner of these partitions may change, in turn with commits.

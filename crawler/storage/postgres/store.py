@@ -60,7 +60,7 @@ async def open_store(
     lease_s = agreed_s if lease_s is None else lease_s
     async with open_pool(db, worker_settings(name, lease_s)) as pool:
         store = PostgresStore(db, pool, Ownership(secrets.randbits(62), number, since_boot, lease_s))
-        store.control = Control(db, name, lease_s)
+        store.control = Control(db, name, lease_s, store.ownership.may_send)
         yield store
 
 
