@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,12 +19,29 @@ from tests.postgres.server import Server, shared_server
 settings.register_profile("untimed", deadline=None)  # machines are noisy, and the one that runs this may be busy
 settings.load_profile("untimed")
 
+# Bytecode is written even where the environment says otherwise: the tests start hundreds of interpreters, and without
+# it each would compile the crawler, and each worker all of the tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Which store the tests marked `any_store` run on; all others are left out for another than SQLite."""
     parser.addoption(
         "--store", choices=["sqlite", "postgres"], default="sqlite", help="that tests marked any_store use"
     )
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Import all test modules, in each worker from another one on: what one has compiled, the others find compiled."""
+    worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    modules = sorted(Path(__file__).parent.glob("*/test_*.py"))
+    first = len(modules) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for module in modules[first:] + modules[:first]:
+        with suppress(Exception):  # pytest finds it, too, and reports it
+            import_module(f"tests.{module.parent.name}.{module.stem}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

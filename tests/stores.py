@@ -26,3 +26,16 @@ def rows_changed(location: Location, sql: str, *parameters: Any) -> int:
         return postgres.execute(location, sql, *parameters)
     with closing(sqlite3.connect(location)) as connection, connection:
         return connection.execute(sql, parameters).rowcount
+
+
+def stores(location: Location, text: str) -> bool:
+    """Whether the text is anywhere in it, be it in what was deleted, or beside the file."""
+    if isinstance(location, Path):
+        files = location.parent.glob(f"{location.name}*")
+        return any(text.encode() in file.read_bytes() for file in files if file.is_file())
+    tables = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    return any(
+        text in row or text.encode().hex() in row
+        for (table,) in rows(location, tables)
+        for (row,) in rows(location, f"SELECT t::text FROM {table} AS t")
+    )

@@ -64,7 +64,6 @@ _ALL = (
     _listing("gone_urls", "gone", "url status_code fetched_at had_page"),
     _listing("excluded_urls", "excluded", "url reason depth"),
     _listing("exclusions", "", "rule reason urls example_url", ""),
-    _listing("exclusions", "", "rule reason urls example_url", ""),
     _listing("robots_blocked", "robots", "url line rule"),
     _listing("traps", "", "host rule urls example_url", ""),
     _listing("redirect_chains", "redirects", "url hops end_status end_url"),
@@ -72,14 +71,11 @@ _ALL = (
     _listing("stored_pages", "stored", "url status title bytes fetched_at"),
     _listing("page_versions", "versions", "url seen_at run_id newest bytes title"),
     _listing("changes", "", "at change url run_id detail"),
-    _listing("change_feed", "", "change_id at change url run_id detail"),
     _listing("change_feed", "feed", "at change url detail run_id"),
     _listing("broken_links", "broken", "page_url anchor target_url cause", "page_url"),
     _listing("broken_resources", "", "page_url kind url cause", "page_url"),
-    _listing("checked_urls", "checked", "url kind verdict cause checked_at"),
-    _listing("broken_fragments", "fragments", "page_url anchor fragment target_url", "page_url"),
-    _listing("broken_resources", "", "page_url kind url cause", "page_url"),
     _listing("checked_urls", "checks", "url kind verdict cause end_url checked_at flaky"),
+    _listing("broken_fragments", "fragments", "page_url anchor fragment target_url", "page_url"),
     _listing("outlinks", "links", "page_url target_url anchor status", "page_url"),
     _listing("inlinks", "", "target_url page_url anchor", "target_url"),
     _listing("link_details", "", "page_url target_url fragment anchor", "page_url"),
@@ -90,10 +86,8 @@ _ALL = (
     _listing("duplicate_titles", "", "url title copies"),
     _listing("missing_titles", "", "url depth"),
     _listing("long_titles", "", "url length title"),
-    _listing("long_titles", "", "url length title"),
     _listing("missing_descriptions", "", "url title"),
     _listing("duplicate_descriptions", "", "url description copies"),
-    _listing("long_descriptions", "", "url length description"),
     _listing("long_descriptions", "", "url length description"),
     _listing("invalid_json_ld", "", "url place script"),
     _listing("slow_pages", "slow", "url elapsed_s bytes seen_at"),
@@ -102,15 +96,11 @@ _ALL = (
     _listing("canonical_problems", "canonical", "url canonical_url problem reason"),
     _listing("hreflang_problems", "hreflang", "url language alternate_url problem"),
     _listing("sitemap_problems", "", "url problem reason sitemap_url"),
-    _listing("invalid_json_ld", "", "url place script"),
-    _listing("mixed_content", "mixed", "page_url kind url", "page_url"),
-    _listing("missing_security_headers", "security", "host header pages example_url", ""),
     _listing("mixed_content", "", "page_url kind url", "page_url"),
     _listing("missing_security_headers", "", "host header pages example_url", ""),
     _listing("alternates", "", "page_url kind language url", "page_url"),
     _listing("resources", "", "page_url kind url alt", "page_url"),
     _listing("sitemap_urls", "sitemaps", "url status lastmod sitemap_url"),
-    _listing("sitemap_problems", "", "url problem reason sitemap_url"),
     _listing("extraction_problems", "extraction", "rule url problem lacking"),
     _listing("attempts", "fetches", "started_at url status_code failure elapsed_s bytes"),
     _listing("response_headers", "headers", "url name value"),
@@ -200,12 +190,14 @@ class Question:
         chosen = where(conditions)
         columns = ", ".join(f'v."{name}"' for name in self.selected)
         limit, limited = (" LIMIT ?", (self.limit,)) if self.limit is not None else ("", ())
-        sql = f"SELECT {columns} FROM {listing.name} AS v{chosen.sql}{self._order()}{limit}"  # noqa: S608 - our names
+        sql = f"SELECT {columns} FROM {listing.name} AS v{chosen.sql}{self._order(dialect)}{limit}"  # noqa: S608 - our names
         return Condition(sql, chosen.parameters + limited)
 
-    def _order(self) -> str:
+    def _order(self, dialect: Dialect) -> str:
+        """Rows that are alike in that column come from SQLite in one order each time; from PostgreSQL by their URLs."""
         if self.sort is None:
             return ""
-        return (
-            f' ORDER BY v."{self.sort.removeprefix("-")}" {"DESC" if self.sort.startswith("-") else "ASC"} NULLS LAST'
-        )
+        direction = "DESC" if self.sort.startswith("-") else "ASC"
+        order = f' ORDER BY v."{self.sort.removeprefix("-")}" {direction} NULLS LAST'
+        about = self.listing.about if dialect is Dialect.POSTGRES else ""
+        return f'{order}, v."{about}"' if about else order

@@ -137,7 +137,7 @@ async def _references(reader: PostgresReader) -> Findings:
     for table, other, key in _NAMED:
         lost = f"SELECT t.part FROM {table} AS t WHERE NOT EXISTS (SELECT 1 FROM {other} AS o WHERE {key})"  # noqa: S608
         async for (part,) in _each(reader, lost):
-            yield f"a row of {table} in partition {part} names one of {other} that is not there"
+            yield f"a row of {table} names one of {other} that is not there (partition {part})"
     for table in _OF_HOSTS:
         host = "id" if table == "hosts" else "host_id"
         strayed = f"SELECT part, {host} FROM {table} WHERE part <> {_PART.format(host)}"  # noqa: S608 - our own names

@@ -48,7 +48,7 @@ async def _verify(db: Location, *, as_json: bool) -> list[Checked]:
             async for one in checks:
                 found.append(one)
                 if not as_json:
-                    for line in told(one):
+                    for line in told(one, db):
                         sys.stdout.write(f"{line}\n")  # not `typer.echo`, which the spinner could not make way for
                         sys.stdout.flush()
     return found

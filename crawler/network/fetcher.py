@@ -175,13 +175,14 @@ class HttpFetcher:
         forwarder = self._forwarder(attempt)
         if forwarder is not None:
             headers = {**authorization(forwarder), **(headers or {})}
-        async with self._session.request(
+        answer = await self._session.request(
             method,
             request_target(attempt.url),
             headers=headers,
             proxy=None if forwarder is None else forwarder.name,
             allow_redirects=False,
-        ) as answer:
+        )
+        try:
             if answer.status == 407 and forwarder is not None:
                 answer.close()
                 raise demands_credentials(forwarder)
@@ -195,6 +196,9 @@ class HttpFetcher:
             if body is None:
                 await drain_body(answer, attempt, self._rate)
             return _response(attempt, answer, body)
+        finally:
+            if not answer.closed:  # as it is with its last byte
+                answer.release()
 
     async def _read(self, answer: aiohttp.ClientResponse, attempt: Attempt, share: Share | None) -> Body | None:
         """The body; None where it is not wanted. What came stays in the `share`, if there is one."""

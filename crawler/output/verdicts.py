@@ -14,7 +14,7 @@ _LABEL = 11  # cells
 _MAX_TEXT = 300  # cells
 _NOUNS = {
     "structure": "page of the file",
-    "schema": "table, index or trigger",
+    "schema": "table, index or {other}",
     "references": "row",
     "hosts": "host",
     "urls": "URL",
@@ -27,7 +27,7 @@ _NOUNS = {
 }
 _PLURALS = {
     "structure": "pages of the file",
-    "schema": "tables, indexes and triggers",
+    "schema": "tables, indexes and {other}s",
     "pages": "versions of pages",
     "extracts": "rows of extraction rules",
     "bodies": "bodies",
@@ -35,9 +35,11 @@ _PLURALS = {
 }
 
 
-def told(one: Checked) -> Iterator[str]:
-    """A line for a check, and some of what is wrong."""
-    looked_at = counted(one.rows, _NOUNS[one.name], _PLURALS.get(one.name))
+def told(one: Checked, db: Location) -> Iterator[str]:
+    """A line for a check of that database, and some of what is wrong."""
+    other = "trigger" if isinstance(db, Path) else "view"
+    noun, plural = _NOUNS[one.name], _PLURALS.get(one.name)
+    looked_at = counted(one.rows, noun.format(other=other), plural and plural.format(other=other))
     if not one.wrong:
         yield f"{one.name:{_LABEL}} sound      {looked_at}"
         return

@@ -22,8 +22,11 @@ import pytest
 
 from crawler import CrawlConfig, NetworkConfig, PolitenessConfig, ScopeConfig
 from crawler.fakeweb import Answer, FakeWeb, Request, Served, Site
+from crawler.location import location
+from crawler.storage.copying.copying import copy_crawl
 from tests.acceptance.forkserver import fork_server
-from tests.stores import Location, rows, rows_changed
+from tests.postgres.server import Server, copy_over
+from tests.stores import Location, rows, rows_changed, stores
 
 OPTIONS = ("-W", "error::ResourceWarning")
 COMMAND = (sys.executable, *OPTIONS, "-m", "crawler")
@@ -118,6 +121,30 @@ class Cli:
         """Run a statement on the database."""
         rows_changed(self.db, sql, *parameters)
 
+    def options(self) -> dict[str, Any]:
+        """Those of the last run, as they are stored."""
+        return dict(json.loads(self.rows("SELECT options FROM runs ORDER BY id DESC LIMIT 1")[0]))
+
+    def assert_sound(self, *made_up: str) -> None:
+        """`crawler verify` finds nothing wrong, but for checks of what the test has made up; SQLite itself neither."""
+        if isinstance(self.db, Path):
+            assert self.rows("PRAGMA integrity_check") == ["ok"]
+            assert self.rows("PRAGMA foreign_key_check") == []
+        found = json.loads(self.command("verify", "--json", "--db", str(self.db), status=None).out)
+        wrong = {check["name"]: check["examples"] for check in found["checks"] if check["wrong"]}
+        assert wrong.keys() <= set(made_up), wrong
+
+    def stores_nowhere(self, text: str) -> bool:
+        """Neither in the database nor in any file of the folder."""
+        files = (file for file in self.folder.iterdir() if file.is_file())
+        return not stores(self.db, text) and all(text.encode() not in file.read_bytes() for file in files)
+
+    def has_anything(self) -> bool:
+        """Whether there is a file or, in the database, a table."""
+        if isinstance(self.db, Path):
+            return self.db.exists()
+        return bool(self.rows("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'")[0])
+
     def has_begun(self) -> bool:
         """Whether there is a crawl in the database."""
         if isinstance(self.db, Path):
@@ -134,9 +161,13 @@ class Cli:
         """As if so much time had passed since what has run, and for what is planned."""
         let_pass(self.db, seconds)
 
-    def take_over(self, other: Cli) -> None:
-        """Begin with what another command line has crawled; the module's tests share that crawl, each has its copy."""
-        with closing(sqlite3.connect(other.db)) as crawled, closing(sqlite3.connect(self.db)) as copy:
+    def take_over(self, other: Cli | Location) -> None:
+        """Begin with what another has crawled; the module's tests share that crawl, each has its copy."""
+        source = other.db if isinstance(other, Cli) else other
+        if not isinstance(self.db, Path):
+            copy_over(self.db, str(source))
+            return
+        with closing(sqlite3.connect(source)) as crawled, closing(sqlite3.connect(self.db)) as copy:
             crawled.backup(copy)
 
     def pages(self) -> list[str]:
@@ -161,10 +192,10 @@ def on_a_terminal(arguments: Sequence[str], *, cwd: Path | None = None, **enviro
     return shown.decode()
 
 
-def library_config(served: Served, db: Path) -> CrawlConfig:
+def library_config(served: Served, db: Location) -> CrawlConfig:
     """For a crawl of that web by the library, as fast as it goes."""
     return CrawlConfig(
-        db=db,
+        db=db,  # type: ignore[arg-type]  # text is as good
         scope=ScopeConfig(guess_sitemap=False),
         politeness=PolitenessConfig(delay_s=0),
         network=NetworkConfig(dns_server=served.dns, allow_private=LOOPBACK[1:]),
@@ -222,6 +253,45 @@ def cli(tmp_path: Path, request: pytest.FixtureRequest) -> Cli:
     if request.config.getoption("store") == "postgres":
         return Cli(tmp_path, request.getfixturevalue("crawl_database"))
     return Cli(tmp_path)
+
+
+@pytest.fixture
+def no_crawl(tmp_path: Path, request: pytest.FixtureRequest) -> Cli:
+    """The command line where no crawl has ever begun: without a file, or with a database that has no tables yet."""
+    if request.config.getoption("store") == "postgres":
+        return Cli(tmp_path, request.getfixturevalue("empty_database"))
+    return Cli(tmp_path)
+
+
+class Places:
+    """Where the crawls of a module are: files or, with `--store postgres`, databases that are dropped in the end."""
+
+    def __init__(self, request: pytest.FixtureRequest, until_end: ExitStack) -> None:
+        self._server: Server | None = None
+        if request.config.getoption("store") == "postgres":
+            self._server, self._template = (request.getfixturevalue(name) for name in ("postgres", "crawl_template"))
+        self._until_end = until_end
+
+    def cli(self, folder: Path) -> Cli:
+        """The command line with an empty place."""
+        if self._server is None:
+            return Cli(folder)
+        return Cli(folder, self._until_end.enter_context(self._server.database(self._template)))
+
+    def of(self, file: Path) -> Location:
+        """Where the crawl of a file is: there or, copied, in a database."""
+        if self._server is None:
+            return file
+        url = self._until_end.enter_context(self._server.database())
+        asyncio.run(copy_crawl(file, location(url), lambda _what, _done, _total: None))
+        return url
+
+
+@pytest.fixture(scope="module")
+def places(request: pytest.FixtureRequest) -> Iterator[Places]:
+    """For crawls that a module's tests share."""
+    with ExitStack() as until_end:
+        yield Places(request, until_end)
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ import pytest
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import COMMAND, LOOPBACK, Cli, Gate, Serve, wait_for, wait_for_requests
 
+# Marked `sqlite`: what is refused before any store is looked at; the lock's file, and links to the database.
+pytestmark = pytest.mark.any_store
+
 
 def cron(cli: Cli, served: Served, *arguments: str) -> subprocess.Popen[str]:
     """As cron starts it: a shell, hardly any environment, no terminal, another folder."""
@@ -122,6 +125,7 @@ def test_who_waits_can_be_stopped(cli: Cli, busy: Served) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("text", ["", "perhaps", "skip:1m", "wait:", "wait:soon", "fail:1"])
 def test_what_if_running_does_not_take_is_a_usage_error(cli: Cli, text: str) -> None:
     outcome = cli.crawl(None, "https://example.com/", "--if-running", text, status=2)
@@ -185,6 +189,7 @@ def test_a_json_log_is_events_alone_and_its_end_has_the_summary(cli: Cli, serve:
     assert outcome.out == ""
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -210,7 +215,9 @@ def test_a_crawl_is_ended_early_and_cleanly_from_elsewhere(cli: Cli, serve: Serv
     crawler = cli.start(served, served.url("a.test"), "--delay", "0.05")
     wait_for_requests(served, 10)
     if by_command:
-        assert f"process {crawler.pid}" in cli.command("stop", "--db", str(cli.db)).out
+        holder = f"process {crawler.pid}" if isinstance(cli.db, Path) else "run 1"
+        told = f"stopping the crawl that uses {cli.db} ({holder}); it finishes its requests in flight first\n"
+        assert cli.command("stop", "--db", str(cli.db)).out == told
     else:
         crawler.send_signal(signal.SIGHUP)
     _out, err = crawler.communicate(timeout=20)
@@ -219,6 +226,7 @@ def test_a_crawl_is_ended_early_and_cleanly_from_elsewhere(cli: Cli, serve: Serv
     assert 5 < len(cli.pages()) < 1000
 
 
+@pytest.mark.sqlite
 def test_nobody_is_stopped_whose_number_a_dead_crawl_had(cli: Cli) -> None:
     cli.crawl(None, "http://127.0.0.1:9/", "--retries", "0", "--quiet", status=4)
     with subprocess.Popen(["sleep", "60"]) as innocent:
@@ -229,6 +237,7 @@ def test_nobody_is_stopped_whose_number_a_dead_crawl_had(cli: Cli) -> None:
         innocent.kill()
 
 
+@pytest.mark.sqlite
 def test_a_database_with_two_names_is_one(cli: Cli, serve: Serve, gate: Gate) -> None:
     """A link from another folder: one lock, one inbox, and SQLite's files beside the database itself."""
     web = FakeWeb()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+import pytest
+
 from crawler.fakeweb import Answer, FakeWeb, Served
 from tests.acceptance.conftest import OPTIONS, Cli, Serve
 from tests.pdf_files import a_pdf
+
+pytestmark = pytest.mark.any_store
 
 FAST = ("--delay", "0", "--concurrency", "16")
 WITHOUT_PDF = "import sys; sys.modules['pypdfium2'] = None; from crawler.cli import main; main()"

@@ -15,6 +15,8 @@ import pytest
 from crawler.fakeweb import Answer, FakeWeb, Served
 from tests.acceptance.conftest import LOOPBACK, Cli
 
+pytestmark = pytest.mark.any_store
+
 Serve = Callable[[FakeWeb], Served]
 
 

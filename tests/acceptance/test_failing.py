@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
+
 from crawler.archive.archive import open_crawl
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import Cli
 from tests.acceptance.test_metrics import read
+
+pytestmark = pytest.mark.any_store
 
 Serve = Callable[[FakeWeb], Served]
 

@@ -7,10 +7,9 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
+from asyncio import to_thread
 from collections import Counter
-from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -22,25 +21,29 @@ from crawler.errors import UsageError
 from crawler.fakeweb import FakeWeb
 from crawler.output.tables import Kind, column
 from crawler.storage.location import database_at
-from tests.acceptance.conftest import COMMAND, Cli, Gate, Serve, on_a_terminal, wait_for
+from tests.acceptance.conftest import COMMAND, Cli, Gate, Places, Serve, on_a_terminal, wait_for
 from tests.acceptance.known_web import EVIL, EVIL_SHOWN, SITE, crawl_known_web
 from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, old_web
 from tests.benchmarks.million import make
 from tests.frontier.crawls import DAY_S, NIGHT
+from tests.stores import Location, rows
+
+# Marked `sqlite`: what asks no database, and a file of an older version.
+pytestmark = pytest.mark.any_store
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def known(tmp_path_factory: pytest.TempPathFactory, places: Places) -> Location:
     db = tmp_path_factory.mktemp("known") / "crawl.db"
     crawl_known_web(db)
-    return db
+    return places.of(db)
 
 
 class Lists:
     """`crawler list` on the known crawl."""
 
-    def __init__(self, cli: Cli, db: Path) -> None:
+    def __init__(self, cli: Cli, db: Location) -> None:
         self._cli, self._db = cli, db
 
     def __call__(self, *arguments: str) -> list[str]:
@@ -60,19 +63,21 @@ class Lists:
 
 
 @pytest.fixture
-def lists(cli: Cli, known: Path) -> Lists:
+def lists(cli: Cli, known: Location) -> Lists:
     return Lists(cli, known)
 
 
 # --- the table of views -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite
 def test_every_view_can_be_listed_by_one_name_or_another() -> None:
     assert set(LISTINGS) == set(all_views())
     taken = Counter(word for one in LISTINGS.values() for word in (one.name, *one.aliases))
     assert set(taken.values()) == {1}
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("name", LISTINGS)
 def test_what_people_see_of_a_view_are_columns_of_it(name: str) -> None:
     listing, columns = LISTINGS[name], all_views()[name].columns
@@ -82,6 +87,7 @@ def test_what_people_see_of_a_view_are_columns_of_it(name: str) -> None:
     assert listing.about in (*columns, "")
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("name", LISTINGS)
 def test_what_a_column_holds_is_what_is_documented_of_it(name: str) -> None:
     documented = {
@@ -96,6 +102,7 @@ def test_what_a_column_holds_is_what_is_documented_of_it(name: str) -> None:
         assert by_text == by_name or (by_text is None and by_name not in documented), column_name
 
 
+@pytest.mark.sqlite
 def test_without_a_view_it_prints_the_table_of_views(cli: Cli) -> None:
     lines = [line.split("\t") for line in cli.command("list").out.splitlines()]
     assert [name for name, _aliases, _summary in lines] == list(LISTINGS)
@@ -129,7 +136,7 @@ def test_a_view_goes_by_its_name_and_by_its_alias(lists: Lists, name: str) -> No
         ("duplicate-titles", {"/same-1", "/same-2"}),
         ("missing-descriptions", {"/docs/", "/docs/a", "/evil", "/same-1", "/same-2", "/shaky", "/orphan"}),
         ("pages", {"/", "/docs/", "/docs/a", "/evil", "/same-1", "/same-2", "/shaky", "/orphan"}),
-        ("broken-fragments", {"/docs/"}),
+        pytest.param("broken-fragments", {"/docs/"}, marks=pytest.mark.sqlite),  # is asked of a file alone
         ("pending", set()),
         ("runs", {"1", "2"}),
         ("hosts", {"example.com", "other.test"}),
@@ -160,13 +167,10 @@ def test_programs_get_every_column_and_raw_values(lists: Lists) -> None:
     assert rows == [{name: "" if value is None else str(value) for name, value in row.items()}]
 
 
-def test_hashes_are_hexadecimal_and_json_is_json(lists: Lists, known: Path) -> None:
+def test_hashes_are_hexadecimal_and_json_is_json(lists: Lists, known: Location) -> None:
     row = json.loads(lists("pages", "--url", f"{SITE}/", "--json")[0])
-    with closing(sqlite3.connect(known)) as connection:
-        [(hash_hex,)] = connection.execute(
-            "SELECT lower(hex(content_hash)) FROM current_pages WHERE url = ?", (row["url"],)
-        )
-    assert row["content_hash"] == hash_hex
+    [(content_hash,)] = rows(known, "SELECT content_hash FROM current_pages WHERE url = ?", row["url"])
+    assert row["content_hash"] == content_hash.hex()
     assert row["headings"] == [[1, "Home"]]
 
 
@@ -222,7 +226,7 @@ def test_what_a_view_cannot_do_is_refused_in_one_line(lists: Lists, arguments: l
     assert says in lists.refused(*arguments)
 
 
-def test_no_rows_are_no_error(cli: Cli, known: Path, lists: Lists) -> None:
+def test_no_rows_are_no_error(cli: Cli, known: Location, lists: Lists) -> None:
     assert lists("pending") == []
     assert lists("pending", "--format", "csv")[0].startswith("url,host,")
     shown = on_a_terminal([*COMMAND, "list", "pending", "--db", str(known)])
@@ -237,7 +241,7 @@ def test_a_database_that_is_not_there_is_named(cli: Cli) -> None:
 # --- harm, and company ------------------------------------------------------------------------------------------------
 
 
-def test_text_from_the_web_does_nothing_to_a_terminal_a_spreadsheet_or_a_program(lists: Lists, known: Path) -> None:
+def test_text_from_the_web_does_nothing_to_a_terminal_a_spreadsheet_or_a_program(lists: Lists, known: Location) -> None:
     evil = ("--url", f"{SITE}/evil", "--columns", "title")
     assert lists("pages", *evil) == [EVIL_SHOWN]
     shown = on_a_terminal([*COMMAND, "list", "pages", *evil, "--db", str(known)], NO_COLOR="1")
@@ -248,7 +252,7 @@ def test_text_from_the_web_does_nothing_to_a_terminal_a_spreadsheet_or_a_program
     assert "\x1b" not in cell
 
 
-def test_a_terminal_gets_a_table_that_fits_it(known: Path) -> None:
+def test_a_terminal_gets_a_table_that_fits_it(known: Location) -> None:
     for width in (40, 80, 140):
         command = [*COMMAND, "list", "broken", "--db", str(known)]
         lines = on_a_terminal(command, COLUMNS=str(width), NO_COLOR="1").replace("\r", "").splitlines()
@@ -258,9 +262,10 @@ def test_a_terminal_gets_a_table_that_fits_it(known: Path) -> None:
         assert max(map(len, lines)) <= width
 
 
-async def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
-    db = tmp_path / "crawl.db"
-    await make(db, 1000)  # whose links are more than fit into a pipe
+async def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path, places: Places) -> None:
+    file = tmp_path / "crawl.db"
+    await make(file, 1000)  # whose links are more than fit into a pipe
+    db = await to_thread(places.of, file)
     line = " ".join(COMMAND)
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{line} list outlinks --db {db} | head -1"],
@@ -282,13 +287,14 @@ def test_it_lists_what_is_committed_while_a_crawl_runs(cli: Cli, serve: Serve, g
         return outcome.out.split()
 
     try:
-        wait_for(lambda: cli.db.exists() and pages() == ["Home"])
+        wait_for(lambda: cli.has_begun() and pages() == ["Home"])
         assert running.poll() is None
     finally:
         gate.open()
         running.communicate()
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 async def test_a_crawl_of_an_old_version_is_listed_once_it_is_upgraded(cli: Cli, serve: Serve) -> None:
     restore("database_0_1_0.sql", PORT, cli.db, serve(old_web(2)))
@@ -302,20 +308,16 @@ async def test_a_crawl_of_an_old_version_is_listed_once_it_is_upgraded(cli: Cli,
 
 
 @pytest.mark.thorough
-def test_ctrl_c_ends_a_long_query_at_once(tmp_path: Path, known: Path) -> None:
+def test_ctrl_c_ends_a_long_query_at_once(cli: Cli, known: Location) -> None:
     """A page names another as its translation 50,000 times, and that one it after 50,000: comparing takes an hour."""
-    db = tmp_path / "crawl.db"
+    cli.take_over(known)
     home, docs = f"{SITE}/", f"{SITE}/docs/"
-    with closing(sqlite3.connect(known)) as source, closing(sqlite3.connect(db)) as copy, copy:
-        source.backup(copy)
-        for page, alternates in ((home, [docs] * 50_000), (docs, [docs] * 50_000 + [home])):
-            named = [[url, "hreflang", "en", None, None] for url in alternates]
-            copy.execute(
-                "UPDATE pages SET alternates = ? WHERE id = (SELECT page_id FROM urls WHERE url = ?)",
-                (json.dumps(named), page),
-            )
+    for page, alternates in ((home, [docs] * 50_000), (docs, [docs] * 50_000 + [home])):
+        named = [[url, "hreflang", "en", None, None] for url in alternates]
+        newest = "id = (SELECT page_id FROM urls WHERE url = ?)"
+        cli.change(f"UPDATE pages SET alternates = ? WHERE {newest}", json.dumps(named), page)
     running = subprocess.Popen(
-        [*COMMAND, "list", "hreflang", "--db", str(db)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "list", "hreflang", "--db", str(cli.db)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert running.stderr is not None
     assert "hreflang_problems: all rows are read before the first is printed" in running.stderr.readline()
@@ -327,11 +329,11 @@ def test_ctrl_c_ends_a_long_query_at_once(tmp_path: Path, known: Path) -> None:
 # --- from Python ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_library_lists_the_same(known: Path) -> None:
+async def test_the_library_lists_the_same(known: Location) -> None:
     async with open_crawl(known) as archive:
-        rows = [row async for row in archive.rows("broken", columns=("target_url", "cause"), sort="-cause", limit=2)]
-        assert rows[0]["cause"].startswith("redirect loop: ")
-        assert rows[1] == {"target_url": f"{SITE}/leaving", "cause": "http 410"}
+        found = [row async for row in archive.rows("broken", columns=("target_url", "cause"), sort="-cause", limit=2)]
+        assert found[0]["cause"].startswith("redirect loop: ")
+        assert found[1] == {"target_url": f"{SITE}/leaving", "cause": "http 410"}
         chosen = [row["url"] async for row in archive.rows("excluded", host="example.com", url="*/private/*")]
         assert chosen == [f"{SITE}/private/1"]
         assert sorted([row["change"] async for row in archive.rows("changes", run=2)]) == ["changed", "gone"]

@@ -11,6 +11,8 @@ from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import Cli, Serve
 from tests.integration.proxies import Proxy
 
+pytestmark = pytest.mark.any_store
+
 
 def _web() -> FakeWeb:
     web = FakeWeb()
@@ -31,10 +33,9 @@ async def test_a_crawl_goes_through_the_proxy_and_keeps_its_secret(cli: Cli, ser
     assert len(served.log) == 11
     assert served.connections <= proxy.connections <= 4
     assert outcome.summary["connections_opened"] == proxy.connections
-    assert cli.rows("SELECT options ->> '$.network.proxy' FROM runs") == [proxy.url(scheme)]
+    assert cli.options()["network"]["proxy"] == proxy.url(scheme)
     assert all("do-not-store-me" not in str(hit.headers) and "proxy" not in str(hit.headers) for hit in served.log)
-    stored = b"".join(path.read_bytes() for path in cli.folder.iterdir())
-    assert b"do-not-store-me" not in stored
+    assert cli.stores_nowhere("do-not-store-me")
     assert "do-not-store-me" not in outcome.out + outcome.err
 
 
@@ -60,12 +61,12 @@ def test_a_proxy_that_is_down_is_said_once_and_the_next_run_finds_all_pages_pend
     assert len(cli.pages()) == 11
 
 
-def test_a_proxy_that_cannot_be_used_is_refused_before_anything_is_opened(cli: Cli) -> None:
-    outcome = cli.crawl(None, "https://a.test/", "--proxy", "ftp://me:s3cret@127.0.0.1:21", status=2)
+def test_a_proxy_that_cannot_be_used_is_refused_before_anything_is_opened(no_crawl: Cli) -> None:
+    outcome = no_crawl.crawl(None, "https://a.test/", "--proxy", "ftp://me:s3cret@127.0.0.1:21", status=2)
     assert len(outcome.err.strip().splitlines()) == 1
     assert "--proxy takes the URL of a proxy" in outcome.err
     assert "s3cret" not in outcome.err
-    assert not cli.db.exists()
+    assert not no_crawl.has_anything()
 
 
 def test_another_proxy_than_in_the_last_run_is_shown_without_its_password(cli: Cli, serve: Serve) -> None:

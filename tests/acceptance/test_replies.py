@@ -8,6 +8,8 @@ from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import Cli
 from tests.hostile.web import answering
 
+pytestmark = pytest.mark.any_store
+
 PAGE = b"Content-Type: text/html\r\nContent-Length: 16\r\n\r\n<title>T</title>"
 
 

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from crawler import UsageError, open_crawl
-from tests.acceptance.conftest import COMMAND, Cli, on_a_terminal
+from tests.acceptance.conftest import COMMAND, Cli, Places, on_a_terminal
 from tests.acceptance.known_web import EVIL, EVIL_SHOWN, SITE, crawl_known_web
 from tests.frontier.crawls import DAY_S, NIGHT
+from tests.stores import Location
+
+pytestmark = pytest.mark.any_store
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def known(tmp_path_factory: pytest.TempPathFactory, places: Places) -> Location:
     db = tmp_path_factory.mktemp("known") / "crawl.db"
     crawl_known_web(db)
-    return db
+    return places.of(db)
 
 
 class Shown:
     """`crawler show` on the known crawl."""
 
-    def __init__(self, cli: Cli, db: Path) -> None:
+    def __init__(self, cli: Cli, db: Location) -> None:
         self._cli, self._db = cli, db
 
     def __call__(self, *arguments: str) -> str:
@@ -38,7 +40,7 @@ class Shown:
 
 
 @pytest.fixture
-def shown(cli: Cli, known: Path) -> Shown:
+def shown(cli: Cli, known: Location) -> Shown:
     return Shown(cli, known)
 
 
@@ -116,8 +118,8 @@ def test_an_unknown_url_is_told_with_what_may_be_meant(shown: Shown, written: st
     assert f"did you mean {meant}" in line
 
 
-def test_nothing_is_guessed_for_another_site_and_what_is_no_url_is_refused(shown: Shown) -> None:
-    assert shown.refused("https://unknown.test/").endswith("crawl.db")
+def test_nothing_is_guessed_for_another_site_and_what_is_no_url_is_refused(shown: Shown, known: Location) -> None:
+    assert shown.refused("https://unknown.test/").endswith(f" {known}")
     assert "is not an http(s) URL" in shown.refused("mailto:me@example.com")
     assert "empty" in shown.refused("")
 
@@ -174,7 +176,7 @@ def test_what_there_is_not_is_told_in_one_line(shown: Shown, arguments: list[str
 
 
 @pytest.mark.parametrize("option", ["", "--text", "--html", "--links"])
-def test_a_page_does_nothing_to_a_terminal(known: Path, option: str) -> None:
+def test_a_page_does_nothing_to_a_terminal(known: Location, option: str) -> None:
     command = [*COMMAND, "show", f"{SITE}/evil", *filter(None, [option]), "--db", str(known)]
     screen = on_a_terminal(command, NO_COLOR="1", COLUMNS="80")
     assert EVIL_SHOWN in screen
@@ -187,7 +189,7 @@ def test_what_is_piped_is_exact(shown: Shown) -> None:
     assert json.loads(shown(f"{SITE}/evil", "--json"))["page"]["title"] == EVIL
 
 
-def test_it_fits_its_terminal(known: Path) -> None:
+def test_it_fits_its_terminal(known: Location) -> None:
     for width in (60, 80, 140):
         screen = on_a_terminal([*COMMAND, "show", f"{SITE}/", "--db", str(known)], COLUMNS=str(width), NO_COLOR="1")
         lines = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in screen.replace("\r", "").splitlines()]
@@ -195,7 +197,7 @@ def test_it_fits_its_terminal(known: Path) -> None:
         assert len(lines) < 45
 
 
-async def test_the_library_tells_the_same(known: Path) -> None:
+async def test_the_library_tells_the_same(known: Location) -> None:
     async with open_crawl(known) as archive:
         assert await archive.find("example.com/docs/#top") == f"{SITE}/docs/"
         assert await archive.guesses("http://www.example.com/docs") == [f"{SITE}/docs/"]

@@ -19,6 +19,9 @@ PAGES = 5
 # Ctrl-C at the moment at which a module begins to be imported, while the program starts.
 INTERRUPTED = """
 import signal, sys
+
+# Marked `sqlite`: what ends before any store is looked at.
+pytestmark = pytest.mark.any_store
 class CtrlC:
     def find_spec(self, name, path, target=None):
         if name == {module!r}:
@@ -104,11 +107,13 @@ def test_a_terminal_that_is_closed_does_not_end_the_crawl(cli: Cli, serve: Serve
     assert len(cli.pages()) == 1
 
 
+@pytest.mark.sqlite
 def test_an_error_that_nobody_reads_keeps_its_status(cli: Cli) -> None:
     for redirection in ("2>&-", "2>/dev/full"):
         cli.run(["sh", "-c", f'"$@" {redirection}', "sh", *COMMAND, "crawl", "ftp://a.test/"], status=2)
 
 
+@pytest.mark.sqlite
 def test_seeds_from_a_closed_standard_input_are_a_usage_error(cli: Cli) -> None:
     outcome = cli.run(["sh", "-c", '"$@" <&-', "sh", *COMMAND, "crawl", "-"], status=2)
     assert outcome.err.count("\n") == 1
@@ -116,17 +121,17 @@ def test_seeds_from_a_closed_standard_input_are_a_usage_error(cli: Cli) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(
-    "arguments", [["status", "--db", "crawl.db"], ["status", "--db", "crawl.db", "--json"], ["-h"]]
-)
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["-h"]])
 def test_what_was_asked_for_and_cannot_be_written_is_an_error(cli: Cli, served: Served, arguments: list[str]) -> None:
     cli.crawl(served, served.url("a.test"), "--delay", "0", "--quiet")
-    outcome = cli.run(["sh", "-c", '"$@" >/dev/full', "sh", *COMMAND, *arguments], status=1)
+    command = [*COMMAND, *arguments, *(["--db", str(cli.db)] if "status" in arguments else [])]
+    outcome = cli.run(["sh", "-c", '"$@" >/dev/full', "sh", *command], status=1)
     assert outcome.err == "crawler: cannot write to standard output: No space left on device\n"
-    left = cli.run(["sh", "-c", '("$@"; echo $? >status) | :', "sh", *COMMAND, *arguments])
+    left = cli.run(["sh", "-c", '("$@"; echo $? >status) | :', "sh", *command])
     assert left.err == ""
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("module", ["crawler.cli.commands", "typer", "aiohttp", "crawler.engine", "rich.live"])
 def test_ctrl_c_while_the_program_starts_ends_it_without_a_traceback(tmp_path: Path, module: str) -> None:
     done = subprocess.run(

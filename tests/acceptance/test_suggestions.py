@@ -14,6 +14,9 @@ from crawler.output.suggestions import suggestions
 from crawler.output.summary import Summary
 from tests.acceptance.conftest import Cli, Serve, on_a_terminal
 
+# Marked `sqlite`: commands that work on a file alone, and what asks no database.
+pytestmark = pytest.mark.any_store
+
 AGAIN = ("--delay", "0", "--max-age", "0s")
 
 
@@ -27,6 +30,7 @@ def shown_by(cli: Cli, arguments: list[str]) -> list[str]:
     return suggested(on_a_terminal(arguments, cwd=cli.folder, COLUMNS="200"))
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 def test_three_things_are_named_that_work_and_show_what_is_there(tmp_path: Path, serve: Serve) -> None:
     cli, web = Cli(tmp_path / "a folder"), FakeWeb()
@@ -57,6 +61,7 @@ def test_what_is_left_comes_first_and_is_resumed(cli: Cli, serve: Serve) -> None
     assert len(cli.pages()) > 3
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 def test_many_pages_are_searched(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
@@ -67,6 +72,22 @@ def test_many_pages_are_searched(cli: Cli, serve: Serve) -> None:
     assert cli.command("search", "WORD", "--db", str(cli.db)).status == 0
 
 
+def test_each_of_them_works_where_the_crawl_is(cli: Cli, serve: Serve) -> None:
+    """Also on a server, where some commands refuse."""
+    web = FakeWeb()
+    site = web.site("a.test", pages=25)
+    served = serve(web)
+    crawl = cli.arguments(served, served.url("a.test"), "--per-host", "8", *AGAIN)
+    first = shown_by(cli, crawl)
+    site.page("/p1", title="page", text="new", links=["/dead"])
+    second = shown_by(cli, crawl)
+    assert len(first) >= 2
+    assert len(second) == 3
+    for line in (*first, *second):
+        told = cli.command(*shlex.split(line)[1:])
+        assert told.out + told.err, line
+
+
 def test_elsewhere_nothing_is_named(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.site("a.test", pages=3)
@@ -74,6 +95,7 @@ def test_elsewhere_nothing_is_named(cli: Cli, serve: Serve) -> None:
     assert "try " not in cli.crawl(served, served.url("a.test"), "--delay", "0").out
 
 
+@pytest.mark.sqlite
 def test_after_ctrl_c_what_is_left_is_resumed_with_the_default_database_unnamed() -> None:
     summary = Summary(run_id=1, complete=False, end_reason="interrupted", pending=5, urls={"failed": 1}, pages=2)
     assert [line for line, _what in suggestions(summary, DEFAULT_DB)] == [
@@ -81,6 +103,7 @@ def test_after_ctrl_c_what_is_left_is_resumed_with_the_default_database_unnamed(
     ]  # fmt: skip
 
 
+@pytest.mark.sqlite
 def test_of_an_empty_database_no_more_is_named_than_there_is() -> None:
     nothing = Summary(run_id=1, complete=True, end_reason="complete")
     assert [line for line, _what in suggestions(nothing, Path("x.db"))] == ["crawler status --db x.db"]

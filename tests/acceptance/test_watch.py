@@ -13,6 +13,8 @@ import pytest
 from crawler.fakeweb import FakeWeb
 from tests.acceptance.conftest import COMMAND, Cli, Serve, wait_for_requests
 
+pytestmark = pytest.mark.any_store
+
 
 @pytest.mark.thorough
 def test_each_look_is_an_object_a_line_for_programs(cli: Cli, serve: Serve) -> None:
@@ -57,7 +59,7 @@ def test_on_a_terminal_it_has_a_screen_of_its_own_and_gives_it_back(cli: Cli, se
     assert b"Traceback" not in shown
 
 
-def test_there_has_to_be_something_to_watch(cli: Cli) -> None:
-    outcome = cli.command("status", "--db", str(cli.db), "--watch", status=6)
+def test_there_has_to_be_something_to_watch(no_crawl: Cli) -> None:
+    outcome = no_crawl.command("status", "--db", str(no_crawl.db), "--watch", status=6)
     assert outcome.err.count("\n") == 1
     assert "there is no crawl" in outcome.err

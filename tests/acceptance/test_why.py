@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from asyncio import to_thread
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from crawler.fakeweb import FakeWeb
 from crawler.records import ExclusionReason
 from crawler.seeds import parse_seed
 from crawler.storage.location import database_at
-from tests.acceptance.conftest import COMMAND, Cli, Serve, on_a_terminal
+from tests.acceptance.conftest import COMMAND, Cli, Places, Serve, on_a_terminal
 from tests.acceptance.known_web import EVIL_SHOWN, SITE, crawl_known_web
 from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, old_web
 from tests.frontier.crawls import NIGHT, crawled
+from tests.stores import Location
+
+pytestmark = pytest.mark.any_store
 
 # What depends on what a crawl has seen: no rule says it of a URL alone.
 BY_EXPERIENCE = {
@@ -33,16 +37,16 @@ BY_EXPERIENCE = {
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def known(tmp_path_factory: pytest.TempPathFactory, places: Places) -> Location:
     db = tmp_path_factory.mktemp("known") / "crawl.db"
     crawl_known_web(db)
-    return db
+    return places.of(db)
 
 
 class Asked:
     """`crawler why` on a crawl."""
 
-    def __init__(self, cli: Cli, db: Path) -> None:
+    def __init__(self, cli: Cli, db: Location) -> None:
         self.cli, self.db = cli, db
 
     def __call__(self, url: str, *options: str) -> dict[str, list[str]]:
@@ -63,7 +67,7 @@ class Asked:
 
 
 @pytest.fixture
-def why(cli: Cli, known: Path) -> Asked:
+def why(cli: Cli, known: Location) -> Asked:
     return Asked(cli, known)
 
 
@@ -130,11 +134,13 @@ def test_a_url_may_be_written_as_people_write_it(why: Asked, written: str) -> No
     assert why(written)["url"] == [f"{SITE}/docs/a"]
 
 
-def test_without_a_scheme_a_url_that_was_never_seen_has_that_of_its_host(cli: Cli) -> None:
+def test_without_a_scheme_a_url_that_was_never_seen_has_that_of_its_host(
+    cli: Cli, tmp_path: Path, places: Places
+) -> None:
     web = FakeWeb()
     web.host("a.test").page("/")
-    crawled(web, cli.db, "http://a.test/")
-    why = Asked(cli, cli.db)
+    crawled(web, tmp_path / "virtual.db", "http://a.test/")
+    why = Asked(cli, places.of(tmp_path / "virtual.db"))
     assert why("a.test/nobody")["url"] == ["http://a.test/nobody"]
     assert why("b.test/nobody")["url"] == ["https://b.test/nobody"]
 
@@ -151,16 +157,16 @@ def test_without_a_scheme_a_url_that_was_never_seen_has_that_of_its_host(cli: Cl
     ],
 )
 def test_an_address_that_nothing_may_connect_to_is_told(
-    cli: Cli, tmp_path: Path, url: str, refusal: str | None
+    no_crawl: Cli, tmp_path: Path, url: str, refusal: str | None
 ) -> None:
     file = tmp_path / "crawl.toml"
     file.write_text('seeds = ["http://192.0.2.1:8080/"]\nscope = "any"\n')
-    found = Asked(cli, cli.db).data(url, "--config", str(file))
+    found = Asked(no_crawl, no_crawl.db).data(url, "--config", str(file))
     assert found["address_refused"] == refusal
     assert found["answer"].endswith("it would be let in" if refusal is None else "it would be kept out")
 
 
-def test_what_is_no_url_is_refused(cli: Cli, known: Path) -> None:
+def test_what_is_no_url_is_refused(cli: Cli, known: Location) -> None:
     outcome = cli.command("why", "mailto:me@example.com", "--db", str(known), status=2)
     assert "is not an http(s) URL" in outcome.err
 
@@ -186,9 +192,9 @@ header = ["X-Key: secret"]
 
 
 @pytest.fixture
-def crawl_file(tmp_path: Path) -> Path:
-    file = tmp_path / "crawl.toml"
-    file.write_text(CRAWL_FILE.format(db=tmp_path / "new.db"), encoding="utf-8")
+def crawl_file(no_crawl: Cli) -> Path:
+    file = no_crawl.folder / "crawl.toml"
+    file.write_text(CRAWL_FILE.format(db=no_crawl.db), encoding="utf-8")
     return file
 
 
@@ -210,15 +216,17 @@ def crawl_file(tmp_path: Path) -> Path:
         ("https://example.com/docs/" + "x" * 2100, "they keep it out: it has 2,125 characters, more than 2,083"),
     ],
 )  # fmt: skip
-def test_before_any_crawl_the_rules_of_a_crawl_file_are_told(cli: Cli, crawl_file: Path, url: str, ruling: str) -> None:
-    found = Asked(cli, crawl_file.parent / "new.db")(url, "--config", str(crawl_file))
+def test_before_any_crawl_the_rules_of_a_crawl_file_are_told(
+    no_crawl: Cli, crawl_file: Path, url: str, ruling: str
+) -> None:
+    found = Asked(no_crawl, no_crawl.db)(url, "--config", str(crawl_file))
     assert found["answer"][0].startswith("there is no crawl yet; it would be ")
     assert found["rules now"] == [ruling]
-    assert not (crawl_file.parent / "new.db").exists()
+    assert not no_crawl.has_anything()
 
 
-def test_the_settings_of_its_host_are_told_without_secrets(cli: Cli, crawl_file: Path) -> None:
-    asked = Asked(cli, crawl_file.parent / "new.db")
+def test_the_settings_of_its_host_are_told_without_secrets(no_crawl: Cli, crawl_file: Path) -> None:
+    asked = Asked(no_crawl, no_crawl.db)
     settings = asked("https://ex\u00e4mple.org/docs/", "--config", str(crawl_file))["settings"]
     assert '--delay  5  ([[host]] "*.org")' in settings
     assert '--header  X-Key  ([[host]] "*.org")' in settings
@@ -228,7 +236,7 @@ def test_the_settings_of_its_host_are_told_without_secrets(cli: Cli, crawl_file:
     assert "secret" not in str(settings)
 
 
-def test_a_crawl_file_says_what_the_next_crawl_would_do(cli: Cli, known: Path, tmp_path: Path) -> None:
+def test_a_crawl_file_says_what_the_next_crawl_would_do(cli: Cli, known: Location, tmp_path: Path) -> None:
     file = tmp_path / "crawl.toml"
     file.write_text(
         f"seeds = ['{SITE}/']\nexclude = ['/docs/']\ntrap-rules = false\ndb = '{known}'\n", encoding="utf-8"
@@ -244,13 +252,13 @@ def test_a_crawl_file_says_what_the_next_crawl_would_do(cli: Cli, known: Path, t
     assert asked.answer(f"{SITE}/private/1", "--config", str(ignoring)).endswith("; the rules of now let it in")
 
 
-def test_what_a_limit_left_for_the_next_run_is_told(cli: Cli) -> None:
-    web = FakeWeb()
+def test_what_a_limit_left_for_the_next_run_is_told(cli: Cli, tmp_path: Path, places: Places) -> None:
+    web, db = FakeWeb(), tmp_path / "virtual.db"
     web.host("a.test").page("/", links=["/1", "/2"])
-    crawled(web, cli.db, "http://a.test/", max_pages=1)
-    assert Asked(cli, cli.db).answer("http://a.test/1").endswith("; the last run reached --max-pages")
-    crawled(web, cli.db, "http://a.test/", max_pages_per_host=1, at=NIGHT + 100)
-    assert Asked(cli, cli.db).data("http://a.test/nobody")["state"] is None
+    crawled(web, db, "http://a.test/", max_pages=1)
+    assert Asked(cli, places.of(db)).answer("http://a.test/1").endswith("; the last run reached --max-pages")
+    crawled(web, db, "http://a.test/", max_pages_per_host=1, at=NIGHT + 100)
+    assert Asked(cli, places.of(db)).data("http://a.test/nobody")["state"] is None
 
 
 def test_json_has_all_of_it(why: Asked) -> None:
@@ -266,7 +274,7 @@ def test_json_has_all_of_it(why: Asked) -> None:
     assert {"option": "--scope", "value": "host", "source": "default"} in found["settings"]
 
 
-def test_a_page_does_nothing_to_a_terminal_and_what_is_told_fits(known: Path) -> None:
+def test_a_page_does_nothing_to_a_terminal_and_what_is_told_fits(known: Location) -> None:
     for width in (80, 140):
         command = [*COMMAND, "why", f"{SITE}/evil", "--db", str(known)]
         screen = on_a_terminal(command, NO_COLOR="1", COLUMNS=str(width)).replace("\r", "")
@@ -277,11 +285,12 @@ def test_a_page_does_nothing_to_a_terminal_and_what_is_told_fits(known: Path) ->
         assert len(lines) < 45
 
 
-async def test_the_rules_say_of_every_url_what_the_crawl_said(cli: Cli, serve: Serve) -> None:
+async def test_the_rules_say_of_every_url_what_the_crawl_said(tmp_path: Path, places: Places, serve: Serve) -> None:
     """On a database of 0.1.0 that has every reason of that version."""
-    restore("database_0_1_0.sql", PORT, cli.db, serve(old_web(2)))
-    async with database_at(cli.db).open_store():
+    restore("database_0_1_0.sql", PORT, tmp_path / "old.db", serve(old_web(2)))
+    async with database_at(tmp_path / "old.db").open_store():
         pass
+    cli = Cli(tmp_path, await to_thread(places.of, tmp_path / "old.db"))
     stored = cli.rows("SELECT url, cause FROM urls WHERE status = 'excluded' ORDER BY id")
     fetched = cli.rows("SELECT url FROM urls WHERE status = 'fetched' AND kind = 'page'")
     said = {}
@@ -297,16 +306,16 @@ async def test_the_rules_say_of_every_url_what_the_crawl_said(cli: Cli, serve: S
     assert by_rules <= set(said)
 
 
-def test_dropped_parameters_are_dropped_from_what_is_asked(cli: Cli) -> None:
+def test_dropped_parameters_are_dropped_from_what_is_asked(cli: Cli, tmp_path: Path, places: Places) -> None:
     web = FakeWeb()
     web.host("a.test").page("/", links=["/1"])
-    crawled(web, cli.db, "http://a.test/", drop_param=("utm_*",))
-    found = Asked(cli, cli.db)("http://a.test/1?utm_source=x")
+    crawled(web, tmp_path / "virtual.db", "http://a.test/", drop_param=("utm_*",))
+    found = Asked(cli, places.of(tmp_path / "virtual.db"))("http://a.test/1?utm_source=x")
     assert found["url"] == ["http://a.test/1"]
     assert found["answer"][0].startswith("gone: ")
 
 
-async def test_the_library_tells_the_same(known: Path) -> None:
+async def test_the_library_tells_the_same(known: Location) -> None:
     async with open_crawl(known) as archive:
         found = await archive.why(f"{SITE}/docs/a")
         assert found.state is not None

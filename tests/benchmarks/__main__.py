@@ -39,7 +39,7 @@ CASES = {
     "site": Case(compete=site.compete, rounds=5, round_s=65, once_s=15),
     "real": Case(compete=real.compete, rounds=3, round_s=70, once_s=20),
     "recrawl": Case(compete=recrawl.compete, rounds=5, round_s=16),
-    "frontier": Case(compete=frontier.compete, rounds=1, round_s=50, once_s=120),
+    "frontier": Case(compete=frontier.compete, rounds=1, round_s=130, once_s=220),
     "growth": Case(compete=growth.compete, rounds=1, round_s=90, once_s=120),
     "wide": Case(compete=wide.compete, rounds=1, round_s=90),
     "cluster": Case(compete=cluster.compete, rounds=1, round_s=240),

@@ -1,7 +1,8 @@
 """Resuming a crawl with millions of pending URLs, against one with few.
 
 The databases are filled through SQL as a crawl would have left them: hosts in turn, so the rows of one host lie far
-apart, paths that sort like hashes, and a copy of every robots.txt that has not expired.
+apart, paths that sort like hashes, and a copy of every robots.txt that has not expired. The same on PostgreSQL, on this
+machine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from crawler.config import CrawlConfig, ScopeConfig, ScopeRule
 from crawler.storage.sqlite.database import open_writer
 from tests.benchmarks.contest import Contender, Figure, Figures, Outcome, Setup, in_turn, say
+from tests.benchmarks.frontier_postgres import Server, server_with
 from tests.benchmarks.ours import LOOPBACK, crawl
 from tests.benchmarks.pages import page
 from tests.benchmarks.servers import Nginx, host_name, name_server, nginx
@@ -65,7 +67,11 @@ def compete(setup: Setup) -> list[Outcome]:
     many = setup.pending or (_QUICK_MANY if setup.quick else _MANY)
     databases = {pending: setup.work / f"{pending}.db" for pending in (_FEW, many)}
     # One server for all: its port is part of the stored URLs.
-    with nginx(setup.work / "nginx", _SERVED, wildcard=True) as server, name_server() as dns:
+    with (
+        nginx(setup.work / "nginx", _SERVED, wildcard=True) as server,
+        name_server() as dns,
+        server_with(_names(), _options(), server.port, _known_urls(server.port)) as postgres,
+    ):
         for pending, database in databases.items():
             started = time.monotonic()
             asyncio.run(fill(database, pending, server.port))
@@ -83,12 +89,21 @@ def compete(setup: Setup) -> list[Outcome]:
                 (f"{many:,} pending, cold disk", many, True),
             )
         ]
+        contenders += [
+            Contender(
+                name=f"PostgreSQL, {pending:,} pending",
+                settings=" ".join(_ARGUMENTS),
+                run=partial(_resume_on_server, server, dns, postgres, pending),
+                against=f"PostgreSQL, {_FEW:,} pending" if pending != _FEW else None,
+            )
+            for pending in (_FEW, many)
+        ]
         scores = in_turn(setup, "frontier", contenders)
     notes = [
         f"Resuming a crawl of {_HOSTS:,} hosts, for {_PAGES:,} more pages of about 2 KB, each with {_NEW_LINKS} new"
         f" and {_KNOWN_LINKS} known links; robots.txt is known.",
         "First request: from the command to the first one in nginx's log. End: from the last one to the exit.",
-        "Cold disk: the database file is not in the system's cache.",
+        "Cold disk: the database file is not in the system's cache. PostgreSQL: CPU and memory without the server's.",
     ]
     return [
         Outcome(
@@ -108,6 +123,10 @@ def _known_links() -> Iterator[str]:
         yield f"http://{host_name(number)}:$server_port{path}"
 
 
+def _known_urls(port: int) -> list[str]:
+    return [url.replace("$server_port", str(port)) for url in _known_links()]
+
+
 _NEW = [f"/articles/$request_id-{number}.html" for number in range(_NEW_LINKS)]
 _SERVED = f"""
 location = /robots.txt {{ return 404; }}
@@ -118,14 +137,22 @@ location / {{ default_type "text/html; charset=utf-8"; return 200 '{page("An art
 async def fill(path: Path, pending: int, port: int) -> None:
     """A database with so many pending URLs of the hosts of this port. The triggers count along, as in a crawl."""
     now = time.time() - 60
-    names = [host_name(number) for number in range(_HOSTS)]
     async with open_writer(path) as connection:
         await connection.execute(f"PRAGMA cache_size = -{_FILL_CACHE_KIB}")
-        await connection.execute(_FILL_RUNS, (now, json.dumps(CrawlConfig(scope=_SCOPE).storable())))
-        await connection.execute(_FILL_HOSTS, (json.dumps(names), now))
+        await connection.execute(_FILL_RUNS, (now, _options()))
+        await connection.execute(_FILL_HOSTS, (json.dumps(_names()), now))
         await connection.execute(_FILL_ORIGINS, (port, now))
         for start in range(0, pending, _FILL_BATCH):
             await connection.execute(_FILL_URLS, (start, min(start + _FILL_BATCH, pending), port, now))
+
+
+def _names() -> list[str]:
+    return [host_name(number) for number in range(_HOSTS)]
+
+
+def _options() -> str:
+    """Of the run that was interrupted."""
+    return json.dumps(CrawlConfig(scope=_SCOPE).storable())
 
 
 def _resume(server: Nginx, dns: str, database: Path, cold: bool, folder: Path) -> Figures:
@@ -133,18 +160,26 @@ def _resume(server: Nginx, dns: str, database: Path, cold: bool, folder: Path) -
     db = folder / "crawl.db"
     shutil.copyfile(database, db)
     _settle(db, cold=cold)
+    figures = _crawled(server, dns, db, folder)
+    db.unlink()
+    return {**figures, "database_mb": database.stat().st_size / 1e6}
+
+
+def _resume_on_server(server: Nginx, dns: str, postgres: Server, pending: int, folder: Path) -> Figures:
+    with postgres.copy_of(pending) as (db, size_mb):
+        return {**_crawled(server, dns, db, folder), "database_mb": size_mb}
+
+
+def _crawled(server: Nginx, dns: str, db: Path | str, folder: Path) -> dict[str, float]:
     usage, summary = crawl(folder, [*LOOPBACK, "--dns-server", dns, *_ARGUMENTS], db=db)
     times = [hit.at for hit in server.hits() if hit.at >= usage.started_at]
-    figures = {
+    return {
         **usage.figures(),
         "pages": summary["pages"],
         "pages_per_s": summary["pages"] / (times[-1] - times[0]),
         "first_request_s": times[0] - usage.started_at,
         "end_s": usage.started_at + usage.wall_s - times[-1],
-        "database_mb": database.stat().st_size / 1e6,
     }
-    db.unlink()
-    return figures
 
 
 def _settle(path: Path, *, cold: bool) -> None:

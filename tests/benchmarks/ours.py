@@ -24,7 +24,7 @@ def crawl(
     folder: Path,
     arguments: Sequence[str],
     *,
-    db: Path | None = None,
+    db: Path | str | None = None,
     timeout_s: float = 3600,
     python: str = sys.executable,
     environment: Mapping[str, str] | None = None,

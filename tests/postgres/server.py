@@ -41,6 +41,14 @@ class Server:
         return urlunsplit(urlsplit(self._dsn)._replace(path=f"/{database}"))
 
 
+def copy_over(url: str, source: str) -> None:
+    """Make the database at `url` a copy of the one at `source`, on the same server, whoever uses the first."""
+    ours, theirs = (urlsplit(one).path[1:] for one in (url, source))
+    dsn = urlunsplit(urlsplit(url)._replace(path="/postgres"))
+    execute(dsn, f"DROP DATABASE {ours} WITH (FORCE)")
+    execute(dsn, f"CREATE DATABASE {ours} TEMPLATE {theirs}")
+
+
 @contextmanager
 def shared_server(meeting: Path) -> Iterator[Server]:
     """The server of all processes that come with this folder: the first starts it, and it ends after the last."""

@@ -1,7 +1,7 @@
 """What PostgreSQL alone says like this: conditions, and the columns of a statement as arrays.
 
-A batch of rows is one statement over `unnest`, an array a column. COPY would be a little quicker, but a process that is
-frozen within it cannot be ended by the server, and would hold what it has locked.
+A batch of rows is one statement over arrays, one a column. COPY would be a little quicker, but a process that is frozen
+within it cannot be ended by the server, and would hold what it has locked.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _TYPES = {
     name: kind
     for kind, names in {
         "int": "part attempts depth run_id status_code links_cut_at n links_total reader_version size found"
-        " robots_status robots_failures pending excluded fetched",
+        " robots_status robots_failures pending fetched redirected excluded gone failed pages requests failures"
+        " hints_right hints_wrong unstored_links",
         "smallint": "hops seed truncated reused noindex nofollow cut lost",
         "bigint": "id host_id url_id page_id fetch_id head_id found_on_host found_on sitemap_id url_host_id bytes",
         "float8": "started_at elapsed_s first_byte_s next_fetch_at fetched_at revisit_at changes watched_s promise_s"
         " failing_since published_at modified_at lastmod at looks priority new_links paused_until robots_fetched_at"
-        " robots_expires_at",
+        " robots_expires_at back_off_until pace_s",
         "bytea": "body_hash hash zstd content_hash metadata_hash scores robots_body",
     }.items()
     for name in names.split()
@@ -40,9 +41,12 @@ _TYPES = {
 
 
 def rows_of(columns: Sequence[str], first: int = 1) -> str:
-    """`unnest(...) AS v (...)`: rows of these columns, whose arrays are the parameters from `$first` on."""
-    typed = (f"${place}::{_TYPES.get(name, 'text')}[]" for place, name in enumerate(columns, start=first))
-    return f"unnest({', '.join(typed)}) AS v ({', '.join(columns)})"
+    """Rows of these columns, called `v`, whose arrays are the parameters from `$first` on.
+
+    `FROM unnest(...)` would say the same, but it stores the rows before it gives the first, each array by itself.
+    """
+    cells = (f"unnest(${place}::{_TYPES.get(name, 'text')}[]) AS {name}" for place, name in enumerate(columns, first))
+    return f"(SELECT {', '.join(cells)}) AS v"
 
 
 @cache

@@ -136,6 +136,7 @@ class Commits(Session):
         async def add(execute: Execute) -> News:
             news = News(execute, self._known, self._limits, self._host_keys, self.ownership.owns)
             await work(news)
+            await news.tell()
             return news
 
         return await in_transaction(self._pool, add, self._forget, self.ownership.lease_s)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from crawler.records import UrlStatus
 from crawler.storage.columns import host_columns
+from crawler.storage.postgres.columns import arrays, rows_of
 from crawler.storage.postgres.transactions import Execute
 
 HostKey: TypeAlias = tuple[int, int]  # partition and id
@@ -37,22 +38,18 @@ class HostChange:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED, 0))
 
 
-_VALUES = {
-    "pages": "int",
-    "requests": "int",
-    "back_off_until": "float8",
-    "back_off_reason": "text",
-    "failures": "int",
-    "pace_s": "float8",
-    "hints_right": "int",
-    "hints_wrong": "int",
-    "unstored_links": "int",
-}
+_VALUES = (
+    "pages",
+    "requests",
+    "back_off_until",
+    "back_off_reason",
+    "failures",
+    "pace_s",
+    "hints_right",
+    "hints_wrong",
+    "unstored_links",
+)
 _values_of = attrgetter(*_VALUES)
-
-_COLUMNS = ["part", "host_id", *_COUNTED, *_VALUES]
-_TYPES = ["int", "bigint", *["int"] * len(_COUNTED), *_VALUES.values()]
-_ARRAYS = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_TYPES, start=2))
 
 # `greatest` knows no NULL: a host without planned URLs must have none (no row), whatever its back-off is.
 _SET_HOSTS = f"""
@@ -73,7 +70,7 @@ UPDATE hosts AS h SET
         SELECT greatest(u.next_fetch_at, v.back_off_until, h.back_off_until) FROM urls AS u
         WHERE u.part = h.part AND u.host_id = h.id AND u.next_fetch_at IS NOT NULL ORDER BY u.next_fetch_at LIMIT 1
     )
-FROM unnest({_ARRAYS}) AS v ({", ".join(_COLUMNS)})
+FROM {rows_of(("part", "host_id", *_COUNTED, *_VALUES), 2)}
 WHERE h.part = v.part AND h.id = v.host_id
 RETURNING {host_columns("h.run_id = $1", "h")}
 """  # noqa: S608 - our own names
@@ -110,4 +107,4 @@ class HostChanges:
         if not self._changes:
             return []
         rows = [(*key, *change.counts.values(), *_values_of(change)) for key, change in sorted(self._changes.items())]
-        return await execute(_SET_HOSTS, run_id, *map(list, zip(*rows, strict=True)))
+        return await execute(_SET_HOSTS, run_id, *arrays(rows))

@@ -1,9 +1,9 @@
 """New URLs and hosts come into the database, whoever owns them, and what was kept out is let in.
 
 Invariant: this may be done by any process, and twice: it needs no fence. What it adds to a host it tells the host's
-owner through `arrivals`, in the same transaction; it never changes a host's row. Rows are touched in the order of their
-keys, so that two processes that find the same URLs do not wait for each other; but those of own hosts in the order in
-which they were found, since in that order they are fetched.
+owner through `arrivals`, at the end of the same transaction; it never changes a host's row. Rows are touched in the
+order of their keys, so that two processes that find the same URLs do not wait for each other; but those of own hosts in
+the order in which they were found, since in that order they are fetched.
 
 What is known is improved by being found again: it gets nearer, becomes a seed's, or is admitted. A cache of what is
 stored answers first, so that a link that is known costs no statement.
@@ -11,7 +11,7 @@ stored answers first, so that a link that is known costs no statement.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 from crawler.records import LISTINGS, ExclusionReason, PreferredTarget, Reason, SeedMark, Target, UrlKind, UrlStatus
 from crawler.storage.known import KnownUrls, nearest
 from crawler.storage.postgres.columns import arrays, insertion, is_liftable, rows_of
+from crawler.storage.postgres.hosts import HostKey
 from crawler.storage.postgres.ids import HostKeys, id_of
 from crawler.storage.postgres.limits import Limits
 from crawler.storage.postgres.transactions import Execute
@@ -49,27 +50,15 @@ _NEW_COLUMNS = (
     "found_on",
 )
 _NEW_PENDING = f"""
-WITH new AS (
-    INSERT INTO urls ({", ".join(_NEW_COLUMNS)}, status, discovered_at, next_fetch_at)
-    SELECT {", ".join(_NEW_COLUMNS)}, 'pending', $1::float8, CASE WHEN kind <> 'robots' THEN $1::float8 END
-    FROM {rows_of(_NEW_COLUMNS, 2)} ON CONFLICT DO NOTHING RETURNING part, host_id, id, kind
-), told AS (
-    INSERT INTO arrivals (part, host_id, pending, excluded)
-    SELECT part, host_id, count(*), 0 FROM new WHERE kind <> 'robots' GROUP BY part, host_id
-)
-SELECT id FROM new
+INSERT INTO urls ({", ".join(_NEW_COLUMNS)}, status, discovered_at, next_fetch_at)
+SELECT {", ".join(_NEW_COLUMNS)}, 'pending', $1::float8, CASE WHEN kind <> 'robots' THEN $1::float8 END
+FROM {rows_of(_NEW_COLUMNS, 2)} ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608 - our own names
 _EXCLUDED_COLUMNS = (*_NEW_COLUMNS, "reason", "cause", "detail")
 _NEW_EXCLUDED = f"""
-WITH new AS (
-    INSERT INTO urls ({", ".join(_EXCLUDED_COLUMNS)}, status, discovered_at)
-    SELECT {", ".join(_EXCLUDED_COLUMNS)}, 'excluded', $1::float8
-    FROM {rows_of(_EXCLUDED_COLUMNS, 2)} ON CONFLICT DO NOTHING RETURNING part, host_id, id, kind
-), told AS (
-    INSERT INTO arrivals (part, host_id, pending, excluded)
-    SELECT part, host_id, 0, count(*) FROM new WHERE kind <> 'robots' GROUP BY part, host_id
-)
-SELECT id FROM new
+INSERT INTO urls ({", ".join(_EXCLUDED_COLUMNS)}, status, discovered_at)
+SELECT {", ".join(_EXCLUDED_COLUMNS)}, 'excluded', $1::float8
+FROM {rows_of(_EXCLUDED_COLUMNS, 2)} ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608 - our own names
 
 _OF_KEY = ("part", "host_id", "id")
@@ -124,7 +113,8 @@ WHERE u.part = v.part AND u.host_id = v.host_id AND u.id = v.id
 RETURNING u.part, u.host_id, u.id, o.status, u.status, u.kind
 """  # noqa: S608 - our own names
 
-_TELL = insertion("arrivals", ("part", "host_id", "pending", "excluded", "fetched"))
+_TOLD = ("pending", "excluded", "fetched")  # no other status is given or taken here
+_TELL = insertion("arrivals", ("part", "host_id", *_TOLD))
 
 _PREFERRED = ("part", "host_id", "id", "priority")
 _BRING_FORWARD = f"""
@@ -158,6 +148,7 @@ class News:
         self._known = known
         self._limits = limits
         self._hosts = hosts
+        self._told: defaultdict[HostKey, Counter[str]] = defaultdict(Counter)
         self.unstored: set[str] = set()
         self.new: set[int] = set()
 
@@ -172,9 +163,14 @@ class News:
     async def bring_forward(self, preferred: Iterable[PreferredTarget], now: float) -> None:
         """Those that were added and are pending are due as if they had been found earlier."""
         rows = sorted((*self._hosts[one.host], id_of(one.url), one.priority_s) for one in preferred)
+        for part, host_id in await self._execute(_BRING_FORWARD, now, *arrays(rows)) if rows else ():
+            self._told[part, host_id].update()  # a row of zeros says that something may be due
+
+    async def tell(self) -> None:
+        """Have the owners count what has changed at their hosts; nothing is added after that."""
+        rows = [(*key, *map(counts.__getitem__, _TOLD)) for key, counts in sorted(self._told.items())]
         if rows:
-            moved = await self._execute(_BRING_FORWARD, now, *arrays(rows))
-            await self._tell(dict.fromkeys(moved, (0, 0, 0)))
+            await self._execute(_TELL, *arrays(rows))
 
     async def _add_hosts(self, names: set[str]) -> None:
         names -= self._hosts.stored
@@ -224,11 +220,13 @@ class News:
         new = await self._insert(_NEW_PENDING, [row for row, _target in pending], now)
         self.new |= new
         new |= await self._insert(_NEW_EXCLUDED, [(*row, *_of_reason(target)) for row, target in excluded], now)
+        added = [pair for pair in rows if pair[0][2] in new]
         self._known.learn(
-            (target.url, row[2], target.depth, target.seed, _may_enter(target.reason))
-            for row, target in rows
-            if row[2] in new
+            (target.url, row[2], target.depth, target.seed, _may_enter(target.reason)) for row, target in added
         )
+        for row, target in added:
+            if target.kind is not UrlKind.ROBOTS:
+                self._told[row[:2]][target.status._value_] += 1
         await self._improve({row[2]: (row, target) for row, target in rows if row[2] not in new}, now)
 
     async def _insert(self, sql: str, rows: Sequence[Sequence[Any]], now: float) -> set[int]:
@@ -256,17 +254,9 @@ class News:
     async def _change(self, better: Mapping[int, tuple[_Row, Target]], now: float) -> None:
         rows = [(*row, *_of_reason(target), target.status._value_) for row, target in better.values()]
         changed = await self._execute(_IMPROVE, now, *arrays(sorted(rows, key=_key_of)))
-        told: dict[tuple[int, int], Counter[str]] = {}
         for part, host_id, _id, was, status, kind in changed:
             if was != status and kind != UrlKind.ROBOTS.value:
-                told.setdefault((part, host_id), Counter()).update({status: 1, was: -1})
-        await self._tell({key: (one["pending"], one["excluded"], one["fetched"]) for key, one in told.items()})
-
-    async def _tell(self, arrivals: Mapping[tuple[int, int], tuple[int, int, int]]) -> None:
-        """Have the owners of these hosts count so many pending, excluded and fetched URLs more."""
-        if arrivals:
-            rows = [(*key, *counts) for key, counts in sorted(arrivals.items())]
-            await self._execute(_TELL, *arrays(rows))
+                self._told[part, host_id].update({status: 1, was: -1})
 
 
 _Row: TypeAlias = tuple[Any, ...]  # of `_NEW_COLUMNS`

@@ -89,7 +89,7 @@ def _carefully(execute: Execute) -> Execute:
 # Only what has pages is of interest in `tallies`: how much of its grant a worker has used.
 _FENCE = """
 WITH v AS MATERIALIZED (
-    SELECT * FROM unnest($1::int[], $2::int[], $3::int[]) AS v (part, pages, requests) ORDER BY part
+    SELECT unnest($1::int[]) AS part, unnest($2::int[]) AS pages, unnest($3::int[]) AS requests ORDER BY part
 ), told AS (
     INSERT INTO tallies AS t (part, worker, run_id, pages, requests)
     SELECT part, $4, $5, pages, requests FROM v WHERE pages > 0
