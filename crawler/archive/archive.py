@@ -45,7 +45,7 @@ from crawler.archive.markdown import PageMarkdown, open_markdown
 from crawler.archive.moments import check_run
 from crawler.archive.pages import OF_ATTEMPT, PAGE_COLUMNS, pages_of
 from crawler.archive.reading import Reader, open_archive, open_database, reader_of
-from crawler.archive.rule_views import any_listing_of
+from crawler.archive.rule_views import any_listing_of, listings_of_rules
 from crawler.archive.search import UPDATE_S
 from crawler.archive.selecting import answer, select
 from crawler.bodies import DamagedBodyError, decompress
@@ -275,6 +275,10 @@ class Archive:
     async def listing_of(self, word: str) -> Listing:
         """The view of that name or alias; also that of an extraction rule. Raises `UsageError` if there is none."""
         return await any_listing_of(word, self._reader)
+
+    async def listings_of_rules(self) -> list[Listing]:
+        """The views of the extraction rules that were ever used in this crawl, by name."""
+        return await listings_of_rules(self._reader)
 
     async def rows(
         self,

@@ -11,56 +11,63 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import aiosqlite
-
-from crawler.archive.reading import open_archive
+from crawler.archive.dialect import Sql, Text
+from crawler.archive.reading import Reader, open_database
 from crawler.config import CrawlConfig
 from crawler.host_settings import settings_of
+from crawler.location import Location
 from crawler.policy.forecast import Habit, HostWork, freshness, visits_asked
 from crawler.policy.rate import DAY_S, unchanged
 from crawler.policy.recrawl import rhythm
 from crawler.policy.robots import MAX_CRAWL_DELAY_S, RobotsRules
 from crawler.records import ChangeRate
 from crawler.storage.columns import IS_ANSWERED
-from crawler.storage.sqlite.database import explained
 
 _CLASSES = 4.0  # of rates and intervals, a doubling
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of all pages, a run
+_AT_ONCE = 4096  # rows
 _LATEST_FETCHES = 20_000  # by which it is known how long responses take
 
 # Due now, and else planned for a time after that. ?1 is now, ?2 and ?3 are the horizon's; NULL: nothing is asked again.
 _DUE = f"""
-SELECT host_id, sum(due), min(CASE WHEN NOT due THEN planned END) FROM (
+SELECT host_id, count(*) FILTER (WHERE due), min(CASE WHEN NOT due THEN planned END) FROM (
     SELECT host_id,
         coalesce(next_fetch_at <= ?1, FALSE)
             OR ({IS_ANSWERED} AND (coalesce(fetched_at < ?2, FALSE) OR coalesce(revisit_at < ?3, FALSE)))
             OR (?2 IS NOT NULL AND status = 'failed' AND coalesce(revisit_at < ?1, FALSE)) AS due,
         coalesce(next_fetch_at, CASE WHEN ?3 IS NULL THEN fetched_at + (?1 - ?2) ELSE revisit_at END) AS planned
     FROM urls WHERE kind <> 'robots' AND status <> 'excluded'
-) GROUP BY host_id
+) AS planned_urls GROUP BY host_id
 """  # noqa: S608 - our own names
 
-_HOSTS = """
-SELECT id, name, back_off_until, pace_s FROM hosts WHERE id IN (SELECT value FROM json_each(?))
-"""
+_HOSTS = Sql.same("SELECT id, name, back_off_until, pace_s FROM hosts WHERE id IN ") + Sql(
+    "(SELECT value FROM json_each(?))", "(SELECT value::bigint FROM json_array_elements_text(?::text::json))"
+)
 
 # A host of which no origin is known yet is asked for its robots.txt first.
 _ROBOTS = """
-SELECT host_id, sum(coalesce(robots_expires_at, 0) <= ?), max(paused_until) FROM origins GROUP BY host_id
+SELECT host_id, count(*) FILTER (WHERE coalesce(robots_expires_at, 0) <= ?), max(paused_until)
+FROM origins GROUP BY host_id
 """
-_CRAWL_DELAYS = """
-SELECT host_id, robots_body FROM origins
-WHERE robots_body IS NOT NULL AND instr(lower(CAST(robots_body AS TEXT)), 'crawl-delay') > 0
-"""
+_CRAWL_DELAYS = Sql.same("SELECT host_id, robots_body FROM origins WHERE robots_body IS NOT NULL AND ") + Sql(
+    "instr(lower(CAST(robots_body AS TEXT)), 'crawl-delay') > 0",
+    "lower(encode(robots_body, 'escape')) LIKE '%crawl-delay%'",
+)
 
-_ANSWERS = """
+_ANSWERS = Sql(
+    """
 SELECT u.host_id, avg(f.elapsed_s) FROM (
     SELECT url_id, elapsed_s FROM fetches WHERE status_code IS NOT NULL ORDER BY id DESC LIMIT ?
 ) AS f JOIN urls AS u ON u.id = f.url_id GROUP BY u.host_id
-"""
+""",
+    """
+SELECT host_id, avg(elapsed_s) FROM (
+    SELECT host_id, elapsed_s FROM fetches WHERE status_code IS NOT NULL ORDER BY started_at DESC LIMIT ?
+) AS f GROUP BY host_id
+""",
+)
 
 _HABITS = f"""
 SELECT changes, watched_s, revisit_at - fetched_at, ?1 - fetched_at FROM urls
@@ -113,18 +120,16 @@ class Budget:
     freshness: float
 
 
-async def read_plan(path: Path, config: CrawlConfig, now: float) -> Plan:
+async def read_plan(db: Location, config: CrawlConfig, now: float) -> Plan:
     """Read it: what a run with these options would have to do. Raises `DatabaseFailedError`."""
-    async with open_archive(path) as connection:
-        with explained(path):
-            await connection.execute("BEGIN")
-            return await _read(connection, config, now)
+    async with open_database(db) as reader, reader.snapshot():
+        return await _read(reader, config, now)
 
 
-async def read_budgets(connection: aiosqlite.Connection, now: float) -> list[Budget]:
+async def read_budgets(reader: Reader, now: float) -> list[Budget]:
     """What budgets are worth for pages whose habits are known: those that were looked at more than once."""
-    cadence_s = _cadence_s([row[0] for row in await _rows(connection, _RUN_TIMES)])
-    habits, _fresh = await _habits(connection, now, cadence_s)
+    cadence_s = _cadence_s([row[0] for row in await _rows(reader, _RUN_TIMES)])
+    habits, _fresh = await _habits(reader, now, cadence_s)
     return list(budgets(habits, cadence_s))
 
 
@@ -136,25 +141,24 @@ def budgets(habits: Sequence[Habit], cadence_s: float) -> Iterator[Budget]:
             yield Budget(requests=round(visits), share=visits / pages, freshness=freshness(habits, cadence_s, visits))
 
 
-async def last_options(path: Path) -> dict[str, Any]:
+async def last_options(db: Location) -> dict[str, Any]:
     """The options of the newest run, with what it was to fetch again. Raises `DatabaseFailedError`."""
-    async with open_archive(path) as connection:
-        with explained(path):
-            rows = await _rows(connection, _OPTIONS)
+    async with open_database(db) as reader:
+        rows = await _rows(reader, _OPTIONS)
     return dict(json.loads(rows[0][0])) if rows else {}
 
 
-async def _read(connection: aiosqlite.Connection, config: CrawlConfig, now: float) -> Plan:
+async def _read(reader: Reader, config: CrawlConfig, now: float) -> Plan:
     horizon = rhythm(config.recrawl, started_at=now, before=None, now=now).horizon
     bounds = (None, None) if horizon is None else (horizon.fetched_before, horizon.revisit_before)
-    found = {row[0]: (row[1], row[2]) for row in await _rows(connection, _DUE, now, *bounds)}
+    found = {row[0]: (row[1], row[2]) for row in await _rows(reader, _DUE, now, *bounds)}
     busy = [host_id for host_id, (due, _next) in found.items() if due]
-    runs = [row[0] for row in await _rows(connection, _RUN_TIMES)]
-    habits, fresh = await _habits(connection, now, cadence := _cadence_s(runs))
+    runs = [row[0] for row in await _rows(reader, _RUN_TIMES)]
+    habits, fresh = await _habits(reader, now, cadence := _cadence_s(runs))
     pages = sum(one.pages for one in habits)
     return Plan(
         now=now,
-        hosts=await _hosts(connection, config, now, {host_id: found[host_id] for host_id in busy}),
+        hosts=await _hosts(reader, config, now, {host_id: found[host_id] for host_id in busy}),
         hosts_idle=len(found) - len(busy),
         next_due_at=min((planned for _due, planned in found.values() if planned is not None), default=None),
         habits=habits,
@@ -171,14 +175,14 @@ def _cadence_s(runs: Sequence[float]) -> float:
 
 
 async def _hosts(
-    connection: aiosqlite.Connection, config: CrawlConfig, now: float, due: Mapping[int, tuple[int, float | None]]
+    reader: Reader, config: CrawlConfig, now: float, due: Mapping[int, tuple[int, float | None]]
 ) -> list[PlannedHost]:
-    expired = {row[0]: (row[1], row[2]) for row in await _rows(connection, _ROBOTS, now)}
-    delays = await _crawl_delays(connection, config)
-    answers = dict(await _rows(connection, _ANSWERS, _LATEST_FETCHES))
+    expired = {row[0]: (row[1], row[2]) for row in await _rows(reader, _ROBOTS, now)}
+    delays = await _crawl_delays(reader, config)
+    answers = dict(await _rows(reader, _ANSWERS, _LATEST_FETCHES))
     usual_s = sum(answers.values()) / len(answers) if answers else 0.0
     hosts = []
-    for host_id, name, back_off_until, pace_s in await _rows(connection, _HOSTS, _json(due)):
+    for host_id, name, back_off_until, pace_s in await _rows(reader, _HOSTS, _json(due)):
         robots, paused_until = expired.get(host_id, (1, 0.0))
         number, planned = due[host_id]
         own = settings_of(name, config.hosts)
@@ -196,22 +200,22 @@ async def _hosts(
     return sorted(hosts, key=lambda host: (-host.work.time_s(), host.name))
 
 
-async def _crawl_delays(connection: aiosqlite.Connection, config: CrawlConfig) -> dict[int, float]:
+async def _crawl_delays(reader: Reader, config: CrawlConfig) -> dict[int, float]:
     """By host, the longest that one of its robots.txt asks for."""
     found: dict[int, float] = {}
     if not config.politeness.ignore_robots:
-        for host_id, body in await _rows(connection, _CRAWL_DELAYS):
+        for host_id, body in await _rows(reader, _CRAWL_DELAYS):
             asked_s = RobotsRules.parse(body).crawl_delay(config.network.product_token) or 0.0
             found[host_id] = max(found.get(host_id, 0.0), min(asked_s, MAX_CRAWL_DELAY_S))
     return found
 
 
-async def _habits(connection: aiosqlite.Connection, now: float, cadence_s: float) -> tuple[list[Habit], float]:
+async def _habits(reader: Reader, now: float, cadence_s: float) -> tuple[list[Habit], float]:
     """The pages by habit, and how many of them are probably as they are stored."""
     classes: Counter[tuple[int, int, int]] = Counter()
     fresh = 0.0
-    async with connection.execute(_HABITS, (now,)) as rows:
-        async for changes, watched_s, pause_s, age_s in rows:
+    async for rows in reader.stream(_HABITS, (now,), _AT_ONCE):
+        for changes, watched_s, pause_s, age_s in rows:
             fresh += unchanged(ChangeRate(changes=changes, watched_s=watched_s), max(0.0, age_s))
             interval_s = max(cadence_s, pause_s + min(cadence_s, 2 * pause_s) / 2)  # see `Pace.pause_s`
             classes[_class(changes), _class(watched_s), _class(interval_s)] += 1
@@ -230,8 +234,9 @@ def _value(number: int) -> float:
     return float(2 ** (number / _CLASSES))
 
 
-async def _rows(connection: aiosqlite.Connection, sql: str, *parameters: Any) -> list[Any]:
-    return list(await connection.execute_fetchall(sql, parameters))
+async def _rows(reader: Reader, sql: Text, *parameters: Any) -> list[Any]:
+    """All of them; streamed, since each of these questions goes through a whole table."""
+    return [row async for rows in reader.stream(sql, parameters, _AT_ONCE) for row in rows]
 
 
 def _json(ids: Mapping[int, Any]) -> str:

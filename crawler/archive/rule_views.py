@@ -30,6 +30,12 @@ async def any_listing_of(word: str, reader: Reader) -> Listing:
         return _listing(rule)
 
 
+async def listings_of_rules(reader: Reader) -> list[Listing]:
+    """The views of all rules that were ever used, by name."""
+    rows = await reader.fetch("SELECT definition FROM extraction_rules ORDER BY name")
+    return [_listing(rule) for rule in read_rules([json.loads(definition) for (definition,) in rows])]
+
+
 def _listing(rule: Rule) -> Listing:
     fields = {column: f"the field {field.name}" for field in rule.fields for column in columns_of_field(field)}
     columns = {

@@ -32,7 +32,7 @@ def copy(
         copied = asyncio.run(copy_crawl(*places, tell))
     typer.echo(_account(*places, copied))
     for what in copied.left_out:
-        typer.echo(f"left out, since {places[1]} has no place for it: {what}", err=True)
+        typer.echo(f"left out: {what}", err=True)
 
 
 def _account(source: Location, target: Location, copied: Copied) -> str:

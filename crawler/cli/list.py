@@ -20,7 +20,7 @@ from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.cli.rows import AsJson, Limit, OnHost, OutputFormat, UrlGlob, chosen
 from crawler.cli.usage import nearest
 from crawler.config import DEFAULT_DB
-from crawler.errors import UsageError
+from crawler.errors import DatabaseFailedError, UsageError
 from crawler.location import Location
 from crawler.output.tables import Format, column, write_rows
 from crawler.storage.location import database_at
@@ -58,7 +58,7 @@ def list_rows(
     """List the rows of a view: pages, broken links, failed or excluded URLs, duplicates, changes and more."""
     form = chosen(form, as_json=as_json)
     if view is None:
-        asyncio.run(_list_views(form))
+        asyncio.run(_list_views(db, form))
         return
     listing = _listing(view, db)
     names = [name.strip() for name in columns.split(",")] if columns is not None else _columns(listing, form)
@@ -129,9 +129,10 @@ async def _ask_for_patience(question: Question, arrived: asyncio.Event) -> None:
         typer.echo(f"{question.listing.name}: {why}; this may take a while", err=True)
 
 
-async def _list_views(form: Format) -> None:
+async def _list_views(db: Location, form: Format) -> None:
     """The table of views: wrapped on a terminal, which must not cut what it says."""
-    rows = [(one.name, " ".join(one.aliases), one.summary) for one in LISTINGS.values()]
+    every = [*LISTINGS.values(), *await _of_rules(db)]
+    rows = [(one.name, " ".join(one.aliases), one.summary) for one in every]
     if form is not Format.TABLE or not sys.stdout.isatty():
         await write_rows(["view", "aliases", "description"], rows, form)
         return
@@ -140,6 +141,15 @@ async def _list_views(form: Format) -> None:
     for name, aliases, summary in rows:
         head = _names(name, aliases).ljust(begin)
         typer.echo(textwrap.fill(summary, width, initial_indent=head, subsequent_indent=" " * begin))
+
+
+async def _of_rules(db: Location) -> list[Listing]:
+    """The views of its extraction rules; none where it cannot be read, since the table itself needs no database."""
+    try:
+        async with open_crawl(db) as archive:
+            return await archive.listings_of_rules()
+    except DatabaseFailedError:
+        return []
 
 
 def _names(name: str, aliases: str) -> str:

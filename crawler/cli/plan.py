@@ -7,15 +7,15 @@ import json
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from crawler.archive.plan import last_options, read_plan
-from crawler.cli.database import ConfigFile, DatabasePath
+from crawler.cli.database import ConfigFile, DatabasePlace
 from crawler.config import DEFAULT_DB, CrawlConfig, RecrawlConfig, RunConfig
+from crawler.location import Location
 from crawler.options import options_of
 from crawler.output.forecasts import Forecast, as_data, foretold, print_forecast
 
@@ -23,7 +23,7 @@ _PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
 
 
 def plan(
-    db: DatabasePath = DEFAULT_DB,
+    db: DatabasePlace = DEFAULT_DB,
     config_file: ConfigFile = None,
     max_age: Annotated[
         str | None,
@@ -50,7 +50,7 @@ def plan(
     asyncio.run(_plan(db, {name: text for name, text in given.items() if text is not None}, limit, as_json=as_json))
 
 
-async def _plan(db: Path, given: dict[str, str], limit: int, *, as_json: bool) -> None:
+async def _plan(db: Location, given: dict[str, str], limit: int, *, as_json: bool) -> None:
     chosen = {name: _parsed(name, text) for name, text in given.items()}
     config = _with(chosen, CrawlConfig(db=db).resumed(await last_options(db), ())[0])
     found: Forecast = foretold(await read_plan(db, config, time.time()), config)

@@ -13,6 +13,7 @@
 #include "_walk_marks.h"
 #include "_walk_labels.h"
 #include "_walk_elements.h"
+#include "_walk_links.h"
 
 enum { MAX_BLOCKS = 100000 }; /* as in Python */
 
@@ -155,16 +156,19 @@ static int set_roles(PyObject *tags_by_name) {
 static PyObject *load(PyObject *module, PyObject *arguments) {
     (void)module;
     const char *path;
-    PyObject *tags_by_name, *own_lines_of, *own_collapse;
-    if (!PyArg_ParseTuple(arguments, "sO!OO", &path, &PyDict_Type, &tags_by_name, &own_lines_of, &own_collapse))
+    PyObject *tags_by_name, *own_lines_of, *own_collapse, *own_read_rel;
+    if (!PyArg_ParseTuple(
+            arguments, "sO!OOO", &path, &PyDict_Type, &tags_by_name, &own_lines_of, &own_collapse, &own_read_rel))
         return NULL;
     const char *missing = load_lexbor(path);
     if (missing) return PyErr_Format(PyExc_ImportError, "selectolax has no %s", missing);
     if (!set_roles(tags_by_name)) return NULL;
     Py_XDECREF(lines_of);
     Py_XDECREF(collapse);
+    Py_XDECREF(read_rel);
     lines_of = Py_NewRef(own_lines_of);
     collapse = Py_NewRef(own_collapse);
+    read_rel = Py_NewRef(own_read_rel);
     Py_RETURN_NONE;
 }
 
@@ -172,12 +176,13 @@ static PyMethodDef methods[] = {
     {"load", load, METH_VARARGS, NULL},
     {"neighbours", neighbours, METH_O, NULL},
     {"walk", walk_root, METH_O, NULL},
+    {"group", group, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_walk", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
-/* What `walk` returns and `load` takes: another number whenever that changes, so that an older build is not used. */
-enum { INTERFACE = 1 };
+/* What the functions take and return: another number whenever that changes, so that an older build is not used. */
+enum { INTERFACE = 2 };
 
 PyMODINIT_FUNC PyInit__walk(void) {
     PyObject *module = PyModule_Create(&definition);

@@ -8,7 +8,22 @@ from selectolax.lexbor import LexborNode
 INTERFACE: int
 
 def load(
-    library: str, tags_by_role: dict[str, list[int]], lines_of: Callable[..., str], collapse: Callable[..., str]
+    library: str,
+    tags_by_role: dict[str, list[int]],
+    lines_of: Callable[..., str],
+    collapse: Callable[..., str],
+    read_rel: Callable[[str], tuple[str, bool]],
+    /,
 ) -> None: ...
+def group(
+    elements: list[Any],
+    place_of: Callable[[str], int],
+    places: dict[str, int],
+    urls: list[str],
+    places_of_urls: dict[str, int],
+    in_folder: dict[str, str | None],
+    own: str | None,
+    /,
+) -> tuple[Any, ...]: ...
 def neighbours(node: LexborNode, /) -> tuple[int, ...]: ...
 def walk(root: LexborNode, /) -> tuple[Any, ...] | None: ...

@@ -9,12 +9,12 @@ processes alone: what goes wrong in C may end a process.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import selectolax.lexbor
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from crawler.content.hyperlinks import read_links
+from crawler.content.hyperlinks import Grouped, Hrefs, LinkElement, grouped, read_links, read_rel
 from crawler.content.resources import MEDIA_TAGS
 from crawler.content.text_lines import lines_of
 from crawler.content.visible_text import TAGS_BY_ROLE, collapse, tag_ids, take_text
@@ -22,7 +22,7 @@ from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, walk
 
 PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, and the walk in C is not used
 
-_INTERFACE = 1  # of the extension
+_INTERFACE = 2  # of the extension
 _ELEMENT = 1  # the DOM's number for elements
 _FLAGS = ("has_rows", "has_preformatted", "has_formulas")
 _LINK_NAMES = {"anchor": "a", "area": "area", "frame": "iframe frame"}
@@ -89,6 +89,7 @@ def walk_in_c(tree: LexborHTMLParser) -> Walked:
         base_href=base,
         refreshes=refreshes,
         with_itemprop=lambda: _with_itemprop(tree),
+        group=_grouped,
     )
 
 
@@ -100,6 +101,16 @@ def _with_itemprop(tree: LexborHTMLParser) -> list[LexborNode]:
     return tree.css("[itemprop]")
 
 
+def _grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
+    """As `grouped`. A query of a document that is not in UTF-8 depends on its encoding: Python reads such."""
+    from crawler.content import _walk
+
+    if hrefs.in_folder is None:
+        return grouped(elements, hrefs)
+    known = hrefs.places, hrefs.urls, hrefs.places_of_urls, hrefs.in_folder
+    return Grouped(*_walk.group(list(elements), hrefs.place_of, *known, hrefs.own))
+
+
 def _load() -> None:
     """Raises `ImportError`, whose text says why, where the walk in C is not to be used."""
     try:
@@ -109,7 +120,7 @@ def _load() -> None:
     if getattr(_walk, "INTERFACE", 1) != _INTERFACE:
         raise ImportError("the extension is of another release: install this one again")
     roles = {role: list(tags) for role, tags in _ROLES.items()}
-    _walk.load(selectolax.lexbor.__file__, roles, _lines_of, collapse)
+    _walk.load(selectolax.lexbor.__file__, roles, _lines_of, collapse, read_rel)
     tree = LexborHTMLParser(_SPECIMEN)
     if tree.root is None or not all(_is_where_it_says(node) for node in tree.root.traverse(include_text=True)):
         raise ImportError("selectolax keeps its tree in another way")
@@ -134,6 +145,6 @@ def _lines_of(marked: str, *flags: bool) -> str:
 
 def comparable(found: Walked) -> tuple[object, ...]:
     """What two walks must agree in, the links read. What has no fixed number is another in each tree."""
-    links = read_links(found.links, "http://a.test/b/", "http://a.test/b/c")
+    links = read_links(found.links, "http://a.test/b/", "http://a.test/b/c", found.group)
     media = [(MEDIA_TAGS.get(tag), attributes) for tag, attributes in found.media]
-    return links, media, *found._replace(links=(), media=())[:-1]
+    return links, media, *found._replace(links=(), media=())[:-2]

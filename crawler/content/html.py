@@ -75,7 +75,8 @@ def read_page(
     metas = found.metas
     base = base_url(found.base_href, url, encoding)
     names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
-    links, links_total, link_details = read_links(chain(map(series_element, found.relations), found.links), base, url)
+    elements = chain(map(series_element, found.relations), found.links)
+    links, links_total, link_details = read_links(elements, base, url, found.group)
     refresh, is_redirect = _refresh(found.refreshes, base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)

@@ -40,7 +40,7 @@ LinkElement: TypeAlias = tuple[str, str | None, Caption]  # its href as written,
 _Further: TypeAlias = tuple[int, str, int, Caption, bool]
 
 
-class _Grouped(NamedTuple):
+class Grouped(NamedTuple):
     """Elements by where they lead: the columns of links, what may be said in details, and by place those elements of
     which none has a text so far.
     """
@@ -52,6 +52,9 @@ class _Grouped(NamedTuple):
     nameless: dict[int, list[Caption]]
 
 
+Group: TypeAlias = "Callable[[Iterable[LinkElement | None], Hrefs], Grouped]"  # as `grouped`
+
+
 class PageLinks(NamedTuple):
     """One link for each distinct URL in order of appearance, the number of distinct ones, and what is said beyond."""
 
@@ -60,27 +63,29 @@ class PageLinks(NamedTuple):
     details: tuple[LinkDetail, ...]
 
 
-def read_links(elements: Iterable[LinkElement | None], base: str, url: str) -> PageLinks:
+def read_links(elements: Iterable[LinkElement | None], base: str, url: str, group: Group | None = None) -> PageLinks:
     """The links of `elements`, of which those that are None lead nowhere, or add nothing to earlier ones.
 
-    `base` is what hrefs are resolved against, `url` the page's own. A repeated URL keeps its first rel and the first
-    anchor that is not empty, or else the first name that an element has without a text. It is nofollow only if every
-    repeat is. An href that is empty or only a fragment names the base URL, which is a link only where that is not the
-    page itself. Once `MAX_LINKS` are kept, the total counts distinct hrefs without resolving them. Of what leads to a
-    URL by another href, which is by another fragment as a rule, or first with one, there are details: what is written
-    twice is kept once, because the text of each repeat would take 2 % of all reading.
+    `base` is what hrefs are resolved against, `url` the page's own. `group` does the same as `grouped`, only faster. A
+    repeated URL keeps its first rel and the first anchor that is not empty, or else the first name that an element has
+    without a text. It is nofollow only if every repeat is. An href that is empty or only a fragment names the base URL,
+    which is a link only where that is not the page itself. Once `MAX_LINKS` are kept, the total counts distinct hrefs
+    without resolving them. Of what leads to a URL by another href, which is by another fragment as a rule, or first
+    with one, there are details: what is written twice is kept once, because the text of each repeat would take 2 % of
+    all reading.
     """
-    hrefs = _Hrefs(base, url)
-    anchors, rels, nofollows, further, nameless = _grouped(elements, hrefs)
+    hrefs = Hrefs(base, url)
+    anchors, rels, nofollows, further, nameless = (group or grouped)(elements, hrefs)
     _take_later_anchors(anchors, nameless)
     details = map(_new_tuple, repeat(LinkDetail), _details(further, anchors))
     links = Links(hrefs.urls, anchors, rels, nofollows)
     return PageLinks(links, len(anchors) + len(hrefs.beyond), tuple(details))
 
 
-def _grouped(elements: Iterable[LinkElement | None], hrefs: _Hrefs) -> _Grouped:
+def grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
+    """The elements that lead anywhere, by where they lead."""
     places, place_of = hrefs.places, hrefs.place_of
-    found = anchors, rels, nofollows, further, nameless = _Grouped([], [], [], [], {})
+    found = anchors, rels, nofollows, further, nameless = Grouped([], [], [], [], {})
     for position, element in enumerate(elements):
         if element is None:
             continue
@@ -93,14 +98,15 @@ def _grouped(elements: Iterable[LinkElement | None], hrefs: _Hrefs) -> _Grouped:
                 further.append((position, whole, place, caption, is_first))
             if is_first:
                 anchors.append(anchor := caption if type(caption) is str else caption_text(caption))
-                rels.append(tokens := _tokens(rel) if rel else "")
-                nofollows.append(_is_nofollow(tokens) if tokens else False)
+                tokens, is_nofollow = read_rel(rel) if rel else ("", False)
+                rels.append(tokens)
+                nofollows.append(is_nofollow)
                 if not anchor:
                     nameless[place] = [caption]
                 continue
         if place >= 0:
-            if nofollows[place] and not _is_nofollow(_tokens(rel)):
-                nofollows[place] = False
+            if nofollows[place]:
+                nofollows[place] = bool(rel) and read_rel(rel)[1]
             if place in nameless:
                 nameless[place].append(caption)
     return found
@@ -137,11 +143,12 @@ def series_element(attributes: Mapping[str, str | None]) -> LinkElement | None:
 _NOWHERE = -1  # instead of a place
 
 
-class _Hrefs:
+class Hrefs:
     """Where a page's hrefs lead, fragments aside.
 
     `places` is by the href as written: which of the `urls` it leads to, or `_NOWHERE`. What came when there were links
-    enough is `beyond`, and leads nowhere.
+    enough is `beyond`, and leads nowhere. `own` is where an empty href leads, `in_folder` where others lead from the
+    folder of the page, as far as that is known; None where this is no matter of the folder alone.
     """
 
     def __init__(self, base: str, url: str) -> None:
@@ -149,9 +156,9 @@ class _Hrefs:
         self.urls: list[str] = []
         self.beyond: set[str] = set()
         self._base = base
-        self._in_folder = None if type(base) is DocumentBase else _folder_of(base)
-        self._own = None if base == url else str(base)  # where an empty href leads
-        self._place_of_url: dict[str, int] = {}
+        self.in_folder = None if type(base) is DocumentBase else _folder_of(base)
+        self.own = None if base == url else str(base)
+        self.places_of_urls: dict[str, int] = {}
         self._places_within: dict[str, int] | None = None  # by href without its fragment, once there are links enough
 
     def place_of(self, whole: str) -> int:
@@ -163,7 +170,7 @@ class _Hrefs:
         elif (url := self._url_of(href)) is None:
             place = _NOWHERE
         else:
-            place = self._place_of_url.setdefault(url, count)
+            place = self.places_of_urls.setdefault(url, count)
             if place == count:
                 self.urls.append(url)
         self.places[whole] = place
@@ -171,8 +178,8 @@ class _Hrefs:
 
     def _url_of(self, href: str) -> str | None:
         if not href:
-            return self._own
-        if self._in_folder is None or (url := self._in_folder[href]) == _NEEDS_PAGE:
+            return self.own
+        if self.in_folder is None or (url := self.in_folder[href]) == _NEEDS_PAGE:
             return resolve(href, self._base)
         return url
 
@@ -251,9 +258,13 @@ def _tokens(rel: str | None) -> str:
     return collapse(rel).lower() if rel else ""
 
 
-def _is_nofollow(rel: str) -> bool:
-    """Commas part tokens, too: 'ugc,nofollow' is written, and read so by search engines."""
-    return "nofollow" in rel and "nofollow" in rel.replace(",", " ").split()
+@lru_cache(maxsize=256)
+def read_rel(rel: str) -> tuple[str, bool]:
+    """Its tokens in lower case, and whether one is nofollow. Commas part them, too: 'ugc,nofollow' is written, and read
+    so by search engines.
+    """
+    tokens = _tokens(rel)
+    return tokens, "nofollow" in tokens and "nofollow" in tokens.replace(",", " ").split()
 
 
 def caption_text(caption: Caption) -> str:

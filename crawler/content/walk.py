@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from crawler.content.hyperlinks import LINKING_TAGS, LinkElement, link_element
+from crawler.content.hyperlinks import LINKING_TAGS, Group, LinkElement, grouped, link_element
 from crawler.content.metadata import Attributes
 from crawler.content.resources import MAX_RESOURCES, MEDIA_TAGS
 from crawler.content.visible_text import label_of, tag_ids, take_text
@@ -47,7 +47,7 @@ class Walked(NamedTuple):
     scripts that have a type with 'ld+json' in it, behind the type; others may be among them. `refreshes` are the
     contents of the first `<meta http-equiv=refresh>`, each with whether only those see it who run no scripts.
     `media` are the numbers of the tags (of a `<source>`, of what it stands in) with the attributes. `with_itemprop`
-    finds elements of which the text may be read (`label_of`).
+    finds elements of which the text may be read (`label_of`). `group` is for `read_links`.
     """
 
     text: str
@@ -63,6 +63,7 @@ class Walked(NamedTuple):
     base_href: str | None
     refreshes: Sequence[tuple[str, bool]]
     with_itemprop: Callable[[], Sequence[LexborNode]]
+    group: Group = grouped
 
 
 Walk: TypeAlias = Callable[[LexborHTMLParser], Walked]

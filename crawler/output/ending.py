@@ -18,7 +18,7 @@ from crawler.output.safe_text import printable
 from crawler.output.suggestions import suggestions
 from crawler.output.summary import Summary
 from crawler.quantities import Age
-from crawler.records import Closure, EndReason, FailingUrls
+from crawler.records import Change, Closure, EndReason, FailingUrls
 
 _ENDINGS: Mapping[str, tuple[str, str, str]] = {
     EndReason.COMPLETE: ("complete", "green", ": no fetchable URLs left"),
@@ -234,7 +234,7 @@ def _pages(summary: Summary) -> Text:
         (amount(summary.pages), "bold"),
         f" ({rate(summary.pages_per_s)}), {size(summary.bytes)} in {counted(summary.requests, 'request')}",
     )
-    if unchanged := summary.by_status.get("304"):
+    if unchanged := summary.changes.get(Change.UNCHANGED):
         text.append(f"; {amount(unchanged)} unchanged")
     if summary.run_pages > summary.pages:
         text.append(f"; {amount(summary.run_pages)} in the whole run")

@@ -113,6 +113,8 @@ def test_a_crawl_file_with_rules_gives_views(cli: Cli, served: Served, rules: Pa
     listed = ("--db", str(cli.db), "--sort", "-price", "--limit", "2", "--columns", "title,price", "--format", "csv")
     for name in ("extract_product", "extract-product", "product"):
         assert cli.command("list", name, *listed).out == "title,price\nProduct 12,1200.5\nProduct 11,1100.5\n"
+    views = cli.command("list", "--db", str(cli.db)).out.splitlines()
+    assert views[-1] == "extract_product\tproduct\tWhat the extraction rule product finds"
     assert "there is no view 'produkt'" in cli.command("list", "produkt", "--db", str(cli.db), status=2).err
     assert cli.command("verify", "--db", str(cli.db)).out.endswith("is sound\n")
 

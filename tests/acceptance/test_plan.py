@@ -11,6 +11,9 @@ from tests.acceptance.conftest import Cli, Serve
 from tests.acceptance.old_crawls import restore
 from tests.acceptance.old_web import PORT, old_web
 
+# Marked `sqlite`: what is refused before any store is looked at, and a file of an older version.
+pytestmark = pytest.mark.any_store
+
 PASSED_S = 3 * 86400.0
 FAST = ("--delay", "0", "--quiet")
 
@@ -62,6 +65,7 @@ def test_nothing_is_due(cli: Cli, serve: Serve) -> None:
     assert "later      next due 20" in told
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
@@ -79,6 +83,12 @@ def test_bad_input_is_one_line(cli: Cli, serve: Serve, arguments: list[str], sta
     assert len(outcome.err.strip().splitlines()) == 1
 
 
+def test_without_a_crawl_there_is_nothing_to_plan(no_crawl: Cli) -> None:
+    assert "there is no crawl in" in no_crawl.command("plan", "--db", str(no_crawl.db), status=6).err
+    assert not no_crawl.has_anything()
+
+
+@pytest.mark.sqlite
 def test_a_database_of_0_1_0_once_it_is_migrated(cli: Cli, serve: Serve) -> None:
     served = serve(old_web(2))
     restore("database_0_1_0.sql", PORT, cli.db, served)

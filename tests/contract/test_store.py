@@ -157,6 +157,19 @@ async def test_a_link_that_a_page_repeats_is_stored_once(location: Location) -> 
         assert rows(location, "SELECT count(*), count(DISTINCT target_id) FROM links") == [(3, 3)]
 
 
+async def test_of_links_that_lead_to_the_same_url_the_first_counts(location: Location) -> None:
+    """Two links may do so once a parameter is dropped."""
+    async with a_store(location, A, B) as store:
+        claims = await claims_of(store)
+        links = (Link(C, "first", "nofollow", nofollow=True), Link(C, "second"), Link(B, "plain"))
+        page = Page(url=A, links=links, content_hash=b"h")
+        targets = (a_target(C), a_target(C), a_target(B))
+        plain = a_result(claims[B], links=[A])
+        await store.commit([a_result(claims[A], page=page, link_targets=targets), plain], NOW)
+        found = rows(location, "SELECT anchor, rel, nofollow FROM links ORDER BY anchor")
+        assert found == [("first", "nofollow", 1), ("plain", "", 0), (f"to {A}", "", 0)]
+
+
 # --- URLs that are known ----------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import platform
 import resource
 import signal
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -270,6 +271,31 @@ async def test_large_documents_are_read_one_at_a_time_over_all_processes() -> No
             assert all(len(process.jobs) == 1 for process in busy)
     assert not any(isinstance(reading.result(), Failure) for reading in large)
     assert small >= 4
+
+
+_TAKES_AND_FREES = """
+import ctypes, resource
+from crawler.parsing.child import come_up
+come_up()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.memset.restype = ctypes.c_void_p
+libc.malloc.argtypes = (ctypes.c_size_t,)
+libc.memset.argtypes = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+libc.free.argtypes = (ctypes.c_void_p,)
+for _ in range(20):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [libc.memset(libc.malloc(100_000), 1, 100_000) for _ in range(20)]
+    for block in reversed(blocks):
+        libc.free(block)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_what_the_last_document_took_is_there_for_the_next_one() -> None:
+    """The system is asked once for the 480 pages of memory of the blocks."""
+    done = subprocess.run([sys.executable, "-c", _TAKES_AND_FREES], capture_output=True, text=True, check=True)
+    assert all(int(faults) < 48 for faults in done.stdout.split()[-10:]), done.stdout
 
 
 @pytest.mark.thorough

@@ -7,10 +7,11 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from random import Random
 from typing import Any, TypeVar
 
@@ -18,12 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import UsageError
+from crawler import CrawlConfig, RecrawlConfig, UsageError
 from crawler.archive.archive import Archive, open_crawl
 from crawler.archive.changes import BEGINNING, NOW, FeedEntry, newest_cursor
 from crawler.archive.dialect import Glob
 from crawler.archive.filters import PageFilter, UrlFilter
 from crawler.archive.listing import Question, check_view, listing_of
+from crawler.archive.plan import read_plan
 from crawler.archive.postgres_changes import Places
 from crawler.archive.reading import open_database
 from crawler.archive.report import read_report
@@ -514,6 +516,37 @@ def test_conditions_of_postgresql_may_have_its_operators(both: Both) -> None:
         return [one.page.url.rpartition("/")[2] async for one in reader.pages(("url",))]
 
     assert exported(both.url, PageFilter(where="metas::jsonb ? 'author' -- as they are stored"), read) != []
+
+
+def test_rows_that_nobody_reads_to_the_end_go_with_the_loop_without_a_word(both: Both) -> None:
+    """As when `head` has seen enough, and what waits for rows is left as it is."""
+    told, kept = list[str](), list[object]()
+
+    async def leave() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, event: told.append(event["message"]))
+        opened = open_database(both.url)
+        rows = (await opened.__aenter__()).stream("SELECT generate_series(1, 1000)", (), 10)
+        assert len(await anext(rows)) == 10
+        kept.append((opened, rows))
+
+    for _ in range(10):
+        asyncio.run(leave())
+        kept.clear()
+    assert not [one for one in told if "PostgresReader" in one]  # the database itself was left open by this test
+
+
+# --- the next run -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("max_age_s", [0.0, 3600.0, "auto"])
+def test_what_the_next_run_has_to_do(both: Both, max_age_s: Any) -> None:
+    in_a_day, recrawl = time.time() + 86_400, RecrawlConfig(max_age_s=max_age_s)
+    file, server = (
+        asyncio.run(read_plan(place, CrawlConfig(db=place, recrawl=recrawl), in_a_day)) for place in both.places()
+    )
+    assert file.due > 0
+    assert server == replace(file, fresh_now=server.fresh_now)
+    assert server.fresh_now == pytest.approx(file.fresh_now)
 
 
 # --- verification -----------------------------------------------------------------------------------------------------

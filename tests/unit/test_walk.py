@@ -13,7 +13,7 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from crawler.content.accelerated import PYTHON_ONLY, fastest_walk, walk_in_c
-from crawler.content.hyperlinks import MAX_LINKS, MAX_NAMELESS
+from crawler.content.hyperlinks import MAX_LINKS, MAX_NAMELESS, read_rel
 from crawler.content.resources import MAX_RESOURCES
 from crawler.content.visible_text import MAX_BLOCKS, MAX_LABEL_CHARS, MAX_LABEL_NODES, MAX_TOUCHING_NODES
 from crawler.content.walk import MAX_HEADINGS, walk
@@ -127,9 +127,9 @@ def test_without_a_function_of_the_parser_the_walk_is_not_used() -> None:
     from crawler.content import _walk
 
     with pytest.raises(ImportError, match="lxb_dom_node_type_noi"):
-        _walk.load(_walk.__file__, {}, str, str)
+        _walk.load(_walk.__file__, {}, str, str, read_rel)
     with pytest.raises(ImportError, match="/nowhere"):
-        _walk.load("/nowhere", {}, str, str)
+        _walk.load("/nowhere", {}, str, str, read_rel)
     assert fastest_walk()[1] == "C"  # nothing is lost
 
 
@@ -141,6 +141,15 @@ def test_a_node_that_is_none_is_not_looked_at() -> None:
         mem_id = 1 << 20
 
     assert _walk.neighbours(Elsewhere()) == ()  # type: ignore[arg-type]
+
+
+@needs_c
+@pytest.mark.parametrize("element", [("a", None), ("a", None, "b", "c"), (1, None, "b"), ["a", None, "b"]])
+def test_what_is_no_element_is_not_grouped(element: object) -> None:
+    from crawler.content import _walk
+
+    with pytest.raises(TypeError, match="an href, a rel and a caption"):
+        _walk.group([element], len, {}, [], {}, {}, None)
 
 
 def test_a_variable_of_the_environment_keeps_to_python() -> None:

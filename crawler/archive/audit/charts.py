@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
 from crawler.archive.audit.model import Chart, Figure, Kind, Point, Shape
 from crawler.archive.plan import read_budgets
+from crawler.archive.reading import SqliteReader
 
 _HOSTS = 10
 _TYPES = 8
@@ -94,7 +96,7 @@ async def read_figures(connection: aiosqlite.Connection) -> list[Figure]:
     ]  # fmt: skip
 
 
-async def read_charts(connection: aiosqlite.Connection, now: float) -> list[Chart]:
+async def read_charts(db: Path, connection: aiosqlite.Connection, now: float) -> list[Chart]:
     """Those that have something to show; `now` in Unix seconds."""
     pages = (
         ("depth", "Pages by depth", Shape.COLUMNS, await _rows(connection, _BY_DEPTH, _DEPTHS)),
@@ -103,7 +105,8 @@ async def read_charts(connection: aiosqlite.Connection, now: float) -> list[Char
         ("times", "Pages over time", Shape.LINE, _summed(await _rows(connection, _BY_MOMENT, _MOMENTS))),
     )
     runs = [(str(run), pages) for run, pages in reversed(await _rows(connection, _BY_RUN, _RUNS))]
-    budgets = await read_budgets(connection, now) if len(runs) > 1 else []  # nothing is learnt from one
+    reader = SqliteReader(db, connection)
+    budgets = await read_budgets(reader, now) if len(runs) > 1 else []  # nothing is learnt from one
     steps = dict(await _rows(connection, _BY_TIME))
     responses = [(name, steps[step]) for step, name in enumerate(_STEPS) if step in steps]
     worth = [(f"{one.requests:,} ({one.share:.0%} of the pages)", round(100 * one.freshness)) for one in budgets]

@@ -54,7 +54,7 @@ async def read_audit(db: Path, *, now: float, running: bool, extent: Extent, kno
             made_at=now,
             running=running,
             figures=await read_figures(connection),
-            charts=await read_charts(connection, now),
+            charts=await read_charts(db, connection, now),
             sections=[await _section(connection, one, extent, known or {}) for one in QUESTIONS.values()],
         )
 

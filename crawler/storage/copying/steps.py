@@ -24,7 +24,7 @@ Tell = Callable[[str, int, int], None]  # of what, so many rows are done, of so 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
     """What a copy has: rows by table. `was_begun`: an earlier try had copied so many of them; `left_out`: what the
-    other store has no place for, in words.
+    copy does not have, in words.
     """
 
     rows: Mapping[str, int]

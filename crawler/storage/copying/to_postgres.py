@@ -28,6 +28,7 @@ from crawler.storage.postgres.extracts import view_of
 from crawler.storage.postgres.ids import id_of, part_of, row_id
 from crawler.storage.sqlite.database import explained as explained_file
 from crawler.storage.sqlite.database import open_reader, read_only_uri
+from crawler.storage.sqlite.inbox import FolderInbox
 from crawler.storage.sqlite.lock import refuse_if_held
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -71,6 +72,9 @@ _LEFT_OUT = {
 }
 
 
+_NOTES = "seeds that wait in its inbox for the next run: {} times; `crawler add` them again"
+
+
 async def copy_to_postgres(path: Path, db: str, tell: Tell) -> Copied:
     """Copy the crawl in the file into the database of this URL.
 
@@ -91,7 +95,7 @@ async def copy_to_postgres(path: Path, db: str, tell: Tell) -> Copied:
             tell("finishing", 0, 0)
             with explained(db):
                 await _finish(source, guard, parts)
-            return replace(copied, left_out=await _left_out(source))
+            return replace(copied, left_out=await _left_out(path, source))
 
 
 @contextmanager
@@ -195,6 +199,7 @@ async def _read(source: SqliteCrawl, parts: int) -> list[tuple[Any, ...]]:
     ]
 
 
-async def _left_out(source: SqliteCrawl) -> Sequence[str]:
+async def _left_out(path: Path, source: SqliteCrawl) -> Sequence[str]:
     numbers = {what: (await source.execute(sql))[0][0] for sql, what in _LEFT_OUT.items()}
+    numbers[_NOTES] = len([None async for _note in FolderInbox(path, lambda _line: None).notes()])
     return [what.format(f"{number:,}") for what, number in numbers.items() if number]

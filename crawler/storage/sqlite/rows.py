@@ -26,9 +26,12 @@ async def insert(table: str, rows: Sequence[Mapping[str, Any]], execute: Execute
         await execute_storable(statement.format(table, ", ".join(columns), values), parameters, execute)
 
 
-async def insert_flat(table: str, columns: str, flat: list[Any], execute: Execute, statement: str = INSERT) -> None:
-    """Insert rows whose values stand one after the other, in the order of `columns`."""
-    for values, parameters in flat_values(flat, len(columns.split(", "))):
+async def insert_flat(
+    table: str, columns: str, flat: list[Any], execute: Execute, statement: str = INSERT, row: str | None = None
+) -> None:
+    """Insert rows whose values stand one after the other, in the order of `columns`; `row`: see `flat_values`."""
+    width = len(columns.split(", ")) if row is None else row.count("?")
+    for values, parameters in flat_values(flat, width, row):
         await execute_storable(statement.format(table, columns, values), parameters, execute)
 
 

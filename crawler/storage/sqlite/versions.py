@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from operator import pos
 from typing import Any
@@ -15,6 +15,7 @@ from crawler.storage.sqlite.rows import INSERT_ONCE, execute_storable, insert, i
 from crawler.storage.values import as_json
 
 _LINK_COLUMNS = "page_id, target_id, anchor, rel, nofollow"
+_PLAIN_LINK = "?, ?, ?, '', 0"  # where no link of a page has a rel: what is no parameter is not copied
 
 # Found by this page: the link's target was added by this very transaction.
 _SET_NEW_LINKS = """
@@ -87,16 +88,22 @@ async def add_links(
     ]
     if replaced:
         await execute(_FORGET_LINKS, as_json(replaced))
-    flat: list[Any] = []  # rows of _LINK_COLUMNS, one after the other: there are a hundred a page
+    plain: list[Any] = []  # rows, one after the other: there are a hundred a page
+    others: list[Any] = []
     for result, page_id, linked in zip(results, page_ids, target_ids, strict=True):
         page = result.page or result.reread
         if page is None or not linked:
             continue
         links = columns_of(page.links)
-        nofollows = map(pos, links.nofollows)  # sqlite3 binds an int in a tenth of the time of a bool
-        rows = zip(repeat(page_id, len(linked)), linked, links.anchors, links.rels, nofollows, strict=True)
-        flat.extend(chain.from_iterable(rows if all(linked) else (row for row in rows if row[1] is not None)))
-    await insert_flat("links", _LINK_COLUMNS, flat, execute, INSERT_ONCE)
+        columns: list[Iterable[Any]] = [repeat(page_id, len(linked)), linked, links.anchors]
+        has_rels = any(links.rels) or True in links.nofollows
+        if has_rels:
+            columns += links.rels, map(pos, links.nofollows)  # sqlite3 binds an int in a tenth of the time of a bool
+        rows = zip(*columns, strict=True)
+        flat = chain.from_iterable(rows if all(linked) else (row for row in rows if row[1] is not None))
+        (others if has_rels else plain).extend(flat)
+    await insert_flat("links", _LINK_COLUMNS, plain, execute, INSERT_ONCE, _PLAIN_LINK)
+    await insert_flat("links", _LINK_COLUMNS, others, execute, INSERT_ONCE)
 
 
 async def update_pages(

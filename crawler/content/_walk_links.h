@@ -1,0 +1,173 @@
+/* Links by where they lead: what `grouped` in hyperlinks.py does, of elements as this walk gives them.
+
+   What an href leads to is looked up in its folder's dictionary; whatever is not found there at once, Python finds. */
+
+enum { MAX_LINKS = 10000, NOWHERE = -1 }; /* as in Python */
+
+static PyObject *read_rel; /* Python's: the tokens, and whether one is nofollow */
+
+typedef struct {
+    PyObject *place_of, *places, *urls, *places_of_urls, *in_folder, *own; /* of Python's `Hrefs` */
+    PyObject *anchors, *rels, *nofollows, *further, *nameless; /* found */
+} groups_t;
+
+static int is_html_space(PyObject *text, Py_ssize_t at) {
+    Py_UCS4 character = PyUnicode_ReadChar(text, at);
+    return character == ' ' || character == '\t' || character == '\n' || character == '\f' || character == '\r';
+}
+
+/* The place that a dictionary has for a key. False where there is none, or an exception is set. */
+static int known_place(PyObject *places, PyObject *key, Py_ssize_t *place) {
+    PyObject *number = PyDict_GetItemWithError(places, key); /* borrowed */
+    if (number) *place = PyLong_AsSsize_t(number);
+    return number && !PyErr_Occurred();
+}
+
+static outcome_t set_place(PyObject *places, PyObject *key, Py_ssize_t place) {
+    PyObject *number = PyLong_FromSsize_t(place);
+    int failed = !number || PyDict_SetItem(places, key, number) < 0;
+    Py_XDECREF(number);
+    return failed ? FAILED : DONE;
+}
+
+/* The place of a URL, which may be a new one. */
+static outcome_t place_of_url(groups_t *groups, PyObject *url, Py_ssize_t *place) {
+    if (known_place(groups->places_of_urls, url, place)) return DONE;
+    if (PyErr_Occurred()) return FAILED;
+    *place = PyList_Size(groups->urls);
+    TRY(set_place(groups->places_of_urls, url, *place));
+    return PyList_Append(groups->urls, url) < 0 ? FAILED : DONE;
+}
+
+/* Where the folder's dictionary says that an href leads. `LEFT_TO_PYTHON` where it does not say. */
+static outcome_t place_in_folder(groups_t *groups, PyObject *whole, Py_ssize_t *place) {
+    Py_ssize_t length = PyUnicode_GetLength(whole), end = PyUnicode_FindChar(whole, '#', 0, length, 1);
+    if (end == -2) return FAILED;
+    if (end < 0) end = length;
+    if (!end && groups->own == Py_None) {
+        *place = NOWHERE;
+        return set_place(groups->places, whole, *place);
+    }
+    if (!end || PyList_Size(groups->urls) >= MAX_LINKS) return LEFT_TO_PYTHON;
+    if (is_html_space(whole, 0) || is_html_space(whole, end - 1)) return LEFT_TO_PYTHON;
+    PyObject *href = end == length ? Py_NewRef(whole) : PyUnicode_Substring(whole, 0, end);
+    if (!href) return FAILED;
+    PyObject *url = PyDict_GetItemWithError(groups->in_folder, href); /* borrowed */
+    Py_DECREF(href);
+    if (!url) return PyErr_Occurred() ? FAILED : LEFT_TO_PYTHON;
+    if (url == Py_None) *place = NOWHERE;
+    else if (!PyUnicode_GetLength(url)) return LEFT_TO_PYTHON; /* it depends on the page */
+    else TRY(place_of_url(groups, url, place));
+    return set_place(groups->places, whole, *place);
+}
+
+static outcome_t new_place_of(groups_t *groups, PyObject *whole, Py_ssize_t *place) {
+    outcome_t outcome = place_in_folder(groups, whole, place);
+    if (outcome != LEFT_TO_PYTHON) return outcome;
+    PyObject *number = PyObject_CallFunctionObjArgs(groups->place_of, whole, NULL);
+    if (number) *place = PyLong_AsSsize_t(number);
+    Py_XDECREF(number);
+    return PyErr_Occurred() ? FAILED : DONE;
+}
+
+/* What a rel says, both references new. */
+static outcome_t said_by(PyObject *rel, PyObject **tokens, PyObject **is_nofollow) {
+    int says_something = rel == Py_None ? 0 : PyObject_IsTrue(rel);
+    if (says_something < 0) return FAILED;
+    if (!says_something) {
+        *is_nofollow = Py_NewRef(Py_False);
+        return (*tokens = PyUnicode_FromString("")) ? DONE : FAILED; /* False is never freed */
+    }
+    PyObject *said = PyObject_CallFunctionObjArgs(read_rel, rel, NULL);
+    int is_read = said && PyArg_ParseTuple(said, "UO", tokens, is_nofollow);
+    if (is_read) Py_INCREF(*tokens), Py_INCREF(*is_nofollow);
+    Py_XDECREF(said);
+    return is_read ? DONE : FAILED;
+}
+
+/* Remember an element of which there may be details. */
+static outcome_t add_further(
+    groups_t *groups, Py_ssize_t position, PyObject *whole, Py_ssize_t place, PyObject *caption, int is_first) {
+    PyObject *numbers[] = {PyLong_FromSsize_t(position), PyLong_FromSsize_t(place)};
+    PyObject *row = NULL;
+    if (numbers[0] && numbers[1])
+        row = PyTuple_Pack(5, numbers[0], whole, numbers[1], caption, is_first ? Py_True : Py_False);
+    Py_XDECREF(numbers[0]);
+    Py_XDECREF(numbers[1]);
+    return add(groups->further, row);
+}
+
+static outcome_t add_first(groups_t *groups, PyObject *rel, PyObject *caption, Py_ssize_t place) {
+    PyObject *tokens, *is_nofollow;
+    int has_text = PyUnicode_Check(caption) && PyUnicode_GetLength(caption);
+    TRY(add(groups->anchors, has_text ? Py_NewRef(caption) : PyUnicode_FromString("")));
+    TRY(said_by(rel, &tokens, &is_nofollow));
+    outcome_t outcome = add(groups->rels, tokens);
+    if (add(groups->nofollows, is_nofollow) != DONE) outcome = FAILED;
+    if (outcome != DONE || has_text) return outcome;
+    PyObject *key = PyLong_FromSsize_t(place), *captions = Py_BuildValue("[O]", caption);
+    int failed = !key || !captions || PyDict_SetItem(groups->nameless, key, captions) < 0;
+    Py_XDECREF(key);
+    Py_XDECREF(captions);
+    return failed ? FAILED : DONE;
+}
+
+/* An element that leads where an earlier one does. */
+static outcome_t add_to(groups_t *groups, PyObject *rel, PyObject *caption, Py_ssize_t place) {
+    PyObject *tokens, *is_nofollow;
+    if (PyList_GetItem(groups->nofollows, place) == Py_True) {
+        TRY(said_by(rel, &tokens, &is_nofollow));
+        Py_DECREF(tokens);
+        if (PyList_SetItem(groups->nofollows, place, is_nofollow) < 0) return FAILED; /* which it gives away */
+    }
+    PyObject *key = PyLong_FromSsize_t(place);
+    PyObject *captions = key ? PyDict_GetItemWithError(groups->nameless, key) : NULL; /* borrowed */
+    Py_XDECREF(key);
+    if (captions && PyList_Append(captions, caption) < 0) return FAILED;
+    return PyErr_Occurred() ? FAILED : DONE;
+}
+
+static outcome_t wrong_element(void) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "an element is an href, a rel and a caption");
+    return FAILED;
+}
+
+static outcome_t group_element(groups_t *groups, Py_ssize_t position, PyObject *element) {
+    Py_ssize_t place = NOWHERE;
+    if (!PyTuple_Check(element) || PyTuple_Size(element) != 3) return wrong_element();
+    PyObject *whole = PyTuple_GetItem(element, 0), *rel = PyTuple_GetItem(element, 1);
+    PyObject *caption = PyTuple_GetItem(element, 2); /* borrowed, as they all are */
+    if (!PyUnicode_Check(whole)) return wrong_element();
+    int is_new = !known_place(groups->places, whole, &place);
+    if (PyErr_Occurred()) return FAILED;
+    if (is_new) TRY(new_place_of(groups, whole, &place));
+    if (place == NOWHERE) return DONE;
+    int is_first = is_new && place == PyList_Size(groups->anchors);
+    if (is_new && (!is_first || PyUnicode_FindChar(whole, '#', 0, PyUnicode_GetLength(whole), 1) >= 0))
+        TRY(add_further(groups, position, whole, place, caption, is_first));
+    return is_first ? add_first(groups, rel, caption, place) : add_to(groups, rel, caption, place);
+}
+
+static PyObject *group(PyObject *module, PyObject *arguments) {
+    (void)module;
+    PyObject *elements;
+    groups_t found = {0};
+    if (!PyArg_ParseTuple(
+            arguments, "O!OO!O!O!O!O", &PyList_Type, &elements, &found.place_of, &PyDict_Type, &found.places, &PyList_Type,
+            &found.urls, &PyDict_Type, &found.places_of_urls, &PyDict_Type, &found.in_folder, &found.own))
+        return NULL;
+    PyObject *result = Py_BuildValue("(NNNNN)", PyList_New(0), PyList_New(0), PyList_New(0), PyList_New(0), PyDict_New());
+    if (!result) return NULL;
+    found.anchors = PyTuple_GetItem(result, 0); /* borrowed, as those that follow */
+    found.rels = PyTuple_GetItem(result, 1);
+    found.nofollows = PyTuple_GetItem(result, 2);
+    found.further = PyTuple_GetItem(result, 3);
+    found.nameless = PyTuple_GetItem(result, 4);
+    for (Py_ssize_t i = 0; i < PyList_Size(elements); i++) {
+        PyObject *element = PyList_GetItem(elements, i); /* borrowed */
+        if (element == Py_None || group_element(&found, i, element) == DONE) continue;
+        Py_CLEAR(result);
+        break;
+    }
+    return result;
+}
