@@ -47,7 +47,6 @@ JSON_FIELDS = tuple(_AS_JSON)  # but for `fields`, which hardly any page has
 _SINGLE = tuple(name for name in PAGE_FIELDS if name not in {*JSON_FIELDS, "fields"})
 _FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
 _single_fields = attrgetter(*_SINGLE)
-_TARGET = orjson.Fragment(b"%d")
 
 
 class EncodedFields:
@@ -86,17 +85,8 @@ def encode_fields(page: Page) -> EncodedFields:
 
 
 def _template(details: Sequence[LinkDetail]) -> bytes:
-    rows = [(_TARGET, position, anchor, fragment) for _link, position, anchor, fragment in details]
-    text = json_bytes(rows)
-    if text.count(b"%") == len(rows):
-        return text
-    return json_bytes(
-        [(target, position, _escaped(anchor), _escaped(fragment)) for target, position, anchor, fragment in rows]
-    )
-
-
-def _escaped(text: str | None) -> str | None:
-    return text and text.replace("%", "%%")
+    text = json_bytes([("%d", position, anchor, fragment) for _link, position, anchor, fragment in details])
+    return text.replace(b"%", b"%%").replace(b'["%%d",', b"[%d,")  # no text holds that: its quotes are escaped
 
 
 def page_values(result: Result, page: Page, target_ids: Sequence[int | None]) -> dict[str, Any]:

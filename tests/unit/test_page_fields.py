@@ -22,7 +22,7 @@ PAGE = Page(
     resources=(Resource("image", "http://a.test/i.png", alt="% s", width="1"),),
     links=columns_of([Link("http://a.test/b", "b"), Link("http://a.test/c", "100 %", "nofollow", nofollow=True)]),
     links_total=2,
-    link_details=(LinkDetail(1, 4, "%d %s", "50%25"), LinkDetail(0, 7), LinkDetail(1, 9, "],[%d")),
+    link_details=(LinkDetail(1, 4, "%d %s", "50%25"), LinkDetail(0, 7), LinkDetail(1, 9, '["%d",[', '["%d",')),
     content_hash=b"12",
     metadata_hash=b"34",
 )
@@ -44,7 +44,7 @@ def values_of(page: Page, target_ids: list[int | None]) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("target_ids", "details"),
     [
-        ([5, 6], '[[6,4,"%d %s","50%25"],[5,7,"",null],[6,9,"],[%d",null]]'),
+        ([5, 6], '[[6,4,"%d %s","50%25"],[5,7,"",null],[6,9,"[\\"%d\\",[","[\\"%d\\","]]'),
         ([5, None], '[[5,7,"",null]]'),
         ([None, None], "[]"),
         ([], "[]"),
