@@ -165,6 +165,7 @@ def test_other_types_are_recorded_and_not_parsed(cli: Cli, serve: Serve) -> None
     assert len({hit.connection for hit in served.log}) == 1  # drained, so that the connection lives on
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("encoding", ["windows-1252", "shift_jis", "utf-8", "koi8-r"])
 def test_text_is_decoded_by_what_the_page_says(cli: Cli, serve: Serve, encoding: str) -> None:
     text = {"windows-1252": "naïve café", "shift_jis": "日本語", "utf-8": "Ω", "koi8-r": "привет"}[encoding]
