@@ -48,13 +48,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what is about SQLite alone, where another store was asked for."""
     if config.getoption("store") == "sqlite":
         return
-    left_out = [item for item in items if not _is_for_any_store(item)]
+    seen = set[str]()
+    left_out = [item for item in items if not _is_for_any_store(item) or _is_enough(item, seen)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
 
 def _is_for_any_store(item: pytest.Item) -> bool:
     return item.get_closest_marker("any_store") is not None and item.get_closest_marker("sqlite") is None
+
+
+def _is_enough(item: pytest.Item, seen: set[str]) -> bool:
+    """Whether another case of this test has come before, and one is enough; `seen`: those that have."""
+    name = item.nodeid.partition("[")[0]
+    was_seen = name in seen
+    seen.add(name)
+    return was_seen and item.get_closest_marker("first_case") is not None
 
 
 @pytest.fixture(scope="session")

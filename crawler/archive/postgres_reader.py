@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -92,9 +92,11 @@ class PostgresReader:
         await self._connection.execute(_BY_INDEX)
         return cursor
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[None]:
+    def snapshot(self) -> AbstractAsyncContextManager[None]:
         """See `Reader`."""
+        return _Snapshot(self._begin, self._end)
+
+    async def _begin(self) -> None:
         async with self._turn:
             if self._transaction is None:
                 with explained(self.db.with_password):
@@ -102,15 +104,14 @@ class PostgresReader:
                     await transaction.start()
                 self._transaction = transaction
             self._users += 1
-        try:
-            yield
-        finally:
-            async with self._turn:
-                self._users -= 1
-                if not self._users:
-                    transaction, self._transaction = self._transaction, None
-                    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # it may be gone by now
-                        await transaction.rollback()
+
+    async def _end(self) -> None:
+        async with self._turn:
+            self._users -= 1
+            if not self._users:
+                transaction, self._transaction = self._transaction, None
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # it may be gone by now
+                    await transaction.rollback()
 
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[None]:
@@ -159,6 +160,20 @@ class PostgresReader:
     def blames_the_query(self, error: DatabaseFailedError) -> bool:
         """See `Reader`."""
         return isinstance(error.__cause__, asyncpg.DataError)
+
+
+class _Snapshot:
+    """No generator: a loop that ends closes all of them at once, so that one within another would be closed twice."""
+
+    def __init__(self, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]) -> None:
+        self._begin = begin
+        self._end = end
+
+    async def __aenter__(self) -> None:
+        await self._begin()
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self._end()
 
 
 @asynccontextmanager

@@ -24,23 +24,23 @@ def read_open_graph(metas: Iterable[Mapping[str, str | None]]) -> dict[str, str 
     found: dict[str, list[str]] = {}
     room = MAX_OPEN_GRAPH
     for meta in metas:
-        for name in _properties(meta):
-            values = found.get(name)
+        written, name = meta.get("property"), meta.get("name")
+        if not (written and ":" in written) and not (name and ":" in name):
+            continue  # of most, neither is a property
+        for property_name in _properties(written, name):
+            values = found.get(property_name)
             value = collapse(meta.get("content"), MAX_VALUE_CHARS)
             if not room or (values is not None and not value):
                 continue
             if values == [""]:
                 values[0] = value
                 continue
-            found.setdefault(name, []).append(value)
+            found.setdefault(property_name, []).append(value)
             room -= 1
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
-def _properties(meta: Mapping[str, str | None]) -> list[str]:
+def _properties(*written: str | None) -> list[str]:
     """Each once, though Twitter's are sometimes given both as a `name` and as a `property`."""
-    written = " ".join(filter(None, (meta.get("property"), meta.get("name"))))
-    if ":" not in written:
-        return []
-    names = dict.fromkeys(written.lower().split())
+    names = dict.fromkeys(" ".join(filter(None, written)).lower().split())
     return [collapse(name) for name in names if name.partition(":")[0] in _VOCABULARIES and not name.endswith(":")]

@@ -115,6 +115,7 @@ def test_seeds_come_from_standard_input_too(cli: Cli, serve: Serve) -> None:
     assert len(cli.pages()) == 1
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -135,6 +136,7 @@ def test_broken_seed_files_are_refused_before_anything_is_fetched(no_crawl: Cli,
     assert not no_crawl.has_anything()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("name", "seed"),
     [
@@ -152,6 +154,7 @@ def test_a_bare_seed_may_be_written_in_many_ways(cli: Cli, serve: Serve, name: s
     assert cli.pages() == [served.url(name)]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("seed", "url"), [("::1", "https://[::1]/"), ("[::1]:1", "https://[::1]:1/")])
 def test_a_bare_ipv6_address_is_a_seed(cli: Cli, seed: str, url: str) -> None:
     cli.crawl(None, seed, "--delay", "0", "--retries", "0", status=4)
@@ -229,6 +232,7 @@ def test_a_database_that_cannot_be_made_ends_with_6(cli: Cli) -> None:
     assert "there is no" in cli.command("status", "--db", "missing.db", status=6).err
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -17,6 +17,9 @@ import pytest
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import COMMAND, LOOPBACK, NO_GUESS, Cli, Gate, Serve, wait_for
 
+# Marked `sqlite`: a file of lines, which only a crawl into a file goes on with where it was (manual: output).
+pytestmark = pytest.mark.any_store
+
 PAGES = 40
 
 
@@ -91,6 +94,7 @@ def test_who_reads_only_the_first_line_ends_the_crawl_cleanly(cli: Cli, serve: S
     assert len({url for _id, url in stored(cli)}) == len(stored(cli)) == PAGES
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 def test_a_reader_who_reads_nothing_holds_up_the_crawl_but_not_its_end(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
@@ -109,6 +113,7 @@ def test_a_reader_who_reads_nothing_holds_up_the_crawl_but_not_its_end(cli: Cli,
     assert cli.rows("SELECT end_reason FROM runs") == ["terminated"]
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 def test_a_file_has_each_page_once_however_often_the_crawl_is_killed(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
@@ -128,6 +133,7 @@ def test_a_file_has_each_page_once_however_often_the_crawl_is_killed(cli: Cli, s
     assert len(stored(cli)) == 600
 
 
+@pytest.mark.sqlite
 def test_what_is_missing_after_the_last_line_follows(cli: Cli, served: Served) -> None:
     file = cli.folder / "pages.jsonl"
     cli.run(crawl(cli, served, file))
@@ -139,6 +145,7 @@ def test_what_is_missing_after_the_last_line_follows(cli: Cli, served: Served) -
     assert_each_once(cli, file)
 
 
+@pytest.mark.sqlite
 def test_lines_that_the_database_has_lost_are_written_again(cli: Cli, served: Served) -> None:
     """A power cut may take the last commits; the file's lines may have come through."""
     file = cli.folder / "pages.jsonl"
@@ -152,6 +159,7 @@ def test_lines_that_the_database_has_lost_are_written_again(cli: Cli, served: Se
     assert_each_once(cli, file)
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 def test_a_new_file_begins_with_this_run_also_with_what_it_stored_before_it_was_killed(cli: Cli, serve: Serve) -> None:
     web, gate = FakeWeb(), Gate()
@@ -168,6 +176,7 @@ def test_a_new_file_begins_with_this_run_also_with_what_it_stored_before_it_was_
     assert {one["run_id"] for one in lines_of(file)} == {2}
 
 
+@pytest.mark.sqlite
 def test_a_file_of_something_else_is_left_alone(cli: Cli, served: Served) -> None:
     ours, other, text = (cli.folder / name for name in ("ours.jsonl", "other.jsonl", "notes.txt"))
     cli.run(crawl(cli, served, ours, "--max-pages", "3"))
@@ -187,6 +196,7 @@ def test_a_file_of_something_else_is_left_alone(cli: Cli, served: Served) -> Non
     assert not cli.db.exists()
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 def test_a_file_that_another_crawl_writes_to_is_refused(cli: Cli, serve: Serve, gate: Gate) -> None:
     web = FakeWeb()
@@ -216,6 +226,7 @@ def test_what_cannot_be_written_is_told_in_a_line_and_nothing_is_lost(cli: Cli, 
     assert len(stored(cli)) == PAGES
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 def test_a_named_pipe_waits_for_its_reader(cli: Cli, served: Served) -> None:
     pipe = cli.folder / "pipe"

@@ -117,6 +117,7 @@ def test_without_a_view_it_prints_the_table_of_views(cli: Cli) -> None:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", ["failed", "failed_urls", "failed-urls", "Failed-URLs"])
 def test_a_view_goes_by_its_name_and_by_its_alias(lists: Lists, name: str) -> None:
     assert lists.urls(name) == ["/forbidden"]
@@ -202,6 +203,7 @@ def test_rows_are_sorted_by_any_column_both_ways_and_what_is_unknown_comes_last(
     assert lists.urls("urls", "--sort", "-reason", "--limit", "1") == ["/x/x/x/x/x"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -18,6 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import Cli, Gate, Serve, wait_for, wait_for_requests
 
+# Marked `sqlite`: what is refused before any store is looked at, and what happens to a file.
+pytestmark = pytest.mark.any_store
+
 Samples = dict[tuple[str, str], float]
 
 
@@ -131,6 +134,7 @@ def test_a_start_that_is_refused_leaves_the_running_ones_metrics_alone(cli: Cli,
     first.communicate()
 
 
+@pytest.mark.sqlite
 @pytest.mark.thorough
 def test_a_run_that_fails_says_so(cli: Cli, served: Served) -> None:
     file = cli.folder / "crawl.prom"
@@ -143,6 +147,7 @@ def test_a_run_that_fails_says_so(cli: Cli, served: Served) -> None:
     assert (samples["running", ""], samples["success", ""]) == (0, 0)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -193,6 +198,7 @@ def with_a_secret_missing(db: Path) -> list[str]:
     return ["--max-age", "0s"]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("spoil", "status"),
     [

@@ -74,6 +74,7 @@ def test_hooks_may_stand_in_a_crawl_file_beside_their_module(coder: Cli, served:
     assert done.summary["excluded"] == {"hook": 1}
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -151,6 +152,7 @@ def test_documents_of_other_types_are_read_by_functions_of_the_user_s(cli: Cli, 
     cli.crawl(served, "--reader", "none")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("given", "told"),
     [

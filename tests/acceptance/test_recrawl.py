@@ -300,6 +300,7 @@ def test_a_failure_that_passes_within_the_run_stores_no_version_twice(cli: Cli, 
     assert cli.rows(VERSIONS, "/p1") == [1]
 
 
+@pytest.mark.each_store
 @pytest.mark.thorough
 def test_a_site_that_is_down_for_a_night_is_not_lost(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
@@ -411,6 +412,7 @@ def test_a_page_whose_versions_bring_new_links_is_a_hub(cli: Cli, serve: Serve) 
     assert hubs == [(served.url("a.test", "/p2"), 1.0)]
 
 
+@pytest.mark.each_store
 @pytest.mark.thorough
 def test_a_sitemap_is_believed_while_its_dates_prove_true(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()

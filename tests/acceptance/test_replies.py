@@ -26,6 +26,7 @@ def test_a_redirect_is_followed_to_the_bytes_that_it_names(cli: Cli) -> None:
         assert cli.pages() == [served.url("a.test", "/there")]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("refresh", "pages"),
     [

@@ -48,7 +48,13 @@ FRACTIONS = [0.01, *sorted(_CHANCE.uniform(0.1, 0.9) for _ in range(8)), 0.97]
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("fraction", FRACTIONS)
+@pytest.mark.parametrize(
+    "fraction",
+    [
+        pytest.param(one, marks=pytest.mark.each_store if at == len(FRACTIONS) // 2 else ())
+        for at, one in enumerate(FRACTIONS)
+    ],
+)
 def test_kill_9_at_any_instant_loses_and_repeats_nothing_that_was_committed(
     cli: Cli, serve: Serve, fraction: float
 ) -> None:
@@ -90,6 +96,7 @@ def test_max_pages_is_not_bent_by_a_kill_and_a_resume(cli: Cli, serve: Serve) ->
     assert cli.rows("SELECT count(*) FROM runs") == [1]
 
 
+@pytest.mark.each_store
 @pytest.mark.thorough
 def test_max_requests_is_not_passed_by_kills_and_resumes(cli: Cli, serve: Serve) -> None:
     """What was in flight at each kill counts, so the server never sees one too many."""
@@ -104,7 +111,9 @@ def test_max_requests_is_not_passed_by_kills_and_resumes(cli: Cli, serve: Serve)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.each_store)]
+)
 def test_a_signal_ends_cleanly_and_the_next_run_goes_on(
     cli: Cli, serve: Serve, number: signal.Signals, status: int
 ) -> None:
@@ -357,7 +366,7 @@ def add_alike(cli: Cli, number: int) -> None:
     ("wider", "number", "status", "end_reason"),
     [
         (("--scope", "any"), signal.SIGKILL, -signal.SIGKILL, None),
-        (("http://b.test/",), signal.SIGKILL, -signal.SIGKILL, None),
+        pytest.param(("http://b.test/",), signal.SIGKILL, -signal.SIGKILL, None, marks=pytest.mark.each_store),
         (("http://b.test/",), signal.SIGHUP, 143, "terminated"),
         (("http://b.test/",), signal.SIGINT, 130, "interrupted"),
     ],

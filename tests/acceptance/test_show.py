@@ -67,6 +67,7 @@ def test_a_page_is_shown_with_its_metadata_versions_attempts_headers_and_links(s
     assert "links out" not in rows
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -86,6 +87,7 @@ def test_what_fails_for_now_and_what_a_sitemap_names_is_told(shown: Shown) -> No
     assert labelled(shown(f"{SITE}/orphan"))["in sitemaps"] == [f"{SITE}/sitemap.xml"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     "written",
     [
@@ -102,6 +104,7 @@ def test_a_url_may_be_written_as_people_write_it(shown: Shown, written: str) -> 
         assert labelled(shown(written))["url"] == [f"{SITE}/docs/"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
@@ -157,6 +160,7 @@ def test_links_are_printed_alone_and_all_of_them(shown: Shown) -> None:
     assert len(shown(f"{SITE}/", "--links").splitlines()) == 13
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -175,6 +179,7 @@ def test_what_there_is_not_is_told_in_one_line(shown: Shown, arguments: list[str
     assert says in shown.refused(SITE + path, *options)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("option", ["", "--text", "--html", "--links"])
 def test_a_page_does_nothing_to_a_terminal(known: Location, option: str) -> None:
     command = [*COMMAND, "show", f"{SITE}/evil", *filter(None, [option]), "--db", str(known)]

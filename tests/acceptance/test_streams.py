@@ -60,6 +60,7 @@ def test_closed_streams_do_no_harm(cli: Cli, served: Served, redirections: str) 
     assert ("complete" in outcome.out) == (">&-" not in redirections.replace("2>&-", ""))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("redirections", [">/dev/full", "2>/dev/full", ">/dev/full 2>&1"])
 def test_streams_that_take_nothing_do_no_harm(cli: Cli, served: Served, redirections: str) -> None:
     outcome = in_shell(cli, served, f'"$@" {redirections}', "--ignore-robots")  # that is told on standard error
@@ -68,6 +69,7 @@ def test_streams_that_take_nothing_do_no_harm(cli: Cli, served: Served, redirect
     assert outcome.err == "" or redirections == ">/dev/full"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     "script",
     ['("$@"; echo $? >status) | head -0', '("$@" 2>&1; echo $? >status) | head -1', '("$@" 2>&1; echo $? >status) | :'],

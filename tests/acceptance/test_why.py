@@ -127,6 +127,7 @@ def test_of_a_url_that_was_never_seen_the_rules_are_told_and_what_may_be_meant(w
     assert why(f"{SITE}/docs")["rules now"] == ["they let it in"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     "written", ["example.com/docs/a", "https://EXAMPLE.com/docs/a#part", " https://example.com/docs/a "]
 )
@@ -145,6 +146,7 @@ def test_without_a_scheme_a_url_that_was_never_seen_has_that_of_its_host(
     assert why("b.test/nobody")["url"] == ["https://b.test/nobody"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("url", "refusal"),
     [
@@ -198,6 +200,7 @@ def crawl_file(no_crawl: Cli) -> Path:
     return file
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("url", "ruling"),
     [

@@ -109,8 +109,10 @@ ALL = 1 + HOSTS * (3 + 10)  # pages
 
 
 def wait_until_joined(cli: Cli, *processes: subprocess.Popen[str]) -> None:
-    """Until the second has its half; all are to be there as long."""
-    wait_for(lambda: owned(cli).get("second") == 8 or any(one.poll() is not None for one in processes))
+    """Until the second has its half, but for the partition of the gate, which is kept while its page is waited for; all
+    are to be there as long.
+    """
+    wait_for(lambda: owned(cli).get("second", 0) >= 7 or any(one.poll() is not None for one in processes))
     for one in processes:
         assert one.poll() is None, one.communicate()
 
@@ -123,7 +125,7 @@ def test_a_worker_joins_and_every_page_is_asked_for_and_stored_once(
     with a_worker(shared, served, "--name", "second") as worker:
         wait_until_joined(shared, crawl, worker)
         status = json.loads(shared.command("status", "--json", "--db", str(shared.db)).out)
-        assert {(one["name"], one["partitions"]) for one in status["workers"]} >= {("second", 8)}
+        assert {one["name"]: one["partitions"] for one in status["workers"]}["second"] in (7, 8)
         assert "second" in shared.command("status", "--db", str(shared.db)).out
         gate.open()
         told = ended(worker)

@@ -12,7 +12,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ from tests.postgres.sql import execute, rows
 
 _HOSTS, _QUICK_HOSTS = 200, 20
 _PAGES_OF_HOST = 100
-_TICKS = os.sysconf("SC_CLK_TCK")
 _SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "max_wal_size": "4GB"}
 _FIGURES = (
     Figure(key="cpu_ms", title="CPU ms per page", digits=2, panel="CPU milliseconds a page, all workers"),
@@ -117,7 +115,7 @@ def _on_server(web: _Web, instance: Instance, workers: int, folder: Path) -> Fig
     name = f"bench_{os.getpid()}_{workers}"
     execute(instance.dsn(), f"CREATE DATABASE {name}")
     db = instance.dsn(name)
-    cpu_before, log_before = _cpu_s(instance), _log_bytes(instance)
+    cpu_before, log_before = instance.cpu_s(), _log_bytes(instance)
     try:
         with _waiting_workers(web, db, workers - 1, folder) as others:
             usage = run(_begin(web, db, folder), folder, timeout_s=3600)
@@ -127,7 +125,7 @@ def _on_server(web: _Web, instance: Instance, workers: int, folder: Path) -> Fig
             "pages": pages,
             "pages_per_s": pages / usage.wall_s,
             "cpu_ms": 1e3 * (usage.cpu_s + others.cpu_s) / pages,
-            "server_ms": 1e3 * (_cpu_s(instance) - cpu_before) / pages,
+            "server_ms": 1e3 * (instance.cpu_s() - cpu_before) / pages,
             "log_kb": (_log_bytes(instance) - log_before) / 1e3 / pages,
         }
     finally:
@@ -167,23 +165,6 @@ def _waiting_workers(web: _Web, db: str, number: int, folder: Path) -> Iterator[
                 _pid, _status, usage = os.wait4(process.pid, 0)
                 process.returncode = 0
                 used.cpu_s += usage.ru_utime + usage.ru_stime
-
-
-# --- the server -------------------------------------------------------------------------------------------------------
-
-
-def _cpu_s(instance: Instance) -> float:
-    """Of the server's processes, those that have ended included."""
-    time.sleep(0.2)  # connections end a moment after their clients
-    postmaster = Path("/proc", str(instance.pid))
-    children = (postmaster / "task" / str(instance.pid) / "children").read_text().split()
-    used = sum(map(int, _times(postmaster)))
-    return (used + sum(sum(map(int, _times(Path("/proc", child))[:2])) for child in children)) / _TICKS
-
-
-def _times(process: Path) -> list[str]:
-    """utime, stime, and those of its children that have ended (proc(5))."""
-    return (process / "stat").read_text().rpartition(")")[2].split()[11:15]
 
 
 def _log_bytes(instance: Instance) -> int:

@@ -518,6 +518,23 @@ def test_conditions_of_postgresql_may_have_its_operators(both: Both) -> None:
     assert exported(both.url, PageFilter(where="metas::jsonb ? 'author' -- as they are stored"), read) != []
 
 
+def test_rows_that_nobody_reads_to_the_end_go_with_the_loop_without_a_word(both: Both) -> None:
+    """As when `head` has seen enough, and what waits for rows is left as it is."""
+    told, kept = list[str](), list[object]()
+
+    async def leave() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, event: told.append(event["message"]))
+        opened = open_database(both.url)
+        rows = (await opened.__aenter__()).stream("SELECT generate_series(1, 1000)", (), 10)
+        assert len(await anext(rows)) == 10
+        kept.append((opened, rows))
+
+    for _ in range(10):
+        asyncio.run(leave())
+        kept.clear()
+    assert not [one for one in told if "PostgresReader" in one]  # the database itself was left open by this test
+
+
 # --- the next run -----------------------------------------------------------------------------------------------------
 
 

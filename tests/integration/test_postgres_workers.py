@@ -358,6 +358,19 @@ async def test_the_last_one_ends_the_run_with_what_all_have_counted(crawl_databa
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("reason", [EndReason.FAILED, EndReason.TERMINATED, EndReason.COMPLETE])
+async def test_only_an_end_of_all_by_the_last_that_has_joined_ends_the_run(
+    crawl_database: str, reason: EndReason
+) -> None:
+    """Where its own line was lost, or it is started again, its successor goes on."""
+    async with _first(crawl_database) as first, _joined(crawl_database) as second:
+        await first.end_run(EndReason.TERMINATED, {}, _now(first))
+        await second.end_run(reason, {}, _now(second))
+    is_over = reason is EndReason.COMPLETE
+    assert rows(crawl_database, "SELECT end_reason, is_open FROM runs") == [(reason if is_over else None, not is_over)]
+
+
+@pytest.mark.thorough
 async def test_a_worker_that_ends_with_the_run_waits_for_what_the_last_one_records(crawl_database: str) -> None:
     async with _first(crawl_database) as first, _joined(crawl_database) as second:
         ended = await asyncio.gather(

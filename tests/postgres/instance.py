@@ -93,6 +93,14 @@ class Instance:
         """Of its postmaster."""
         return int((self.data / "postmaster.pid").read_text().split()[0])
 
+    def cpu_s(self) -> float:
+        """What all of its processes have used, those that have ended included."""
+        time.sleep(0.2)  # connections end a moment after their clients
+        own = Path("/proc", str(self.pid))
+        children = (own / "task" / str(self.pid) / "children").read_text().split()
+        used = sum(_times(own)) + sum(sum(_times(Path("/proc", child))[:2]) for child in children)
+        return used / os.sysconf("SC_CLK_TCK")
+
     def _control(self, action: str, *arguments: str) -> None:
         self.run("pg_ctl", "-D", str(self.data), "-w", action, *arguments)
 
@@ -106,6 +114,13 @@ class Instance:
                 **_as(self._account),
             )  # fmt: skip
         assert done.returncode == 0, f"PostgreSQL's {program} failed: {output.read_text().strip()}"
+
+
+def _times(process: Path) -> list[int]:
+    """utime, stime, and those of its children that have ended (proc(5)); none of a process that has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return list(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:15]))
+    return []
 
 
 @contextmanager

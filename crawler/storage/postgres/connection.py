@@ -166,6 +166,7 @@ _LOST: tuple[type[BaseException], ...] = (
     asyncpg.CannotConnectNowError,
     *_GOING,
     _STANDBY,
+    asyncpg.InternalClientError,  # on a line that was lost while asyncpg was at something
     OSError,
 )
 _LOST += (asyncpg.IdleInTransactionSessionTimeoutError,)  # it was this process that stood still
@@ -203,7 +204,7 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str]
     ),
     ((asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError), "{}; the database is damaged; restore a backup"),
     (
-        (asyncpg.PostgresConnectionError, ConnectionError, asyncpg.InterfaceError),
+        (asyncpg.PostgresConnectionError, ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError),
         "the connection was lost ({}); committed data is safe; run the same command again once the server is back",
     ),
 )

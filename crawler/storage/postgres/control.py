@@ -60,7 +60,7 @@ class Control:
                 connection = await self._connected()
                 try:
                     yield connection
-                except (TimeoutError, asyncio.CancelledError):
+                except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
                     connection.terminate()  # nobody knows what it is doing
                     raise
 

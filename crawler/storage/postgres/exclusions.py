@@ -35,18 +35,20 @@ WHERE u.part = o.part AND u.host_id = o.host_id AND u.{IS_FORBIDDEN} AND kind <>
 RETURNING u.part, u.host_id, 'excluded' AS was, u.status
 """)  # noqa: S608 - our own names
 
-_OF_CAUSE = "u.part = h.part AND u.host_id = h.id AND u.status = 'excluded' AND u.cause = $1"
+_OF_CAUSE = "u.host_id = h.id AND u.status = 'excluded' AND u.cause = $1"
 _HAS_DETAILS = f"""
-SELECT DISTINCT part FROM hosts AS h
-WHERE h.excluded > 0 AND h.fetched >= $2 AND EXISTS (SELECT 1 FROM urls AS u WHERE {_OF_CAUSE})
+SELECT DISTINCT part FROM hosts AS h WHERE h.excluded > 0 AND h.fetched >= $2
+    AND EXISTS (SELECT 1 FROM urls AS u WHERE u.part = h.part AND {_OF_CAUSE})
 """  # noqa: S608 - our own names
-# From one reason to the next by urls_excluded: a place that is closed may have shut out a million URLs.
+# From one reason to the next by urls_excluded: a place that is closed may have shut out a million URLs. One partition,
+# named for each table: only so does Citus take a recursive query.
 _DETAILS = f"""
 SELECT h.name, d.detail FROM hosts AS h CROSS JOIN LATERAL (
     WITH RECURSIVE found AS (
-        (SELECT u.reason, u.detail FROM urls AS u WHERE {_OF_CAUSE} ORDER BY u.reason LIMIT 1)
+        (SELECT u.reason, u.detail FROM urls AS u WHERE u.part = $3 AND {_OF_CAUSE} ORDER BY u.reason LIMIT 1)
         UNION ALL SELECT next.reason, next.detail FROM found CROSS JOIN LATERAL (
-            SELECT u.reason, u.detail FROM urls AS u WHERE {_OF_CAUSE} AND u.reason > found.reason
+            SELECT u.reason, u.detail FROM urls AS u
+            WHERE u.part = $3 AND {_OF_CAUSE} AND u.reason > found.reason
             ORDER BY u.reason LIMIT 1
         ) AS next
     ) SELECT detail FROM found

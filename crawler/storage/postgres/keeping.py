@@ -138,7 +138,8 @@ class Keeper:
         if look.is_open:
             await self._share_out(look)
         if self.live > 1:
-            await self._workers.bury()
+            if await self._workers.bury():
+                self._look_when_it_ends(0)
             await self._workers.reap()
 
     async def _share_out(self, look: Look) -> None:

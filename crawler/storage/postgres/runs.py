@@ -88,7 +88,7 @@ _FORGET_NOTICES = "DELETE FROM notices WHERE run_id <= $1"
 _FORGET_DEAD = "DELETE FROM workers WHERE run_id = $1 AND alive_until < now()"
 
 _ENDS_OF_ALL = frozenset({EndReason.COMPLETE, EndReason.WAITING, EndReason.MAX_PAGES, EndReason.MAX_REQUESTS})
-_DRAINS = frozenset({EndReason.INTERRUPTED, EndReason.TERMINATED})
+_ENDS_OF_ONE = frozenset({EndReason.INTERRUPTED, EndReason.TERMINATED, EndReason.FAILED})
 _OTHERS_END_S = 15.0  # more than the seconds of grace that what is under way has
 _POLL_S = 0.25
 
@@ -226,8 +226,9 @@ class Runs(Session):
                 raise DatabaseFailedError(f"run {self.run_id} was ended by somebody else")
             others = await connection.fetch(_OTHERS, self.run_id, self.ownership.worker)
             await connection.execute(_TAKE_LEAVE, self.ownership.worker)
-            drains = self._has_joined and reason in _DRAINS  # a restart of the last one must not end what others began
-            if drains or any(other["lives"] for other in others):
+            # What the last one started again, or failed with, must not end what others began.
+            is_its_own = self._has_joined and reason in _ENDS_OF_ONE
+            if is_its_own or any(other["lives"] for other in others):
                 await connection.execute(_LEAVE_FIGURES, self.run_id, summed(run["figures"], json.dumps(own)))
                 return None
             left = [json.loads(text) for text in (run["figures"], *(other["figures"] for other in others)) if text]

@@ -70,12 +70,12 @@ async def _transaction(connection: Connection) -> AsyncIterator[None]:
         await connection.execute("BEGIN")
         yield
         await connection.execute("COMMIT")
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, asyncpg.InternalClientError):
         connection.terminate()  # nobody knows what it is doing
         raise
     except BaseException:
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await connection.execute("ROLLBACK")
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+            await connection.execute("ROLLBACK")  # on a line that is lost it fails, in one of several ways
         raise
 
 

@@ -11,21 +11,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from crawler.records import Reason, Result, Target
 from crawler.storage.columns import IS_LIFTABLE, TAKEN_IN
 from crawler.storage.postgres.arrivals import telling
+from crawler.storage.postgres.columns import rows_of
 from crawler.storage.postgres.ids import id_of
 from crawler.storage.postgres.transactions import Execute
 from crawler.storage.room import Judge, Tally, ToldOnce, cuts, unstored_of_hosts, wanted_rows
 
+# The partition stands in both, at the same place: so a database that is spread over several servers (Citus) can add up
+# the rows of each partition where they are.
 _TALLIES = f"""
 SELECT id, sum(taken), sum(excluded) FROM (
-    SELECT id, {TAKEN_IN} AS taken, excluded
-    FROM unnest($1::int[], $2::bigint[]) AS v (part, id) JOIN hosts USING (part, id)
-    UNION ALL SELECT host_id, pending + fetched + failed, excluded
-    FROM unnest($1::int[], $2::bigint[]) AS v (part, host_id) JOIN arrivals USING (part, host_id)
-) AS rows GROUP BY id
+    SELECT hosts.part, id, {TAKEN_IN} AS taken, excluded FROM {rows_of(("part", "id"))} JOIN hosts USING (part, id)
+    UNION ALL SELECT a.part, host_id, pending + fetched + failed, excluded
+    FROM {rows_of(("part", "host_id"))} JOIN arrivals AS a USING (part, host_id)
+) AS rows GROUP BY part, id
 """  # noqa: S608 - our own names
 _STORED = f"""
-SELECT u.url, {IS_LIFTABLE}
-FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS v (part, host_id, id) JOIN urls AS u USING (part, host_id, id)
+SELECT u.url, {IS_LIFTABLE} FROM {rows_of(("part", "host_id", "id"))} JOIN urls AS u USING (part, host_id, id)
 """  # noqa: S608 - our own names
 
 _COUNT_UNSTORED = """

@@ -66,7 +66,7 @@ class Workers:
         """
         async with self._control.transaction() as connection:
             await connection.execute(_TAKE_TURN)
-            others = await self._alive(connection)
+            others, _died = await self._living(connection)
             busy = [row["name"] for row in others if alone or row["alone"]]
             if busy:
                 raise busy_with(self._control.db, busy)
@@ -86,10 +86,12 @@ class Workers:
             raise taken_for_dead()
         return float(rows[0][0])
 
-    async def bury(self) -> None:
-        """Processes of this machine that are dead, as all others will find out when their leases end."""
+    async def bury(self) -> bool:
+        """Processes of this machine that are dead, as all others will find out when their leases end; returns whether
+        there were any, whose partitions are free now.
+        """
         async with self._control.transaction() as connection:
-            await self._alive(connection)
+            return (await self._living(connection))[1]
 
     async def reap(self) -> None:
         """Take the rows of the dead away that own nothing any more."""
@@ -103,14 +105,16 @@ class Workers:
         async with self._control.transaction() as connection:
             await self._settle(connection, self._me.id)
 
-    async def _alive(self, connection: Connection) -> Sequence[Any]:
-        """The others that live. What is known to be dead here is dead for all from now on, and owns nothing."""
+    async def _living(self, connection: Connection) -> tuple[Sequence[Any], bool]:
+        """The others that live, and whether some were found dead. What is known to be dead here is dead for all from
+        now on, and owns nothing.
+        """
         rows = await connection.fetch(_ALIVE, self._me.id)
         dead = [row["id"] for row in rows if is_dead(row["process"])]
         if dead:
             await connection.execute(_BURY, dead)
             await connection.execute(_EXPIRE, dead)
-        return [row for row in rows if row["id"] not in dead]
+        return [row for row in rows if row["id"] not in dead], bool(dead)
 
     async def _settle(self, connection: Connection, worker: int) -> None:
         """What it was granted and has not used is free again, and what it has counted is the run's."""
