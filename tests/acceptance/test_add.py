@@ -114,6 +114,7 @@ def test_a_kill_loses_no_note(cli: Cli, served: Served, gate: Gate) -> None:
 
 
 @pytest.mark.thorough
+@pytest.mark.sqlite  # PostgreSQL has no such folder
 def test_hostile_contents_of_the_folder_do_no_harm(cli: Cli, served: Served, gate: Gate) -> None:
     crawler = start(cli, served)
     inbox = cli.folder / "crawl.db.inbox"
