@@ -16,12 +16,13 @@ from tests.acceptance.conftest import COMMAND, Cli, Outcome, Serve
 
 PAGES = 5
 
-# Ctrl-C at the moment at which a module begins to be imported, while the program starts.
 # Marked `sqlite`: what ends before any store is looked at.
 pytestmark = pytest.mark.any_store
 
+# Ctrl-C at the moment at which a module begins to be imported, while the program starts.
 INTERRUPTED = """
 import signal, sys
+
 class CtrlC:
     def find_spec(self, name, path, target=None):
         if name == {module!r}:
