@@ -108,6 +108,7 @@ class ForkedCommand(subprocess.Popen[str]):
         self.stdout, self.stderr = (io.TextIOWrapper(io.BufferedReader(file)) for file in (stdout, stderr))
         self.returncode = None
         self._report = report
+        self._said: tuple[str, str] | None = None
         self.pid = int(b"".join(iter(lambda: report.read(1).strip(), b"")) or 0)
 
     def poll(self) -> int | None:
@@ -124,19 +125,28 @@ class ForkedCommand(subprocess.Popen[str]):
     def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:  # noqa: A002
         """See `subprocess.Popen.communicate`; but what takes too long is killed."""
         assert input is None
-        with self, ThreadPoolExecutor(2) as readers:
-            reading = [readers.submit(file.read) for file in (self.stdout, self.stderr) if file is not None]
-            if wait(reading, timeout).not_done:
-                self.kill()
-                raise subprocess.TimeoutExpired(self.args, timeout or 0)
-        out, err = (read.result() for read in reading)
-        return out, err
+        if self._said is None:
+            with self, ThreadPoolExecutor(2) as readers:
+                reading = [readers.submit(file.read) for file in (self.stdout, self.stderr) if file is not None]
+                if wait(reading, timeout).not_done:
+                    self.kill()
+                    raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            out, err = (read.result() for read in reading)
+            self._said = out, err
+        return self._said
 
     def _ended(self, timeout_s: float | None) -> int | None:
-        if self.returncode is None and select.select([self._report], [], [], timeout_s)[0]:
+        if self.returncode is None and _is_readable(self._report, timeout_s):
             self.returncode = os.waitstatus_to_exitcode(int(self._report.read()))
             self._report.close()
         return self.returncode
+
+
+def _is_readable(file: FileIO, timeout_s: float | None) -> bool:
+    """Whether it is, within that time. Not by select(), which knows the first 1,024 files of a process only."""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(None if timeout_s is None else 1000 * timeout_s))
 
 
 def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[FileIO, FileIO]:

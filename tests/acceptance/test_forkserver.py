@@ -126,6 +126,7 @@ def test_a_command_in_the_background_is_what_popen_gives(tmp_path: Path, serve: 
             command.wait(timeout=0.01)
         command.send_signal(number)
         said = command.communicate(timeout=60)
+        assert command.communicate() == said
         command.kill()  # does nothing any more
         seen.append((command.returncode, command.wait(), command.poll(), [_without_names(text, cli) for text in said]))
     assert seen[0] == seen[1]
