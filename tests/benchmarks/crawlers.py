@@ -7,7 +7,6 @@ of the process, the others by their own clock from the start of the crawl to the
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -120,7 +119,7 @@ def _installation(name: str, python: str) -> str:
     if python:
         return f"{python} -m pip install . in a checkout"
     venv = f"{_DEBIANS_PYTHON} -m venv VENV && VENV/bin/pip install ."
-    return f"{venv}, and --other {shlex.quote(f'{name}=VENV/bin/python')}"
+    return f'{venv}, and --other "{name}=VENV/bin/python"'
 
 
 def _python_peers(setup: Setup, limit: int) -> Iterator[Crawler]:
