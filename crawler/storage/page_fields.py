@@ -43,6 +43,7 @@ _AS_JSON: dict[str, Callable[[Any], Any]] = {
     "link_details": lambda details: tuple(map(LinkDetail._make, details)),
 }
 JSON_FIELDS = tuple(_AS_JSON)  # but for `fields`, which hardly any page has
+_STORED_AS_ENCODED = tuple(name for name in JSON_FIELDS if name != "link_details")
 
 _SINGLE = tuple(name for name in PAGE_FIELDS if name not in {*JSON_FIELDS, "fields"})
 _FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
@@ -78,8 +79,8 @@ class EncodedFields:
 
 
 def encode_fields(page: Page) -> EncodedFields:
-    """Those of a page that was made whole."""
-    texts = {name: json_bytes(getattr(page, name)) for name in JSON_FIELDS if name != "link_details"}
+    """Encode the fields of a page that has all of them decoded."""
+    texts = {name: json_bytes(getattr(page, name)) for name in _STORED_AS_ENCODED}
     texts["link_details"] = _template(page.link_details)  # the last one
     return EncodedFields(texts, [detail.link for detail in page.link_details])
 
@@ -121,7 +122,7 @@ def _field_values(page: Page, target_ids: Sequence[int | None]) -> dict[str, Any
     values["metadata_hash"] = page.metadata_hash or None
     for name in _FLAGS:
         values[name] = int(values[name])
-    for name in JSON_FIELDS:
+    for name in _STORED_AS_ENCODED:
         values[name] = encoded.texts[name].decode()
     values["link_details"] = _details(encoded, target_ids)
     values["fields"] = as_json(page.fields) if page.fields else None
