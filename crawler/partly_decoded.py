@@ -15,7 +15,7 @@ class Encoded(Protocol):
 
     @property
     def names(self) -> Collection[str]:
-        """Of which fields."""
+        """The names of these fields."""
 
     def decode(self, name: str) -> Any:
         """The value of the field. Raises `ValueError`, `TypeError` or `LookupError` for nonsense."""

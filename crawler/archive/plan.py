@@ -235,7 +235,7 @@ def _value(number: int) -> float:
 
 
 async def _rows(reader: Reader, sql: Text, *parameters: Any) -> list[Any]:
-    """All of them; streamed, since each of these questions goes through a whole table."""
+    """Read all rows of a query, in batches: most of these queries go through a whole table."""
     return [row async for rows in reader.stream(sql, parameters, _AT_ONCE) for row in rows]
 
 

@@ -83,7 +83,7 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str, grou
 
 
 def grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
-    """The elements that lead anywhere, by where they lead."""
+    """Group the elements that link to something by the URL that they link to."""
     places, place_of = hrefs.places, hrefs.place_of
     found = anchors, rels, nofollows, further, nameless = Grouped([], [], [], [], {})
     for position, element in enumerate(elements):

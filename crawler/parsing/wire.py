@@ -139,7 +139,7 @@ def decode_answer(answer: Answer, url: str, size: int) -> tuple[Content, StoredB
 
 
 def encode_content(content: Content) -> bytes:
-    """As JSON; behind that of a page, on a line of their own, the texts of its fields."""
+    """Encode it as JSON. For a page, a line break follows, then the texts of its fields as stored."""
     if not isinstance(content, Page):
         return orjson.dumps(_columns(content))
     encoded = encode_fields(content)

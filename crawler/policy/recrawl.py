@@ -197,7 +197,7 @@ def interval_s_of(rate: ChangeRate, prior: ChangeRate = PRIOR) -> float:
 
 
 def _rate_after(previous: PreviousVisit | None, response: Response, *, tells: bool) -> ChangeRate:
-    """The rate of change of a page that has changed, or that has none yet."""
+    """The rate of change to assume after a visit that found a page changed, or that was the first to learn one."""
     elapsed_s = 0.0 if previous is None else response.started_at - previous.fetched_at
     if previous is not None and previous.rate is not None and not tells:
         return previous.rate

@@ -113,5 +113,5 @@ def _text(raw: bytes) -> str:
 
 
 def head_of(result: Result) -> Sequence[tuple[bytes, bytes]]:
-    """The head of the response that a result has; nothing where it has none."""
+    """The header fields of a result's response; empty where it has none."""
     return result.attempt.head if isinstance(result.attempt, Response) else ()

@@ -1,4 +1,4 @@
-"""What a result says to every store alike."""
+"""What every store derives from a result in the same way."""
 
 from __future__ import annotations
 

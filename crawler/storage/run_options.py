@@ -16,7 +16,7 @@ def limits_of(options: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def still_to_do(options: dict[str, Any], end_reason: str | None) -> dict[str, Any]:
-    """Without what a run that came to its end was to fetch again: that is done."""
+    """The options without `--max-age` and `--retry-failed` if the run came to its end: it has done what they ask."""
     if end_reason in (EndReason.COMPLETE, EndReason.WAITING):
         for name in _WHAT_AGAIN:
             options.get("recrawl", {}).pop(name, None)

@@ -58,7 +58,7 @@ class PostgresDatabase:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Raise `DatabaseBusyError` if a worker lives. It holds nothing itself: the lease of an opened store does."""
+        """Raise `DatabaseBusyError` if a worker is running. Holds nothing itself: the lease of an opened store does."""
         self.refuse_if_held()
         yield
 
@@ -67,7 +67,7 @@ class PostgresDatabase:
         return bool(_waited_for(self._workers()))
 
     def refuse_if_held(self) -> None:
-        """Raise `DatabaseBusyError` if a worker lives."""
+        """Raise `DatabaseBusyError` if a worker is running."""
         if names := _waited_for(self._workers()):
             raise busy_with(self._db, names)
 

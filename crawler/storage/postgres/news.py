@@ -167,7 +167,7 @@ class News:
             self._told[part, host_id].update()  # a row of zeros says that something may be due
 
     async def tell(self) -> None:
-        """Have the owners count what has changed at their hosts; nothing is added after that."""
+        """Tell the owners of the hosts how their counts have changed. Call it last, once."""
         rows = [(*key, *map(counts.__getitem__, _TOLD)) for key, counts in sorted(self._told.items())]
         if rows:
             await self._execute(_TELL, *arrays(rows))

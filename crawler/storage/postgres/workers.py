@@ -87,8 +87,8 @@ class Workers:
         return float(rows[0][0])
 
     async def bury(self) -> bool:
-        """Processes of this machine that are dead, as all others will find out when their leases end; returns whether
-        there were any, whose partitions are free now.
+        """Record the workers of this machine whose processes are gone, and free their partitions at once; returns
+        whether there were any.
         """
         async with self._control.transaction() as connection:
             return (await self._living(connection))[1]
