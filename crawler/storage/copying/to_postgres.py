@@ -72,7 +72,7 @@ _LEFT_OUT = {
 }
 
 
-_NOTES = "seeds that wait in its inbox for the next run: {} times; `crawler add` them again"
+_NOTES = "the seeds that `crawler add` left for the next run (calls: {}); add them again"
 
 
 async def copy_to_postgres(path: Path, db: str, tell: Tell) -> Copied:

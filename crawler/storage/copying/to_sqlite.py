@@ -260,7 +260,7 @@ async def _read(source: PostgresCrawl, target: SqliteCrawl) -> list[tuple[str, i
 async def _left_out(connection: _Connection) -> Sequence[str]:
     """What only PostgreSQL has a place for, in words."""
     number = await connection.fetchval(_NOTES)
-    return [f"seeds that wait for the next run: {number} times; `crawler add` them again"] if number else []
+    return [f"the seeds that `crawler add` left for the next run (calls: {number:,}); add them again"] if number else []
 
 
 async def _pruned(source: PostgresCrawl, target: SqliteCrawl) -> int | None:
