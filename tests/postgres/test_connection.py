@@ -17,7 +17,7 @@ from crawler.storage.postgres.database import checked, prepared
 from crawler.storage.postgres.store import open_store
 from tests.postgres.sql import execute, rows
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 def as_user(url: str, name: str) -> str:
