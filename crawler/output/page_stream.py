@@ -15,13 +15,14 @@ import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 import orjson
 
 from crawler.archive.archive import Archive, open_crawl
-from crawler.errors import DatabaseFailedError, UsageError
+from crawler.errors import DatabaseFailedError, NoCrawlError, UsageError
 from crawler.location import Location
 from crawler.output.page_lines import page_line
 from crawler.records import Page
@@ -30,7 +31,7 @@ from crawler.storage.location import database_at
 _FLAG = "--jsonl"
 _BEGINS = b'{"url":'  # every line
 _LOOK_S = 0.2  # how often to look whether a reader who does not read is still to be waited for
-_AT_ONCE = 64  # pages, from the database
+_AT_ONCE = 64  # pages, from the database; and lines to look at for one of its pages
 _STDOUT = 1
 
 
@@ -59,7 +60,7 @@ def page_stream(path: Path, db: Location, given_up: Callable[[], bool]) -> PageS
         return _Pipe(path, given_up, _STDOUT)
     if path.exists() and not path.is_file():
         return _Pipe(path, given_up)
-    return _File(path, db) if isinstance(db, Path) else _Lines(path)
+    return _File(path, db) if isinstance(db, Path) else _Lines(path, db)
 
 
 class _File:
@@ -79,7 +80,7 @@ class _File:
             return
         if not database_at(self._db).exists():
             if any(_lines_from_end(self._path)):
-                raise self._foreign()
+                raise _foreign(self._path, self._db)
             return
         try:
             async with open_crawl(self._db) as archive:
@@ -144,7 +145,7 @@ class _File:
                     return line
                 break
         if line is not None:
-            raise self._foreign()
+            raise _foreign(self._path, self._db)
         return _Line(0, 0, "", None)
 
     async def _catch_up(self, *, before: int | None) -> None:
@@ -166,25 +167,37 @@ class _File:
                     rest = rest[self._file.write(rest) :]
             self._last = page.page_id or 0
 
-    def _foreign(self) -> UsageError:
-        return UsageError(
-            f"{_FLAG} {self._path} does not end with pages of {self._db}; move it away, or name another file"
-        )
-
 
 class _Lines:
     """A file to which each process appends the pages that it has committed itself, of a crawl that several may share:
     no version is the next of another, so what a kill cuts off is missing. `crawler export` has all.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, db: Location) -> None:
         self._path = path
+        self._db = db
         self._file: BinaryIO | None = None
 
     async def check(self) -> None:
-        """Raises `UsageError` where the file holds something else than pages."""
-        if self._path.exists():
-            next(_lines_from_end(self._path), None)
+        """Raises `UsageError` where the file holds something else than pages of this crawl. A server that failed may
+        have lost some of the last, so that one of them is enough.
+        """
+        if not self._path.exists():
+            return
+        last = list(islice(_lines_from_end(self._path), _AT_ONCE))
+        if last and not await self._knows_any(last):
+            raise _foreign(self._path, self._db)
+
+    async def _knows_any(self, lines: Sequence[_Line]) -> bool:
+        try:
+            async with open_crawl(self._db) as archive:
+                for line in lines:
+                    state = await archive.state(line.url)
+                    if state is not None and state.has_page:
+                        return True
+        except NoCrawlError:
+            pass
+        return False
 
     async def write(self, pages: Sequence[Page]) -> bool:
         """Append them."""
@@ -313,6 +326,10 @@ def _line(path: Path, end: int, text: bytes) -> _Line:
         return _Line(end, int(page["page_id"]), str(page["url"]), page["fetched_at"])
     except (ValueError, TypeError, LookupError):
         raise _no_page_line(path) from None
+
+
+def _foreign(path: Path, db: Location) -> UsageError:
+    return UsageError(f"{_FLAG} {path} does not end with pages of {db}; move it away, or name another file")
 
 
 def _no_page_line(path: Path) -> UsageError:

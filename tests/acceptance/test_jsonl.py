@@ -17,7 +17,7 @@ import pytest
 from crawler.fakeweb import FakeWeb, Served
 from tests.acceptance.conftest import COMMAND, LOOPBACK, NO_GUESS, Cli, Gate, Serve, wait_for
 
-# Marked `sqlite`: a file of lines, which only a crawl into a file goes on with where it was (manual: output).
+# Marked `sqlite`: what only a crawl into a file does with its lines, which is to go on where it was (manual: output).
 pytestmark = pytest.mark.any_store
 
 PAGES = 40
@@ -176,7 +176,6 @@ def test_a_new_file_begins_with_this_run_also_with_what_it_stored_before_it_was_
     assert {one["run_id"] for one in lines_of(file)} == {2}
 
 
-@pytest.mark.sqlite
 def test_a_file_of_something_else_is_left_alone(cli: Cli, served: Served) -> None:
     ours, other, text = (cli.folder / name for name in ("ours.jsonl", "other.jsonl", "notes.txt"))
     cli.run(crawl(cli, served, ours, "--max-pages", "3"))
@@ -190,8 +189,16 @@ def test_a_file_of_something_else_is_left_alone(cli: Cli, served: Served) -> Non
         assert (outcome.err.count("\n"), str(file) in outcome.err) == (1, True), outcome.err
         assert file.read_bytes() == before
     assert len(stored(cli)) == 3, "nothing was fetched"
+    cli.run(crawl(cli, served, ours, "--max-pages", "4"))
+    assert_each_once(cli, ours)
+
+
+@pytest.mark.sqlite
+def test_a_file_of_an_earlier_crawl_is_no_file_of_a_new_one(cli: Cli, served: Served) -> None:
+    file = cli.folder / "pages.jsonl"
+    cli.run(crawl(cli, served, file, "--max-pages", "3"))
     cli.db = cli.folder / "new.db"
-    outcome = cli.run(crawl(cli, served, ours), status=2)
+    outcome = cli.run(crawl(cli, served, file), status=2)
     assert "does not end with pages of" in outcome.err
     assert not cli.db.exists()
 
