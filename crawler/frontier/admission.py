@@ -232,14 +232,13 @@ class Admission:
             judged.clear()
             self._deepest = 0
         targets = list(map(judged.get, urls))
-        if self._deepest <= depth and all(targets):
-            return cast(list[Target], targets)
-        for url in urls:
-            known = judged.get(url)
-            if known is None or known.depth > depth:
-                judged[url] = self.new_target(url, depth=depth, found_by=FoundBy.LINK)
-        self._deepest = max(self._deepest, depth)
-        return [judged[url] for url in urls]
+        if self._deepest > depth or not all(targets):
+            for place, known in enumerate(targets):
+                if known is None or known.depth > depth:
+                    url = urls[place]
+                    targets[place] = judged[url] = self.new_target(url, depth=depth, found_by=FoundBy.LINK)
+            self._deepest = max(self._deepest, depth)
+        return cast(list[Target], targets)
 
 
 def _unfollowed(target: Target) -> Target:

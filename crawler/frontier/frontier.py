@@ -519,11 +519,12 @@ class Frontier:
             moments.append(max(self._draw_at, now + _UNSURE_S))
         elif not self._workbench.lent and min(moments) > now + _KEEP_PAGES_S:
             await self.give_back_pages()
+        delay_s = max(0.0, min(moments) - self._clock.monotonic())
+        timer = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
         try:
-            async with asyncio.timeout(max(0.0, min(moments) - self._clock.monotonic())):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await self._wake.wait()
+        finally:
+            timer.cancel()
 
     # --- committing ---------------------------------------------------------------------------------------------
 

@@ -149,10 +149,10 @@ def encode_content(content: Content) -> bytes:
 
 def decode_content(encoded: bytes, url: str) -> Content:
     """The record that was encoded, of the document at `url`. Raises as `decode_answer`."""
-    json, line_end, texts = encoded.partition(b"\n")
-    columns = orjson.loads(json)
-    if line_end:
-        return _page(columns, texts, url)
+    line_end = encoded.find(b"\n")
+    if line_end >= 0:
+        return _page(orjson.loads(memoryview(encoded)[:line_end]), encoded, line_end + 1, url)
+    columns = orjson.loads(encoded)
     if columns is None:
         return None
     if isinstance(columns, str):
@@ -185,7 +185,8 @@ def _page_columns(page: Page, encoded: EncodedFields) -> list[Any]:
     ]
 
 
-def _page(columns: Sequence[Any], texts: bytes, url: str) -> Page:
+def _page(columns: Sequence[Any], encoded: bytes, start: int, url: str) -> Page:
+    """The page with these columns; its texts begin at `start`. They may be long: none is copied twice."""
     found = dict(zip(_PAGE_FIELDS, columns, strict=False))
     hashes, links, linked, lengths, *extracts = columns[len(_PAGE_FIELDS) :]
     found |= zip(_HASHES, map(bytes.fromhex, hashes), strict=True)
@@ -195,8 +196,8 @@ def _page(columns: Sequence[Any], texts: bytes, url: str) -> Page:
         found["extracts"] = tuple(
             Extract(rule, tuple(rows), tuple(lacking), cut) for rule, rows, lacking, cut in extracts
         )
-    ends = [0, *accumulate(lengths)]
-    encoded = [texts[start:end] for start, end in pairwise(ends)]
-    page = Page(url=url, links=Links(*links), text=texts[ends[-1] :].decode(), **found)
-    page.leave_encoded(EncodedFields(dict(zip(JSON_FIELDS, encoded, strict=True)), linked))
+    ends = list(accumulate(lengths, initial=start))
+    texts = [encoded[start:end] for start, end in pairwise(ends)]
+    page = Page(url=url, links=Links(*links), text=str(memoryview(encoded)[ends[-1] :], "utf-8"), **found)
+    page.leave_encoded(EncodedFields(dict(zip(JSON_FIELDS, texts, strict=True)), linked))
     return page
