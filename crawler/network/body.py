@@ -48,7 +48,7 @@ async def read_body(
     if truncated:
         answer.close()
     body = taken.finish(truncated=truncated)
-    attempt.counters.bytes += body.size
+    attempt.common.counters.bytes += body.size
     return body
 
 

@@ -21,7 +21,7 @@ from crawler.exchange import Exchange, Lookup
 from crawler.fetching import Look, Unresolved, any_type
 from crawler.host_settings import HostSettings
 from crawler.memory import MemoryBudget, Share
-from crawler.network.attempt import Attempt, KeptConnections, current_attempt
+from crawler.network.attempt import Attempt, Common, KeptConnections, current_attempt
 from crawler.network.body import Body, drain_body, read_body
 from crawler.network.cookies import CookieFile
 from crawler.network.credentials import Credentials
@@ -69,13 +69,16 @@ class HttpFetcher:
         self._resolver = resolver
         self._guard = guard
         self._network = network
-        self._counters = counters
-        self._wall_clock = wall_clock
         self._deadlines = deadlines
-        self._lag = lag
-        self._kept = KeptConnections(guard.open_connections, kept_connections)
         self._cookies = cookies
         self._proxy = network.proxy_server
+        self._common = Common(
+            counters=counters,
+            kept=KeptConnections(guard.open_connections, kept_connections),
+            lag=lag,
+            proxy=self._proxy.name if self._proxy is not None else None,
+            wall_clock=wall_clock,
+        )
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials = credentials or Credentials(network)
         self._max_rate = network.max_rate
@@ -108,25 +111,21 @@ class HttpFetcher:
         given back; without one, until this returns. `method`, `as_stranger` and `record`: see `Fetcher.fetch`.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
-        attempt = Attempt(
-            url=without_credentials(url),
-            origin=origin_of(url),
-            counters=self._counters,
-            kept=self._kept,
-            deadline=deadline,
-            lag=self._lag,
-            max_bytes=max_bytes or self._network.max_bytes,
-            readable=readable,
-            look=look,
-            on_sent=on_sent,
-            sending_in_s=sending_in_s,
-            fresh=fresh,
-            proxy=self._proxy.name if self._proxy is not None else None,
-            exchange=None if record is None else Exchange(without_credentials(url), method, self.share()),
-            wall_clock=self._wall_clock,
+        attempt = Attempt(  # without names: with them, Python makes a dict and takes it apart
+            without_credentials(url),
+            origin_of(url),
+            self._common,
+            deadline,
+            max_bytes or self._network.max_bytes,
+            readable,
+            look,
+            on_sent,
+            sending_in_s,
+            fresh,
+            None if record is None else Exchange(without_credentials(url), method, self.share()),
         )
         token = current_attempt.set(attempt)
-        self._counters.in_flight += 1
+        self._common.counters.in_flight += 1
         try:
             with deadline:  # the only one that stops a server that sends a byte now and then
                 return await self._request(attempt, method, self._headers(attempt, headers, as_stranger), share)
@@ -139,7 +138,7 @@ class HttpFetcher:
             if attempt.exchange is not None and record is not None:
                 attempt.exchange.end()
                 record(attempt.exchange)
-            self._counters.in_flight -= 1
+            self._common.counters.in_flight -= 1
             current_attempt.reset(token)
 
     def share(self) -> Share:

@@ -176,7 +176,7 @@ class WatchedRequest(aiohttp.ClientRequest):
         if is_new and isinstance(conn.protocol, BoundedProtocol) and conn.protocol.has_answered():
             raise aiohttp.ClientPayloadError from BadHttpMessage("the response came before the request")
         if attempt is not None and attempt.exchange is not None and isinstance(conn.protocol, BoundedProtocol):
-            attempt.exchange.peer = conn.protocol.peer if attempt.proxy is None else None
+            attempt.exchange.peer = conn.protocol.peer if attempt.common.proxy is None else None
             with conn.protocol.written_down(attempt.exchange):
                 return await super().send(conn)
         return await super().send(conn)

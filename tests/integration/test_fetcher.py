@@ -22,7 +22,7 @@ from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.fetching import any_type
 from crawler.memory import MemoryBudget
-from crawler.network.attempt import Attempt, KeptConnections
+from crawler.network.attempt import Attempt, Common, KeptConnections
 from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
@@ -466,10 +466,10 @@ async def test_a_broken_chunk_is_noticed_when_it_comes_not_at_the_deadline() -> 
 
 async def test_a_message_is_one_printable_line_whatever_was_raised() -> None:
     """No library quotes a server's bytes unescaped, as of now."""
-    counters = Counters()
     attempt = Attempt(
-        url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(lambda: 0, 1),
-        deadline=Deadlines(1).after(1), lag=LoopLag(), max_bytes=1, readable=any_type, sent=True,
+        url="http://a.test/", origin="http://a.test",
+        common=Common(counters=Counters(), kept=KeptConnections(lambda: 0, 1), lag=LoopLag()),
+        deadline=Deadlines(1).after(1), max_bytes=1, readable=any_type, sent=True,
     )  # fmt: skip
     message = "a \x1b[2J\x9b5m\u202eword\nand more"
     assert explain(ValueError(message), attempt) == (FailureKind.BAD_RESPONSE, "ValueError: a  [2J 5m word")
