@@ -27,7 +27,7 @@ from crawler.network.cookies import CookieFile
 from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, kept_head
+from crawler.network.fields import CONTENT_TYPE, codings_of, field, response_of
 from crawler.network.guard import AddressGuard
 from crawler.network.lag import LoopLag
 from crawler.network.rate import RateLimit, buffer_bytes
@@ -301,7 +301,9 @@ def request_target(url: str) -> URL:
 def _response(attempt: Attempt, answer: aiohttp.ClientResponse, body: Body | None = None) -> Response:
     if attempt.exchange is not None:
         note_response(attempt.exchange, attempt, answer, body)
-    return Response(
+    return response_of(
+        answer.headers,
+        answer.raw_headers,
         url=attempt.url,
         status_code=answer.status,
         body=b"" if body is None else body.data,
@@ -313,8 +315,6 @@ def _response(attempt: Attempt, answer: aiohttp.ClientResponse, body: Body | Non
         elapsed_s=attempt.elapsed_s,
         first_byte_s=attempt.first_byte_s,
         reused=attempt.reused,
-        head=kept_head(answer.raw_headers),
-        **described(answer.headers),
     )
 
 
