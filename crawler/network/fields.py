@@ -6,7 +6,6 @@ Invariant: no string leaves this module with control characters or lone surrogat
 from __future__ import annotations
 
 import re
-from itertools import chain
 
 from aiohttp.http_exceptions import ContentEncodingError
 from multidict import MultiMapping, istr
@@ -89,13 +88,13 @@ def response_of(
 
 def kept_head(head: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
     """The fields of a head, as they came, as far as they are kept: whole fields from the first on."""
-    if len(head) <= MAX_KEPT_FIELDS and sum(map(len, chain.from_iterable(head))) <= MAX_KEPT_BYTES:  # nearly all
-        return head
-    room = MAX_KEPT_BYTES
-    for place, (name, value) in enumerate(head):
-        room -= len(name) + len(value)
-        if room < 0 or place == MAX_KEPT_FIELDS:
-            return head[:place]
+    head = head[:MAX_KEPT_FIELDS]
+    size = 0
+    for name, value in head:  # takes half as long as `sum` of a `map`
+        size += len(name) + len(value)
+    while size > MAX_KEPT_BYTES:  # hardly ever
+        size -= sum(map(len, head[-1]))
+        head = head[:-1]
     return head
 
 
