@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -176,7 +177,7 @@ class HttpFetcher:
             headers = {**authorization(forwarder), **(headers or {})}
         answer = await self._session.request(
             method,
-            request_target(attempt.url),
+            request_target(attempt.url, attempt.origin),
             headers=headers,
             proxy=None if forwarder is None else forwarder.name,
             allow_redirects=False,
@@ -288,14 +289,17 @@ def check_network(network: NetworkConfig, hosts: Sequence[HostSettings] = ()) ->
         parse_dns_server(network.dns_server)
 
 
-def request_target(url: str) -> URL:
-    """`url` (normalized) as yarl keeps its hands off it.
+def request_target(url: str, origin: str) -> URL:
+    """`url` (normalized, of this origin, without credentials) as yarl keeps its hands off it.
 
     The query goes with the path: yarl would drop an empty one, and 'http://h/a?' is another resource than 'http://h/a'.
     """
-    scheme, _, rest = url.partition("://")
-    authority, _, target = rest.partition("/")
-    return URL.build(scheme=scheme, authority=authority, path=f"/{target}", encoded=True)
+    return _root(origin).with_path(url[len(origin) :], encoded=True)
+
+
+@lru_cache(maxsize=1024)
+def _root(origin: str) -> URL:
+    return URL(origin, encoded=True)
 
 
 def _response(attempt: Attempt, answer: aiohttp.ClientResponse, body: Body | None = None) -> Response:

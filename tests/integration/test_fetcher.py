@@ -29,7 +29,7 @@ from crawler.network.failures import explain
 from crawler.network.fetcher import HttpFetcher, open_fetcher, request_target
 from crawler.network.lag import LoopLag
 from crawler.records import Failure, FailureKind, Response
-from crawler.urls import normalize
+from crawler.urls import normalize, origin_of
 from tests.fuzz.connections import check_answer
 from tests.integration.rawserver import Answer, DnsServer, RawServer, drip, ok
 
@@ -89,7 +89,9 @@ async def test_the_request_line_is_exactly_what_the_normalized_url_says(target: 
     ],
 )
 def test_the_host_header_names_the_port_where_it_is_not_the_default(url: str, host: str) -> None:
-    assert request_target(normalize(url) or "").host_port_subcomponent == host
+    normal = normalize(url) or ""
+    target = request_target(normal, origin_of(normal))
+    assert (str(target), target.host_port_subcomponent) == (normal, host)
 
 
 async def test_the_host_header_at_the_server() -> None:
