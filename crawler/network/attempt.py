@@ -117,10 +117,9 @@ class Attempt:
         """
         return time.perf_counter() - self._started - self.throttled_s
 
-    async def turn(self) -> None:
-        """Wait until the request may be sent: others may have been asked for while this one was connecting."""
-        while self.sending_in_s is not None and (wait_s := self.sending_in_s()):
-            await self.throttle(wait_s)
+    def wait_s(self) -> float:
+        """How long it has to wait until it may be sent: others may have been asked for while it was connecting."""
+        return 0.0 if self.sending_in_s is None else self.sending_in_s()
 
     async def throttle(self, wait_s: float) -> None:
         """Wait for a limit of our own, if there is something to wait for; the deadline waits, too."""

@@ -170,8 +170,8 @@ class WatchedRequest(aiohttp.ClientRequest):
         was kept has been looked at when the pool gave it out.)
         """
         attempt = current_attempt.get()
-        if attempt is not None:
-            await attempt.turn()
+        while attempt is not None and (wait_s := attempt.wait_s()):
+            await attempt.throttle(wait_s)
         is_new = attempt is not None and attempt.sockets
         if is_new and isinstance(conn.protocol, BoundedProtocol) and conn.protocol.has_answered():
             raise aiohttp.ClientPayloadError from BadHttpMessage("the response came before the request")
