@@ -156,8 +156,8 @@ class Attempt:
             self.on_sent()
 
     def _record_first_bytes(self) -> None:
-        waited_s = time.perf_counter() - self._started
-        self.first_byte_s = max(0.0, waited_s - (self.common.lag.lost_s() - self._lost_s))
+        waited_s = time.perf_counter() - self._started + self._lost_s - self.common.lag.lost_s()
+        self.first_byte_s = waited_s if waited_s > 0 else 0.0
 
     def finish(self) -> None:
         """The request is over, in whatever way."""
