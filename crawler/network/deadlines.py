@@ -30,11 +30,11 @@ class Deadlines:
 
     def __init__(self, read_timeout_s: float) -> None:
         self.read_timeout_s = read_timeout_s
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._under_way: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
-        self.now = self._loop.time  # seconds, by the event loop's clock
+        self.now = self.loop.time  # seconds, by the event loop's clock
 
     def after(self, seconds: float) -> Deadline:
         """A deadline so long from now, for `with`."""
@@ -61,10 +61,10 @@ class Deadlines:
 
     def _arm(self, at: float) -> None:
         self.close()
-        self._timer, self._timer_at = self._loop.call_at(at, self._look), at
+        self._timer, self._timer_at = self.loop.call_at(at, self._look), at
 
     def _look(self) -> None:
-        self._timer_at, now, next_at = math.inf, self._loop.time(), math.inf
+        self._timer_at, now, next_at = math.inf, self.loop.time(), math.inf
         for deadline in self._under_way:
             up_at = deadline.up_at(self.read_timeout_s)
             if up_at <= now:
@@ -89,7 +89,7 @@ class Deadline:
         self._struck = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._deadlines.loop)  # without the loop, Python asks the kernel for its process
         if task is None:
             raise RuntimeError("a deadline needs a task")
         self._task, self._cancelling = task, task.cancelling()
