@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
 
@@ -202,13 +202,16 @@ class HttpFetcher:
 
     async def _read(self, answer: aiohttp.ClientResponse, attempt: Attempt, share: Share | None) -> Body | None:
         """The body; None where it is not wanted. What came stays in the `share`, if there is one."""
-        with ExitStack() as unless_kept:
-            room = unless_kept.enter_context(share or self.share())
+        room = share or self.share()
+        body = None
+        try:
             body = await read_body(answer, codings_of(answer.headers), attempt, room, self._rate)
-            if share is not None and body is not None:
-                share.keep()
-                unless_kept.pop_all()
-            return body
+        finally:
+            if share is None or body is None:
+                room.give_back()
+            else:
+                room.keep()
+        return body
 
     async def _refused_target(self, attempt: Attempt) -> Failure | None:
         """Why the target may not be asked for, whose socket is the proxy's: since the proxy may choose among the
