@@ -18,7 +18,7 @@ from crawler.fakeweb.answers import Message
 from crawler.fetching import LONG_BYTES, Look, Terms
 from crawler.network.body import DRAINED_BYTES
 from crawler.network.decoding import BodyDecoder
-from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, kept_head
+from crawler.network.fields import CONTENT_TYPE, codings_of, field, response_of
 from crawler.records import LOOK_BYTES, Failure, FailureKind, Response
 from crawler.urls import host_of, origin_of, port_of, scheme_of
 
@@ -69,13 +69,7 @@ class Exchange:
 
     def response(self, head: Head, **found: Any) -> Response:
         """The record of a response; `found` are the fields that its body fills."""
-        return Response(
-            status_code=head.status,
-            head=kept_head(head.fields),
-            **self._facts(),
-            **described(head.headers),
-            **found,
-        )
+        return response_of(head.headers, head.fields, status_code=head.status, **self._facts(), **found)
 
     def _facts(self) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.counters import Counters
@@ -63,25 +63,32 @@ class KeptConnections:
         self._marked -= 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What all attempts of a fetcher have in common. `proxy` is the name of the proxy that they go through."""
+
+    counters: Counters
+    kept: KeptConnections
+    lag: LoopLag
+    proxy: str | None = None
+    wall_clock: Callable[[], float] = time.time
+
+
 @dataclass(slots=True)
 class Attempt:
     """One request, from the call of `fetch` to its result. Times are Unix seconds, durations seconds."""
 
     url: str
     origin: str
-    counters: Counters
-    kept: KeptConnections
+    common: Common
     deadline: Deadline
-    lag: LoopLag
     max_bytes: int
     readable: Callable[[str | None], bool]
     look: Look | None = None
     on_sent: Callable[[], None] | None = None
     sending_in_s: Callable[[], float] | None = None  # asked once there is a connection
     fresh: bool = False  # no connection that was kept will do
-    proxy: str | None = None  # the name of the proxy that it goes through
     exchange: Exchange | None = None  # where what passes over the wire is written down
-    wall_clock: Callable[[], float] = time.time
     sockets: int = 0  # made for this request: none means that a connection was reused
     refused: str | None = None  # why the guard refused the address tried last
     address: str | None = None  # tried last; once sent, the peer's; through a proxy, the target's as DNS has it
@@ -92,10 +99,11 @@ class Attempt:
     started_at: float = 0.0
     first_byte_s: float | None = None  # from the sent request to the first byte, without what our loop was late
     _lost_s: float = 0.0  # by our loop, when the request was sent
-    _started: float = field(default_factory=time.perf_counter)
+    _started: float = 0.0
 
     def __post_init__(self) -> None:
-        self.started_at = self.wall_clock()
+        self.started_at = self.common.wall_clock()
+        self._started = time.perf_counter()
 
     @property
     def reused(self) -> bool:
@@ -109,10 +117,9 @@ class Attempt:
         """
         return time.perf_counter() - self._started - self.throttled_s
 
-    async def turn(self) -> None:
-        """Wait until the request may be sent: others may have been asked for while this one was connecting."""
-        while self.sending_in_s is not None and (wait_s := self.sending_in_s()):
-            await self.throttle(wait_s)
+    def wait_s(self) -> float:
+        """How long it has to wait until it may be sent: others may have been asked for while it was connecting."""
+        return 0.0 if self.sending_in_s is None else self.sending_in_s()
 
     async def throttle(self, wait_s: float) -> None:
         """Wait for a limit of our own, if there is something to wait for; the deadline waits, too."""
@@ -129,29 +136,30 @@ class Attempt:
     def record_sent(self, connection: OpenConnection) -> None:
         """The bytes of the request have been handed to the kernel on `connection`."""
         self.sent = True
-        self.started_at = self.wall_clock()
+        common = self.common
+        self.started_at = common.wall_clock()
         self._started = time.perf_counter()
-        self._lost_s = self.lag.lost_s()
+        self._lost_s = common.lag.lost_s()
         connection.on_first_bytes = self._record_first_bytes
-        self.counters.requests += 1
+        common.counters.requests += 1
         if self.sockets:
-            self.counters.connections_opened += 1
+            common.counters.connections_opened += 1
         else:
-            self.counters.connections_reused += 1
+            common.counters.connections_reused += 1
         self.deadline.listen(connection)
-        if connection.peer and self.proxy is None:
+        if connection.peer and common.proxy is None:
             self.address = connection.peer
-        if self.sockets and self.kept.mark_if_full():
+        if self.sockets and common.kept.mark_if_full():
             self.marked = True
             connection.force_close()
         if self.on_sent is not None:
             self.on_sent()
 
     def _record_first_bytes(self) -> None:
-        waited_s = time.perf_counter() - self._started
-        self.first_byte_s = max(0.0, waited_s - (self.lag.lost_s() - self._lost_s))
+        waited_s = time.perf_counter() - self._started + self._lost_s - self.common.lag.lost_s()
+        self.first_byte_s = waited_s if waited_s > 0 else 0.0
 
     def finish(self) -> None:
         """The request is over, in whatever way."""
         if self.marked:
-            self.kept.unmark()
+            self.common.kept.unmark()

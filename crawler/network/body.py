@@ -48,7 +48,7 @@ async def read_body(
     if truncated:
         answer.close()
     body = taken.finish(truncated=truncated)
-    attempt.counters.bytes += body.size
+    attempt.common.counters.bytes += body.size
     return body
 
 
@@ -62,8 +62,8 @@ async def _read_pieces(
     """Take what comes; returns whether some of the body was left out. The limit holds for the compressed bytes too:
     they may decode to nothing, without end.
     """
-    received = 0
-    while chunk := await answer.content.readany():
+    received, content = 0, answer.content
+    while not content.at_eof() and (chunk := await content.readany()):
         received += len(chunk)
         for piece in (chunk,) if decoder is None else decoder.decode(chunk):
             if not await taken.add(piece):

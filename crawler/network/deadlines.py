@@ -29,23 +29,26 @@ class Deadlines:
     """The deadlines of the requests under way. To be made inside the running loop."""
 
     def __init__(self, read_timeout_s: float) -> None:
-        self._read_timeout_s = read_timeout_s
-        self._loop = asyncio.get_running_loop()
+        self.read_timeout_s = read_timeout_s
+        self.loop = asyncio.get_running_loop()
         self._under_way: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
-        self.now = self._loop.time  # seconds, by the event loop's clock
+        self.now = self.loop.time  # seconds, by the event loop's clock
 
     def after(self, seconds: float) -> Deadline:
         """A deadline so long from now, for `with`."""
         return Deadline(self, self.now() + seconds)
 
-    def enter(self, deadline: Deadline) -> None:
-        """Watch it from now on; also where its time may now be up earlier than before."""
+    def enter(self, deadline: Deadline, ends_at: float) -> None:
+        """Watch it from now on."""
         self._under_way.add(deadline)
-        up_at = deadline.up_at(self._read_timeout_s)
-        if up_at < self._timer_at:
-            self._arm(up_at)
+        self.look_by(ends_at)
+
+    def look_by(self, at: float) -> None:
+        """The time of one of them may be up then, earlier than was known."""
+        if at < self._timer_at:
+            self._arm(at)
 
     def leave(self, deadline: Deadline) -> None:
         """Its request is over."""
@@ -58,12 +61,12 @@ class Deadlines:
 
     def _arm(self, at: float) -> None:
         self.close()
-        self._timer, self._timer_at = self._loop.call_at(at, self._look), at
+        self._timer, self._timer_at = self.loop.call_at(at, self._look), at
 
     def _look(self) -> None:
-        self._timer_at, now, next_at = math.inf, self._loop.time(), math.inf
+        self._timer_at, now, next_at = math.inf, self.loop.time(), math.inf
         for deadline in self._under_way:
-            up_at = deadline.up_at(self._read_timeout_s)
+            up_at = deadline.up_at(self.read_timeout_s)
             if up_at <= now:
                 deadline.strike()
             else:
@@ -86,11 +89,11 @@ class Deadline:
         self._struck = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._deadlines.loop)  # without the loop, Python asks the kernel for its process
         if task is None:
             raise RuntimeError("a deadline needs a task")
         self._task, self._cancelling = task, task.cancelling()
-        self._deadlines.enter(self)
+        self._deadlines.enter(self, self._ends_at)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -119,9 +122,9 @@ class Deadline:
 
     def listen(self, connection: Hearing) -> None:
         """From now on the server must not be silent for too long."""
-        connection.heard_at = self._deadlines.now()
         self._hearing = connection
-        self._deadlines.enter(self)
+        connection.heard_at = now = self._deadlines.now()
+        self._deadlines.look_by(now + self._deadlines.read_timeout_s)
 
     @contextmanager
     def suspended(self, put_off_s: float = 0.0) -> Iterator[None]:
@@ -142,7 +145,7 @@ class Deadline:
             yield
         if ours:
             self._ends_at = ends_at + self._deadlines.now() - since
-            self._deadlines.enter(self)
+            self._deadlines.look_by(self._ends_at)
 
     def give_up(self) -> float:
         """Never end the request; returns when its deadline would have come, by the event loop's clock."""

@@ -34,8 +34,8 @@ def explain(error: Exception, attempt: Attempt) -> tuple[FailureKind, str]:
 def _explain_connect(error: Exception, attempt: Attempt) -> tuple[FailureKind, str]:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     match error:
-        case aiohttp.ClientConnectorDNSError() if attempt.proxy:  # the target was looked up before
-            return FailureKind.PROXY, f"cannot reach the proxy {attempt.proxy}: {cause.args[-1]}"
+        case aiohttp.ClientConnectorDNSError() if attempt.common.proxy:  # the target was looked up before
+            return FailureKind.PROXY, f"cannot reach the proxy {attempt.common.proxy}: {cause.args[-1]}"
         case aiohttp.ClientConnectorDNSError():
             return FailureKind.DNS, cause.args[1] if len(cause.args) > 1 else str(cause)
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -21,13 +22,13 @@ from crawler.exchange import Exchange, Lookup
 from crawler.fetching import Look, Unresolved, any_type
 from crawler.host_settings import HostSettings
 from crawler.memory import MemoryBudget, Share
-from crawler.network.attempt import Attempt, KeptConnections, current_attempt
+from crawler.network.attempt import Attempt, Common, KeptConnections, current_attempt
 from crawler.network.body import Body, drain_body, read_body
 from crawler.network.cookies import CookieFile
 from crawler.network.credentials import Credentials
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
-from crawler.network.fields import CONTENT_TYPE, codings_of, described, field, kept_head
+from crawler.network.fields import CONTENT_TYPE, codings_of, field, response_of
 from crawler.network.guard import AddressGuard
 from crawler.network.lag import LoopLag
 from crawler.network.rate import RateLimit, buffer_bytes
@@ -69,13 +70,16 @@ class HttpFetcher:
         self._resolver = resolver
         self._guard = guard
         self._network = network
-        self._counters = counters
-        self._wall_clock = wall_clock
         self._deadlines = deadlines
-        self._lag = lag
-        self._kept = KeptConnections(guard.open_connections, kept_connections)
         self._cookies = cookies
         self._proxy = network.proxy_server
+        self._common = Common(
+            counters=counters,
+            kept=KeptConnections(guard.open_connections, kept_connections),
+            lag=lag,
+            proxy=self._proxy.name if self._proxy is not None else None,
+            wall_clock=wall_clock,
+        )
         self._memory = MemoryBudget(network.memory_bytes)
         self._credentials = credentials or Credentials(network)
         self._max_rate = network.max_rate
@@ -108,25 +112,21 @@ class HttpFetcher:
         given back; without one, until this returns. `method`, `as_stranger` and `record`: see `Fetcher.fetch`.
         """
         deadline = self._deadlines.after(timeout_s or self._network.timeout_s)
-        attempt = Attempt(
-            url=without_credentials(url),
-            origin=origin_of(url),
-            counters=self._counters,
-            kept=self._kept,
-            deadline=deadline,
-            lag=self._lag,
-            max_bytes=max_bytes or self._network.max_bytes,
-            readable=readable,
-            look=look,
-            on_sent=on_sent,
-            sending_in_s=sending_in_s,
-            fresh=fresh,
-            proxy=self._proxy.name if self._proxy is not None else None,
-            exchange=None if record is None else Exchange(without_credentials(url), method, self.share()),
-            wall_clock=self._wall_clock,
+        attempt = Attempt(  # without names: with them, Python makes a dict and takes it apart
+            without_credentials(url),
+            origin_of(url),
+            self._common,
+            deadline,
+            max_bytes or self._network.max_bytes,
+            readable,
+            look,
+            on_sent,
+            sending_in_s,
+            fresh,
+            None if record is None else Exchange(without_credentials(url), method, self.share()),
         )
         token = current_attempt.set(attempt)
-        self._counters.in_flight += 1
+        self._common.counters.in_flight += 1
         try:
             with deadline:  # the only one that stops a server that sends a byte now and then
                 return await self._request(attempt, method, self._headers(attempt, headers, as_stranger), share)
@@ -139,7 +139,7 @@ class HttpFetcher:
             if attempt.exchange is not None and record is not None:
                 attempt.exchange.end()
                 record(attempt.exchange)
-            self._counters.in_flight -= 1
+            self._common.counters.in_flight -= 1
             current_attempt.reset(token)
 
     def share(self) -> Share:
@@ -177,7 +177,7 @@ class HttpFetcher:
             headers = {**authorization(forwarder), **(headers or {})}
         answer = await self._session.request(
             method,
-            request_target(attempt.url),
+            request_target(attempt.url, attempt.origin),
             headers=headers,
             proxy=None if forwarder is None else forwarder.name,
             allow_redirects=False,
@@ -202,13 +202,16 @@ class HttpFetcher:
 
     async def _read(self, answer: aiohttp.ClientResponse, attempt: Attempt, share: Share | None) -> Body | None:
         """The body; None where it is not wanted. What came stays in the `share`, if there is one."""
-        with ExitStack() as unless_kept:
-            room = unless_kept.enter_context(share or self.share())
+        room = share or self.share()
+        body = None
+        try:
             body = await read_body(answer, codings_of(answer.headers), attempt, room, self._rate)
-            if share is not None and body is not None:
-                share.keep()
-                unless_kept.pop_all()
-            return body
+        finally:
+            if share is None or body is None:
+                room.give_back()
+            else:
+                room.keep()
+        return body
 
     async def _refused_target(self, attempt: Attempt) -> Failure | None:
         """Why the target may not be asked for, whose socket is the proxy's: since the proxy may choose among the
@@ -289,20 +292,25 @@ def check_network(network: NetworkConfig, hosts: Sequence[HostSettings] = ()) ->
         parse_dns_server(network.dns_server)
 
 
-def request_target(url: str) -> URL:
-    """`url` (normalized) as yarl keeps its hands off it.
+def request_target(url: str, origin: str) -> URL:
+    """`url` (normalized, of this origin, without credentials) as yarl keeps its hands off it.
 
     The query goes with the path: yarl would drop an empty one, and 'http://h/a?' is another resource than 'http://h/a'.
     """
-    scheme, _, rest = url.partition("://")
-    authority, _, target = rest.partition("/")
-    return URL.build(scheme=scheme, authority=authority, path=f"/{target}", encoded=True)
+    return _root(origin).with_path(url[len(origin) :], encoded=True)
+
+
+@lru_cache(maxsize=1024)
+def _root(origin: str) -> URL:
+    return URL(origin, encoded=True)
 
 
 def _response(attempt: Attempt, answer: aiohttp.ClientResponse, body: Body | None = None) -> Response:
     if attempt.exchange is not None:
         note_response(attempt.exchange, attempt, answer, body)
-    return Response(
+    return response_of(
+        answer.headers,
+        answer.raw_headers,
         url=attempt.url,
         status_code=answer.status,
         body=b"" if body is None else body.data,
@@ -314,8 +322,6 @@ def _response(attempt: Attempt, answer: aiohttp.ClientResponse, body: Body | Non
         elapsed_s=attempt.elapsed_s,
         first_byte_s=attempt.first_byte_s,
         reused=attempt.reused,
-        head=kept_head(answer.raw_headers),
-        **described(answer.headers),
     )
 
 

@@ -6,13 +6,12 @@ Invariant: no string leaves this module with control characters or lone surrogat
 from __future__ import annotations
 
 import re
-from itertools import chain
-from typing import TypedDict
 
 from aiohttp.http_exceptions import ContentEncodingError
 from multidict import MultiMapping, istr
 
 from crawler.network.heads import MAX_LENGTH_DIGITS
+from crawler.records import Response
 
 # Made once: a look-up by plain text folds its case each time.
 CONTENT_TYPE = istr("Content-Type")
@@ -40,47 +39,62 @@ _MAX_AGE = re.compile(r'(?:^|,)\s*max-age="?(\d{1,10})"?\s*(?=,|$)', re.IGNORECA
 _COMPRESSIONS = {*_DECODED, "compress", "x-compress", "dcb", "dcz"}
 
 
-class Described(TypedDict):
-    """What a `Response` holds of its head."""
-
-    content_type: str | None
-    location: str | None
-    refresh: str | None
-    retry_after: str | None
-    etag: str | None
-    last_modified: str | None
-    date: str | None
-    max_age_s: float | None
-    robots_tags: tuple[str, ...]
-    link_fields: tuple[str, ...]
-
-
-def described(headers: MultiMapping[str]) -> Described:
-    """The fields of a `Response` that its head fills."""
+def response_of(
+    headers: MultiMapping[str],
+    head: tuple[tuple[bytes, bytes], ...],
+    *,
+    url: str,
+    status_code: int,
+    body: bytes = b"",
+    read: bool = True,
+    truncated: bool = False,
+    size: int | None,
+    address: str | None,
+    started_at: float,
+    elapsed_s: float,
+    first_byte_s: float | None,
+    reused: bool,
+) -> Response:
+    """The answer: what its head says, and what else is given. `head` are the `headers` as they came."""
     value = headers.get  # most are not there, and of those a look-up is all that is to be done
-    return {
-        "content_type": None if (text := value(CONTENT_TYPE)) is None else clean(text),
-        "location": reference(headers, _LOCATION) if _LOCATION in headers else None,
-        "refresh": reference(headers, _REFRESH) if _REFRESH in headers else None,
-        "retry_after": None if (text := value(_RETRY_AFTER)) is None else clean(text),
-        "etag": None if (text := value(_ETAG)) is None else clean(text),
-        "last_modified": None if (text := value(_LAST_MODIFIED)) is None else clean(text),
-        "date": None if (text := value(_DATE)) is None else clean(text),
-        "max_age_s": max_age_s(headers) if _CACHE_CONTROL in headers else None,
-        "robots_tags": fields(headers, _X_ROBOTS_TAG) if _X_ROBOTS_TAG in headers else (),
-        "link_fields": fields(headers, _LINK) if _LINK in headers else (),
-    }
+    response = Response.__new__(Response)
+    # `Response(...)` takes 2.5 times as long: it makes a dict of its 22 arguments, and takes it apart again.
+    response.__init__(  # type: ignore[misc]
+        url=url,
+        status_code=status_code,
+        body=body,
+        read=read,
+        truncated=truncated,
+        size=size,
+        content_type=None if (text := value(CONTENT_TYPE)) is None else clean(text),
+        location=reference(headers, _LOCATION) if _LOCATION in headers else None,
+        refresh=reference(headers, _REFRESH) if _REFRESH in headers else None,
+        retry_after=field(headers, _RETRY_AFTER) if _RETRY_AFTER in headers else None,
+        etag=None if (text := value(_ETAG)) is None else clean(text),
+        last_modified=None if (text := value(_LAST_MODIFIED)) is None else clean(text),
+        date=None if (text := value(_DATE)) is None else clean(text),
+        max_age_s=max_age_s(headers) if _CACHE_CONTROL in headers else None,
+        robots_tags=fields(headers, _X_ROBOTS_TAG) if _X_ROBOTS_TAG in headers else (),
+        link_fields=fields(headers, _LINK) if _LINK in headers else (),
+        head=kept_head(head),
+        address=address,
+        started_at=started_at,
+        elapsed_s=elapsed_s,
+        first_byte_s=first_byte_s,
+        reused=reused,
+    )
+    return response
 
 
 def kept_head(head: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
     """The fields of a head, as they came, as far as they are kept: whole fields from the first on."""
-    if len(head) <= MAX_KEPT_FIELDS and sum(map(len, chain.from_iterable(head))) <= MAX_KEPT_BYTES:  # nearly all
-        return head
-    room = MAX_KEPT_BYTES
-    for place, (name, value) in enumerate(head):
-        room -= len(name) + len(value)
-        if room < 0 or place == MAX_KEPT_FIELDS:
-            return head[:place]
+    head = head[:MAX_KEPT_FIELDS]
+    size = 0
+    for name, value in head:  # takes half as long as `sum` of a `map`
+        size += len(name) + len(value)
+    while size > MAX_KEPT_BYTES:  # hardly ever
+        size -= sum(map(len, head[-1]))
+        head = head[:-1]
     return head
 
 

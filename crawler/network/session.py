@@ -142,10 +142,10 @@ class WatchedResponse(aiohttp.ClientResponse):
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         """Wait for the head of the answer. Raises `ConnectionEndedError` where the connection ended first."""
-        attempt = current_attempt.get()
-        if attempt is not None and isinstance(connection.protocol, BoundedProtocol):
-            connection.protocol.expect_answer()
-            attempt.record_sent(connection.protocol)
+        attempt, protocol = current_attempt.get(), connection.protocol
+        if attempt is not None and isinstance(protocol, BoundedProtocol):
+            protocol.expect_answer()
+            attempt.record_sent(protocol)
         try:
             await super().start(connection)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:

@@ -22,14 +22,14 @@ from crawler.config import MIB, NetworkConfig, PolitenessConfig
 from crawler.counters import Counters
 from crawler.fetching import any_type
 from crawler.memory import MemoryBudget
-from crawler.network.attempt import Attempt, KeptConnections
+from crawler.network.attempt import Attempt, Common, KeptConnections
 from crawler.network.body import DRAIN_PATIENCE_S, DRAINED_BYTES
 from crawler.network.deadlines import Deadlines
 from crawler.network.failures import explain
 from crawler.network.fetcher import HttpFetcher, open_fetcher, request_target
 from crawler.network.lag import LoopLag
 from crawler.records import Failure, FailureKind, Response
-from crawler.urls import normalize
+from crawler.urls import normalize, origin_of
 from tests.fuzz.connections import check_answer
 from tests.integration.rawserver import Answer, DnsServer, RawServer, drip, ok
 
@@ -89,7 +89,9 @@ async def test_the_request_line_is_exactly_what_the_normalized_url_says(target: 
     ],
 )
 def test_the_host_header_names_the_port_where_it_is_not_the_default(url: str, host: str) -> None:
-    assert request_target(normalize(url) or "").host_port_subcomponent == host
+    normal = normalize(url) or ""
+    target = request_target(normal, origin_of(normal))
+    assert (str(target), target.host_port_subcomponent) == (normal, host)
 
 
 async def test_the_host_header_at_the_server() -> None:
@@ -466,10 +468,10 @@ async def test_a_broken_chunk_is_noticed_when_it_comes_not_at_the_deadline() -> 
 
 async def test_a_message_is_one_printable_line_whatever_was_raised() -> None:
     """No library quotes a server's bytes unescaped, as of now."""
-    counters = Counters()
     attempt = Attempt(
-        url="http://a.test/", origin="http://a.test", counters=counters, kept=KeptConnections(lambda: 0, 1),
-        deadline=Deadlines(1).after(1), lag=LoopLag(), max_bytes=1, readable=any_type, sent=True,
+        url="http://a.test/", origin="http://a.test",
+        common=Common(counters=Counters(), kept=KeptConnections(lambda: 0, 1), lag=LoopLag()),
+        deadline=Deadlines(1).after(1), max_bytes=1, readable=any_type, sent=True,
     )  # fmt: skip
     message = "a \x1b[2J\x9b5m\u202eword\nand more"
     assert explain(ValueError(message), attempt) == (FailureKind.BAD_RESPONSE, "ValueError: a  [2J 5m word")
