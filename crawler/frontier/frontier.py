@@ -1,7 +1,7 @@
 """Feed, lend and take back: the workbench, the store and the workers put together.
 
-Invariants: claims are lent by one task (`feed`), and only to a worker that is idle, since a claim that waited for one
-would spoil the pacing; what robots.txt forbids is never lent.
+Invariants: claims are lent only to a worker that is idle, since a claim that waited for one would spoil the pacing: to
+one that asks while others wait, by `feed`, in their order; what robots.txt forbids is never lent.
 """
 
 from __future__ import annotations
@@ -203,7 +203,11 @@ class Frontier:
         await self._store.plan_checks(kinds, now, good_before=good, others_before=others, noted=noted)
 
     async def claim(self) -> Claim:
-        """The next claim, for a worker that is idle."""
+        """The next claim, for a worker that is idle. Most need not wait for `feed` to give them one."""
+        if not (self._idle or self._stopping) and self._share.may_send():
+            claim = self._next_claim(self._clock.monotonic())
+            if claim is not None:
+                return claim
         worker: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
         self._idle.append(worker)
         if len(self._idle) == self._config.politeness.concurrency:
@@ -382,12 +386,17 @@ class Frontier:
         while self._idle and not self._stopping:
             if self._idle[0].done():
                 self._idle.popleft()  # it was cancelled just now
-            elif (claim := self._workbench.lend(now)) is not None:
-                self._supply.note_if_low(self._workbench.host(claim.host_id))
-                self.all_idle.clear()
+            elif (claim := self._next_claim(now)) is not None:
                 self._idle.popleft().set_result(claim)
             else:
                 return
+
+    def _next_claim(self, now: float) -> Claim | None:
+        claim = self._workbench.lend(now)
+        if claim is not None:
+            self._supply.note_if_low(self._workbench.host(claim.host_id))
+            self.all_idle.clear()
+        return claim
 
     def _reached_limit(self) -> EndReason | None:
         """The limit that lets the run lend nothing more, once all that was lent is back."""
