@@ -15,7 +15,7 @@ from crawler.counters import Counters
 from crawler.frontier.workbench import Workbench
 from crawler.policy.change import is_awaited
 from crawler.policy.habits import Habits
-from crawler.policy.outcome import REFUSALS, InARow, answered
+from crawler.policy.outcome import FETCHED, REFUSALS, InARow, answered
 from crawler.policy.recrawl import Pace, plan
 from crawler.records import (
     ANSWERED,
@@ -148,6 +148,27 @@ class Returning:
             pace_s=host.pace.delay_s if self._adaptive else None,
             is_kept=self._keep(claim, verdict),
             checked=checked,
+            requests=loan.requests,
+        )
+
+    def take_back_unchanged(self, visit: Visit) -> Result:
+        """The same where the document is the one that is stored: each night, this is what most visits bring, so that
+        nothing is looked for that is not there.
+        """
+        claim = visit.claim
+        self.count(visit, will_retry=False)
+        self._workbench.hear(claim, answered=True, succeeded=True)
+        loan = self._workbench.take_back(claim, self._clock.monotonic(), stored=False)
+        host = loan.host
+        revisit, place = self._look(visit, UrlStatus.FETCHED, Difference.NOTHING, host.habits)
+        return Result(
+            claim=claim,
+            verdict=FETCHED,
+            attempt=visit.attempt,
+            revisit=revisit,
+            place=place,
+            host_failures=max(host.failures, loan.origin.failures),
+            pace_s=host.pace.delay_s if self._adaptive else None,
             requests=loan.requests,
         )
 
