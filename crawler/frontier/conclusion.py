@@ -16,7 +16,7 @@ from crawler.frontier.failed_visits import FailedVisits
 from crawler.frontier.returning import Returning
 from crawler.frontier.robots_conclusion import RobotsConclusion
 from crawler.policy.change import difference, is_metadata_alone, is_version
-from crawler.policy.outcome import FETCHED, NO_SITEMAP, decide, is_unchanged, is_wrong_guess
+from crawler.policy.outcome import NO_SITEMAP, decide, is_unchanged, is_wrong_guess
 from crawler.records import (
     ANSWERED,
     LISTINGS,
@@ -73,6 +73,8 @@ class Conclusion:
         What a long one names comes in parts, before the result of the visit itself: a kill in between leaves it to be
         read again.
         """
+        if is_unchanged(visit.attempt, conditional=visit.conditional):
+            return [self._returning.take_back_unchanged(visit)]
         if visit.claim.kind is UrlKind.ROBOTS:
             return await self._robots.of(visit, _should_fall_back, self._give_up)
         if visit.claim.kind is UrlKind.CHECK:
@@ -87,17 +89,10 @@ class Conclusion:
         result = self._returning.take_back(visit, Verdict(status=UrlStatus.EXCLUDED, reason=veto))
         return replace(result, attempt=None)
 
-    def _of_unchanged(self, visit: Visit) -> Result:
-        """All that a document says was stored when it was fetched: each night, this is what most visits bring."""
-        self._returning.count(visit, will_retry=False)
-        return self._returning.take_back(visit, FETCHED)
-
     async def _of_document(self, visit: Visit) -> Result:
         claim = visit.claim
         if visit.veto is not None:
             return self._of_veto(visit, visit.veto)
-        if is_unchanged(visit.attempt, conditional=visit.conditional):
-            return self._of_unchanged(visit)
         verdict = decide(claim, visit.attempt, conditional=visit.conditional, **self._returning.circumstances(claim))
         self._returning.count(visit, will_retry=verdict.retry_in_s is not None)
         found = _difference(visit)

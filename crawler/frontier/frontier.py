@@ -1,7 +1,7 @@
 """Feed, lend and take back: the workbench, the store and the workers put together.
 
-Invariants: claims are lent by one task (`feed`), and only to a worker that is idle, since a claim that waited for one
-would spoil the pacing; what robots.txt forbids is never lent.
+Invariants: claims are lent only to a worker that is idle, since a claim that waited for one would spoil the pacing: to
+one that asks while others wait, by `feed`, in their order; what robots.txt forbids is never lent.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from crawler.records import (
     HostRecord,
     Listed,
     Listing,
+    Reason,
     Result,
     Target,
     UrlKind,
@@ -202,7 +203,11 @@ class Frontier:
         await self._store.plan_checks(kinds, now, good_before=good, others_before=others, noted=noted)
 
     async def claim(self) -> Claim:
-        """The next claim, for a worker that is idle."""
+        """The next claim, for a worker that is idle. Most need not wait for `feed` to give them one."""
+        if not (self._idle or self._stopping) and self._share.may_send():
+            claim = self._next_claim(self._clock.monotonic())
+            if claim is not None:
+                return claim
         worker: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
         self._idle.append(worker)
         if len(self._idle) == self._config.politeness.concurrency:
@@ -381,12 +386,17 @@ class Frontier:
         while self._idle and not self._stopping:
             if self._idle[0].done():
                 self._idle.popleft()  # it was cancelled just now
-            elif (claim := self._workbench.lend(now)) is not None:
-                self._supply.note_if_low(self._workbench.host(claim.host_id))
-                self.all_idle.clear()
+            elif (claim := self._next_claim(now)) is not None:
                 self._idle.popleft().set_result(claim)
             else:
                 return
+
+    def _next_claim(self, now: float) -> Claim | None:
+        claim = self._workbench.lend(now)
+        if claim is not None:
+            self._supply.note_if_low(self._workbench.host(claim.host_id))
+            self.all_idle.clear()
+        return claim
 
     def _reached_limit(self) -> EndReason | None:
         """The limit that lets the run lend nothing more, once all that was lent is back."""
@@ -414,61 +424,55 @@ class Frontier:
         await self._store.note_requests(*self._workbench.requests.notes(part))
         self._workbench.add_ready(part)
 
-    async def _in_turns(self, judge: Callable[[Claim], Awaitable[None]], claims: Iterable[Claim]) -> None:
+    async def _in_turns(self, judge: Callable[[Claim], Result | None], claims: Iterable[Claim]) -> None:
         """Judge each claim. Where that takes long (a robots.txt may cost 10 ms a question), lend in between."""
         turn = Turn(self._clock)
         for claim in claims:
-            await judge(claim)
-            if await turn.pause():
+            result = judge(claim)
+            if result is not None:
+                await self._put(result)
+            if turn.is_over and await turn.pause():
                 self._lend()
 
-    async def _settle(self, claim: Claim) -> None:
-        """A claim that has waited for its rules."""
+    def _settle(self, claim: Claim) -> Result | None:
+        """A claim that has waited for its rules; see `_take_in`."""
         self._workbench.set_aside(self._workbench.host(claim.host_id), -1)
-        await self._obey(claim)
+        return self._obey(claim)
 
-    async def _take_in(self, claim: Claim) -> None:
-        """A claim from the store goes to the workbench, waits for its rules, or is excluded."""
+    def _take_in(self, claim: Claim) -> Result | None:
+        """A claim from the store goes to the workbench or waits for its rules; or what to store, as it is not lent."""
         if claim.kind is UrlKind.CHECK:
-            await self._take_in_check(claim)
-            return
-        reason = self._admission.refusal(claim)
-        if reason is not None:
-            await self._put(excluded(claim, reason))
+            reason = self._admission.forbids_check(claim.url)
         else:
-            await self._obey(claim)
+            reason = self._admission.refusal(claim)
+        return self._obey(claim) if reason is None else self._refused(claim, reason)
 
-    async def _take_in_check(self, claim: Claim) -> None:
-        reason = self._admission.forbids_check(claim.url)
-        if reason is not None:
-            await self._put(self._checks.refused(claim, reason))
-        else:
-            await self._obey(claim)
-
-    async def _obey(self, claim: Claim) -> None:
+    def _obey(self, claim: Claim) -> Result | None:
         host = self._workbench.host(claim.host_id)
         origin = host.claims.origin(claim.origin)
         if origin.failing:
             self._supply.let_go(claim)  # it was read a moment ago, and may have failed by now
-            return
+            return None
         if origin.parked and self._is_closed(origin):
-            await self._postpone(origin, [claim])
-            return
+            return self._postponed(origin, claim)
         if self._obeys_robots(claim):
             if not self._robots.knows(claim.origin, self._clock.wall()):
                 self._await_rules(host, claim)
-                return
+                return None
             reason = self._robots.forbids(claim)
             if reason is not None:
-                refused = self._checks.refused if claim.kind is UrlKind.CHECK else excluded
-                await self._put(refused(claim, reason))
-                return
-        self._workbench.offer(host, [claim])
+                return self._refused(claim, reason)
+        self._workbench.offer(host, (claim,))
+        return None
+
+    def _refused(self, claim: Claim, reason: Reason) -> Result:
+        return self._checks.refused(claim, reason) if claim.kind is UrlKind.CHECK else excluded(claim, reason)
 
     def _obeys_robots(self, claim: Claim) -> bool:
         """`--ignore-robots` is for the user's own sites, and so for none that is only checked."""
-        is_ours = claim.kind is not UrlKind.CHECK or not self._admission.is_stranger(claim.url)
-        return not (self._config.politeness.ignore_robots and is_ours)
+        if not self._config.politeness.ignore_robots:
+            return True
+        return claim.kind is UrlKind.CHECK and self._admission.is_stranger(claim.url)
 
     def _await_rules(self, host: HostState, claim: Claim) -> None:
         self._workbench.set_aside(host, 1)
@@ -498,15 +502,17 @@ class Frontier:
         """What is in memory of an origin that is closed goes back to the store."""
         waiting = self._awaiting.release(origin.name)
         self._workbench.set_aside(host, -len(waiting))
-        await self._postpone(origin, [*self._workbench.withdraw_origin(host, origin), *waiting])
+        for claim in [*self._workbench.withdraw_origin(host, origin), *waiting]:
+            result = self._postponed(origin, claim)
+            if result is not None:
+                await self._put(result)
 
-    async def _postpone(self, origin: OriginState, claims: Sequence[Claim]) -> None:
-        until = self._clock.wall() + origin.paused_until - self._clock.monotonic()
-        for claim in claims:
-            if claim.kind is UrlKind.CHECK:
-                await self._put(self._checks.left_alone(claim, origin.pause_reason))
-            elif claim.kind is not UrlKind.ROBOTS:  # it has no row of its own that could be due
-                await self._put(postponed(claim, until))
+    def _postponed(self, origin: OriginState, claim: Claim) -> Result | None:
+        if claim.kind is UrlKind.CHECK:
+            return self._checks.left_alone(claim, origin.pause_reason)
+        if claim.kind is UrlKind.ROBOTS:
+            return None  # it has no row of its own that could be due
+        return postponed(claim, self._clock.wall() + origin.paused_until - self._clock.monotonic())
 
     async def _sleep(self) -> None:
         """Until something happens, a host's time comes, or the store has to be asked again."""

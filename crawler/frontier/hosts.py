@@ -54,14 +54,17 @@ class HostState:
         answered, what is slow is one of them (see `Turns.next`), and not the host. The last slot beside such requests
         is for the others.
         """
-        several = self.claims.several
+        claims = self.claims
+        several = claims.several
         quick = self.proven or (several and self.answered)
         if self.lent >= slots(quick=quick, per_host=self.per_host) or self.allowance == 0 or self.must_hear_first:
             return None
         if self.requests_left is not None and not self.requests_left.ready:
             return None
-        is_last = several and 1 < self.per_host <= self.claims.doubtful + 1
-        return self.claims.next(probing=several and self.probes > 0, quick_first=is_last)
+        if not several:
+            return claims.next(probing=False)
+        is_last = 1 < self.per_host <= claims.doubtful + 1
+        return claims.next(probing=self.probes > 0, quick_first=is_last)
 
     @property
     def reached_limit(self) -> str | None:

@@ -15,7 +15,7 @@ from crawler.counters import Counters
 from crawler.frontier.workbench import Workbench
 from crawler.policy.change import is_awaited
 from crawler.policy.habits import Habits
-from crawler.policy.outcome import REFUSALS, InARow, answered
+from crawler.policy.outcome import FETCHED, REFUSALS, InARow, answered
 from crawler.policy.recrawl import Pace, plan
 from crawler.records import (
     ANSWERED,
@@ -107,27 +107,29 @@ class Returning:
 
         For what is found, see `Result`.
         """
-        claim = visit.claim
+        claim, attempt = visit.claim, visit.attempt
         self._tell(visit, verdict)
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        closure = _closure(claim, verdict, wall)
+        now = self._clock.monotonic()
+        closure = _closure(claim, verdict, self._clock)
         until = now + (verdict.pause_s or 0.0)
-        requests = self._workbench.take_back(
+        loan = self._workbench.take_back(
             claim,
             now,
             stored=page is not None,
-            timed_out=isinstance(visit.attempt, Failure) and visit.attempt.kind is FailureKind.TIMEOUT,
+            timed_out=isinstance(attempt, Failure) and attempt.kind is FailureKind.TIMEOUT,
             back_off_until=until if closure is not None and closure.blame is Blame.HOST else None,
             pause=(until, closure.why) if closure is not None and closure.blame is Blame.ORIGIN else None,
             asked=visit.veto is None,
         )
-        host = self._workbench.host(claim.host_id)
+        host = loan.host
         revisit, place = self._look(visit, verdict.status, difference, host.habits)
-        again = claim.kind is not UrlKind.ROBOTS and verdict.retry_in_s is not None
+        next_fetch_at = None
+        if verdict.retry_in_s is not None and claim.kind is not UrlKind.ROBOTS:
+            next_fetch_at = self._clock.wall() + verdict.retry_in_s
         return Result(
             claim=claim,
             verdict=verdict,
-            attempt=visit.attempt,
+            attempt=attempt,
             page=page,
             body=body,
             reread=reread,
@@ -138,15 +140,36 @@ class Returning:
             robots=robots,
             origin_failed=origin_failed,
             forgets_listed=forgets_listed,
-            next_fetch_at=wall + (verdict.retry_in_s or 0.0) if again else None,
+            next_fetch_at=next_fetch_at,
             revisit=revisit,
             place=place,
             closure=closure,
-            host_failures=max(host.failures, host.claims.origin(claim.origin).failures),
+            host_failures=max(host.failures, loan.origin.failures),
             pace_s=host.pace.delay_s if self._adaptive else None,
             is_kept=self._keep(claim, verdict),
             checked=checked,
-            requests=requests,
+            requests=loan.requests,
+        )
+
+    def take_back_unchanged(self, visit: Visit) -> Result:
+        """The same where the document is the one that is stored: each night, this is what most visits bring, so that
+        nothing is looked for that is not there.
+        """
+        claim = visit.claim
+        self.count(visit, will_retry=False)
+        self._workbench.hear(claim, answered=True, succeeded=True)
+        loan = self._workbench.take_back(claim, self._clock.monotonic(), stored=False)
+        host = loan.host
+        revisit, place = self._look(visit, UrlStatus.FETCHED, Difference.NOTHING, host.habits)
+        return Result(
+            claim=claim,
+            verdict=FETCHED,
+            attempt=visit.attempt,
+            revisit=revisit,
+            place=place,
+            host_failures=max(host.failures, loan.origin.failures),
+            pace_s=host.pace.delay_s if self._adaptive else None,
+            requests=loan.requests,
         )
 
     def _tell(self, visit: Visit, verdict: Verdict) -> None:
@@ -198,7 +221,7 @@ class Returning:
         return revisit, None if looks is None else looks.as_place(claim.host_id, name)
 
 
-def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:
+def _closure(claim: Claim, verdict: Verdict, clock: Clock) -> Closure | None:
     """Who is left alone, until when and why."""
     if verdict.pause_s is None or verdict.blame is None:
         return None
@@ -207,6 +230,6 @@ def _closure(claim: Claim, verdict: Verdict, wall: float) -> Closure | None:
     return Closure(
         name=claim.host if blame is Blame.HOST else claim.origin,
         blame=blame,
-        until=wall + verdict.pause_s,
+        until=clock.wall() + verdict.pause_s,
         why=f"robots.txt: {why}" if claim.kind is UrlKind.ROBOTS else why,
     )

@@ -383,7 +383,6 @@ class Supply:
         if self._horizon is not None:
             rows += await self._stale_claims(hosts, self._horizon, without)
             rows.sort(key=_by_turns())
-            rows.sort(key=_is_check)
         self._note_full_reads(hosts, rows, limit)
         claims = [claim for claim in rows if claim.url_id not in self._held[claim.host_id]]
         for claim in claims:
@@ -431,22 +430,19 @@ class Supply:
         return max(_MIN_WINDOW_PER_HOST, min(_MAX_WINDOW_PER_HOST, _WINDOW // max(1, len(self._workbench))))
 
 
-def _is_check(claim: Claim) -> bool:
-    """Of a host, these come last."""
-    return claim.kind is UrlKind.CHECK
-
-
-def _by_turns() -> Callable[[Claim], tuple[int, bool]]:
+def _by_turns() -> Callable[[Claim], tuple[bool, int, bool]]:
     """The key by which each host's hubs take turns with the rest: what is new, what a sitemap announced, then by plan.
+    What is only checked comes last.
 
     Were all hubs first, a budget that they use up each night would leave what they have brought for ever.
     """
 
-    places: Counter[tuple[int, bool]] = Counter()
+    places: defaultdict[tuple[int, bool], int] = defaultdict(int)
 
-    def place(claim: Claim) -> tuple[int, bool]:
-        places[claim.host_id, claim.is_hub] += 1
-        return places[claim.host_id, claim.is_hub], not claim.is_hub
+    def place(claim: Claim) -> tuple[bool, int, bool]:
+        is_hub = claim.is_hub
+        place = places[claim.host_id, is_hub] = places[claim.host_id, is_hub] + 1
+        return claim.kind is UrlKind.CHECK, place, not is_hub
 
     return place
 

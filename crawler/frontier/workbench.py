@@ -167,7 +167,7 @@ class Workbench:
         """Its robots.txt asks for this delay."""
         had_delay = host.delay_s > 0
         host.slow_down(delay_s)
-        if not had_delay:
+        if not had_delay and host.delay_s > 0:
             self._begin_turns(host)
 
     # --- lend and take back --------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ class Workbench:
             host.keep_pace(after_refusal(host.pace, host.base_s))
         elif self._adaptive and succeeded and (host.pace.delay_s or (host.base_s and latency_s is not None)):
             host.keep_pace(after_success(host.pace, host.base_s, latency_s))
-        if not had_delay:
+        if not had_delay and host.delay_s > 0:
             self._begin_turns(host)
         if answered:
             origin.answered = host.answered = True
@@ -341,9 +341,9 @@ class Workbench:
         back_off_until: float | None = None,
         pause: tuple[float, str] | None = None,
         asked: bool = True,
-    ) -> int:
+    ) -> Loan:
         """The claim is finished, with or without an answer; `stored` says whether it counts against the allowance.
-        Returns how many requests were sent for it. `asked`: it was to be asked for, which costs the host's turn.
+        Returns the loan, which is over. `asked`: it was to be asked for, which costs the host's turn.
 
         `back_off_until` is for its host; `pause` for its origin: until when, and why.
         """
@@ -362,7 +362,7 @@ class Workbench:
         if pause is not None:
             self.pause(host, origin, now, *pause)
         self._queue(host)
-        return loan.requests
+        return loan
 
     def add_ready(self, part: Part) -> None:
         """The store has noted these requests."""
@@ -391,7 +391,7 @@ class Workbench:
 
     def _begin_turns(self, host: HostState) -> None:
         """Where the host has a delay now, and had none, what is about to be sent holds up others for its turn only."""
-        if host.delay_s > 0 and host.unsent:
+        if host.unsent:
             for loan in self._loans.values():
                 if loan.host is host and loan.holds_turn:
                     self._limit_turn(loan)
