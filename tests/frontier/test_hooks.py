@@ -388,3 +388,28 @@ def test_a_hook_that_holds_up_the_crawl_is_named_once(tmp_path: Path) -> None:
     told = [notice.partition(" held")[0] for notice in done.notices if "held up the crawl" in notice]
     assert sorted(told) == ["hook on_link of Slow", "hook on_page of Slow"]
     assert len(done.pages()) == 3
+
+
+def test_a_hook_that_forbids_all_lets_others_have_their_turn(tmp_path: Path) -> None:
+    """No request is waited for, and there is always one more to forbid."""
+
+    class Forbidding(Hooks):
+        def __init__(self) -> None:
+            self.waiting = self.most = 0
+
+        def on_request(self, request: OutgoingRequest) -> str | None:
+            if request.url == SEED:
+                return None
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            asyncio.get_running_loop().call_soon(self.has_turn)
+            return "not today"
+
+        def has_turn(self) -> None:
+            self.waiting -= 1
+
+    web, hooks = FakeWeb(), Forbidding()
+    a_site(web, "a.test", 300)
+    done = crawled(web, tmp_path / "crawl.db", SEED, hooks=hooks, concurrency=4, per_host=4)
+    assert len(excluded(done)) == 299
+    assert hooks.most <= 4
