@@ -163,6 +163,7 @@ static PyObject *load(PyObject *module, PyObject *arguments) {
     const char *missing = load_lexbor(path);
     if (missing) return PyErr_Format(PyExc_ImportError, "selectolax has no %s", missing);
     if (!set_roles(tags_by_name)) return NULL;
+    set_plain_kinds();
     Py_XDECREF(lines_of);
     Py_XDECREF(collapse);
     Py_XDECREF(read_rel);
@@ -182,7 +183,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_walk", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 /* What the functions take and return: another number whenever that changes, so that an older build is not used. */
-enum { INTERFACE = 2 };
+enum { INTERFACE = 3 };
 
 PyMODINIT_FUNC PyInit__walk(void) {
     PyObject *module = PyModule_Create(&definition);

@@ -21,6 +21,7 @@ def group(
     places: dict[str, int],
     urls: list[str],
     places_of_urls: dict[str, int],
+    folder: str,
     in_folder: dict[str, str | None],
     own: str | None,
     /,

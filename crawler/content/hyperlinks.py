@@ -217,23 +217,23 @@ def resolve(href: str, base: str) -> str | None:
 
 
 class _Folder(dict[str, str | None]):
-    """Where hrefs lead from the pages of a folder, each found out when it is first looked up: these pages share most of
-    their links, and joining is expensive.
+    """Where hrefs lead from the pages of the folder `url`, each found out when it is first looked up: these pages share
+    most of their links, and joining is expensive.
 
     `_NEEDS_PAGE` for what has no path, and so depends on more than the folder ('?x', also as 'http:?x').
     """
 
-    __slots__ = ("_url",)
+    __slots__ = ("url",)
     _resolved = 0  # in all folders that are remembered
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     def __missing__(self, href: str) -> str | None:
         if href[0] == "?":
             return _NEEDS_PAGE
-        url = join_plain(href, self._url)
-        if url is None and (url := normalize(href, self._url)) is not None and url.partition("?")[0] == self._url:
+        url = join_plain(href, self.url)
+        if url is None and (url := normalize(href, self.url)) is not None and url.partition("?")[0] == self.url:
             url = _NEEDS_PAGE
         if _Folder._resolved == _MAX_RESOLVED:
             _folder.cache_clear()
