@@ -10,7 +10,7 @@ INTERFACE: int
 def load(
     library: str,
     tags_by_role: dict[str, list[int]],
-    lines_of: Callable[..., str],
+    lines_of: Callable[..., bytes],
     collapse: Callable[..., str],
     read_rel: Callable[[str], tuple[str, bool]],
     /,

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from crawler.parsing.parser import Content, Unread
+from crawler.partly_decoded import EncodedText
 from crawler.records import (
     OF_DELIVERY,
     Extract,
@@ -144,7 +145,8 @@ def encode_content(content: Content) -> bytes:
         return orjson.dumps(_columns(content))
     encoded = encode_fields(content)
     columns = orjson.dumps(_page_columns(content, encoded), default=tuple)  # of those with names
-    return b"".join([columns, b"\n", *encoded.texts.values(), content.text.encode()])
+    text = content.encoded.utf8 if isinstance(content.encoded, EncodedText) else content.text.encode()
+    return b"".join([columns, b"\n", *encoded.texts.values(), text])
 
 
 def decode_content(encoded: bytes, url: str) -> Content:

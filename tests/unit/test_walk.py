@@ -129,7 +129,7 @@ def test_a_tree_too_deep_for_any_recursion_is_walked() -> None:
 def test_what_the_walk_in_c_leaves_to_python_is_read(html: str) -> None:
     found = walk_in_c(LexborHTMLParser(html + "<p>b"))
     assert found.text == walk(LexborHTMLParser(html + "<p>b")).text
-    assert found.text.endswith("b")
+    assert found.text.endswith(b"b")
 
 
 @needs_c
@@ -137,9 +137,9 @@ def test_without_a_function_of_the_parser_the_walk_is_not_used() -> None:
     from crawler.content import _walk
 
     with pytest.raises(ImportError, match="lxb_dom_node_type_noi"):
-        _walk.load(_walk.__file__, {}, str, str, read_rel)
+        _walk.load(_walk.__file__, {}, bytes, str, read_rel)
     with pytest.raises(ImportError, match="/nowhere"):
-        _walk.load("/nowhere", {}, str, str, read_rel)
+        _walk.load("/nowhere", {}, bytes, str, read_rel)
     assert fastest_walk()[1] == "C"  # nothing is lost
 
 
