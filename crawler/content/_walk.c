@@ -181,7 +181,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_walk", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 /* What the functions take and return: another number whenever that changes, so that an older build is not used. */
-enum { INTERFACE = 4 };
+enum { INTERFACE = 5 };
 
 PyMODINIT_FUNC PyInit__walk(void) {
     PyObject *module = PyModule_Create(&definition);

@@ -3,7 +3,7 @@
    A plain href is joined here, which takes a tenth of what Python takes; what another leads to is looked up in its
    folder's dictionary, and whatever is not found there at once, Python finds. */
 
-enum { MAX_LINKS = 10000, NOWHERE = -1 }; /* as in Python */
+enum { MAX_LINKS = 10000, MAX_DETAILS = 1000, MAX_FRAGMENT_CHARS = 500, NOWHERE = -1 }; /* as in Python */
 
 static PyObject *read_rel; /* Python's: the tokens, and whether one is nofollow */
 
@@ -12,7 +12,7 @@ typedef struct {
     slice_t folder;
     size_t root; /* where its path begins */
     buffer_t joined;
-    PyObject *anchors, *rels, *nofollows, *further, *nameless; /* found */
+    PyObject *anchors, *rels, *nofollows, *details, *unnamed, *nameless; /* found */
 } groups_t;
 
 enum { BEGINS_NAME = 1, IN_NAME = 2, IN_QUERY = 4 };
@@ -142,16 +142,23 @@ static outcome_t said_by(PyObject *rel, PyObject **tokens, PyObject **is_nofollo
     return is_read ? DONE : FAILED;
 }
 
-/* Remember an element of which there may be details. */
-static outcome_t add_further(
+/* What is told of an element that has a fragment, or is not the first of its URL. */
+static outcome_t add_detail(
     groups_t *groups, Py_ssize_t position, PyObject *whole, Py_ssize_t place, PyObject *caption, int is_first) {
-    PyObject *numbers[] = {PyLong_FromSsize_t(position), PyLong_FromSsize_t(place)};
-    PyObject *row = NULL;
-    if (numbers[0] && numbers[1])
-        row = PyTuple_Pack(5, numbers[0], whole, numbers[1], caption, is_first ? Py_True : Py_False);
+    Py_ssize_t length = PyUnicode_GetLength(whole), hash_sign = PyUnicode_FindChar(whole, '#', 0, length, 1);
+    Py_ssize_t count = PyList_Size(groups->details);
+    if ((is_first && hash_sign < 0) || count >= MAX_DETAILS) return DONE;
+    if (!PyUnicode_Check(caption) || !PyUnicode_GetLength(caption))
+        TRY(add(groups->unnamed, Py_BuildValue("(nO)", count, is_first ? Py_True : Py_False)));
+    Py_ssize_t start = hash_sign + 1, rest = length - start;
+    Py_ssize_t end = start + (rest < MAX_FRAGMENT_CHARS ? rest : MAX_FRAGMENT_CHARS);
+    PyObject *fragment = hash_sign < 0 ? Py_NewRef(Py_None) : PyUnicode_Substring(whole, start, end);
+    PyObject *numbers[] = {PyLong_FromSsize_t(place), PyLong_FromSsize_t(position)}, *row = NULL;
+    if (numbers[0] && numbers[1] && fragment) row = PyTuple_Pack(4, numbers[0], numbers[1], caption, fragment);
     Py_XDECREF(numbers[0]);
     Py_XDECREF(numbers[1]);
-    return add(groups->further, row);
+    Py_XDECREF(fragment);
+    return add(groups->details, row);
 }
 
 static outcome_t add_first(groups_t *groups, PyObject *rel, PyObject *caption, Py_ssize_t place) {
@@ -200,8 +207,7 @@ static outcome_t group_element(groups_t *groups, Py_ssize_t position, PyObject *
     if (is_new) TRY(new_place_of(groups, whole, &place));
     if (place == NOWHERE) return DONE;
     int is_first = is_new && place == PyList_Size(groups->anchors);
-    if (is_new && (!is_first || PyUnicode_FindChar(whole, '#', 0, PyUnicode_GetLength(whole), 1) >= 0))
-        TRY(add_further(groups, position, whole, place, caption, is_first));
+    if (is_new) TRY(add_detail(groups, position, whole, place, caption, is_first));
     return is_first ? add_first(groups, rel, caption, place) : add_to(groups, rel, caption, place);
 }
 
@@ -228,13 +234,15 @@ static PyObject *group(PyObject *module, PyObject *arguments) {
             &found.own))
         return NULL;
     if (!set_folder(&found, folder)) return NULL;
-    PyObject *result = Py_BuildValue("(NNNNN)", PyList_New(0), PyList_New(0), PyList_New(0), PyList_New(0), PyDict_New());
+    PyObject *result = Py_BuildValue(
+        "(NNNNNN)", PyList_New(0), PyList_New(0), PyList_New(0), PyList_New(0), PyList_New(0), PyDict_New());
     if (!result) return NULL;
     found.anchors = PyTuple_GetItem(result, 0); /* borrowed, as those that follow */
     found.rels = PyTuple_GetItem(result, 1);
     found.nofollows = PyTuple_GetItem(result, 2);
-    found.further = PyTuple_GetItem(result, 3);
-    found.nameless = PyTuple_GetItem(result, 4);
+    found.details = PyTuple_GetItem(result, 3);
+    found.unnamed = PyTuple_GetItem(result, 4);
+    found.nameless = PyTuple_GetItem(result, 5);
     for (Py_ssize_t i = 0; i < PyList_Size(elements); i++) {
         PyObject *element = PyList_GetItem(elements, i); /* borrowed */
         if (element == Py_None || group_element(&found, i, element) == DONE) continue;

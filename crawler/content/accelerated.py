@@ -22,7 +22,7 @@ from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, walk
 
 PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, and the walk in C is not used
 
-_INTERFACE = 4  # of the extension
+_INTERFACE = 5  # of the extension
 _ELEMENT = 1  # the DOM's number for elements
 _FLAGS = ("has_rows", "has_preformatted", "has_formulas")
 _LINK_NAMES = {"anchor": "a", "area": "area", "frame": "iframe frame"}
