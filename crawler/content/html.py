@@ -130,7 +130,7 @@ def _parse(body: bytes, encoding: str, content_type: str | None, walk: Walk) -> 
 
 def parsed(body: bytes, encoding: str, content_type: str | None) -> tuple[LexborHTMLParser, str]:
     """The tree of a document, and the media type that it was read as."""
-    if encoding == "utf-8" and body.isascii() and b"\0" not in body and essence(content_type) not in XML_TYPES:
+    if encoding == "utf-8" and body.isascii() and 0 not in body and essence(content_type) not in XML_TYPES:
         return LexborHTMLParser(body, options=_PARSER_OPTIONS), HTML  # what is decoded here is encoded again there
     markup, read_as = markup_of(decode(body, encoding), content_type)
     return LexborHTMLParser(markup, options=_PARSER_OPTIONS), read_as
