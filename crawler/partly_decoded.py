@@ -21,6 +21,20 @@ class Encoded(Protocol):
         """The value of the field. Raises `ValueError`, `TypeError` or `LookupError` for nonsense."""
 
 
+class EncodedText:
+    """The `text` of a record in UTF-8."""
+
+    __slots__ = ("utf8",)
+    names = ("text",)
+
+    def __init__(self, utf8: bytes) -> None:
+        self.utf8 = utf8
+
+    def decode(self, _name: str) -> str:
+        """See `Encoded`."""
+        return self.utf8.decode()
+
+
 class PartlyDecoded:
     """The base of such records. `encoded` None: this one was made whole."""
 

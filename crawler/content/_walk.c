@@ -74,9 +74,7 @@ static PyObject *text_of(walk_t *walk) {
     walk->lines.length = 0;
     byte_t *start = walk->text.start;
     if (start && !append_lines(&walk->lines, start, start + walk->text.length, walk->has_rows)) return PyErr_NoMemory();
-    PyObject *text = str_of(contents(&walk->lines));
-    if (text && !PyUnicode_AsUTF8AndSize(text, NULL)) Py_CLEAR(text); /* kept with it: it is hashed, and sent */
-    return text;
+    return PyBytes_FromStringAndSize((const char *)walk->lines.start, (Py_ssize_t)walk->lines.length);
 }
 
 static PyObject *result_of(walk_t *walk) {
@@ -163,6 +161,7 @@ static PyObject *load(PyObject *module, PyObject *arguments) {
     const char *missing = load_lexbor(path);
     if (missing) return PyErr_Format(PyExc_ImportError, "selectolax has no %s", missing);
     if (!set_roles(tags_by_name)) return NULL;
+    set_plain_kinds();
     Py_XDECREF(lines_of);
     Py_XDECREF(collapse);
     Py_XDECREF(read_rel);
@@ -182,7 +181,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_walk", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 /* What the functions take and return: another number whenever that changes, so that an older build is not used. */
-enum { INTERFACE = 2 };
+enum { INTERFACE = 5 };
 
 PyMODINIT_FUNC PyInit__walk(void) {
     PyObject *module = PyModule_Create(&definition);

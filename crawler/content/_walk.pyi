@@ -10,7 +10,7 @@ INTERFACE: int
 def load(
     library: str,
     tags_by_role: dict[str, list[int]],
-    lines_of: Callable[..., str],
+    lines_of: Callable[..., bytes],
     collapse: Callable[..., str],
     read_rel: Callable[[str], tuple[str, bool]],
     /,
@@ -21,6 +21,7 @@ def group(
     places: dict[str, int],
     urls: list[str],
     places_of_urls: dict[str, int],
+    folder: str,
     in_folder: dict[str, str | None],
     own: str | None,
     /,

@@ -22,7 +22,7 @@ from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, walk
 
 PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, and the walk in C is not used
 
-_INTERFACE = 2  # of the extension
+_INTERFACE = 5  # of the extension
 _ELEMENT = 1  # the DOM's number for elements
 _FLAGS = ("has_rows", "has_preformatted", "has_formulas")
 _LINK_NAMES = {"anchor": "a", "area": "area", "frame": "iframe frame"}
@@ -107,7 +107,7 @@ def _grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
 
     if hrefs.in_folder is None:
         return grouped(elements, hrefs)
-    known = hrefs.places, hrefs.urls, hrefs.places_of_urls, hrefs.in_folder
+    known = hrefs.places, hrefs.urls, hrefs.places_of_urls, hrefs.in_folder.url, hrefs.in_folder
     return Grouped(*_walk.group(list(elements), hrefs.place_of, *known, hrefs.own))
 
 
@@ -139,8 +139,8 @@ def _is_where_it_says(node: LexborNode) -> bool:
     )
 
 
-def _lines_of(marked: str, *flags: bool) -> str:
-    return lines_of(marked, **dict(zip(_FLAGS, flags, strict=True)))
+def _lines_of(marked: str, *flags: bool) -> bytes:
+    return lines_of(marked, **dict(zip(_FLAGS, flags, strict=True))).encode()
 
 
 def comparable(found: Walked) -> tuple[object, ...]:

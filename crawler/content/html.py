@@ -34,6 +34,7 @@ from crawler.content.resources import read_resources, source_of
 from crawler.content.robots_meta import robots_directives
 from crawler.content.visible_text import collapse, tag_ids
 from crawler.content.walk import Walk, Walked, walk
+from crawler.partly_decoded import EncodedText
 from crawler.records import Links, Page
 from crawler.urls import document_base, normalize
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, named_in
@@ -80,9 +81,9 @@ def read_page(
     refresh, is_redirect = _refresh(found.refreshes, base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
     noindex, nofollow = robots_directives(directives, product_token)
-    return Page(
+    page = Page(
         url=url,
-        text=found.text,
+        text="",
         encoding=encoding,
         encoding_source=encoding_source,
         headings=tuple(found.headings),
@@ -99,6 +100,8 @@ def read_page(
         content_type=document.read_as,
         **_described(document, _language(tree, pragmas), names, base),
     )
+    page.leave_encoded(EncodedText(found.text))
+    return page
 
 
 class _Document(NamedTuple):
@@ -127,7 +130,7 @@ def _parse(body: bytes, encoding: str, content_type: str | None, walk: Walk) -> 
 
 def parsed(body: bytes, encoding: str, content_type: str | None) -> tuple[LexborHTMLParser, str]:
     """The tree of a document, and the media type that it was read as."""
-    if encoding == "utf-8" and body.isascii() and b"\0" not in body and essence(content_type) not in XML_TYPES:
+    if encoding == "utf-8" and body.isascii() and 0 not in body and essence(content_type) not in XML_TYPES:
         return LexborHTMLParser(body, options=_PARSER_OPTIONS), HTML  # what is decoded here is encoded again there
     markup, read_as = markup_of(decode(body, encoding), content_type)
     return LexborHTMLParser(markup, options=_PARSER_OPTIONS), read_as
@@ -267,11 +270,11 @@ def _images_hash(images: Sequence[Attributes]) -> bytes:
     return blake2b("\0".join(sources).encode(), digest_size=IMAGES_HASH_BYTES).digest() if any(sources) else b""
 
 
-def _content_hash(title: str | None, text: str, links: Links, *, noindex: bool, nofollow: bool) -> bytes:
+def _content_hash(title: str | None, text: bytes, links: Links, *, noindex: bool, nofollow: bool) -> bytes:
     """BLAKE2b over the page's title, text, links and robots directives, separated by NUL, which none of them holds."""
     targets = links.urls
     if True in links.nofollows:  # no URL has a space
         targets = [f"{link.url} nofollow" if link.nofollow else link.url for link in links]
     others = [*targets, *(["noindex"] * noindex), *(["nofollow"] * nofollow)]
-    content = [(title or "").encode(), text.encode(), *(["\0".join(others).encode()] if others else [])]
+    content = [(title or "").encode(), text, *(["\0".join(others).encode()] if others else [])]
     return blake2b(b"\0".join(content), digest_size=CONTENT_HASH_BYTES).digest()

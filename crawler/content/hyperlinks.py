@@ -7,7 +7,7 @@ Followed: `<a>`, `<area>`, frames (their documents are pages), and `<link rel=ne
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -36,19 +36,20 @@ _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not 
 # text takes long and is not always needed.
 Caption: TypeAlias = str | tuple[str] | LexborNode
 LinkElement: TypeAlias = tuple[str, str | None, Caption]  # its href as written, and its rel
-# An element that is worth a detail: its position, href as written, place, caption, whether it is the first of its URL.
-_Further: TypeAlias = tuple[int, str, int, Caption, bool]
+# As `LinkDetail`, but for the caption in place of its text.
+_Detail: TypeAlias = tuple[int, int, Caption, str | None]
 
 
 class Grouped(NamedTuple):
-    """Elements by where they lead: the columns of links, what may be said in details, and by place those elements of
-    which none has a text so far.
+    """Elements by where they lead: the columns of links, the details, which of these have no text so far, each with
+    whether it is the first of its URL, and by place those elements of which none has a text.
     """
 
     anchors: list[str]
     rels: list[str]
     nofollows: list[bool]
-    further: list[_Further]
+    details: list[_Detail]
+    unnamed: list[tuple[int, bool]]
     nameless: dict[int, list[Caption]]
 
 
@@ -75,17 +76,19 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str, grou
     all reading.
     """
     hrefs = Hrefs(base, url)
-    anchors, rels, nofollows, further, nameless = (group or grouped)(elements, hrefs)
+    anchors, rels, nofollows, details, unnamed, nameless = (group or grouped)(elements, hrefs)
     _take_later_anchors(anchors, nameless)
-    details = map(_new_tuple, repeat(LinkDetail), _details(further, anchors))
+    for number, is_first in unnamed:
+        details[number] = _named(details[number], anchors if is_first else None)
     links = Links(hrefs.urls, anchors, rels, nofollows)
-    return PageLinks(links, len(anchors) + len(hrefs.beyond), tuple(details))
+    told = tuple(map(_new_tuple, repeat(LinkDetail), details))
+    return PageLinks(links, len(anchors) + len(hrefs.beyond), told)
 
 
 def grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
     """Group the elements that link to something by the URL that they link to."""
     places, place_of = hrefs.places, hrefs.place_of
-    found = anchors, rels, nofollows, further, nameless = Grouped([], [], [], [], {})
+    found = anchors, rels, nofollows, details, _unnamed, nameless = Grouped([], [], [], [], [], {})
     for position, element in enumerate(elements):
         if element is None:
             continue
@@ -94,8 +97,8 @@ def grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
         if place is None:
             place = place_of(whole)
             is_first = place == len(anchors)
-            if place >= 0 and (not is_first or "#" in whole):
-                further.append((position, whole, place, caption, is_first))
+            if place >= 0 and (not is_first or "#" in whole) and len(details) < MAX_DETAILS:
+                _add_detail(found, position, whole, place, caption, is_first=is_first)
             if is_first:
                 anchors.append(anchor := caption if type(caption) is str else caption_text(caption))
                 tokens, is_nofollow = read_rel(rel) if rel else ("", False)
@@ -110,6 +113,14 @@ def grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
             if place in nameless:
                 nameless[place].append(caption)
     return found
+
+
+def _add_detail(found: Grouped, position: int, whole: str, place: int, caption: Caption, *, is_first: bool) -> None:
+    """What is told of an element that has a fragment, or is not the first of its URL."""
+    if type(caption) is not str or not caption:
+        found.unnamed.append((len(found.details), is_first))
+    _path, hash_sign, fragment = whole.partition("#")
+    found.details.append((place, position, caption, fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None))
 
 
 def link_element(node: LexborNode) -> LinkElement | None:
@@ -198,12 +209,11 @@ def _without_fragment(whole: str) -> str:
     return (whole.partition("#")[0] if "#" in whole else whole).strip(_WHITESPACE)
 
 
-def _details(further: Sequence[_Further], anchors: Sequence[str]) -> Iterator[tuple[int, int, str, str | None]]:
-    """Of the hrefs as they are written, those that have a fragment, or that are not the first of their URL."""
-    for position, href, place, caption, is_first in further[:MAX_DETAILS]:
-        text = anchors[place] if is_first else caption if type(caption) is str else caption_text(caption)
-        _path, hash_sign, fragment = href.partition("#")
-        yield place, position, text or caption_name(caption), fragment[:MAX_FRAGMENT_CHARS] if hash_sign else None
+def _named(detail: _Detail, anchors: Sequence[str] | None) -> _Detail:
+    """The detail with a text. `anchors`: it has that of its link."""
+    place, position, caption, fragment = detail
+    text = caption_text(caption) if anchors is None else anchors[place]
+    return place, position, text or caption_name(caption), fragment
 
 
 def resolve(href: str, base: str) -> str | None:
@@ -217,23 +227,23 @@ def resolve(href: str, base: str) -> str | None:
 
 
 class _Folder(dict[str, str | None]):
-    """Where hrefs lead from the pages of a folder, each found out when it is first looked up: these pages share most of
-    their links, and joining is expensive.
+    """Where hrefs lead from the pages of the folder `url`, each found out when it is first looked up: these pages share
+    most of their links, and joining is expensive.
 
     `_NEEDS_PAGE` for what has no path, and so depends on more than the folder ('?x', also as 'http:?x').
     """
 
-    __slots__ = ("_url",)
+    __slots__ = ("url",)
     _resolved = 0  # in all folders that are remembered
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     def __missing__(self, href: str) -> str | None:
         if href[0] == "?":
             return _NEEDS_PAGE
-        url = join_plain(href, self._url)
-        if url is None and (url := normalize(href, self._url)) is not None and url.partition("?")[0] == self._url:
+        url = join_plain(href, self.url)
+        if url is None and (url := normalize(href, self.url)) is not None and url.partition("?")[0] == self.url:
             url = _NEEDS_PAGE
         if _Folder._resolved == _MAX_RESOLVED:
             _folder.cache_clear()

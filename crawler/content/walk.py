@@ -40,7 +40,7 @@ _GROUP_OF = {tag: group for group, tags in GROUPS.items() for tag in tags}
 
 
 class Walked(NamedTuple):
-    """What a document has, each kind in document order, what is hidden too but for the text.
+    """What a document has, each kind in document order, what is hidden too but for the text, which is in UTF-8.
 
     `links` may leave out, with None in its place, what adds nothing: an href that an earlier element has, too, with
     a text and without nofollow. `relations` are the `<link>` elements. `scripts_of_type` are the texts of the
@@ -50,7 +50,7 @@ class Walked(NamedTuple):
     finds elements of which the text may be read (`label_of`). `group` is for `read_links`.
     """
 
-    text: str
+    text: bytes
     headings: Sequence[tuple[int, str]]
     links: Iterable[LinkElement | None]
     relations: Sequence[Attributes]
@@ -76,7 +76,7 @@ def walk(tree: LexborHTMLParser) -> Walked:
     metas = [meta.attributes for meta in found["metas"]]
     scripts = [script.attributes for script in found["scripts"]]
     return Walked(
-        text=text,
+        text=text.encode(),
         headings=_headings(found["headings"]),
         links=map(link_element, found["links"]),
         relations=[link.attributes for link in found["relations"]],

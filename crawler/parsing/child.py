@@ -24,6 +24,7 @@ from crawler.parsing.wire import READY, encode_answer, receive_request
 from crawler.records import Page, StoredBody
 
 _MAX_MEMORY_BYTES = 2 * 1024**3  # a document that needs more than this to be read is an attack
+_READ_BYTES = 1 << 16  # at once: two documents or three, where so many wait
 _SMALL_BYTES = 1 << 16  # a document that makes no process grow: looking costs 20 us
 _KEPT_BYTES = 1 << 24  # that were freed, and not given back to the system: it takes 1-5 ms to give them back
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU library
@@ -39,7 +40,8 @@ def main() -> None:
     fastest, _name = fastest_walk()
     settings = ReaderSettings.from_argument(sys.argv[1])
     say_ready()
-    requests, answers = _kept_for_us() if settings.readers else (sys.stdin.buffer, sys.stdout.buffer)
+    own_input, answers = _kept_for_us() if settings.readers else (0, sys.stdout.buffer)
+    requests = os.fdopen(own_input, "rb", _READ_BYTES, closefd=False)
     serve(requests, answers, settings, walk=fastest, give_back=give_back)
 
 
@@ -80,9 +82,9 @@ def serve(
         answers.flush()
 
 
-def _kept_for_us() -> tuple[BinaryIO, BinaryIO]:
+def _kept_for_us() -> tuple[int, BinaryIO]:
     """Our input and output under other numbers: what a reader of the user's prints goes nowhere."""
-    ours = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    ours = os.dup(0), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)

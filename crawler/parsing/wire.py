@@ -17,11 +17,13 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import accumulate, pairwise
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
 
 from crawler.parsing.parser import Content, Unread
+from crawler.partly_decoded import EncodedText
 from crawler.records import (
     OF_DELIVERY,
     Extract,
@@ -45,6 +47,7 @@ _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
 _SENT_OTHERWISE = {"url", "links", "extracts", "fields", "text", *_HASHES, *JSON_FIELDS, *OF_DELIVERY}
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _SENT_OTHERWISE)
+_page_fields = attrgetter(*_PAGE_FIELDS)
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap", "facts")
 
 
@@ -144,7 +147,8 @@ def encode_content(content: Content) -> bytes:
         return orjson.dumps(_columns(content))
     encoded = encode_fields(content)
     columns = orjson.dumps(_page_columns(content, encoded), default=tuple)  # of those with names
-    return b"".join([columns, b"\n", *encoded.texts.values(), content.text.encode()])
+    text = content.encoded.utf8 if isinstance(content.encoded, EncodedText) else content.text.encode()
+    return b"".join([columns, b"\n", *encoded.texts.values(), text])
 
 
 def decode_content(encoded: bytes, url: str) -> Content:
@@ -175,7 +179,7 @@ def _columns(content: Listing | Unread | None) -> Any:
 def _page_columns(page: Page, encoded: EncodedFields) -> list[Any]:
     links = columns_of(page.links)
     return [
-        *(getattr(page, name) for name in _PAGE_FIELDS),
+        *_page_fields(page),
         [getattr(page, name).hex() for name in _HASHES],
         (links.urls, links.anchors, links.rels, links.nofollows),
         encoded.linked,

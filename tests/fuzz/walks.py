@@ -77,6 +77,17 @@ _HREFS = [
     "?q",
     "é",
     "%zz",
+    "../a",
+    "../../../b/c.d?e=/f:%20#g",
+    "/",
+    "//b/c",
+    "./a",
+    "a/./b/..",
+    "a//b",
+    "a:b",
+    "a?",
+    "..a/.b",
+    "a/~b/c;d=e?f g",
 ]
 _ATTRIBUTES: dict[str, Sequence[str]] = {
     "href": _HREFS,

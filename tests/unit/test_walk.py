@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 import pytest
@@ -106,6 +106,16 @@ def test_what_is_hard_gives_equal_pages(html: str) -> None:
 
 
 @needs_c
+@pytest.mark.parametrize(
+    "url", ["http://a/", "http://a/b?c=/d", "https://a.test/b/c/d/e.html", "http://a.test//b/%20/"]
+)
+def test_hrefs_lead_where_python_says(url: str) -> None:
+    pieces = ["a", "b.c", "..", ".", "/", "../", "?", "=", "#", ":", "%20", "é", " ", "\\", "'", "~;,", "*"]
+    for hrefs in (map("".join, product(pieces, repeat=length)) for length in (1, 2, 3)):
+        read_both("".join(f'<a href="{href}">x</a>' for href in hrefs).encode(), url, "text/html; charset=utf-8")
+
+
+@needs_c
 def test_a_tree_too_deep_for_any_recursion_is_walked() -> None:
     tree = LexborHTMLParser("<b>" * 200 + "<svg>" + "<g>" * 50_000 + "<a href=x>y")
     assert walk_in_c(tree).text == walk(tree).text
@@ -119,7 +129,7 @@ def test_a_tree_too_deep_for_any_recursion_is_walked() -> None:
 def test_what_the_walk_in_c_leaves_to_python_is_read(html: str) -> None:
     found = walk_in_c(LexborHTMLParser(html + "<p>b"))
     assert found.text == walk(LexborHTMLParser(html + "<p>b")).text
-    assert found.text.endswith("b")
+    assert found.text.endswith(b"b")
 
 
 @needs_c
@@ -127,9 +137,9 @@ def test_without_a_function_of_the_parser_the_walk_is_not_used() -> None:
     from crawler.content import _walk
 
     with pytest.raises(ImportError, match="lxb_dom_node_type_noi"):
-        _walk.load(_walk.__file__, {}, str, str, read_rel)
+        _walk.load(_walk.__file__, {}, bytes, str, read_rel)
     with pytest.raises(ImportError, match="/nowhere"):
-        _walk.load("/nowhere", {}, str, str, read_rel)
+        _walk.load("/nowhere", {}, bytes, str, read_rel)
     assert fastest_walk()[1] == "C"  # nothing is lost
 
 
@@ -149,7 +159,7 @@ def test_what_is_no_element_is_not_grouped(element: object) -> None:
     from crawler.content import _walk
 
     with pytest.raises(TypeError, match="an href, a rel and a caption"):
-        _walk.group([element], len, {}, [], {}, {}, None)
+        _walk.group([element], len, {}, [], {}, "", {}, None)
 
 
 def test_a_variable_of_the_environment_keeps_to_python() -> None:
