@@ -1,4 +1,4 @@
-"""Rows go in by multi-row VALUES: what a batch has of one kind is one statement, with blobs and whatever the web sent.
+"""Rows go in by multi-row VALUES: what a batch has of a kind is a few statements, with blobs and whatever the web sent.
 
 Where SQLite need not parse the statement each time, this takes half as long as JSON, which cannot hold blobs.
 """
@@ -17,7 +17,9 @@ INSERT = "INSERT INTO {} ({}) {}"
 REPLACE = "INSERT OR REPLACE INTO {} ({}) {}"
 INSERT_ONCE = f"{INSERT} ON CONFLICT DO NOTHING"  # what may be there already
 
-_MAX_PARAMETERS = 30_000  # SQLite takes 32,766 a statement
+# SQLite takes 32,766 a statement. To prepare one with 30,000 takes 40 ms, six times as long as to run it, and it fits
+# no processor's cache; from about 4,000 on, another statement costs less than a longer one.
+_MAX_PARAMETERS = 4_096
 
 
 async def insert(table: str, rows: Sequence[Mapping[str, Any]], execute: Execute, statement: str = INSERT) -> None:

@@ -1,6 +1,6 @@
 """One transaction: many results, each with its page, links, new URLs and state, committed together or not at all.
 
-Rows go in by set-based statements, one a kind and batch (`INSERT ... SELECT ... FROM json_each(?)`, or one VALUES with
+Rows go in by set-based statements, few a kind and batch (`INSERT ... SELECT ... FROM json_each(?)`, or one VALUES with
 many rows where there are blobs): a statement a row would take and give up the GIL a row, which costs more than the row.
 What concerns one kind of thing alone (versions of pages, listings, origins, checks, new URLs) has a file of its own.
 """
