@@ -10,7 +10,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ from crawler.records import Claim, EndReason, Failure, FailureKind, UrlKind, Vis
 from crawler.resumption import sendable, sendable_by
 from crawler.seeds import Seed
 from crawler.start import Start, other_sites
+from crawler.statically_frozen import dataclass
 from crawler.storage.interface import STOP_SIGNAL, Inbox, Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor

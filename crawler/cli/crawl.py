@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +32,7 @@ from crawler.output.summary import Summary, failed, write_summary
 from crawler.own_code import OwnCode, load_hooks
 from crawler.quantities import Count
 from crawler.records import EndReason
+from crawler.statically_frozen import dataclass
 from crawler.storage.location import database_at
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from importlib.metadata import version
 from uuid import uuid4
 
+from crawler.statically_frozen import dataclass
 from crawler.warc.record import CONFORMS_TO, WARC_FIELDS, Record, fields_block, warc_date
 
 
