@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +22,7 @@ from crawler.config import DEFAULT_DB, CrawlConfig, RunConfig
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.kinds import File, FileOrStream, Flag, ImportName, Readers, choice
 from crawler.location import Location, location
+from crawler.network.tls import without_authorities
 from crawler.options import Slice, option
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
@@ -109,6 +110,11 @@ class CodeOptions(Slice):
         more="It is looked for and to be given again as hooks are. See [`crawler help hooks`](hooks.md).",
     )
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there is any."""
+        return self.hooks is not None or bool(self.readers)
+
 
 CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions, CodeOptions)
 
@@ -170,11 +176,13 @@ def crawl(
                 database_at(config.db).refuse_if_held()  # before what takes most of the time of a start
             named = read_seeds(seeds or ())
             _check_database(config.db, goes_on=not named)
+            code_options = read_options(CodeOptions, options)
+            with nullcontext() if code_options.is_given else without_authorities():
+                from crawler.engine import Crawl
+
             if output.metrics_port is not None:
                 metrics.listen(output.metrics_port)
-            from crawler.engine import Crawl
-
-            code = own_code(read_options(CodeOptions, options), config_file)
+            code = own_code(code_options, config_file)
             started = Crawl(named, config, observer=metrics, handle_signals=True, given=given, code=code)
             result = run_crawl(started, jsonl)
     except DatabaseBusyError as busy:
