@@ -189,6 +189,7 @@ def crawl(
                     named, config, observer=metrics, handle_signals=True, given=given, code=code, parser=parser
                 )
                 result = run_crawl(started, jsonl)
+            gc.freeze()  # else the interpreter, at its end, looks for cycles in all that the crawl has left
     except DatabaseBusyError as busy:
         if options["if_running"].strip() != "skip":
             raise
