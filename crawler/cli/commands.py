@@ -16,7 +16,7 @@ from crawler.output.streams import flush_output, write_out
 from crawler.release import VERSION
 
 # Module, function and, where it has one of its own, class. Each is imported once it is asked for.
-_COMMANDS = {
+COMMANDS = {
     "crawl": ("crawler.cli.crawl", "crawl", "CrawlCommand"),
     "worker": ("crawler.cli.worker", "worker", "WorkerCommand"),
     "add": ("crawler.cli.add", "add"),
@@ -48,7 +48,7 @@ _COMMANDS = {
 class _Crawler(Group):
     """The program."""
 
-    places = _COMMANDS
+    places = COMMANDS
 
 
 app = typer.Typer(
