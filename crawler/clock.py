@@ -6,8 +6,10 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
+
+from crawler.statically_frozen import dataclass
 
 MAX_TURN_S = 0.025  # for which one step of our work may occupy the event loop
 

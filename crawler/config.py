@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,12 +34,13 @@ from crawler.location import Location, file_at, location
 from crawler.options import Slice, option, options_of, slices_of
 from crawler.proxy import ProxyServer, parse_proxy
 from crawler.quantities import Age, Count, Seconds, Size, Waiting
+from crawler.release import VERSION
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN, agent_name, has_contact
 
 if TYPE_CHECKING:
     from crawler.extraction_rules import Rule  # takes a millisecond, which few commands need
 
-DEFAULT_USER_AGENT = f"{DEFAULT_PRODUCT_TOKEN}/{version('crawler')}"
+DEFAULT_USER_AGENT = f"{DEFAULT_PRODUCT_TOKEN}/{VERSION}"
 DEFAULT_DB = Path("data/crawl.db")
 DEMO_DB = Path("data/demo.db")
 MIB = 1024 * 1024

@@ -7,7 +7,9 @@ Invariant: nothing is decided by what stands here; whoever decides keeps figures
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from crawler.statically_frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from crawler.network.fetcher import check_network
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary
 from crawler.own_code import OwnCode, check_own_code, check_readers
+from crawler.parsing.spawning import Spawned
 from crawler.records import EndReason, Page
 from crawler.run import Run, open_run, signals_handled, stop_handled
 from crawler.seeds import Seed, parse_seeds
@@ -51,10 +52,12 @@ class Crawl:
         given: Mapping[str, str] | None = None,
         code: OwnCode = _NO_CODE,
         joins_as: str | None = None,
+        parser: Spawned | None = None,
     ) -> None:
         """`given`: without seeds, the options of the last run are used again, but for these (see `resumed`). `code` are
         the hooks and readers of whoever crawls. `joins_as`: it takes part in a run that another process has begun, and
         is called that; then its options are the run's but for those `given`, and seeds only bring their credentials.
+        `parser`: a parser process that is coming up for it.
         """
         self._seeds = parse_seeds(seeds)
         self._cookies = read_cookies(config.network.cookies) if config.network.cookies else None
@@ -67,6 +70,7 @@ class Crawl:
         check_readers(code)
         self._code = code
         self._joins_as = joins_as
+        self._parser = parser
         self._joined: dict[str, Any] = {}  # the options of the run that it takes part in
         self._task: asyncio.Task[Summary] | None = None  # of an iteration
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
@@ -177,8 +181,9 @@ class Crawl:
         try:
             async with AsyncExitStack() as stack:
                 config = await self._options()
+                parser, self._parser = self._parser, None
                 run = await stack.enter_async_context(
-                    open_run(config, self._cookies, self._observer, self._clock, self._code, self._joins_as)
+                    open_run(config, self._cookies, self._observer, self._clock, self._code, self._joins_as, parser)
                 )
                 self._active = run
                 if self._stop_asked is not None:

@@ -7,10 +7,10 @@ they are given back; nothing is added once the request is over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from crawler.memory import Share
+from crawler.statically_frozen import dataclass
 
 
 class Cut(StrEnum):

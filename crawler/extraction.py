@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crawler.bodies import decompress_or_none
 from crawler.extraction_rules import Rule
@@ -18,6 +18,7 @@ from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
 from crawler.parsing.settings import ReaderSettings
 from crawler.records import EarlierBody, Extract, Page, Response, UrlKind
+from crawler.statically_frozen import dataclass
 from crawler.storage.interface import Extraction, StoredPage
 from crawler.user_agent import DEFAULT_PRODUCT_TOKEN
 

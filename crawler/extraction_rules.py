@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from crawler.statically_frozen import dataclass
 
 VIEW_PREFIX = "extract_"
 OWN_COLUMNS = ("url", "seen_at", "n", "page_id")  # of each view

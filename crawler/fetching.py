@@ -7,12 +7,12 @@ these protocols. `tests/contract/test_fetchers.py` holds all of them to the same
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from crawler.exchange import Exchange
 from crawler.memory import Share
 from crawler.records import Failure, Response
+from crawler.statically_frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from crawler.kinds import Headers, Text
 from crawler.options import Slice, option, options_of
 from crawler.quantities import Count, Seconds
+from crawler.statically_frozen import dataclass
 
 _DAY_S = 86400.0
 _PATTERN = re.compile(r"[\w.*?\[\]:-]+")

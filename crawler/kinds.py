@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, ClassVar
 
 from crawler.location import location
 from crawler.proxy import parse_proxy
+from crawler.statically_frozen import dataclass
 from crawler.user_agent import is_default
 
 _NO_WORD = "none"  # of several: what the last run was given is not wanted any more

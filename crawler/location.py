@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from crawler.errors import UsageError
+from crawler.statically_frozen import dataclass
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")  # in the query

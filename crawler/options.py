@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, ClassVar
 
 from crawler.errors import UsageError
 from crawler.kinds import Text
+from crawler.statically_frozen import dataclass
 
 NONE = "none"
 

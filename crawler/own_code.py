@@ -13,12 +13,13 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from crawler.errors import UsageError
 from crawler.hooks import Hooks
+from crawler.statically_frozen import dataclass
 
 HOOKS, READERS = "hooks", "readers"  # in the options that are stored of a run
 _SHOWN = 5

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote, urlsplit
 
 from crawler.errors import UsageError
+from crawler.statically_frozen import dataclass
 
 SCHEMES = frozenset({"http", "socks5", "socks5h"})
 _MAX_CREDENTIAL_BYTES = 255  # RFC 1929, 2

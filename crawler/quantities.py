@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from crawler.kinds import Text, unreadable
+from crawler.statically_frozen import dataclass
 
 _AGE_UNITS = {
     "s": (1, "seconds"),

@@ -12,13 +12,10 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from crawler.partly_decoded import PartlyDecoded
+from crawler.statically_frozen import dataclass
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass
-
     from crawler.exchange import Exchange
-else:
-    from crawler.statically_frozen import dataclass
 
 
 class UrlStatus(StrEnum):

@@ -10,7 +10,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,10 +36,12 @@ from crawler.own_code import OwnCode
 from crawler.parsing.parser import Parser
 from crawler.parsing.pool import open_parser
 from crawler.parsing.settings import ReaderSettings
+from crawler.parsing.spawning import Spawned
 from crawler.records import Claim, EndReason, Failure, FailureKind, UrlKind, Visit
 from crawler.resumption import sendable, sendable_by
 from crawler.seeds import Seed
 from crawler.start import Start, other_sites
+from crawler.statically_frozen import dataclass
 from crawler.storage.interface import STOP_SIGNAL, Inbox, Store
 from crawler.storage.location import database_at
 from crawler.visit import Visitor
@@ -353,9 +355,11 @@ async def open_run(
     clock: Clock,
     code: OwnCode = _NO_CODE,
     joins_as: str | None = None,
+    spawned: Spawned | None = None,
 ) -> AsyncIterator[Run]:
     """A `Run` with all that it needs, opened inside the running event loop and closed in every way out. `joins_as`: it
-    takes part in the run of another process, and is called that; None: it has the database for itself.
+    takes part in the run of another process, and is called that; None: it has the database for itself. `spawned`: see
+    `open_parser`.
 
     Raises `CrawlerError` where something cannot be opened.
     """
@@ -375,6 +379,7 @@ async def open_run(
             ),
             config.run.parse_timeout_s,
             eager=config.recrawl.max_age_s is None,
+            spawned=spawned,
         ) as parser,
         database.open_store() if joins_as is None else database.open_share(joins_as) as store,
         _open_warc(config, store, observer.notify) as warc,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crawler.errors import UsageError
 from crawler.records import SeedMark, Target
+from crawler.statically_frozen import dataclass
 from crawler.urls import credentials_of, host_of, normalize, without_credentials
 
 _SCHEME = re.compile(r"[^/?#]*://")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
-from importlib.metadata import version
 
 from crawler.errors import UsageError
+from crawler.release import VERSION
 
 
 def process_name() -> str:
@@ -19,7 +19,7 @@ def check_versions(programs: Iterable[str]) -> None:
     """Raise `UsageError` where the run's processes are of another minor version of crawler than this one: it may write
     URLs, and so their ids, in another way.
     """
-    own = version("crawler")
+    own = VERSION
     others = sorted({program for program in programs if _minor(program) != _minor(own)})
     if others:
         raise UsageError(

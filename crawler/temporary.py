@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 
 _SUFFIX = ".tmp"
 
@@ -44,7 +43,7 @@ def remove_leftovers(folder: Path, prefix: str) -> None:
 
 def _made(folder: Path, prefix: str, mode: int) -> tuple[Path, int]:
     while True:
-        path = folder / f"{prefix}{os.getpid()}-{token_hex(4)}{_SUFFIX}"
+        path = folder / f"{prefix}{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}"
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode)
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -9,7 +9,6 @@ the moments and compares them within one `snapshot` gets an answer in which ever
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from crawler.archive.moments import Moment
 from crawler.archive.reading import stream
 from crawler.errors import UsageError
 from crawler.records import STANDING, LoggedChange
+from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.database import explained
 
 _ROWS = 1024  # of answers that are streamed

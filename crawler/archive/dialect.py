@@ -8,9 +8,10 @@ question mark that is none is written twice for PostgreSQL.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
+
+from crawler.statically_frozen import dataclass
 
 
 class Dialect(Enum):

@@ -7,12 +7,13 @@ which `foreign_sql.check_condition` has to have passed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from crawler.archive.dialect import Dialect, Glob, Sql
 from crawler.errors import UsageError
 from crawler.records import UrlStatus
+from crawler.statically_frozen import dataclass
 
 _LOOKED_UP = "EXISTS (SELECT 1 FROM urls AS u JOIN hosts AS h ON h.id = u.host_id WHERE u.url = {url} AND {name})"
 # PostgreSQL has no index of URLs' texts; but each has its host in it, as `urls.host_of` finds it.

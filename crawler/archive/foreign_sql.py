@@ -12,12 +12,12 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crawler.archive.reading import open_archive
 from crawler.errors import UsageError
+from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.database import read_only_uri
 from crawler.storage.sqlite.views import STORED_VIEWS, are_outdated, temporary_views
 

@@ -8,12 +8,12 @@ them up in the crawl's file. So an index never has to forget anything, and neith
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import aiosqlite
 
 from crawler.archive.current import NEWEST, PAGE_MARK
 from crawler.archive.derived import Progress
+from crawler.statically_frozen import dataclass
 
 _BATCH = 1_000_000  # rows taken in by one transaction: 1 s or so, and 40 MB
 

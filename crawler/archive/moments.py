@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiosqlite
 
 from crawler.archive.reading import Reader, reader_of
 from crawler.errors import UsageError
+from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.database import explained
 
 

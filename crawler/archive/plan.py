@@ -10,7 +10,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from crawler.archive.dialect import Sql, Text
@@ -23,6 +22,7 @@ from crawler.policy.rate import DAY_S, unchanged
 from crawler.policy.recrawl import rhythm
 from crawler.policy.robots import MAX_CRAWL_DELAY_S, RobotsRules
 from crawler.records import ChangeRate
+from crawler.statically_frozen import dataclass
 from crawler.storage.columns import IS_ANSWERED
 
 _CLASSES = 4.0  # of rates and intervals, a doubling

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from functools import reduce
 from operator import xor
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from crawler.statically_frozen import dataclass
 
 if TYPE_CHECKING:
     from crawler.archive.reading import Reader

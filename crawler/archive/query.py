@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from crawler.archive.words import EDGE, PAIR, words
+from crawler.statically_frozen import dataclass
 
 MAX_WORDS = 100  # of a query that is read as plain words; FTS5 has a limit, too
 

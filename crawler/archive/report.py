@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from crawler.archive.dialect import Dialect, Sql, Text
 from crawler.archive.reading import Reader, open_database
 from crawler.location import Location
 from crawler.records import MAX_COPY_AGE_S, Closure, ExclusionReason, FailingUrls, UrlStatus
+from crawler.statically_frozen import dataclass
 from crawler.storage.columns import closure
 from crawler.storage.failing import IS_FAILING, failing_urls
 from crawler.storage.sqlite.check_tally import CHECK_TALLY, tallied

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import aiosqlite
 
 from crawler.archive.moments import Moment
 from crawler.errors import UsageError
+from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.database import explained
 
 FIELDS = ("title", "description", "language", "canonical_url", "author", "noindex", "nofollow")

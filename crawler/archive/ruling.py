@@ -7,7 +7,7 @@ speak.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from crawler.archive.answers import Pause, RobotsWord, Setting
@@ -23,6 +23,7 @@ from crawler.policy.scope import Scope
 from crawler.policy.traps import pattern_of
 from crawler.records import EndReason, ExclusionReason, Reason, SeedMark, UrlKind
 from crawler.seeds import Seed
+from crawler.statically_frozen import dataclass
 from crawler.urls import host_of, origin_of
 
 if TYPE_CHECKING:

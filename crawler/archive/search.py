@@ -11,7 +11,6 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -27,6 +26,7 @@ from crawler.archive.matching import Match, Matcher
 from crawler.archive.search_index import SearchIndex, normalized_language
 from crawler.content.markdown import Content
 from crawler.errors import UsageError
+from crawler.statically_frozen import dataclass
 
 UPDATE_S = 20.0  # for bringing the index up to date, before a search answers from what is there
 

@@ -9,12 +9,13 @@ sorted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from crawler.archive.changes import CHANGED_ROWS, Span
 from crawler.archive.dialect import Dialect, Sql, Text, joined
 from crawler.archive.filters import CURRENT, Condition, PageFilter, UrlFilter, language_of, where
 from crawler.archive.pages import ANY_VERSION, NEWEST_VERSION
+from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.views import views
 
 _LAST_OF_RUN = Sql(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -24,6 +24,7 @@ from crawler.content.encoding import decode
 from crawler.errors import DatabaseFailedError, UsageError
 from crawler.location import Location
 from crawler.records import Page
+from crawler.statically_frozen import dataclass
 from crawler.urls import host_of
 
 _BATCH, _BATCH_OF_BODIES = 64, 16  # pages that are read together: each may be megabytes

@@ -10,7 +10,6 @@ import re
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, closing
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +20,7 @@ from crawler.archive.derived import APPLICATION_ID, derived_file, inode_of
 from crawler.bodies import damage
 from crawler.location import Location
 from crawler.records import UrlKind, UrlStatus
+from crawler.statically_frozen import dataclass
 from crawler.storage.location import with_driver
 from crawler.storage.sqlite.database import connect, explained, open_reader, read_only_uri
 from crawler.urls import host_of

@@ -13,9 +13,10 @@ import typer
 from crawler.cli.command import MAX_WIDTH, Group
 from crawler.errors import CrawlerError
 from crawler.output.streams import flush_output, write_out
+from crawler.release import VERSION
 
 # Module, function and, where it has one of its own, class. Each is imported once it is asked for.
-_COMMANDS = {
+COMMANDS = {
     "crawl": ("crawler.cli.crawl", "crawl", "CrawlCommand"),
     "worker": ("crawler.cli.worker", "worker", "WorkerCommand"),
     "add": ("crawler.cli.add", "add"),
@@ -47,7 +48,7 @@ _COMMANDS = {
 class _Crawler(Group):
     """The program."""
 
-    places = _COMMANDS
+    places = COMMANDS
 
 
 app = typer.Typer(
@@ -70,12 +71,10 @@ def start(
 ) -> None:
     """A polite, resumable web crawler that stores its pages in one SQLite file."""
     if show_version:
-        from importlib.metadata import version
-
         from crawler.content.accelerated import fastest_walk
 
         _walk, its_name = fastest_walk()
-        typer.echo(f"crawler {version('crawler')}, reading HTML in {its_name}")
+        typer.echo(f"crawler {VERSION}, reading HTML in {its_name}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,7 @@ from crawler.config import DEFAULT_DB, CrawlConfig, RunConfig
 from crawler.errors import CrawlerError, DatabaseBusyError, UsageError
 from crawler.kinds import File, FileOrStream, Flag, ImportName, Readers, choice
 from crawler.location import Location, location
+from crawler.network.tls import without_authorities
 from crawler.options import Slice, option
 from crawler.output.files import check_writable
 from crawler.output.logs import JsonLines, LogFormat
@@ -30,8 +31,11 @@ from crawler.output.progress import observer_for
 from crawler.output.streams import lasting_stream
 from crawler.output.summary import Summary, failed, write_summary
 from crawler.own_code import OwnCode, load_hooks
+from crawler.parsing.settings import ReaderSettings
+from crawler.parsing.spawning import Spawned, coming_up
 from crawler.quantities import Count
 from crawler.records import EndReason
+from crawler.statically_frozen import dataclass
 from crawler.storage.location import database_at
 
 if TYPE_CHECKING:
@@ -108,6 +112,11 @@ class CodeOptions(Slice):
         more="It is looked for and to be given again as hooks are. See [`crawler help hooks`](hooks.md).",
     )
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there is any."""
+        return self.hooks is not None or bool(self.readers)
+
 
 CRAWL_OPTIONS = table_of(CrawlConfig, OutputOptions, CodeOptions)
 
@@ -169,13 +178,18 @@ def crawl(
                 database_at(config.db).refuse_if_held()  # before what takes most of the time of a start
             named = read_seeds(seeds or ())
             _check_database(config.db, goes_on=not named)
-            if output.metrics_port is not None:
-                metrics.listen(output.metrics_port)
-            from crawler.engine import Crawl
+            code_options = read_options(CodeOptions, options)
+            with _imported_meanwhile(config, code_options) as parser:
+                from crawler.engine import Crawl
 
-            code = own_code(read_options(CodeOptions, options), config_file)
-            started = Crawl(named, config, observer=metrics, handle_signals=True, given=given, code=code)
-            result = run_crawl(started, jsonl)
+                if output.metrics_port is not None:
+                    metrics.listen(output.metrics_port)
+                code = own_code(code_options, config_file)
+                started = Crawl(
+                    named, config, observer=metrics, handle_signals=True, given=given, code=code, parser=parser
+                )
+                result = run_crawl(started, jsonl)
+            gc.freeze()  # else the interpreter, at its end, looks for cycles in all that the crawl has left
     except DatabaseBusyError as busy:
         if options["if_running"].strip() != "skip":
             raise
@@ -222,6 +236,23 @@ def own_code(options: CodeOptions, config_file: str | None) -> OwnCode:
     )
     hooks = load_hooks(options.hooks, folders) if options.hooks else None
     return OwnCode(hooks=hooks, readers=options.readers, folders=folders)
+
+
+@contextmanager
+def _imported_meanwhile(config: CrawlConfig, own: CodeOptions) -> Iterator[Spawned | None]:
+    """Imports what the crawl needs, while a parser process, which is gone at the end, does the same for itself.
+
+    None: there is no hurry, or the user's own code decides from where it imports.
+    """
+    if own.is_given:
+        yield None
+        return
+    settings = ReaderSettings(product_token=config.network.product_token, rules=config.all_rules)
+    needs_none = config.start.lock_wait_s or config.recrawl.max_age_s is not None  # at once
+    with nullcontext() if needs_none else coming_up(settings) as parser:
+        with without_authorities():
+            import crawler.engine  # noqa: F401
+        yield parser
 
 
 def _check_database(db: Location, *, goes_on: bool) -> None:

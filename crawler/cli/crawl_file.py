@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -189,6 +188,8 @@ def _default(option: Option) -> str:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    import tomllib  # most starts name no file
+
     try:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:

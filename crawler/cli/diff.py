@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +34,7 @@ from crawler.output.differences import (
 )
 from crawler.output.tables import Format, write_rows
 from crawler.quantities import Age
+from crawler.statically_frozen import dataclass
 
 _PLAIN_WIDTH = 400  # columns: without a terminal nothing is wrapped or cut
 _LISTED = 20  # of each word, for people

@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +32,7 @@ from crawler.output.exports.target import FLAG, Target
 from crawler.output.figures import amount, counted, rate, span
 from crawler.output.files import check_writable, write_file
 from crawler.quantities import Age
+from crawler.statically_frozen import dataclass
 from crawler.storage.location import database_at
 from crawler.urls import normalize
 

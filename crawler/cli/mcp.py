@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from crawler.cli.database import ConfigFile, DatabasePath
 from crawler.config import DEFAULT_DB
 from crawler.errors import UsageError
+from crawler.release import VERSION
 
 
 def mcp(db: DatabasePath = DEFAULT_DB, config_file: ConfigFile = None) -> None:
@@ -23,7 +23,7 @@ def mcp(db: DatabasePath = DEFAULT_DB, config_file: ConfigFile = None) -> None:
     asyncio.run(_check(db))
     from crawler.web.mcp import crawl_server  # the library takes half a second to load
 
-    crawl_server(db, version("crawler")).run("stdio")
+    crawl_server(db, VERSION).run("stdio")
 
 
 async def _check(db: Path) -> None:

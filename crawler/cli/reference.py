@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 from crawler.cli.crawl import CRAWL_OPTIONS
 from crawler.cli.crawl_file import CONFIG
 from crawler.options import Option
+from crawler.release import VERSION
 
 PAGE = Path(__file__).parents[1] / "manual" / "options.md"
 _BEGIN, _END = "<!-- options:begin -->\n", "<!-- options:end -->\n"
@@ -45,7 +45,7 @@ def _flags(option: Option) -> Iterator[str]:
 
 def _default(option: Option) -> str:
     """As it would be written, unless it changes with each release."""
-    if option.default is None or option.kind.repeatable or version("crawler") in option.show(option.default):
+    if option.default is None or option.kind.repeatable or VERSION in option.show(option.default):
         return ""
     shown = option.show(option.default)
     return shown if isinstance(option.default, bool) else f"`{shown}`"

@@ -7,7 +7,7 @@ import json
 import mimetypes
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -30,6 +30,7 @@ from crawler.parsing.pool import open_parser
 from crawler.parsing.settings import ReaderSettings
 from crawler.records import Page, Response, UrlKind
 from crawler.seeds import names_scheme, parse_seed
+from crawler.statically_frozen import dataclass
 from crawler.storage.location import database_at
 
 _NOT_FETCHED = 4

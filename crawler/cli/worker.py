@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +28,7 @@ from crawler.output.streams import lasting_stream
 from crawler.own_code import OwnCode
 from crawler.records import EndReason
 from crawler.seeds import Seed, parse_seeds
+from crawler.statically_frozen import dataclass
 from crawler.storage.location import database_at
 from crawler.taking_part import process_name
 

@@ -11,7 +11,7 @@ tree, and pages without rules pay nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -30,6 +30,7 @@ from crawler.content.visible_text import collapse
 from crawler.content.written_values import date_of, number_of, price_of
 from crawler.extraction_rules import Field, Rule, Source, SourceKind, ValueType
 from crawler.records import Extract, Page
+from crawler.statically_frozen import dataclass
 from crawler.urls import normalize
 
 MAX_ROWS = 1_000  # of a rule, of a page

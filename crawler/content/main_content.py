@@ -18,9 +18,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from crawler.statically_frozen import dataclass
 
 VERSION = 1  # raise it with every change that makes a document's main content another one
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -21,6 +20,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from crawler.content import main_content
 from crawler.content.main_content import chosen_text, cut_down
+from crawler.statically_frozen import dataclass
 
 VERSION = 1  # raise it with every change that makes a document's Markdown another one
 _LIBRARIES = ("html-to-markdown", "trafilatura", "selectolax")

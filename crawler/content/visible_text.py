@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -36,6 +36,7 @@ from crawler.content.text_lines import (
     TOUCHING,
     lines_of,
 )
+from crawler.statically_frozen import dataclass
 
 MAX_LABEL_CHARS = 1_000
 MAX_BLOCKS = 100_000  # marking costs time and memory; a page with more gets a line per element

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from crawler.content.entry_dates import entry_time
 from crawler.content.xml_events import DOUBT, StopScanningError, attributes_of, unescaped
 from crawler.records import UrlKind
+from crawler.statically_frozen import dataclass
 from crawler.urls import normalize
 
 MAX_DEPTH = 64  # of nested elements: nothing is read more deeply

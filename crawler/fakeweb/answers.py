@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from crawler.fakeweb.directory import Directory
 from crawler.fakeweb.sites import Answer, Fault, Handler, Raw, Reply, Request, Site, pairs
+from crawler.statically_frozen import dataclass
 
 _BODILESS = (204, 304)  # RFC 9110, 6.4.1
 _NOT_FOUND = Answer(status=404, body="Not found\n", content_type="text/plain")

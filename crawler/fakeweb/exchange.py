@@ -6,7 +6,6 @@ Invariant: an answer's declaration gives the same record or failure here that it
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp.http_exceptions import ContentEncodingError
@@ -20,6 +19,7 @@ from crawler.network.body import DRAINED_BYTES
 from crawler.network.decoding import BodyDecoder
 from crawler.network.fields import CONTENT_TYPE, codings_of, field, response_of
 from crawler.records import LOOK_BYTES, Failure, FailureKind, Response
+from crawler.statically_frozen import dataclass
 from crawler.urls import host_of, origin_of, port_of, scheme_of
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from html import escape
 from typing import Literal, TypeAlias, TypedDict, Unpack
+
+from crawler.statically_frozen import dataclass
 
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 Reply: TypeAlias = "Answer | Fault"

@@ -9,11 +9,11 @@ store has noted is lent (see requests.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from crawler.frontier.hosts import HostState
 from crawler.frontier.requests import Requests
 from crawler.records import Claim, UrlKind
+from crawler.statically_frozen import dataclass
 
 _MOST_NOTED = 256  # requests, at once
 _MOST_NOTED_OF_HOST = 8

@@ -6,13 +6,14 @@ Hosts own their pacing; what belongs to one scheme and port of a host is `Origin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crawler.frontier.origins import OriginState, Turns
 from crawler.frontier.requests import Requests
 from crawler.policy.habits import Habits
 from crawler.policy.pace import AT_REST, HostPace, slots
 from crawler.records import Claim
+from crawler.statically_frozen import dataclass
 
 
 @dataclass(slots=True, eq=False)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crawler.records import Claim
+from crawler.statically_frozen import dataclass
 
 
 @dataclass(slots=True, eq=False)

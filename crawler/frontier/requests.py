@@ -6,7 +6,7 @@ is never less than what was sent; a kill costs what was ready and not sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crawler.statically_frozen import dataclass
 
 
 @dataclass(slots=True)

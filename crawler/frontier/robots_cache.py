@@ -7,10 +7,10 @@ Invariant: what is kept is bounded in bytes too, since a web may have any number
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from crawler.policy.robots import MAX_CRAWL_DELAY_S, RobotsRules
 from crawler.records import Claim, ExclusionReason, Reason, RobotsCopy
+from crawler.statically_frozen import dataclass
 from crawler.urls import host_of
 
 MAX_AGE_S = 86400.0  # for which a copy is believed (RFC 9309, 2.4)

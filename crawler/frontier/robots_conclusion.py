@@ -6,7 +6,7 @@ Invariant: whatever comes of it, those claims are ready to be judged, have faile
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from crawler.clock import Clock
@@ -32,6 +32,7 @@ from crawler.records import (
     Verdict,
     Visit,
 )
+from crawler.statically_frozen import dataclass
 from crawler.storage.interface import DueReads
 
 GiveUp: TypeAlias = Callable[[Claim, Visit, FailureKind], Awaitable[Result]]

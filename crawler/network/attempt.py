@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.counters import Counters
@@ -21,6 +20,7 @@ from crawler.exchange import Exchange
 from crawler.fetching import Look
 from crawler.network.deadlines import Deadline, Hearing
 from crawler.network.lag import LoopLag
+from crawler.statically_frozen import dataclass
 
 current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", default=None)
 

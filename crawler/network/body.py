@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,6 +21,7 @@ from crawler.network.decoding import BodyDecoder
 from crawler.network.fields import CONTENT_TYPE, field
 from crawler.network.rate import RateLimit
 from crawler.records import LOOK_BYTES
+from crawler.statically_frozen import dataclass
 
 DRAINED_BYTES = 64 * 1024  # up to here, reading what nobody wants is cheaper than a new connection
 DRAIN_PATIENCE_S = 2.0

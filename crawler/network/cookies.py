@@ -10,10 +10,11 @@ import math
 import time
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from crawler.errors import UsageError
+from crawler.statically_frozen import dataclass
 from crawler.urls import host_of, normalize, scheme_of, target_of
 
 _HTTP_ONLY = "#HttpOnly_"  # hidden from scripts, not from servers: the one comment that is none

@@ -12,7 +12,6 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -27,6 +26,7 @@ from crawler.network.rate import buffer_bytes
 from crawler.network.resolver import Resolver
 from crawler.network.tls import tls_context
 from crawler.network.tunnel import ProxyConnector
+from crawler.statically_frozen import dataclass
 
 RESERVED_FILES = 64  # the database and its files, DNS, parser processes, standard streams
 SOCKETS_PER_CONNECT = 2  # an address that hesitates gets company from the next one (RFC 8305)

@@ -6,8 +6,11 @@ spoken in any case.
 
 from __future__ import annotations
 
+import os
 import ssl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # Those of 1.2, the strongest first. Python's own choice leaves out the last ones, CBC with SHA-1 and RSA without a key
@@ -17,6 +20,7 @@ CIPHERS = (
     "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:kRSA+AESGCM:kRSA+AES"
     ":!aNULL:!eNULL:!aDSS:!AESCCM:!3DES:!RC4:!EXPORT:!PSK:!SRP"
 )
+_FILE = "SSL_CERT_FILE"  # where OpenSSL is told to look for CAs
 
 
 def tls_context(*, insecure: bool = False) -> ssl.SSLContext:
@@ -44,3 +48,18 @@ class _SystemTrust(ssl.SSLContext):
             self.load_default_certs()
             self._has_loaded = True
         return super().wrap_bio(*args, **kwargs)
+
+
+@contextmanager
+def without_authorities() -> Iterator[None]:
+    """What is imported meanwhile finds no CAs. aiohttp reads the system's twice when it is imported, a tenth of a
+    start, for contexts of its own; a crawl never uses these, but other code in this process may.
+    """
+    given = os.environ.get(_FILE)
+    os.environ[_FILE] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ[_FILE]
+        if given is not None:
+            os.environ[_FILE] = given

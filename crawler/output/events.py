@@ -6,12 +6,12 @@ Pure. Invariant: no event quotes more of the web than `printable` lets through.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from crawler.output.figures import span
 from crawler.output.safe_text import printable
 from crawler.records import Closure, Response, Result, UrlKind, UrlStatus, Verdict, Visit
+from crawler.statically_frozen import dataclass
 
 _MAX_URL = 2000  # characters
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +15,7 @@ from crawler.output.safe_text import printable
 from crawler.output.tables import Column, Kind, column, write_rows
 from crawler.policy.forecast import RunForecast, forecast
 from crawler.quantities import Age
+from crawler.statically_frozen import dataclass
 
 _HOSTS = (
     column("host"),

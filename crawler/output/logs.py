@@ -12,7 +12,6 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from importlib.metadata import version
 from typing import Any
 
 import orjson
@@ -28,6 +27,7 @@ from crawler.output.observer import Observer
 from crawler.output.safe_text import printable
 from crawler.output.summary import Summary
 from crawler.records import Result, Visit
+from crawler.release import VERSION
 
 _LINE_S, _LATER_LINE_S, _LATER_S = 5.0, 30.0, 60.0
 
@@ -54,7 +54,7 @@ class JsonLines(Observer):
 
     def started(self, frontier: HostSource, counters: Counters) -> None:
         """Log the start, and log figures from now on, in a task of the running loop."""
-        self._log("info", "start", {"pid": os.getpid(), "version": version("crawler")})
+        self._log("info", "start", {"pid": os.getpid(), "version": VERSION})
         meter = Meter(frontier, counters, self._clock)
         self._task = asyncio.get_running_loop().create_task(self._log_figures(meter))
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Sized
-from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.clock import Clock
 from crawler.counters import Counters
+from crawler.statically_frozen import dataclass
 
 SHOWN_HOSTS = 8
 _RECENT_S = 10.0

@@ -16,7 +16,6 @@ import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from crawler.clock import Clock
@@ -28,6 +27,7 @@ from crawler.output.meter import HostSource, queued
 from crawler.output.observer import Observer
 from crawler.output.summary import Summary, peak_rss_bytes
 from crawler.records import Change, EndReason, Result, Visit
+from crawler.statically_frozen import dataclass
 
 _WRITE_EVERY_S = 15.0
 _REQUEST_S = 5.0  # for a client to send its request

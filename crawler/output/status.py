@@ -6,7 +6,7 @@ Invariant: only reads, and never waits for a running crawl.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -23,6 +23,7 @@ from crawler.output.figures import amount, counted, moment, rate, size, span
 from crawler.output.safe_text import printable
 from crawler.output.summary import closures_as_data
 from crawler.records import EndReason, UrlStatus
+from crawler.statically_frozen import dataclass
 from crawler.storage.interface import WorkerState
 from crawler.storage.location import database_at
 

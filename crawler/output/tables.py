@@ -12,7 +12,6 @@ import json
 import re
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol, TextIO
@@ -23,6 +22,7 @@ from rich.text import Text
 
 from crawler.output.figures import moment, size
 from crawler.output.safe_text import printable
+from crawler.statically_frozen import dataclass
 
 _SAMPLE = 100  # rows by which the columns of a terminal are measured
 _MAX_CELL = 300  # cells, wider than any terminal

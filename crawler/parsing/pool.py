@@ -25,8 +25,9 @@ from typing import Any, TypeVar
 from crawler.errors import CrawlerError
 from crawler.parsing.job import Job, ReadingJob
 from crawler.parsing.parser import Reading, unreadable
-from crawler.parsing.process import Process, command, start_process
+from crawler.parsing.process import Process, start_process
 from crawler.parsing.settings import ReaderSettings
+from crawler.parsing.spawning import PARSER, Spawned, command
 from crawler.records import Failure, Response, UrlKind
 
 _MAX_PROCESSES = 8  # more than one event loop can feed
@@ -61,9 +62,14 @@ class ProcessPool:
         self._dispatch()
         return await job.done
 
-    def warm_up(self) -> None:
-        """Start what every crawl will need: a process takes a tenth of a second to come up."""
-        self._start()
+    def warm_up(self, spawned: Spawned | None = None) -> None:
+        """Start what every crawl will need: a process takes a tenth of a second to come up. `spawned` is one that is
+        coming up already, and is used if it is of the same kind.
+        """
+        if spawned is not None and spawned.arguments != self._command:
+            spawned.end()
+            spawned = None
+        self._start(spawned)
 
     async def close(self) -> None:
         """End the processes; documents that are still being read are given up."""
@@ -95,14 +101,17 @@ class ProcessPool:
             return next((job for job in self._jobs if not job.is_large), None)
         return self._jobs[0] if self._jobs else None
 
-    def _start(self) -> None:
-        task = asyncio.create_task(self._run())
+    def _start(self, spawned: Spawned | None = None) -> None:
+        task = asyncio.create_task(self._run(spawned))
         self._tasks.add(task)
         task.add_done_callback(self._retire)
 
-    async def _run(self) -> None:
+    async def _run(self, spawned: Spawned | None) -> None:
         """One process from start to end; what it leaves undone is for another one."""
-        process = await start_process(self._command, self._timeout_s, self._dispatch)
+        if spawned is None:
+            process = await start_process(self._command, self._timeout_s, self._dispatch)
+        else:
+            process = Process(spawned, self._timeout_s, self._dispatch)
         self._processes.append(process)
         try:
             if self._ended is None and await process.wait_ready():
@@ -155,7 +164,7 @@ class ParserPool(ProcessPool):
     """A `Parser` with a few processes, which read by these settings."""
 
     def __init__(self, settings: ReaderSettings, timeout_s: float, processes: int | None = None) -> None:
-        super().__init__("crawler.parsing.child", settings.as_argument(), timeout_s, processes)
+        super().__init__(PARSER, settings.as_argument(), timeout_s, processes)
 
     async def read(self, kind: UrlKind, response: Response, *, keep_body: bool) -> Reading | Failure:
         """See `Parser.read`. Raises `CrawlerError` where no process can be had, and once the parser is closed."""
@@ -164,14 +173,16 @@ class ParserPool(ProcessPool):
 
 
 @asynccontextmanager
-async def open_parser(settings: ReaderSettings, timeout_s: float, *, eager: bool = True) -> AsyncIterator[ParserPool]:
+async def open_parser(
+    settings: ReaderSettings, timeout_s: float, *, eager: bool = True, spawned: Spawned | None = None
+) -> AsyncIterator[ParserPool]:
     """A `ParserPool` in the running event loop; its processes are gone when the context is left.
 
-    `eager`: one is started at once, for there will be something to read.
+    `eager`: one is started at once, for there will be something to read. `spawned`: see `coming_up`.
     """
     parser = ParserPool(settings, timeout_s)
-    if eager:
-        parser.warm_up()
+    if eager or spawned is not None:
+        parser.warm_up(spawned)
     try:
         yield parser
     finally:

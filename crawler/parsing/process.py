@@ -1,25 +1,21 @@
 """One process that reads documents, seen from the crawl: spawned, given jobs, timed, killed, and its answers read.
 
-`child` is its other end, or another module with a `main` (see `command`). Invariants: a process is gone, and what it
+`child` is its other end, or another module with a `main` (see `spawning`). Invariants: a process is gone, and what it
 said last is known, when `wait_closed` returns; it answers no document that `unfinished` has named.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from contextlib import suppress
+from typing import Any, cast
 
 from crawler.errors import CrawlerError
 from crawler.parsing.job import Job
+from crawler.parsing.spawning import PIPE_BYTES, Spawned
 from crawler.parsing.wire import READY, answer_at
 
 MAX_GROWN_BYTES = 1 << 26  # since it was started: what a document of 5 MB leaves behind is never given back
@@ -29,12 +25,7 @@ _CRASHES_PER_DOCUMENT = 2
 _START_TIMEOUT_S = 30.0
 _REAP_S = 0.002
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0)
-_PIPE_BYTES = 1 << 16
 _STDERR_TAIL_BYTES = 2048
-_START = (
-    "import gc, sys; gc.disable();"  # a document's objects hold no cycles: collecting costs 5 %, and 5 ms of a start
-    " sys.path[:] = sys.argv[2:]; from {module} import main; main()"
-)
 _NONSENSE = (ValueError, TypeError, LookupError)  # how an answer fails
 
 
@@ -42,12 +33,11 @@ class Process(asyncio.Protocol):
     """One parser process, on the other end of a socket.
 
     Not asyncio's own kind: cancelled while it starts one, asyncio waits for ever, and uvloop leaves the process behind.
-    Raises `OSError` where there is no room for one.
     """
 
-    def __init__(self, arguments: list[str], timeout_s: float, has_room: Callable[[], None]) -> None:
+    def __init__(self, spawned: Spawned, timeout_s: float, has_room: Callable[[], None]) -> None:
         """`has_room` is called whenever documents have been read."""
-        self._process, self._socket, self._stderr = _spawn(arguments)
+        self._process, self._socket, self._stderr = spawned.process, spawned.socket, spawned.stderr
         self._has_room = has_room
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -166,7 +156,7 @@ class Process(asyncio.Protocol):
         finally:
             self._process.wait()  # at once; where we are cancelled, the end is near
             with self._stderr:
-                self._stderr_tail = (self._stderr.read(_PIPE_BYTES) or b"")[-_STDERR_TAIL_BYTES:]
+                self._stderr_tail = (self._stderr.read(PIPE_BYTES) or b"")[-_STDERR_TAIL_BYTES:]
             await self._close_connection()
 
     def was_killed(self) -> bool:
@@ -211,53 +201,12 @@ async def start_process(arguments: list[str], timeout_s: float, has_room: Callab
     """A new process. Raises `CrawlerError` where there is no room for one, also after a while."""
     for pause_s in _RETRY_PAUSES_S:
         with suppress(OSError):
-            return Process(arguments, timeout_s, has_room)
+            return Process(Spawned(arguments), timeout_s, has_room)
         await asyncio.sleep(pause_s)
     try:
-        return Process(arguments, timeout_s, has_room)
+        return Process(Spawned(arguments), timeout_s, has_room)
     except OSError as error:
         raise CrawlerError(
             f"cannot start a parser process ({error.strerror}); raise `ulimit -n` or `ulimit -u`, or free some"
             " memory, then crawl again"
         ) from error
-
-
-def _spawn(arguments: list[str]) -> tuple[subprocess.Popen[bytes], socket.socket, BinaryIO]:
-    """A process, our end of its input and output, and what it says on standard error: never more than a pipe holds.
-
-    It inherits no file of ours, and so keeps no lock of ours when we are killed.
-    """
-    with ExitStack() as ours, ExitStack() as its:
-        end, its_end = socket.socketpair()
-        ours.enter_context(end).setblocking(False)
-        its.enter_context(its_end)
-        read_fd, write_fd = os.pipe()
-        stderr = ours.enter_context(os.fdopen(read_fd, "rb", buffering=0))
-        its.callback(os.close, write_fd)
-        for fd in (read_fd, write_fd):
-            os.set_blocking(fd, False)  # nobody empties the pipe: what does not fit is lost
-        both = its_end.fileno()
-        process = subprocess.Popen(arguments, stdin=both, stdout=both, stderr=write_fd)  # noqa: S603 - all our own
-        ours.pop_all()
-    return process, end, stderr
-
-
-def command(argument: str, module: str) -> list[str]:
-    """The command line of a process that runs the `main` of this module, which finds the argument in `sys.argv[1]`.
-
-    It imports from where its parent does, except from the current folder.
-
-    `python -c` looks there first: a file `orjson.py` in the folder where somebody crawls would be run (`-P`: it does
-    not). The folder of this package stays, wherever it is, so that `python -m crawler` works in a checkout.
-    """
-    home = str(Path(__file__).parents[2])
-    path = [entry for entry in sys.path if entry == home or (Path(entry).is_absolute() and not _is_here(entry))]
-    start = _START.format(module=module)
-    return [sys.executable, "-P", "-c", start, argument, *([] if home in path else [home]), *path]
-
-
-def _is_here(folder: str) -> bool:
-    try:
-        return Path(folder).samefile(Path())
-    except OSError:  # one of them does not exist
-        return False

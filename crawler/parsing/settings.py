@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
+from crawler.statically_frozen import dataclass
 
+if TYPE_CHECKING:
     from crawler.extraction_rules import Rule
-else:
-    from crawler.statically_frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

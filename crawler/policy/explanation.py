@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from crawler.config import ScopeConfig, ScopeRule
 from crawler.domains import registrable_domain
 from crawler.policy.scope import MAX_HOPS, MAX_URL_LENGTH
 from crawler.records import ExclusionReason
+from crawler.statically_frozen import dataclass
 from crawler.urls import host_of, port_of, target_of
 
 _NAMED = 3  # seeds, of which there may be thousands

@@ -14,12 +14,12 @@ Pure. Durations are seconds. Nothing that a run may find is foreseen: new pages,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, takewhile
 
 from crawler.policy.pace import SLOW_AFTER_S, HostPace, after_success, slots
 from crawler.policy.rate import unchanged_share
 from crawler.records import ChangeRate
+from crawler.statically_frozen import dataclass
 
 _SLOWED_STEPS = 512  # requests after which any host is back at its base
 _BISECTIONS = 40

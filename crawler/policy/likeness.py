@@ -15,13 +15,14 @@ Pure. Durations are seconds. Invariant: while the general prior holds, all is as
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import expm1, log, log1p
 
 from crawler.policy.rate import DAY_S, LEAST_CHANGES, LEAST_WATCHED_S, PRIOR
 from crawler.policy.repetition import ELSEWHERE
 from crawler.policy.traps import pattern_of
 from crawler.records import ChangeRate, Place
+from crawler.statically_frozen import dataclass
 
 MAX_PLACES = 64  # of a host; the others are one
 _DAYS = tuple(6 * 2.0**k for k in (-3, -2, -1, 0, 1, 2, 3, 4, 5, 7))  # between two changes

@@ -34,7 +34,7 @@ there is excluded instead of gone or failed: nobody had named it. 429 and 503 al
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from crawler.dates import unix_time
 from crawler.records import (
@@ -50,6 +50,7 @@ from crawler.records import (
     UrlStatus,
     Verdict,
 )
+from crawler.statically_frozen import dataclass
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REFUSALS = frozenset({429, 503})

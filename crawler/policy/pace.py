@@ -25,7 +25,7 @@ Durations are seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crawler.statically_frozen import dataclass
 
 FLOOR_S = 0.25  # the first delay of a host that had none
 MAX_S = 60.0  # to which adaptive pacing slows a host; Scrapy's AUTOTHROTTLE_MAX_DELAY

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from crawler.config import RecrawlConfig
@@ -38,6 +37,7 @@ from crawler.records import (
     Revisit,
     UrlStatus,
 )
+from crawler.statically_frozen import dataclass
 
 REQUEST_PRICE_S = 0.29 * DAY_S
 _PEAK_X = 1.7933  # where x / (1 - exp(-x)(1 + x)) is least: the shortest interval that any rate asks for

@@ -10,7 +10,9 @@ Pure. Invariant: of the looks at a host, a bounded number of fingerprints is kep
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from crawler.statically_frozen import dataclass
 
 AGAIN_AFTER_S = 7 * 86400.0
 _UNLIKELY = 0.35  # to have changed

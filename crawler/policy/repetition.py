@@ -26,12 +26,13 @@ import re
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 
 from crawler.policy.numbering import is_of_calendar, shape_of
 from crawler.policy.traps import pattern_of, session_of
 from crawler.records import Link, Page
+from crawler.statically_frozen import dataclass
 from crawler.urls import host_of
 
 ALIKE_PAGES = 125  # beyond those that make up for new ones

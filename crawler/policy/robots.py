@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import isfinite
 from typing import NamedTuple
 
+from crawler.statically_frozen import dataclass
 from crawler.urls import normalize, target_of
 from crawler.user_agent import agent_name, named_in
 

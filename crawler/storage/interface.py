@@ -20,7 +20,6 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NewType, Protocol, TypeVar
 
@@ -46,6 +45,7 @@ from crawler.records import (
     Target,
 )
 from crawler.seeds import Seed
+from crawler.statically_frozen import dataclass
 
 T = TypeVar("T")
 

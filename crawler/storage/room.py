@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from crawler.records import ANSWERED, ExclusionReason, Reason, Result, Target, UrlKind
+from crawler.statically_frozen import dataclass
 
 _FULL = Reason(ExclusionReason.URLS_OF_HOST)
 

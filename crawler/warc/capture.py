@@ -7,11 +7,12 @@ archive whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from crawler.exchange import Exchange, Lookup
+from crawler.statically_frozen import dataclass
 from crawler.storage.interface import WarcPayload
 from crawler.warc.message import Message, read_message, redacted_request, redacted_response, unchunked
 from crawler.warc.record import (

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from crawler.statically_frozen import dataclass
 
 REPLACED = b"[removed]"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from importlib.metadata import version
 from uuid import uuid4
 
+from crawler.release import VERSION
+from crawler.statically_frozen import dataclass
 from crawler.warc.record import CONFORMS_TO, WARC_FIELDS, Record, fields_block, warc_date
 
 
@@ -20,7 +20,7 @@ class About:
     def record(self, name: str) -> Record:
         """The record of the file `name`."""
         told = {
-            "software": f"crawler/{version('crawler')}",
+            "software": f"crawler/{VERSION}",
             "format": "WARC File Format 1.1",
             "conformsTo": CONFORMS_TO,
             "robots": self.robots,

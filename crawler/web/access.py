@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
+from crawler.statically_frozen import dataclass
 
 TOKEN = "token"  # noqa: S105 - the name of the parameter and the cookie, no secret
 _NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})

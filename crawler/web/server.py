@@ -10,7 +10,6 @@ import asyncio
 import errno
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from crawler.output.safe_text import printable
 from crawler.output.status import read_status
 from crawler.output.why import answer
 from crawler.records import Page
+from crawler.statically_frozen import dataclass
 from crawler.storage.location import database_at
 from crawler.web.access import REPORT, SANDBOX, Access
 from crawler.web.comparing import compared

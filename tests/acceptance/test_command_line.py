@@ -8,10 +8,12 @@ import shlex
 import socket
 import sqlite3
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from crawler.cli.commands import COMMANDS
 from crawler.cli.demo import serving
 from crawler.config import DEFAULT_USER_AGENT
 from crawler.errors import UsageError
@@ -349,6 +351,14 @@ def test_version_and_help(cli: Cli) -> None:
         assert panel in shown
     assert f"[default: {DEFAULT_USER_AGENT}]" in shown
     assert "crawl" in cli.command().out
+
+
+@pytest.mark.sqlite
+def test_the_help_says_of_each_command_what_its_function_says_first(cli: Cli) -> None:
+    shown = " ".join(cli.command("--help").out.split())
+    for name, (module, function, *_kind) in COMMANDS.items():
+        first = (getattr(import_module(module), function).__doc__ or "").partition("\n\n")[0]
+        assert f" {name} {' '.join(first.split())} " in shown
 
 
 @pytest.mark.sqlite

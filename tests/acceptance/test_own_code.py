@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 
 import pytest
+import trustme
 
 from crawler.fakeweb import Answer, FakeWeb, Served
 from tests.acceptance.conftest import Cli, Serve
@@ -26,6 +28,16 @@ class Broken(Hooks):
         raise ValueError("no key")
 
 def function(): ...
+"""
+
+ASKING = """
+import aiohttp
+from crawler import Hooks
+
+class Asking(Hooks):
+    async def on_page(self, page, extras):
+        async with aiohttp.ClientSession() as session, session.get({url!r}) as answer:
+            extras.fields["told"] = await answer.text()
 """
 
 
@@ -63,6 +75,23 @@ def test_hooks_are_imported_from_the_current_folder_and_asked_for_again(coder: C
     assert "1 excluded URL can be fetched now" in without.err
     assert len(coder.pages()) == 4
     coder.crawl(served)  # nothing is missing any more
+
+
+def test_hooks_may_use_aiohttp_with_whom_the_system_trusts(
+    cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(cli.folder / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(cli.folder / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    web = FakeWeb()
+    site = web.host("said.test", tls=True)
+    site.answer("/", Answer(body=b"said"))
+    ca.issue_cert(site.address).configure_cert(context)
+    with web.running(ssl_context=context) as other:
+        (cli.folder / "asking.py").write_text(ASKING.format(url=f"https://{site.address}:{other.tls_port}/"))
+        cli.crawl(served, served.url("a.test"), "--delay", "0", "--max-pages", "1", "--hooks", "asking:Asking")
+    assert cli.rows("SELECT fields FROM pages") == ['{"told":"said"}']
 
 
 def test_hooks_may_stand_in_a_crawl_file_beside_their_module(coder: Cli, served: Served) -> None:

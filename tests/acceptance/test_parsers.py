@@ -20,7 +20,7 @@ import uvloop
 
 from crawler import Summary, crawl
 from crawler.fakeweb import FakeWeb
-from tests.acceptance.conftest import library_config
+from tests.acceptance.conftest import COMMAND, library_config
 
 LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 READ_ONE = """
@@ -131,6 +131,50 @@ def test_a_parser_dies_with_a_crawl_that_is_killed(tmp_path: Path) -> None:
         crawl_process.send_signal(signal.SIGKILL)
         crawl_process.wait()
         _wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in parsers), at_most_s=5)
+
+
+@pytest.mark.parametrize(("number", "statuses"), [(signal.SIGINT, {130}), (signal.SIGTERM, {143, -signal.SIGTERM})])
+@pytest.mark.parametrize("pause_s", [0, 0.1, 0.3])
+def test_a_signal_during_the_start_leaves_no_parser(
+    number: signal.Signals, statuses: set[int], pause_s: float, tmp_path: Path
+) -> None:
+    """The parser is started before most of the imports."""
+    with subprocess.Popen([*COMMAND, "crawl", "http://127.0.0.1:1/"], cwd=tmp_path, stderr=subprocess.PIPE) as start:
+        _wait_until(lambda: bool(_children(start.pid)))
+        (parser,) = _children(start.pid)
+        time.sleep(pause_s)
+        start.send_signal(number)
+        _out, told = start.communicate(timeout=60)
+    assert start.returncode in statuses
+    assert b"Traceback" not in told
+    _wait_until(lambda: not _lives(parser))
+
+
+def test_what_is_refused_after_the_parser_was_started_leaves_none(tmp_path: Path) -> None:
+    arguments = ["--cookies", str(tmp_path / "missing.txt"), "--user-agent", "leaving-none/1.0 (+http://a.test)"]
+    done = subprocess.run(
+        [*COMMAND, "crawl", "http://127.0.0.1:1/", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "missing.txt" in done.stderr
+    everyone = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    assert not [pid for pid in everyone if b"leaving-none" in _command_line(pid)]
+
+
+def _lives(pid: int) -> bool:
+    return b"crawler.parsing.child" in _command_line(pid)  # none of a process that is dead, and one of init's now
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _run(script: str, *arguments: str, cwd: Path | None) -> None:

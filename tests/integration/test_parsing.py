@@ -24,6 +24,7 @@ from crawler.content.html import read_page
 from crawler.errors import CrawlerError
 from crawler.parsing.pool import ParserPool, open_parser
 from crawler.parsing.settings import ReaderSettings
+from crawler.parsing.spawning import coming_up
 from crawler.parsing.wire import READY
 from crawler.records import Failure, FailureKind, Listing, Page, Response, SitemapEntry, UrlKind
 
@@ -67,6 +68,30 @@ async def test_a_sitemap_comes_back_as_entries_and_what_is_no_document_as_none()
         nothing = await parser.read(UrlKind.PAGE, _response(b"just text", None), keep_body=True)
     assert entries == (Listing(entries=(SitemapEntry(url="http://a.test/x", lastmod=86400.0),)), None)
     assert nothing == (None, None)
+
+
+@LOOPS
+@pytest.mark.parametrize("settings", [SETTINGS, ReaderSettings(product_token="other")])
+def test_a_process_that_comes_up_already_is_used_if_it_has_these_settings(loop: Any, settings: ReaderSettings) -> None:
+    before = _children()
+    with coming_up(settings) as spawned:
+        assert spawned is not None
+        is_of_use = settings == SETTINGS
+
+        async def main() -> None:
+            async with open_parser(SETTINGS, 60, eager=False, spawned=spawned) as parser:
+                assert await _title_read(parser) == "T"
+                assert (spawned.process.pid in _children()) == is_of_use
+
+        _run(loop, main())
+    assert _children() <= before
+
+
+def test_a_process_that_nobody_needed_is_gone() -> None:
+    before = _children()
+    with coming_up(SETTINGS):
+        assert len(_children() - before) == 1
+    assert _children() <= before
 
 
 async def test_answers_find_their_questions_when_many_ask_at_once() -> None:

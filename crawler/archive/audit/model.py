@@ -7,9 +7,10 @@ seconds, sizes are bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
+
+from crawler.statically_frozen import dataclass
 
 
 class Severity(StrEnum):

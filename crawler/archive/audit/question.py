@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from crawler.archive.audit.model import Column, Kind, Severity
+from crawler.statically_frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from crawler.archive.audit.question import Question
 from crawler.archive.audit.questions import QUESTIONS
 from crawler.archive.audit.tables import SOURCES, prepared
 from crawler.archive.reading import open_archive
+from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.database import explained
 
 _SEED_HOSTS = "SELECT DISTINCT h.name FROM urls AS u JOIN hosts AS h ON h.id = u.host_id WHERE u.seed > 0 LIMIT ?"

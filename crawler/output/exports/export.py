@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
 from typing import Any, Self
 
 from crawler.archive.stored_pages import PageReader, Removed, StoredLink, StoredPage
 from crawler.content.markdown import Content
 from crawler.output.exports.target import Target
+from crawler.statically_frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

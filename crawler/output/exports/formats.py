@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import cast
 
 from crawler.errors import UsageError
 from crawler.output.exports.export import Export
+from crawler.statically_frozen import dataclass
 
 Write = Callable[[Export], Awaitable[None]]
 

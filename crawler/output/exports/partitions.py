@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,6 +30,7 @@ from crawler.output.exports.folder import Entry, open_folder
 from crawler.output.exports.parquet import OF_HIVE, open_table, schema_of
 from crawler.output.exports.target import FLAG
 from crawler.output.files import explained
+from crawler.statically_frozen import dataclass
 
 _VERSION = 1  # of what these files hold: greater once the same pages make other ones
 _TEMPORARY = ".crawler-export-part-"

@@ -6,11 +6,11 @@ import gzip
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from crawler.output.files import replacing
+from crawler.statically_frozen import dataclass
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
-from importlib.metadata import version
 from uuid import uuid4
 
 from crawler.archive.stored_pages import StoredPage
 from crawler.errors import UsageError
 from crawler.output.exports.export import Export
 from crawler.output.exports.target import FLAG
+from crawler.release import VERSION
 from crawler.warc.message import redacted_response
 from crawler.warc.record import (
     CONFORMS_TO,
@@ -53,7 +53,7 @@ async def write(export: Export) -> None:
 
 def _info(name: str | None) -> Record:
     told = {
-        "software": f"crawler/{version('crawler')}",
+        "software": f"crawler/{VERSION}",
         "format": "WARC File Format 1.1",
         "conformsTo": CONFORMS_TO,
         "description": f"Rebuilt {_REBUILT[1]}",

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -24,6 +23,7 @@ from crawler.output.figures import amount, counted, moment
 from crawler.output.report.cells import cell, figure, found, rest, sites
 from crawler.output.report.drawing import draw, labelled
 from crawler.output.templates import environment
+from crawler.statically_frozen import dataclass
 
 MAX_BYTES = 5_000_000
 _SECTION_BYTES = 150_000

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from crawler.statically_frozen import dataclass
 from crawler.storage.copying.tables import Row, Table
 from crawler.storage.copying.tally import EMPTY, Tally
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from crawler.errors import DatabaseFailedError
+from crawler.statically_frozen import dataclass
 from crawler.storage.copying.crawl import Progress, Source, Target
 from crawler.storage.copying.tables import TABLES, Row, Table
 from crawler.storage.copying.tally import Tally

@@ -11,10 +11,12 @@ other. Only what differs in more than that is written here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import orjson
+
+from crawler.statically_frozen import dataclass
 
 Row: TypeAlias = tuple[Any, ...]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import orjson
+
+from crawler.statically_frozen import dataclass
 
 _MODULUS = 1 << 64
 

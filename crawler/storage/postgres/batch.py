@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from crawler.errors import LeaseLostError
 from crawler.records import Page, Result
+from crawler.statically_frozen import dataclass
 from crawler.storage.postgres.ids import id_of
 from crawler.storage.postgres.ownership import Ownership
 from crawler.storage.postgres.transactions import Tally

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import shlex
 from contextlib import suppress
-from importlib.metadata import version
 from importlib.resources import files
 
 import asyncpg
 
 from crawler.errors import DatabaseFailedError, no_crawl_in
+from crawler.release import VERSION
 from crawler.storage.postgres.connection import Connection, shown
 from crawler.storage.postgres.ids import MAX_PARTS, PARTS
 from crawler.storage.postgres.views import STORED_MARK, mark, renew_views
@@ -121,5 +121,5 @@ async def _create(connection: Connection, parts: int) -> None:
         for (statement,) in await connection.fetch(_PACK_BY_LZ4):
             await connection.execute(statement)
         await connection.execute(renew_views())
-        await connection.execute(_NEW_META, SCHEMA, parts, version("crawler"))
+        await connection.execute(_NEW_META, SCHEMA, parts, VERSION)
         await connection.execute(_NEW_PARTS, parts)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import attrgetter
 from typing import Any, TypeAlias
 
 from crawler.records import UrlStatus
+from crawler.statically_frozen import dataclass
 from crawler.storage.columns import host_columns
 from crawler.storage.postgres.columns import arrays, rows_of
 from crawler.storage.postgres.transactions import Execute

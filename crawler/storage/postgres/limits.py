@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from crawler.statically_frozen import dataclass
 from crawler.storage.postgres.host_limit import HostLimit
 from crawler.storage.postgres.url_limit import UrlLimit
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from crawler.statically_frozen import dataclass
 from crawler.storage.postgres.control import Control
 
 _TELL = """

@@ -9,13 +9,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any, Protocol
 
 from crawler.clock import Clock, since_boot
 from crawler.counters import ShareState
 from crawler.errors import DatabaseFailedError
 from crawler.records import EndReason, SeedMark
+from crawler.release import VERSION
 from crawler.storage.interface import News
 from crawler.storage.postgres.budget import Budget
 from crawler.storage.postgres.control import Control
@@ -168,7 +168,7 @@ async def open_share(store: SharedStore, name: str, *, alone: bool) -> AsyncIter
     Raises `DatabaseBusyError` where others are in the way, and `DatabaseFailedError`.
     """
     control, ownership = store.control, store.ownership
-    me = Identity(id=ownership.worker, name=name, program=version("crawler"))
+    me = Identity(id=ownership.worker, name=name, program=VERSION)
     workers = Workers(control, me, ownership.lease_s)
     leases = Leases(control, ownership, store.writing, since_boot)
     keeper = Keeper(store, control, workers, leases)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from crawler.errors import DatabaseBusyError, LeaseLostError
+from crawler.statically_frozen import dataclass
 from crawler.storage.postgres.connection import Connection, shown
 from crawler.storage.postgres.control import Control
 from crawler.storage.postgres.processes import is_dead, this_process

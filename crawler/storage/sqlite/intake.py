@@ -9,13 +9,14 @@ one look into the index of URLs, in the statement that inserts it; only what was
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 from crawler.records import LISTINGS, ExclusionReason, FoundBy, PreferredTarget, Reason, SeedMark, Target
+from crawler.statically_frozen import dataclass
 from crawler.storage.columns import IS_LIFTABLE, MADE_PENDING
 from crawler.storage.known import KnownUrls, nearest
 from crawler.storage.sqlite.columns import Execute, JsonStatement

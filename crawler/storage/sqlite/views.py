@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from crawler.statically_frozen import dataclass
 
 STORED_VIEWS = "SELECT name, sql FROM sqlite_schema WHERE type = 'view'"
 
