@@ -3,7 +3,8 @@
 The standard library compiles six functions for each class, which takes a fifth of a start (Python 3.11); here all but
 `__init__` are shared. And a frozen dataclass sets each field by a call, so that one of 16 fields takes 5 times as long
 to make; a page needs a dozen. That nothing assigns to a record is mypy's to see: it is shown the standard library's
-decorator. Who uses the library may have no type checker: what it is given to fill in, and answers, are frozen in earnest.
+decorator. Who uses the library may have no type checker: what it is given to fill in, and what it is answered, is
+frozen in earnest.
 """
 
 from __future__ import annotations
