@@ -7,6 +7,8 @@ Large bodies leave a quarter of the budget to the others, so that small pages pa
 
 Invariant: no deadlock. If every body in flight waited for the others to finish, none would; so one at a time may
 overdraw and run to its end, which is at most the largest permitted body away. What is read needs no more of the budget.
+Who waits for something else, such as its turn, leaves overdrawing to the others: it may be one of them that it waits
+for.
 """
 
 from __future__ import annotations
@@ -68,6 +70,12 @@ class MemoryBudget:
             self._overdrawn_by = None
         self._wake()
 
+    def end_overdraft(self, share: Share) -> None:
+        """`share` takes no more for now, so that another may overdraw."""
+        if self._overdrawn_by is share:
+            self._overdrawn_by = None
+            self._wake()
+
     def note_fetched(self) -> None:
         """One body more holds its memory for a parser."""
         self._fetched += 1
@@ -124,6 +132,10 @@ class Share:
         """Count `size` bytes more, which are there already."""
         self._budget.charge(size)
         self.size += size
+
+    def stand_by(self) -> None:
+        """The body waits for something else than memory, with what it has."""
+        self._budget.end_overdraft(self)
 
     def keep(self) -> None:
         """The body has been fetched; it holds its memory until it is given back."""

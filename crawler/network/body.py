@@ -144,6 +144,7 @@ class _Taken:
 
     async def _wait_for_turn(self, wait: Callable[[], Awaitable[None]]) -> None:
         self._wait = None
+        self._share.stand_by()
         with self._attempt.deadline.suspended_for(ours=True):
             await wait()
 
