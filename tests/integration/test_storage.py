@@ -81,7 +81,7 @@ async def test_a_batch_may_need_more_parameters_than_a_statement_takes(path: Pat
         await writer.set_trace_callback(statements.append)
         await store.commit([a_result(claims[url], body=a_body(url.encode()), links=[A]) for url in urls], NOW)
     assert sum(statement.startswith("INSERT INTO pages") for statement in statements) > 1
-    assert sum(statement.startswith("INSERT INTO fetches") for statement in statements) == 2
+    assert sum(statement.startswith("INSERT INTO fetches") for statement in statements) > 1
     assert rows(path, "SELECT count(*) FROM fetches") == [(6000,)]
     assert rows(path, "SELECT count(*) FROM pages JOIN bodies ON hash = body_hash") == [(6000,)]
     agreeing = "SELECT count(*) FROM urls JOIN pages ON pages.id = page_id AND url_id = urls.id"
