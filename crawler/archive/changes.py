@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import aiosqlite
@@ -23,7 +24,6 @@ from crawler.archive.postgres_changes import Feed, Gap, Places, mark_of, spans
 from crawler.archive.reading import Reader, reader_of
 from crawler.errors import UsageError
 from crawler.location import Location
-from crawler.statically_frozen import dataclass
 
 NOW = "now"  # in place of a cursor
 _VERSION, _VERSION_OF_POSTGRES = "c1_", "p1_"

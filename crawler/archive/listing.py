@@ -8,7 +8,7 @@ names of columns that the view has.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from crawler.archive.filters import Condition, UrlFilter, where
 from crawler.archive.fragments import own_views
 from crawler.errors import UsageError
 from crawler.location import Location, file_at
-from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.views import View, views
 
 

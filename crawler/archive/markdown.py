@@ -12,6 +12,7 @@ import math
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,7 +29,6 @@ from crawler.errors import UsageError
 from crawler.location import Location
 from crawler.parsing.extraction_wire import Document
 from crawler.records import Page
-from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.database import connect, read_only_uri
 
 if TYPE_CHECKING:
