@@ -20,7 +20,7 @@ from crawler.errors import DatabaseBusyError, UsageError
 from crawler.rule_tables import read_rules
 from crawler.storage.copying.postgres_crawl import SETTINGS, PostgresCrawl, copied_numbers
 from crawler.storage.copying.sqlite_crawl import SqliteCrawl
-from crawler.storage.copying.steps import Copied, Tell, copy_tables, verify
+from crawler.storage.copying.steps import WAITING_SEEDS, Copied, Tell, copy_tables, verify
 from crawler.storage.copying.tables import TABLES
 from crawler.storage.postgres.connection import connect, explained, shown
 from crawler.storage.postgres.database import prepared
@@ -70,9 +70,6 @@ _LEFT_OUT = {
     "SELECT count(*) FROM checks": "the links that were only checked (`--check`): {} of them",
     "SELECT count(*) FROM warc_files": "what it knows of its WARC files (`--warc`): {} of them, which stay as they are",
 }
-
-
-_NOTES = "the seeds that `crawler add` left for the next run (calls: {}); add them again"
 
 
 async def copy_to_postgres(path: Path, db: str, tell: Tell) -> Copied:
@@ -201,5 +198,5 @@ async def _read(source: SqliteCrawl, parts: int) -> list[tuple[Any, ...]]:
 
 async def _left_out(path: Path, source: SqliteCrawl) -> Sequence[str]:
     numbers = {what: (await source.execute(sql))[0][0] for sql, what in _LEFT_OUT.items()}
-    numbers[_NOTES] = len([None async for _note in FolderInbox(path, lambda _line: None).notes()])
+    numbers[WAITING_SEEDS] = len([None async for _note in FolderInbox(path, lambda _line: None).notes()])
     return [what.format(f"{number:,}") for what, number in numbers.items() if number]

@@ -25,7 +25,7 @@ from crawler.errors import DatabaseBusyError
 from crawler.rule_tables import read_rules
 from crawler.storage.copying.postgres_crawl import SETTINGS, PostgresCrawl, copied_numbers
 from crawler.storage.copying.sqlite_crawl import SqliteCrawl
-from crawler.storage.copying.steps import Copied, Tell, copy_tables, verify
+from crawler.storage.copying.steps import WAITING_SEEDS, Copied, Tell, copy_tables, verify
 from crawler.storage.copying.tables import CHANGES, FETCHES, PAGES
 from crawler.storage.postgres.connection import connect, explained, shown
 from crawler.storage.postgres.database import checked
@@ -260,7 +260,7 @@ async def _read(source: PostgresCrawl, target: SqliteCrawl) -> list[tuple[str, i
 async def _left_out(connection: _Connection) -> Sequence[str]:
     """What only PostgreSQL has a place for, in words."""
     number = await connection.fetchval(_NOTES)
-    return [f"the seeds that `crawler add` left for the next run (calls: {number:,}); add them again"] if number else []
+    return [WAITING_SEEDS.format(f"{number:,}")] if number else []
 
 
 async def _pruned(source: PostgresCrawl, target: SqliteCrawl) -> int | None:
