@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(*, frozen: bool = False, eq: bool = True, **options: Any) -> Callable[[type], type]:
-        """`dataclasses.dataclass`, hashable where a frozen one would be."""
+        """As `dataclasses.dataclass`, but a frozen class is not frozen at run time; it has a hash all the same."""
 
         def made(cls: type) -> type:
             record = dataclasses.dataclass(eq=False, repr=False, **options)(cls)
@@ -35,7 +35,7 @@ else:
 
 
 def _compare_fields(record: Any) -> None:
-    """Records of this class are equal, and have the same hash, where their fields are equal."""
+    """Compare and hash the records of this class by their fields."""
     values = attrgetter(*(one.name for one in dataclasses.fields(record) if one.compare))
 
     def equal(self: object, other: object) -> Any:

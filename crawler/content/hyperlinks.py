@@ -86,7 +86,7 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str, grou
 
 
 def grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
-    """Group the elements that link to something by the URL that they link to."""
+    """Group the linking elements by the URL that they lead to."""
     places, place_of = hrefs.places, hrefs.place_of
     found = anchors, rels, nofollows, details, _unnamed, nameless = Grouped([], [], [], [], [], {})
     for position, element in enumerate(elements):
@@ -210,7 +210,7 @@ def _without_fragment(whole: str) -> str:
 
 
 def _named(detail: _Detail, anchors: Sequence[str] | None) -> _Detail:
-    """The detail with a text. `anchors`: it has that of its link."""
+    """The detail with its text in place of the caption. `anchors`: the text is that of its link, which stands there."""
     place, position, caption, fragment = detail
     text = caption_text(caption) if anchors is None else anchors[place]
     return place, position, text or caption_name(caption), fragment

@@ -118,7 +118,7 @@ class Attempt:
         return time.perf_counter() - self._started - self.throttled_s
 
     def wait_s(self) -> float:
-        """How long it has to wait until it may be sent: others may have been asked for while it was connecting."""
+        """Seconds until the request may be sent: others may have used the host's turn while this one was connecting."""
         return 0.0 if self.sending_in_s is None else self.sending_in_s()
 
     async def throttle(self, wait_s: float) -> None:

@@ -89,7 +89,7 @@ class Deadline:
         self._struck = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task(self._deadlines.loop)  # without the loop, Python asks the kernel for its process
+        task = asyncio.current_task(self._deadlines.loop)  # without the loop, Python makes a system call
         if task is None:
             raise RuntimeError("a deadline needs a task")
         self._task, self._cancelling = task, task.cancelling()

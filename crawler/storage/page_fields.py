@@ -79,7 +79,7 @@ class EncodedFields:
 
 
 def encode_fields(page: Page) -> EncodedFields:
-    """Encode the fields of a page that has all of them decoded."""
+    """Encode these fields of a page that holds them as Python values."""
     texts = {name: json_bytes(getattr(page, name)) for name in _STORED_AS_ENCODED}
     texts["link_details"] = _template(page.link_details)  # the last one
     return EncodedFields(texts, [detail.link for detail in page.link_details])

@@ -1,4 +1,4 @@
-"""What every store derives from a result in the same way."""
+"""What both stores work out from a result."""
 
 from __future__ import annotations
 
