@@ -20,6 +20,29 @@ _RECENT_S = 10.0
 _REPICK_S = 2.0  # the busiest hosts are picked again at most this often: rows that keep moving cannot be read
 
 
+class OriginView(Protocol):
+    """What the screen asks of a host's origin; see `frontier.origins.OriginState`."""
+
+    @property
+    def name(self) -> str:
+        """Scheme, host and port."""
+
+    @property
+    def paused_until(self) -> float:
+        """No request may start before (monotonic seconds)."""
+
+
+class Claims(Sized, Protocol):
+    """URLs in memory that may be lent, by origin; see `frontier.origins.Turns`."""
+
+    @property
+    def available(self) -> int:
+        """How many of them are of origins that do not pause."""
+
+    def origins(self) -> Iterable[OriginView]:
+        """All that are known."""
+
+
 class HostView(Protocol):
     """What the screen asks of a host; see `frontier.hosts.HostState`, which explains each."""
 
@@ -32,7 +55,7 @@ class HostView(Protocol):
         """Monotonic seconds."""
 
     @property
-    def claims(self) -> Sized:
+    def claims(self) -> Claims:
         """URLs in memory that may be lent."""
 
     @property
@@ -58,10 +81,6 @@ class HostView(Protocol):
     @property
     def slowed_s(self) -> float | None:
         """Seconds between two requests to which it was slowed; None: it was not."""
-
-    @property
-    def next_pause_end(self) -> float | None:
-        """When the first of its origins that pause may be asked again (monotonic seconds); None: none does."""
 
     @property
     def reached_limit(self) -> str | None:

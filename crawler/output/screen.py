@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from urllib.parse import urlsplit
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
@@ -17,7 +18,7 @@ from rich.text import Text
 
 from crawler.counters import Counters
 from crawler.output.figures import amount, counted, lookups, rate, size, span, stopwatch
-from crawler.output.meter import SHOWN_HOSTS, HostView, Reading, queued
+from crawler.output.meter import SHOWN_HOSTS, HostView, OriginView, Reading, queued
 from crawler.output.safe_text import printable
 
 _CLASS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
@@ -79,7 +80,7 @@ class Screen:
         table.add_column("\nrequests", justify="right", no_wrap=True)
         if width >= _NARROW:
             table.add_column("\npending", justify="right", no_wrap=True)
-        table.add_column("\nstate", no_wrap=True, overflow="ellipsis", min_width=14)
+        table.add_column("\nstate", min_width=14)  # the only one that may wrap is the first one that is made smaller
         for host in reading.busiest:
             pending = [amount(queued(host)) + ("+" if host.more else " ")] if width >= _NARROW else []
             table.add_row(Text(printable(host.name)), amount(host.requests), *pending, host_state(host, reading.now))
@@ -99,8 +100,15 @@ class Screen:
 
 def host_state(host: HostView, now: float) -> Text:
     """What the host is doing or waiting for, in words; `now` is monotonic seconds."""
-    words, style = _state(host, now)
-    text = Text(words, style=style)
+    what, until = _paused(host, now)
+    pause = f"{what} paused, {span(until - now)}".lstrip() if until > now else ""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if pause and not what and not (host.lent and not host.backing_off):
+        text.append(pause, style="yellow")
+    else:
+        text.append(*_state(host, now, pauses=bool(pause)))
+        if pause:
+            text.append(f", {pause}" if text else pause, style="yellow")
     if host.slow:
         text.append(", slow", style="yellow")
     if host.slowed_s is not None:
@@ -108,22 +116,34 @@ def host_state(host: HostView, now: float) -> Text:
     return text
 
 
-def _state(host: HostView, now: float) -> tuple[str, str]:
+def _state(host: HostView, now: float, *, pauses: bool) -> tuple[str, str]:
+    """Beside a pause of some of its origins, nothing if the others have nothing to do."""
     wait_s = host.ready_at - now
-    if host.backing_off and wait_s > 0:
-        return f"paused, {span(wait_s)}", "yellow"
-    pause_ends = host.next_pause_end
-    if pause_ends is not None and pause_ends > now and not host.lent:
-        return f"paused, {span(pause_ends - now)}", "yellow"
     if host.waiting:
         return "waiting for robots.txt", "cyan"
     if host.lent:
         return "fetching" if host.lent == 1 else f"fetching {host.lent}", "green"
     if host.reached_limit:
         return f"{host.reached_limit} limit reached", "dim"
-    if host.claims:
+    if host.claims.available if pauses else host.claims:
         return (f"next in {span(max(0.1, wait_s))}", "dim") if wait_s > 0 else ("ready", "")
-    return "idle", "dim"
+    return "" if pauses else "idle", "dim"
+
+
+def _paused(host: HostView, now: float) -> tuple[str, float]:
+    """Which of its origins pause ('https', 'port 8080'; nothing for the whole host), and until when the first does."""
+    if host.backing_off and host.ready_at > now:
+        return "", host.ready_at
+    origins = list(host.claims.origins())
+    paused = [one for one in origins if one.paused_until > now]
+    names = map(_short, paused) if len(paused) < len(origins) else ()
+    return ", ".join(names), min((one.paused_until for one in paused), default=now)
+
+
+def _short(origin: OriginView) -> str:
+    """'https' or 'port 8080': it stands beside its host."""
+    parts = urlsplit(origin.name)
+    return parts.scheme if parts.port is None else f"port {parts.port}"
 
 
 def responses(by_status: Mapping[int, int], by_failure: Mapping[str, int]) -> Text:

@@ -27,7 +27,7 @@ from crawler.output.meter import Meter
 from crawler.output.observer import Observer
 from crawler.output.progress import LiveView, OneLine, PlainLines, Quiet, observer_for, progress_line
 from crawler.output.screen import Screen
-from crawler.policy.pace import SLOW_AFTER_S
+from crawler.policy.pace import SLOW_AFTER_S, HostPace
 from crawler.records import Blame, Claim, Closure
 
 DB = Path("crawl.db")
@@ -176,6 +176,28 @@ def test_a_host_that_backs_off_says_for_how_long(bench: Bench) -> None:
     assert bench.line_of("tired.test").endswith("paused, 5 min")
 
 
+def test_where_one_origin_of_a_host_pauses_it_is_named_and_the_others_are_not_called_paused(bench: Bench) -> None:
+    host = bench.host("shop.test", claims=1)
+    other = Claim(
+        url_id=9, url="https://shop.test:8443/", host_id=host.host_id, host="shop.test", origin="https://shop.test:8443"
+    )
+    bench.workbench.offer(host, [other])
+    busy = host.claims.origin(other.origin)
+    bench.workbench.pause(host, busy, bench.now, bench.now + 300, "http 503")
+    assert bench.line_of("shop.test").endswith(" ready, port 8443 paused, 5 min")
+
+    claim = bench.take()
+    assert claim.origin == "http://shop.test"
+    assert bench.line_of("shop.test").endswith(" fetching, port 8443 paused, 5 min")
+
+    bench.workbench.sent(claim, bench.now)
+    bench.workbench.take_back(claim, bench.now)
+    assert bench.line_of("shop.test").endswith(" port 8443 paused, 5 min"), "the other one has nothing to do"
+
+    bench.workbench.pause(host, host.claims.origin(claim.origin), bench.now, bench.now + 20, "http 503")
+    assert bench.line_of("shop.test").endswith("   paused, 20 s"), "all of it, until the first of them may be asked"
+
+
 def test_a_slow_host_is_marked(bench: Bench) -> None:
     bench.host("slow.test", claims=2)
     claim = bench.take()
@@ -184,6 +206,15 @@ def test_a_slow_host_is_marked(bench: Bench) -> None:
     bench.workbench.lend(bench.now)
 
     assert bench.line_of("slow.test").endswith("fetching, slow")
+
+
+def test_a_long_state_is_cut_and_leaves_the_other_columns_whole(bench: Bench) -> None:
+    host = bench.host("some-shop.example.test", claims=1)
+    host.pace, host.slow = HostPace(delay_s=1.6), True
+    bench.workbench.pause(host, host.claims.origin("https://some-shop.example.test"), bench.now, bench.now + 300, "")
+
+    assert bench.line_of("some-shop.example.test").endswith("          0         1   ready, https paused, 5 min, sl…")
+    assert "host                     requests   pending   state" in bench.screen()
 
 
 def test_the_busiest_hosts_are_shown_and_counted(bench: Bench) -> None:
