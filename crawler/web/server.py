@@ -36,6 +36,8 @@ from crawler.statically_frozen import dataclass
 from crawler.storage.location import database_at
 from crawler.web.access import REPORT, SANDBOX, Access
 from crawler.web.comparing import compared
+from crawler.web.parameters import given, knowing, number, switch
+from crawler.web.parameters import host as host_of
 from crawler.web.rendering import cell, render
 
 _ROWS = (100, 1_000)  # of a view: at first, and at the most
@@ -58,17 +60,17 @@ def application(db: Path, access: Access) -> web.Application:
     pages = Pages(db)
     app.add_routes(
         [
-            web.get("/", pages.overview),
-            web.get("/live", pages.live),
-            web.get("/search", pages.search),
-            web.get("/page", pages.page),
-            web.get("/body", pages.body),
-            web.get("/markdown", pages.markdown),
-            web.get("/compare", pages.compare),
-            web.get("/views", pages.views),
-            web.get("/views/{name}", pages.view),
-            web.get("/report", pages.report),
-            web.get("/assets/{name}", _asset),
+            knowing("/", pages.overview),
+            knowing("/live", pages.live),
+            knowing("/search", pages.search, "q", "host", "lang", "limit"),
+            knowing("/page", pages.page, "url", "version"),
+            knowing("/body", pages.body, "url", "version"),
+            knowing("/markdown", pages.markdown, "url", "version"),
+            knowing("/compare", pages.compare, "url", "from", "to"),
+            knowing("/views", pages.views),
+            knowing("/views/{name}", pages.view, "host", "url", "sort", "limit", "all"),
+            knowing("/report", pages.report),
+            knowing("/assets/{name}", _asset),
         ]
     )
     return app
@@ -91,8 +93,8 @@ class Pages:
 
     async def search(self, request: web.Request) -> web.Response:
         """Pages by their words."""
-        query, host, language = (_given(request, name) for name in ("q", "host", "lang"))
-        found, limit = None, _number(request, "limit", *_HITS)
+        query, language, host = given(request, "q"), given(request, "lang"), host_of(request)
+        found, limit = None, number(request, "limit", _HITS[1]) or _HITS[0]
         if query is not None:
             async with open_crawl(self._db) as archive:
                 found = await archive.search(query, host=host, language=language, limit=limit, update_s=5.0)
@@ -110,7 +112,7 @@ class Pages:
 
     async def page(self, request: web.Request) -> web.Response:
         """All that is known of a URL, and why."""
-        text = _given(request, "url") or ""
+        text, version = given(request, "url") or "", number(request, "version")
         async with open_crawl(self._db) as archive:
             url = await archive.find(text)
             if url is None:
@@ -118,7 +120,6 @@ class Pages:
                 return render(
                     "unknown.html", http_status=404, title="Never seen", why=why, answer=answer(why), near=near
                 )
-            version = _number(request, "version", 0, 1 << 31) or None
             details = await archive.details(url, version=version, max_links_to=_LINKS)
             why = await archive.why(url)
         if details is None:
@@ -127,8 +128,9 @@ class Pages:
 
     async def body(self, request: web.Request) -> web.Response:
         """A page as it was sent, for a frame in which nothing runs and nothing is loaded."""
+        version = number(request, "version")
         async with open_crawl(self._db) as archive:
-            url, version = await _known(archive, request), _number(request, "version", 0, 1 << 31) or None
+            url = await _known(archive, request)
             page, body = await archive.page(url, version=version), await archive.body(url, version=version)
         if page is None or body is None or not _is_html(page.content_type):
             return render("error.html", http_status=404, title="No body", message="no HTML body of this page is stored")
@@ -138,8 +140,9 @@ class Pages:
 
     async def markdown(self, request: web.Request) -> web.Response:
         """The main content of a page as Markdown, for a browser that shows it as text."""
+        version = number(request, "version")
         async with open_crawl(self._db) as archive:
-            url, version = await _known(archive, request), _number(request, "version", 0, 1 << 31) or None
+            url = await _known(archive, request)
             page, made = await archive.page(url, version=version), await archive.markdown(url, version=version)
         document = None if page is None or made is None else markdown_document(page, made)
         if document is None:
@@ -151,17 +154,18 @@ class Pages:
 
     async def compare(self, request: web.Request) -> web.Response:
         """What differs between two versions of a page."""
+        older, newer = number(request, "from"), number(request, "to")
         async with open_crawl(self._db) as archive:
             url = await _known(archive, request)
             versions = await archive.history(url)
             last = len(versions)
-            numbers = [_number(request, name, default, 1 << 31) for name, default in (("from", last - 1), ("to", last))]
-            found = [await archive.page(url, version=max(1, number)) for number in numbers]
+            numbers = [older or max(1, last - 1), newer or max(1, last)]
+            found = [await archive.page(url, version=one) for one in numbers]
         old, new = found
         if old is None or new is None:
             raise UsageError(f"there are versions 1 to {last} of {url}" if last else f"no version of {url} is stored")
         lines, cut = await asyncio.to_thread(compared, old, new)
-        seen = [versions[max(1, number) - 1] for number in numbers]
+        seen = [versions[one - 1] for one in numbers]
         return render(
             "compare.html", title="Differences", url=url, numbers=numbers, seen=seen, lines=lines, cut=cut, last=last
         )
@@ -173,10 +177,10 @@ class Pages:
     async def view(self, request: web.Request) -> web.Response:
         """The rows of a view, sorted and chosen."""
         listing = listing_of(request.match_info["name"])
-        host, glob, sort = (_given(request, name) for name in ("host", "url", "sort"))
-        all_columns = "all" in request.query
+        host, glob, sort = host_of(request), given(request, "url"), given(request, "sort")
+        all_columns = switch(request, "all")
         names = tuple(listing.view.columns) if all_columns else listing.shown
-        limit = _number(request, "limit", *_ROWS)
+        limit = number(request, "limit", _ROWS[1]) or _ROWS[0]
         question = Question(
             listing=listing, columns=names, urls=UrlFilter(host=host, glob=glob), sort=sort, limit=limit + 1
         )
@@ -291,7 +295,7 @@ def _is_html(content_type: str | None) -> bool:
 
 
 async def _known(archive: Archive, request: web.Request) -> str:
-    text = _given(request, "url") or ""
+    text = given(request, "url") or ""
     url = await archive.find(text)
     if url is None:
         raise UsageError(f"{text} was never seen")
@@ -303,20 +307,6 @@ def _command(listing: Listing, db: Path, host: str | None, glob: str | None, sor
     options = (("--host", host), ("--url", glob), ("--sort", sort))
     given = [part for option, value in options if value is not None for part in (option, value)]
     return ["crawler", "list", listing.name.replace("_", "-"), *given, "--db", str(db)]
-
-
-def _given(request: web.Request, name: str) -> str | None:
-    """A parameter; None where it is missing or empty."""
-    return request.query.get(name, "").strip() or None
-
-
-def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    given = _given(request, name)
-    if given is None:
-        return default
-    if not (given.isascii() and given.isdigit() and int(given) <= most):
-        raise UsageError(f"{name} is a number of at most {most}")
-    return int(given)
 
 
 async def _asset(request: web.Request) -> web.Response:
