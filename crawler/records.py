@@ -553,6 +553,19 @@ class EarlierBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedFeeds:
+    """The feeds that a stored version names, and whether it asks that its links be not followed."""
+
+    urls: tuple[str, ...] = ()
+    nofollow: bool = False
+
+    @classmethod
+    def of(cls, alternates: Iterable[Alternate], *, nofollow: bool) -> NamedFeeds:
+        """Those among the other forms of a page that it names."""
+        return cls(urls=tuple(one.url for one in alternates if one.kind == FEED), nofollow=nofollow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page(PartlyDecoded):
     """What the reader made of a document. Text holds no NULs and no lone surrogates.
 

@@ -27,6 +27,7 @@ from crawler.storage.interface import Store
 from crawler.urls import host_of, origin_of
 from crawler.user_agent import agent_name
 
+_FEEDS_SINCE = "feeds_since"
 _NO_CODE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -69,6 +70,7 @@ class Start:
         pages_before = await self._record(options)
         if rules := self._config.all_rules:
             tell_unread(await self._store.use_rules(rules), self._notify)
+        self._follow_feeds(options)
         started_at, before = await self._store.run_times()
         again = rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
         widened = await self._frontier.open(seeds, pages_before, again, started_at)
@@ -84,6 +86,7 @@ class Start:
         check_secrets(self._options(seeds, run, code), run, self._config)
         if rules := self._config.all_rules:
             await self._store.use_rules(rules)
+        self._follow_feeds(run)
         started_at, before = await self._store.run_times()
         again = rhythm(self._config.recrawl, started_at=started_at, before=before, now=self._clock.wall())
         await self._frontier.take_part(again)
@@ -94,7 +97,8 @@ class Start:
     ) -> dict[str, Any]:
         """What is stored of the options: of secrets, only that there were some, and for whom; of code, what it is.
 
-        `decided`: all that earlier options and hooks excluded was judged by these.
+        `decided`: all that earlier options and hooks excluded was judged by these. `feeds_since`: pages' feeds are
+        followed since then, in each run (Unix seconds); missing: they are not.
         """
         options = {**self._config.storable(), **code}
         options["credentials"] = sorted({origin_of(seed.url) for seed in seeds if seed.credentials})
@@ -105,7 +109,13 @@ class Start:
             and scope_rules(earlier) == scope_rules(options)
             and earlier.get(HOOKS) == options.get(HOOKS)
         )
+        if self._config.scope.feeds:
+            options[_FEEDS_SINCE] = (earlier or {}).get(_FEEDS_SINCE) or self._clock.wall()
         return options
+
+    def _follow_feeds(self, options: Mapping[str, Any]) -> None:
+        if (since := options.get(_FEEDS_SINCE)) is not None:
+            self._frontier.follow_feeds(since)
 
     async def _will_fetch_earlier_urls(self) -> bool:
         return self._config.recrawl.max_age_s is not None or bool((await self._store.counts())["pending"])

@@ -14,12 +14,12 @@ from crawler.frontier.bounds import Bounds
 from crawler.policy.outcome import NO_SITEMAP
 from crawler.policy.scope import Scope
 from crawler.records import (
-    FEED,
     Claim,
     ExclusionReason,
     FoundBy,
     Listed,
     Listing,
+    NamedFeeds,
     Page,
     Reason,
     SeedMark,
@@ -201,13 +201,15 @@ class Admission:
 
     def feeds(self, page: Page, claim: Claim) -> list[Target]:
         """The feeds that the page names, if `--feeds` is set and its links may be followed."""
-        if not self._config.feeds or (page.nofollow and not self._config.follow_nofollow):
+        if not self._config.feeds:
             return []
-        return [
-            self.new_target(one.url, depth=claim.depth, kind=UrlKind.FEED, found_by=FoundBy.LINK)
-            for one in page.alternates
-            if one.kind == FEED
-        ]
+        return self.named_feeds(NamedFeeds.of(page.alternates, nofollow=page.nofollow), claim)
+
+    def named_feeds(self, named: NamedFeeds, claim: Claim) -> list[Target]:
+        """The feeds that a page names, if its links may be followed."""
+        if named.nofollow and not self._config.follow_nofollow:
+            return []
+        return [self.new_target(url, depth=claim.depth, kind=UrlKind.FEED, found_by=FoundBy.LINK) for url in named.urls]
 
     def sitemaps(self, urls: tuple[str, ...]) -> Iterator[Target]:
         """The sitemaps that a robots.txt names. Those that may not enter yet are kept for a run with other options."""

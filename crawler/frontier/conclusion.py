@@ -40,6 +40,7 @@ from crawler.records import (
     Visit,
 )
 from crawler.seeds import http_twin
+from crawler.storage.interface import DueReads
 from crawler.urls import scheme_of
 
 _LISTED_AT_ONCE = 4_000  # URLs, in one transaction
@@ -50,6 +51,7 @@ class Conclusion:
 
     def __init__(
         self,
+        store: DueReads,
         admission: Admission,
         returning: Returning,
         robots: RobotsConclusion,
@@ -58,6 +60,7 @@ class Conclusion:
         counters: Counters,
         notify: Callable[[str], None],
     ) -> None:
+        self._store = store
         self._admission = admission
         self._returning = returning
         self._robots = robots
@@ -66,6 +69,7 @@ class Conclusion:
         self._counters = counters
         self._notify = notify
         self._readers_told = False
+        self.feeds_since: float | None = None  # since when pages' feeds are followed (Unix seconds); None: they are not
 
     async def of(self, visit: Visit, listed: Sequence[Listed] = ()) -> list[Result]:
         """All that is to be stored, now that this visit is over; `listed` is what its sitemap or feed names, judged.
@@ -74,7 +78,8 @@ class Conclusion:
         read again.
         """
         if is_unchanged(visit.attempt, conditional=visit.conditional):
-            return [self._returning.take_back_unchanged(visit)]
+            feeds = () if self.feeds_since is None else await self._feeds_unread(visit.claim, self.feeds_since)
+            return [self._returning.take_back_unchanged(visit, feeds)]
         if visit.claim.kind is UrlKind.ROBOTS:
             return await self._robots.of(visit, _should_fall_back, self._give_up)
         if visit.claim.kind is UrlKind.CHECK:
@@ -83,6 +88,14 @@ class Conclusion:
         if visit.listing is None:
             return [result]
         return _in_parts(self._told(result, visit.listing), visit.listing, listed)
+
+    async def _feeds_unread(self, claim: Claim, since: float) -> tuple[Target, ...]:
+        """The feeds that the stored page names, where no visit since they are followed has looked for them."""
+        previous = claim.previous
+        if previous is None or previous.content_hash is None or previous.fetched_at >= since:
+            return ()
+        named = self._admission.named_feeds(await self._store.named_feeds(claim), claim)
+        return tuple([await self._admission.hooked(target, claim.url) for target in named])
 
     def _of_veto(self, visit: Visit, veto: Reason) -> Result:
         """A hook let no request be made."""

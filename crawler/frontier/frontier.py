@@ -104,7 +104,7 @@ class Frontier:
         robots = RobotsConclusion(parts, self._workbench, self._admission, self._returning, clock, notify)
         self._checks = Checks(self._returning, counters, config.run.max_wait_s)
         self._conclusion = Conclusion(
-            self._admission, self._returning, robots, failed_visits, self._checks, counters, notify
+            store, self._admission, self._returning, robots, failed_visits, self._checks, counters, notify
         )
         self.writer = Writer(store, clock.wall, self._committed)
         self._idle: deque[asyncio.Future[Claim]] = deque()  # the workers that have nothing to do, in order
@@ -281,6 +281,10 @@ class Frontier:
         self._checks_before = again_before(self._config.recrawl, started_at)
         self._keep_pace(rhythm)
         return await self.seeding.open(seeds)
+
+    def follow_feeds(self, since: float) -> None:
+        """Pages' feeds are followed since then (Unix seconds): what was visited before is not done with."""
+        self._conclusion.feeds_since = since
 
     async def take_part(self, rhythm: Rhythm) -> None:
         """Work on a run that another process has begun, and that keeps this `rhythm`."""

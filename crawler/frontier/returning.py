@@ -151,7 +151,7 @@ class Returning:
             requests=loan.requests,
         )
 
-    def take_back_unchanged(self, visit: Visit) -> Result:
+    def take_back_unchanged(self, visit: Visit, targets: tuple[Target, ...] = ()) -> Result:
         """The same where the document is the one that is stored: each night, this is what most visits bring, so that
         nothing is looked for that is not there.
         """
@@ -165,6 +165,7 @@ class Returning:
             claim=claim,
             verdict=FETCHED,
             attempt=visit.attempt,
+            targets=targets,
             revisit=revisit,
             place=place,
             host_failures=max(host.failures, loan.origin.failures),

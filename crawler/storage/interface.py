@@ -38,6 +38,7 @@ from crawler.records import (
     FailingUrls,
     Horizon,
     HostRecord,
+    NamedFeeds,
     Place,
     Result,
     RobotsCopy,
@@ -308,6 +309,9 @@ class DueReads(DueQueue, Protocol):
 
     async def stored_body(self, claim: Claim) -> EarlierBody | None:
         """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
+
+    async def named_feeds(self, claim: Claim) -> NamedFeeds:
+        """The feeds that the URL's newest version names."""
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host, robots.txt aside, has been answered since that moment and does not fail now."""

@@ -21,6 +21,7 @@ from crawler.records import (
     Difference,
     Link,
     LinkDetail,
+    NamedFeeds,
     Page,
     Resource,
     Response,
@@ -140,6 +141,14 @@ def _details(encoded: EncodedFields, target_ids: Sequence[int | None]) -> str:
     return as_json(
         [(number, *detail[1:]) for number, detail in zip(numbers, details, strict=True) if number is not None]
     )
+
+
+def named_feeds(rows: Sequence[Any]) -> NamedFeeds:
+    """From the row of a version, if there is one: its alternates and whether it asks that its links be not followed."""
+    if not rows or rows[0][0] is None:
+        return NamedFeeds()
+    alternates, nofollow = rows[0]
+    return NamedFeeds.of(_AS_JSON["alternates"](orjson.loads(alternates)), nofollow=bool(nofollow))
 
 
 def page_of(url: str, links: Mapping[int, Link], values: Mapping[str, Any], **of_delivery: Any) -> Page:

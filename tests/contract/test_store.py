@@ -14,6 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from crawler.bodies import body_hash, decompress
 from crawler.frontier.conclusion import postponed
 from crawler.records import (
+    FEED,
+    HREFLANG,
+    Alternate,
     Blame,
     ChangeRate,
     Claim,
@@ -25,6 +28,7 @@ from crawler.records import (
     FailureKind,
     Horizon,
     Link,
+    NamedFeeds,
     Page,
     Place,
     PreviousVisit,
@@ -139,6 +143,26 @@ async def test_a_page_that_todays_reader_reads_otherwise_is_stored_anew_beside_o
         await store.commit(sorted(results.values(), key=lambda result: result.claim.url != first), NOW + 9)
     texts = "SELECT u.url, p.title, p.text, p.content_hash FROM pages p JOIN urls u ON u.page_id = p.id ORDER BY u.url"
     assert rows(location, texts) == [(A, "newer", "newer", b"newer"), (B, "newer", "text", b"h")]
+
+
+async def test_the_feeds_that_the_newest_version_names_are_told_and_stored_without_another_version(
+    location: Location,
+) -> None:
+    feed, translation = Alternate(url=B, kind=FEED), Alternate(url=D, kind=HREFLANG, language="de")
+    async with a_store(location, A, C) as store:
+        claims = await claims_of(store)
+        assert await store.named_feeds(claims[A]) == NamedFeeds(), "of no version"
+        page = Page(url=A, title="T", text="text", content_hash=b"h", alternates=(translation, feed), nofollow=True)
+        await store.commit([a_result(claims[A], page=page), a_result(claims[C])], NOW)
+        assert await store.named_feeds(claims[A]) == NamedFeeds(urls=(B,), nofollow=True)
+        assert await store.named_feeds(claims[C]) == NamedFeeds()
+        unchanged = a_result(claims[A], page=None, targets=(a_target(B, kind=UrlKind.FEED),))
+        await store.commit([unchanged], NOW + 9)
+        assert rows(location, "SELECT status, kind, found_on FROM urls WHERE url = ?", B) == [
+            ("pending", "feed", claims[A].url_id)
+        ]
+        await store.commit([a_result(claims[A])], NOW + 9)
+        assert await store.named_feeds(claims[A]) == NamedFeeds()
 
 
 async def test_a_page_without_a_body_has_no_hash(location: Location) -> None:

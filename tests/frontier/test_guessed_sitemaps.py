@@ -203,6 +203,15 @@ def test_nothing_is_guessed_where_it_is_not_wanted(tmp_path: Path, options: dict
     assert MAP not in done.urls()
 
 
+def test_what_was_not_wanted_is_asked_for_by_a_later_run_that_reads_robots_txt_again(tmp_path: Path) -> None:
+    web, site = a_web()
+    site.sitemap("/sitemap.xml", ["/2"])
+    db = tmp_path / "crawl.db"
+    assert MAP not in guessing(web, db, guess_sitemap=False).urls()
+    assert MAP not in again(web, db, 0.9, max_age_s=0.0).urls(), "the copy of robots.txt holds for a day"
+    assert again(web, db, 1.1, max_age_s=0.0).status_of("http://a.test/2") == "fetched"
+
+
 @pytest.mark.parametrize("agent", ["*", "onefile-crawler"])
 def test_what_robots_txt_forbids_is_not_guessed(tmp_path: Path, agent: str) -> None:
     web, site = a_web(text=f"User-agent: {agent}\nDisallow: /sitemap\n")

@@ -285,6 +285,36 @@ def test_a_feed_that_a_page_names_is_recorded_and_followed_with_an_option(media_
     assert rows(db, "SELECT found_by FROM urls WHERE url LIKE '%/in'") == [("feed",)]
 
 
+def test_feeds_of_pages_that_have_not_changed_are_followed_once_the_option_is_given(tmp_path: Path) -> None:
+    """A 304 brings no page: the feeds are those that the stored one names, looked for at its first visit since then."""
+    web, site = a_web(body=LISTINGS["atom"][0], content_type="application/atom+xml")
+    feed = '<link rel="alternate" type="application/atom+xml" href="/listing">'
+    nofollow = '<meta name="robots" content="nofollow"><link rel="alternate" type="application/rss+xml" href="/other">'
+    db = tmp_path / "crawl.db"
+    for path, head in (("/", feed), ("/shy", nofollow), ("/bare", "")):
+        site.page(path, head=head, headers={"ETag": '"1"'})
+    crawled(web, db, *(f"http://a.test{path}" for path in ("/", "/shy", "/bare")))
+    for path in ("/", "/shy", "/bare"):
+        site.answer(path, Answer(status=304, headers={"ETag": '"1"'}))
+    without = crawled(web, db, at=NIGHT + DAY_S, max_age_s=0.0)
+    assert "http://a.test/listing" not in without.urls()
+
+    done = crawled(web, db, at=NIGHT + 2 * DAY_S, max_age_s=0.0, feeds=True)
+
+    assert done.summary.changes["unchanged"] == 3
+    assert done.pages()[-1] == "http://a.test/in"
+    found = "SELECT kind, found_by FROM urls WHERE url = 'http://a.test/listing'"
+    assert rows(db, found) == [("feed", "link")]
+    on = "SELECT p.url FROM urls AS u JOIN urls AS p ON p.id = u.found_on WHERE u.url = 'http://a.test/listing'"
+    assert rows(db, on) == [("http://a.test/",)]
+    assert "http://a.test/other" not in done.urls()
+
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE pages SET alternates = replace(alternates, '/listing', '/third')")
+    again = crawled(web, db, at=NIGHT + 3 * DAY_S, max_age_s=0.0, feeds=True)
+    assert "http://a.test/third" not in again.urls(), "what was looked at is not looked at each night"
+
+
 def test_a_feed_of_a_nofollow_page_or_out_of_scope_is_not_followed(tmp_path: Path) -> None:
     web, site = a_web(body=LISTINGS["atom"][0], content_type="application/atom+xml")
     feed = '<link rel="alternate" type="application/atom+xml" href="{}">'

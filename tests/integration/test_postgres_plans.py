@@ -180,6 +180,7 @@ async def crawl_one_host(store: PostgresStore) -> None:
     horizon = Horizon(started_at=NOW + 9, fetched_before=NOW + 9, revisit_before=NOW + 9)
     for claim in (await store.stale_urls([host_id], 4, horizon))[:1]:
         await store.stored_body(claim)
+        await store.named_feeds(claim)
     await store.answered_since(host_id, NOW)
     await store.places_of([host_id])
     await store.make_due(host_id, NOW, 16)

@@ -10,10 +10,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from crawler.records import Claim, EarlierBody, HostRecord, Place, RobotsCopy
+from crawler.records import Claim, EarlierBody, HostRecord, NamedFeeds, Place, RobotsCopy
 from crawler.storage.columns import CLAIM_COLUMNS, IS_ANSWERED, ORIGIN_COLUMNS, claim, host_record, robots_copy
 from crawler.storage.cursors import next_cursor, place
 from crawler.storage.interface import Batch, Cursor
+from crawler.storage.page_fields import named_feeds
 from crawler.storage.postgres.session import Session, at_most, columns_of_hosts
 from crawler.storage.postgres.transactions import Execute
 from crawler.storage.values import place_of, place_values
@@ -58,6 +59,11 @@ _STORED_BODY = """
 SELECT b.hash, b.zstd, f.content_type FROM urls AS u JOIN pages AS p ON p.part = u.part AND p.id = u.page_id
 JOIN bodies AS b ON b.part = p.part AND b.hash = p.body_hash
 LEFT JOIN fetches AS f ON f.part = p.part AND f.id = p.fetch_id WHERE u.part = $1 AND u.host_id = $2 AND u.id = $3
+"""
+
+_NAMED_FEEDS = """
+SELECT p.alternates, p.nofollow FROM urls AS u JOIN pages AS p ON p.part = u.part AND p.id = u.page_id
+WHERE u.part = $1 AND u.host_id = $2 AND u.id = $3
 """
 
 _ORIGINS = f"SELECT {ORIGIN_COLUMNS} FROM origins WHERE part = ANY($1::int[]) AND host_id = ANY($2::bigint[])"  # noqa: S608
@@ -145,6 +151,11 @@ class DueReads(Session):
         part = self.ownership.part_of(claim.host_id)
         rows = await self._read(_STORED_BODY, part, claim.host_id, claim.url_id)
         return EarlierBody(digest=rows[0][0], zstd=rows[0][1], content_type=rows[0][2]) if rows else None
+
+    async def named_feeds(self, claim: Claim) -> NamedFeeds:
+        """The feeds that the URL's newest version names."""
+        part = self.ownership.part_of(claim.host_id)
+        return named_feeds(await self._read(_NAMED_FEEDS, part, claim.host_id, claim.url_id))
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host but robots.txt has been answered since that moment (Unix seconds)."""

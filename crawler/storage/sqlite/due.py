@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from crawler.records import Claim, EarlierBody, Horizon, HostRecord, Place, RobotsCopy
+from crawler.records import Claim, EarlierBody, Horizon, HostRecord, NamedFeeds, Place, RobotsCopy
 from crawler.storage.columns import CLAIM_COLUMNS, IS_ANSWERED, ORIGIN_COLUMNS, claim, host_record, robots_copy
 from crawler.storage.cursors import next_cursor, place
 from crawler.storage.interface import Batch, Cursor
+from crawler.storage.page_fields import named_feeds
 from crawler.storage.sqlite.columns import HOST_COLUMNS, IS_OF_OTHERS, JsonStatement, prefixes
 from crawler.storage.sqlite.session import Session, at_most
 from crawler.storage.values import as_json, place_of
@@ -86,6 +87,8 @@ _STORED_BODY = """
 SELECT b.hash, b.zstd, f.content_type FROM urls AS u JOIN pages AS p ON p.id = u.page_id
 JOIN bodies AS b ON b.hash = p.body_hash LEFT JOIN fetches AS f ON f.id = p.fetch_id WHERE u.id = ?
 """
+
+_NAMED_FEEDS = "SELECT p.alternates, p.nofollow FROM urls AS u JOIN pages AS p ON p.id = u.page_id WHERE u.id = ?"
 
 _ORIGINS = f"""
 SELECT {ORIGIN_COLUMNS} FROM origins WHERE host_id IN (SELECT value FROM json_each(?))
@@ -174,6 +177,10 @@ class DueReads(Session):
         """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
         rows = await self._read(_STORED_BODY, (claim.url_id,))
         return EarlierBody(digest=rows[0][0], zstd=rows[0][1], content_type=rows[0][2]) if rows else None
+
+    async def named_feeds(self, claim: Claim) -> NamedFeeds:
+        """The feeds that the URL's newest version names."""
+        return named_feeds(await self._read(_NAMED_FEEDS, (claim.url_id,)))
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host but robots.txt has been answered since that moment (Unix seconds)."""
