@@ -15,6 +15,7 @@ import pytest
 from tests.acceptance.conftest import COMMAND, MAX_COMMAND_S, Cli
 from tests.acceptance.test_export import files_of, manifest_of, texts_of
 from tests.benchmarks.million import make
+from tests.postgres.sql import rows
 
 pytestmark = pytest.mark.thorough
 
@@ -106,3 +107,27 @@ def test_partitions_are_completed_by_the_same_command(cli: Cli, db: Path) -> Non
     assert {path.name for path in folder.iterdir() if path.is_file()} == {"_manifest.jsonl"}
     cli.command("export", *arguments[:3], "host", "--columns", "url", "--db", str(db))
     assert not list(folder.glob("*/date=*"))
+
+
+# --- and on the server ------------------------------------------------------------------------------------------------
+
+FOR_HOURS = "url_id <> (SELECT count(*) FROM pg_class a, pg_class b, pg_class c, pg_class d, pg_class e)"
+RUNNING = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND query LIKE '%pg_class e%' AND query NOT LIKE 'EXPLAIN%'
+"""
+
+
+def test_the_server_ends_the_statement_that_a_killed_export_leaves(cli: Cli, db: Path, crawl_database: str) -> None:
+    cli.command("copy", str(db), crawl_database)
+    command = [*COMMAND, "export", "jsonl", str(cli.folder / "x.jsonl"), "--db", crawl_database, "--where", FOR_HOURS]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not rows(crawl_database, f"{RUNNING} AND state = 'active'"):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + MAX_COMMAND_S
+    while rows(crawl_database, RUNNING):
+        assert time.monotonic() < deadline, "it runs on, for nobody"
+        time.sleep(0.5)
