@@ -1,17 +1,21 @@
-"""Two versions of a page, as lines: what it says of itself, its text, and its links, so that both can be compared."""
+"""Two versions of a page, as lines: what it says of itself, its text, its links, and what extraction rules have found,
+so that both can be compared.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import orjson
 
 from crawler.archive.moments import Moment
 from crawler.errors import UsageError
 from crawler.statically_frozen import dataclass
 from crawler.storage.sqlite.database import explained
+from crawler.storage.values import as_json
 
 FIELDS = ("title", "description", "language", "canonical_url", "author", "noindex", "nofollow")
 _VERSION = f"""
@@ -21,11 +25,13 @@ FROM pages AS p JOIN fetches AS f ON f.id = p.fetch_id
 _LINKS = """
 SELECT t.url, l.anchor FROM links AS l JOIN urls AS t ON t.id = l.target_id WHERE l.page_id = ? ORDER BY t.url
 """
+_EXTRACTS = "SELECT rule, n, data FROM extracts WHERE page_id = ? ORDER BY rule, n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """A version of a page: `lines` are its title and metadata, an empty line, its text, another one, and its links.
+    """A version of a page: `lines` are its title and metadata, an empty line, its text, another one, its links, a third
+    one, and what extraction rules have found.
 
     `seen_at` is when that version was fetched first (Unix seconds), by the run `run_id`.
     """
@@ -63,11 +69,23 @@ async def _at(connection: aiosqlite.Connection, url_id: int, moment: Moment) -> 
 async def _revision(connection: aiosqlite.Connection, row: Sequence[Any]) -> Revision:
     page_id, run_id, seen_at, text, *values = row
     links = [(url, anchor) for url, anchor in await connection.execute_fetchall(_LINKS, (page_id,))]
-    return Revision(page_id=page_id, run_id=run_id, seen_at=seen_at, lines=lines_of(values, text, links))
+    found = await connection.execute_fetchall(_EXTRACTS, (page_id,))
+    rows = [(rule, number, orjson.loads(data)) for rule, number, data in found]
+    return Revision(page_id=page_id, run_id=run_id, seen_at=seen_at, lines=lines_of(values, text, links, rows))
 
 
-def lines_of(values: Iterable[Any], text: str, links: Iterable[tuple[str, str]]) -> list[str]:
-    """The lines of a version that has these values of `FIELDS`, and links with their anchors, in their order."""
+def lines_of(
+    values: Iterable[Any],
+    text: str,
+    links: Iterable[tuple[str, str]],
+    rows: Iterable[tuple[str, int, Mapping[str, Any]]],
+) -> list[str]:
+    """The lines of a version that has these values of `FIELDS`, links with their anchors, and rows of extraction rules
+    with their numbers, in their order.
+    """
     said = [f"{name}: {value}" for name, value in zip(FIELDS, values, strict=True) if value]
     named = [f"link: {url}  {anchor}" for url, anchor in links]
-    return [*said, "", *text.splitlines(), *(["", *named] if named else [])]
+    found = [
+        f"{rule}[{number}].{field}: {as_json(value)}" for rule, number, row in rows for field, value in row.items()
+    ]
+    return [*said, "", *text.splitlines(), *(["", *named] if named else []), *(["", *found] if found else [])]

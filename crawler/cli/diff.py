@@ -56,7 +56,8 @@ def diff(
         typer.Option(metavar="AGE", parser=Age(unit="d").parse, help="Since then, such as 7d, instead of a run."),
     ] = None,
     text: Annotated[
-        str | None, typer.Option(metavar="URL", help="Show what changed in this page: metadata, text and links.")
+        str | None,
+        typer.Option(metavar="URL", help="Show what changed in this page: metadata, text, links and extracts."),
     ] = None,
     limit: Annotated[
         int | None,

@@ -25,4 +25,5 @@ def _told(line: str) -> tuple[str, str]:
 
 def _lines(page: Page) -> list[str]:
     values = [getattr(page, name) for name in FIELDS]
-    return lines_of(values, page.text, sorted((link.url, link.anchor) for link in page.links))
+    rows = [(one.rule, number, row) for one in page.extracts for number, row in enumerate(one.rows, start=1)]
+    return lines_of(values, page.text, sorted((link.url, link.anchor) for link in page.links), rows)

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from crawler import open_crawl
+from crawler.archive.revisions import revisions
 from crawler.fakeweb import FakeWeb
+from crawler.output.differences import unified_lines
 from crawler.records import Extract, Page
 from crawler.rule_tables import read_rules
+from crawler.storage.sqlite.database import open_reader
+from crawler.web.comparing import compared
 from tests.frontier.crawls import DAY_S, NIGHT, Crawled, crawled, rows
 
 PRODUCT = {
@@ -134,3 +138,26 @@ def test_a_page_from_the_database_has_what_the_page_of_the_crawl_had(db: Path) -
     assert pages[f"{SHOP}products/2"].extracts == (letters, Extract("product", (), ("price",)))
     assert pages[SHOP].extracts == (Extract("all"),)
     assert pages[f"{SHOP}products/1"].asdict()["extracts"] == {"all": list(letters.rows), "product": [five]}
+
+
+@pytest.mark.parametrize("as_served", [False, True])
+async def test_what_rules_found_on_two_versions_is_compared_beside_the_rest(db: Path, as_served: bool) -> None:
+    """By `crawler diff --text`, and by `crawler serve`."""
+    for number, price in enumerate(("10 €", "12 €")):
+        await asyncio.to_thread(night, shop({1: price}), db, number)
+    url = f"{SHOP}products/1"
+    if as_served:
+        async with open_crawl(db) as archive:
+            old, new = [await archive.page(url, version=version) for version in (1, 2)]
+        assert old is not None
+        assert new is not None
+        lines = [{"added": "+", "removed": "-"}.get(kind, " ") + text for kind, text in compared(old, new)[0]]
+    else:
+        async with open_reader(db) as connection:
+            lines = list(unified_lines(url, *await revisions(db, connection, url, None)))
+    assert [line for line in lines if line.startswith(("+product", "-product", " product"))] == [
+        ' product[1].title: "Product 1"',
+        '-product[1].price: {"amount":10,"currency":"EUR"}',
+        '+product[1].price: {"amount":12,"currency":"EUR"}',
+        ' product[1].tags: ["a","b"]',
+    ]
