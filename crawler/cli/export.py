@@ -296,6 +296,14 @@ def _check_increment(task: _Task, given: str) -> None:
         raise UsageError(f"{given} tells of pages by their URLs; add url to --columns")
 
 
+def _may_go_on(task: _Task) -> bool:
+    try:
+        _check_increment(task, "--since")
+    except UsageError:
+        return False
+    return True
+
+
 async def _export_partitions(db: Location, task: _Task, processes: int) -> None:
     """Raises `UsageError` where there are no partitions, or what is wanted is not one file for each of them."""
     if not isinstance(db, DatabaseUrl):
@@ -359,5 +367,5 @@ def _tell(task: _Task, export: Export, elapsed_s: float) -> None:
     typer.echo(
         f"wrote {_STDOUT if to_stdout else task.target.path}: {done}, in {span(elapsed_s)} ({speed})", err=to_stdout
     )
-    if (task.cursor_file is None and not to_stdout) or export.is_increment:
+    if task.cursor_file is None and (export.is_increment or not to_stdout) and _may_go_on(task):
         typer.echo(f"next: --since {export.reader.cursor}", err=to_stdout)

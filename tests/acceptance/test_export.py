@@ -352,6 +352,29 @@ def test_with_a_cursor_it_tells_what_is_new_and_what_went(cli: Cli, first_night:
     assert [json.loads(line) for line in again] == [last]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "goes_on"),
+    [
+        (("jsonl", "pages.jsonl"), True),
+        (("text", "texts"), True),
+        (("parquet", "parted", "--by", "host"), True),
+        (("jsonl", "pages.jsonl", "--cursor", "cursor"), False),  # which is in that file
+        (("sitemap", "sitemap.xml"), False),
+        (("text", "pages.txt"), False),
+        (("csv", "titles.csv", "--columns", "title"), False),
+        (("parquet", "parted", "--by", "date"), False),
+        (("jsonl", "pages.jsonl", "--run", "1"), False),
+    ],
+)
+def test_a_cursor_is_told_where_it_can_be_given(exports: Exports, arguments: tuple[str, ...], goes_on: bool) -> None:
+    if arguments[0] == "parquet":
+        pytest.importorskip("pyarrow")
+    cursor = exports(*arguments).partition("next: --since ")[2].strip()
+    assert bool(cursor) is goes_on
+    if goes_on:
+        assert ": 0 pages, 0 removed" in exports(*arguments, "--since", cursor)
+
+
 @pytest.mark.sqlite
 def test_what_is_no_longer_chosen_is_filtered(cli: Cli, known: Location) -> None:
     exports = Exports(cli, known)
