@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from crawler.storage.postgres.connection import worker_settings
+from crawler.storage.postgres.ownership import DEFAULT_LEASE_S
 from tests.acceptance.conftest import Cli
 from tests.acceptance.known_web import crawl_known_web
 from tests.postgres import sql
@@ -50,6 +52,18 @@ def test_the_roles_may_do_what_the_page_says(tmp_path: Path, postgres: Server) -
         for role in (owner, reader):
             sql.execute(admin, f"DROP OWNED BY {role}")
             sql.execute(admin, f"DROP ROLE {role}")
+
+
+def test_the_page_has_all_settings_that_pgbouncer_does_not_pass_on() -> None:
+    wanted = {**worker_settings("any", DEFAULT_LEASE_S)}
+    del wanted["application_name"]  # which it does
+    assert wanted.pop("idle_in_transaction_session_timeout") == "15000"
+    (pooler,) = blocks("conf")
+    _setup, roles = blocks("psql")
+    named = re.findall(r"\w+", pooler.partition("ignore_startup_parameters = ")[2])
+    assert named == [*wanted, "idle_in_transaction_session_timeout", "lock_timeout", "default_transaction_read_only"]
+    set_for_roles = dict(re.findall(r"SET (\w+) = '?(\w+)'?;", roles))
+    assert set_for_roles == {**wanted, "idle_in_transaction_session_timeout": "15s"}
 
 
 @pytest.mark.system
