@@ -68,6 +68,9 @@ def test_a_sound_database_is_found_sound(cli: Cli, crawled: None) -> None:
     out = cli.command("verify", "--db", str(cli.db)).out.splitlines()
     checks = CHECKS if isinstance(cli.db, Path) else CHECKS[1:]  # a server looks after its own structures
     assert [line.split()[:2] for line in out[:-1]] == [[name, "sound"] for name in checks]
+    manual = (Path(__file__).parents[2] / "crawler/manual/commands.md").read_text(encoding="utf-8")
+    table = manual.partition("## verify")[2].partition("The exit status")[0]
+    assert [name for name in CHECKS if f"`{name}`" not in table] == []
     assert ("triggers" in out[checks.index("schema")]) == isinstance(cli.db, Path)
     assert out[-1] == f"{cli.db} is sound"
     assert f"{'pages':11} sound      12 versions of pages" in out
