@@ -95,12 +95,21 @@ def test_a_config_refuses_what_works_on_files_only() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["search", "word"], ["report"], ["serve"], ["mcp"], ["diff"], ["crawl", "https://a.test/", "--warc", "warcs"]],
+    [
+        ["search", "word"],
+        ["report"],
+        ["serve"],
+        ["mcp"],
+        ["diff"],
+        ["try", "https://a.test/"],
+        ["crawl", "https://a.test/", "--warc", "warcs"],
+    ],
     ids=lambda command: command[0],
 )
 def test_a_command_that_works_on_files_only_refuses_a_url(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """And the manual's page says so."""
     assert run([*command, "--db", "postgresql://me:geheim@127.0.0.1:1/crawl"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     what = "--warc" if command[0] == "crawl" else f"`crawler {command[0]}`"
@@ -108,6 +117,9 @@ def test_a_command_that_works_on_files_only_refuses_a_url(
         f"crawler: {what} works on a SQLite file only; copy this crawl into one:"
         " crawler copy postgresql://me@127.0.0.1:1/crawl crawl.db"
     )
+    manual = (Path(__file__).parents[2] / "crawler/manual/database.md").read_text(encoding="utf-8")
+    on_files = manual.partition("best_linked` are missing.")[2].partition("work on a file")[0]
+    assert command[0] == "crawl" or f"`{command[0]}`" in on_files
 
 
 def test_a_crawl_file_names_a_database_by_its_url(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
