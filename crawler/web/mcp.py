@@ -52,13 +52,25 @@ _Parameters = ParamSpec("_Parameters")
 def crawl_server(db: Path, version: str) -> MCPServer[Any]:
     """The server of the crawl in `db`; `version` is that of this program."""
     title = f"Crawl in {db.name}"
-    server: MCPServer[Any] = MCPServer(
-        "crawler", title=title, instructions=_INSTRUCTIONS, version=version, log_level="WARNING"
-    )
+    server = _Server("crawler", title=title, instructions=_INSTRUCTIONS, version=version, log_level="WARNING")
     tools = Tools(db)
     for tool in (tools.search, tools.get_page, tools.why, tools.changes, tools.list_views, tools.list_rows, tools.sql):
         server.add_tool(_told(tool), annotations=_HINTS, structured_output=False)
     return server
+
+
+class _Server(MCPServer[Any]):
+    """Refuses an argument that a tool does not take: to pass it over would answer another question."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """See `MCPServer`."""
+        for tool in await self.list_tools():
+            taken = tool.input_schema["properties"]
+            if tool.name == name and (unknown := arguments.keys() - taken):
+                raise ToolError(
+                    f"{name} does not take {', '.join(sorted(unknown))}; it takes {', '.join(taken) or 'nothing'}"
+                )
+        return await super().call_tool(name, arguments, context)
 
 
 class Tools:

@@ -198,3 +198,16 @@ def test_without_a_crawl_it_does_not_start(cli: Cli, tmp_path: Path) -> None:
 def test_it_ends_with_its_input_and_writes_nothing_else(cli: Cli, known: Path) -> None:
     outcome = cli.command("mcp", "--db", str(known))
     assert (outcome.out, outcome.err) == ("", "")
+
+
+async def test_an_argument_that_a_tool_does_not_take_is_refused(known: Path) -> None:
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    from crawler.web.mcp import crawl_server
+
+    server = crawl_server(known, "0")
+    with pytest.raises(ToolError, match=r"^search does not take hosts, lang; it takes query, host, language, limit$"):
+        await server.call_tool("search", {"query": "part", "hosts": "a.test", "lang": "en"})
+    with pytest.raises(ToolError, match=r"^list_views does not take view; it takes nothing$"):
+        await server.call_tool("list_views", {"view": "pages"})
+    assert "matching_pages" in str(await server.call_tool("search", {"query": "part", "host": "example.com"}))
