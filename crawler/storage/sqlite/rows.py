@@ -55,7 +55,7 @@ async def next_id_of(table: str, execute: Execute) -> int:
 
 
 def named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], str, list[Any]]]:
-    """Rows of values by name, which all have the same names: these, a SELECT of VALUES, and its parameters.
+    """Rows of values by name, which all have the same names: these, a SELECT or VALUES, and its parameters.
 
     What is None in each row is no parameter: sqlite3 takes ten times as long to bind it as a number.
     """
@@ -71,9 +71,10 @@ def named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str,
 
 
 def flat_values(flat: list[Any], width: int, row: str | None = None) -> Iterator[tuple[str, list[Any]]]:
-    """Rows of so many parameters, one after the other, as a SELECT of VALUES and these; as many as one may have.
+    """Rows of so many parameters, one after the other, as VALUES and these; as many as one may have.
 
-    So that few statements occur, the last row stands there more than once, and the limit leaves the others of it out.
+    So that few statements occur, those that are left are a SELECT in which the last row stands more than once, and the
+    limit leaves the others of it out. It takes longer: each row is copied once more.
     `row` has a `?` for each parameter of a row, and what is the same in all of them; None: nothing is.
     """
     row = f"({row or ', '.join('?' * width)})"
@@ -81,6 +82,9 @@ def flat_values(flat: list[Any], width: int, row: str | None = None) -> Iterator
     for start in range(0, len(flat), most * width):
         part = flat[start : start + most * width]
         rows = len(part) // width
+        if rows == most:
+            yield f"VALUES {', '.join([row] * most)}", part
+            continue
         count = min(_round(rows), most)
         parameters = [*part, *part[-width:] * (count - rows), rows]
         yield f"SELECT * FROM (VALUES {', '.join([row] * count)}) LIMIT ?", parameters  # noqa: S608 - no text of others
