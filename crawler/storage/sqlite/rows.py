@@ -21,6 +21,8 @@ INSERT_ONCE = f"{INSERT} ON CONFLICT DO NOTHING"  # what may be there already
 # no processor's cache; from about 4,000 on, another statement costs less than a longer one.
 _MAX_PARAMETERS = 4_096
 
+_MAX_HASH_BYTES = 64
+
 # Of parameters that are UTF-8, which sqlite3 would bind as a BLOB: for 8 KB, str takes ten times as long.
 _PLACES = {"text": "CAST(? AS TEXT)"}
 
@@ -61,13 +63,20 @@ def named_values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str,
     """
     if rows:
         columns = tuple(rows[0])
-        by_column = list(zip(*map(itemgetter(*columns), rows), strict=True))
+        by_column = list(map(_quickly_bound, zip(*map(itemgetter(*columns), rows), strict=True)))
         given = [column[0] is not None or column.count(None) < len(column) for column in by_column]
         pairs = zip(columns, given, strict=True)
         row = ", ".join(_PLACES.get(name, "?") if is_given else "NULL" for name, is_given in pairs)
         flat = [*chain.from_iterable(zip(*compress(by_column, given), strict=True))]
         for values, parameters in flat_values(flat, sum(given), row):
             yield columns, values, parameters
+
+
+def _quickly_bound(column: Sequence[Any]) -> Sequence[Any]:
+    """Hashes as bytearrays, bound in 130 ns: for bytes, as for None, sqlite3 looks for an adapter first, in 590."""
+    if not isinstance(column[0], bytes) or len(column[0]) > _MAX_HASH_BYTES:
+        return column
+    return [bytearray(value) if isinstance(value, bytes) else value for value in column]
 
 
 def flat_values(flat: list[Any], width: int, row: str | None = None) -> Iterator[tuple[str, list[Any]]]:
