@@ -5,8 +5,8 @@ Content-Type and the body. An answer is a header, then JSON (the fields of a `Pa
 entries, or null; what extraction rules have found comes behind a page's fields, so that without rules nothing does) and
 the body compressed with zstd, which is empty where it is not kept. The header also says by how much the process has
 grown. Links and entries are columns, which makes a message small and quickly decoded: one event loop decodes those of
-all processes. So what a crawl does not decide by follows a page's JSON as it is to be stored, and is decoded only for a
-program that looks at it; last comes the text.
+all processes. So what a crawl does not decide by follows a page's JSON as it is to be stored, and is decoded only for
+whoever looks at it.
 
 Invariant: what decodes to a record was encoded from an equal one. Both ends are the same version of this file.
 """
@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from crawler.parsing.parser import Content, Unread
-from crawler.partly_decoded import EncodedText
 from crawler.records import (
     OF_DELIVERY,
     Extract,
@@ -36,7 +35,7 @@ from crawler.records import (
     UrlKind,
     columns_of,
 )
-from crawler.storage.page_fields import JSON_FIELDS, EncodedFields, encode_fields
+from crawler.storage.page_fields import ENCODED, EncodedFields, encode_fields
 
 READY = b"ready\n"
 _REQUEST = struct.Struct("<BBHHI")  # kind, keep the body, lengths: URL, Content-Type + 1 (0: none), body
@@ -45,7 +44,7 @@ _KINDS = (UrlKind.PAGE, UrlKind.SITEMAP, UrlKind.FEED)
 _ENTRIES_AT_ONCE = 2_000  # in one message: to decode 50,000 would hold up the event loop for 0.2 s
 _MAX_TYPE_LENGTH = 1000
 _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
-_SENT_OTHERWISE = {"url", "links", "extracts", "fields", "text", *_HASHES, *JSON_FIELDS, *OF_DELIVERY}
+_SENT_OTHERWISE = {"url", "links", "extracts", "fields", *_HASHES, *ENCODED, *OF_DELIVERY}
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _SENT_OTHERWISE)
 _page_fields = attrgetter(*_PAGE_FIELDS)
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap", "facts")
@@ -147,8 +146,7 @@ def encode_content(content: Content) -> bytes:
         return orjson.dumps(_columns(content))
     encoded = encode_fields(content)
     columns = orjson.dumps(_page_columns(content, encoded), default=tuple)  # of those with names
-    text = content.encoded.utf8 if isinstance(content.encoded, EncodedText) else content.text.encode()
-    return b"".join([columns, b"\n", *encoded.texts.values(), text])
+    return b"".join([columns, b"\n", *encoded.texts.values()])
 
 
 def decode_content(encoded: bytes, url: str) -> Content:
@@ -201,7 +199,8 @@ def _page(columns: Sequence[Any], encoded: bytes, start: int, url: str) -> Page:
             Extract(rule, tuple(rows), tuple(lacking), cut) for rule, rows, lacking, cut in extracts
         )
     ends = list(accumulate(lengths, initial=start))
-    texts = [encoded[start:end] for start, end in pairwise(ends)]
-    page = Page(url=url, links=Links(*links), text=str(memoryview(encoded)[ends[-1] :], "utf-8"), **found)
-    page.leave_encoded(EncodedFields(dict(zip(JSON_FIELDS, texts, strict=True)), linked))
+    texts = dict(zip(ENCODED, [encoded[start:end] for start, end in pairwise(ends)], strict=True))
+    texts["text"].decode()  # stored as it is: if it were no UTF-8, nobody could read it again
+    page = Page(url=url, links=Links(*links), **found)
+    page.leave_encoded(EncodedFields(texts, linked))
     return page

@@ -1,8 +1,8 @@
 """The columns of a page, the same in every store, and its fields back from them.
 
 What no crawl decides by is JSON there, made once, by the process that reads the page: from there on, nobody decodes it
-unless a program looks at the field (see `partly_decoded`). Invariant: a page that came from a process is stored as one
-that was made here, byte by byte.
+unless a program looks at the field (see `partly_decoded`). The text stays UTF-8 as long. Invariant: a page that came
+from a process is stored as one that was made here, byte by byte.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from crawler.partly_decoded import EncodedText
 from crawler.records import (
     NEVER_STORED,
     OF_DELIVERY,
@@ -27,7 +28,7 @@ from crawler.records import (
     Response,
     Result,
 )
-from crawler.storage.values import as_json, json_bytes
+from crawler.storage.values import as_json, json_bytes, storable
 
 # Of the URL's row; in tables of their own; of the attempt; never.
 _NOT_KEPT = {"url", "links", "extracts", *OF_DELIVERY, *NEVER_STORED}
@@ -45,14 +46,15 @@ _AS_JSON: dict[str, Callable[[Any], Any]] = {
 }
 JSON_FIELDS = tuple(_AS_JSON)  # but for `fields`, which hardly any page has
 _STORED_AS_ENCODED = tuple(name for name in JSON_FIELDS if name != "link_details")
+ENCODED = (*JSON_FIELDS, "text")
 
-_SINGLE = tuple(name for name in PAGE_FIELDS if name not in {*JSON_FIELDS, "fields"})
+_SINGLE = tuple(name for name in PAGE_FIELDS if name not in {*ENCODED, "fields"})
 _FLAGS = {field.name for field in fields(Page) if isinstance(field.default, bool)} - _NOT_KEPT
 _single_fields = attrgetter(*_SINGLE)
 
 
 class EncodedFields:
-    """The fields of a page that are kept as JSON, by name, as UTF-8.
+    """The text of a page, and its fields that are kept as JSON, by name, as UTF-8.
 
     Details of links are a template: where they are stored, they name the row of their target, which is not known
     before. `linked` are the places of their links in `Page.links`, in their order.
@@ -71,6 +73,8 @@ class EncodedFields:
 
     def decode(self, name: str) -> Any:
         """See `partly_decoded.Encoded`."""
+        if name == "text":
+            return self.texts[name].decode()
         text = self.details(self.linked) if name == "link_details" else self.texts[name]
         return _AS_JSON[name](orjson.loads(text))
 
@@ -82,8 +86,21 @@ class EncodedFields:
 def encode_fields(page: Page) -> EncodedFields:
     """Encode these fields of a page that holds them as Python values."""
     texts = {name: json_bytes(getattr(page, name)) for name in _STORED_AS_ENCODED}
-    texts["link_details"] = _template(page.link_details)  # the last one
+    texts["link_details"] = _template(page.link_details)
+    texts["text"] = page.encoded.utf8 if isinstance(page.encoded, EncodedText) else _utf8(page.text)
     return EncodedFields(texts, [detail.link for detail in page.link_details])
+
+
+def text_size(page: Page) -> int:
+    """How long the text is, about: nobody need decode it for that."""
+    return len(page.encoded.texts["text"] if isinstance(page.encoded, EncodedFields) else page.text)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return str(storable(text)).encode()
 
 
 def _template(details: Sequence[LinkDetail]) -> bytes:
@@ -95,7 +112,7 @@ def page_values(result: Result, page: Page, target_ids: Sequence[int | None]) ->
     """A row of `pages`, but for its ids: the fields of `Page`, and what only the whole result says.
 
     `target_ids` are the rows of its link targets; None: it has none. (A link has no place of its own in the database:
-    its details name its target.)
+    its details name its target.) The text is UTF-8, as it came.
     """
     values = _field_values(page, target_ids)
     values["truncated"] = int(isinstance(result.attempt, Response) and result.attempt.truncated)
@@ -126,6 +143,7 @@ def _field_values(page: Page, target_ids: Sequence[int | None]) -> dict[str, Any
     for name in _STORED_AS_ENCODED:
         values[name] = encoded.texts[name].decode()
     values["link_details"] = _details(encoded, target_ids)
+    values["text"] = encoded.texts["text"]
     values["fields"] = as_json(page.fields) if page.fields else None
     return values
 

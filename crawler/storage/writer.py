@@ -13,6 +13,7 @@ from itertools import chain
 from crawler.records import HostRecord, Page, Result
 from crawler.storage.delivery import delivered
 from crawler.storage.interface import Commits, WarcWriter
+from crawler.storage.page_fields import text_size
 
 MAX_BATCH = 256  # results
 MAX_WAIT_S = 0.25  # what a kill can cost: the results of this long, and those that arrive while a commit runs
@@ -163,6 +164,6 @@ class Writer:
 def _weight(result: Result) -> int:
     """About what a visit holds in memory, in bytes."""
     kept = len(result.body.zstd) if result.body is not None else 0
-    text = len(result.page.text) if result.page is not None else 0
+    text = text_size(result.page) if result.page is not None else 0
     raw = sum(exchange.size for exchange in result.exchanges) if result.exchanges else 0
     return raw + kept + text + 400 * (len(result.link_targets) + len(result.targets) + len(result.listed))

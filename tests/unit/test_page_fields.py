@@ -7,7 +7,7 @@ import pytest
 
 from crawler.parsing.wire import decode_content, encode_content
 from crawler.records import Alternate, Claim, Link, LinkDetail, Page, Resource, Result, UrlStatus, Verdict, columns_of
-from crawler.storage.page_fields import JSON_FIELDS, page_values
+from crawler.storage.page_fields import ENCODED, page_values, text_size
 
 URL = "http://a.test/"
 PAGE = Page(
@@ -54,7 +54,7 @@ def test_a_page_from_a_process_is_stored_as_one_that_was_made_here(target_ids: l
     stored = values_of(PAGE, target_ids)
     assert values_of(received(), target_ids) == stored
     assert stored["link_details"] == details
-    assert (stored["text"], stored["headings"]) == (PAGE.text, '[[1,"50 % “more”"],[2,""]]')
+    assert (stored["text"], stored["headings"]) == (PAGE.text.encode(), '[[1,"50 % “more”"],[2,""]]')
 
 
 def test_what_no_database_can_keep_is_replaced() -> None:
@@ -66,9 +66,15 @@ def test_what_no_database_can_keep_is_replaced() -> None:
 def test_what_nobody_looks_at_stays_encoded() -> None:
     page = received()
     values_of(page, [5, 6])
-    assert not any(_is_decoded(page, name) for name in JSON_FIELDS)
-    assert page.headings == PAGE.headings
-    assert [name for name in JSON_FIELDS if _is_decoded(page, name)] == ["headings"]
+    assert text_size(page) == len(PAGE.text.encode())
+    assert not any(_is_decoded(page, name) for name in ENCODED)
+    assert (page.headings, page.text) == (PAGE.headings, PAGE.text)
+    assert [name for name in ENCODED if _is_decoded(page, name)] == ["headings", "text"]
+
+
+def test_a_text_that_nobody_could_read_again_is_nonsense() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        decode_content(encode_content(PAGE).replace("Grüße".encode(), b"Gr\xff\xff\xff\xffe"), URL)
 
 
 def test_whoever_looks_or_copies_finds_everything() -> None:

@@ -67,11 +67,16 @@ async def add_pages(batch: Sequence[Placed], linked: Sequence[TargetIds], execut
     """Store the new versions."""
     rows = [
         {"part": one.part, "id": one.page_id, "host_id": one.host_id, "url_id": one.url_id, "fetch_id": one.fetch_id}
-        | page_values(one.result, one.result.page, ids)
+        | _decoded(page_values(one.result, one.result.page, ids))
         for one, ids in zip(batch, linked, strict=True)
         if one.result.page is not None
     ]
     await insert("pages", rows, execute)
+
+
+def _decoded(values: dict[str, Any]) -> dict[str, Any]:
+    """With the text as characters, which the driver encodes."""
+    return values | {"text": values["text"].decode()} if "text" in values else values
 
 
 async def stored_versions(batch: Sequence[Placed], execute: Execute) -> list[int | None]:
@@ -117,7 +122,7 @@ async def update_pages(
     rows: defaultdict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for one, page_id, ids in zip(batch, stored, linked, strict=True):
         if one.result.reread is not None and page_id is not None:
-            values = updated_values(one.result, one.result.reread, ids)
+            values = _decoded(updated_values(one.result, one.result.reread, ids))
             rows[tuple(values)].append({"part": one.part, "id": page_id} | values)
     for columns, some in rows.items():
         await execute(_update(columns), *([row[name] for row in some] for name in ("part", "id", *columns)))
