@@ -125,6 +125,8 @@ class RequestAllowance:
     def lend(self, host: HostState) -> bool:
         """One request to the host may be sent; False: not now."""
         own = host.requests_left
+        if own is None and self._run is None:
+            return True
         if self.none_ready or (own is not None and not own.ready):
             return False
         self._change(host, -1)
