@@ -73,7 +73,7 @@ class PageAllowance:
         self._change(host, claim, 1)
 
     def _change(self, host: HostState, claim: Claim, change: int) -> None:
-        if claim.kind is not UrlKind.PAGE:
+        if (host.allowance is None and self._left is None) or claim.kind is not UrlKind.PAGE:
             return
         if host.allowance is not None and not host.leaves:
             host.allowance += change
