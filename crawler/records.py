@@ -215,7 +215,7 @@ class SeedMark(IntEnum):
 
     def __bool__(self) -> bool:
         """Whether a seed is or leads there."""
-        return self > SeedMark.NO
+        return self > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,7 +358,7 @@ class Claim:
     @property
     def is_hub(self) -> bool:
         """Whether new pages are found here: it is a seed, or its versions bring new links."""
-        return self.seed > SeedMark.NO or (self.previous is not None and self.previous.new_links >= HUB_NEW_LINKS)
+        return self.seed > 0 or (self.previous is not None and self.previous.new_links >= HUB_NEW_LINKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

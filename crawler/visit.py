@@ -7,7 +7,7 @@ that it saw comes back as one frozen `Visit`; what becomes of the URL and its ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Container
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -24,6 +24,7 @@ from crawler.content.refresh import read_refresh
 from crawler.content.robots_meta import robots_directives
 from crawler.exchange import Exchange
 from crawler.fetching import LISTING_PATIENCE, Fetcher, Terms, Unresolved, any_type, no_type
+from crawler.memory import Share
 from crawler.parsing.parser import Parser
 from crawler.policy.checking import is_believed
 from crawler.policy.outcome import REDIRECTS
@@ -142,8 +143,8 @@ class Visitor:
                 return _unmade(claim, refused)
             headers = {**(asked_with or {}), **added} or None
         look = _FirstLook(claim.kind, self._config.network.timeout_s, self._long_listing, self._own_types)
-        # Until the body has been read: bodies that wait for a parser are bodies.
-        with self._fetcher.share() as share, look:
+        share = self._fetcher.share()
+        try:
             attempt = await self._fetch(
                 claim,
                 claim.url,
@@ -156,6 +157,9 @@ class Visitor:
             if isinstance(attempt, Failure) or not (attempt.read and 200 <= attempt.status_code < 300):
                 return _visit(claim, attempt, conditional=bool(asked_with))
             return await self._read(claim, attempt, look.kind or claim.kind)
+        finally:  # once the body has been read: bodies that wait for a parser are bodies
+            share.give_back()
+            look.give_turn_back()
 
     def _timeout_s(self, claim: Claim) -> float:
         patience_s = self._ledger.patience_s(claim)
@@ -164,22 +168,47 @@ class Visitor:
     def _unresolved(self, claim: Claim, reason: Unresolved) -> Failure:
         return Failure(url=claim.url, kind=FailureKind.DNS, message=reason.message, started_at=self._clock.wall())
 
-    async def _fetch(self, claim: Claim, url: str, **asked: Any) -> Response | Failure:
+    async def _fetch(
+        self,
+        claim: Claim,
+        url: str,
+        *,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        readable: Callable[[str | None], bool] = any_type,
+        look: _FirstLook | None = None,
+        share: Share | None = None,
+        max_bytes: int | None = None,
+        method: str = "GET",
+        as_stranger: bool = False,
+    ) -> Response | Failure:
         """One answer. Servers close the connections that they had kept when they like, also while a request is on its
         way: that is nobody's fault, costs no attempt, and is tried once more at the host's pace (RFC 9112, 9.3.1).
         """
-        asked |= {
-            "on_sent": partial(self._ledger.sent, claim),
-            "sending_in_s": partial(self._ledger.sending_in_s, claim),
-        }
-        if self._is_recorded:
-            asked["record"] = self._exchanges[claim].append
-        attempt = await self._fetcher.fetch(url, **asked)
-        if isinstance(attempt, Failure) and attempt.is_of_kept_connection and await self._turn(claim):
-            attempt = await self._fetcher.fetch(url, fresh=True, **asked)
-        if self._hooks is not None and isinstance(attempt, Response):
-            look = asked.get("look")
-            attempt = await self._hooks.response(claim, attempt, look.kind if look is not None else None)
+        fresh = False
+        while True:
+            attempt = await self._fetcher.fetch(
+                url,
+                timeout_s=timeout_s,
+                headers=headers,
+                readable=readable,
+                look=look,
+                max_bytes=max_bytes,
+                on_sent=partial(self._ledger.sent, claim),
+                sending_in_s=partial(self._ledger.sending_in_s, claim),
+                fresh=fresh,
+                share=share,
+                method=method,
+                as_stranger=as_stranger,
+                record=self._exchanges[claim].append if self._is_recorded else None,
+            )
+            if isinstance(attempt, Response):
+                break
+            if fresh or not attempt.is_of_kept_connection or not await self._turn(claim):
+                return attempt
+            fresh = True
+        if self._hooks is not None:
+            attempt = await self._hooks.response(claim, attempt, None if look is None else look.kind)
         if isinstance(attempt, Response) and not self._config.run.response_headers and claim.kind is not UrlKind.CHECK:
             return replace(attempt, head=())  # of a check, it tells a bot wall, and is not stored
         return attempt
@@ -213,7 +242,8 @@ class Visitor:
         What is tried again has been asked for by HEAD.
         """
         timeout_s = min(self._timeout_s(claim), self._config.check.check_timeout_s)
-        asked = {"timeout_s": timeout_s, "readable": no_type, "as_stranger": self._ledger.is_stranger(claim.url)}
+        is_stranger = self._ledger.is_stranger(claim.url)
+        asked: dict[str, Any] = {"timeout_s": timeout_s, "readable": no_type, "as_stranger": is_stranger}
         if not claim.attempts:
             attempt = await self._fetch(claim, claim.url, method="HEAD", **asked)
             if is_believed(attempt, _redirect_url(attempt)):
@@ -322,10 +352,7 @@ class _FirstLook:
         await self._long_listing.acquire()
         self._has_turn = True
 
-    def __enter__(self) -> None:
-        """The visit begins."""
-
-    def __exit__(self, *_error: object) -> None:
+    def give_turn_back(self) -> None:
         """The visit is over, and whatever it read has been read."""
         if self._has_turn:
             self._has_turn = False
@@ -345,11 +372,12 @@ def _cut_as(listing: Listing, response: Response) -> Listing:
 
 def _visit(claim: Claim, attempt: Response | Failure, **found: Any) -> Visit:
     """What is brought back, without those header values that are of no use; `found` are further fields."""
-    redirect_url = _redirect_url(attempt)
-    if isinstance(attempt, Response) and redirect_url is None and attempt.location is not None:
-        attempt = replace(attempt, location=None)  # it leads nowhere that we can go
-    if isinstance(attempt, Response) and misdated(attempt):
-        attempt = replace(attempt, last_modified=None)
+    redirect_url = None
+    if isinstance(attempt, Response):
+        if attempt.location is not None and (redirect_url := _redirect_url(attempt)) is None:
+            attempt = replace(attempt, location=None)  # it leads nowhere that we can go
+        if misdated(attempt):
+            attempt = replace(attempt, last_modified=None)
     return Visit(claim=claim, attempt=attempt, redirect_url=redirect_url, **found)
 
 

@@ -73,7 +73,7 @@ class PageAllowance:
         self._change(host, claim, 1)
 
     def _change(self, host: HostState, claim: Claim, change: int) -> None:
-        if claim.kind is not UrlKind.PAGE:
+        if (host.allowance is None and self._left is None) or claim.kind is not UrlKind.PAGE:
             return
         if host.allowance is not None and not host.leaves:
             host.allowance += change
@@ -125,6 +125,8 @@ class RequestAllowance:
     def lend(self, host: HostState) -> bool:
         """One request to the host may be sent; False: not now."""
         own = host.requests_left
+        if own is None and self._run is None:
+            return True
         if self.none_ready or (own is not None and not own.ready):
             return False
         self._change(host, -1)

@@ -233,7 +233,8 @@ class Frontier:
     async def _finish(self, visit: Visit, host: HostState) -> None:
         listed = await self._listed(visit.listing, visit.claim) if visit.listing is not None else []
         results = await self._conclusion.of(visit, listed)
-        self.any_tried |= visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
+        if not self.any_tried:
+            self.any_tried = visit.claim.kind is not UrlKind.ROBOTS or results[0].verdict.status not in ANSWERED
         self._supply.note_if_low(host)
         if self._tell is not None:
             self._tell(visit, [result for result in results if not result.is_part])

@@ -11,7 +11,7 @@ from dataclasses import field
 from crawler.frontier.origins import OriginState, Turns
 from crawler.frontier.requests import Requests
 from crawler.policy.habits import Habits
-from crawler.policy.pace import AT_REST, HostPace, slots
+from crawler.policy.pace import AT_REST, HostPace
 from crawler.records import Claim
 from crawler.statically_frozen import dataclass
 
@@ -58,7 +58,7 @@ class HostState:
         claims = self.claims
         several = claims.several
         quick = self.proven or (several and self.answered)
-        if self.lent >= slots(quick=quick, per_host=self.per_host) or self.allowance == 0 or self.must_hear_first:
+        if self.lent >= (self.per_host if quick else 1) or self.allowance == 0 or self.must_hear_first:
             return None
         if self.requests_left is not None and not self.requests_left.ready:
             return None
@@ -132,6 +132,7 @@ class Loan:
     turn_until: float = 0.0  # for so long at most, where the host has a delay
     late: bool = False  # it lost that turn to others, and needs another one before it may be sent
     sent: bool = False
+    noticed: bool = False  # to have been out for so long that its host is slow
     may_send: bool = True  # a request that counts against the limits, and was not sent yet
     requests: int = 0  # that were sent for it
     address: str | None = None  # the one that it is counted on: it was admitted there, or is expected there

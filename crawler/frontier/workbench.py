@@ -19,7 +19,6 @@ their own.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from crawler.frontier.allowance import PageAllowance, Part, RequestAllowance
@@ -62,8 +61,8 @@ class Workbench:
         self._heap: list[tuple[float, int, HostState]] = []
         self._pauses: list[tuple[float, int, HostState, OriginState]] = []  # origins that are parked
         self._sequence = 0
-        self._loans: dict[Claim, Loan] = {}
-        self._recent: OrderedDict[Claim, Loan] = OrderedDict()  # loans not yet old enough to call their host slow
+        self._loans: dict[Claim, Loan] = {}  # the oldest first
+        self._slow_at = 0.0  # before that, no loan is old enough to call its host slow that was not when last looked at
         self._turns: list[tuple[float, int, Loan]] = []  # of hosts with a delay: when what is not sent loses its turn
 
     def __len__(self) -> int:
@@ -174,8 +173,10 @@ class Workbench:
 
     def lend(self, now: float) -> Claim | None:
         """The next claim that may start now; None where there is none."""
-        self._notice_slow(now)
-        self._end_turns(now)
+        if now > self._slow_at:
+            self._notice_slow(now)
+        if self._turns:
+            self._end_turns(now)
         if self._pauses:
             self._end_pauses(now)
         if self.allowance.is_spent or self.requests.none_ready:
@@ -426,8 +427,8 @@ class Workbench:
 
     def _lend_of(self, host: HostState, origin: OriginState, now: float) -> Claim:
         claim = host.claims.take()
-        loan = Loan(host=host, origin=origin, claim=claim, lent_at=now, is_probe=not origin.answered)
-        self._loans[claim] = self._recent[claim] = loan
+        loan = Loan(host, origin, claim, now, not origin.answered)  # with names, Python makes a dict of them first
+        self._loans[claim] = loan
         self._shares.enter(loan)
         self.allowance.lend(host, claim)
         self.requests.lend(host)
@@ -442,13 +443,13 @@ class Workbench:
 
     def _end(self, loan: Loan) -> None:
         del self._loans[loan.claim]
-        self._recent.pop(loan.claim, None)
         self._shares.leave(loan)
         if loan.may_send:
             self.requests.give_back(loan.host)
         loan.host.lent -= 1
         loan.origin.lent -= 1
-        self._leave_turn(loan)
+        if not loan.sent:
+            self._leave_turn(loan)
         loan.host.probes -= loan.is_probe
 
     def _wake(self) -> bool:
@@ -467,12 +468,16 @@ class Workbench:
         heapq.heappush(self._heap, (host.ready_at, self._sequence, host))
 
     def _notice_slow(self, now: float) -> None:
-        """Hosts whose oldest loan has been out for too long are slow from now on, not only once it comes back."""
-        while self._recent:
-            loan = next(iter(self._recent.values()))
-            if now - loan.lent_at <= SLOW_AFTER_S:
+        """Hosts of loans that have been out for too long are slow from now on, not only once they come back."""
+        self._slow_at = now + SLOW_AFTER_S
+        for loan in self._loans.values():
+            if loan.noticed:
+                continue
+            slow_at = loan.lent_at + SLOW_AFTER_S
+            if now <= slow_at:
+                self._slow_at = slow_at
                 return
-            del self._recent[loan.claim]
+            loan.noticed = True
             self._set_slow(loan, slow=True)
 
     def _set_slow(self, loan: Loan, *, slow: bool) -> None:

@@ -133,10 +133,11 @@ def plan(
     promise_s = response.max_age_s
     if previous is not None and previous.promise_s is not None and _breaks_promise(previous, response, changed=changed):
         promise_s = BROKEN
-    interval_s = _interval_when_gone(previous, response) if status is UrlStatus.GONE else interval_s_of(rate, prior)
+    is_gone = status is UrlStatus.GONE
+    interval_s = _interval_when_gone(previous, response) if is_gone else interval_s_of(rate, prior)
     if promise_s is not None and promise_s > interval_s:
         interval_s = min(promise_s, _PROMISE_FACTOR * interval_s)
-    if status is not UrlStatus.GONE and (claim.is_hub or claim.kind in LISTINGS):
+    if not is_gone and (claim.is_hub or claim.kind in LISTINGS):
         interval_s = min(interval_s, DAY_S)
     return Revisit(at=response.started_at + pace.pause_s(interval_s), rate=rate, promise_s=promise_s)
 
@@ -151,7 +152,9 @@ def has_changed(previous: PreviousVisit, status: UrlStatus, *, news: bool) -> bo
     """Whether a visit that ended with `status` found something else than the one before it; `news`: another document,
     where both found one.
     """
-    return news or previous.status not in (status, UrlStatus.PENDING)  # pending: the attempts since brought no answer
+    if previous.status is status:
+        return news
+    return news or previous.status is not UrlStatus.PENDING  # pending: the attempts since brought no answer
 
 
 def retry_later_s(attempts: int, retries: int, pace: Pace) -> float:

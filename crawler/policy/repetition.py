@@ -25,15 +25,15 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import field
 from itertools import islice
 
 from crawler.policy.numbering import is_of_calendar, shape_of
 from crawler.policy.traps import pattern_of, session_of
-from crawler.records import Link, Page
+from crawler.records import Page
 from crawler.statically_frozen import dataclass
-from crawler.urls import host_of
+from crawler.urls import host_of, origin_of
 
 ALIKE_PAGES = 125  # beyond those that make up for new ones
 _WORTH = 9  # pages that one new text makes up for
@@ -114,7 +114,7 @@ class RepetitionDetector:
             place = self._add(host, name)
         self._places.move_to_end((host, name))
         shows_new = place.shows_new(page)
-        leads_to_new = not shows_new and self._leads_to_new(page.links, host, name)
+        leads_to_new = not shows_new and self._leads_to_new(page, host, name)
         may_end = not shows_new and name != ELSEWHERE and place.may_end(page)
         place.count(shows_new=shows_new, leads_to_new=leads_to_new, may_end=may_end)
         if place.score < ALIKE_PAGES or name in self._closed.get(host, ()):
@@ -134,25 +134,26 @@ class RepetitionDetector:
         name = self._name(host, pattern_of(url))
         return name if name in closed else None
 
-    def _leads_to_new(self, links: Sequence[Link], host: str, name: str) -> bool:
+    def _leads_to_new(self, page: Page, host: str, name: str) -> bool:
         """Whether a page of this place links to something elsewhere that the last ones did not."""
         seen = self._links.setdefault((host, name), {})
         self._links.move_to_end((host, name))
         if len(self._links) > _MAX_LINKING_PLACES:
             self._links.popitem(last=False)
         known = len(seen)
-        for link in links[:_MAX_LINKS]:
-            if hash(link.url) not in seen and not link.nofollow and self._tells(link.url, host, name):
+        root = f"{origin_of(page.url)}/"
+        for link in page.links[:_MAX_LINKS]:
+            if hash(link.url) not in seen and not link.nofollow and self._tells(link.url, root, host, name):
                 seen[hash(link.url)] = None
         leads_to_new = len(seen) > known
         for oldest in list(islice(seen, max(0, len(seen) - _SEEN_LINKS))):
             del seen[oldest]
         return leads_to_new
 
-    def _tells(self, url: str, host: str, name: str) -> bool:
-        """Whether a link to this URL may tell something new of a page of this place."""
+    def _tells(self, url: str, root: str, host: str, name: str) -> bool:
+        """Whether a link to this URL may tell something new of a page of this place, whose origin's `root` it is."""
         query = url.partition("?")[2]
-        if host_of(url) != host:
+        if not url.startswith(root) and host_of(url) != host:
             return not query  # else it may well be a button to share the page
         if "/" in query or "%2f" in query.lower() or session_of(url) is not None or _CALENDAR_FILE.search(url):
             return False  # leads back here; is another one each time; is the same once more

@@ -277,6 +277,17 @@ def test_a_host_is_slow_while_its_request_is_still_out() -> None:
     assert bench.host(1).slow
 
 
+def test_a_request_that_stays_out_makes_its_host_slow_once() -> None:
+    bench = a_workbench()
+    take(bench, 0.0)
+    quick = take(bench, SLOW_AFTER_S)
+    assert bench.lend(SLOW_AFTER_S + 0.1) is None
+    assert bench.host(1).slow
+    bench.take_back(quick, SLOW_AFTER_S + 0.2)
+    take(bench, 4 * SLOW_AFTER_S)
+    assert not bench.host(1).slow
+
+
 def test_slow_hosts_together_get_at_most_half_of_the_workers() -> None:
     bench = a_workbench(hosts=5, per_host=1, concurrency=4)
     for _ in range(5):
