@@ -7,7 +7,6 @@ import os
 import platform
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -25,7 +24,7 @@ from crawler.errors import CrawlerError
 from crawler.parsing.pool import ParserPool, open_parser
 from crawler.parsing.settings import ReaderSettings
 from crawler.parsing.spawning import coming_up
-from crawler.parsing.wire import READY
+from crawler.parsing.wire import READY, encode_content, encode_json
 from crawler.records import Failure, FailureKind, Listing, Page, Response, SitemapEntry, UrlKind
 
 SETTINGS = ReaderSettings(product_token="crawler")
@@ -245,15 +244,20 @@ async def test_processes_that_something_kills_as_they_start_are_not_started_for_
             await _title_read(parser)
 
 
-@pytest.mark.parametrize("answer", [b"{{{", b"[]", b"{}", b"7", b'{"entries":[[]]}'])
+NOT_UTF8 = encode_content(read_page(b"<title>T</title>text", "http://a.test/"))[:-1] + b"\xff"
+
+
+@pytest.mark.parametrize("answer", [b"{{{", b"[]", b"{}", b"7", b'{"entries":[[]]}', NOT_UTF8])
 async def test_a_process_that_answers_nonsense_is_replaced(
     answer: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    message = READY + struct.pack("<II16sQ", len(answer), 0, bytes(16), 0) + answer
+    message = encode_json(answer, 0)
     (tmp_path / "sitecustomize.py").write_text(
         "import os, time\n"
         f"if not os.path.exists({str(tmp_path / 'once')!r}):\n"
         f"    open({str(tmp_path / 'once')!r}, 'w').close()\n"
+        f"    os.write(1, {READY!r})\n"
+        "    os.read(0, 1)\n"  # it has been asked: an answer without a question is nonsense, whatever it says
         f"    os.write(1, {message!r})\n"
         "    time.sleep(60)\n"
     )
