@@ -123,10 +123,26 @@ static const byte_t word_kinds[256] = {
     [' '] = IS_SPACE, [0xc2] = IS_OTHER, [0xe1] = IS_OTHER, [0xe2] = IS_OTHER, [0xe3] = IS_OTHER,
 };
 
+/* How many of the eight bytes at `at` are part of words with single spaces between; 0 where each has to be looked at. */
+static inline size_t words_of_eight(const byte_t *at) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    if (((bytes + EACH_BYTE(0x80 - ' ')) & ~bytes & EACH_BYTE(0x80)) != EACH_BYTE(0x80)) return 0; /* not all printable */
+    uint64_t spaces = ~((bytes ^ EACH_BYTE(' ')) + EACH_BYTE(0x7f)) & EACH_BYTE(0x80);
+    if (spaces & (spaces << 8)) return 0;
+    return sizeof bytes - (at[7] == ' '); /* what follows that one is looked at next */
+}
+
 /* Where the words that begin at `at` end: more than one only where there are single spaces between, as they will be
    written. */
 static inline const byte_t *end_of_words(const byte_t *at, const byte_t *end) {
+    const byte_t *next_eight = at;
     for (; at < end; at++) {
+        while (at >= next_eight && end - at >= 8) {
+            size_t width = words_of_eight(at);
+            next_eight = width ? at += width : at + 8;
+        }
+        if (at == end) break;
         if (word_kinds[*at] == IN_WORD) continue;
         if (word_kinds[*at] == IS_SPACE ? end - at < 2 || word_kinds[at[1]] != IN_WORD : !*at || space_at(at, end)) break;
     }
