@@ -13,7 +13,7 @@ typedef struct {
 } buffer_t;
 
 static int enlarge(buffer_t *buffer, size_t more) {
-    size_t capacity = buffer->capacity ? buffer->capacity : 4096;
+    size_t capacity = buffer->capacity ? buffer->capacity : 16384; /* what a page takes as a rule */
     while (capacity - buffer->length < more) {
         if (capacity > SIZE_MAX / 2) return 0;
         capacity *= 2;
