@@ -47,6 +47,7 @@ _HASHES = ("images_hash", "content_hash", "metadata_hash")  # JSON has no bytes
 _SENT_OTHERWISE = {"url", "links", "extracts", "fields", *_HASHES, *ENCODED, *OF_DELIVERY}
 _PAGE_FIELDS = tuple(field.name for field in fields(Page) if field.name not in _SENT_OTHERWISE)
 _page_fields = attrgetter(*_PAGE_FIELDS)
+_hashes = attrgetter(*_HASHES)
 _ENTRY_FIELDS = ("url", "lastmod", "is_sitemap", "facts")
 
 
@@ -99,15 +100,21 @@ def encode_answer(content: Content, body: StoredBody | None, grown_bytes: int = 
     zstd, digest = (body.zstd, body.digest) if body is not None else (b"", bytes(16))
     *parts, last = _parts(content)
     for part in parts:
-        json = encode_content(part)
-        yield _ANSWER.pack(True, len(json), 0, bytes(16), 0) + json
-    json = encode_content(last)
-    yield _ANSWER.pack(False, len(json), len(zstd), digest, grown_bytes) + json + zstd
+        yield _message(_encoded(part), more=True)
+    yield _message(_encoded(last), zstd, digest, grown_bytes)
+
+
+def _message(
+    json: Sequence[bytes], zstd: bytes = b"", digest: bytes = bytes(16), grown_bytes: int = 0, *, more: bool = False
+) -> bytes:
+    """The parts of the JSON are copied once, into the message."""
+    header = _ANSWER.pack(more, sum(map(len, json)), len(zstd), digest, grown_bytes)
+    return b"".join((header, *json, zstd))
 
 
 def encode_json(json: bytes, grown_bytes: int) -> bytes:
     """A message with this JSON and nothing else."""
-    return _ANSWER.pack(False, len(json), 0, bytes(16), grown_bytes) + json
+    return _message([json], grown_bytes=grown_bytes)
 
 
 def _parts(content: Content) -> Sequence[Content]:
@@ -142,11 +149,15 @@ def decode_answer(answer: Answer, url: str, size: int) -> tuple[Content, StoredB
 
 def encode_content(content: Content) -> bytes:
     """Encode it as JSON. For a page, a line break follows, then the texts of its fields as stored."""
+    return b"".join(_encoded(content))
+
+
+def _encoded(content: Content) -> Sequence[bytes]:
     if not isinstance(content, Page):
-        return orjson.dumps(_columns(content))
+        return [orjson.dumps(_columns(content))]
     encoded = encode_fields(content)
     columns = orjson.dumps(_page_columns(content, encoded), default=tuple)  # of those with names
-    return b"".join([columns, b"\n", *encoded.texts.values()])
+    return [columns, b"\n", *encoded.texts.values()]
 
 
 def decode_content(encoded: bytes, url: str) -> Content:
@@ -178,10 +189,10 @@ def _page_columns(page: Page, encoded: EncodedFields) -> list[Any]:
     links = columns_of(page.links)
     return [
         *_page_fields(page),
-        [getattr(page, name).hex() for name in _HASHES],
+        [*map(bytes.hex, _hashes(page))],
         (links.urls, links.anchors, links.rels, links.nofollows),
         encoded.linked,
-        [len(text) for text in encoded.texts.values()],
+        [*map(len, encoded.texts.values())],
         *page.extracts,
         *filter(None, [page.fields]),
     ]
