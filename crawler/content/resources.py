@@ -5,7 +5,8 @@ Invariant: each element gives one resource at most; of what is written into the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast
 
 from crawler.content.hyperlinks import resolve
 from crawler.content.metadata import Attributes, Relations
@@ -16,6 +17,7 @@ MAX_RESOURCES = 1_000
 _MAX_SIZE_CHARS = 20  # of a width or height
 
 MEDIA_TAGS = tag_ids("video audio source track embed object")
+_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # Resource(), in C
 _KINDS = {"video": "video", "audio": "audio", "track": "track", "embed": "embed", "object": "embed"}
 
 
@@ -33,7 +35,7 @@ def read_resources(
     found = [*_images(images[:MAX_RESOURCES], base)] if images else []
     for kind, href in _sources(scripts, relations, media):
         if len(found) < MAX_RESOURCES and (url := resolve(href.strip(), base)) is not None:
-            found.append(Resource(kind, url))
+            found.append(_new_tuple(Resource, (kind, url, None, None, None)))
     return tuple(found)
 
 
@@ -63,20 +65,16 @@ def _first_of_set(attributes: Attributes) -> str:
 
 def _sources(
     scripts: Iterable[Attributes], relations: Relations, media: Iterable[tuple[int, Attributes]]
-) -> Iterator[tuple[str, str]]:
+) -> list[tuple[str, str]]:
     """Kinds, and where they come from."""
-    for attributes in scripts:
-        if source := attributes.get("src"):
-            yield "script", source
-    for attributes in relations.get("modulepreload", ()):
-        yield "script", attributes["href"] or ""
-    for attributes in relations.get("stylesheet", ()):
-        yield "stylesheet", attributes["href"] or ""
-    for attributes in relations.get("preload", ()):
-        if (attributes.get("as") or "").lower() == "font":
-            yield "font", attributes["href"] or ""
+    found = [("script", source) for attributes in scripts if (source := attributes.get("src"))]
+    found += [("script", one["href"] or "") for one in relations.get("modulepreload", ())]
+    found += [("stylesheet", one["href"] or "") for one in relations.get("stylesheet", ())]
+    fonts = (one for one in relations.get("preload", ()) if (one.get("as") or "").lower() == "font")
+    found += [("font", one["href"] or "") for one in fonts]
     for tag, attributes in media:
-        yield from _medium(MEDIA_TAGS.get(tag), attributes)
+        found += _medium(MEDIA_TAGS.get(tag), attributes)
+    return found
 
 
 def _medium(tag: str | None, attributes: Attributes) -> Iterator[tuple[str, str]]:
