@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import repeat
+from operator import contains
 from typing import Any, NamedTuple
 
 from selectolax.lexbor import LexborNode
@@ -56,6 +58,10 @@ class Authorship(NamedTuple):
     author: str | None
 
 
+_TOLD_BY_METAS = frozenset([*_PUBLISHED, *_MODIFIED, *_AUTHOR])
+_NOTHING_SAID = Authorship(None, None, None)
+
+
 class Sources(NamedTuple):
     """What a page says for programs: contents of `<meta>` by name and property, JSON-LD, and attributes of `<time>`."""
 
@@ -67,6 +73,8 @@ class Sources(NamedTuple):
 
 def authorship(sources: Sources) -> Authorship:
     """See the module's text."""
+    if not (sources.json_ld or sources.microdata or sources.times) and _TOLD_BY_METAS.isdisjoint(sources.metas):
+        return _NOTHING_SAID  # as most pages
     entities = list(_entities(sources.json_ld)) if sources.json_ld else []
     published = _contents(sources.metas, _PUBLISHED)
     modified = _contents(sources.metas, _MODIFIED)
@@ -83,7 +91,7 @@ def microdata_of(
 
     Where there is neither a `<time>` nor a `<meta itemprop>`, there is none: a search for it takes 25 us on each page.
     """
-    if not times and not any("itemprop" in meta for meta in metas):
+    if not times and not any(map(contains, metas, repeat("itemprop"))):
         return {}
     found: dict[str, list[LexborNode]] = {}
     for node in elements()[:MAX_NODES]:

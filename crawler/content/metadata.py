@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -98,9 +99,11 @@ def _alternate(url: str, rel: str, attributes: Attributes) -> Alternate:
 def named_metas(contents: Mapping[str, Sequence[str]]) -> dict[str, str | list[str]]:
     """The contents of named `<meta>` elements as they are kept: a text, or a list where the name is repeated."""
     metas: dict[str, str | list[str]] = {}
-    for name in list(contents)[:MAX_METAS]:
-        values = [value[:MAX_META_CHARS] for value in contents[name][:MAX_METAS]]
-        metas[name[:MAX_META_CHARS]] = values[0] if len(values) == 1 else values
+    for name, values in islice(contents.items(), MAX_METAS):
+        kept = (
+            values[0][:MAX_META_CHARS] if len(values) == 1 else [value[:MAX_META_CHARS] for value in values[:MAX_METAS]]
+        )
+        metas[name[:MAX_META_CHARS]] = kept
     return metas
 
 
@@ -128,8 +131,13 @@ def metadata_hash(metadata: Metadata, json_ld: Sequence[Any], robots: Sequence[s
     translations = [tuple(one) for one in alternates if one.kind == HREFLANG]
     said = (title, description, language, canonical_url, dict(open_graph))
     values = (*said, json_ld, translations, written, robots)
-    prices = _prices(open_graph, json_ld)
-    return _hash(values, HASH_BYTES - PRICES_AND_DATES_BYTES) + _hash((prices, *written[:2]), PRICES_AND_DATES_BYTES)
+    prices = _prices(open_graph, json_ld) if open_graph or json_ld else []
+    return _hash(values, HASH_BYTES - PRICES_AND_DATES_BYTES) + _hash_of_prices(prices, metadata)
+
+
+def _hash_of_prices(prices: Sequence[str], metadata: Metadata) -> bytes:
+    dates = metadata.published_at, metadata.modified_at
+    return _hash((prices, *dates), PRICES_AND_DATES_BYTES) if prices or dates != (None, None) else _NO_PRICE_OR_DATE
 
 
 def salted_hash(metadata_hash: bytes, values: Any) -> bytes:
@@ -140,6 +148,9 @@ def salted_hash(metadata_hash: bytes, values: Any) -> bytes:
 
 def _hash(values: Any, size: int) -> bytes:
     return blake2b(orjson.dumps(values, option=orjson.OPT_SORT_KEYS), digest_size=size).digest()
+
+
+_NO_PRICE_OR_DATE = _hash(([], None, None), PRICES_AND_DATES_BYTES)
 
 
 def _prices(open_graph: OpenGraph, json_ld: Sequence[Any]) -> list[str]:
