@@ -15,11 +15,12 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 from crawler.content.authorship import Sources, authorship, microdata_of
 from crawler.content.encoding import Sniffed, declared_by, decode, sniffed
-from crawler.content.hyperlinks import read_links, series_element
+from crawler.content.hyperlinks import read_links, series_elements
 from crawler.content.media_type import HTML, XML_TYPES, essence
 from crawler.content.metadata import (
     Attributes,
     Metadata,
+    Relations,
     icon_url,
     metadata_hash,
     named_metas,
@@ -75,8 +76,10 @@ def read_page(
     tree, title, found, _read_as = document
     metas = found.metas
     base = base_url(found.base_href, url, encoding)
-    names, pragmas = _contents_by(metas, "name"), _contents_by(metas, "http-equiv")
-    elements = chain(map(series_element, found.relations), found.links)
+    contents = _contents(metas)
+    names, pragmas, _properties = contents
+    relations = relations_of(found.relations)
+    elements = chain(series_elements(found.relations, relations), found.links)
     links, links_total, link_details = read_links(elements, base, url, found.group)
     refresh, is_redirect = _refresh(found.refreshes, base, url)
     directives = names.get("robots", []) + (names[own] if (own := named_in(names, product_token)) else [])
@@ -98,7 +101,7 @@ def read_page(
         content_hash=_content_hash(title, found.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
         content_type=document.read_as,
-        **_described(document, _language(tree, pragmas), names, base),
+        **_described(document, _language(tree, pragmas), contents, relations, base),
     )
     page.leave_encoded(EncodedText(found.text))
     return page
@@ -136,16 +139,17 @@ def parsed(body: bytes, encoding: str, content_type: str | None) -> tuple[Lexbor
     return LexborHTMLParser(markup, options=_PARSER_OPTIONS), read_as
 
 
-def _described(document: _Document, language: str | None, names: Mapping[str, list[str]], base: str) -> dict[str, Any]:
+def _described(
+    document: _Document, language: str | None, contents: _Contents, relations: Relations, base: str
+) -> dict[str, Any]:
     """The fields of `Page` that say what it is, who made it, and what belongs to it."""
-    found = document.found
-    relations = relations_of(found.relations)
+    found, (names, _pragmas, properties) = document.found, contents
     json_ld = _json_ld(found.scripts_of_type)
     parsed = parsed_json_ld(json_ld)
     open_graph = read_open_graph(found.metas)
     previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
-    contents = {**names, **previewed, **_contents_by(found.metas, "itemprop")}
-    sources = Sources(contents, parsed, found.times, microdata_of(found.with_itemprop, found.metas, found.times))
+    said = {**names, **previewed, **properties}
+    sources = Sources(said, parsed, found.times, microdata_of(found.with_itemprop, found.metas, found.times))
     metadata = Metadata(
         document.title,
         _first(names, "description"),
@@ -185,19 +189,30 @@ def base_url(href: str | None, url: str, encoding: str) -> str:
     return document_base(named, encoding) if named else base
 
 
-def _contents_by(metas: Sequence[Attributes], attribute: str) -> dict[str, list[str]]:
-    """The contents of the `<meta>` elements by their `attribute` in lower case, each list in document order."""
-    contents: dict[str, list[str]] = {}
+class _Contents(NamedTuple):
+    """The contents of the `<meta>` elements by each of these attributes in lower case, each list in document order."""
+
+    by_name: dict[str, list[str]]
+    by_http_equiv: dict[str, list[str]]
+    by_itemprop: dict[str, list[str]]
+
+
+def _contents(metas: Sequence[Attributes]) -> _Contents:
+    found = by_name, by_http_equiv, by_itemprop = _Contents({}, {}, {})
     for meta in metas:
-        key, content = meta.get(attribute), meta.get("content")
-        if key and content:
-            contents.setdefault(key.strip().lower(), []).append(content)
-    return contents
+        if content := meta.get("content"):
+            if key := meta.get("name"):
+                by_name.setdefault(key.strip().lower(), []).append(content)
+            if key := meta.get("http-equiv"):
+                by_http_equiv.setdefault(key.strip().lower(), []).append(content)
+            if key := meta.get("itemprop"):
+                by_itemprop.setdefault(key.strip().lower(), []).append(content)
+    return found
 
 
 def _first(contents: Mapping[str, list[str]], name: str) -> str | None:
     """The first that is not blank."""
-    return next(filter(None, map(_field, contents.get(name, ()))), None)
+    return next(filter(None, map(_field, contents[name])), None) if name in contents else None
 
 
 def _field(text: str | None) -> str | None:
@@ -266,6 +281,8 @@ def _images_hash(images: Sequence[Attributes]) -> bytes:
 
     Empty where there are none.
     """
+    if not images:
+        return b""  # most pages of a manual have none
     sources = [source_of(attributes) for attributes in images[:MAX_IMAGES]]
     return blake2b("\0".join(sources).encode(), digest_size=IMAGES_HASH_BYTES).digest() if any(sources) else b""
 

@@ -6,7 +6,6 @@ Followed: `<a>`, `<area>`, frames (their documents are pages), and `<link rel=ne
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
@@ -27,7 +26,6 @@ LINKING_TAGS = tag_ids("a area iframe frame")
 _WHITESPACE = "\t\n\f\r "
 _FRAMES = frozenset({"iframe", "frame"})
 _SERIES = frozenset({"next", "prev"})
-_MAY_BE_SERIES = re.compile("next|prev", re.IGNORECASE)
 _MAX_RESOLVED = 32_768
 _new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # LinkDetail(), in C
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
@@ -139,14 +137,23 @@ def link_element(node: LexborNode) -> LinkElement | None:
     return None if href is None else (href, attributes.get("rel"), node)
 
 
-def series_element(attributes: Mapping[str, str | None]) -> LinkElement | None:
-    """What a `<link>` says that names the next or the previous page; None of any other, and where its href is empty
-    (WHATWG HTML, "fetch and process the linked resource").
+def series_elements(
+    links: Sequence[Mapping[str, str | None]], relations: Iterable[str]
+) -> Iterable[LinkElement | None]:
+    """What those `<link>` elements say that name the next or the previous page; None in place of each other one.
+
+    `relations` are the tokens of their rels in lower case.
     """
+    tokens = " ".join(relations)
+    if tokens.isascii() and "next" not in tokens and "prev" not in tokens:
+        return repeat(None, len(links))  # as of most pages
+    return map(_series_element, links)
+
+
+def _series_element(attributes: Mapping[str, str | None]) -> LinkElement | None:
+    """None where its href is empty, too (WHATWG HTML, "fetch and process the linked resource")."""
     rel, href = attributes.get("rel"), attributes.get("href")
-    if not rel or not href or (rel.isascii() and not _MAY_BE_SERIES.search(rel)):
-        return None  # as a rule
-    if _SERIES.isdisjoint(_tokens(rel).split()):
+    if not rel or not href or _SERIES.isdisjoint(_tokens(rel).split()):
         return None
     return href, rel, collapse(attributes.get("alt")) or (_label(attributes),)
 
