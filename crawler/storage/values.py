@@ -201,8 +201,13 @@ def as_json(value: Any) -> str:
     return json_bytes(value).decode()
 
 
+_EMPTY: dict[type, bytes] = {tuple: b"[]", list: b"[]", dict: b"{}"}  # as most fields are
+
+
 def json_bytes(value: Any) -> bytes:
     """The same as UTF-8. Tuples with names are arrays."""
+    if not value and (empty := _EMPTY.get(type(value))):
+        return empty
     try:
         data = orjson.dumps(value, default=tuple)
     except orjson.JSONEncodeError:  # a lone surrogate
