@@ -25,6 +25,7 @@ PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, 
 _INTERFACE = 6  # of the extension
 _ELEMENT = 1  # the DOM's number for elements
 _FLAGS = ("has_rows", "has_preformatted", "has_formulas")
+_LEVELS = {tag: int(name[1]) for tag, name in HEADING_TAGS.items()}
 _LINK_NAMES = {"anchor": "a", "area": "area", "frame": "iframe frame"}
 _ROLES: Mapping[str, Collection[int]] = {
     **TAGS_BY_ROLE,
@@ -76,20 +77,20 @@ def walk_in_c(tree: LexborHTMLParser) -> Walked:
         return walk(tree)
     text, links, relations, metas, scripts, scripts_of_type, images, media, times, headings, refreshes, base = found
     return Walked(
-        text=text,
-        headings=[(int(HEADING_TAGS[tag][1]), label) for tag, label in headings],
-        links=links,
-        relations=relations,
-        metas=metas,
-        scripts=scripts,
-        scripts_of_type=scripts_of_type,
-        images=images,
-        media=media,
-        times=times,
-        base_href=base,
-        refreshes=refreshes,
-        with_itemprop=lambda: _with_itemprop(tree),
-        group=_grouped,
+        text,
+        [(_LEVELS[tag], label) for tag, label in headings],
+        links,
+        relations,
+        metas,
+        scripts,
+        scripts_of_type,
+        images,
+        media,
+        times,
+        base,
+        refreshes,
+        lambda: _with_itemprop(tree),
+        _grouped,
     )
 
 
@@ -108,7 +109,7 @@ def _grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:
     if hrefs.in_folder is None:
         return grouped(elements, hrefs)
     known = hrefs.places, hrefs.urls, hrefs.places_of_urls, hrefs.in_folder.url, hrefs.in_folder
-    return Grouped(*_walk.group(list(elements), hrefs.place_of, *known, hrefs.own))
+    return Grouped._make(_walk.group(list(elements), hrefs.place_of, *known, hrefs.own))
 
 
 def _load() -> None:

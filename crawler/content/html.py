@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
@@ -53,6 +53,7 @@ IMAGES_HASH_BYTES = 8
 
 _PARSER_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)  # the tree as the source has it, and a little quicker
 _TITLE_TAG = next(iter(tag_ids("title")))
+_Contents: TypeAlias = dict[str, list[str]]  # of `<meta>` elements, by what they are of in lower case
 _NO_REFRESH = Refresh(url=None, delay_s=0)
 
 
@@ -76,8 +77,7 @@ def read_page(
     tree, title, found, _read_as = document
     metas = found.metas
     base = base_url(found.base_href, url, encoding)
-    contents = _contents(metas)
-    names, pragmas, _properties = contents
+    names, pragmas, properties = _contents(metas)
     relations = relations_of(found.relations)
     elements = chain(series_elements(found.relations, relations), found.links)
     links, links_total, link_details = read_links(elements, base, url, found.group)
@@ -101,7 +101,7 @@ def read_page(
         content_hash=_content_hash(title, found.text, links, noindex=noindex, nofollow=nofollow),
         reader_version=READER_VERSION,
         content_type=document.read_as,
-        **_described(document, _language(tree, pragmas), contents, relations, base),
+        **_described(document, _language(tree, pragmas), names, properties, relations, base),
     )
     page.leave_encoded(EncodedText(found.text))
     return page
@@ -140,10 +140,13 @@ def parsed(body: bytes, encoding: str, content_type: str | None) -> tuple[Lexbor
 
 
 def _described(
-    document: _Document, language: str | None, contents: _Contents, relations: Relations, base: str
+    document: _Document, language: str | None, names: _Contents, properties: _Contents, relations: Relations, base: str
 ) -> dict[str, Any]:
-    """The fields of `Page` that say what it is, who made it, and what belongs to it."""
-    found, (names, _pragmas, properties) = document.found, contents
+    """The fields of `Page` that say what it is, who made it, and what belongs to it.
+
+    `names` and `properties` are the contents of `<meta>` elements by name and itemprop.
+    """
+    found = document.found
     json_ld = _json_ld(found.scripts_of_type)
     parsed = parsed_json_ld(json_ld)
     open_graph = read_open_graph(found.metas)
@@ -159,7 +162,8 @@ def _described(
         read_alternates(relations, base),
         *authorship(sources),
     )
-    return metadata._asdict() | {
+    return {
+        **dict(zip(Metadata._fields, metadata, strict=True)),
         "json_ld": json_ld,
         "metadata_hash": metadata_hash(metadata, parsed, names.get("robots", [])),
         "metas": named_metas(names),
@@ -189,16 +193,11 @@ def base_url(href: str | None, url: str, encoding: str) -> str:
     return document_base(named, encoding) if named else base
 
 
-class _Contents(NamedTuple):
-    """The contents of the `<meta>` elements by each of these attributes in lower case, each list in document order."""
-
-    by_name: dict[str, list[str]]
-    by_http_equiv: dict[str, list[str]]
-    by_itemprop: dict[str, list[str]]
-
-
-def _contents(metas: Sequence[Attributes]) -> _Contents:
-    found = by_name, by_http_equiv, by_itemprop = _Contents({}, {}, {})
+def _contents(metas: Sequence[Attributes]) -> tuple[_Contents, _Contents, _Contents]:
+    """The contents of the `<meta>` elements by name, http-equiv and itemprop, each list in document order."""
+    by_name: _Contents = {}
+    by_http_equiv: _Contents = {}
+    by_itemprop: _Contents = {}
     for meta in metas:
         if content := meta.get("content"):
             if key := meta.get("name"):
@@ -207,7 +206,7 @@ def _contents(metas: Sequence[Attributes]) -> _Contents:
                 by_http_equiv.setdefault(key.strip().lower(), []).append(content)
             if key := meta.get("itemprop"):
                 by_itemprop.setdefault(key.strip().lower(), []).append(content)
-    return found
+    return by_name, by_http_equiv, by_itemprop
 
 
 def _first(contents: Mapping[str, list[str]], name: str) -> str | None:
