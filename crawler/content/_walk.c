@@ -109,12 +109,10 @@ static PyObject *walk_root(PyObject *module, PyObject *root) {
     outcome_t outcome = DONE;
     for (int i = 0; i < LISTS && outcome == DONE; i++)
         if (!(walk.lists[i] = PyList_New(0))) outcome = FAILED;
-    if (!(walk.settled_hrefs = PySet_New(NULL))) outcome = FAILED;
     if (outcome == DONE) outcome = walk_over(&walk, (node_t *)address);
     PyObject *result = outcome == DONE ? result_of(&walk) : outcome == LEFT_TO_PYTHON ? Py_NewRef(Py_None) : NULL;
     for (int i = 0; i < LISTS; i++) Py_XDECREF(walk.lists[i]);
     Py_XDECREF(walk.base_href);
-    Py_XDECREF(walk.settled_hrefs);
     free(walk.text.start);
     free(walk.label.start);
     free(walk.lines.start);

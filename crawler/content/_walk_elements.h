@@ -45,17 +45,37 @@ static int may_be_nofollow(slice_t rel) {
     return contains_ignoring_case(rel, "nofollow");
 }
 
+static const uint64_t FACTOR = 0x9e3779b97f4a7c15; /* of Fibonacci hashing: the highest bits are the best */
+
+/* Where an href is remembered, if it is. */
+static slice_t *settled_place(walk_t *walk, slice_t href) {
+    uint64_t hash = href.length, last = 0;
+    for (size_t i = 0; i + sizeof last < href.length; i += sizeof last) {
+        uint64_t bytes;
+        memcpy(&bytes, href.start + i, sizeof bytes);
+        hash = (hash ^ bytes) * FACTOR;
+    }
+    size_t rest = href.length < sizeof last ? href.length : sizeof last;
+    if (rest) memcpy(&last, href.start + href.length - rest, rest);
+    return &walk->settled_hrefs[(hash ^ last) * FACTOR >> 56];
+}
+
+static int is_same(slice_t one, slice_t other) {
+    return one.start && one.length == other.length && !memcmp(one.start, other.start, one.length);
+}
+
 /* What `link_element` gives of an element that links, its caption read. */
 static outcome_t make_link(
-    walk_t *walk, node_t *element, role_t role, const slice_t said[3], PyObject *href, slice_t rel, PyObject **link) {
-    PyObject *caption = NULL;
+    walk_t *walk, node_t *element, role_t role, const slice_t said[3], slice_t href, slice_t rel, slice_t *settled) {
+    PyObject *caption = NULL, *link = NULL;
     TRY(caption_of(walk, element, role, said, &caption));
-    PyObject *written_rel = str_or_none(rel);
-    if (written_rel) *link = PyTuple_Pack(3, href, written_rel, caption);
-    int settles = PyUnicode_Check(caption) && !may_be_nofollow(rel);
+    PyObject *written_href = str_of(href), *written_rel = str_or_none(rel);
+    if (written_href && written_rel) link = PyTuple_Pack(3, written_href, written_rel, caption);
+    if (PyUnicode_Check(caption) && !may_be_nofollow(rel)) *settled = href;
+    Py_XDECREF(written_href);
     Py_XDECREF(written_rel);
     Py_DECREF(caption);
-    return *link && (!settles || PySet_Add(walk->settled_hrefs, href) == 0) ? DONE : FAILED;
+    return add(walk->lists[LINKS], link);
 }
 
 /* An element that may link, as `link_element` does; None, too, where it adds nothing: an element before it has the same
@@ -76,13 +96,9 @@ static outcome_t add_link(walk_t *walk, node_t *element, role_t role) {
     slice_t target = value_of(href);
     if (role & is_frame ? !target.length : !href && !(target = value_of(of_drawing)).start)
         return add(walk->lists[LINKS], Py_NewRef(Py_None));
-    PyObject *written_href = str_of(target), *link = NULL;
-    int adds_nothing = written_href ? PySet_Contains(walk->settled_hrefs, written_href) : -1;
-    outcome_t outcome = adds_nothing < 0 ? FAILED : DONE;
-    if (adds_nothing == 0) outcome = make_link(walk, element, role, said, written_href, value_of(rel), &link);
-    Py_XDECREF(written_href);
-    TRY(outcome);
-    return add(walk->lists[LINKS], link ? link : Py_NewRef(Py_None));
+    slice_t *settled = settled_place(walk, target);
+    if (is_same(*settled, target)) return add(walk->lists[LINKS], Py_NewRef(Py_None));
+    return make_link(walk, element, role, said, target, value_of(rel), settled);
 }
 
 static outcome_t add_script(walk_t *walk, node_t *element) {

@@ -20,8 +20,12 @@ static PyObject *lines_of, *collapse; /* Python's, for what `kinds_of` finds */
 /* In the order in which they are returned. */
 enum { LINKS, RELATIONS, METAS, SCRIPTS, SCRIPTS_OF_TYPE, IMAGES, MEDIA, TIMES, HEADINGS, REFRESHES, LISTS };
 
+/* So many hrefs are remembered of which another one adds nothing; of two that have one place, the later. */
+enum { SETTLED = 256 };
+
 typedef struct {
-    PyObject *lists[LISTS], *base_href, *settled_hrefs;
+    PyObject *lists[LISTS], *base_href;
+    slice_t settled_hrefs[SETTLED];
     buffer_t text, label, lines;
     marks_t marks;
     int text_kinds, has_rows, has_preformatted, has_formulas, has_early_annotation;
