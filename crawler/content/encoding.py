@@ -16,7 +16,17 @@ from crawler.charsets.labels import name_of
 from crawler.content.encoding_guess import guess_encoding
 from crawler.content.media_type import XML_TYPES, essence
 
-__all__ = ["PRESCAN_BYTES", "UTF8_SAMPLE_BYTES", "Sniffed", "declared_by", "decode", "scalar_text", "sniff", "sniffed"]
+__all__ = [
+    "PRESCAN_BYTES",
+    "UTF8_SAMPLE_BYTES",
+    "Sniffed",
+    "declared_by",
+    "decode",
+    "found_by",
+    "scalar_text",
+    "sniff",
+    "sniffed",
+]
 
 PRESCAN_BYTES = 16 * 1024  # the standard stops at 1,024; real pages declare later
 UTF8_SAMPLE_BYTES = 64 * 1024
@@ -69,6 +79,9 @@ class Sniffed(NamedTuple):
         return self.source in ("bom", "header") or self.name.startswith("utf-16")
 
 
+found_by = lru_cache(maxsize=512)(Sniffed)  # there are few, each for many pages
+
+
 def sniff(body: bytes, content_type: str | None = None) -> str:
     """The WHATWG name, lower case, of the encoding to read `body` with; see `sniffed`."""
     return sniffed(body, content_type).name
@@ -84,20 +97,20 @@ def sniffed(body: bytes, content_type: str | None = None) -> Sniffed:
     Source: WHATWG HTML, "Determining the character encoding" and "prescan a byte stream".
     """
     if name := _by_start(body, _BOMS):
-        return Sniffed(name, "bom")
+        return found_by(name, "bom")
     if name := _http_charset(content_type):
-        return Sniffed(name, "header")
+        return found_by(name, "header")
     if name := _by_start(body, _UTF16_XML_STARTS):
-        return Sniffed(name, "xml")
+        return found_by(name, "xml")
     if essence(content_type) not in XML_TYPES and (name := _prescan(body[:PRESCAN_BYTES])):
-        return Sniffed(name, "meta")
+        return found_by(name, "meta")
     if name := _xml_encoding(body):
-        return Sniffed(name, "xml")
+        return found_by(name, "xml")
     if _looks_like_utf8(body):
-        return Sniffed("utf-8", "utf-8")
+        return found_by("utf-8", "utf-8")
     if name := guess_encoding(body):
-        return Sniffed(name, "guess")
-    return Sniffed("windows-1252", "default")
+        return found_by(name, "guess")
+    return found_by("windows-1252", "default")
 
 
 def declared_by(metas: Iterable[Mapping[str, str | None]]) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 from crawler.content.authorship import Sources, authorship, microdata_of
-from crawler.content.encoding import Sniffed, declared_by, decode, sniffed
+from crawler.content.encoding import Sniffed, declared_by, decode, found_by, sniffed
 from crawler.content.hyperlinks import read_links, series_elements
 from crawler.content.media_type import HTML, XML_TYPES, essence
 from crawler.content.metadata import (
@@ -122,7 +122,7 @@ def _read_document(body: bytes, content_type: str | None, walk: Walk) -> tuple[_
         return document, encoding
     if declared != encoding.name:
         document = _parse(body, declared, content_type, walk)
-    return document, Sniffed(declared, "meta")
+    return document, found_by(declared, "meta")
 
 
 def _parse(body: bytes, encoding: str, content_type: str | None, walk: Walk) -> _Document:
@@ -153,19 +153,22 @@ def _described(
     previewed = {name: [value] if isinstance(value, str) else value for name, value in open_graph.items()}
     said = {**names, **previewed, **properties}
     sources = Sources(said, parsed, found.times, microdata_of(found.with_itemprop, found.metas, found.times))
-    metadata = Metadata(
-        document.title,
-        _first(names, "description"),
-        language,
-        url_of("canonical", relations, base),
-        open_graph,
-        read_alternates(relations, base),
-        *authorship(sources),
-    )
+    published_at, modified_at, author = authorship(sources)
+    metadata: dict[str, Any] = {
+        "title": document.title,
+        "description": _first(names, "description"),
+        "language": language,
+        "canonical_url": url_of("canonical", relations, base),
+        "open_graph": open_graph,
+        "alternates": read_alternates(relations, base),
+        "published_at": published_at,
+        "modified_at": modified_at,
+        "author": author,
+    }
     return {
-        **dict(zip(Metadata._fields, metadata, strict=True)),
+        **metadata,
         "json_ld": json_ld,
-        "metadata_hash": metadata_hash(metadata, parsed, names.get("robots", [])),
+        "metadata_hash": metadata_hash(Metadata(**metadata), parsed, names.get("robots", [])),
         "metas": named_metas(names),
         "next_url": url_of("next", relations, base),
         "prev_url": url_of("prev", relations, base),
