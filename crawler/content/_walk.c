@@ -119,40 +119,17 @@ static PyObject *walk_root(PyObject *module, PyObject *root) {
     return result;
 }
 
-enum { NODE_BYTES = 256 }; /* that are looked at of a node: more than it takes */
-
-static int is_mapped_node(uintptr_t address) { return is_mapped(address) && is_mapped(address + NODE_BYTES); }
-
 /* What stands around a node, for a comparison with what selectolax says before the first walk. */
 static PyObject *neighbours(PyObject *module, PyObject *node) {
     (void)module;
     uintptr_t address;
     if (!address_of(node, &address)) return NULL;
-    if (!is_mapped_node(address)) return PyTuple_New(0);
+    if (!is_mapped(address) || !is_mapped(address + 256)) return PyTuple_New(0);
     node_t *at = (node_t *)address;
 #define NUMBER_OF(value) ((unsigned long long)(uintptr_t)(value))
     return Py_BuildValue(
         "(iKKKKKK)", node_type(at), NUMBER_OF(tag_of(at)), NUMBER_OF(parent(at)), NUMBER_OF(previous(at)),
         NUMBER_OF(next(at)), NUMBER_OF(first_child(at)), NUMBER_OF(last_child(at)));
-}
-
-/* Find out where texts are kept: at the one place that is right for all texts among these nodes of a document. */
-static PyObject *find_texts(PyObject *module, PyObject *nodes) {
-    (void)module;
-    place_of_text = 0;
-    if (!PyList_Check(nodes)) return PyErr_Format(PyExc_TypeError, "no list of nodes");
-    for (size_t place = sizeof(void *); !place_of_text && place + sizeof(slice_t) <= NODE_BYTES; place += sizeof(void *)) {
-        Py_ssize_t texts = 0, right = 0;
-        for (Py_ssize_t i = 0; i < PyList_Size(nodes) && texts == right; i++) {
-            uintptr_t address;
-            if (!address_of(PyList_GetItem(nodes, i), &address)) return NULL;
-            if (!is_mapped_node(address) || node_type((node_t *)address) != TEXT) continue;
-            texts++;
-            right += is_text_at(place, (node_t *)address);
-        }
-        if (texts && texts == right) place_of_text = place;
-    }
-    return PyBool_FromLong(place_of_text != 0);
 }
 
 static int set_roles(PyObject *tags_by_name) {
@@ -195,7 +172,6 @@ static PyObject *load(PyObject *module, PyObject *arguments) {
 static PyMethodDef methods[] = {
     {"load", load, METH_VARARGS, NULL},
     {"neighbours", neighbours, METH_O, NULL},
-    {"find_texts", find_texts, METH_O, NULL},
     {"walk", walk_root, METH_O, NULL},
     {"group", group, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -203,7 +179,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_walk", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 /* What the functions take and return: another number whenever that changes, so that an older build is not used. */
-enum { INTERFACE = 6 };
+enum { INTERFACE = 5 };
 
 PyMODINIT_FUNC PyInit__walk(void) {
     PyObject *module = PyModule_Create(&definition);

@@ -1,6 +1,5 @@
 /* The functions of lexbor that selectolax's library exports. No header of lexbor's and no layout of a structure of its
-   is needed, so that another version of selectolax either has these functions or is not used. Where a text node keeps
-   its text is found out of nodes whose text is known. */
+   is needed, so that another version of selectolax either has these functions or is not used. */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -55,31 +54,6 @@ typedef struct {
     const byte_t *start; /* NULL: there is none */
     size_t length;
 } slice_t;
-
-/* Where in a text node its text is kept, as a slice. 0: nobody knows, and each text is copied. */
-static size_t place_of_text;
-
-static slice_t copied_text_of(node_t *node) {
-    slice_t text = {NULL, 0};
-    text.start = copied_text(node, &text.length);
-    return text;
-}
-
-/* What a text node says; NULL where there is no memory. A copy goes with the document: to free it at once takes long. */
-static inline slice_t text_in(node_t *node) {
-    slice_t text = {NULL, 0};
-    if (place_of_text) memcpy(&text, (const byte_t *)node + place_of_text, sizeof text);
-    return text.start ? text : copied_text_of(node);
-}
-
-/* Whether what is kept at this place of a text node is its text. */
-static int is_text_at(size_t place, node_t *node) {
-    slice_t kept, copied = copied_text_of(node);
-    memcpy(&kept, (const byte_t *)node + place, sizeof kept);
-    if (!copied.start || kept.length != copied.length || !is_mapped((uintptr_t)kept.start)) return 0;
-    uintptr_t last = (uintptr_t)(kept.start + kept.length);
-    return is_mapped(last - last % sizeof(void *)) && !memcmp(kept.start, copied.start, copied.length);
-}
 
 static int equals(slice_t slice, const char *name) {
     size_t length = strlen(name);

@@ -22,7 +22,7 @@ from crawler.content.walk import GROUPS, HEADING_TAGS, Walk, Walked, walk
 
 PYTHON_ONLY = "CRAWLER_PYTHON_WALK"  # an environment variable: anything in it, and the walk in C is not used
 
-_INTERFACE = 6  # of the extension
+_INTERFACE = 5  # of the extension
 _ELEMENT = 1  # the DOM's number for elements
 _FLAGS = ("has_rows", "has_preformatted", "has_formulas")
 _LEVELS = {tag: int(name[1]) for tag, name in HEADING_TAGS.items()}
@@ -123,10 +123,8 @@ def _load() -> None:
     roles = {role: list(tags) for role, tags in _ROLES.items()}
     _walk.load(selectolax.lexbor.__file__, roles, _lines_of, collapse, read_rel)
     tree = LexborHTMLParser(_SPECIMEN)
-    nodes = list(tree.root.traverse(include_text=True)) if tree.root else []
-    if not nodes or not all(map(_is_where_it_says, nodes)):
+    if tree.root is None or not all(_is_where_it_says(node) for node in tree.root.traverse(include_text=True)):
         raise ImportError("selectolax keeps its tree in another way")
-    _walk.find_texts(nodes)  # where it does not, texts are copied
     if comparable(walk_in_c(tree)) != comparable(walk(tree)):
         raise ImportError("it reads selectolax's tree otherwise")
 

@@ -144,22 +144,6 @@ def test_without_a_function_of_the_parser_the_walk_is_not_used() -> None:
 
 
 @needs_c
-def test_texts_are_read_where_they_are_kept_or_else_from_copies() -> None:
-    from crawler.content import _walk
-
-    root = LexborHTMLParser("<p>some<b>thing</b> to find texts by").root
-    assert root is not None
-    try:
-        assert not _walk.find_texts([])
-        for body in documents(100, seed=1):
-            expect_equal_walks(body)
-    finally:
-        assert _walk.find_texts(list(root.traverse(include_text=True)))
-    for body in documents(100, seed=1):
-        expect_equal_walks(body)
-
-
-@needs_c
 def test_a_node_that_is_none_is_not_looked_at() -> None:
     from crawler.content import _walk
 
