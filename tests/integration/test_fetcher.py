@@ -213,6 +213,32 @@ async def test_an_answer_comes_with_all_that_its_head_says() -> None:
     assert (counters.bytes, counters.requests, counters.in_flight) == (10, 2, 0)
 
 
+async def test_the_time_to_the_first_byte_ends_with_the_head_and_not_with_the_body() -> None:
+    """The body is sent once the head has been read, so what is measured later is longer."""
+    read = asyncio.Event()
+    read_at = 0.0
+
+    def is_read(_content_type: str | None) -> bool:
+        nonlocal read_at
+        read_at = time.perf_counter()
+        read.set()
+        return True
+
+    async def answer(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        await read.wait()
+        await asyncio.sleep(0.2)
+        writer.write(b"<p>hi")
+
+    async with RawServer(answer) as server, opened() as (fetcher, _counters):
+        asked_at = time.perf_counter()
+        answered = await fetcher.fetch(f"{server.url}/", readable=is_read)
+    assert isinstance(answered, Response), answered
+    assert answered.body == b"<p>hi"
+    assert answered.first_byte_s is not None
+    assert answered.first_byte_s <= read_at - asked_at
+
+
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
