@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crawler import CheckConfig, CheckKind, CrawlConfig, crawl, open_crawl
-from crawler.fakeweb import Answer, FakeWeb, Served
+from crawler.fakeweb import Answer, FakeWeb, Request, Served
 from tests.acceptance.conftest import LOOPBACK, Cli, Serve, library_config, wait_for
 from tests.acceptance.test_metrics import read
 
@@ -123,25 +124,36 @@ def test_private_addresses_are_out_of_reach(cli: Cli, serve: Serve) -> None:
 def test_a_killed_run_goes_on_and_asks_nothing_twice(cli: Cli, serve: Serve) -> None:
     web = FakeWeb()
     web.host("a.test").page("/", links=[f"http://x{number % 3}.test/{number}" for number in range(LINKS)])
+    most = 0  # so many are answered, and the rest waits
+
+    async def answer(_request: Request) -> Answer:
+        while len(checked(serving)) > most:
+            await asyncio.sleep(0.01)
+        return Answer.page(delay_s=0.02)
+
     for number in range(3):
-        web.host(f"x{number}.test").answer("*", Answer.page(delay_s=0.02))
-    served = serve(web)
-    command = (served.url("a.test"), "--check", "external", "--delay", "0", "--per-host", "4")
-    for part in (LINKS // 4, LINKS // 2):
-        crawler = cli.start(served, *command)
-        while len(checked(served)) < part:
+        web.host(f"x{number}.test").answer("*", answer)
+    serving = serve(web)
+    committed: set[str] = set()
+    command = (serving.url("a.test"), "--check", "external", "--delay", "0", "--per-host", "4")
+    for most in (LINKS // 4, LINKS // 2):
+        before = len(committed)
+        crawler = cli.start(serving, *command)
+        while len(checked(serving)) <= most:
             time.sleep(0.01)
+        while len(committed) <= before:
+            committed = set(cli.rows("SELECT url FROM checks WHERE verdict IS NOT NULL"))
         crawler.kill()
         crawler.communicate()
         assert crawler.returncode == -signal.SIGKILL
     committed = set(cli.rows("SELECT url FROM checks WHERE verdict IS NOT NULL"))
-    before = len(served.log)
-    outcome = cli.crawl(served, *command)
+    before = len(serving.log)
+    most = LINKS
+    outcome = cli.crawl(serving, *command)
     assert outcome.summary["checks"] == {"good": LINKS}
-    later = {served.url(hit.host, hit.target) for hit in served.log[before:]}
-    assert committed
+    later = {serving.url(hit.host, hit.target) for hit in serving.log[before:]}
     assert not committed & later
-    assert len(set(checked(served))) == LINKS
+    assert len(set(checked(serving))) == LINKS
     assert cli.rows("SELECT DISTINCT recent FROM checks") == ["+"]
     assert cli.rows("SELECT id FROM runs") == [1]
 
