@@ -11,7 +11,7 @@ from dataclasses import field
 from crawler.frontier.origins import OriginState, Turns
 from crawler.frontier.requests import Requests
 from crawler.policy.habits import Habits
-from crawler.policy.pace import AT_REST, HostPace
+from crawler.policy.pace import AT_REST, HostPace, slots
 from crawler.records import Claim
 from crawler.statically_frozen import dataclass
 
@@ -58,7 +58,7 @@ class HostState:
         claims = self.claims
         several = claims.several
         quick = self.proven or (several and self.answered)
-        if self.lent >= (self.per_host if quick else 1) or self.allowance == 0 or self.must_hear_first:
+        if self.lent >= slots(quick=quick, per_host=self.per_host) or self.allowance == 0 or self.must_hear_first:
             return None
         if self.requests_left is not None and not self.requests_left.ready:
             return None
