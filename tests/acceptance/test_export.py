@@ -357,18 +357,16 @@ def test_with_a_cursor_it_tells_what_is_new_and_what_went(cli: Cli, first_night:
     [
         (("jsonl", "pages.jsonl"), True),
         (("text", "texts"), True),
-        (("parquet", "parted", "--by", "host"), True),
+        pytest.param(("parquet", "parted", "--by", "host"), True, marks=pytest.mark.system),
         (("jsonl", "pages.jsonl", "--cursor", "cursor"), False),  # which is in that file
         (("sitemap", "sitemap.xml"), False),
         (("text", "pages.txt"), False),
         (("csv", "titles.csv", "--columns", "title"), False),
-        (("parquet", "parted", "--by", "date"), False),
+        pytest.param(("parquet", "parted", "--by", "date"), False, marks=pytest.mark.system),
         (("jsonl", "pages.jsonl", "--run", "1"), False),
     ],
 )
 def test_a_cursor_is_told_where_it_can_be_given(exports: Exports, arguments: tuple[str, ...], goes_on: bool) -> None:
-    if arguments[0] == "parquet":
-        pytest.importorskip("pyarrow")
     cursor = exports(*arguments).partition("next: --since ")[2].strip()
     assert bool(cursor) is goes_on
     if goes_on:
