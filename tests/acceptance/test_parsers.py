@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -138,8 +139,11 @@ def test_a_parser_dies_with_a_crawl_that_is_killed(tmp_path: Path) -> None:
 def test_a_signal_during_the_start_leaves_no_parser(
     number: signal.Signals, statuses: set[int], pause_s: float, tmp_path: Path
 ) -> None:
-    """The parser is started before most of the imports."""
-    with subprocess.Popen([*COMMAND, "crawl", "http://127.0.0.1:1/"], cwd=tmp_path, stderr=subprocess.PIPE) as start:
+    """The parser is started before most of the imports. The server is silent, so that the crawl is not over before."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        command = [*COMMAND, "crawl", url, "--allow-private", "127.0.0.0/8", "--grace", "0"]
+        start = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
         _wait_until(lambda: bool(_children(start.pid)))
         (parser,) = _children(start.pid)
         time.sleep(pause_s)
