@@ -134,12 +134,16 @@ def test_a_parser_dies_with_a_crawl_that_is_killed(tmp_path: Path) -> None:
         _wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in parsers), at_most_s=5)
 
 
-@pytest.mark.parametrize(("number", "statuses"), [(signal.SIGINT, {130}), (signal.SIGTERM, {143, -signal.SIGTERM})])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("pause_s", [0, 0.1, 0.3])
 def test_a_signal_during_the_start_leaves_no_parser(
-    number: signal.Signals, statuses: set[int], pause_s: float, tmp_path: Path
+    number: signal.Signals, status: int, pause_s: float, tmp_path: Path
 ) -> None:
-    """The parser is started before most of the imports. The server is silent, so that the crawl is not over before."""
+    """The parser is started before most of the imports. The server is silent, so that the crawl is not over before.
+
+    A shell says the same of a process that a signal ends: SIGTERM before there is a handler, and SIGINT where it comes
+    during an exec() of a text, as dataclasses make them. CPython notes that, and ends by the signal after all.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         command = [*COMMAND, "crawl", url, "--allow-private", "127.0.0.0/8", "--grace", "0"]
@@ -149,7 +153,7 @@ def test_a_signal_during_the_start_leaves_no_parser(
         time.sleep(pause_s)
         start.send_signal(number)
         _out, told = start.communicate(timeout=60)
-    assert start.returncode in statuses
+    assert start.returncode in {status, -number}
     assert b"Traceback" not in told
     _wait_until(lambda: not _lives(parser))
 
