@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
 from typing import TypeAlias
 
 Pausing: TypeAlias = Callable[[bool], AbstractContextManager[bool | None]]
@@ -104,14 +103,6 @@ class Share:
         self._budget = budget
         self.size = 0  # bytes
         self.is_fetched = False  # it waits for a parser, or is being read
-
-    def __enter__(self) -> Share:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.give_back()
 
     def try_take(self, size: int) -> bool:
         """Reserve `size` bytes more if that is possible at once."""

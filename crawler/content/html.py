@@ -198,18 +198,16 @@ def base_url(href: str | None, url: str, encoding: str) -> str:
 
 def _contents(metas: Sequence[Attributes]) -> tuple[_Contents, _Contents, _Contents]:
     """The contents of the `<meta>` elements by name, http-equiv and itemprop, each list in document order."""
-    by_name: _Contents = {}
-    by_http_equiv: _Contents = {}
-    by_itemprop: _Contents = {}
+    names: _Contents = {}
+    pragmas: _Contents = {}
+    properties: _Contents = {}
+    contents = (("name", names), ("http-equiv", pragmas), ("itemprop", properties))
     for meta in metas:
         if content := meta.get("content"):
-            if key := meta.get("name"):
-                by_name.setdefault(key.strip().lower(), []).append(content)
-            if key := meta.get("http-equiv"):
-                by_http_equiv.setdefault(key.strip().lower(), []).append(content)
-            if key := meta.get("itemprop"):
-                by_itemprop.setdefault(key.strip().lower(), []).append(content)
-    return by_name, by_http_equiv, by_itemprop
+            for attribute, found in contents:
+                if key := meta.get(attribute):
+                    found.setdefault(key.strip().lower(), []).append(content)
+    return names, pragmas, properties
 
 
 def _first(contents: Mapping[str, list[str]], name: str) -> str | None:

@@ -27,7 +27,7 @@ _WHITESPACE = "\t\n\f\r "
 _FRAMES = frozenset({"iframe", "frame"})
 _SERIES = frozenset({"next", "prev"})
 _MAX_RESOLVED = 32_768
-_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # makes one with names, in C
+new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # a NamedTuple, made in C
 _NEEDS_PAGE = ""  # instead of a URL: it depends on the page in the folder, not on the folder alone
 
 # What an element that links is called: its text; where that is empty, its name in a tuple; or the element itself, whose
@@ -79,8 +79,8 @@ def read_links(elements: Iterable[LinkElement | None], base: str, url: str, grou
     for number, is_first in unnamed:
         details[number] = _named(details[number], anchors if is_first else None)
     links = Links(hrefs.urls, anchors, rels, nofollows)
-    told = tuple(map(_new_tuple, repeat(LinkDetail), details))
-    return cast("PageLinks", _new_tuple(PageLinks, (links, len(anchors) + len(hrefs.beyond), told)))
+    told = tuple(map(new_tuple, repeat(LinkDetail), details))
+    return cast("PageLinks", new_tuple(PageLinks, (links, len(anchors) + len(hrefs.beyond), told)))
 
 
 def grouped(elements: Iterable[LinkElement | None], hrefs: Hrefs) -> Grouped:

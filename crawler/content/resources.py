@@ -5,10 +5,9 @@ Invariant: each element gives one resource at most; of what is written into the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Sequence
 
-from crawler.content.hyperlinks import resolve
+from crawler.content.hyperlinks import new_tuple, resolve
 from crawler.content.metadata import Attributes, Relations
 from crawler.content.visible_text import collapse, tag_ids
 from crawler.records import Resource
@@ -17,7 +16,6 @@ MAX_RESOURCES = 1_000
 _MAX_SIZE_CHARS = 20  # of a width or height
 
 MEDIA_TAGS = tag_ids("video audio source track embed object")
-_new_tuple = cast("Callable[[type[Any], Any], Any]", tuple.__new__)  # Resource(), in C
 _KINDS = {"video": "video", "audio": "audio", "track": "track", "embed": "embed", "object": "embed"}
 
 
@@ -35,7 +33,7 @@ def read_resources(
     found = [*_images(images[:MAX_RESOURCES], base)] if images else []
     for kind, href in _sources(scripts, relations, media):
         if len(found) < MAX_RESOURCES and (url := resolve(href.strip(), base)) is not None:
-            found.append(_new_tuple(Resource, (kind, url, None, None, None)))
+            found.append(new_tuple(Resource, (kind, url, None, None, None)))
     return tuple(found)
 
 

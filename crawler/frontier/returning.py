@@ -156,7 +156,7 @@ class Returning:
         nothing is looked for that is not there.
         """
         claim = visit.claim
-        self._counters.by_status[304] += 1
+        self.count(visit, will_retry=False)
         self._workbench.hear(claim, answered=True, succeeded=True)
         loan = self._workbench.take_back(claim, self._clock.monotonic(), stored=False)
         host = loan.host

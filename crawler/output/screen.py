@@ -103,7 +103,7 @@ def host_state(host: HostView, now: float) -> Text:
     what, until = _paused(host, now)
     pause = f"{what} paused, {span(until - now)}".lstrip() if until > now else ""
     text = Text(no_wrap=True, overflow="ellipsis")
-    if pause and not what and not (host.lent and not host.backing_off):
+    if pause and not what and (host.backing_off or not host.lent):
         text.append(pause, style="yellow")
     else:
         text.append(*_state(host, now, pauses=bool(pause)))

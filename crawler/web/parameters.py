@@ -47,7 +47,7 @@ def number(request: web.Request, name: str, most: int = _MOST) -> int | None:
     return found
 
 
-def host(request: web.Request) -> str | None:
+def host_pattern(request: web.Request) -> str | None:
     """As names of hosts are compared, with `*` for anything; None where it is missing."""
     found: str | None = _read(request, "host", HostPattern())
     return found

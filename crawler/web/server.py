@@ -36,8 +36,7 @@ from crawler.statically_frozen import dataclass
 from crawler.storage.location import database_at
 from crawler.web.access import REPORT, SANDBOX, Access
 from crawler.web.comparing import compared
-from crawler.web.parameters import given, knowing, number, switch
-from crawler.web.parameters import host as host_of
+from crawler.web.parameters import given, host_pattern, knowing, number, switch
 from crawler.web.rendering import cell, render
 
 _ROWS = (100, 1_000)  # of a view: at first, and at the most
@@ -93,7 +92,7 @@ class Pages:
 
     async def search(self, request: web.Request) -> web.Response:
         """Pages by their words."""
-        query, language, host = given(request, "q"), given(request, "lang"), host_of(request)
+        query, language, host = given(request, "q"), given(request, "lang"), host_pattern(request)
         found, limit = None, number(request, "limit", _HITS[1]) or _HITS[0]
         if query is not None:
             async with open_crawl(self._db) as archive:
@@ -177,7 +176,7 @@ class Pages:
     async def view(self, request: web.Request) -> web.Response:
         """The rows of a view, sorted and chosen."""
         listing = listing_of(request.match_info["name"])
-        host, glob, sort = host_of(request), given(request, "url"), given(request, "sort")
+        host, glob, sort = host_pattern(request), given(request, "url"), given(request, "sort")
         all_columns = switch(request, "all")
         names = tuple(listing.view.columns) if all_columns else listing.shown
         limit = number(request, "limit", _ROWS[1]) or _ROWS[0]
@@ -305,8 +304,8 @@ async def _known(archive: Archive, request: web.Request) -> str:
 def _command(listing: Listing, db: Path, host: str | None, glob: str | None, sort: str | None) -> Sequence[str]:
     """The command that lists all rows."""
     options = (("--host", host), ("--url", glob), ("--sort", sort))
-    given = [part for option, value in options if value is not None for part in (option, value)]
-    return ["crawler", "list", listing.name.replace("_", "-"), *given, "--db", str(db)]
+    chosen = [part for option, value in options if value is not None for part in (option, value)]
+    return ["crawler", "list", listing.name.replace("_", "-"), *chosen, "--db", str(db)]
 
 
 async def _asset(request: web.Request) -> web.Response:

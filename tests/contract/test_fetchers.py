@@ -359,12 +359,13 @@ async def test_a_body_holds_its_memory_until_it_is_given_back(web: FakeWeb, open
     web.sites["a.test"].answer("/broken", Answer(body=b"x" * 3000, headers={"Content-Encoding": "gzip"}))
     web.sites["a.test"].answer("/missing", Answer(status=404, body=b"x" * 3000))
     async with opened(web) as run:
-        with run.fetcher.share() as share:
-            await run.answer("/missing", share=share)
-            await run.failure("/broken", share=share)
-            assert (share.size, share.is_fetched) == (0, False)
-            await run.answer("/body", share=share)
-            assert (share.size, share.is_fetched) == (3000, True)
+        share = run.fetcher.share()
+        await run.answer("/missing", share=share)
+        await run.failure("/broken", share=share)
+        assert (share.size, share.is_fetched) == (0, False)
+        await run.answer("/body", share=share)
+        assert (share.size, share.is_fetched) == (3000, True)
+        share.give_back()
         assert (share.size, share.is_fetched) == (0, False)
 
 
