@@ -7,8 +7,8 @@ Large bodies leave a quarter of the budget to the others, so that small pages pa
 
 Invariant: no deadlock. If every body in flight waited for the others to finish, none would; so one at a time may
 overdraw and run to its end, which is at most the largest permitted body away. What is read needs no more of the budget.
-Who waits for something else, such as its turn, leaves overdrawing to the others: it may be one of them that it waits
-for.
+A body that waits for something else, such as its turn, gives up its right to overdraw: the body that it waits for may
+need it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class MemoryBudget:
         self._wake()
 
     def end_overdraft(self, share: Share) -> None:
-        """`share` takes no more for now, so that another may overdraw."""
+        """`share` takes no more memory for now, so another may overdraw."""
         if self._overdrawn_by is share:
             self._overdrawn_by = None
             self._wake()
@@ -125,7 +125,7 @@ class Share:
         self.size += size
 
     def stand_by(self) -> None:
-        """The body waits for something else than memory, with what it has."""
+        """The body waits for something other than memory. It keeps what it has, and another may overdraw meanwhile."""
         self._budget.end_overdraft(self)
 
     def keep(self) -> None:

@@ -554,14 +554,14 @@ class EarlierBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedFeeds:
-    """The feeds that a stored version names, and whether it asks that its links be not followed."""
+    """The feeds that a page links to, and whether the page forbids following its links."""
 
     urls: tuple[str, ...] = ()
     nofollow: bool = False
 
     @classmethod
     def of(cls, alternates: Iterable[Alternate], *, nofollow: bool) -> NamedFeeds:
-        """Those among the other forms of a page that it names."""
+        """Pick the feeds from the alternates of a page."""
         return cls(urls=tuple(one.url for one in alternates if one.kind == FEED), nofollow=nofollow)
 
 

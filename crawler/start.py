@@ -97,8 +97,8 @@ class Start:
     ) -> dict[str, Any]:
         """What is stored of the options: of secrets, only that there were some, and for whom; of code, what it is.
 
-        `decided`: all that earlier options and hooks excluded was judged by these. `feeds_since`: pages' feeds are
-        followed since then, in each run (Unix seconds); missing: they are not.
+        `decided`: all that earlier options and hooks excluded was judged by these. `feeds_since`: when the
+        crawl began to follow the feeds of pages (Unix seconds); missing if this run does not.
         """
         options = {**self._config.storable(), **code}
         options["credentials"] = sorted({origin_of(seed.url) for seed in seeds if seed.credentials})

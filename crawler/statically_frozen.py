@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(*, frozen: bool = False, eq: bool = True, **options: Any) -> Callable[[type], type]:
-        """As `dataclasses.dataclass`, but a frozen class is not frozen at run time; it has a hash all the same."""
+        """Like `dataclasses.dataclass`, but `frozen` only gives the class a hash: it does not stop assignments."""
 
         def made(cls: type) -> type:
             record = dataclasses.dataclass(eq=False, repr=False, **options)(cls)

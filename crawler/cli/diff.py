@@ -57,7 +57,7 @@ def diff(
     ] = None,
     text: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Show what changed in this page: metadata, text, links and extracts."),
+        typer.Option(metavar="URL", help="Show what changed in this page: metadata, text, links, extracted values."),
     ] = None,
     limit: Annotated[
         int | None,

@@ -181,7 +181,10 @@ def _prescan(head: bytes) -> str | None:
 
 @lru_cache(maxsize=64)
 def _read_tag(tag: bytes) -> tuple[bool, str | None]:
-    """Of a tag without its name, up to a '>': whether that ends it, or stands in an attribute; and what it declares."""
+    """Whether the first '>' ends this tag (it may stand in an attribute), and the encoding that the tag declares.
+
+    `tag` is without its name, and ends with that '>'.
+    """
     attributes, position = _attributes(tag, 0)
     return tag[position:].lstrip(_BETWEEN_ATTRIBUTES) == b">", _meta_encoding(attributes)
 

@@ -200,13 +200,13 @@ class Admission:
             yield Listed(target, entry)
 
     def feeds(self, page: Page, claim: Claim) -> list[Target]:
-        """The feeds that the page names, if `--feeds` is set and its links may be followed."""
+        """The feeds that the page links to, if `--feeds` is set and the page's links may be followed."""
         if not self._config.feeds:
             return []
         return self.named_feeds(NamedFeeds.of(page.alternates, nofollow=page.nofollow), claim)
 
     def named_feeds(self, named: NamedFeeds, claim: Claim) -> list[Target]:
-        """The feeds that a page names, if its links may be followed."""
+        """The feeds that a page links to, if the page's links may be followed."""
         if named.nofollow and not self._config.follow_nofollow:
             return []
         return [self.new_target(url, depth=claim.depth, kind=UrlKind.FEED, found_by=FoundBy.LINK) for url in named.urls]

@@ -69,7 +69,7 @@ class Conclusion:
         self._counters = counters
         self._notify = notify
         self._readers_told = False
-        self.feeds_since: float | None = None  # since when pages' feeds are followed (Unix seconds); None: they are not
+        self.feeds_since: float | None = None  # when the crawl began to follow feeds (Unix seconds); None: it does not
 
     async def of(self, visit: Visit, listed: Sequence[Listed] = ()) -> list[Result]:
         """All that is to be stored, now that this visit is over; `listed` is what its sitemap or feed names, judged.
@@ -90,7 +90,7 @@ class Conclusion:
         return _in_parts(self._told(result, visit.listing), visit.listing, listed)
 
     async def _feeds_unread(self, claim: Claim, since: float) -> tuple[Target, ...]:
-        """The feeds that the stored page names, where no visit since they are followed has looked for them."""
+        """The feeds of the stored page, if its last visit was before `since`, when the crawl began to follow feeds."""
         previous = claim.previous
         if previous is None or previous.content_hash is None or previous.fetched_at >= since:
             return ()

@@ -284,7 +284,7 @@ class Frontier:
         return await self.seeding.open(seeds)
 
     def follow_feeds(self, since: float) -> None:
-        """Pages' feeds are followed since then (Unix seconds): what was visited before is not done with."""
+        """Follow the feeds of unchanged pages, too, if these were last visited before `since` (Unix seconds)."""
         self._conclusion.feeds_since = since
 
     async def take_part(self, rhythm: Rhythm) -> None:

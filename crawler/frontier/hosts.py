@@ -132,7 +132,7 @@ class Loan:
     turn_until: float = 0.0  # for so long at most, where the host has a delay
     late: bool = False  # it lost that turn to others, and needs another one before it may be sent
     sent: bool = False
-    noticed: bool = False  # to have been out for so long that its host is slow
+    noticed: bool = False  # it was out for so long that its host was called slow
     may_send: bool = True  # a request that counts against the limits, and was not sent yet
     requests: int = 0  # that were sent for it
     address: str | None = None  # the one that it is counted on: it was admitted there, or is expected there

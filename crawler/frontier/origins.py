@@ -77,7 +77,7 @@ class Turns:
         return found
 
     def origins(self) -> Iterable[OriginState]:
-        """All that are known."""
+        """All known origins of the host."""
         return self._by_name.values()
 
     @property

@@ -62,7 +62,7 @@ class Workbench:
         self._pauses: list[tuple[float, int, HostState, OriginState]] = []  # origins that are parked
         self._sequence = 0
         self._loans: dict[Claim, Loan] = {}  # the oldest first
-        self._slow_at = 0.0  # before that, no loan is old enough to call its host slow that was not when last looked at
+        self._slow_at = 0.0  # before this time, no loan makes a host slow that is not slow already
         self._turns: list[tuple[float, int, Loan]] = []  # of hosts with a delay: when what is not sent loses its turn
 
     def __len__(self) -> int:
@@ -468,7 +468,7 @@ class Workbench:
         heapq.heappush(self._heap, (host.ready_at, self._sequence, host))
 
     def _notice_slow(self, now: float) -> None:
-        """Hosts of loans that have been out for too long are slow from now on, not only once they come back."""
+        """Call a host slow as soon as a loan of it has been out for too long, not only when the loan comes back."""
         self._slow_at = now + SLOW_AFTER_S
         for loan in self._loans.values():
             if loan.noticed:

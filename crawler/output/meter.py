@@ -29,18 +29,18 @@ class OriginView(Protocol):
 
     @property
     def paused_until(self) -> float:
-        """No request may start before (monotonic seconds)."""
+        """No request may start before this time (monotonic seconds)."""
 
 
 class Claims(Sized, Protocol):
-    """URLs in memory that may be lent, by origin; see `frontier.origins.Turns`."""
+    """A host's URLs that wait in memory for a worker, by origin; see `frontier.origins.Turns`."""
 
     @property
     def available(self) -> int:
-        """How many of them are of origins that do not pause."""
+        """The number of these URLs whose origin is not paused."""
 
     def origins(self) -> Iterable[OriginView]:
-        """All that are known."""
+        """All known origins of the host."""
 
 
 class HostView(Protocol):

@@ -117,7 +117,7 @@ def host_state(host: HostView, now: float) -> Text:
 
 
 def _state(host: HostView, now: float, *, pauses: bool) -> tuple[str, str]:
-    """Beside a pause of some of its origins, nothing if the others have nothing to do."""
+    """What the host is doing. `pauses`: it or some of its origins are paused, which is shown instead of 'idle'."""
     wait_s = host.ready_at - now
     if host.waiting:
         return "waiting for robots.txt", "cyan"
@@ -131,7 +131,7 @@ def _state(host: HostView, now: float, *, pauses: bool) -> tuple[str, str]:
 
 
 def _paused(host: HostView, now: float) -> tuple[str, float]:
-    """Which of its origins pause ('https', 'port 8080'; nothing for the whole host), and until when the first does."""
+    """Which origins are paused ('https', 'port 8080'; empty if the whole host is), and when the first pause ends."""
     if host.backing_off and host.ready_at > now:
         return "", host.ready_at
     origins = list(host.claims.origins())
@@ -141,7 +141,7 @@ def _paused(host: HostView, now: float) -> tuple[str, float]:
 
 
 def _short(origin: OriginView) -> str:
-    """'https' or 'port 8080': it stands beside its host."""
+    """An origin without its host, which stands beside it: 'https' or 'port 8080'."""
     parts = urlsplit(origin.name)
     return parts.scheme if parts.port is None else f"port {parts.port}"
 

@@ -311,7 +311,7 @@ class DueReads(DueQueue, Protocol):
         """The body of the URL's newest version, which may have been read by an earlier release; None: not kept."""
 
     async def named_feeds(self, claim: Claim) -> NamedFeeds:
-        """The feeds that the URL's newest version names."""
+        """The feeds that the newest stored version of a page links to."""
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
         """Whether any URL of the host, robots.txt aside, has been answered since that moment and does not fail now."""

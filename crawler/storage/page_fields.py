@@ -1,8 +1,8 @@
 """The columns of a page, the same in every store, and its fields back from them.
 
 What no crawl decides by is JSON there, made once, by the process that reads the page: from there on, nobody decodes it
-unless a program looks at the field (see `partly_decoded`). The text stays UTF-8 as long. Invariant: a page that came
-from a process is stored as one that was made here, byte by byte.
+unless a program looks at the field (see `partly_decoded`). The text stays UTF-8 until then, too. Invariant: a page that
+came from a process is stored as one that was made here, byte by byte.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def encode_fields(page: Page) -> EncodedFields:
 
 
 def text_size(page: Page) -> int:
-    """How long the text is, about: nobody need decode it for that."""
+    """The length of the text, or nearly: its bytes are counted where it is not decoded yet."""
     return len(page.encoded.texts["text"] if isinstance(page.encoded, EncodedFields) else page.text)
 
 
@@ -162,7 +162,7 @@ def _details(encoded: EncodedFields, target_ids: Sequence[int | None]) -> str:
 
 
 def named_feeds(rows: Sequence[Any]) -> NamedFeeds:
-    """From the row of a version, if there is one: its alternates and whether it asks that its links be not followed."""
+    """The feeds of a stored version. `rows` holds one row with its alternates and its nofollow, or none."""
     if not rows or rows[0][0] is None:
         return NamedFeeds()
     alternates, nofollow = rows[0]

@@ -60,16 +60,15 @@ def crawl_server(db: Path, version: str) -> MCPServer[Any]:
 
 
 class _Server(MCPServer[Any]):
-    """Refuses an argument that a tool does not take: to pass it over would answer another question."""
+    """Refuses an argument that a tool does not have: an answer that ignored it would be one to another question."""
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """See `MCPServer`."""
         for tool in await self.list_tools():
             taken = tool.input_schema["properties"]
             if tool.name == name and (unknown := arguments.keys() - taken):
-                raise ToolError(
-                    f"{name} does not take {', '.join(sorted(unknown))}; it takes {', '.join(taken) or 'nothing'}"
-                )
+                known = f"its arguments are {', '.join(taken)}" if taken else "it takes none"
+                raise ToolError(f"{name} has no argument {', '.join(sorted(unknown))}; {known}")
         return await super().call_tool(name, arguments, context)
 
 

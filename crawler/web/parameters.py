@@ -1,7 +1,8 @@
-"""What a request asks for: the parameters of its address. What cannot be meant is refused, never passed over.
+"""Reads the parameters in the address of a request. The server refuses what it does not know, and ignores nothing.
 
-Each page of the server knows its parameters (`knowing`): another one, or one that is given twice, is a `UsageError`, as
-is a value that cannot be. An empty one is as one that is missing: forms send all their fields.
+Each page of the server names its parameters (`knowing`). An unknown parameter, a parameter that is given twice, and a
+value that is not allowed are each a `UsageError`. An empty parameter counts as missing, because forms send all their
+fields.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Page: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def knowing(path: str, page: Page, *names: str) -> web.RouteDef:
-    """The route of a page that takes the parameters of these names."""
+    """The route of a page that takes the parameters with these names, and no others."""
 
     async def checked(request: web.Request) -> web.Response:
         for name in request.query:
@@ -37,24 +38,26 @@ def knowing(path: str, page: Page, *names: str) -> web.RouteDef:
 
 
 def given(request: web.Request, name: str) -> str | None:
-    """A parameter; None where it is missing or empty."""
+    """The parameter's value, without spaces around it; None if it is missing or empty."""
     return request.query.get(name, "").strip() or None
 
 
 def number(request: web.Request, name: str, most: int = _MOST) -> int | None:
-    """A number from 1 on; None where it is missing."""
+    """The parameter as a whole number from 1 to `most`; None if it is missing or empty."""
     found: int | None = _read(request, name, Count(low=1, high=most))
     return found
 
 
 def host_pattern(request: web.Request) -> str | None:
-    """As names of hosts are compared, with `*` for anything; None where it is missing."""
+    """The parameter `host` in the form in which host names are compared, where `*` stands for any text; None if it is
+    missing or empty.
+    """
     found: str | None = _read(request, "host", HostPattern())
     return found
 
 
 def switch(request: web.Request, name: str) -> bool:
-    """Whether it is there; its only value is 1."""
+    """Whether the parameter is set. Its only value is 1."""
     text = given(request, name)
     if text not in (None, "1"):
         raise UsageError(f"{name} must be 1 or be left out, not {text!r}")

@@ -141,7 +141,9 @@ def test_what_the_other_store_has_no_place_for_is_named(tmp_path: Path, empty_da
     cli.command("add", served.url("b.test", "/2"), "--db", str(cli.db))
     done = cli.command("copy", str(cli.db), empty_database)
     assert done.err.count("left out: ") == 3
-    assert "seeds that wait for the next run (calls of `crawler add`: 1); add them to the copy again" in done.err
+    assert (
+        "seeds from `crawler add` that no run has read yet (number of calls: 1); add them to the copy again" in done.err
+    )
     assert "links that were only checked (`--check`): 2" in done.err
     assert "WARC files (`--warc`): 1" in done.err
 

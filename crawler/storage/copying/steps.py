@@ -21,8 +21,8 @@ _T = TypeVar("_T")
 
 Tell = Callable[[str, int, int], None]  # of what, so many rows are done, of so many
 
-# What no copy has, in words, with how many calls of `crawler add` there were.
-WAITING_SEEDS = "seeds that wait for the next run (calls of `crawler add`: {}); add them to the copy again"
+# What no copy has, in words. The number is that of the calls of `crawler add`.
+WAITING_SEEDS = "seeds from `crawler add` that no run has read yet (number of calls: {}); add them to the copy again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Connections to the server: the settings with which each begins, and errors of the server in one line each.
 
 Invariants: no message holds the password. What the crawl relies on is a start-up parameter of the session, which no
-RESET takes away; where something between us and the server (PgBouncer) does not pass it on, nothing begins. What only
-spares the server is set once connected, and need not arrive.
+RESET takes away; where something between us and the server (PgBouncer) does not pass it on, nothing begins. Settings
+that only save the server work are made after connecting, and may be lost.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CRAWL_SETTINGS: Mapping[str, str] = MappingProxyType(
 # The server looks every 10 seconds whether anybody still waits for the statement that it runs, and notes within two
 # minutes that a client's machine is gone. No tcp_user_timeout: it would cut off a client that does not read for a
 # while, such as an export into a pager. A server on Windows cannot look, and refuses to be asked to.
-_NOTE_WHO_IS_GONE = """
+_NOTICE_CLIENTS_THAT_ARE_GONE = """
 SELECT set_config(name, value, false) FROM (VALUES
     ('client_connection_check_interval', '10s'),
     ('tcp_keepalives_idle', '60s'), ('tcp_keepalives_interval', '10s'), ('tcp_keepalives_count', '6')
@@ -155,7 +155,7 @@ def _parameters(db: str, settings: Mapping[str, str]) -> dict[str, Any]:
 
 
 async def _check(connection: Connection, db: str, settings: Mapping[str, str]) -> None:
-    """That the server is one that we know, and that all settings have arrived there; and have it note who is gone."""
+    """That the server is one that we know, and has all settings; it is also told to notice clients that are gone."""
     version = connection.get_server_version().major
     if version < MIN_SERVER:
         raise DatabaseFailedError(
@@ -169,7 +169,7 @@ async def _check(connection: Connection, db: str, settings: Mapping[str, str]) -
                 f"{shown(db)}: the server says {name} = {value}, as behind a PgBouncer that ignores what it is asked;"
                 f" connect to the server itself, or run ALTER ROLE ... SET {name} = {wanted[name]} there"
             )
-    await connection.execute(_NOTE_WHO_IS_GONE)
+    await connection.execute(_NOTICE_CLIENTS_THAT_ARE_GONE)
 
 
 _GOING = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)

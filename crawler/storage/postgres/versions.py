@@ -75,7 +75,7 @@ async def add_pages(batch: Sequence[Placed], linked: Sequence[TargetIds], execut
 
 
 def _decoded(values: dict[str, Any]) -> dict[str, Any]:
-    """With the text as characters, which the driver encodes."""
+    """The same values with the text as str, which the driver needs."""
     return values | {"text": values["text"].decode()} if "text" in values else values
 
 

@@ -179,7 +179,7 @@ class DueReads(Session):
         return EarlierBody(digest=rows[0][0], zstd=rows[0][1], content_type=rows[0][2]) if rows else None
 
     async def named_feeds(self, claim: Claim) -> NamedFeeds:
-        """The feeds that the URL's newest version names."""
+        """The feeds that the newest stored version of a page links to."""
         return named_feeds(await self._read(_NAMED_FEEDS, (claim.url_id,)))
 
     async def answered_since(self, host_id: int, moment: float) -> bool:
