@@ -217,7 +217,7 @@ def _without_fragment(whole: str) -> str:
 
 
 def _named(detail: _Detail, anchors: Sequence[str] | None) -> _Detail:
-    """The detail with a text instead of its caption: its own, or that of its link where `anchors` (of links) are given."""
+    """The detail with a text instead of its caption: its own, or its link's where `anchors` are given."""
     place, position, caption, fragment = detail
     text = caption_text(caption) if anchors is None else anchors[place]
     return place, position, text or caption_name(caption), fragment
